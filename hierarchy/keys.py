@@ -1,0 +1,27 @@
+"""Names of the metadata keys that carry the hierarchy inside an ONNX file.
+
+`TAG` opens the group of entries that we append to a node. Entries whose key starts
+with `OURS` are ours wherever they stand; the shared keys (`SHARED`) are ours only
+behind our own `TAG` entry, because torch's exporter writes some of them too.
+"""
+
+TAG = "hierarchy_tag"
+EVIDENCE = "hierarchy.evidence"
+COVERS = "hierarchy.covers"
+NAMESPACE = "namespace"
+"""Slash path without a leading slash; the form Model Explorer nests by."""
+
+MODULES = "hierarchy.modules"
+"""On the model: the module tree as JSON, see `hierarchy.module_tree.EmbeddedTree`."""
+
+TORCH_NAME_SCOPES = "pkg.torch.onnx.name_scopes"
+TORCH_CLASS_HIERARCHY = "pkg.torch.onnx.class_hierarchy"
+TORCH_PREFIX = "pkg.torch."
+"""Every key that torch's exporters write, apart from `NAMESPACE`."""
+
+OURS = "hierarchy"
+SHARED = frozenset({NAMESPACE, TORCH_NAME_SCOPES, TORCH_CLASS_HIERARCHY})
+
+TAG_ATTRIBUTE = "__hierarchy_tag"
+LEGACY_TAG_ATTRIBUTE = "hierarchy_tag"
+"""Node attributes that older tools wrote; readers accept both."""

@@ -1,0 +1,195 @@
+"""The trace record: everything that annotating needs to know about a traced model.
+
+One JSON file beside the ONNX file. It holds no weights, no absolute path and no user name.
+`docs/record.md` explains it, `docs/record.schema.json` is generated from these classes.
+"""
+
+import re
+import zlib
+from functools import cached_property
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from hierarchy.errors import RecordError
+from hierarchy.fingerprint import Array, ValueFingerprint, WeightFingerprint
+from hierarchy.module_tree import Module, ModuleTree
+
+FORMAT = "modelexport.trace"
+VERSION = 1
+SUFFIX = ".trace.json"
+
+
+class Source(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was traced, and with what.
+
+    Attributes:
+        name: Hub id, base name of the folder, or `module:factory`.
+        exporter: The exporter that wrote the plain file.
+        opset: Of the default domain in the plain file.
+        why: Why this exporter and opset, when they were chosen or changed for the user.
+        task: The task whose architecture was loaded, when one was asked for.
+        versions: Of torch, transformers, onnx and modelexport.
+    """
+
+    name: str
+    exporter: str
+    opset: int
+    why: tuple[str, ...] = ()
+    task: str | None = None
+    versions: dict[str, str] = {}
+
+
+class Op(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One node of the plain file.
+
+    Attributes:
+        graph: Path of the graph that holds it, see `hierarchy.graphs`; "" is the main graph.
+        index: Position within that graph.
+        name: Node name.
+        op_type: ONNX operator, with its domain in front when that is not the default one
+            (`com.microsoft::FusedMatMul`).
+        outputs: Names of its outputs ("" for an omitted one).
+        module: Path of the module in whose forward it ran; None when unknown.
+        call: Which call of that module, from 0.
+        scope_from: `exporter` when the exporter said so, `values` when the eager run
+            settled it; None when unknown.
+        source: `file:line` of the Python code, relative to its package.
+        values: Fingerprint of each output on the probe inputs, None for what has none.
+    """
+
+    graph: str
+    index: int
+    name: str
+    op_type: str
+    outputs: tuple[str, ...]
+    module: str | None = None
+    call: int = 0
+    scope_from: str | None = None
+    source: str | None = None
+    values: tuple[ValueFingerprint | None, ...] = ()
+
+
+class Tensor(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One initializer of the plain file.
+
+    Attributes:
+        name: Its name in the graph.
+        parameter: Qualified name of the parameter or buffer that it holds, transposed or
+            not; None for a constant of the exporter's making.
+        weight: Its fingerprint.
+        graph: Path of the graph that holds it.
+    """
+
+    name: str
+    parameter: str | None = None
+    weight: WeightFingerprint | None = None
+    graph: str = ""
+
+
+class ProbeInput(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One input of the probe: raw little-endian bytes, deflated."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    data: bytes
+
+    @classmethod
+    def of(cls, name: str, array: Array) -> "ProbeInput":
+        """Pack an array."""
+        little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
+        return cls(name, array.dtype.name, array.shape, zlib.compress(little.tobytes(), 6))
+
+    def array(self) -> Array:
+        """Unpack the array."""
+        dtype = np.dtype(self.dtype).newbyteorder("<")
+        return np.frombuffer(zlib.decompress(self.data), dtype).reshape(self.shape)
+
+
+class Probe(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The inputs on which the fingerprints were taken.
+
+    Attributes:
+        inputs: In the order of the plain file's inputs.
+        missing: Why there are no fingerprints, when there are none.
+    """
+
+    inputs: tuple[ProbeInput, ...] = ()
+    missing: str | None = None
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """A trace record; see the module's docstring."""
+
+    format: str = FORMAT
+    version: int = VERSION
+    source: Source
+    digest: str
+    modules: tuple[Module, ...]
+    ops: tuple[Op, ...]
+    tensors: tuple[Tensor, ...]
+    probe: Probe
+
+    @cached_property
+    def tree(self) -> ModuleTree:
+        """Lookups over the modules."""
+        return ModuleTree(self.modules)
+
+
+class _Header(msgspec.Struct):
+    format: str = ""
+    version: int = 0
+
+
+def record_path(model: Path) -> Path:
+    """Where the record of an ONNX file stands unless the user says otherwise.
+
+    >>> record_path(Path("out/model.onnx")).name
+    'model.trace.json'
+    """
+    return model.with_name(model.stem + SUFFIX)
+
+
+def encode_record(record: Record) -> bytes:
+    """The record as JSON, one op or tensor a line, so that a person can page and diff it."""
+    text = msgspec.json.encode(record)
+    return re.sub(rb'(?<=[\]}"0-9]),(?=\{"(?:graph|name|path)":)', b",\n", text) + b"\n"
+
+
+def read_record(path: Path) -> Record:
+    """Read a record.
+
+    Raises:
+        RecordError: The file is missing, no record, damaged, or of a newer version.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise RecordError(f"{path}: there is no such record.") from error
+    except OSError as error:
+        raise RecordError(f"{path}: the record cannot be read ({error.strerror}).") from error
+    return decode_record(data, str(path))
+
+
+def decode_record(data: bytes, where: str) -> Record:
+    """Decode a record's bytes; `where` names the file in errors."""
+    try:
+        header = msgspec.json.decode(data, type=_Header)
+    except msgspec.DecodeError as error:
+        raise RecordError(f"{where}: not a trace record ({error}).") from error
+    if header.format != FORMAT:
+        raise RecordError(f'{where}: not a trace record (its "format" is not "{FORMAT}").')
+    if header.version > VERSION:
+        raise RecordError(
+            f"{where}: a record of format version {header.version}, but this modelexport reads up "
+            f"to {VERSION}: update modelexport or trace again."
+        )
+    try:
+        record = msgspec.json.decode(data, type=Record)
+    except msgspec.DecodeError as error:
+        raise RecordError(f"{where}: the record is damaged ({error}).") from error
+    if not any(module.path == "" for module in record.modules):
+        raise RecordError(f"{where}: the record is damaged (it has no root module).")
+    return record
