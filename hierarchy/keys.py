@@ -14,6 +14,10 @@ NAMESPACE = "namespace"
 MODULES = "hierarchy.modules"
 """On the model: the module tree as JSON, see `hierarchy.module_tree.EmbeddedTree`."""
 
+PARAMETERS = "hierarchy.parameters"
+"""On the model: JSON object, initializer name to the qualified name of the parameter that it
+holds, for those initializers that are not called like their parameter anyway."""
+
 TORCH_NAME_SCOPES = "pkg.torch.onnx.name_scopes"
 TORCH_CLASS_HIERARCHY = "pkg.torch.onnx.class_hierarchy"
 TORCH_PREFIX = "pkg.torch."

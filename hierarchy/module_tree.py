@@ -11,11 +11,20 @@ ROOT = ""
 
 
 class Parameter(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A parameter or buffer of one module: its own name there, shape and torch dtype name."""
+    """A parameter or buffer of one module.
+
+    Attributes:
+        name: Its own name there.
+        shape: Its extents.
+        dtype: torch's name of its type.
+        tied_to: Qualified name of the first parameter that is the same object, when this is
+            not it (a decoder that shares the embedding's weight, say).
+    """
 
     name: str
     shape: tuple[int, ...] = ()
     dtype: str = "float32"
+    tied_to: str | None = None
 
     @property
     def size(self) -> int:
@@ -90,7 +99,6 @@ class ModuleTree:
 
     def __init__(self, modules: Iterable[Module]) -> None:
         self._modules = {module.path: module for module in modules}
-        self._calls_known = any(module.calls is not None for module in self._modules.values())
 
     def __iter__(self) -> Iterator[Module]:
         return iter(self._modules.values())
@@ -152,8 +160,8 @@ class ModuleTree:
 
     def _runs_ops(self, path: str, below: list[tuple[str, ...]]) -> bool:
         module = self._modules.get(path)
-        if module is not None and self._calls_known:
-            return bool(module.calls)
+        if module is not None and module.calls is not None:
+            return module.calls > 0
         depth = path.count(".") + 1
         return not any(len(parts) > depth and parts[depth].isdigit() for parts in below)
 

@@ -51,6 +51,8 @@ class Op(msgspec.Struct, frozen=True, omit_defaults=True):
         op_type: ONNX operator, with its domain in front when that is not the default one
             (`com.microsoft::FusedMatMul`).
         outputs: Names of its outputs ("" for an omitted one).
+        inputs: Names of its inputs, by which neighbours are compared; empty in a record
+            that does not say.
         module: Path of the module in whose forward it ran; None when unknown.
         call: Which call of that module, from 0.
         scope_from: `exporter` when the exporter said so, `values` when the eager run
@@ -69,6 +71,7 @@ class Op(msgspec.Struct, frozen=True, omit_defaults=True):
     scope_from: str | None = None
     source: str | None = None
     values: tuple[ValueFingerprint | None, ...] = ()
+    inputs: tuple[str, ...] = ()
 
 
 class Tensor(msgspec.Struct, frozen=True, omit_defaults=True):

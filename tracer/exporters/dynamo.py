@@ -1,0 +1,162 @@
+"""The dynamo exporter (`torch.export`), for transformers' models through their own front end.
+
+What leans on the inside of torch's exporter stands in this file. Scopes come from the
+metadata that torch writes on every node: `name_scopes` ends with the name of the fx node, and
+that node's `nn_module_stack` has the module path and, behind an `@`, which call it was.
+"""
+
+import ast
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnx_ir
+import torch
+from torch import nn
+
+from hierarchy import keys
+from hierarchy.errors import ExportFailedError
+from hierarchy.graphs import walk_graphs, walk_nodes
+from tracer.calling import Call, flat_forward
+from tracer.exporters.exported import Exported, Scope, detach_weights
+from tracer.exporters.locations import innermost_line
+from tracer.transformers_models import onnx_exporter
+
+NAME = "dynamo"
+FLOOR = 18
+"""The lowest opset of its own; below it torch converts down, and metadata is lost on the way."""
+
+_STACK_TRACE = "pkg.torch.onnx.stack_trace"
+_MAX_EMBEDDED = (1 << 31) - (1 << 24)
+
+
+def export(model: nn.Module, call: Call, *, opset: int, dynamic: bool) -> Exported:
+    """Export a model, the scopes beside it.
+
+    Raises:
+        ExportFailedError: torch could not export it; the message is torch's first line.
+    """
+    notes = []
+    if opset < FLOOR:
+        notes.append(f"opset {FLOOR} instead of {opset}: the dynamo exporter has none below it")
+        opset = FLOOR
+    with _quiet(), torch.no_grad():
+        try:
+            program = _program(model, call, opset, dynamic=dynamic)
+        except Exception as error:
+            raise ExportFailedError(_reason(error)) from error
+    graph = onnx_ir.to_proto(program.model)
+    calls = _calls(program.exported_program)
+    scopes, sources = {}, {}
+    paths = {path for path, _ in model.named_modules(remove_duplicate=False)}
+    for key, node in walk_nodes(graph):
+        metadata = {entry.key: entry.value for entry in node.metadata_props}
+        if (scope := _scope(metadata, calls, paths)) is not None:
+            scopes[key] = scope
+        if (line := innermost_line(metadata.get(_STACK_TRACE, ""))) is not None:
+            sources[key] = line
+    _make_plain(graph)
+    data = graph.SerializeToString()
+    weights = detach_weights(graph)
+
+    def write(path: Path) -> None:
+        path.write_bytes(data)
+
+    return Exported(NAME, graph, weights, scopes, sources, opset, write, tuple(notes))
+
+
+def _program(model: nn.Module, call: Call, opset: int, *, dynamic: bool) -> Any:
+    """The ONNXProgram, by transformers' exporter where it serves the model, else by torch's."""
+    front = onnx_exporter(model)
+    if front is not None:
+        return front(call, opset, dynamic)
+    with flat_forward(model, call):
+        call.flatten_outputs(model(*call.tensors.values()))
+        auto = torch.export.Dim.AUTO
+        shapes = {n: dict.fromkeys(range(t.dim()), auto) for n, t in call.tensors.items()}
+        return torch.onnx.export(
+            model,
+            tuple(call.tensors.values()),
+            dynamo=True,
+            opset_version=opset,
+            input_names=list(call.tensors),
+            output_names=call.outputs,
+            dynamic_shapes=tuple(shapes.values()) if dynamic else None,
+            verbose=False,
+        )
+
+
+def _calls(exported: torch.export.ExportedProgram) -> dict[str, Scope]:
+    """Module path and call of each fx node, from the stack that torch.export keeps."""
+    found = {}
+    for module in exported.graph_module.modules():
+        for node in getattr(module, "graph", exported.graph).nodes:
+            stack = node.meta.get("nn_module_stack")
+            if stack:
+                key, (path, _) = next(reversed(stack.items()))
+                found[node.name] = Scope(path, int(key.rpartition("@")[2]) if "@" in key else 0)
+    return found
+
+
+def _scope(metadata: dict[str, str], calls: dict[str, Scope], paths: set[str]) -> Scope | None:
+    """The scope of one node: by its fx node, else the last module in its name scopes."""
+    text = metadata.get(keys.TORCH_NAME_SCOPES)
+    if text is None:
+        return None
+    names = ast.literal_eval(text)
+    found = calls.get(names[-1]) if names else None
+    if found is not None and _plain_path(found.module) in paths:
+        return Scope(_plain_path(found.module), found.call)
+    modules = [_plain_path(name) for name in names[:-1]]
+    return Scope(modules[-1]) if modules and modules[-1] in paths else None
+
+
+def _plain_path(path: str) -> str:
+    """A module path without the call counter that torch.export may leave in it."""
+    return path.partition("@")[0]
+
+
+def _make_plain(model: onnx.ModelProto) -> None:
+    """Take out what the exporter left about the model's origin: it belongs to the record."""
+    del model.metadata_props[:]
+    model.ClearField("doc_string")
+    for place in walk_graphs(model):
+        graph = place.graph
+        del graph.metadata_props[:]
+        graph.ClearField("doc_string")
+        values = [*graph.value_info]
+        if isinstance(graph, onnx.GraphProto):
+            values += [*graph.input, *graph.output]
+            for tensor in graph.initializer:
+                del tensor.metadata_props[:]
+                tensor.ClearField("doc_string")
+        for item in (*graph.node, *values):
+            del item.metadata_props[:]
+            item.ClearField("doc_string")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporters' progress lines, warnings and log lines away from the user."""
+    with ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        stack.enter_context(redirect_stdout(io.StringIO()))
+        stack.enter_context(redirect_stderr(io.StringIO()))
+        disabled = logging.root.manager.disable
+        logging.disable(logging.CRITICAL)
+        stack.callback(logging.disable, disabled)
+        yield
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of the innermost cause."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0].strip() if lines else ''}"

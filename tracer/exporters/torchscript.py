@@ -1,0 +1,173 @@
+"""The TorchScript exporter (`torch.onnx.export(..., dynamo=False)`), with exact scopes.
+
+Everything that leans on the inside of torch's exporter stands in this file:
+
+- While tracing, torch pushes a scope name for each module it enters, looked up in a map by
+  module. A pre-hook on every module writes there which module it is and which call of it, in
+  the part of the name that never reaches the ONNX file. So a module called twice, a
+  Sequential inside a Sequential or a name that looks like a counter cannot be confused.
+- Just before the graph is serialised, each of its nodes still knows its scope and its source
+  line; they are read there.
+"""
+
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import onnx
+import torch
+from torch import nn
+from torch.onnx._internal.torchscript_exporter import onnx_proto_utils
+
+from hierarchy.errors import ExportFailedError
+from hierarchy.graphs import NodeKey, walk_nodes
+from tracer.calling import Call, flat_forward
+from tracer.exporters.exported import Exported, Scope, detach_weights
+from tracer.exporters.locations import innermost_line
+
+NAME = "torchscript"
+LARGEST_OPSET = 20
+"""Beyond it torch's TorchScript exporter refuses."""
+
+_MAX_EMBEDDED = (1 << 31) - (1 << 20)
+_MARK = re.compile(r"modelexport(?P<module>\d+)_(?P<call>\d+)::")
+
+
+def export(model: nn.Module, call: Call, *, opset: int, dynamic: bool) -> Exported:
+    """Export a model, the scopes beside it.
+
+    Raises:
+        ExportFailedError: torch could not export it; the message is torch's first line.
+    """
+    if _weight_bytes(model) > _MAX_EMBEDDED:
+        raise ExportFailedError("the TorchScript exporter embeds weights, and these exceed 2 GiB")
+    captured = _Captured()
+    paths = [path for path, _ in model.named_modules()]
+    with (
+        warnings.catch_warnings(),
+        flat_forward(model, call),
+        _marked_scopes(model),
+        captured.patches(),
+        torch.no_grad(),
+    ):
+        warnings.simplefilter("ignore")
+        call.flatten_outputs(_run(model, call))
+        try:
+            torch.onnx.export(
+                model,
+                tuple(call.tensors.values()),
+                "unused",
+                dynamo=False,
+                opset_version=opset,
+                input_names=list(call.tensors),
+                output_names=call.outputs,
+                dynamic_axes=_dynamic_axes(call) if dynamic else None,
+            )
+        except Exception as error:
+            raise ExportFailedError(_first_line(error)) from error
+    data = captured.data
+    graph = onnx.load_model_from_string(data)
+    scopes, sources = {}, {}
+    for key, node in walk_nodes(graph):
+        found = next((captured.nodes[o] for o in node.output if o in captured.nodes), ("", ""))
+        if (scope := _innermost(found[0], paths)) is not None:
+            scopes[key] = scope
+        if (line := innermost_line(found[1])) is not None:
+            sources[key] = line
+    weights = detach_weights(graph)
+
+    def write(path: Path) -> None:
+        path.write_bytes(data)
+
+    return Exported(NAME, graph, weights, scopes, _own(sources, scopes), opset, write)
+
+
+def _own(sources: dict[NodeKey, str], scopes: dict[NodeKey, Scope]) -> dict[NodeKey, str]:
+    """Lines of the nodes that ran in a module; the others' lines are the exporter's own."""
+    return {key: line for key, line in sources.items() if key in scopes}
+
+
+def _run(model: nn.Module, call: Call) -> tuple[torch.Tensor, ...]:
+    return model(*call.tensors.values())  # type: ignore[no-any-return]
+
+
+class _Captured:
+    """What is read from torch's graph before it is gone."""
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.nodes: dict[str, tuple[str, str]] = {}
+        """Scope name and source range by output name."""
+
+    @contextmanager
+    def patches(self) -> Iterator[None]:
+        """Listen in on the exporter's last two steps."""
+        assign_names = torch._C._jit_pass_onnx_assign_scoped_names_for_node_and_value
+
+        def assigned(graph: torch._C.Graph) -> None:
+            assign_names(graph)
+            self._read(graph)
+
+        def keep(data: bytes, *_: Any) -> None:
+            self.data = data
+
+        with ExitStack() as stack:
+            stack.enter_context(mock.patch.object(torch._C, assign_names.__name__, assigned))
+            stack.enter_context(mock.patch.object(onnx_proto_utils, "_export_file", keep))
+            yield
+
+    def _read(self, block: Any) -> None:
+        for node in block.nodes():
+            for output in node.outputs():
+                self.nodes[output.debugName()] = (node.scopeName(), node.sourceRange())
+            for inner in node.blocks():
+                self._read(inner)
+
+
+@contextmanager
+def _marked_scopes(model: nn.Module) -> Iterator[None]:
+    """While tracing, let each scope name say which module it is, and which call of it."""
+    numbers = {module: index for index, (_, module) in enumerate(model.named_modules())}
+    calls: Counter[nn.Module] = Counter()
+
+    def mark(module: nn.Module, _: Any) -> None:
+        names = torch.jit._trace._trace_module_map
+        if names is None or torch._C._get_tracing_state() is None:
+            return
+        shown = names[module].rpartition("::")[2]
+        names[module] = f"modelexport{numbers[module]}_{calls[module]}::{shown}"
+        calls[module] += 1
+
+    with ExitStack() as stack:
+        for module in numbers:
+            if not isinstance(module, torch.jit.ScriptModule):
+                stack.callback(module.register_forward_pre_hook(mark).remove)
+        yield
+
+
+def _innermost(scope: str, paths: list[str]) -> Scope | None:
+    """The last module that a scope name says."""
+    found = None
+    for match in _MARK.finditer(scope):
+        found = match
+    return None if found is None else Scope(paths[int(found["module"])], int(found["call"]))
+
+
+def _dynamic_axes(call: Call) -> dict[str, dict[int, str]]:
+    return {
+        name: {axis: f"{name}_{axis}" for axis in range(tensor.dim())}
+        for name, tensor in call.tensors.items()
+    }
+
+
+def _weight_bytes(model: nn.Module) -> int:
+    return sum(t.numel() * t.element_size() for t in model.state_dict().values())
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"

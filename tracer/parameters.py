@@ -1,0 +1,62 @@
+"""Which parameter each initializer of an exported graph holds."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import permutations
+
+import numpy as np
+import torch
+from torch import nn
+
+from hierarchy.fingerprint import Array
+
+_MAX_PERMUTED_RANK = 4
+
+
+class ParameterIndex:
+    """Finds the parameter or buffer that an array holds: by name, else by what it contains."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._tensors = dict(_named_tensors(model))
+        self._by_size: dict[int, list[str]] = defaultdict(list)
+        for name, tensor in self._tensors.items():
+            self._by_size[tensor.numel()].append(name)
+
+    def candidates(self, name: str, values: Array) -> list[str]:
+        """Qualified names of the parameters that an initializer may hold.
+
+        Exactly one when the name says so; else all that hold the same numbers, transposed
+        or reshaped or not. Numbers too few or too plain to tell anything are held by none.
+        """
+        if name in self._tensors:
+            return [name]
+        if values.size < 2 or values.min() == values.max():
+            return []
+        return [c for c in self._by_size.get(values.size, ()) if _same(self._array(c), values)]
+
+    def _array(self, name: str) -> Array:
+        tensor = self._tensors[name].detach().cpu()
+        if tensor.dtype is torch.bfloat16:
+            tensor = tensor.float()
+        return tensor.numpy()
+
+
+def _named_tensors(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    yield from model.named_parameters()
+    yield from model.named_buffers()
+
+
+def _same(parameter: Array, values: Array) -> bool:
+    """Whether two arrays hold the same numbers, up to a transposition or a reshape."""
+    if parameter.dtype.kind != values.dtype.kind:
+        return False
+    if parameter.shape == values.shape and np.array_equal(parameter, values):
+        return True
+    if 1 < parameter.ndim == values.ndim <= _MAX_PERMUTED_RANK:
+        for axes in permutations(range(parameter.ndim)):
+            turned = parameter.transpose(axes)
+            if turned.shape != values.shape or turned.flat[1] != values.flat[1]:
+                continue
+            if np.array_equal(turned, values):
+                return True
+    return np.array_equal(parameter.reshape(-1), values.reshape(-1))

@@ -1,0 +1,127 @@
+"""Puts a trace record together from what the exporter, the runtime and the eager run gave."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+import torch
+from torch import nn
+
+from hierarchy.fingerprint import Array, ValueFingerprint, weight_fingerprint
+from hierarchy.graphs import MAIN, NodeKey, op_type, walk_graphs, walk_nodes
+from hierarchy.module_tree import Module, ModuleTree, Parameter, is_within
+from hierarchy.record import Op, Tensor
+from tracer.exporters.exported import Exported, Scope
+from tracer.parameters import ParameterIndex
+from tracer.watching import Watch, visible_modules
+
+
+def record_modules(model: nn.Module, watch: Watch) -> tuple[Module, ...]:
+    """Every module under every path that leads to it."""
+    first: dict[nn.Module, str] = {}
+    owners: dict[torch.Tensor, str] = {}
+    visible = {path for path, _ in visible_modules(model)}
+    found = []
+    for path, module in model.named_modules(remove_duplicate=False):
+        canonical = first.setdefault(module, path)
+        found.append(
+            Module(
+                path=path,
+                class_name=_class_name(module),
+                python_module=type(module).__module__,
+                alias_of=None if canonical == path else canonical,
+                parameters=tuple(_own(module.named_parameters, canonical, owners)),
+                buffers=tuple(_own(module.named_buffers, canonical, owners)),
+                calls=watch.calls[canonical] if canonical in visible else None,
+                order=watch.order.get(canonical),
+            )
+        )
+    return tuple(found)
+
+
+def _class_name(module: nn.Module) -> str:
+    """The class as its author named it, also when torch compiled the module to a script."""
+    name = getattr(module, "original_name", None)
+    return name if isinstance(name, str) else type(module).__name__
+
+
+def _own(
+    named: Callable[..., Iterator[tuple[str, torch.Tensor]]],
+    path: str,
+    owners: dict[torch.Tensor, str],
+) -> Iterator[Parameter]:
+    """The parameters or buffers of one module itself."""
+    for name, tensor in named(recurse=False, remove_duplicate=False):
+        qualified = f"{path}.{name}" if path else name
+        owner = owners.setdefault(tensor, qualified)
+        yield Parameter(
+            name=name,
+            shape=tuple(tensor.shape),
+            dtype=str(tensor.dtype).removeprefix("torch."),
+            tied_to=None if owner == qualified else owner,
+        )
+
+
+def record_ops(
+    exported: Exported,
+    scopes: Mapping[NodeKey, Scope],
+    settled: Mapping[NodeKey, Scope],
+    values: Mapping[str, ValueFingerprint],
+) -> tuple[Op, ...]:
+    """Every node of the plain graph, subgraphs included."""
+    found = []
+    for key, node in walk_nodes(exported.graph):
+        scope = scopes.get(key) or settled.get(key)
+        prints = tuple(values.get(o) if key.graph == MAIN else None for o in node.output)
+        found.append(
+            Op(
+                graph=key.graph,
+                index=key.position,
+                name=node.name,
+                op_type=op_type(node),
+                inputs=tuple(node.input),
+                outputs=tuple(node.output),
+                module=None if scope is None else scope.module,
+                call=0 if scope is None else scope.call,
+                scope_from="exporter" if key in scopes else "values" if scope else None,
+                source=exported.sources.get(key),
+                values=prints if any(prints) else (),
+            )
+        )
+    return tuple(found)
+
+
+def record_tensors(
+    model: nn.Module, exported: Exported, scopes: Mapping[NodeKey, Scope], tree: ModuleTree
+) -> tuple[Tensor, ...]:
+    """Every initializer with the parameter it holds.
+
+    Of parameters with equal numbers, an initializer holds the one whose module uses it.
+    """
+    index = ParameterIndex(model)
+    users: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for place in walk_graphs(exported.graph):
+        for position, node in enumerate(place.graph.node):
+            scope = scopes.get(NodeKey(place.path, position))
+            if scope is not None:
+                for name in node.input:
+                    users[place.path, name].append(scope.module)
+    found = []
+    for graph, name, values in exported.initializers():
+        candidates = index.candidates(name, values)
+        used_in = users.get((graph, name), ())
+        best = [c for c in candidates if any(_owns(tree, c, user) for user in used_in)]
+        parameter = next(iter(best or candidates), None)
+        numbers = values if values.dtype.kind in "fiub" else _as_float(values)
+        found.append(Tensor(name, parameter, weight_fingerprint(numbers), graph))
+    return tuple(found)
+
+
+def _owns(tree: ModuleTree, parameter: str, user: str) -> bool:
+    owner = tree.owner(parameter)
+    return owner is not None and is_within(owner, tree.canonical(user))
+
+
+def _as_float(values: Array) -> Array:
+    """Numbers of a type that numpy itself does not know (bfloat16, float8)."""
+    return values.astype(np.float32)

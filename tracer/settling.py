@@ -1,0 +1,77 @@
+"""Scopes for nodes that the exporter left without one: what the eager run computed, and where."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import torch
+from torch import nn
+
+from hierarchy.fingerprint import ValueFingerprint, value_fingerprint
+from hierarchy.graphs import NodeKey
+from tracer.calling import Call
+from tracer.exporters.exported import Scope
+from tracer.watching import Outputs, run, watched
+
+_FEWEST_ELEMENTS = 12
+_FEWEST_DISTINCT = 3
+"""A value with fewer elements or distinct numbers is too common to say where it came from."""
+
+_TOLERANCE = 1e-4
+"""Of the greatest magnitude; two runtimes differ in the last digits."""
+
+
+def settle(
+    model: nn.Module, call: Call, open_nodes: Mapping[NodeKey, Iterable[ValueFingerprint]]
+) -> dict[NodeKey, Scope]:
+    """Find the module of some nodes by the values that they compute.
+
+    A node is settled when exactly one call of one module computed what it computes; or, where
+    none computed it, when exactly one made a view that holds it (a split, say).
+    """
+    wanted: dict[tuple[int, str], list[tuple[NodeKey, ValueFingerprint]]] = defaultdict(list)
+    for key, prints in open_nodes.items():
+        for fingerprint in prints:
+            if _telling(fingerprint):
+                wanted[_bucket(fingerprint)].append((key, fingerprint))
+    if not wanted:
+        return {}
+    computed: dict[NodeKey, set[Scope]] = defaultdict(set)
+    viewed: dict[NodeKey, set[Scope]] = defaultdict(set)
+
+    def see(tensor: torch.Tensor, scope: Scope, is_computed: bool) -> None:
+        kind = "f" if tensor.is_floating_point() else "b" if tensor.dtype is torch.bool else "i"
+        candidates = wanted.get((tensor.numel(), kind))
+        if not candidates or tensor.is_complex():
+            return
+        dense = tensor.detach().cpu()
+        seen = value_fingerprint(
+            (dense.float() if dense.dtype is torch.bfloat16 else dense).numpy()
+        )
+        for key, fingerprint in candidates:
+            if seen is not None and _alike(seen, fingerprint):
+                (computed if is_computed else viewed)[key].add(scope)
+
+    with watched(model) as watch, Outputs(watch, see):
+        run(model, call)
+    found = viewed | computed
+    return {key: next(iter(scopes)) for key, scopes in found.items() if len(scopes) == 1}
+
+
+def _telling(fingerprint: ValueFingerprint) -> bool:
+    return (
+        int(np.prod(fingerprint.shape)) >= _FEWEST_ELEMENTS
+        and np.unique(fingerprint.statistics()).size >= _FEWEST_DISTINCT
+    )
+
+
+def _bucket(fingerprint: ValueFingerprint) -> tuple[int, str]:
+    return int(np.prod(fingerprint.shape)), "i" if fingerprint.kind == "u" else fingerprint.kind
+
+
+def _alike(left: ValueFingerprint, right: ValueFingerprint) -> bool:
+    a, b = left.statistics(), right.statistics()
+    if a.size != b.size or left.nan != right.nan:
+        return False
+    scale = max(float(np.abs(a).max(initial=0)), 1e-30)
+    return bool(np.abs(a - b).max(initial=0) <= _TOLERANCE * scale)
