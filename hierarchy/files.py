@@ -39,7 +39,7 @@ def replacing(
     Raises:
         FileProblem: The target exists, is an input or cannot be written.
     """
-    _refuse(target, force=force, inputs=inputs)
+    check_target(target, force=force, inputs=inputs)
     try:
         handle, name = tempfile.mkstemp(
             prefix=f".{target.name}.", suffix=".part", dir=target.parent
@@ -64,12 +64,15 @@ def write_problem(target: Path, error: OSError) -> FileProblem:
     return FileProblem(f"{target}: cannot be written ({why}).")
 
 
-def _refuse(target: Path, *, force: bool, inputs: Iterable[Path]) -> None:
+def check_target(target: Path, *, force: bool, inputs: Iterable[Path] = ()) -> None:
+    """Refuse a target that `replacing` would refuse, before any work is done."""
     for source in inputs:
         if target.exists() and source.exists() and target.samefile(source):
             raise FileProblem(f"{target}: the output is also an input; choose another name.")
     if target.is_dir():
         raise FileProblem(f"{target}: a folder, not a file.")
+    if not target.parent.is_dir():
+        raise FileProblem(f"{target}: cannot be written (there is no such folder).")
     if not force and (target.exists() or target.is_symlink()):
         raise FileProblem(f"{target}: exists already; --force overwrites it.")
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from hierarchy.errors import ExportFailedError, RuntimeFailedError, UsageError
-from hierarchy.files import replacing
+from hierarchy.files import check_target, replacing
 from hierarchy.fingerprint import Array, ValueFingerprint
 from hierarchy.graphs import NodeKey, digest, walk_nodes
 from hierarchy.module_tree import ModuleTree
@@ -118,6 +118,16 @@ def trace(
             made = _record(model, call, watch, exported, origin, probe=probe)
         record_file.write_bytes(encode_record(made))
     return TraceResult(target, record_target, made, made.source.why)
+
+
+def check_targets(onnx_path: Path, record: Path | None, *, force: bool) -> None:
+    """Refuse what `trace` could not write, before a model is loaded for it.
+
+    Raises:
+        FileProblem: A file exists, or cannot be written.
+    """
+    for target in (onnx_path, record or record_path(onnx_path)):
+        check_target(target, force=force)
 
 
 def _export(model: nn.Module, call: Call, exporter: str, opset: int, *, dynamic: bool) -> Exported:

@@ -1,1 +1,1 @@
-"""placeholder."""
+"""The exporters, one adapter a file."""
