@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 QUANTILES = 24
-_CHUNK = 1 << 18
+_CHUNK = 1 << 16
+"""Elements summed at a time: few enough to stay in cache, and exact enough in single precision."""
 
 Array = npt.NDArray[Any]
 
@@ -80,22 +81,23 @@ def weight_fingerprint(array: Array) -> WeightFingerprint | None:
     if array.dtype.kind not in "fiub" or not array.size:
         return None
     flat = np.ascontiguousarray(array).reshape(-1)
+    wide = np.float32 if array.dtype.itemsize <= np.dtype(np.float32).itemsize else np.float64
     least, greatest, nan = np.inf, -np.inf, 0
     sums = np.zeros(4)
     for start in range(0, flat.size, _CHUNK):
-        part = flat[start : start + _CHUNK].astype(np.float64)
+        part: Array = flat[start : start + _CHUNK].astype(wide, copy=False)
         low, high = float(part.min()), float(part.max())
         if not (np.isfinite(low) and np.isfinite(high)):
-            finite = np.isfinite(part)
-            nan += int(part.size - finite.sum())
-            part = part[finite]
+            part = part[np.isfinite(part)]
+            nan += min(_CHUNK, flat.size - start) - part.size
             if not part.size:
                 continue
             low, high = float(part.min()), float(part.max())
         least, greatest = min(least, low), max(greatest, high)
-        square = part * part
-        sums += (part.sum(), square.sum(), np.dot(square, part), np.abs(part, out=square).sum())
+        with np.errstate(over="ignore"):
+            square = np.square(part)
+            sums += (part.sum(), square.sum(), np.dot(square, part), np.abs(part).sum())
     if nan == flat.size:
         return None
-    total, squares, cubes, absolute = (float(s) for s in sums)
+    total, squares, cubes, absolute = (float(s) if np.isfinite(s) else 0.0 for s in sums)
     return WeightFingerprint(flat.size, least, greatest, (total, squares, cubes, absolute), nan)

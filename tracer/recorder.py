@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from hierarchy.fingerprint import Array, ValueFingerprint, weight_fingerprint
+from hierarchy.fingerprint import ValueFingerprint, WeightFingerprint, weight_fingerprint
 from hierarchy.graphs import MAIN, NodeKey, op_type, walk_graphs, walk_nodes
 from hierarchy.module_tree import Module, ModuleTree, Parameter, is_within
 from hierarchy.record import Op, Tensor
@@ -92,7 +92,11 @@ def record_ops(
 
 
 def record_tensors(
-    model: nn.Module, exported: Exported, scopes: Mapping[NodeKey, Scope], tree: ModuleTree
+    model: nn.Module,
+    exported: Exported,
+    scopes: Mapping[NodeKey, Scope],
+    tree: ModuleTree,
+    fingerprints: Mapping[tuple[str, str], WeightFingerprint | None],
 ) -> tuple[Tensor, ...]:
     """Every initializer with the parameter it holds.
 
@@ -112,8 +116,7 @@ def record_tensors(
         used_in = users.get((graph, name), ())
         best = [c for c in candidates if any(_owns(tree, c, user) for user in used_in)]
         parameter = next(iter(best or candidates), None)
-        numbers = values if values.dtype.kind in "fiub" else _as_float(values)
-        found.append(Tensor(name, parameter, weight_fingerprint(numbers), graph))
+        found.append(Tensor(name, parameter, fingerprints[graph, name], graph))
     return tuple(found)
 
 
@@ -122,6 +125,14 @@ def _owns(tree: ModuleTree, parameter: str, user: str) -> bool:
     return owner is not None and is_within(owner, tree.canonical(user))
 
 
-def _as_float(values: Array) -> Array:
-    """Numbers of a type that numpy itself does not know (bfloat16, float8)."""
-    return values.astype(np.float32)
+def weight_fingerprints(
+    exported: Exported,
+) -> dict[tuple[str, str], WeightFingerprint | None]:
+    """The fingerprint of every initializer, by graph path and name."""
+    return {
+        (graph, name): weight_fingerprint(
+            # types that numpy itself does not know (bfloat16, float8) are compared as numbers
+            values if values.dtype.kind in "fiub" else values.astype(np.float32)
+        )
+        for graph, name, values in exported.initializers()
+    }

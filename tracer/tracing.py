@@ -1,6 +1,7 @@
 """`trace`: a torch model becomes a plain ONNX file and a record of where each node came from."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -10,7 +11,7 @@ from torch import nn
 
 from hierarchy.errors import ExportFailedError, RuntimeFailedError, UsageError
 from hierarchy.files import check_target, replacing
-from hierarchy.fingerprint import Array, ValueFingerprint
+from hierarchy.fingerprint import Array, ValueFingerprint, WeightFingerprint
 from hierarchy.graphs import NodeKey, digest, walk_nodes
 from hierarchy.module_tree import ModuleTree
 from hierarchy.record import Probe, ProbeInput, Record, Source, encode_record, record_path
@@ -18,7 +19,7 @@ from tracer.calling import Call, Inputs, plan_call
 from tracer.exporters import dynamo, torchscript
 from tracer.exporters.exported import Exported, Scope
 from tracer.probing import feed_of, probe_values
-from tracer.recorder import record_modules, record_ops, record_tensors
+from tracer.recorder import record_modules, record_ops, record_tensors, weight_fingerprints
 from tracer.settling import settle
 from tracer.state import evaluating
 from tracer.transformers_models import ready_for_export
@@ -114,8 +115,11 @@ def trace(
             with watched(model) as watch:
                 run(model, call)
             exported = _export(model, call, exporter, opset, dynamic=dynamic)
-            exported.write(onnx_file)
-            made = _record(model, call, watch, exported, origin, probe=probe)
+            with ThreadPoolExecutor(1) as aside:
+                weights = aside.submit(weight_fingerprints, exported)
+                exported.write(onnx_file)
+                found = _probe(exported, call, probe=probe)
+            made = _record(model, call, watch, exported, origin, found, weights.result())
         record_file.write_bytes(encode_record(made))
     return TraceResult(target, record_target, made, made.source.why)
 
@@ -157,17 +161,21 @@ def _export(model: nn.Module, call: Call, exporter: str, opset: int, *, dynamic:
     )
 
 
+Probed = tuple[dict[str, Array], Mapping[str, ValueFingerprint], str | None]
+"""Probe inputs, fingerprints of values, and why there are none when there are none."""
+
+
 def _record(
     model: nn.Module,
     call: Call,
     watch: Watch,
     exported: Exported,
     origin: Origin | None,
-    *,
-    probe: bool,
+    probed: Probed,
+    weights: Mapping[tuple[str, str], WeightFingerprint | None],
 ) -> Record:
     modules = record_modules(model, watch)
-    feed, values, missing = _probe(exported, call, probe=probe)
+    feed, values, missing = probed
     settled = settle(model, call, _open_nodes(exported, values)) if values else {}
     scopes: dict[NodeKey, Scope] = {**settled, **exported.scopes}
     return Record(
@@ -182,15 +190,12 @@ def _record(
         digest=digest(exported.graph),
         modules=modules,
         ops=record_ops(exported, exported.scopes, settled, values),
-        tensors=record_tensors(model, exported, scopes, ModuleTree(modules)),
+        tensors=record_tensors(model, exported, scopes, ModuleTree(modules), weights),
         probe=Probe(tuple(ProbeInput.of(n, a) for n, a in feed.items()), missing),
     )
 
 
-def _probe(
-    exported: Exported, call: Call, *, probe: bool
-) -> tuple[dict[str, Array], Mapping[str, ValueFingerprint], str | None]:
-    """Probe inputs, fingerprints, and why there are none when there are none."""
+def _probe(exported: Exported, call: Call, *, probe: bool) -> Probed:
     feed = feed_of(exported.graph.graph, call.tensors)
     if not probe:
         return feed, {}, "not asked for"

@@ -76,7 +76,6 @@ def _program(model: nn.Module, call: Call, opset: int, *, dynamic: bool) -> Any:
     if front is not None:
         return front(call, opset, dynamic)
     with flat_forward(model, call):
-        call.flatten_outputs(model(*call.tensors.values()))
         auto = torch.export.Dim.AUTO
         shapes = {n: dict.fromkeys(range(t.dim()), auto) for n, t in call.tensors.items()}
         return torch.onnx.export(

@@ -56,7 +56,6 @@ def export(model: nn.Module, call: Call, *, opset: int, dynamic: bool) -> Export
         torch.no_grad(),
     ):
         warnings.simplefilter("ignore")
-        call.flatten_outputs(_run(model, call))
         try:
             torch.onnx.export(
                 model,
@@ -90,10 +89,6 @@ def export(model: nn.Module, call: Call, *, opset: int, dynamic: bool) -> Export
 def _own(sources: dict[NodeKey, str], scopes: dict[NodeKey, Scope]) -> dict[NodeKey, str]:
     """Lines of the nodes that ran in a module; the others' lines are the exporter's own."""
     return {key: line for key, line in sources.items() if key in scopes}
-
-
-def _run(model: nn.Module, call: Call) -> tuple[torch.Tensor, ...]:
-    return model(*call.tensors.values())  # type: ignore[no-any-return]
 
 
 class _Captured:

