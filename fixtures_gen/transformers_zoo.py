@@ -1,0 +1,92 @@
+"""Families of transformers models at sizes that run in milliseconds."""
+
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+from fixtures_gen.registry import Inputs, fixture
+
+BATCH = 2
+LENGTH = 9
+VOCABULARY = 64
+IMAGE = 32
+
+Built = tuple[nn.Module, Inputs]
+
+
+@fixture("transformers")
+def bert() -> Built:
+    """An encoder with a pooler."""
+    return _build(AutoModel, "bert", **_ENCODER, max_position_embeddings=16), text()
+
+
+@fixture("transformers")
+def gpt2() -> Built:
+    """A decoder with fused query, key and value, and a head tied to the embedding."""
+    settings = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 16}
+    return _build(AutoModelForCausalLM, "gpt2", **settings), text()
+
+
+@fixture("transformers")
+def llama() -> Built:
+    """A decoder with rotary positions, grouped heads and a gated feed-forward."""
+    settings = {**_ENCODER, "num_key_value_heads": 2, "max_position_embeddings": 16}
+    return _build(AutoModelForCausalLM, "llama", **settings), text()
+
+
+@fixture("transformers")
+def vit() -> Built:
+    """A vision transformer on patches."""
+    return _build(AutoModel, "vit", **_ENCODER, image_size=IMAGE, patch_size=8), image()
+
+
+@fixture("transformers")
+def resnet() -> Built:
+    """Convolutions, batch norms and shortcuts."""
+    settings: dict[str, Any] = {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 2]}
+    return _build(AutoModel, "resnet", **settings), image()
+
+
+@fixture("transformers")
+def t5() -> Built:
+    """Encoder and decoder that share one embedding module."""
+    settings = {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4}
+    model = _build(AutoModelForSeq2SeqLM, "t5", **settings)
+    decoder = {f"decoder_{name}": value for name, value in text(start=30).items()}
+    return model, {**text(), **decoder}
+
+
+_ENCODER: dict[str, Any] = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+}
+
+
+def text(start: int = 8) -> dict[str, torch.Tensor]:
+    """Distinct tokens and a mask that hides the tail of the last row."""
+    tokens = (torch.randperm(BATCH * LENGTH) + start).reshape(BATCH, LENGTH)
+    mask = torch.ones_like(tokens)
+    mask[-1, -LENGTH // 4 :] = 0
+    return {"input_ids": tokens, "attention_mask": mask}
+
+
+def image() -> dict[str, torch.Tensor]:
+    """Two random images."""
+    return {"pixel_values": torch.randn(BATCH, 3, IMAGE, IMAGE)}
+
+
+def _build(auto: Any, model_type: str, **settings: Any) -> nn.Module:
+    if "vocab_size" in AutoConfig.for_model(model_type).to_dict():
+        settings["vocab_size"] = VOCABULARY
+    config = AutoConfig.for_model(model_type, **settings)
+    for part in (config, *(c for c in vars(config).values() if hasattr(c, "use_cache"))):
+        part.use_cache = False
+    model: nn.Module = auto.from_config(config)
+    for module in model.modules():
+        if hasattr(getattr(module, "config", None), "use_cache"):
+            module.config.use_cache = False  # type: ignore[union-attr]
+    return model

@@ -1,0 +1,53 @@
+"""Every fixture, by name.
+
+Each factory takes nothing and gives a module in eval mode and its inputs, so it is a source
+for `modelexport trace` as it stands: `fixtures_gen.zoo:bert`.
+"""
+
+from fixtures_gen.registry import FIXTURES, Fixture
+from fixtures_gen.torch_zoo import (
+    called_twice,
+    conditional,
+    conv_batchnorm,
+    helper_functions,
+    module_containers,
+    nested_sequential,
+    no_parameters,
+    odd_names,
+    recurrent,
+    root_sequential,
+    scripted_branch,
+    scripted_loop,
+    shared_module,
+    suffixed_names,
+    tied_weights,
+    while_loop,
+)
+from fixtures_gen.transformers_zoo import bert, gpt2, llama, resnet, t5, vit
+
+__all__ = [
+    "FIXTURES",
+    "Fixture",
+    "bert",
+    "called_twice",
+    "conditional",
+    "conv_batchnorm",
+    "gpt2",
+    "helper_functions",
+    "llama",
+    "module_containers",
+    "nested_sequential",
+    "no_parameters",
+    "odd_names",
+    "recurrent",
+    "resnet",
+    "root_sequential",
+    "scripted_branch",
+    "scripted_loop",
+    "shared_module",
+    "suffixed_names",
+    "t5",
+    "tied_weights",
+    "vit",
+    "while_loop",
+]
