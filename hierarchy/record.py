@@ -54,6 +54,8 @@ class Op(msgspec.Struct, frozen=True, omit_defaults=True):
         inputs: Names of its inputs, by which neighbours are compared; empty in a record
             that does not say.
         module: Path of the module in whose forward it ran; None when unknown.
+        also: Other modules whose work it does as well (of a normalisation that the exporter
+            folded into a convolution, say).
         call: Which call of that module, from 0.
         scope_from: `exporter` when the exporter said so, `values` when the eager run
             settled it; None when unknown.
@@ -72,6 +74,7 @@ class Op(msgspec.Struct, frozen=True, omit_defaults=True):
     source: str | None = None
     values: tuple[ValueFingerprint | None, ...] = ()
     inputs: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
 
 
 class Tensor(msgspec.Struct, frozen=True, omit_defaults=True):

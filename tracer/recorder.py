@@ -1,7 +1,7 @@
 """Puts a trace record together from what the exporter, the runtime and the eager run gave."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 import torch
@@ -16,14 +16,20 @@ from tracer.parameters import ParameterIndex
 from tracer.watching import Watch, visible_modules
 
 
-def record_modules(model: nn.Module, watch: Watch) -> tuple[Module, ...]:
-    """Every module under every path that leads to it."""
+def record_modules(model: nn.Module, watch: Watch, scopes: Iterable[Scope]) -> tuple[Module, ...]:
+    """Every module under every path that leads to it.
+
+    A module that nobody saw running, but that an exporter found ops in, ran unseen (inside
+    a compiled script or a higher-order operator): its calls are unknown, not none.
+    """
+    unseen = {scope.module for scope in scopes} - set(watch.calls)
     first: dict[nn.Module, str] = {}
     owners: dict[torch.Tensor, str] = {}
     visible = {path for path, _ in visible_modules(model)}
     found = []
     for path, module in model.named_modules(remove_duplicate=False):
         canonical = first.setdefault(module, path)
+        calls = watch.calls[canonical] if canonical in visible else None
         found.append(
             Module(
                 path=path,
@@ -32,7 +38,7 @@ def record_modules(model: nn.Module, watch: Watch) -> tuple[Module, ...]:
                 alias_of=None if canonical == path else canonical,
                 parameters=tuple(_own(module.named_parameters, canonical, owners)),
                 buffers=tuple(_own(module.named_buffers, canonical, owners)),
-                calls=watch.calls[canonical] if canonical in visible else None,
+                calls=None if {canonical, path} & unseen else calls,
                 order=watch.order.get(canonical),
             )
         )
@@ -71,7 +77,8 @@ def record_ops(
     """Every node of the plain graph, subgraphs included."""
     found = []
     for key, node in walk_nodes(exported.graph):
-        scope = scopes.get(key) or settled.get(key)
+        scope, valued = scopes.get(key) or settled.get(key), settled.get(key)
+        also = {valued.module} - {scope.module} if valued and scope else ()
         prints = tuple(values.get(o) if key.graph == MAIN else None for o in node.output)
         found.append(
             Op(
@@ -84,6 +91,7 @@ def record_ops(
                 module=None if scope is None else scope.module,
                 call=0 if scope is None else scope.call,
                 scope_from="exporter" if key in scopes else "values" if scope else None,
+                also=tuple(also),
                 source=exported.sources.get(key),
                 values=prints if any(prints) else (),
             )

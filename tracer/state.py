@@ -43,8 +43,8 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 def _snapshot(module: nn.Module) -> dict[str, Any]:
     held = vars(module)
-    found = {name: held[name].copy() for name in _HOOKS if name in held}
-    found |= {name: held[name].copy() for name in ("_buffers", "_parameters") if name in held}
+    names = (*_HOOKS, "_buffers", "_parameters")  # compiled scripts keep their own elsewhere
+    found: dict[str, Any] = {n: held[n].copy() for n in names if isinstance(held.get(n), dict)}
     return found | {"training": module.training, "forward": held.get("forward")}
 
 

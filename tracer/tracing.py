@@ -12,12 +12,13 @@ from torch import nn
 from hierarchy.errors import ExportFailedError, RuntimeFailedError, UsageError
 from hierarchy.files import check_target, replacing
 from hierarchy.fingerprint import Array, ValueFingerprint, WeightFingerprint
-from hierarchy.graphs import NodeKey, digest, walk_nodes
+from hierarchy.graphs import MAIN, NodeKey, digest, walk_nodes
 from hierarchy.module_tree import ModuleTree
 from hierarchy.record import Probe, ProbeInput, Record, Source, encode_record, record_path
 from tracer.calling import Call, Inputs, plan_call
 from tracer.exporters import dynamo, torchscript
 from tracer.exporters.exported import Exported, Scope
+from tracer.parameters import ParameterIndex
 from tracer.probing import feed_of, probe_values
 from tracer.recorder import record_modules, record_ops, record_tensors, weight_fingerprints
 from tracer.settling import settle
@@ -174,9 +175,9 @@ def _record(
     probed: Probed,
     weights: Mapping[tuple[str, str], WeightFingerprint | None],
 ) -> Record:
-    modules = record_modules(model, watch)
+    modules = record_modules(model, watch, exported.scopes.values())
     feed, values, missing = probed
-    settled = settle(model, call, _open_nodes(exported, values)) if values else {}
+    settled = settle(model, call, _doubtful(model, exported, values)) if values else {}
     scopes: dict[NodeKey, Scope] = {**settled, **exported.scopes}
     return Record(
         source=Source(
@@ -205,13 +206,27 @@ def _probe(exported: Exported, call: Call, *, probe: bool) -> Probed:
         return feed, {}, str(error)
 
 
-def _open_nodes(
-    exported: Exported, values: Mapping[str, ValueFingerprint]
+def _doubtful(
+    model: nn.Module, exported: Exported, values: Mapping[str, ValueFingerprint]
 ) -> dict[NodeKey, list[ValueFingerprint]]:
+    """Nodes to ask the eager run about: those without a scope, and those with new weights.
+
+    A weight that is no parameter was computed by the exporter, so the node that uses it may
+    do the work of more than one module.
+    """
+    index = ParameterIndex(model)
+    new = {
+        name
+        for graph, name, array in exported.initializers()
+        if graph == MAIN
+        and array.dtype.kind == "f"
+        and array.ndim
+        and not index.candidates(name, array)
+    }
     return {
         key: [values[name] for name in node.output if name in values]
         for key, node in walk_nodes(exported.graph)
-        if key not in exported.scopes and not key.graph
+        if not key.graph and (key not in exported.scopes or not new.isdisjoint(node.input))
     }
 
 

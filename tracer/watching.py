@@ -38,6 +38,8 @@ def watched(model: nn.Module) -> Iterator[Watch]:
 
     def enter(path: str) -> Callable[..., None]:
         def hook(*_: Any) -> None:
+            if torch.compiler.is_compiling():
+                return  # inside a higher-order operator, which compiles what it runs
             watch.stack.append(Scope(path, watch.calls[path]))
             watch.order.setdefault(path, len(watch.order))
             watch.calls[path] += 1
@@ -45,7 +47,8 @@ def watched(model: nn.Module) -> Iterator[Watch]:
         return hook
 
     def leave(*_: Any) -> None:
-        watch.stack.pop()
+        if not torch.compiler.is_compiling():
+            watch.stack.pop()
 
     with ExitStack() as stack:
         for path, module in visible_modules(model):
@@ -55,14 +58,10 @@ def watched(model: nn.Module) -> Iterator[Watch]:
 
 
 def visible_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Modules that hooks can watch, each once, under its first path."""
-    scripted: list[str] = []
+    """Modules that hooks can watch, each once, under its first path: not those of scripts."""
     for path, module in model.named_modules():
-        if any(path.startswith(f"{outer}.") for outer in scripted):
-            continue
-        if isinstance(module, torch.jit.ScriptModule):
-            scripted.append(path)
-        yield path, module
+        if not isinstance(module, torch.jit.ScriptModule):
+            yield path, module
 
 
 def run(model: nn.Module, call: Call) -> None:
@@ -90,6 +89,8 @@ class Outputs(TorchDispatchMode):  # type: ignore[no-untyped-call]
     its input.
     """
 
+    supports_higher_order_operators = True
+
     def __init__(self, watch: Watch, see: Callable[[torch.Tensor, Scope, bool], None]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._watch = watch
@@ -107,5 +108,7 @@ class Outputs(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def _passes_through(func: Any) -> bool:
     """Whether an operator only gives another view of its input, as its schema says."""
+    if not hasattr(func, "_schema"):
+        return False  # a higher-order operator gives back what its functions computed
     returned = func._schema.returns
     return any(r.alias_info is not None and not r.alias_info.is_write for r in returned)

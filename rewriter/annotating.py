@@ -1,0 +1,140 @@
+"""Annotating: match a file with its record and write its hierarchy into a copy of it."""
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import onnx
+
+from hierarchy.errors import FileProblem
+from hierarchy.files import replacing
+from hierarchy.graphs import NodeKey, walk_nodes
+from hierarchy.record import Record, read_record
+from hierarchy.tags import Tagger, TagRules
+from rewriter.container import Edits, OnnxContainer
+from rewriter.evidence.carried import OURS, refuse_lossy
+from rewriter.inject.metadata import Entries, MetadataInjection, foreign_keys, model_entries
+from rewriter.matcher import Match, match_carried, match_record
+from rewriter.report import AnnotateReport
+
+
+def annotate(
+    onnx_path: str | Path,
+    record: Record | str | Path | None,
+    out_path: str | Path,
+    *,
+    rules: TagRules = TagRules(),  # noqa: B008 - frozen
+    torch_keys: bool = False,
+    replace_keys: bool = False,
+    force: bool = False,
+    report: str | Path | None = None,
+) -> AnnotateReport:
+    """Write a copy of an ONNX file in which every node knows its module.
+
+    Args:
+        onnx_path: The file; any file of the recorded model, not just the traced one.
+        record: The trace record or its path; None to use what the file carries itself.
+        out_path: Where the annotated file goes.
+        rules: How module paths become tags.
+        torch_keys: Write the metadata keys of torch's own exporter too.
+        replace_keys: Overwrite shared keys that others wrote; stripping cannot undo this.
+        force: Overwrite `out_path` and `report` if they exist.
+        report: Where to write the report as JSON, if anywhere.
+
+    Returns:
+        The report: a decision for every node, subgraphs and functions included.
+
+    Raises:
+        FileProblem: A file cannot be read or written as asked.
+        ForeignRecordError: The record is of another model.
+        UsageError: There is no record and the file carries nothing, or not enough.
+    """
+    source, target = Path(onnx_path), Path(out_path)
+    inputs = [source]
+    if isinstance(record, str | Path):
+        inputs.append(Path(record))
+        record = read_record(Path(record))
+    _refuse_overlap(target, inputs, report)
+    with _report_file(report, inputs, force=force) as report_part:
+        with OnnxContainer.open(source) as container:
+            model = container.skeleton()
+            match = _match(model, record, rules, str(source))
+            tagger = Tagger(match.tree, rules)
+            for decision in match.decisions:
+                if decision.module is not None:
+                    decision.tag = tagger.tag(decision.module)
+            injection = MetadataInjection(tagger, torch_keys=torch_keys, replace=replace_keys)
+            edits = Edits(
+                nodes=_node_entries(model, match, injection),
+                model=model_entries(match.tree, rules, match.parameters),
+                strip=True,
+                replace=replace_keys,
+            )
+            notes = tuple(_notes(model, match, replace=replace_keys))
+            container.write(target, edits, force=force)
+        result = _report(source, target, match, notes)
+        if report_part is not None:
+            report_part.write_bytes(result.to_json())
+    return result
+
+
+def _match(model: onnx.ModelProto, record: Record | None, rules: TagRules, where: str) -> Match:
+    if record is not None:
+        return match_record(model, record, where)
+    match, carried = match_carried(model, where)
+    refuse_lossy(carried, rules, where)
+    return match
+
+
+def _node_entries(
+    model: onnx.ModelProto, match: Match, injection: MetadataInjection
+) -> dict[NodeKey, Entries]:
+    pairs = zip(match.decisions, walk_nodes(model), strict=True)
+    return {key: injection.node(node, d) for d, (key, node) in pairs if d.module is not None}
+
+
+def _notes(model: onnx.ModelProto, match: Match, *, replace: bool) -> Iterable[str]:
+    if match.source not in {"record", OURS}:
+        yield f"there was no record: the modules were read from {match.source} in the file"
+    elif match.source == OURS:
+        yield "there was no record: the modules were read from the file's earlier annotation"
+    foreign = sum(1 for _, node in walk_nodes(model) if node.metadata_props and foreign_keys(node))
+    if foreign and replace:
+        yield f"keys of others were replaced on {foreign} nodes: strip cannot bring these back"
+    elif foreign:
+        yield f"{foreign} nodes keep a namespace or scope of others (--replace-keys overwrites it)"
+    contradicted = sum(1 for decision in match.decisions if decision.contradictions)
+    if contradicted:
+        yield f"on {contradicted} nodes weaker evidence says otherwise; the report lists it"
+
+
+def _refuse_overlap(target: Path, inputs: list[Path], report: str | Path | None) -> None:
+    """Refuse what would be found out too late, or would eat the record."""
+    if any(path.exists() and target.exists() and path.samefile(target) for path in inputs):
+        raise FileProblem(f"{target}: the output is also an input; choose another name.")
+    if report is not None and Path(report).resolve() == target.resolve():
+        raise FileProblem(f"{target}: the report and the output are one file.")
+
+
+def _report_file(
+    report: str | Path | None, inputs: list[Path], *, force: bool
+) -> AbstractContextManager[Path | None]:
+    """Where to write the report until all is done; refuses at once what could not be written."""
+    if report is None:
+        return nullcontext()
+    return replacing(Path(report), force=force, inputs=inputs)
+
+
+def _report(source: Path, target: Path, match: Match, notes: tuple[str, ...]) -> AnnotateReport:
+    resolved = sum(1 for decision in match.decisions if decision.tag is not None)
+    return AnnotateReport(
+        file=source.name,
+        output=target.name,
+        source=match.source,
+        nodes=len(match.decisions),
+        resolved=resolved,
+        unresolved=len(match.decisions) - resolved,
+        evidence=match.counts(),
+        notes=notes,
+        decisions=match.decisions,
+    )

@@ -1,0 +1,82 @@
+"""Copying byte ranges between files, as fast as the system can."""
+
+import errno
+import os
+from collections.abc import Callable, Iterable
+
+from rewriter.container.splicing import Range
+
+_STEP = 1 << 28
+_BLOCK = 1 << 20
+_UNSUPPORTED = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF}
+"""What a way of copying answers when it does not work between these two files."""
+
+_Way = Callable[[int, int, int, int], int]
+
+
+def write_segments(source: int, sink: int, segments: Iterable[bytes | bytearray | Range]) -> None:
+    """Write new bytes and ranges of the source, each behind the other.
+
+    Args:
+        source: Descriptor that the ranges are read from.
+        sink: Descriptor that is written to, from its position on.
+        segments: What to write.
+
+    Raises:
+        OSError: The system refuses to read or write.
+    """
+    for segment in segments:
+        if isinstance(segment, Range):
+            copy_range(source, sink, segment.start, segment.length)
+        else:
+            _write(sink, segment)
+
+
+def copy_range(source: int, sink: int, start: int, length: int) -> None:
+    """Copy bytes to the sink's position; blocks are shared where the file system can.
+
+    Raises:
+        OSError: The system refuses, or the source has become shorter.
+    """
+    ways = list(_WAYS)
+    while length:
+        try:
+            copied = ways[0](source, sink, start, min(length, _STEP))
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED or len(ways) == 1:
+                raise
+            copied = 0
+        if copied:
+            start, length = start + copied, length - copied
+        elif len(ways) == 1:
+            raise OSError(errno.EIO, "the file became shorter while it was read")
+        else:
+            del ways[0]
+
+
+def _within_the_kernel(source: int, sink: int, start: int, length: int) -> int:
+    return os.copy_file_range(source, sink, length, offset_src=start)
+
+
+def _from_the_page_cache(source: int, sink: int, start: int, length: int) -> int:
+    return os.sendfile(sink, source, start, length)
+
+
+def _through_memory(source: int, sink: int, start: int, length: int) -> int:
+    block = os.pread(source, min(length, _BLOCK), start)
+    _write(sink, block)
+    return len(block)
+
+
+def _write(sink: int, data: bytes | bytearray) -> None:
+    with memoryview(data) as left:
+        done = 0
+        while done < len(left):
+            done += os.write(sink, left[done:])
+
+
+_WAYS: list[_Way] = [
+    *([_within_the_kernel] if hasattr(os, "copy_file_range") else ()),
+    *([_from_the_page_cache] if hasattr(os, "sendfile") else ()),
+    _through_memory,
+]

@@ -1,0 +1,178 @@
+"""What is to be changed in a file, and where that is in its bytes."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto
+from onnx import StringStringEntryProto as Entry
+
+from hierarchy import keys
+from hierarchy.graphs import NodeKey, Place, bodies, walk_graphs
+from rewriter.container.splicing import Splices
+from rewriter.container.wire import LENGTH, Buffer, Field, WireError, encode_field, fields, messages
+
+Entries = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Edits:
+    """Metadata to write.
+
+    Attributes:
+        nodes: Entries to append to the `metadata_props` of nodes.
+        model: Entries to append to those of the model.
+        strip: Whether all entries of ours are taken out of the whole file first.
+        replace: Whether foreign entries on an edited node give way to new ones of the same
+            key; or the keys for which they do.
+    """
+
+    nodes: Mapping[NodeKey, Entries] = field(default_factory=dict)
+    model: Entries = ()
+    strip: bool = True
+    replace: bool | frozenset[str] = False
+
+
+@dataclass
+class Changes:
+    """What writing did.
+
+    Attributes:
+        removed: How many entries of each key were taken out of nodes.
+        removed_from_model: And out of the model.
+        nodes_cleared: How many nodes had some.
+    """
+
+    removed: Counter[str] = field(default_factory=Counter)
+    removed_from_model: Counter[str] = field(default_factory=Counter)
+    nodes_cleared: int = 0
+
+
+class Editing:
+    """Finds the bytes that edits change.
+
+    The skeleton says which node is which, the wire where it stands. Both are walked side by
+    side in the order of `walk_graphs`, and have to agree on every graph.
+
+    Args:
+        data: The file.
+        model: Its skeleton.
+        edits: The edits.
+
+    Attributes:
+        splices: What makes the edited file of it.
+        changes: What that takes out.
+
+    Raises:
+        WireError: The two readings differ, or a message has a length prefix that cannot grow.
+        ValueError: An edit is for a node that is not there.
+    """
+
+    def __init__(self, data: Buffer, model: ModelProto, edits: Edits) -> None:
+        self._data = data
+        self._edits = edits
+        self._encoded: dict[tuple[str, str], bytes] = {}
+        self._places = walk_graphs(model)
+        self._edited = 0
+        self.splices = Splices()
+        self.changes = Changes()
+        self._model()
+
+    def _model(self) -> None:
+        top = [part for part in fields(self._data, 0, len(self._data)) if part.wire_type == LENGTH]
+        self._graph([part for part in top if part.number == ModelProto.GRAPH_FIELD_NUMBER])
+        for part in top:
+            if part.number == ModelProto.FUNCTIONS_FIELD_NUMBER:
+                self._graph([part])
+        if next(self._places, None) is not None:
+            raise WireError("protobuf reads more graphs than there are in its bytes")
+        if self._edited != len(self._edits.nodes):
+            raise ValueError("an edit is for a node that is not in the file")
+        held = [part for part in top if part.number == ModelProto.METADATA_PROPS_FIELD_NUMBER]
+        if self._edits.strip:
+            for entry, key in self._keyed(held):
+                if key.startswith(keys.OURS):
+                    self.splices.remove(entry.start, entry.end)
+                    self.changes.removed_from_model[key] += 1
+        self._append(ModelProto.METADATA_PROPS_FIELD_NUMBER, len(self._data), self._edits.model)
+
+    def _graph(self, parts: list[Field]) -> None:
+        """Edit a graph or function, which may come in several parts that protobuf merges."""
+        place = next(self._places, None)
+        if place is None:
+            raise WireError("protobuf reads fewer graphs than there are in its bytes")
+        nodes = iter(enumerate(place.graph.node))
+        number = _node_field(place)
+        for part in parts:
+            with self.splices.inside(part):
+                for found in messages(self._data, part, number):
+                    position, node = next(nodes, (0, None))
+                    if node is None:
+                        raise WireError(_disagreement(place, "fewer"))
+                    with self.splices.inside(found):
+                        self._node(NodeKey(place.path, position), node, found)
+        if next(nodes, None) is not None:
+            raise WireError(_disagreement(place, "more"))
+
+    def _node(self, key: NodeKey, node: NodeProto, found: Field) -> None:
+        if node.attribute and any(True for _ in bodies(node)):
+            for attribute in messages(self._data, found, NodeProto.ATTRIBUTE_FIELD_NUMBER):
+                self._attribute(attribute)
+        new = self._edits.nodes.get(key)
+        if node.metadata_props:
+            self._remove(found, new or ())
+        if new is not None:
+            self._edited += 1
+            self._append(NodeProto.METADATA_PROPS_FIELD_NUMBER, found.end, new)
+
+    def _attribute(self, attribute: Field) -> None:
+        """Edit the bodies that an attribute holds, in the order of `hierarchy.graphs.bodies`."""
+        one = list(messages(self._data, attribute, AttributeProto.G_FIELD_NUMBER))
+        with self.splices.inside(attribute):
+            if one:
+                self._graph(one)
+            for part in messages(self._data, attribute, AttributeProto.GRAPHS_FIELD_NUMBER):
+                self._graph([part])
+
+    def _remove(self, node: Field, new: Entries) -> None:
+        """Take out the entries of ours, and foreign ones that the new ones replace."""
+        replaced = self._edits.replace
+        if isinstance(replaced, bool):
+            replaced = frozenset(key for key, _ in new) if replaced else frozenset()
+        elif not new:
+            replaced = frozenset()
+        held = messages(self._data, node, NodeProto.METADATA_PROPS_FIELD_NUMBER)
+        tagged = cleared = False
+        for entry, key in self._keyed(held):
+            tagged = tagged or key == keys.TAG
+            ours = key.startswith(keys.OURS) or (tagged and key in keys.SHARED)
+            if (ours and self._edits.strip) or (not ours and key in replaced):
+                self.splices.remove(entry.start, entry.end)
+                self.changes.removed[key] += 1
+                cleared = True
+        self.changes.nodes_cleared += cleared
+
+    def _keyed(self, entries: Iterator[Field] | list[Field]) -> Iterator[tuple[Field, str]]:
+        for entry in entries:
+            yield entry, Entry.FromString(self._data[entry.payload : entry.end]).key
+
+    def _append(self, number: int, at: int, entries: Entries) -> None:
+        if not entries:
+            return
+        for entry in entries:
+            if entry not in self._encoded:
+                key, value = entry
+                payload = Entry(key=key, value=value).SerializeToString(deterministic=True)
+                self._encoded[entry] = encode_field(number, payload)
+        self.splices.insert(at, b"".join(self._encoded[entry] for entry in entries))
+
+
+def _node_field(place: Place) -> int:
+    if isinstance(place.graph, FunctionProto):
+        return FunctionProto.NODE_FIELD_NUMBER
+    return GraphProto.NODE_FIELD_NUMBER
+
+
+def _disagreement(place: Place, what: str) -> str:
+    where = f"graph {place.path!r}" if place.path else "the main graph"
+    return f"protobuf reads {what} nodes in {where} than there are in its bytes"

@@ -1,0 +1,103 @@
+"""External data: the files that a model's tensors refer to.
+
+They are never changed. A model written into another folder gets copies of them beside it,
+because onnx and onnxruntime refuse locations outside a model's own folder.
+"""
+
+import filecmp
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path, PureWindowsPath
+from typing import NamedTuple
+
+from hierarchy.errors import FileProblem, OnnxFileError
+from hierarchy.files import replacing, write_problem
+from rewriter.container.copying import copy_range
+
+
+class External(NamedTuple):
+    """One file of external data.
+
+    Attributes:
+        location: As the model writes it, relative to the model's folder.
+        path: Where that is.
+    """
+
+    location: str
+    path: Path
+
+
+def resolve(model: Path, location: str, tensor: str) -> External:
+    """The file that a location names.
+
+    Args:
+        model: The model's file.
+        location: As one of its tensors writes it.
+        tensor: Name of that tensor, for the error.
+
+    Raises:
+        OnnxFileError: It is no place inside the model's folder.
+    """
+    windows = PureWindowsPath(location)
+    inside = os.path.normpath(location)
+    if not location or windows.drive or windows.root or inside.split(os.sep, 1)[0] == os.pardir:
+        raise OnnxFileError(
+            f"{model}: tensor {tensor!r} has its data at {location!r}, which is not a place in the "
+            "model's folder."
+        )
+    path = model.parent / inside
+    if not path.resolve().is_relative_to(model.parent.resolve()):
+        raise OnnxFileError(
+            f"{model}: tensor {tensor!r} has its data at {location!r}, which is a link that leaves "
+            "the model's folder."
+        )
+    return External(location, path)
+
+
+@contextmanager
+def copied(files: Iterable[External], folder: Path, *, force: bool) -> Iterator[None]:
+    """Copy external data beside a model that is being written; all of it goes if that fails.
+
+    Args:
+        files: What the model refers to.
+        folder: Where the new model goes. If it is the old one's folder nothing is copied.
+        force: Whether a different file of the same name may be overwritten.
+
+    Raises:
+        FileProblem: A file is missing, or cannot be written, or a different one is there.
+    """
+    with ExitStack() as stack:
+        for file in files:
+            target = folder / os.path.normpath(file.location)
+            if not file.path.is_file():
+                raise FileProblem(f"{file.path}: the model's external data is missing.")
+            if target.exists() and _same(file.path, target):
+                continue
+            stack.enter_context(_folders(target.parent))
+            part = stack.enter_context(
+                replacing(target, force=force, inputs=[file.path], mode_of=file.path)
+            )
+            with file.path.open("rb") as source, part.open("wb") as sink:
+                copy_range(source.fileno(), sink.fileno(), 0, file.path.stat().st_size)
+        yield
+
+
+def _same(left: Path, right: Path) -> bool:
+    return left.samefile(right) or filecmp.cmp(left, right, shallow=False)
+
+
+@contextmanager
+def _folders(folder: Path) -> Iterator[None]:
+    """Make a folder and those above it; the new ones go if the body raises."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_problem(folder, error) from error
+    try:
+        yield
+    except BaseException:
+        for each in missing:
+            each.rmdir()
+        raise

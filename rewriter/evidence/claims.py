@@ -1,0 +1,68 @@
+"""What a kind of evidence says about the nodes of a model."""
+
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from hierarchy.graphs import NodeKey
+from hierarchy.module_tree import ModuleTree
+from hierarchy.record import Op, Record
+from rewriter.flow import Flow
+
+
+class Kind(StrEnum):
+    """The kinds of evidence, the strongest first."""
+
+    IDENTITY = "identity"
+    CARRIED = "carried"
+    NAMES = "names"
+    WEIGHTS = "weights"
+    VALUES = "values"
+    STRUCTURE = "structure"
+    PROPAGATION = "propagation"
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """One node's module according to one kind of evidence.
+
+    Attributes:
+        module: Path of the module.
+        kind: The evidence.
+        covers: Paths of all modules that it came from, when there are several.
+    """
+
+    module: str
+    kind: str
+    covers: tuple[str, ...] = ()
+
+
+def claim_of(op: Op, module: str, kind: Kind, tree: ModuleTree) -> Claim:
+    """What a recorded op says of the node that it is: all its modules, under their ancestor."""
+    if not op.also:
+        return Claim(module, kind)
+    covers = tuple(sorted({module, *op.also}))
+    return Claim(tree.common_ancestor(covers), kind, covers)
+
+
+class Claims(msgspec.Struct):
+    """All that one kind of evidence says.
+
+    Attributes:
+        by_node: The claims.
+        known: Nodes that it recognised without learning their module, each with the reason.
+        reasons: Why it says nothing about a node.
+        complete: Whether it speaks for the whole model, so that no weaker kind is needed.
+    """
+
+    by_node: dict[NodeKey, Claim] = {}
+    known: dict[NodeKey, str] = {}
+    reasons: dict[NodeKey, str] = {}
+    complete: bool = False
+
+
+class Evidence(Protocol):
+    """A kind of evidence."""
+
+    def claims(self, flow: Flow, record: Record) -> Claims:
+        """What it says about the nodes of a model, given the record."""

@@ -1,0 +1,1 @@
+"""Ways to write the hierarchy into a file, one a module."""

@@ -1,0 +1,136 @@
+"""onnxruntime, as far as we need it: load a file, make inputs, run, compare bits.
+
+The one module that imports onnxruntime.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from hierarchy.errors import RuntimeFailedError
+
+Array = npt.NDArray[Any]
+Feeds = dict[str, Array]
+
+_DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    "tensor(bool)": "bool",
+    "tensor(string)": "object",
+} | {
+    f"tensor({sign}int{bits})": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
+}
+
+_OPEN_SIZES = (2, 1, 4, 8, 16)
+"""Sizes tried for dimensions that the file leaves open; models are picky about some."""
+
+
+class Session:
+    """A file in onnxruntime, on one thread so that every run gives the same bits.
+
+    Args:
+        path: The file.
+
+    Raises:
+        RuntimeFailedError: onnxruntime does not load it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4  # what goes wrong is raised; nothing else is of interest
+        try:
+            self._session = ort.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's errors share no base class
+            raise RuntimeFailedError(
+                f"{path}: onnxruntime cannot load it ({_first_line(error)})."
+            ) from error
+
+    @property
+    def inputs(self) -> list[str]:
+        """Names of the inputs."""
+        return [value.name for value in self._session.get_inputs()]
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Any]:
+        """Outputs by name.
+
+        Raises:
+            RuntimeFailedError: It does not run on these inputs.
+        """
+        names = [value.name for value in self._session.get_outputs()]
+        try:
+            return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
+        except Exception as error:  # onnxruntime's errors share no base class
+            raise RuntimeFailedError(
+                f"{self._path}: onnxruntime cannot run it ({_first_line(error)})."
+            ) from error
+
+    def working_feeds(self) -> Feeds:
+        """Generated inputs on which the file runs.
+
+        Raises:
+            RuntimeFailedError: It runs on none that we know to generate.
+        """
+        failure: RuntimeFailedError | None = None
+        for size in _OPEN_SIZES:
+            feeds = self._generate(size)
+            try:
+                self.run(feeds)
+            except RuntimeFailedError as error:
+                failure = failure or error
+            else:
+                return feeds
+        assert failure is not None
+        raise failure
+
+    def _generate(self, size: int) -> Feeds:
+        random = np.random.default_rng(0)
+        feeds: Feeds = {}
+        for value in self._session.get_inputs():
+            dtype = _DTYPES.get(value.type)
+            if dtype is None:
+                raise RuntimeFailedError(
+                    f"{self._path}: input {value.name} is a {value.type}, for which no data can be "
+                    "generated: give a record with --record."
+                )
+            shape = [extent if isinstance(extent, int) else size for extent in value.shape]
+            feeds[value.name] = _fill(dtype, shape, random)
+        return feeds
+
+
+def same_bits(left: object, right: object) -> bool:
+    """Whether two outputs are the same, bit for bit; sequences and maps are compared within."""
+    if isinstance(left, np.ndarray) and isinstance(right, np.ndarray):
+        if left.dtype != right.dtype or left.shape != right.shape:
+            return False
+        if left.dtype == object:
+            return bool((left == right).all())
+        return left.tobytes() == right.tobytes()
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(same_bits, left, right))
+    return type(left) is type(right) and bool(left == right)
+
+
+def _fill(dtype: str, shape: Iterable[int], random: np.random.Generator) -> Array:
+    shape = tuple(shape)
+    if dtype == "object":
+        return np.full(shape, "a", dtype=object)
+    if dtype == "bool":
+        return np.ones(shape, dtype=bool)
+    if dtype.startswith("float"):
+        return random.standard_normal(shape).astype(dtype)
+    return random.integers(0, 2, shape).astype(dtype)  # indices that every table has
+
+
+def _first_line(error: Exception) -> str:
+    """The first line of a long message, without what a shell would show as noise."""
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__).rstrip(". ")[:300]

@@ -1,0 +1,51 @@
+"""What each package gives out, and what it never imports."""
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+PUBLIC = {
+    "hierarchy": {
+        *("ModelExportError", "Module", "ModuleTree", "Parameter", "Record", "TagRules"),
+        *("TagStyle", "Tagger", "TorchNN", "read_record", "record_path"),
+    },
+    "rewriter": {
+        *("Analysis", "AnnotateReport", "Decision", "Fault", "ModuleRow", "Validation"),
+        *("analyze", "annotate", "strip", "validate"),
+    },
+    "cli": {"app", "main"},
+}
+
+
+@pytest.mark.parametrize("package", PUBLIC)
+def test_the_public_names_are_these(package: str) -> None:
+    """`__all__` is the public API: sorted, importable, and changed on purpose only."""
+    found = importlib.import_module(package)
+    assert set(found.__all__) == PUBLIC[package]
+    assert list(found.__all__) == sorted(found.__all__)
+    assert all(hasattr(found, name) for name in found.__all__)
+
+
+def loaded(*statements: str) -> set[str]:
+    """Top-level packages in memory after the statements ran in a fresh interpreter."""
+    code = "; ".join([*statements, "import sys", "print(*{n.split('.')[0] for n in sys.modules})"])
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(ran.stdout.split())
+
+
+def test_hierarchy_needs_neither_torch_nor_onnxruntime() -> None:
+    """The ground floor is light."""
+    assert not loaded("import hierarchy") & {"torch", "transformers", "onnxruntime", "rewriter"}
+
+
+def test_rewriter_never_imports_torch() -> None:
+    """Annotating, analyzing and validating work where torch is not installed."""
+    assert not loaded("import rewriter") & {"torch", "transformers", "tracer"}
+
+
+def test_the_command_line_starts_light() -> None:
+    """Showing help or the version loads no onnx, no onnxruntime, no torch."""
+    heavy = {"torch", "transformers", "onnx", "onnxruntime"}
+    assert not loaded("import cli.main") & heavy

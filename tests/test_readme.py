@@ -1,0 +1,66 @@
+"""The README's commands and code do what it says."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import onnx
+import pytest
+
+from hierarchy import keys
+from hierarchy.graphs import walk_nodes
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+BLOCKS = re.findall(r"^```(\w+) ?([\w.]*)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def run(command: list[str], folder: Path) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}: {done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which everything of the README was done, in its order."""
+    folder = tmp_path_factory.mktemp("readme")
+    for language, name, text in BLOCKS:
+        if name:
+            (folder / name).write_text(text)
+        elif language == "sh":
+            for line in text.splitlines():
+                program, *arguments = shlex.split(line)
+                assert program == "modelexport"
+                run([sys.executable, "-m", "cli", *arguments], folder)
+        elif language == "python":
+            run([sys.executable, "-c", text], folder)
+    return folder
+
+
+def test_annotated_file_has_a_tag_on_every_node(folder: Path) -> None:
+    """Every file that the README annotates has a tag on every node."""
+    named = re.findall(r"-o (\S+\.onnx)", README)
+    annotated = [name for name in named if "plain" not in name]
+    assert annotated
+    for name in annotated:
+        for key, node in walk_nodes(onnx.load(folder / name)):
+            assert keys.TAG in {entry.key for entry in node.metadata_props}, (name, key)
+
+
+def test_strip_gives_back_the_traced_file(folder: Path) -> None:
+    """The README's stripped file is the traced one, byte for byte."""
+    assert (folder / "net.plain.onnx").read_bytes() == (folder / "net.onnx").read_bytes()
+
+
+def test_keys_of_the_table_are_the_keys(folder: Path) -> None:
+    """The table of keys lists what our metadata consists of."""
+    listed = set(re.findall(r"^\| `([\w.]+)` \|", README, re.MULTILINE))
+    written = {
+        entry.key
+        for _, node in walk_nodes(onnx.load(folder / "net.annotated.onnx"))
+        for entry in node.metadata_props
+    }
+    assert written <= listed
+    assert listed == {keys.TAG, keys.NAMESPACE, keys.EVIDENCE, keys.COVERS}
