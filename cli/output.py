@@ -35,10 +35,17 @@ def talk(context: typer.Context) -> Talk:
     return context.ensure_object(Talk)
 
 
+class _Console(Console):
+    """Leaves a reader that went away to `cli.main`; rich would exit with 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """Standard output: coloured and fitted to a terminal, plain and unwrapped in a pipe."""
     width = None if sys.stdout.isatty() else _WIDE
-    return Console(width=width, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    return _Console(width=width, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def print_json(result: object) -> None:

@@ -1,5 +1,6 @@
-"""Stripping: the very bytes from before `annotate`."""
+"""Stripping: take our metadata out of a file again."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -11,26 +12,32 @@ class StripResult(msgspec.Struct, frozen=True):
     """What stripping took out.
 
     Attributes:
-        file: The file that was stripped.
-        output: What was written.
-        nodes: How many nodes had something of ours.
-        entries: How many metadata entries went, those of the model included.
+        nodes: How many nodes had entries of ours.
+        keys: How many entries of each key, on nodes.
+        model_keys: And on the model.
     """
 
-    file: str
-    output: str
     nodes: int
-    entries: int
+    keys: Mapping[str, int]
+    model_keys: Mapping[str, int]
 
 
 def strip(source: str | Path, target: str | Path, *, force: bool = False) -> StripResult:
-    """Write a copy of an annotated file without what `annotate` put into it.
+    """Write a copy of a file without our metadata: the very bytes from before annotating.
+
+    Entries on nodes of all graphs and functions and on the model go; whatever others wrote
+    stays. What annotating with `replace_keys` overwrote does not come back.
+
+    Args:
+        source: The annotated file.
+        target: Where the result goes; external data is copied along into another folder.
+        force: Whether existing files may be overwritten.
 
     Raises:
         FileProblem: A file cannot be read or written as asked.
     """
-    source, target = Path(source), Path(target)
     with OnnxContainer.open(source) as container:
-        changes = container.write(target, Edits(strip=True), force=force)
-    entries = changes.removed.total() + changes.removed_from_model.total()
-    return StripResult(source.name, target.name, changes.nodes_cleared, entries)
+        changes = container.write(target, Edits(), force=force)
+    return StripResult(
+        changes.nodes_cleared, dict(changes.removed), dict(changes.removed_from_model)
+    )

@@ -35,6 +35,13 @@ class ParameterIndex:
             return []
         return [c for c in self._by_size.get(values.size, ()) if _same(self._array(c), values)]
 
+    def changed(self, name: str, values: Array) -> bool:
+        """Whether an initializer holds numbers that are those of no parameter."""
+        if name in self._tensors:
+            parameter = self._array(name)
+            return parameter.size != values.size or not _same(parameter, values)
+        return values.dtype.kind == "f" and values.ndim > 0 and not self.candidates(name, values)
+
     def _array(self, name: str) -> Array:
         tensor = self._tensors[name].detach().cpu()
         if tensor.dtype is torch.bfloat16:

@@ -1,7 +1,7 @@
 """Puts a trace record together from what the exporter, the runtime and the eager run gave."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 import numpy as np
 import torch
@@ -70,15 +70,24 @@ def _own(
 
 def record_ops(
     exported: Exported,
-    scopes: Mapping[NodeKey, Scope],
     settled: Mapping[NodeKey, Scope],
     values: Mapping[str, ValueFingerprint],
+    changed: Collection[str],
+    tree: ModuleTree,
 ) -> tuple[Op, ...]:
-    """Every node of the plain graph, subgraphs included."""
+    """Every node of the plain graph, subgraphs included.
+
+    A node whose weights the exporter changed did so for another module's sake: the module
+    whose values it computes, and the owner of the weight, are origins as well.
+    """
+    scopes = exported.scopes
     found = []
     for key, node in walk_nodes(exported.graph):
-        scope, valued = scopes.get(key) or settled.get(key), settled.get(key)
-        also = {valued.module} - {scope.module} if valued and scope else ()
+        scope = scopes.get(key) or settled.get(key)
+        origins = {tree.owner(name) for name in node.input if name in changed} - {None}
+        if key in settled:
+            origins.add(settled[key].module)
+        also = {o for o in origins if o is not None} - {scope.module} if scope else set()
         prints = tuple(values.get(o) if key.graph == MAIN else None for o in node.output)
         found.append(
             Op(
@@ -91,7 +100,7 @@ def record_ops(
                 module=None if scope is None else scope.module,
                 call=0 if scope is None else scope.call,
                 scope_from="exporter" if key in scopes else "values" if scope else None,
-                also=tuple(also),
+                also=tuple(sorted(also)),
                 source=exported.sources.get(key),
                 values=prints if any(prints) else (),
             )

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import nn
 
 _HOOKS = (
@@ -28,10 +29,13 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     modules = [(module, _snapshot(module)) for module in model.modules()]
     parameters = [(p, p.requires_grad, p.data) for p in model.parameters()]
     buffers = [(b, b.detach().clone()) for b in model.buffers()]
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # it skips modules, and few exporters know it
     model.eval()
     try:
         yield
     finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
         for module, found in modules:
             _restore(module, found)
         for parameter, requires_grad, data in parameters:

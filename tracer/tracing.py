@@ -1,6 +1,6 @@
 """`trace`: a torch model becomes a plain ONNX file and a record of where each node came from."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
@@ -177,7 +177,8 @@ def _record(
 ) -> Record:
     modules = record_modules(model, watch, exported.scopes.values())
     feed, values, missing = probed
-    settled = settle(model, call, _doubtful(model, exported, values)) if values else {}
+    changed = _changed_weights(model, exported)
+    settled = settle(model, call, _doubtful(exported, changed, values)) if values else {}
     scopes: dict[NodeKey, Scope] = {**settled, **exported.scopes}
     return Record(
         source=Source(
@@ -190,7 +191,7 @@ def _record(
         ),
         digest=digest(exported.graph),
         modules=modules,
-        ops=record_ops(exported, exported.scopes, settled, values),
+        ops=record_ops(exported, settled, values, changed, ModuleTree(modules)),
         tensors=record_tensors(model, exported, scopes, ModuleTree(modules), weights),
         probe=Probe(tuple(ProbeInput.of(n, a) for n, a in feed.items()), missing),
     )
@@ -207,26 +208,24 @@ def _probe(exported: Exported, call: Call, *, probe: bool) -> Probed:
 
 
 def _doubtful(
-    model: nn.Module, exported: Exported, values: Mapping[str, ValueFingerprint]
+    exported: Exported, changed: Collection[str], values: Mapping[str, ValueFingerprint]
 ) -> dict[NodeKey, list[ValueFingerprint]]:
-    """Nodes to ask the eager run about: those without a scope, and those with new weights.
-
-    A weight that is no parameter was computed by the exporter, so the node that uses it may
-    do the work of more than one module.
-    """
-    index = ParameterIndex(model)
-    new = {
-        name
-        for graph, name, array in exported.initializers()
-        if graph == MAIN
-        and array.dtype.kind == "f"
-        and array.ndim
-        and not index.candidates(name, array)
-    }
+    """Nodes to ask the eager run about: those without a scope, and those with new weights."""
     return {
         key: [values[name] for name in node.output if name in values]
         for key, node in walk_nodes(exported.graph)
-        if not key.graph and (key not in exported.scopes or not new.isdisjoint(node.input))
+        if key.graph == MAIN
+        and (key not in exported.scopes or any(name in changed for name in node.input))
+    }
+
+
+def _changed_weights(model: nn.Module, exported: Exported) -> set[str]:
+    """Weights of the main graph that the exporter computed itself."""
+    index = ParameterIndex(model)
+    return {
+        name
+        for graph, name, values in exported.initializers()
+        if graph == MAIN and index.changed(name, values)
     }
 
 

@@ -109,8 +109,9 @@ class Editing:
                     position, node = next(nodes, (0, None))
                     if node is None:
                         raise WireError(_disagreement(place, "fewer"))
-                    with self.splices.inside(found):
-                        self._node(NodeKey(place.path, position), node, found)
+                    before = self.splices.growth
+                    self._node(NodeKey(place.path, position), node, found)
+                    self.splices.mend(found, before)
         if next(nodes, None) is not None:
             raise WireError(_disagreement(place, "more"))
 

@@ -6,7 +6,7 @@ because onnx and onnxruntime refuse locations outside a model's own folder.
 
 import filecmp
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
@@ -55,8 +55,35 @@ def resolve(model: Path, location: str, tensor: str) -> External:
     return External(location, path)
 
 
+def write_beside(
+    target: Path, model: Path, write: Callable[[int], None], files: list[External], *, force: bool
+) -> None:
+    """Write a copy of a model, and its external data beside it when it changes folders.
+
+    Args:
+        target: Where the copy goes.
+        model: The model's file.
+        write: Writes it to a descriptor.
+        files: What it refers to.
+        force: Whether existing files may be overwritten; never one of these.
+
+    Raises:
+        FileProblem: Something cannot be written; then nothing is there.
+    """
+    inputs = [model, *(file.path for file in files)]
+    with replacing(target, force=force, inputs=inputs, mode_of=model) as part:
+        if target.parent.samefile(model.parent):
+            files = []
+        if any(os.path.normpath(file.location) == target.name for file in files):
+            raise FileProblem(f"{target}: the model's external data has this name; choose another.")
+        with part.open("wb", buffering=0) as sink:
+            write(sink.fileno())
+        with _copied(files, target.parent, force=force):
+            pass
+
+
 @contextmanager
-def copied(files: Iterable[External], folder: Path, *, force: bool) -> Iterator[None]:
+def _copied(files: Iterable[External], folder: Path, *, force: bool) -> Iterator[None]:
     """Copy external data beside a model that is being written; all of it goes if that fails.
 
     Args:

@@ -1,6 +1,7 @@
 """An ONNX file, mapped into memory."""
 
 import mmap
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -10,11 +11,10 @@ from typing import NoReturn
 import onnx
 from google.protobuf.message import DecodeError
 
-from hierarchy.errors import FileProblem, OnnxFileError
-from hierarchy.files import replacing
+from hierarchy.errors import OnnxFileError
 from rewriter.container.copying import write_segments
 from rewriter.container.editing import Changes, Editing, Edits
-from rewriter.container.external import External, copied, resolve
+from rewriter.container.external import External, resolve, write_beside
 from rewriter.container.skeleton import SkeletonScan, Stretch
 from rewriter.container.tensors import all_tensors, reference
 from rewriter.container.wire import CutOffError, WireError
@@ -30,14 +30,27 @@ class OnnxContainer:
     Args:
         path: The file.
         data: Its bytes, mapped.
-        descriptor: Of the file.
+        descriptor: Of the open file.
+
+    Raises:
+        OnnxFileError: It is no ONNX model, or not all of one.
     """
 
     def __init__(self, path: Path, data: mmap.mmap, descriptor: int) -> None:
         self.path = path
         self._data = data
         self._descriptor = descriptor
-        self._may_refer = True
+        try:
+            scan = SkeletonScan(data, path.name)
+            slim = scan.splices.applied(data)
+        except CutOffError as error:
+            self._refuse(f"cut off, or not an ONNX model ({error})", error)
+        except WireError as error:
+            self._refuse(f"not an ONNX model ({error})", error)
+        self._borrowed = scan.borrowed
+        # Only a model that spells a location somewhere can refer to other files.
+        self._refers = slim.count(b"location") > len(scan.borrowed)
+        self._model = self._parse(slim)
 
     @classmethod
     @contextmanager
@@ -57,27 +70,24 @@ class OnnxContainer:
         except OSError as error:
             raise OnnxFileError(f"{path}: cannot be read ({error.strerror}).") from error
         with file:
-            if not path.stat().st_size:
+            if not os.fstat(file.fileno()).st_size:
                 raise OnnxFileError(f"{path}: an empty file, not an ONNX model.")
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                container = cls(path, data, file.fileno())
-                container.skeleton()
-                yield container
+                yield cls(path, data, file.fileno())
 
     def skeleton(self) -> onnx.ModelProto:
         """The model, its big tensors being external references into this very file.
 
         The same object at every call: copy it before changing it.
-
-        Raises:
-            OnnxFileError: The file is no ONNX model, or not all of one.
         """
-        return self._skeleton
+        return self._model
 
     def payload(self, tensor: onnx.TensorProto) -> bytes | None:
         """The little-endian values that the skeleton left in the file for a tensor; else None."""
-        stretch = self._borrowed_by(tensor)
-        if stretch is None:
+        if tensor.data_location != tensor.EXTERNAL:
+            return None
+        stretch = self._stretch(tensor)
+        if stretch not in self._borrowed:
             return None
         return self._data[stretch.offset : stretch.offset + stretch.length]
 
@@ -105,69 +115,51 @@ class OnnxContainer:
             OnnxFileError: The file cannot be edited so that stripping restores it.
             ValueError: An edit is for a node that is not there.
         """
-        target = Path(target)
-        externals = self.external_locations()
         try:
             editing = Editing(self._data, self.skeleton(), edits)
         except WireError as error:
             self._refuse(f"cannot be edited ({error})", error)
-        inputs = [self.path, *(external.path for external in externals)]
-        with replacing(target, force=force, inputs=inputs, mode_of=self.path) as part:
-            if target.parent.samefile(self.path.parent):
-                externals = []
-            self._refuse_clash(target, externals)
-            with part.open("wb", buffering=0) as sink:
-                segments = editing.splices.segments(self._data)
-                write_segments(self._descriptor, sink.fileno(), segments)
-            with copied(externals, target.parent, force=force):
-                pass
+        segments = editing.splices.segments(self._data)
+        write_beside(
+            Path(target),
+            self.path,
+            lambda sink: write_segments(self._descriptor, sink, segments),
+            self.external_locations(),
+            force=force,
+        )
         return editing.changes
 
-    def _refuse_clash(self, target: Path, externals: list[External]) -> None:
-        for external in externals:
-            if (target.parent / external.location).resolve() == target.resolve():
-                raise FileProblem(f"{target}: the model's external data is called so.")
-
-    @cached_property
-    def _skeleton(self) -> onnx.ModelProto:
+    def _parse(self, slim: bytes) -> onnx.ModelProto:
+        if len(slim) > _PROTOBUF_LIMIT:
+            self._refuse("more than 2 GiB of it are not plain tensors: protobuf reads no more")
         try:
-            slim = self._scanned.splices.applied(self._data)
             model: onnx.ModelProto = onnx.ModelProto.FromString(slim)
-        except CutOffError as error:
-            self._refuse(f"not an ONNX model, or cut off ({error})", error)
-        except (WireError, DecodeError) as error:
+        except DecodeError as error:
             self._refuse(f"not an ONNX model ({error})", error)
         if not model.HasField("graph") or not model.HasField("ir_version"):
-            self._refuse("not an ONNX model (it has no graph)")
+            self._refuse("not an ONNX model, or cut off (it has no graph or no IR version)")
         if not model.opset_import and model.ir_version > _LAST_WITHOUT_OPSETS:
-            self._refuse("not a whole ONNX model (it names no operator set), perhaps cut off")
-        # more mentions than our own references: there may be others, to be looked for
-        self._may_refer = slim.count(b"location") > len(self._scanned.borrowed)
+            self._refuse("cut off, or not an ONNX model (it names no operator set)")
         return model
-
-    @cached_property
-    def _scanned(self) -> SkeletonScan:
-        return SkeletonScan(self._data, self.path.name)
 
     @cached_property
     def _externals(self) -> list[External]:
         found: dict[str, External] = {}
-        if self._may_refer:
-            for tensor, _ in all_tensors(self.skeleton()):
-                if tensor.data_location == tensor.EXTERNAL and self._borrowed_by(tensor) is None:
-                    location = reference(tensor).get("location", "")
-                    if location not in found:
-                        found[location] = resolve(self.path, location, tensor.name)
+        for tensor, _ in all_tensors(self._model) if self._refers else ():
+            if tensor.data_location != tensor.EXTERNAL or self._stretch(tensor) in self._borrowed:
+                continue
+            location = reference(tensor).get("location", "")
+            if location not in found:
+                found[location] = resolve(self.path, location, tensor.name)
         return list(found.values())
 
-    def _borrowed_by(self, tensor: onnx.TensorProto) -> Stretch | None:
-        if tensor.data_location != tensor.EXTERNAL:
-            return None
+    def _stretch(self, tensor: onnx.TensorProto) -> Stretch | None:
+        """Where in this file a tensor's values are, if its reference says so."""
         said = reference(tensor)
-        if said.get("location") != self.path.name or not said.keys() >= {"offset", "length"}:
+        numbers = said.get("offset", ""), said.get("length", "")
+        if said.get("location") != self.path.name or not all(map(str.isdecimal, numbers)):
             return None
-        stretch = Stretch(int(said["offset"]), int(said["length"]))
-        return stretch if stretch in self._scanned.borrowed else None
+        return Stretch(*map(int, numbers))
 
     def _refuse(self, why: str, cause: Exception | None = None) -> NoReturn:
         raise OnnxFileError(f"{self.path}: {why}.") from cause

@@ -1,9 +1,10 @@
 """The skeleton of a file: its model with big tensors as references into the file."""
 
+import os
 from typing import Any, NamedTuple
 
-import onnx
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
+from onnx import StringStringEntryProto as Entry
 from onnx import TrainingInfoProto as TrainingInfo
 
 from hierarchy.graphs import SMALL_TENSOR_BYTES
@@ -148,14 +149,16 @@ class SkeletonScan:
         return arrays[0] if arrays[0].end - arrays[0].payload >= SMALL_TENSOR_BYTES else None
 
     def _reference(self, stretch: Stretch) -> bytes:
-        entries = {"location": self._location, "offset": stretch.offset, "length": stretch.length}
+        entries = {
+            b"location": os.fsencode(self._location),
+            b"offset": b"%d" % stretch.offset,
+            b"length": b"%d" % stretch.length,
+        }
         return b"".join(
-            encode_field(TensorProto.EXTERNAL_DATA_FIELD_NUMBER, encode_entry(key, str(value)))
+            encode_field(TensorProto.EXTERNAL_DATA_FIELD_NUMBER, _entry(key, value))
             for key, value in entries.items()
         ) + encode_number(TensorProto.DATA_LOCATION_FIELD_NUMBER, TensorProto.EXTERNAL)
 
 
-def encode_entry(key: str, value: str) -> bytes:
-    """The payload of a `StringStringEntryProto`."""
-    entry = onnx.StringStringEntryProto(key=key, value=value)
-    return bytes(entry.SerializeToString(deterministic=True))
+def _entry(key: bytes, value: bytes) -> bytes:
+    return encode_field(Entry.KEY_FIELD_NUMBER, key) + encode_field(Entry.VALUE_FIELD_NUMBER, value)

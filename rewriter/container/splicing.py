@@ -32,11 +32,14 @@ class Splices:
     Whoever changes something inside a message does so within `inside`, which mends the
     message's length prefix. Changes at one offset keep the order they were made in, so what
     is nested goes first.
+
+    Attributes:
+        growth: How many bytes longer all of them make it.
     """
 
     def __init__(self) -> None:
         self._all: list[Splice] = []
-        self._growth = 0
+        self.growth = 0
 
     def insert(self, at: int, data: bytes) -> None:
         """Put bytes in."""
@@ -44,6 +47,12 @@ class Splices:
 
     def remove(self, start: int, end: int) -> None:
         """Take bytes out."""
+        if self._all and not self._all[-1].inserted:
+            at, removed, _ = self._all[-1]
+            if at + removed == start:
+                self._all.pop()
+                self.growth += removed
+                start = at
         self._add(Splice(start, end - start, b""))
 
     def replace(self, start: int, end: int, data: bytes) -> None:
@@ -57,11 +66,22 @@ class Splices:
         Raises:
             WireError: The length prefix could not be restored by taking the changes back.
         """
-        before = self._growth
+        before = self.growth
         yield
-        change = self._growth - before
-        if change:
-            prefix = _resized(field, field.end - field.payload + change)
+        self.mend(field, before)
+
+    def mend(self, field: Field, before: int) -> None:
+        """Mend a message's length prefix after changes inside it; `inside` without a `with`.
+
+        Args:
+            field: The field that holds the message.
+            before: The growth before the changes.
+
+        Raises:
+            WireError: As `inside`.
+        """
+        if self.growth != before:
+            prefix = _resized(field, field.end - field.payload + self.growth - before)
             self.replace(field.length_at, field.payload, prefix)
 
     def segments(self, data: Buffer) -> Iterator[bytes | bytearray | Range]:
@@ -91,7 +111,7 @@ class Splices:
 
     def _add(self, splice: Splice) -> None:
         self._all.append(splice)
-        self._growth += len(splice.inserted) - splice.removed
+        self.growth += len(splice.inserted) - splice.removed
 
 
 def _resized(field: Field, length: int) -> bytes:

@@ -1,5 +1,6 @@
 """Every tensor of a model, wherever it stands."""
 
+import os
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -58,5 +59,8 @@ def _parts(sparse: Iterable[SparseTensorProto]) -> Iterator[TensorProto]:
 
 
 def reference(tensor: TensorProto) -> dict[str, str]:
-    """What a tensor says about where its external data is."""
-    return {entry.key: entry.value for entry in tensor.external_data}
+    """The external data entries of a tensor (location, offset, length …).
+
+    A name that is no UTF-8 is read as the file system reads it.
+    """
+    return {entry.key: os.fsdecode(entry.value) for entry in tensor.external_data}

@@ -110,7 +110,10 @@ def _field(data: Buffer, start: int, end: int) -> Field:
     number, wire_type = tag >> 3, tag & 7
     length_at = at
     if wire_type == LENGTH:
-        length, at = varint(data, at, end)
+        if at < end and data[at] < 0x80:  # varint would do; this is the common case, faster
+            length, at = data[at], at + 1
+        else:
+            length, at = varint(data, at, end)
         stop = at + length
     elif wire_type == VARINT:
         _, stop = varint(data, at, end)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from hierarchy.graphs import op_type
 from hierarchy.record import Op, Record
-from rewriter.evidence.claims import Claim, Claims, Kind
+from rewriter.evidence.claims import Claims, Kind, claim_of
 from rewriter.evidence.identity import UNKNOWN_SCOPE
 from rewriter.flow import Flow
 
@@ -21,6 +21,7 @@ class Names:
     def __init__(self, flow: Flow, record: Record) -> None:
         self._flow = flow
         self._ops = record.ops
+        self._tree = record.tree
         self._parameters = {t.name: t.parameter for t in record.tensors if t.parameter}
         self._outputs: dict[str, list[int]] = {}
         self._names: dict[str, list[int]] = {}

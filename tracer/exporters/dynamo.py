@@ -31,6 +31,7 @@ NAME = "dynamo"
 FLOOR = 18
 """The lowest opset of its own; below it torch converts down, and metadata is lost on the way."""
 
+_MODULE_AND_OP = 2
 _STACK_TRACE = "pkg.torch.onnx.stack_trace"
 _MAX_EMBEDDED = (1 << 31) - (1 << 24)
 
@@ -108,11 +109,13 @@ def _scope(metadata: dict[str, str], calls: dict[str, Scope], paths: set[str]) -
     if text is None:
         return None
     names = ast.literal_eval(text)
-    found = calls.get(names[-1]) if names else None
+    if len(names) < _MODULE_AND_OP:
+        return None  # inside a branch or loop body, where torch forgets the modules
+    found = calls.get(names[-1])
     if found is not None and _plain_path(found.module) in paths:
         return Scope(_plain_path(found.module), found.call)
     modules = [_plain_path(name) for name in names[:-1]]
-    return Scope(modules[-1]) if modules and modules[-1] in paths else None
+    return Scope(modules[-1]) if modules[-1] in paths else None
 
 
 def _plain_path(path: str) -> str:
