@@ -1,7 +1,7 @@
 """What is to be changed in a file, and where that is in its bytes."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto
@@ -76,9 +76,9 @@ class Editing:
         self._edited = 0
         self.splices = Splices()
         self.changes = Changes()
-        self._model()
+        self._edit(model)
 
-    def _model(self) -> None:
+    def _edit(self, model: ModelProto) -> None:
         top = [part for part in fields(self._data, 0, len(self._data)) if part.wire_type == LENGTH]
         self._graph([part for part in top if part.number == ModelProto.GRAPH_FIELD_NUMBER])
         for part in top:
@@ -89,11 +89,11 @@ class Editing:
         if self._edited != len(self._edits.nodes):
             raise ValueError("an edit is for a node that is not in the file")
         held = [part for part in top if part.number == ModelProto.METADATA_PROPS_FIELD_NUMBER]
-        if self._edits.strip:
-            for entry, key in self._keyed(held):
-                if key.startswith(keys.OURS):
-                    self.splices.remove(entry.start, entry.end)
-                    self.changes.removed_from_model[key] += 1
+        for part, entry in zip(held, model.metadata_props, strict=True):
+            key = _text(entry.key)
+            if self._edits.strip and key.startswith(keys.OURS):
+                self.splices.remove(part.start, part.end)
+                self.changes.removed_from_model[key] += 1
         self._append(ModelProto.METADATA_PROPS_FIELD_NUMBER, len(self._data), self._edits.model)
 
     def _graph(self, parts: list[Field]) -> None:
@@ -121,7 +121,7 @@ class Editing:
                 self._attribute(attribute)
         new = self._edits.nodes.get(key)
         if node.metadata_props:
-            self._remove(found, new or ())
+            self._remove(node, found, new or ())
         if new is not None:
             self._edited += 1
             self._append(NodeProto.METADATA_PROPS_FIELD_NUMBER, found.end, new)
@@ -135,27 +135,35 @@ class Editing:
             for part in messages(self._data, attribute, AttributeProto.GRAPHS_FIELD_NUMBER):
                 self._graph([part])
 
-    def _remove(self, node: Field, new: Entries) -> None:
+    def _remove(self, node: NodeProto, found: Field, new: Entries) -> None:
         """Take out the entries of ours, and foreign ones that the new ones replace."""
-        replaced = self._edits.replace
-        if isinstance(replaced, bool):
-            replaced = frozenset(key for key, _ in new) if replaced else frozenset()
-        elif not new:
-            replaced = frozenset()
-        held = messages(self._data, node, NodeProto.METADATA_PROPS_FIELD_NUMBER)
-        tagged = cleared = False
-        for entry, key in self._keyed(held):
-            tagged = tagged or key == keys.TAG
-            ours = key.startswith(keys.OURS) or (tagged and key in keys.SHARED)
-            if (ours and self._edits.strip) or (not ours and key in replaced):
+        held = [_text(entry.key) for entry in node.metadata_props]
+        goes = self._goes(held, new)
+        if not any(goes):
+            return
+        self.changes.nodes_cleared += 1
+        entries = messages(self._data, found, NodeProto.METADATA_PROPS_FIELD_NUMBER)
+        for entry, key, gone in zip(entries, held, goes, strict=True):
+            if gone:
                 self.splices.remove(entry.start, entry.end)
                 self.changes.removed[key] += 1
-                cleared = True
-        self.changes.nodes_cleared += cleared
 
-    def _keyed(self, entries: Iterator[Field] | list[Field]) -> Iterator[tuple[Field, str]]:
-        for entry in entries:
-            yield entry, Entry.FromString(self._data[entry.payload : entry.end]).key
+    def _goes(self, held: list[str], new: Entries) -> list[bool]:
+        """Which of a node's keys are taken out: the rule of `hierarchy.keys`."""
+        replaced = self._edits.replace
+        if replaced is True:
+            replaced = frozenset(key for key, _ in new)
+        elif not replaced or not new:
+            replaced = frozenset()
+        tagged = False
+        goes = []
+        for key in held:
+            tagged = tagged or key == keys.TAG
+            if key.startswith(keys.OURS) or (tagged and key in keys.SHARED):
+                goes.append(self._edits.strip)
+            else:
+                goes.append(key in replaced)
+        return goes
 
     def _append(self, number: int, at: int, entries: Entries) -> None:
         if not entries:
@@ -166,6 +174,11 @@ class Editing:
                 payload = Entry(key=key, value=value).SerializeToString(deterministic=True)
                 self._encoded[entry] = encode_field(number, payload)
         self.splices.insert(at, b"".join(self._encoded[entry] for entry in entries))
+
+
+def _text(key: str | bytes) -> str:
+    """A key; protobuf gives the bytes of one that is no UTF-8, which is nobody's we know."""
+    return key if isinstance(key, str) else key.decode(errors="backslashreplace")
 
 
 def _node_field(place: Place) -> int:
