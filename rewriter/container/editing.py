@@ -71,14 +71,14 @@ class Editing:
     def __init__(self, data: Buffer, model: ModelProto, edits: Edits) -> None:
         self._data = data
         self._edits = edits
-        self._encoded: dict[tuple[str, str], bytes] = {}
+        self._made: dict[int, dict[tuple[str, str], bytes]] = {}
         self._places = walk_graphs(model)
         self._edited = 0
         self.splices = Splices()
         self.changes = Changes()
-        self._edit(model)
+        self._edit()
 
-    def _edit(self, model: ModelProto) -> None:
+    def _edit(self) -> None:
         top = [part for part in fields(self._data, 0, len(self._data)) if part.wire_type == LENGTH]
         self._graph([part for part in top if part.number == ModelProto.GRAPH_FIELD_NUMBER])
         for part in top:
@@ -88,13 +88,14 @@ class Editing:
             raise WireError("protobuf reads more graphs than there are in its bytes")
         if self._edited != len(self._edits.nodes):
             raise ValueError("an edit is for a node that is not in the file")
-        held = [part for part in top if part.number == ModelProto.METADATA_PROPS_FIELD_NUMBER]
-        for part, entry in zip(held, model.metadata_props, strict=True):
-            key = _text(entry.key)
-            if self._edits.strip and key.startswith(keys.OURS):
-                self.splices.remove(part.start, part.end)
-                self.changes.removed_from_model[key] += 1
-        self._append(ModelProto.METADATA_PROPS_FIELD_NUMBER, len(self._data), self._edits.model)
+        for entry in top:
+            if entry.number == ModelProto.METADATA_PROPS_FIELD_NUMBER and self._edits.strip:
+                key = self._key(entry)
+                if key.startswith(keys.OURS):
+                    self.splices.remove(entry.start, entry.end)
+                    self.changes.removed_from_model[key] += 1
+        number = ModelProto.METADATA_PROPS_FIELD_NUMBER
+        self._append(len(self._data), self._edits.model, number=number)
 
     def _graph(self, parts: list[Field]) -> None:
         """Edit a graph or function, which may come in several parts that protobuf merges."""
@@ -121,10 +122,10 @@ class Editing:
                 self._attribute(attribute)
         new = self._edits.nodes.get(key)
         if node.metadata_props:
-            self._remove(node, found, new or ())
+            self._remove(found, new or ())
         if new is not None:
             self._edited += 1
-            self._append(NodeProto.METADATA_PROPS_FIELD_NUMBER, found.end, new)
+            self._append(found.end, new, number=NodeProto.METADATA_PROPS_FIELD_NUMBER)
 
     def _attribute(self, attribute: Field) -> None:
         """Edit the bodies that an attribute holds, in the order of `hierarchy.graphs.bodies`."""
@@ -135,50 +136,44 @@ class Editing:
             for part in messages(self._data, attribute, AttributeProto.GRAPHS_FIELD_NUMBER):
                 self._graph([part])
 
-    def _remove(self, node: NodeProto, found: Field, new: Entries) -> None:
-        """Take out the entries of ours, and foreign ones that the new ones replace."""
-        held = [_text(entry.key) for entry in node.metadata_props]
-        goes = self._goes(held, new)
-        if not any(goes):
-            return
-        self.changes.nodes_cleared += 1
-        entries = messages(self._data, found, NodeProto.METADATA_PROPS_FIELD_NUMBER)
-        for entry, key, gone in zip(entries, held, goes, strict=True):
-            if gone:
-                self.splices.remove(entry.start, entry.end)
-                self.changes.removed[key] += 1
+    def _remove(self, node: Field, new: Entries) -> None:
+        """Take out the entries of ours, and foreign ones that the new ones replace.
 
-    def _goes(self, held: list[str], new: Entries) -> list[bool]:
-        """Which of a node's keys are taken out: the rule of `hierarchy.keys`."""
+        `hierarchy.keys` has the rule of which are ours.
+        """
         replaced = self._edits.replace
         if replaced is True:
             replaced = frozenset(key for key, _ in new)
         elif not replaced or not new:
             replaced = frozenset()
-        tagged = False
-        goes = []
-        for key in held:
+        tagged = cleared = False
+        for entry in messages(self._data, node, NodeProto.METADATA_PROPS_FIELD_NUMBER):
+            key = self._key(entry)
             tagged = tagged or key == keys.TAG
-            if key.startswith(keys.OURS) or (tagged and key in keys.SHARED):
-                goes.append(self._edits.strip)
-            else:
-                goes.append(key in replaced)
-        return goes
+            ours = key.startswith(keys.OURS) or (tagged and key in keys.SHARED)
+            if self._edits.strip if ours else key in replaced:
+                self.splices.remove(entry.start, entry.end)
+                self.changes.removed[key] += 1
+                cleared = True
+        self.changes.nodes_cleared += cleared
 
-    def _append(self, number: int, at: int, entries: Entries) -> None:
+    def _key(self, entry: Field) -> str:
+        """The key of a metadata entry; of one that is no UTF-8, something nobody writes."""
+        key = b""
+        for part in messages(self._data, entry, Entry.KEY_FIELD_NUMBER):
+            key = self._data[part.payload : part.end]
+        return key.decode(errors="backslashreplace")
+
+    def _append(self, at: int, entries: Entries, *, number: int) -> None:
         if not entries:
             return
+        made = self._made.setdefault(number, {})  # nodes share few entries: each is encoded once
         for entry in entries:
-            if entry not in self._encoded:
+            if entry not in made:
                 key, value = entry
                 payload = Entry(key=key, value=value).SerializeToString(deterministic=True)
-                self._encoded[entry] = encode_field(number, payload)
-        self.splices.insert(at, b"".join(self._encoded[entry] for entry in entries))
-
-
-def _text(key: str | bytes) -> str:
-    """A key; protobuf gives the bytes of one that is no UTF-8, which is nobody's we know."""
-    return key if isinstance(key, str) else key.decode(errors="backslashreplace")
+                made[entry] = encode_field(number, payload)
+        self.splices.insert(at, b"".join([made[entry] for entry in entries]))
 
 
 def _node_field(place: Place) -> int:

@@ -59,9 +59,19 @@ def fields(data: Buffer, start: int, end: int) -> Iterator[Field]:
 
 def messages(data: Buffer, within: Field, number: int) -> Iterator[Field]:
     """The fields of one number, of a field that holds a message."""
-    for field in fields(data, within.payload, within.end):
+    at, end = within.payload, within.end
+    wanted = number << 3 | LENGTH
+    while at < end:
+        tag = data[at]
+        if 7 < tag < 0x80 and tag & 7 == LENGTH and tag != wanted and at + 1 < end:
+            length = data[at + 1]
+            if length < 0x80 and at + 2 + length <= end:
+                at += 2 + length  # the common short field is stepped over without ado
+                continue
+        field = _field(data, at, end)
         if field.number == number and field.wire_type == LENGTH:
             yield field
+        at = field.end
 
 
 def varint(data: Buffer, at: int, end: int) -> tuple[int, int]:
