@@ -9,15 +9,21 @@ from pathlib import Path
 
 from hierarchy.errors import FileProblem
 
-_SENTENCES = {
+_ABOUT_THE_DISK = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
     errno.EFBIG: "the file would exceed the size limit",
     errno.EROFS: "the file system is read-only",
+    errno.EIO: "the disk reports an error",
+}
+"""What can only be the fault of writing, even where the error does not name the file."""
+
+_SENTENCES = _ABOUT_THE_DISK | {
     errno.EACCES: "permission denied",
     errno.EPERM: "permission denied",
     errno.ENOENT: "there is no such folder",
     errno.ENOTDIR: "a part of its path is no folder",
+    errno.ENAMETOOLONG: "its name is too long",
 }
 
 
@@ -28,7 +34,7 @@ def replacing(
     """Write a file beside its target, and rename it when it is complete.
 
     Args:
-        target: Where the file goes.
+        target: Where the file goes. A link is replaced, not followed.
         force: Whether an existing file may be replaced.
         inputs: Files that are read meanwhile: none of them may be the target, even with `force`.
         mode_of: A file whose permission bits the new one gets; else the process's default.
@@ -37,25 +43,50 @@ def replacing(
         The temporary path to write to. It is gone when the body raises.
 
     Raises:
-        FileProblem: The target exists, is an input or cannot be written.
+        FileProblem: The target exists, is an input or cannot be written. Errors of the body
+            that are not about this file pass as they are.
     """
     check_target(target, force=force, inputs=inputs)
     try:
-        handle, name = tempfile.mkstemp(
-            prefix=f".{target.name}.", suffix=".part", dir=target.parent
-        )
+        handle, name = tempfile.mkstemp(prefix=".modelexport.", suffix=".part", dir=target.parent)
     except OSError as error:
         raise write_problem(target, error) from error
     temporary = Path(name)
     try:
         os.close(handle)
+        # a writer makes the file anew: ext4 flushes one that was truncated before it closes it,
+        # which doubles the time of a large write
+        temporary.unlink()
         yield temporary
         temporary.chmod(_mode(mode_of))
         temporary.replace(target)
     except OSError as error:
-        raise write_problem(target, error) from error
+        if _is_about(temporary, error):
+            raise write_problem(target, error) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_target(target: Path, *, force: bool = False, inputs: Iterable[Path] = ()) -> None:
+    """Refuse what `replacing` would refuse, before the work that makes the file.
+
+    Args:
+        target: Where a file is to go.
+        force: Whether an existing file may be replaced.
+        inputs: Files that are read meanwhile.
+
+    Raises:
+        FileProblem: The target exists, is an input or is in no folder that can be written.
+    """
+    try:
+        why = _reason_against(target, force=force, inputs=inputs)
+        if why is None and not os.access(target.parent, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise write_problem(target, error) from error
+    if why is not None:
+        raise FileProblem(f"{target}: {why}.")
 
 
 def write_problem(target: Path, error: OSError) -> FileProblem:
@@ -64,22 +95,32 @@ def write_problem(target: Path, error: OSError) -> FileProblem:
     return FileProblem(f"{target}: cannot be written ({why}).")
 
 
-def check_target(target: Path, *, force: bool, inputs: Iterable[Path] = ()) -> None:
-    """Refuse a target that `replacing` would refuse, before any work is done."""
-    for source in inputs:
-        if target.exists() and source.exists() and target.samefile(source):
-            raise FileProblem(f"{target}: the output is also an input; choose another name.")
+def _is_about(temporary: Path, error: OSError) -> bool:
+    """Whether an error is about the file being written; a body may well read others."""
+    if error.filename is None:
+        return error.errno in _ABOUT_THE_DISK
+    return os.fsdecode(error.filename) == str(temporary)
+
+
+def _reason_against(target: Path, *, force: bool, inputs: Iterable[Path]) -> str | None:
+    there = target.exists()
+    if there and any(source.exists() and target.samefile(source) for source in inputs):
+        return "the output is also an input; choose another name"
     if target.is_dir():
-        raise FileProblem(f"{target}: a folder, not a file.")
-    if not target.parent.is_dir():
-        raise FileProblem(f"{target}: cannot be written (there is no such folder).")
-    if not force and (target.exists() or target.is_symlink()):
-        raise FileProblem(f"{target}: exists already; --force overwrites it.")
+        return "a folder, not a file"
+    if there and not target.is_file():
+        return "not a regular file; choose another name"
+    if not force and (there or target.is_symlink()):
+        return "exists already; --force overwrites it"
+    if target.parent.exists() and not target.parent.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    target.parent.stat()
+    return None
 
 
 def _mode(source: Path | None) -> int:
     if source is not None:
-        return source.stat().st_mode & 0o7777
+        return source.stat().st_mode & 0o777
     mask = os.umask(0)
     os.umask(mask)
     return 0o666 & ~mask

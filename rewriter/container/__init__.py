@@ -8,5 +8,6 @@ nobody asked to change is there byte for byte, and memory stays at the skeleton'
 
 from rewriter.container.editing import Changes, Edits
 from rewriter.container.reading import OnnxContainer
+from rewriter.container.session import SessionSource, session_source
 
-__all__ = ["Changes", "Edits", "OnnxContainer"]
+__all__ = ["Changes", "Edits", "OnnxContainer", "SessionSource", "session_source"]
