@@ -53,6 +53,7 @@ def probe_values(exported: Exported, feed: Mapping[str, Array]) -> dict[str, Val
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
+    options.add_session_config_entry("session.disable_prepacking", "1")  # for one run only
     weights = {name: array for (graph, name), array in exported.weights.items() if graph == MAIN}
     if weights:
         options.add_external_initializers(list(weights), [_value(w) for w in weights.values()])
