@@ -14,15 +14,18 @@ _MAX_PERMUTED_RANK = 4
 _COMPARED_WHOLE = 4096
 _SAMPLE = 509
 
+_Corners = tuple[int, complex, complex]
+
 
 class ParameterIndex:
     """Finds the parameter or buffer that an array holds: by name, else by what it contains."""
 
     def __init__(self, model: nn.Module) -> None:
         self._tensors = dict(_named_tensors(model))
-        self._by_size: dict[int, list[str]] = defaultdict(list)
+        self._by_corners: dict[_Corners, list[str]] = defaultdict(list)
         for name, tensor in self._tensors.items():
-            self._by_size[tensor.numel()].append(name)
+            if tensor.numel():
+                self._by_corners[_corners(tensor)].append(name)
 
     def candidates(self, name: str, values: Array) -> list[str]:
         """Qualified names of the parameters that an initializer may hold.
@@ -32,9 +35,10 @@ class ParameterIndex:
         """
         if name in self._tensors:
             return [name]
-        if values.size < 2 or values.min() == values.max():
+        if values.size < 2 or values.dtype.kind not in "fiub" or _constant(values):
             return []
-        return [c for c in self._by_size.get(values.size, ()) if _same(self._array(c), values)]
+        candidates = self._by_corners.get(_corners(values), ())
+        return [c for c in candidates if _same(self._array(c), values)]
 
     def changed(self, name: str, values: Array) -> bool:
         """Whether an initializer holds numbers that are those of no parameter."""
@@ -53,6 +57,18 @@ class ParameterIndex:
 def _named_tensors(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     yield from model.named_parameters()
     yield from model.named_buffers()
+
+
+def _corners(values: Array | torch.Tensor) -> _Corners:
+    """What no transposition or reshape changes: the size, the first and the last element."""
+    size = values.numel() if isinstance(values, torch.Tensor) else values.size
+    first, last = (0,) * values.ndim, (-1,) * values.ndim
+    return size, complex(values[first]), complex(values[last])
+
+
+def _constant(values: Array) -> bool:
+    first = values[(0,) * values.ndim]
+    return bool((_sample(values) == first).all() and (values == first).all())
 
 
 def _same(parameter: Array, values: Array) -> bool:
@@ -77,6 +93,11 @@ def _equal(left: Array, right: Array) -> bool:
     """
     if left.size <= _COMPARED_WHOLE:
         return np.array_equal(left, right)
-    places = np.linspace(0, left.size - 1, _SAMPLE).astype(np.int64)
-    sample = np.unravel_index(places, left.shape)
-    return np.array_equal(left[sample], right[sample])
+    return np.array_equal(_sample(left), _sample(right))
+
+
+def _sample(values: Array) -> Array:
+    """Evenly spread elements, without a copy of what is transposed."""
+    places = np.linspace(0, values.size - 1, _SAMPLE).astype(np.int64)
+    found: Array = values[np.unravel_index(places, values.shape)]
+    return found

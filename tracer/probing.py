@@ -1,8 +1,9 @@
 """Fingerprints of every value of an exported graph on the probe inputs."""
 
-import logging
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import numpy as np
 import onnx
 import onnxruntime as ort
@@ -10,10 +11,10 @@ import torch
 
 from hierarchy.errors import RuntimeFailedError
 from hierarchy.fingerprint import Array, ValueFingerprint, value_fingerprint
-from hierarchy.graphs import MAIN
 from tracer.exporters.exported import Exported
 
-logger = logging.getLogger(__name__)
+_REARRANGING = {"Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
+"""Operators whose output holds the numbers of their first input, in another shape."""
 
 
 def feed_of(graph: onnx.GraphProto, tensors: Mapping[str, torch.Tensor]) -> dict[str, Array]:
@@ -54,23 +55,43 @@ def probe_values(exported: Exported, feed: Mapping[str, Array]) -> dict[str, Val
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
     options.add_session_config_entry("session.disable_prepacking", "1")  # for one run only
-    weights = {name: array for (graph, name), array in exported.weights.items() if graph == MAIN}
-    if weights:
-        options.add_external_initializers(list(weights), [_value(w) for w in weights.values()])
+    if exported.weights:
+        values = [_value(weight) for weight in exported.weights.values()]
+        options.add_external_initializers(list(exported.weights), values)
     try:
         session = ort.InferenceSession(
             shown.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
-        values = session.run(names, dict(feed))
+        found = session.run(names, dict(feed))
     except Exception as error:
         first = str(error).strip().splitlines()[0]
         raise RuntimeFailedError(f"onnxruntime cannot run the exported graph ({first}).") from error
-    found = {}
-    for name, value in zip(names, values, strict=True):
-        print_ = value_fingerprint(value) if isinstance(value, np.ndarray) else None
-        if print_ is not None:
-            found[name] = print_
-    return found
+    computed = {
+        name: array
+        for name, array in zip(names, found, strict=True)
+        if isinstance(array, np.ndarray)
+    }
+    return _fingerprints(shown.graph, computed)
+
+
+def _fingerprints(
+    graph: onnx.GraphProto, values: Mapping[str, Array]
+) -> dict[str, ValueFingerprint]:
+    """Of every value; the same numbers in another shape are not sorted again."""
+    rearranged = {
+        node.output[0]: node.input[0]
+        for node in graph.node
+        if node.op_type in _REARRANGING and node.input[0] in values and node.output[0] in values
+    }
+    others = [name for name in values if name not in rearranged]
+    with ThreadPoolExecutor() as pool:
+        prints = dict(
+            zip(others, pool.map(value_fingerprint, map(values.get, others)), strict=True)
+        )
+    for name, source in rearranged.items():
+        known = prints[source]
+        prints[name] = known and msgspec.structs.replace(known, shape=values[name].shape)
+    return {name: known for name, known in prints.items() if known is not None}
 
 
 def _value(array: Array) -> ort.OrtValue:

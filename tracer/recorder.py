@@ -109,7 +109,7 @@ def record_ops(
 
 
 def record_tensors(
-    model: nn.Module,
+    index: ParameterIndex,
     exported: Exported,
     scopes: Mapping[NodeKey, Scope],
     tree: ModuleTree,
@@ -119,7 +119,6 @@ def record_tensors(
 
     Of parameters with equal numbers, an initializer holds the one whose module uses it.
     """
-    index = ParameterIndex(model)
     users: dict[tuple[str, str], list[str]] = defaultdict(list)
     for place in walk_graphs(exported.graph):
         for position, node in enumerate(place.graph.node):

@@ -25,6 +25,7 @@ from tracer.settling import settle
 from tracer.state import evaluating
 from tracer.transformers_models import ready_for_export
 from tracer.watching import Watch, run, watched
+from tracer.writing import write_exported
 
 AUTO = "auto"
 EXPORTERS = {dynamo.NAME: dynamo.export, torchscript.NAME: torchscript.export}
@@ -117,9 +118,10 @@ def trace(
                 run(model, call)
             exported = _export(model, call, exporter, opset, dynamic=dynamic)
             with ThreadPoolExecutor(1) as aside:
+                written = aside.submit(write_exported, exported, onnx_file, target, force=force)
                 weights = aside.submit(weight_fingerprints, exported)
-                exported.write(onnx_file)
                 found = _probe(exported, call, probe=probe)
+                written.result()
             made = _record(model, call, watch, exported, origin, found, weights.result())
         record_file.write_bytes(encode_record(made))
     return TraceResult(target, record_target, made, made.source.why)
@@ -177,7 +179,8 @@ def _record(
 ) -> Record:
     modules = record_modules(model, watch, exported.scopes.values())
     feed, values, missing = probed
-    changed = _changed_weights(model, exported)
+    index = ParameterIndex(model)
+    changed = _changed_weights(index, exported)
     settled = settle(model, call, _doubtful(exported, changed, values)) if values else {}
     scopes: dict[NodeKey, Scope] = {**settled, **exported.scopes}
     return Record(
@@ -192,7 +195,7 @@ def _record(
         digest=digest(exported.graph),
         modules=modules,
         ops=record_ops(exported, settled, values, changed, ModuleTree(modules)),
-        tensors=record_tensors(model, exported, scopes, ModuleTree(modules), weights),
+        tensors=record_tensors(index, exported, scopes, ModuleTree(modules), weights),
         probe=Probe(tuple(ProbeInput.of(n, a) for n, a in feed.items()), missing),
     )
 
@@ -219,9 +222,8 @@ def _doubtful(
     }
 
 
-def _changed_weights(model: nn.Module, exported: Exported) -> set[str]:
+def _changed_weights(index: ParameterIndex, exported: Exported) -> set[str]:
     """Weights of the main graph that the exporter computed itself."""
-    index = ParameterIndex(model)
     return {
         name
         for graph, name, values in exported.initializers()

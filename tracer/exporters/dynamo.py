@@ -11,7 +11,6 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
-from pathlib import Path
 from typing import Any
 
 import onnx
@@ -21,9 +20,10 @@ from torch import nn
 
 from hierarchy import keys
 from hierarchy.errors import ExportFailedError
-from hierarchy.graphs import walk_graphs, walk_nodes
+from hierarchy.fingerprint import Array
+from hierarchy.graphs import SMALL_TENSOR_BYTES, walk_graphs, walk_nodes
 from tracer.calling import Call, flat_forward
-from tracer.exporters.exported import Exported, Scope, detach_weights
+from tracer.exporters.exported import NOWHERE, Exported, Scope
 from tracer.exporters.locations import innermost_line
 from tracer.transformers_models import onnx_exporter
 
@@ -33,7 +33,6 @@ FLOOR = 18
 
 _MODULE_AND_OP = 2
 _STACK_TRACE = "pkg.torch.onnx.stack_trace"
-_MAX_EMBEDDED = (1 << 31) - (1 << 24)
 
 
 def export(model: nn.Module, call: Call, *, opset: int, dynamic: bool) -> Exported:
@@ -51,6 +50,7 @@ def export(model: nn.Module, call: Call, *, opset: int, dynamic: bool) -> Export
             program = _program(model, call, opset, dynamic=dynamic)
         except Exception as error:
             raise ExportFailedError(_reason(error)) from error
+    weights = _lift_weights(program.model)
     graph = onnx_ir.to_proto(program.model)
     calls = _calls(program.exported_program)
     scopes, sources = {}, {}
@@ -62,13 +62,7 @@ def export(model: nn.Module, call: Call, *, opset: int, dynamic: bool) -> Export
         if (line := innermost_line(metadata.get(_STACK_TRACE, ""))) is not None:
             sources[key] = line
     _make_plain(graph)
-    data = graph.SerializeToString()
-    weights = detach_weights(graph)
-
-    def write(path: Path) -> None:
-        path.write_bytes(data)
-
-    return Exported(NAME, graph, weights, scopes, sources, opset, write, tuple(notes))
+    return Exported(NAME, graph, weights, scopes, sources, opset, tuple(notes))
 
 
 def _program(model: nn.Module, call: Call, opset: int, *, dynamic: bool) -> Any:
@@ -89,6 +83,23 @@ def _program(model: nn.Module, call: Call, opset: int, *, dynamic: bool) -> Any:
             dynamic_shapes=tuple(shapes.values()) if dynamic else None,
             verbose=False,
         )
+
+
+def _lift_weights(model: onnx_ir.Model) -> dict[str, Array]:
+    """The large initializers, which leave references behind: they never pass protobuf."""
+    weights = {}
+    for name, value in model.graph.initializers.items():
+        tensor = value.const_value
+        if tensor is None or tensor.nbytes < SMALL_TENSOR_BYTES:
+            continue
+        array = tensor.numpy()
+        if array.nbytes != tensor.nbytes or array.dtype.hasobject:
+            continue  # packed types and strings stay where they are
+        weights[name] = array
+        value.const_value = onnx_ir.ExternalTensor(
+            NOWHERE, 0, tensor.nbytes, tensor.dtype, shape=onnx_ir.Shape(array.shape), name=name
+        )
+    return weights
 
 
 def _calls(exported: torch.export.ExportedProgram) -> dict[str, Scope]:

@@ -15,7 +15,6 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -69,8 +68,8 @@ def export(model: nn.Module, call: Call, *, opset: int, dynamic: bool) -> Export
             )
         except Exception as error:
             raise ExportFailedError(_first_line(error)) from error
-    data = captured.data
-    graph = onnx.load_model_from_string(data)
+    graph = onnx.load_model_from_string(captured.data)
+    captured.data = b""
     scopes, sources = {}, {}
     for key, node in walk_nodes(graph):
         found = next((captured.nodes[o] for o in node.output if o in captured.nodes), ("", ""))
@@ -79,11 +78,7 @@ def export(model: nn.Module, call: Call, *, opset: int, dynamic: bool) -> Export
         if (line := innermost_line(found[1])) is not None:
             sources[key] = line
     weights = detach_weights(graph)
-
-    def write(path: Path) -> None:
-        path.write_bytes(data)
-
-    return Exported(NAME, graph, weights, scopes, _own(sources, scopes), opset, write)
+    return Exported(NAME, graph, weights, scopes, _own(sources, scopes), opset)
 
 
 def _own(sources: dict[NodeKey, str], scopes: dict[NodeKey, Scope]) -> dict[NodeKey, str]:
