@@ -61,6 +61,8 @@ def _named_tensors(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
 
 def _corners(values: Array | torch.Tensor) -> _Corners:
     """What no transposition or reshape changes: the size, the first and the last element."""
+    if isinstance(values, torch.Tensor):
+        values = values.detach()
     size = values.numel() if isinstance(values, torch.Tensor) else values.size
     first, last = (0,) * values.ndim, (-1,) * values.ndim
     return size, complex(values[first]), complex(values[last])
