@@ -1,23 +1,32 @@
 """Small summaries of tensors by which they are recognised in another file.
 
-Two kinds, both blind to the order of elements, so that transposing or reshaping changes
-nothing:
-
-- a *value* (an intermediate tensor on the probe inputs) keeps its quantiles and the counts
-  of what is not finite; a tensor with no more elements than quantiles is kept whole, sorted;
-- a *weight* keeps power sums. They cost one pass over hundreds of megabytes, add up when
+- A *value* (an intermediate tensor on the probe inputs) keeps order statistics, which do not
+  see the order of its elements, so that transposing or reshaping changes nothing; and a
+  *sketch*, which does: random projections, whose differences estimate how far two tensors of
+  one layout are apart (Johnson and Lindenstrauss), rounding and quantisation included.
+- A *weight* keeps power sums. They cost one pass over hundreds of megabytes, add up when
   tensors are split or merged, and hardly move when numbers are rounded to fewer bits.
 """
 
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-QUANTILES = 24
+QUANTILES = 16
+PROJECTIONS = 16
+BEYOND = 1e30
+"""What masks put in place of infinity: larger magnitudes count as infinite."""
+
 _CHUNK = 1 << 16
 """Elements summed at a time: few enough to stay in cache, and exact enough in single precision."""
+
+_BLOCK = 4096
+"""Elements projected at a time; the signs of further blocks are those of the first, or minus."""
+
+_SEED = 20
 
 Array = npt.NDArray[Any]
 
@@ -30,15 +39,26 @@ class ValueFingerprint(msgspec.Struct, frozen=True, omit_defaults=True):
         kind: numpy's kind letter: f, i, u or b.
         quantiles: Little-endian float32: `QUANTILES` order statistics of the finite elements,
             evenly spaced from the least to the greatest, or all of them when fewer.
+        sketch: Little-endian float32: `PROJECTIONS` sums of all finite elements, each with a
+            random sign, over the square root of their number. Empty when it is not known.
         negative_infinite, positive_infinite, nan: Counts.
     """
 
     shape: tuple[int, ...]
     kind: str
     quantiles: bytes
+    sketch: bytes = b""
     negative_infinite: int = 0
     positive_infinite: int = 0
     nan: int = 0
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        count = 1
+        for extent in self.shape:
+            count *= extent
+        return count
 
     def statistics(self) -> npt.NDArray[np.float32]:
         """The quantiles as numbers."""
@@ -55,25 +75,61 @@ class WeightFingerprint(msgspec.Struct, frozen=True, omit_defaults=True):
     nan: int = 0
 
 
-def value_fingerprint(array: Array) -> ValueFingerprint | None:
-    """Summarise an intermediate value; None for what holds no numbers (strings, objects)."""
-    if array.dtype.kind not in "fiub":
+def value_fingerprint(array: Array, beyond: float = BEYOND) -> ValueFingerprint | None:
+    """Summarise an intermediate value; None for what holds no numbers (strings, objects).
+
+    Args:
+        array: The value.
+        beyond: Magnitude from which elements count as infinite.
+    """
+    kind = array.dtype.kind
+    if kind not in "fiub":
         return None
     flat = array.reshape(-1)
-    nan = below = above = 0
-    if array.dtype.kind == "f":
-        finite = np.isfinite(flat)
-        if not finite.all():
-            nan = int(np.isnan(flat).sum())
-            below, above = int(np.isneginf(flat).sum()), int(np.isposinf(flat).sum())
-            flat = flat[finite]
-    ordered = np.sort(flat)
-    if ordered.size > QUANTILES:
-        picks = np.linspace(0, ordered.size - 1, QUANTILES).round().astype(np.int64)
-        ordered = ordered[picks]
     with np.errstate(over="ignore"):
-        quantiles = ordered.astype("<f4").tobytes()
-    return ValueFingerprint(array.shape, array.dtype.kind, quantiles, below, above, nan)
+        numbers = flat.astype(np.float32, copy=False)
+    ordered = np.sort(flat)
+    nan = below = above = 0
+    if kind == "f" and flat.size and not (ordered[0] > -beyond and ordered[-1] < beyond):
+        known = flat.size - int(np.isnan(ordered[-1]) and np.isnan(ordered).sum())
+        nan = flat.size - known
+        below = int(np.searchsorted(ordered[:known], -beyond, "right"))
+        above = known - int(np.searchsorted(ordered[:known], beyond, "left"))
+        ordered = ordered[below : known - above]
+        numbers = np.where(np.abs(numbers) < beyond, numbers, np.float32(0))
+    if ordered.size > QUANTILES:
+        ordered = ordered[_picks(ordered.size)]
+    quantiles = ordered.astype("<f4").tobytes()
+    sketch = _sketch(numbers).astype("<f4").tobytes() if flat.size > 1 else b""
+    return ValueFingerprint(array.shape, kind, quantiles, sketch, below, above, nan)
+
+
+@lru_cache(maxsize=4096)
+def _picks(size: int) -> npt.NDArray[np.int64]:
+    return np.linspace(0, size - 1, QUANTILES).round().astype(np.int64)
+
+
+def _sketch(numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    size = numbers.size
+    whole = size - size % _BLOCK
+    found = numbers[whole:] @ _signs(_BLOCK)[: size - whole]
+    if whole:
+        blocks = numbers[:whole].reshape(-1, _BLOCK)
+        count = len(blocks) + 1
+        turns = _signs(1 << (count - 1).bit_length())[:count]
+        found = found * turns[-1] + ((blocks @ _signs(_BLOCK)) * turns[:-1]).sum(axis=0)
+    return np.asarray(found / np.float32(np.sqrt(size)), np.float32)
+
+
+@lru_cache(maxsize=32)
+def _signs(rows: int) -> npt.NDArray[np.float32]:
+    """Random signs, a row an element; more rows begin with the same ones.
+
+    From the raw bits of the generator, which numpy keeps stable from version to version.
+    """
+    raw = np.random.PCG64(_SEED).random_raw(rows)
+    bits = (raw[:, None] >> np.arange(PROJECTIONS, dtype=np.uint64)) & np.uint64(1)
+    return bits.astype(np.float32) * 2 - 1
 
 
 def weight_fingerprint(array: Array) -> WeightFingerprint | None:

@@ -15,6 +15,8 @@ from rewriter.container import Edits, OnnxContainer
 from rewriter.evidence.carried import OURS, refuse_lossy
 from rewriter.inject.metadata import Entries, MetadataInjection, foreign_keys, model_entries
 from rewriter.matcher import Match, match_carried, match_record
+from rewriter.observing import Observer, expected_bytes
+from rewriter.recognition import Means
 from rewriter.report import AnnotateReport
 
 
@@ -58,7 +60,7 @@ def annotate(
     with _report_file(report, inputs, force=force) as report_part:
         with OnnxContainer.open(source) as container:
             model = container.skeleton()
-            match = _match(model, record, rules, str(source))
+            match = _match(container, record, rules, str(source))
             tagger = Tagger(match.tree, rules)
             for decision in match.decisions:
                 if decision.module is not None:
@@ -78,9 +80,14 @@ def annotate(
     return result
 
 
-def _match(model: onnx.ModelProto, record: Record | None, rules: TagRules, where: str) -> Match:
+def _match(
+    container: OnnxContainer, record: Record | None, rules: TagRules, where: str
+) -> Match:
+    model = container.skeleton()
     if record is not None:
-        return match_record(model, record, where)
+        observer = Observer(container, expected_bytes(record))
+        means = Means(read=container.array, observe=observer.prints)
+        return match_record(model, record, where, means)
     match, carried = match_carried(model, where)
     refuse_lossy(carried, rules, where)
     return match
@@ -98,6 +105,7 @@ def _notes(model: onnx.ModelProto, match: Match, *, replace: bool) -> Iterable[s
         yield f"there was no record: the modules were read from {match.source} in the file"
     elif match.source == OURS:
         yield "there was no record: the modules were read from the file's earlier annotation"
+    yield from match.notes
     foreign = sum(1 for _, node in walk_nodes(model) if node.metadata_props and foreign_keys(node))
     if foreign and replace:
         yield f"keys of others were replaced on {foreign} nodes: strip cannot bring these back"

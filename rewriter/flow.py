@@ -6,17 +6,26 @@ import onnx
 
 from hierarchy.graphs import NodeKey, Place, walk_graphs
 
-_SHAPE_SOURCES = frozenset({"Shape", "Size"})
+SHAPE_SOURCES = frozenset({"Shape", "Size"})
 
-_MOVERS = frozenset(
+_REARRANGING = frozenset(
     {
         *("Identity", "Cast", "CastLike", "Reshape", "Flatten", "Squeeze", "Unsqueeze"),
-        *("Transpose", "Split", "Slice", "Concat", "Expand", "Tile", "Dropout"),
-        *("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"),
-        *("SplitToSequence", "SequenceAt", "SequenceConstruct", "ConcatFromSequence"),
+        *("Transpose", "Dropout", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"),
     }
 )
+"""Operators of ONNX that give back the numbers of their first input: in another shape or type."""
+
+_MOVERS = _REARRANGING | {
+    *("Split", "Slice", "Concat", "Expand", "Tile"),
+    *("SplitToSequence", "SequenceAt", "SequenceConstruct", "ConcatFromSequence"),
+}
 """Operators of ONNX that only move, cut, cast or rescale values."""
+
+
+def rearranges(kind: str) -> bool:
+    """Whether an operator gives back the numbers of its first input, or rounds them."""
+    return kind.rpartition("::")[2] in _REARRANGING  # quantisers stand in several domains
 
 
 class Flow:
@@ -32,6 +41,7 @@ class Flow:
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
+        self.model = model
         self.keys: list[NodeKey] = []
         self.nodes: list[onnx.NodeProto] = []
         self._places: list[Place] = list(walk_graphs(model))
@@ -190,7 +200,7 @@ class Flow:
         """Nodes whose outputs depend on nothing but constants and the shapes of values."""
         derived = [False] * len(self.nodes)
         for number, node in enumerate(self.nodes):
-            derived[number] = node.op_type in _SHAPE_SOURCES or (
+            derived[number] = node.op_type in SHAPE_SOURCES or (
                 not self._reads_data[number]
                 and number not in self._bodies
                 and all(derived[maker] for maker in self.producers[number])

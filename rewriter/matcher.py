@@ -14,14 +14,13 @@ from hierarchy.errors import UsageError
 from hierarchy.graphs import NodeKey, op_type
 from hierarchy.module_tree import ModuleTree
 from hierarchy.record import Record
-from rewriter import kinship
 from rewriter.evidence import carried as own
 from rewriter.evidence.carried import Carried
-from rewriter.evidence.claims import Claim, Claims
+from rewriter.evidence.claims import Claim, Claims, Kind
 from rewriter.evidence.identity import Identity
-from rewriter.evidence.names import Names
 from rewriter.evidence.propagation import Propagation
 from rewriter.flow import Flow
+from rewriter.recognition import Considered, Means, recognise
 
 _UNSPOKEN = "no evidence speaks of it"
 
@@ -65,39 +64,50 @@ class Match(msgspec.Struct):
         tree: The modules.
         parameters: Initializer name to the parameter that it holds.
         source: Where the modules come from: the record, or what the file carries.
+        notes: What the user should know about the matching.
+        considered: Recorded ops that were weighed for each node, by its number.
     """
 
     decisions: list[Decision]
     tree: ModuleTree
     parameters: dict[str, str]
     source: str
+    notes: tuple[str, ...] = ()
+    considered: Considered = {}
 
     def counts(self) -> dict[str, int]:
         """How many nodes each kind of evidence settled."""
         return dict(Counter(d.evidence for d in self.decisions if d.evidence is not None))
 
 
-def match_record(model: onnx.ModelProto, record: Record, where: str) -> Match:
+def match_record(
+    model: onnx.ModelProto, record: Record, where: str, means: Means | None = None
+) -> Match:
     """Match a model with a record.
 
     Args:
         model: The model, or its skeleton without weights.
         record: Of the model.
         where: The file, for messages.
+        means: What may be looked at beyond the graph; by default nothing.
 
     Raises:
         ForeignRecordError: The record is of another model.
     """
     flow = Flow(model)
     identity = Identity(model)
+    means = means or Means()
     parameters = {t.name: t.parameter for t in record.tensors if t.parameter is not None}
-    if identity.holds(record):
+    notes: tuple[str, ...] = ()
+    considered: Considered = {}
+    if Kind.IDENTITY in means.evidence and identity.holds(record):
         spoken = [identity.claims(record)]
     else:
-        names = Names(flow, record)
-        kinship.refuse_foreign(kinship.compare(model, record), len(names.pairs), len(flow), where)
-        spoken = [names.claims()]
-    return Match(_decide(flow, record.tree, spoken), record.tree, parameters, "record")
+        found = recognise(flow, record, where, means)
+        spoken, notes, considered = found.claims, found.notes, found.considered
+        parameters = found.parameters or parameters
+    decisions = _decide(flow, record.tree, spoken)
+    return Match(decisions, record.tree, parameters, "record", notes, considered)
 
 
 def match_carried(model: onnx.ModelProto, where: str) -> tuple[Match, Carried]:

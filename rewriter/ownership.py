@@ -1,7 +1,7 @@
 """Which parameter an initializer holds, and which module owns it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import onnx
 
@@ -19,6 +19,14 @@ def initializers(model: onnx.ModelProto) -> dict[str, Shape]:
         if isinstance(place.graph, onnx.GraphProto)
         for weight in place.graph.initializer
     }
+
+
+def weight_names(model: onnx.ModelProto) -> Iterator[tuple[str, str]]:
+    """Graph path and name of every initializer, sparse ones included."""
+    for place in walk_graphs(model):
+        if isinstance(place.graph, onnx.GraphProto):
+            yield from ((place.path, weight.name) for weight in place.graph.initializer)
+            yield from ((place.path, w.values.name) for w in place.graph.sparse_initializer)
 
 
 def parameter_shapes(tree: ModuleTree) -> dict[str, Shape]:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from hierarchy.errors import RuntimeFailedError
+from rewriter.container import SessionSource
 
 Array = npt.NDArray[Any]
 Feeds = dict[str, Array]
@@ -26,6 +27,8 @@ _DTYPES = {
     f"tensor({sign}int{bits})": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
 }
 
+_FOLDER = "session.model_external_initializers_file_folder_path"
+
 _OPEN_SIZES = (2, 1, 4, 8, 16)
 """Sizes tried for dimensions that the file leaves open; models are picky about some."""
 
@@ -35,19 +38,39 @@ class Session:
 
     Args:
         path: The file.
+        source: What to load in its place (the file with more outputs, say).
+        plain: Run it as it stands, nothing optimised, for one run only.
+        libraries: Custom operator libraries to load.
 
     Raises:
         RuntimeFailedError: onnxruntime does not load it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        source: SessionSource | None = None,
+        plain: bool = False,
+        libraries: Iterable[str] = (),
+    ) -> None:
         self._path = path
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4  # what goes wrong is raised; nothing else is of interest
+        if plain:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+            options.add_session_config_entry("session.disable_prepacking", "1")
+            options.enable_mem_pattern = False
+        if source is not None:
+            options.add_session_config_entry(_FOLDER, str(source.folder))
         try:
+            for library in libraries:
+                options.register_custom_ops_library(library)
             self._session = ort.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
+                str(path) if source is None else source.model,
+                options,
+                providers=["CPUExecutionProvider"],
             )
         except Exception as error:  # onnxruntime's errors share no base class
             raise RuntimeFailedError(
@@ -66,8 +89,16 @@ class Session:
             RuntimeFailedError: It does not run on these inputs.
         """
         names = [value.name for value in self._session.get_outputs()]
+        return dict(zip(names, self.fetch(names, feeds), strict=True))
+
+    def fetch(self, names: list[str], feeds: Mapping[str, Array]) -> list[Any]:
+        """Some outputs, in the order of their names.
+
+        Raises:
+            RuntimeFailedError: It does not run on these inputs.
+        """
         try:
-            return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
+            return list(self._session.run(names, dict(feeds)))
         except Exception as error:  # onnxruntime's errors share no base class
             raise RuntimeFailedError(
                 f"{self._path}: onnxruntime cannot run it ({_first_line(error)})."

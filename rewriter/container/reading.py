@@ -1,13 +1,16 @@
 """An ONNX file, mapped into memory."""
 
+import math
 import mmap
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+import numpy as np
+import numpy.typing as npt
 import onnx
 from google.protobuf.message import DecodeError
 
@@ -19,6 +22,10 @@ from rewriter.container.skeleton import SkeletonScan, Stretch
 from rewriter.container.tensors import all_tensors, reference
 from rewriter.container.wire import CutOffError, WireError
 
+_UNREADABLE = {onnx.TensorProto.STRING, onnx.TensorProto.UNDEFINED}
+_PACKED = {
+    kind for name, kind in onnx.TensorProto.DataType.items() if name in {"INT4", "UINT4", "FLOAT4E2M1"}
+}
 _PROTOBUF_LIMIT = 2**31 - 1
 _LAST_WITHOUT_OPSETS = 2
 """The last IR version in which a model may go without naming its operator sets."""
@@ -90,6 +97,30 @@ class OnnxContainer:
         if stretch not in self._borrowed:
             return None
         return self._data[stretch.offset : stretch.offset + stretch.length]
+
+    def array(self, tensor: onnx.TensorProto) -> npt.NDArray[Any] | None:
+        """The values of an initializer, read where they are; None for what numpy cannot hold.
+
+        Raises:
+            OnnxFileError: They are in a file that is missing or too short.
+        """
+        if tensor.data_type in _UNREADABLE:
+            return None
+        if tensor.data_location != tensor.EXTERNAL:
+            return onnx.numpy_helper.to_array(tensor)
+        kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
+        if tensor.data_type in _PACKED:
+            return None
+        shape = tuple(tensor.dims)
+        if (stretch := self._stretch(tensor)) in self._borrowed:
+            return np.frombuffer(self._data, kind, math.prod(shape), stretch.offset).reshape(shape)
+        place = reference(tensor)
+        file = resolve(self.path, place["location"], tensor.name).path
+        try:
+            offset = int(place.get("offset", 0))
+            return np.memmap(file, kind, "r", offset, shape) if math.prod(shape) else None
+        except (OSError, ValueError) as error:
+            raise OnnxFileError(f"{file}: the data of {tensor.name} cannot be read.") from error
 
     def external_locations(self) -> list[External]:
         """The external data files that the model refers to, each once.

@@ -1,0 +1,207 @@
+"""Which recorded op each node of a file is: seeds, and what follows from them.
+
+Evidence plants seeds: pairs of a node and a recorded op. From these the alignment grows along
+the edges of both graphs, across whatever only passes values on: a node is the recorded op that
+stands to the recorded neighbours as the node stands to its own. Values veto. Where two recorded
+ops serve a node equally well it waits until its neighbours decide; what is never decided stays
+*ambiguous*, and its alternatives are kept.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from rewriter.evidence.claims import Kind
+from rewriter.evidence.spans import Span, span_of
+from rewriter.evidence.values import Values
+from rewriter.wiring import NONE, Contracted
+
+_BY_WEIGHT = 2
+"""What a common weight counts, where a common neighbour counts 1."""
+
+
+@dataclass
+class Alternative:
+    """A recorded op that a node may be, and how well it fits its place."""
+
+    op: int
+    score: float
+    distance: float | None = None
+
+
+@dataclass
+class Alignment:
+    """Pairs of nodes and recorded ops, growing.
+
+    Attributes:
+        here, there: The file and the record, without what only passes values on.
+        values: What is known of their values, if anything.
+        weights: Weights of the file to the recorded weights that they hold.
+        options: Nodes to the recorded ops that compute their values, with the distance.
+        image: Nodes to recorded ops.
+        kinds: The evidence for each.
+        only: The nodes that may be settled; all when None.
+        considered: The recorded ops that were weighed for a node.
+        ambiguous: Nodes between whose alternatives nothing decides.
+    """
+
+    here: Contracted
+    there: Contracted
+    values: Values | None
+    weights: Mapping[int, frozenset[int]]
+    options: dict[int, dict[int, float]] = field(default_factory=dict)
+    image: dict[int, int] = field(default_factory=dict)
+    kinds: dict[int, Kind] = field(default_factory=dict)
+    only: set[int] | None = None
+    considered: dict[int, list[Alternative]] = field(default_factory=dict)
+    ambiguous: dict[int, list[Alternative]] = field(default_factory=dict)
+    _spans: dict[tuple[int, int], Span] = field(default_factory=dict)
+    _taken: dict[int, int] = field(default_factory=dict)
+    _recorded_sources: dict[int, frozenset[int]] = field(default_factory=dict)
+    _recorded_weights: dict[int, frozenset[int]] = field(default_factory=dict)
+
+    def plant(self, node: int, op: int, kind: Kind) -> None:
+        """Settle a node."""
+        self.image[node] = op
+        self.kinds[node] = kind
+        self._taken[op] = self._taken.get(op, 0) + 1
+
+    def uproot(self, node: int) -> None:
+        """Take a settled node back."""
+        self._taken[self.image.pop(node)] -= 1
+        del self.kinds[node]
+
+    def grow(self) -> None:
+        """Settle what follows from what is settled, until nothing more does."""
+        waiting = self._around(self.image) | set(self.options)
+        while waiting:
+            settled = []
+            for node in sorted(node for node in waiting if node not in self.image):
+                choice = self._choose(node)
+                if choice is not None:
+                    self.plant(node, choice, self._kind_of(node))
+                    settled.append(node)
+            waiting = self._around(settled)
+        self._decide_ties()
+
+    def _decide_ties(self) -> None:
+        """What is left over: alternatives that nothing tells apart."""
+        for node in self.options:
+            if node not in self.image:
+                best = self._best(node)
+                if best:
+                    self.ambiguous[node] = best
+
+    def _around(self, nodes: Iterable[int]) -> set[int]:
+        found: set[int] = set()
+        for node in nodes:
+            found.update(self.here.makers(node))
+            found.update(self.here.readers[node])
+        return {
+            node
+            for node in found
+            if node not in self.image and (self.only is None or node in self.only)
+        }
+
+    def _kind_of(self, node: int) -> Kind:
+        return Kind.VALUES if node in self.options else Kind.STRUCTURE
+
+    def _choose(self, node: int) -> int | None:
+        """The one recorded op that fits best, if there is one."""
+        best = self._best(node)
+        if not best or best[0].score <= 0:
+            return None
+        if len(best) == 1:
+            return best[0].op
+        free = [each for each in best if not self._taken.get(each.op)]
+        return free[0].op if len(free) == 1 else None
+
+    def _best(self, node: int) -> list[Alternative]:
+        """The alternatives of the highest score."""
+        options = self.options.get(node)
+        if options is None:
+            ops: Iterable[int] = self._neighbouring(node)
+        else:
+            ops = options
+        rated = [
+            Alternative(op, self._score(node, op), options.get(op) if options else None)
+            for op in ops
+        ]
+        if not rated:
+            return []
+        self.considered[node] = rated
+        top = max(each.score for each in rated)
+        return [each for each in rated if each.score == top]
+
+    def _neighbouring(self, node: int) -> list[int]:
+        """Recorded ops of the node's operator that stand beside its neighbours' images."""
+        kind = self.here.wiring.kinds[node]
+        found: dict[int, None] = {}
+        for maker in self.here.makers(node):
+            if (image := self.image.get(maker)) is not None:
+                found.update(dict.fromkeys(self.there.readers[image]))
+        for reader in self.here.readers[node]:
+            if (image := self.image.get(reader)) is not None:
+                found.update(dict.fromkeys(self.there.makers(image)))
+        return [op for op in found if self._eligible(node, op, kind)]
+
+    def _eligible(self, node: int, op: int, kind: str) -> bool:
+        if self._taken.get(op) or self.there.wiring.kinds[op] != kind:
+            return False
+        return self.values is None or self.values.compatible(node, op) is not False
+
+    def span(self, node: int, op: int) -> Span:
+        """What a node does when its result is that of a recorded op."""
+        found = self._spans.get((node, op))
+        if found is None:
+            images = {self.image.get(maker, NONE) for maker in self.here.makers(node)} - {NONE}
+            found = span_of(self.here, self.there, self.values, node, op, images)
+            if self.values is not None or images:
+                self._spans[node, op] = found
+        return found
+
+    def _score(self, node: int, op: int) -> float:
+        """Settled neighbours that speak for the pair, less those that speak against it."""
+        score = 0.0
+        sources = self._sources_of(op)
+        span = None
+        for maker in self.here.makers(node):
+            image = self.image.get(maker)
+            if image is None:
+                continue
+            if image in sources:
+                score += 1
+                continue
+            span = span or self.span(node, op)
+            score += 1 if image in span.before else -1 if span.closed else -0.5
+        for reader in self.here.readers[node]:
+            image = self.image.get(reader)
+            if image is None or image == op:
+                continue
+            if op in self._sources_of(image):
+                score += 1
+                continue
+            around = self.span(reader, image)
+            score += 1 if op in around.before else -1 if around.closed else -0.5
+        return score + self._weight_score(node, op)
+
+    def _weight_score(self, node: int, op: int) -> float:
+        ours: set[int] = set()
+        for value in self.here.sources[node]:
+            ours |= self.weights.get(value, frozenset())
+        if not ours:
+            return 0.0
+        theirs = self._recorded_weights.get(op)
+        if theirs is None:
+            wiring = self.there.wiring
+            theirs = frozenset(v for v in self.there.sources[op] if v in wiring.weights)
+            self._recorded_weights[op] = theirs
+        if not theirs:
+            return 0.0
+        return _BY_WEIGHT if ours & theirs else -_BY_WEIGHT
+
+    def _sources_of(self, op: int) -> frozenset[int]:
+        found = self._recorded_sources.get(op)
+        if found is None:
+            makers = (self.there.wiring.maker[value] for value in self.there.sources[op])
+            found = self._recorded_sources[op] = frozenset(m for m in makers if m != NONE)
+        return found

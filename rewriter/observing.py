@@ -1,0 +1,134 @@
+"""What a file computes on the recorded probe inputs: a fingerprint of every value.
+
+The file runs in onnxruntime as it stands, unoptimised, with the outputs of all its nodes
+exposed. Running a file executes it: `--no-run` is for files that are not to be trusted.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import onnx
+
+from hierarchy.errors import RuntimeFailedError
+from hierarchy.fingerprint import Array, ValueFingerprint, value_fingerprint
+from hierarchy.graphs import MAIN
+from hierarchy.record import Record
+from rewriter.container import OnnxContainer, session_source
+from rewriter.feeding import Feeds
+from rewriter.runtime import Session
+
+Prints = dict[tuple[str, str], ValueFingerprint]
+"""Graph path and name of a value to its fingerprint."""
+
+_BUDGET = 1 << 30
+"""Bytes of values that may be held at a time."""
+
+
+def expected_bytes(record: Record) -> int:
+    """What all recorded values together take in memory."""
+    return sum(4 * known.size for op in record.ops for known in op.values if known is not None)
+
+
+class Observer:
+    """Runs one file, every value exposed.
+
+    Args:
+        container: The file.
+        expected_bytes: Of all its values together, as far as the record tells; decides in how
+            many passes they are fetched.
+        libraries: Custom operator libraries to load.
+    """
+
+    def __init__(
+        self,
+        container: OnnxContainer,
+        expected_bytes: int,
+        libraries: Iterable[str] = (),
+    ) -> None:
+        self._container = container
+        self._passes = 1 + expected_bytes // _BUDGET
+        self._libraries = tuple(libraries)
+        self._sessions: list[tuple[list[str], Session]] = []
+
+    def prints(self, feeds: Feeds, beyond: float) -> Prints:
+        """The fingerprint of every value of the main graph.
+
+        Raises:
+            RuntimeFailedError: onnxruntime cannot load or run the file.
+        """
+        found: Prints = {}
+        for name, array in feeds.items():
+            known = value_fingerprint(array, beyond)
+            if known is not None:
+                found[MAIN, name] = known
+        for values in self.values(feeds):
+            with ThreadPoolExecutor(2) as pool:
+                done = pool.map(lambda array: value_fingerprint(array, beyond), values.values())
+                for name, known in zip(values, done, strict=True):
+                    if known is not None:
+                        found[MAIN, name] = known
+        return found
+
+    def values(self, feeds: Feeds) -> Iterator[dict[str, Array]]:
+        """Every value of the main graph, a part of them at a time."""
+        for names, session in self._loaded():
+            pairs = zip(names, session.fetch(names, feeds), strict=True)
+            yield {name: value for name, value in pairs if isinstance(value, np.ndarray)}
+
+    def _loaded(self) -> Iterator[tuple[list[str], Session]]:
+        """Sessions that expose a part of the values each; kept when there is just one."""
+        if self._sessions:
+            yield from self._sessions
+            return
+        model = self._container.skeleton()
+        every = [name for node in model.graph.node for name in node.output if name]
+        size = -(-max(1, len(every)) // self._passes)
+        for start in range(0, len(every), size):
+            names = every[start : start + size]
+            loaded = names, self._session(model, names)
+            if self._passes == 1:
+                self._sessions.append(loaded)
+            yield loaded
+
+    def _session(self, model: onnx.ModelProto, names: list[str]) -> Session:
+        shown = onnx.ModelProto()
+        shown.CopyFrom(model)
+        declared = {value.name for value in shown.graph.output}
+        shown.graph.output.extend(onnx.ValueInfoProto(name=n) for n in names if n not in declared)
+        return Session(
+            self._container.path,
+            source=session_source(self._container, shown),
+            plain=True,
+            libraries=self._libraries,
+        )
+
+
+def best_feeding(
+    observe: Callable[[Feeds], Prints], ways: Iterable[Feeds], score: Callable[[Prints], float]
+) -> tuple[Prints, float]:
+    """The prints of the first way of feeding under which the file does what was recorded.
+
+    Raises:
+        RuntimeFailedError: The file runs under none of them.
+    """
+    best: tuple[Prints, float] | None = None
+    failure: RuntimeFailedError | None = None
+    for feeds in ways:
+        try:
+            prints = observe(feeds)
+        except RuntimeFailedError as error:
+            failure = failure or error
+            continue
+        reached = score(prints)
+        if best is None or reached > best[1]:
+            best = prints, reached
+        if reached > _GOOD:
+            break
+    if best is None:
+        raise failure or RuntimeFailedError("there is no way to feed it")
+    return best
+
+
+_GOOD = 0.5
+"""Share of matched values beyond which other ways of feeding are not tried."""

@@ -1,0 +1,195 @@
+"""Recognising a file that is not the traced one: which evidence there is, and what it amounts to.
+
+Cheap evidence comes first. Names and weights cost next to nothing; the file is run only when
+they leave something open. What all of it amounts to decides whether the record is of the
+file's model at all: structure alone may not speak for a foreign file.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import onnx
+
+from hierarchy.errors import ForeignRecordError, RuntimeFailedError
+from hierarchy.fingerprint import Array, ValueFingerprint
+from hierarchy.graphs import MAIN
+from hierarchy.record import Record
+from rewriter import kinship
+from rewriter.evidence.alignment import Alternative
+from rewriter.evidence.claims import Claims, Kind
+from rewriter.evidence.names import Names
+from rewriter.evidence.values import HALF, KEPT, Precision, Side, Values
+from rewriter.evidence.weights import Read, WeightMatch, Weights
+from rewriter.feeding import Feeds, UnfedError, ways_to_feed
+from rewriter.flow import Flow
+from rewriter.observing import Prints, best_feeding
+from rewriter.settlement import Settlement, recorded_prints
+from rewriter.wiring import NONE, Wiring
+
+Considered = dict[int, list[Alternative]]
+Observe = Callable[[Feeds, float], Prints]
+
+_ENOUGH_VALUES = 0.2
+"""Share of telling values found in the record that no other model reaches."""
+
+_MOST_VALUES = 0.5
+"""Share from which values that are not found speak against a pair."""
+
+_ENOUGH_WEIGHTS = 0.5
+"""Share of weights found in the record that no other model reaches."""
+
+
+@dataclass(frozen=True)
+class Means:
+    """What matching may look at beyond the graph.
+
+    Attributes:
+        read: Reads an initializer.
+        observe: Runs the file and gives a fingerprint of every value.
+        evidence: The kinds that may be used.
+        unobserved: Why the file is not run, when it is not.
+    """
+
+    read: Read = field(default=lambda _: None)
+    observe: Observe | None = None
+    evidence: frozenset[Kind] = frozenset(Kind)
+    unobserved: str = ""
+
+
+@dataclass
+class Recognised:
+    """What was recognised.
+
+    Attributes:
+        claims: What each kind of evidence says.
+        notes: What the user should know.
+        considered: Recorded ops that were weighed for each node.
+        parameters: Initializer name to the parameter that it holds.
+    """
+
+    claims: list[Claims]
+    notes: tuple[str, ...]
+    considered: Considered
+    parameters: dict[str, str]
+
+
+def recognise(flow: Flow, record: Record, where: str, means: Means) -> Recognised:
+    """Match a file with a record by all evidence but identity.
+
+    Raises:
+        ForeignRecordError: The record is of another model.
+    """
+    return _Recognising(flow, record, where, means).run()
+
+
+class _Recognising:
+    def __init__(self, flow: Flow, record: Record, where: str, means: Means) -> None:
+        self._flow = flow
+        self._record = record
+        self._where = where
+        self._means = means
+        self._here = Wiring.of_model(flow)
+        self._there = Wiring.of_record(record)
+        self._notes: list[str] = []
+
+    def run(self) -> Recognised:
+        allowed = self._means.evidence
+        names = Names(self._flow, self._record) if Kind.NAMES in allowed else None
+        named = names.pairs if names is not None else {}
+        weights = self._match_weights()
+        values = self._match_values(weights) if Kind.VALUES in allowed else None
+        self._judge(values, weights, len(named))
+        held = weights.held if Kind.WEIGHTS in allowed else {}
+        found = Settlement(self._flow, self._record, self._here, self._there, values, held)
+        found.run(named, structure=Kind.STRUCTURE in allowed)
+        claims = found.claims()
+        if names is not None:
+            claims.insert(0, Claims(reasons=names.claims().reasons))
+        return Recognised(
+            claims, tuple(self._notes), found.alignment.considered, self._parameters(weights)
+        )
+
+    def _match_weights(self) -> WeightMatch:
+        weights = Weights(
+            self._flow.model, self._here, self._there, self._record, self._means.read
+        )
+        return weights.by_content(weights.by_name())
+
+    def _match_values(self, weights: WeightMatch) -> Values | None:
+        """What the file computes, compared; None where it cannot be run or computes otherwise."""
+        observe = self._means.observe
+        if observe is None or self._record.probe.missing is not None:
+            self._note_unobserved()
+            return None
+        recorded = recorded_prints(self._record, self._there)
+        there = Side(self._there, recorded)
+        best: Values | None = None
+        for precision in (KEPT, HALF):
+            try:
+                found = self._observed(observe, there, precision)
+            except (UnfedError, RuntimeFailedError) as error:
+                self._notes.append(f"values were not compared: {error}")
+                return None
+            if found.matched_share() >= _MOST_VALUES:
+                found.vetoes = True
+                return found
+            best = best or found
+        return best
+
+    def _observed(self, observe: Observe, there: Side, precision: Precision) -> Values:
+        given = [(probe.name, probe.array()) for probe in self._record.probe.inputs]
+
+        def compared(prints: Prints) -> Values:
+            return Values(Side(self._here, self._numbered(prints)), there, precision)
+
+        prints, _ = best_feeding(
+            lambda feeds: observe(feeds, precision.beyond),
+            ways_to_feed(self._flow.model.graph, given),
+            lambda prints: compared(prints).matched_share(),
+        )
+        return compared(prints)
+
+    def _numbered(self, prints: Prints) -> dict[int, ValueFingerprint]:
+        found = {}
+        for (graph, name), known in prints.items():
+            value = self._here.number(graph, name)
+            if value != NONE:
+                found[value] = known
+        return found
+
+    def _note_unobserved(self) -> None:
+        why = self._means.unobserved or self._record.probe.missing
+        if why:
+            self._notes.append(f"values were not compared: {why}")
+
+    def _judge(self, values: Values | None, weights: WeightMatch, paired: int) -> None:
+        """Refuse a record that is not of the file's model.
+
+        Raises:
+            ForeignRecordError: Too little is in common.
+        """
+        if values is not None and values.matched_share() >= _ENOUGH_VALUES:
+            return
+        if not weights.differ and weights.matched >= _ENOUGH_WEIGHTS * max(1, weights.matchable):
+            return
+        kinship.refuse_foreign(
+            kinship.compare(self._flow.model, self._record), paired, len(self._flow), self._where
+        )
+        if weights.differ:
+            self._notes.append(
+                f"the weights are not the recorded ones ({weights.differing} of {weights.compared} "
+                f"that were compared differ, {weights.example} for one): names alone carry the tags"
+            )
+
+    def _parameters(self, weights: WeightMatch) -> dict[str, str]:
+        """Initializer name to parameter, of the main graph."""
+        recorded = {
+            self._there.number(t.graph, t.name): t.parameter for t in self._record.tensors
+        }
+        found = {}
+        for value, held in weights.held.items():
+            graph, name = self._here.names[value]
+            parameter = recorded.get(next(iter(held))) if len(held) == 1 else None
+            if graph == MAIN and parameter is not None:
+                found[name] = parameter
+        return found

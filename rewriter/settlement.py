@@ -1,0 +1,201 @@
+"""Recognising the nodes of a file that is not the traced one: all kinds of evidence together.
+
+Names, weights and values plant what they are sure of; the alignment grows from there; nodes
+that no recorded op equals get what their neighbours enclose.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from hierarchy.fingerprint import ValueFingerprint, value_fingerprint
+from hierarchy.graphs import MAIN
+from hierarchy.module_tree import ModuleTree
+from hierarchy.record import Op, Record
+from rewriter.evidence.alignment import Alignment
+from rewriter.evidence.claims import Claim, Claims, Kind
+from rewriter.evidence.enclosure import Enclosure
+from rewriter.evidence.identity import UNKNOWN_SCOPE
+from rewriter.evidence.spans import Span
+from rewriter.evidence.values import Values
+from rewriter.evidence.weights import weight_readers
+from rewriter.flow import Flow
+from rewriter.wiring import NONE, Contracted, Wiring
+
+_MOST_ALTERNATIVES = 16
+"""More alternatives than that say nothing about a node."""
+
+
+def recorded_prints(record: Record, there: Wiring) -> dict[int, ValueFingerprint]:
+    """Recorded values, the probe inputs included, by their number in the wiring."""
+    found = {}
+    for given in record.probe.inputs:
+        value = there.number(MAIN, given.name)
+        known = value_fingerprint(given.array())
+        if value != NONE and known is not None:
+            found[value] = known
+    for node, op in enumerate(record.ops):
+        for value, known in zip(there.outputs[node], op.values, strict=False):
+            if known is not None and value != NONE:
+                found[value] = known
+    return found
+
+
+@dataclass
+class Settlement:
+    """Settles the nodes of one file.
+
+    Attributes:
+        flow, record: What is matched.
+        here, there: Their wirings.
+        values: What is known of the values of both.
+        weights: Weights of the file to the recorded ones.
+    """
+
+    flow: Flow
+    record: Record
+    here: Wiring
+    there: Wiring
+    values: Values | None = None
+    weights: Mapping[int, frozenset[int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """See the graphs without what only passes values on."""
+        values = self.values
+        self._ours = Contracted(self.here, values.here.passing if values else {})
+        self._theirs = Contracted(self.there, values.there.passing if values else {})
+        self.alignment = Alignment(self._ours, self._theirs, values, self.weights)
+        self._regions: dict[int, tuple[int, ...]] = {}
+        self._reasons: dict[int, str] = {}
+
+    def run(self, named: Mapping[int, int], *, structure: bool = True) -> None:
+        """Plant what is sure, grow from it, and enclose what is left.
+
+        Args:
+            named: Nodes and recorded ops of equal names.
+            structure: Whether the graph's structure may speak.
+        """
+        self._plant_names(named)
+        if self.values is not None:
+            self._plant_values(self.values)
+        self._plant_weights()
+        if not structure:
+            return
+        self.alignment.grow()
+        self._grow_raw()
+        spans = self._spans()
+        enclosure = Enclosure(self.alignment, spans)
+        for node in range(len(self.here)):
+            if node in self.alignment.image or self._ours.passing[node] or self.here.derived[node]:
+                continue
+            found = enclosure.of(node)
+            if found.ops:
+                self._regions[node] = found.ops
+            else:
+                self._reasons[node] = found.reason
+
+    def claims(self) -> list[Claims]:
+        """What was found, a `Claims` for each kind of evidence."""
+        kinds = {kind: Claims() for kind in (Kind.NAMES, Kind.WEIGHTS, Kind.VALUES, Kind.STRUCTURE)}
+        tree = self.record.tree
+        for node, key in enumerate(self.flow.keys):
+            if node in self.alignment.image:
+                kind, ops = self.alignment.kinds[node], self._done_by(node)
+            elif node in self._regions:
+                kind, ops = Kind.STRUCTURE, self._regions[node]
+            elif node in self.alignment.ambiguous:
+                kind, ops = Kind.VALUES, self._alternatives(node)
+            else:
+                if node in self._reasons:
+                    kinds[Kind.STRUCTURE].reasons[key] = self._reasons[node]
+                continue
+            claim = claim_for([self.record.ops[op] for op in ops], kind, tree)
+            if claim is None:
+                kinds[kind].known[key] = UNKNOWN_SCOPE
+            else:
+                kinds[kind].by_node[key] = claim
+        return list(kinds.values())
+
+    def _plant_names(self, named: Mapping[int, int]) -> None:
+        for node, op in named.items():
+            if self.values is None or self.values.compatible(node, op) is not False:
+                self.alignment.plant(node, op, Kind.NAMES)
+
+    def _plant_values(self, values: Values) -> None:
+        """Nodes that compute what exactly one recorded op computes."""
+        alignment = self.alignment
+        for node in range(len(self.here)):
+            if node in alignment.image or node in values.here.passing:
+                continue
+            options = values.ops_for(node)
+            if not options:
+                continue
+            alignment.options[node] = options
+            if len(options) == 1 and values.is_sure(node):
+                alignment.plant(node, next(iter(options)), Kind.VALUES)
+
+    def _plant_weights(self) -> None:
+        """Nodes that read a weight which one recorded op reads."""
+        readers = weight_readers(self.there, self._theirs.sources)
+        for node in range(len(self.here)):
+            if node in self.alignment.image or self._ours.passing[node] or self.here.derived[node]:
+                continue
+            ops = self._readers_of_weights(node, readers)
+            options = self.alignment.options.get(node)
+            if options is not None:
+                ops = [op for op in ops if op in options]
+            if len(ops) == 1 and self._may_be(node, ops[0]):
+                self.alignment.plant(node, ops[0], Kind.WEIGHTS)
+
+    def _may_be(self, node: int, op: int) -> bool:
+        return self.values is None or self.values.compatible(node, op) is not False
+
+    def _readers_of_weights(self, node: int, readers: Mapping[int, list[int]]) -> list[int]:
+        found: dict[int, None] = {}
+        for value in self._ours.sources[node]:
+            held = self.weights.get(value, frozenset())
+            if len(held) == 1:
+                found.update(dict.fromkeys(readers.get(next(iter(held)), [])))
+        kinds, kind = self.there.kinds, self.here.kinds[node]
+        alike = [op for op in found if kinds[op] == kind]
+        return alike if alike else list(found)
+
+    def _grow_raw(self) -> None:
+        """Settle what passes values on, and constants, edge by edge."""
+        raw = Alignment(
+            Contracted(self.here, None), Contracted(self.there, None), self.values, self.weights
+        )
+        for node, op in self.alignment.image.items():
+            raw.plant(node, op, self.alignment.kinds[node])
+        passing = [self._ours.passing[n] or self.here.derived[n] for n in range(len(self.here))]
+        raw.only = {n for n, passes in enumerate(passing) if passes}
+        raw.grow()
+        for node, op in raw.image.items():
+            if node not in self.alignment.image:
+                self.alignment.plant(node, op, Kind.STRUCTURE)
+
+    def _spans(self) -> dict[int, tuple[int, ...]]:
+        return {node: self._done_by(node) for node in self.alignment.image}
+
+    def _done_by(self, node: int) -> tuple[int, ...]:
+        op = self.alignment.image[node]
+        if self._ours.passing[node] or self.here.derived[node]:
+            return (op,)
+        span: Span = self.alignment.span(node, op)
+        return span.ops
+
+    def _alternatives(self, node: int) -> tuple[int, ...]:
+        best = self.alignment.ambiguous[node]
+        return tuple(each.op for each in best[: _MOST_ALTERNATIVES + 1])
+
+
+def claim_for(ops: Iterable[Op], kind: Kind, tree: ModuleTree) -> Claim | None:
+    """The modules of some recorded ops under their common ancestor; None when none is known."""
+    modules: Collection[str] = {
+        path for op in ops if op.module is not None for path in (op.module, *op.also)
+    }
+    if not modules:
+        return None
+    covers = tuple(sorted(modules))
+    if len(covers) == 1:
+        return Claim(covers[0], kind)
+    return Claim(tree.common_ancestor(covers), kind, covers)

@@ -1,0 +1,222 @@
+"""Operators and the values between them, in the form that a file and a record have in common."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import onnx
+
+from hierarchy.graphs import MAIN, op_type
+from hierarchy.record import Record
+from rewriter.flow import SHAPE_SOURCES, Flow, rearranges
+from rewriter.ownership import weight_names
+
+Row = tuple[str, str, Iterable[str], Iterable[str]]
+"""Graph path, operator, inputs and outputs of a node."""
+
+Scoped = tuple[str, str]
+"""Graph path and name of a value."""
+
+NONE = -1
+
+
+@dataclass(eq=False)
+class Wiring:
+    """A model as numbered operators and numbered values.
+
+    A name is looked up in its graph, then in those around it, as ONNX does it. A node that
+    holds bodies reads what its bodies capture.
+
+    Attributes:
+        kinds: Operator of each node, its domain in front when that is not the default one.
+        graphs: Path of the graph of each node.
+        inputs, outputs: Values of each node, `NONE` for an omitted one.
+        names: Graph path and name of each value.
+        maker: Node that makes each value, `NONE` for inputs and weights.
+        users: Nodes that read each value, each once.
+        weights: Values that are initializers.
+        derived: Whether a node depends on nothing but constants and the shapes of values.
+        given: Values that come from outside: inputs of the model, and of bodies.
+    """
+
+    kinds: list[str] = field(default_factory=list)
+    graphs: list[str] = field(default_factory=list)
+    inputs: list[list[int]] = field(default_factory=list)
+    outputs: list[list[int]] = field(default_factory=list)
+    names: list[Scoped] = field(default_factory=list)
+    maker: list[int] = field(default_factory=list)
+    users: list[list[int]] = field(default_factory=list)
+    weights: set[int] = field(default_factory=set)
+    derived: list[bool] = field(default_factory=list)
+    given: set[int] = field(default_factory=set)
+    _numbers: dict[Scoped, int] = field(default_factory=dict)
+
+    @classmethod
+    def of_model(cls, flow: Flow) -> "Wiring":
+        """The wiring of a file; nodes are numbered as in its `Flow`."""
+        rows = (
+            (key.graph, op_type(node), node.input, node.output)
+            for key, node in zip(flow.keys, flow.nodes, strict=True)
+        )
+        return cls._of(list(rows), weight_names(flow.model))
+
+    @classmethod
+    def of_record(cls, record: Record) -> "Wiring":
+        """The wiring of the recorded graph; nodes are numbered like the record's ops."""
+        rows = [(op.graph, op.op_type, op.inputs, op.outputs) for op in record.ops]
+        return cls._of(rows, ((tensor.graph, tensor.name) for tensor in record.tensors))
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+    def number(self, graph: str, name: str) -> int:
+        """The value of a name as a graph sees it; `NONE` when there is none."""
+        path: str | None = graph
+        while path is not None:
+            found = self._numbers.get((path, name))
+            if found is not None:
+                return found
+            path = parent(path)
+        return NONE
+
+    def reads(self, node: int) -> Iterator[int]:
+        """The values that a node reads."""
+        return (value for value in self.inputs[node] if value != NONE)
+
+    def makes(self, node: int) -> Iterator[int]:
+        """The values that a node makes."""
+        return (value for value in self.outputs[node] if value != NONE)
+
+    def constant(self, value: int) -> bool:
+        """Whether a value depends on no input."""
+        maker = self.maker[value]
+        return value in self.weights if maker == NONE else self.derived[maker]
+
+    @classmethod
+    def _of(cls, rows: list[Row], weights: Iterable[Scoped]) -> "Wiring":
+        wiring = cls()
+        for graph, name in weights:
+            wiring.weights.add(wiring._define(graph, name, NONE))
+        for node, (graph, kind, _, outputs) in enumerate(rows):
+            wiring.kinds.append(kind)
+            wiring.graphs.append(graph)
+            wiring.outputs.append(
+                [wiring._define(graph, name, node) if name else NONE for name in outputs]
+            )
+        wiring._connect(rows)
+        wiring._find_derived()
+        return wiring
+
+    def _define(self, graph: str, name: str, maker: int) -> int:
+        number = self._numbers.get((graph, name))
+        if number is None:
+            number = self._numbers[graph, name] = len(self.names)
+            self.names.append((graph, name))
+            self.maker.append(maker)
+            self.users.append([])
+        elif maker != NONE:
+            self.maker[number] = maker
+        return number
+
+    def _connect(self, rows: list[Row]) -> None:
+        holders = _holders(self.graphs)
+        for node, (graph, _, inputs, _) in enumerate(rows):
+            found = []
+            for name in inputs:
+                value = self.number(graph, name) if name else NONE
+                if name and value == NONE:
+                    value = self._define(graph, name, NONE)
+                    self.given.add(value)
+                found.append(value)
+                if value != NONE and (not self.users[value] or self.users[value][-1] != node):
+                    self.users[value].append(node)
+            self.inputs.append(found)
+        for node, graph in enumerate(self.graphs):
+            holder = holders.get(graph)
+            while holder is not None:
+                for value in self.reads(node):
+                    if not self.names[value][0].startswith(graph) and value not in self.weights:
+                        self.inputs[holder].append(value)
+                        self.users[value].append(holder)
+                graph = self.graphs[holder]
+                holder = holders.get(graph)
+
+    def _find_derived(self) -> None:
+        holding = set(_holders(self.graphs).values())
+        for node, kind in enumerate(self.kinds):
+            self.derived.append(
+                kind in SHAPE_SOURCES
+                or (node not in holding and all(self._settled(v) for v in self.reads(node)))
+            )
+
+    def _settled(self, value: int) -> bool:
+        maker = self.maker[value]
+        if maker == NONE:
+            return value in self.weights
+        return maker < len(self.derived) and self.derived[maker]
+
+
+def parent(path: str) -> str | None:
+    """The graph around a graph; None for the main graph and functions."""
+    if path == MAIN:
+        return None
+    above, slash, _ = path.rpartition("/")
+    return above if slash else None
+
+
+def _holders(graphs: list[str]) -> dict[str, int]:
+    """Path of each body to the number of the node that holds it."""
+    start: dict[str, int] = {}
+    for node, graph in enumerate(graphs):
+        start.setdefault(graph, node)
+    found = {}
+    for path in start:
+        above = parent(path)
+        if above is not None and above in start:
+            position = path[len(above) + 1 :].partition(".")[0]
+            if position.isdigit():
+                found[path] = start[above] + int(position)
+    return found
+
+
+class Contracted:
+    """A wiring seen without the nodes that only pass values on.
+
+    Casts, reshapes, transpositions, quantisers and whatever else gives back the numbers that it
+    read: exporters and optimisers add and drop them at will, so neighbours are compared across
+    them.
+
+    Args:
+        wiring: The graph.
+        passing: Nodes and the input that each passes on, found by values; operators that do so
+            by their nature are found anyway. None to leave all nodes in.
+    """
+
+    def __init__(self, wiring: Wiring, passing: Mapping[int, int] | None) -> None:
+        self.wiring = wiring
+        self.passing = [
+            passing is not None and (node in passing or rearranges(kind))
+            for node, kind in enumerate(wiring.kinds)
+        ]
+        self.origin = list(range(len(wiring.names)))
+        """The value that each value is a rearrangement of: its own, when it is computed."""
+        for node, inputs in enumerate(wiring.inputs):
+            if passing is not None and self.passing[node] and inputs:
+                source = passing.get(node, inputs[0])
+                if source != NONE and wiring.outputs[node][:1] not in ([], [NONE]):
+                    self.origin[wiring.outputs[node][0]] = self.origin[source]
+        self.sources: list[list[int]] = []
+        """Values that each node reads, seen through what passes them on."""
+        self.readers: list[list[int]] = [[] for _ in wiring.kinds]
+        """Nodes that read what each node computes, each once, likewise."""
+        for node in range(len(wiring)):
+            origins = [self.origin[value] for value in wiring.reads(node)]
+            self.sources.append(origins)
+            if self.passing[node]:
+                continue
+            for maker in dict.fromkeys(wiring.maker[value] for value in origins):
+                if maker != NONE:
+                    self.readers[maker].append(node)
+
+    def makers(self, node: int) -> Iterator[int]:
+        """Nodes that compute what a node reads."""
+        return (m for value in self.sources[node] if (m := self.wiring.maker[value]) != NONE)
