@@ -94,6 +94,18 @@ class Tensor(msgspec.Struct, frozen=True, omit_defaults=True):
     graph: str = ""
 
 
+class Constant(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A value that a module computes from no input.
+
+    Attributes:
+        module: Path of the module.
+        value: Its fingerprint.
+    """
+
+    module: str
+    value: ValueFingerprint
+
+
 class ProbeInput(msgspec.Struct, frozen=True, omit_defaults=True):
     """One input of the probe: raw little-endian bytes, deflated."""
 
@@ -127,7 +139,17 @@ class Probe(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """A trace record; see the module's docstring."""
+    """A trace record; see the module's docstring.
+
+    Attributes:
+        format, version: Of this file.
+        source: What was traced.
+        digest: Of the plain file.
+        modules, ops, tensors, probe: What the plain file is made of, and ran on.
+        absent: Parameters and buffers that no initializer of the plain file holds: folded into
+            others, or never read. Another file of the model may have them.
+        constants: What modules compute from no input, which exporters fold away.
+    """
 
     format: str = FORMAT
     version: int = VERSION
@@ -137,6 +159,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     ops: tuple[Op, ...]
     tensors: tuple[Tensor, ...]
     probe: Probe
+    absent: tuple[Tensor, ...] = ()
+    constants: tuple[Constant, ...] = ()
 
     @cached_property
     def tree(self) -> ModuleTree:

@@ -99,8 +99,9 @@ class _Recognising:
         weights = self._match_weights()
         values = self._match_values(weights) if Kind.VALUES in allowed else None
         self._judge(values, weights, len(named))
-        held = weights.held if Kind.WEIGHTS in allowed else {}
-        found = Settlement(self._flow, self._record, self._here, self._there, values, held)
+        if Kind.WEIGHTS not in allowed:
+            weights = WeightMatch()
+        found = Settlement(self._flow, self._record, self._here, self._there, values, weights)
         found.run(named, structure=Kind.STRUCTURE in allowed)
         claims = found.claims()
         if names is not None:

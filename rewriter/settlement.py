@@ -16,8 +16,8 @@ from rewriter.evidence.claims import Claim, Claims, Kind
 from rewriter.evidence.enclosure import Enclosure
 from rewriter.evidence.identity import UNKNOWN_SCOPE
 from rewriter.evidence.spans import Span
-from rewriter.evidence.values import Values
-from rewriter.evidence.weights import weight_readers
+from rewriter.evidence.values import Classes, Values, compare
+from rewriter.evidence.weights import WeightMatch, weight_readers
 from rewriter.flow import Flow
 from rewriter.wiring import NONE, Contracted, Wiring
 
@@ -48,7 +48,7 @@ class Settlement:
         flow, record: What is matched.
         here, there: Their wirings.
         values: What is known of the values of both.
-        weights: Weights of the file to the recorded ones.
+        weights: What is known of the weights of both.
     """
 
     flow: Flow
@@ -56,14 +56,16 @@ class Settlement:
     here: Wiring
     there: Wiring
     values: Values | None = None
-    weights: Mapping[int, frozenset[int]] = field(default_factory=dict)
+    weights: WeightMatch = field(default_factory=WeightMatch)
 
     def __post_init__(self) -> None:
         """See the graphs without what only passes values on."""
         values = self.values
         self._ours = Contracted(self.here, values.here.passing if values else {})
         self._theirs = Contracted(self.there, values.there.passing if values else {})
-        self.alignment = Alignment(self._ours, self._theirs, values, self.weights)
+        self.alignment = Alignment(
+            self._ours, self._theirs, values, self.weights.held, self._matched_inputs()
+        )
         self._regions: dict[int, tuple[int, ...]] = {}
         self._reasons: dict[int, str] = {}
 
@@ -85,7 +87,7 @@ class Settlement:
         spans = self._spans()
         enclosure = Enclosure(self.alignment, spans)
         for node in range(len(self.here)):
-            if node in self.alignment.image or self._ours.passing[node] or self.here.derived[node]:
+            if node in self.alignment.image or self._takes_no_part(node):
                 continue
             found = enclosure.of(node)
             if found.ops:
@@ -97,7 +99,12 @@ class Settlement:
         """What was found, a `Claims` for each kind of evidence."""
         kinds = {kind: Claims() for kind in (Kind.NAMES, Kind.WEIGHTS, Kind.VALUES, Kind.STRUCTURE)}
         tree = self.record.tree
+        constants = constant_modules(self.record, self.values)
         for node, key in enumerate(self.flow.keys):
+            own = self._by_itself(node, constants)
+            if own is not None:
+                kinds[own.kind].by_node[key] = own
+                continue
             if node in self.alignment.image:
                 kind, ops = self.alignment.kinds[node], self._done_by(node)
             elif node in self._regions:
@@ -107,6 +114,8 @@ class Settlement:
             else:
                 if node in self._reasons:
                     kinds[Kind.STRUCTURE].reasons[key] = self._reasons[node]
+                elif self._ours.passing[node]:
+                    kinds[Kind.STRUCTURE].known[key] = "it gives back the numbers that it reads"
                 continue
             claim = claim_for([self.record.ops[op] for op in ops], kind, tree)
             if claim is None:
@@ -114,6 +123,42 @@ class Settlement:
             else:
                 kinds[kind].by_node[key] = claim
         return list(kinds.values())
+
+    def _by_itself(self, node: int, constants: Mapping[int, str]) -> Claim | None:
+        """The module of a node that is recognised without a recorded op.
+
+        It computes a constant that one module computes; or reads a parameter of one of the
+        modules whose work it does, or depends on nothing else.
+        """
+        if node in self.alignment.image or self._ours.passing[node]:
+            return None
+        if self.values is not None:
+            for value in self.here.makes(node):
+                module = constants.get(self.values.here.classes.of.get(value, NONE))
+                if module is not None:
+                    return Claim(module, Kind.VALUES)
+        owners = {self.weights.owners.get(value) for value in self._ours.sources[node]} - {None}
+        if len(owners) != 1:
+            return None
+        (owner,) = owners
+        ops = (self.record.ops[op] for op in self._regions.get(node, ()))
+        within = {path for op in ops for path in (op.module, *op.also)}
+        if owner is not None and (self.here.derived[node] or owner in within):
+            return Claim(owner, Kind.WEIGHTS)
+        return None
+
+    def _matched_inputs(self) -> dict[int, int]:
+        """Inputs of the file to the recorded ones: by what they were fed, else by name."""
+        theirs = {self.there.names[value]: value for value in self.there.given}
+        found = {}
+        for value in self.here.given:
+            alike = [v for v in theirs.values() if self.values and self.values.agree(value, v)]
+            named = theirs.get(self.here.names[value])
+            if len(alike) == 1:
+                found[value] = alike[0]
+            elif named is not None and (not alike or named in alike):
+                found[value] = named
+        return found
 
     def _plant_names(self, named: Mapping[int, int]) -> None:
         for node, op in named.items():
@@ -137,7 +182,7 @@ class Settlement:
         """Nodes that read a weight which one recorded op reads."""
         readers = weight_readers(self.there, self._theirs.sources)
         for node in range(len(self.here)):
-            if node in self.alignment.image or self._ours.passing[node] or self.here.derived[node]:
+            if node in self.alignment.image or self._takes_no_part(node):
                 continue
             ops = self._readers_of_weights(node, readers)
             options = self.alignment.options.get(node)
@@ -146,13 +191,17 @@ class Settlement:
             if len(ops) == 1 and self._may_be(node, ops[0]):
                 self.alignment.plant(node, ops[0], Kind.WEIGHTS)
 
+    def _takes_no_part(self, node: int) -> bool:
+        """Whether a node only passes values on, or depends on no input."""
+        return self._ours.passing[node] or self.here.derived[node]
+
     def _may_be(self, node: int, op: int) -> bool:
         return self.values is None or self.values.compatible(node, op) is not False
 
     def _readers_of_weights(self, node: int, readers: Mapping[int, list[int]]) -> list[int]:
         found: dict[int, None] = {}
         for value in self._ours.sources[node]:
-            held = self.weights.get(value, frozenset())
+            held = self.weights.held.get(value, frozenset())
             if len(held) == 1:
                 found.update(dict.fromkeys(readers.get(next(iter(held)), [])))
         kinds, kind = self.there.kinds, self.here.kinds[node]
@@ -162,12 +211,15 @@ class Settlement:
     def _grow_raw(self) -> None:
         """Settle what passes values on, and constants, edge by edge."""
         raw = Alignment(
-            Contracted(self.here, None), Contracted(self.there, None), self.values, self.weights
+            Contracted(self.here, None),
+            Contracted(self.there, None),
+            self.values,
+            self.weights.held,
+            self.alignment.inputs,
         )
         for node, op in self.alignment.image.items():
             raw.plant(node, op, self.alignment.kinds[node])
-        passing = [self._ours.passing[n] or self.here.derived[n] for n in range(len(self.here))]
-        raw.only = {n for n, passes in enumerate(passing) if passes}
+        raw.only = {n for n in range(len(self.here)) if self._takes_no_part(n)}
         raw.grow()
         for node, op in raw.image.items():
             if node not in self.alignment.image:
@@ -178,7 +230,7 @@ class Settlement:
 
     def _done_by(self, node: int) -> tuple[int, ...]:
         op = self.alignment.image[node]
-        if self._ours.passing[node] or self.here.derived[node]:
+        if self._takes_no_part(node):
             return (op,)
         span: Span = self.alignment.span(node, op)
         return span.ops
@@ -186,6 +238,20 @@ class Settlement:
     def _alternatives(self, node: int) -> tuple[int, ...]:
         best = self.alignment.ambiguous[node]
         return tuple(each.op for each in best[: _MOST_ALTERNATIVES + 1])
+
+
+def constant_modules(record: Record, values: Values | None) -> dict[int, str]:
+    """Classes of the file's constants that exactly one module computes, and that module."""
+    if values is None:
+        return {}
+    found: dict[int, set[str]] = {}
+    recorded = Classes({n: constant.value for n, constant in enumerate(record.constants)})
+    for number, alike in enumerate(compare(values.here.classes, recorded, values.precision)):
+        members = values.here.classes.members[number]
+        if alike and all(values.here.wiring.constant(value) for value in members):
+            places = (place for each in alike for place in recorded.members[each])
+            found[number] = {record.tree.canonical(record.constants[p].module) for p in places}
+    return {number: modules.pop() for number, modules in found.items() if len(modules) == 1}
 
 
 def claim_for(ops: Iterable[Op], kind: Kind, tree: ModuleTree) -> Claim | None:

@@ -208,14 +208,22 @@ class Contracted:
         """Values that each node reads, seen through what passes them on."""
         self.readers: list[list[int]] = [[] for _ in wiring.kinds]
         """Nodes that read what each node computes, each once, likewise."""
+        self._reading: dict[int, list[int]] = {}
         for node in range(len(wiring)):
             origins = [self.origin[value] for value in wiring.reads(node)]
             self.sources.append(origins)
             if self.passing[node]:
                 continue
-            for maker in dict.fromkeys(wiring.maker[value] for value in origins):
-                if maker != NONE:
+            for value in dict.fromkeys(origins):
+                maker = wiring.maker[value]
+                if maker == NONE:
+                    self._reading.setdefault(value, []).append(node)
+                elif not self.readers[maker] or self.readers[maker][-1] != node:
                     self.readers[maker].append(node)
+
+    def reading(self, value: int) -> list[int]:
+        """Nodes that read a value which no node makes."""
+        return self._reading.get(value, [])
 
     def makers(self, node: int) -> Iterator[int]:
         """Nodes that compute what a node reads."""

@@ -1,7 +1,7 @@
 """Which parameter each initializer of an exported graph holds."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import permutations
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from hierarchy.fingerprint import Array
+from tracer.watching import numpy_of
 
 _MAX_PERMUTED_RANK = 4
 _COMPARED_WHOLE = 4096
@@ -47,11 +48,15 @@ class ParameterIndex:
             return parameter.size != values.size or not _same(parameter, values)
         return values.dtype.kind == "f" and values.ndim > 0 and not self.candidates(name, values)
 
+    def absent(self, held: Iterable[str | None]) -> Iterator[tuple[str, Array]]:
+        """Parameters and buffers, each once, that none of the named ones is."""
+        there = {id(self._tensors[name]) for name in held if name is not None}
+        for name, tensor in self._tensors.items():
+            if id(tensor) not in there and not tensor.is_complex():
+                yield name, self._array(name)
+
     def _array(self, name: str) -> Array:
-        tensor = self._tensors[name].detach().cpu()
-        if tensor.dtype is torch.bfloat16:
-            tensor = tensor.float()
-        return tensor.numpy()
+        return numpy_of(self._tensors[name])
 
 
 def _named_tensors(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:

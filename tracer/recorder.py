@@ -136,6 +136,14 @@ def record_tensors(
     return tuple(found)
 
 
+def record_absent(index: ParameterIndex, tensors: Iterable[Tensor]) -> tuple[Tensor, ...]:
+    """Parameters and buffers that no initializer holds."""
+    held = [tensor.parameter for tensor in tensors]
+    return tuple(
+        Tensor(name, name, weight_fingerprint(values)) for name, values in index.absent(held)
+    )
+
+
 def _owns(tree: ModuleTree, parameter: str, user: str) -> bool:
     owner = tree.owner(parameter)
     return owner is not None and is_within(owner, tree.canonical(user))

@@ -11,7 +11,7 @@ from hierarchy.fingerprint import ValueFingerprint, value_fingerprint
 from hierarchy.graphs import NodeKey
 from tracer.calling import Call
 from tracer.exporters.exported import Scope
-from tracer.watching import Outputs, run, watched
+from tracer.watching import Outputs, numpy_of, run, watched
 
 _FEWEST_ELEMENTS = 12
 _FEWEST_DISTINCT = 3
@@ -44,10 +44,7 @@ def settle(
         candidates = wanted.get((tensor.numel(), kind))
         if not candidates or tensor.is_complex():
             return
-        dense = tensor.detach().cpu()
-        seen = value_fingerprint(
-            (dense.float() if dense.dtype is torch.bfloat16 else dense).numpy()
-        )
+        seen = value_fingerprint(numpy_of(tensor))
         for key, fingerprint in candidates:
             if seen is not None and _alike(seen, fingerprint):
                 (computed if is_computed else viewed)[key].add(scope)

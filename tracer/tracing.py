@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+import msgspec
 import torch
 from torch import nn
 
@@ -16,11 +17,18 @@ from hierarchy.graphs import MAIN, NodeKey, digest, walk_nodes
 from hierarchy.module_tree import ModuleTree
 from hierarchy.record import Probe, ProbeInput, Record, Source, encode_record, record_path
 from tracer.calling import Call, Inputs, plan_call
+from tracer.constants import Constants
 from tracer.exporters import dynamo, torchscript
 from tracer.exporters.exported import Exported, Scope
 from tracer.parameters import ParameterIndex
 from tracer.probing import feed_of, probe_values
-from tracer.recorder import record_modules, record_ops, record_tensors, weight_fingerprints
+from tracer.recorder import (
+    record_absent,
+    record_modules,
+    record_ops,
+    record_tensors,
+    weight_fingerprints,
+)
 from tracer.settling import settle
 from tracer.state import evaluating
 from tracer.transformers_models import ready_for_export
@@ -114,7 +122,7 @@ def trace(
     ):
         with evaluating(model), ready_for_export(model):
             call = plan_call(model, example_inputs)
-            with watched(model) as watch:
+            with watched(model) as watch, Constants(model, watch) as constants:
                 run(model, call)
             exported = _export(model, call, exporter, opset, dynamic=dynamic)
             with ThreadPoolExecutor(1) as aside:
@@ -123,6 +131,7 @@ def trace(
                 found = _probe(exported, call, probe=probe)
                 written.result()
             made = _record(model, call, watch, exported, origin, found, weights.result())
+            made = msgspec.structs.replace(made, constants=constants.found())
         record_file.write_bytes(encode_record(made))
     return TraceResult(target, record_target, made, made.source.why)
 
@@ -183,6 +192,7 @@ def _record(
     changed = _changed_weights(index, exported)
     settled = settle(model, call, _doubtful(exported, changed, values)) if values else {}
     scopes: dict[NodeKey, Scope] = {**settled, **exported.scopes}
+    tensors = record_tensors(index, exported, scopes, ModuleTree(modules), weights)
     return Record(
         source=Source(
             name=origin.name if origin else type(model).__name__,
@@ -195,7 +205,8 @@ def _record(
         digest=digest(exported.graph),
         modules=modules,
         ops=record_ops(exported, settled, values, changed, ModuleTree(modules)),
-        tensors=record_tensors(index, exported, scopes, ModuleTree(modules), weights),
+        tensors=tensors,
+        absent=record_absent(index, tensors),
         probe=Probe(tuple(ProbeInput.of(n, a) for n, a in feed.items()), missing),
     )
 

@@ -12,6 +12,7 @@ from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from hierarchy.errors import InputsError
+from hierarchy.fingerprint import Array
 from tracer.calling import Call
 from tracer.exporters.exported import Scope
 
@@ -99,16 +100,22 @@ class Outputs(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         results = func(*args, **(kwargs or {}))
         if self._watch.stack:
-            computed = not _passes_through(func)
+            computed = not passes_through(func)
             for leaf in pytree.tree_leaves(results):
                 if isinstance(leaf, torch.Tensor):
                     self._see(leaf, self._watch.stack[-1], computed)
         return results
 
 
-def _passes_through(func: Any) -> bool:
+def passes_through(func: Any) -> bool:
     """Whether an operator only gives another view of its input, as its schema says."""
     if not hasattr(func, "_schema"):
         return False  # a higher-order operator gives back what its functions computed
     returned = func._schema.returns
     return any(r.alias_info is not None and not r.alias_info.is_write for r in returned)
+
+
+def numpy_of(tensor: torch.Tensor) -> Array:
+    """The numbers of a tensor; of types that numpy lacks, in single precision."""
+    dense = tensor.detach().cpu()
+    return (dense.float() if dense.dtype is torch.bfloat16 else dense).numpy()

@@ -36,6 +36,7 @@ class Alignment:
         here, there: The file and the record, without what only passes values on.
         values: What is known of their values, if anything.
         weights: Weights of the file to the recorded weights that they hold.
+        inputs: Inputs of the file to recorded inputs.
         options: Nodes to the recorded ops that compute their values, with the distance.
         image: Nodes to recorded ops.
         kinds: The evidence for each.
@@ -48,6 +49,7 @@ class Alignment:
     there: Contracted
     values: Values | None
     weights: Mapping[int, frozenset[int]]
+    inputs: Mapping[int, int] = field(default_factory=dict)
     options: dict[int, dict[int, float]] = field(default_factory=dict)
     image: dict[int, int] = field(default_factory=dict)
     kinds: dict[int, Kind] = field(default_factory=dict)
@@ -72,7 +74,7 @@ class Alignment:
 
     def grow(self) -> None:
         """Settle what follows from what is settled, until nothing more does."""
-        waiting = self._around(self.image) | set(self.options)
+        waiting = self._around(self.image) | set(self.options) | self._at_inputs()
         while waiting:
             settled = []
             for node in sorted(node for node in waiting if node not in self.image):
@@ -82,6 +84,10 @@ class Alignment:
                     settled.append(node)
             waiting = self._around(settled)
         self._decide_ties()
+
+    def _at_inputs(self) -> set[int]:
+        found = {n for value in self.inputs for n in self.here.reading(value)}
+        return {node for node in found if self.only is None or node in self.only}
 
     def _decide_ties(self) -> None:
         """What is left over: alternatives that nothing tells apart."""
@@ -142,6 +148,9 @@ class Alignment:
         for reader in self.here.readers[node]:
             if (image := self.image.get(reader)) is not None:
                 found.update(dict.fromkeys(self.there.makers(image)))
+        for value in self.here.sources[node]:
+            if (given := self.inputs.get(value)) is not None:
+                found.update(dict.fromkeys(self.there.reading(given)))
         return [op for op in found if self._eligible(node, op, kind)]
 
     def _eligible(self, node: int, op: int, kind: str) -> bool:
@@ -182,7 +191,12 @@ class Alignment:
                 continue
             around = self.span(reader, image)
             score += 1 if op in around.before else -1 if around.closed else -0.5
-        return score + self._weight_score(node, op)
+        return score + self._input_score(node, op) + self._weight_score(node, op)
+
+    def _input_score(self, node: int, op: int) -> float:
+        theirs = self.there.sources[op]
+        given = (self.inputs.get(value) for value in self.here.sources[node])
+        return float(sum(value in theirs for value in given if value is not None))
 
     def _weight_score(self, node: int, op: int) -> float:
         ours: set[int] = set()

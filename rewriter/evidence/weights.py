@@ -35,6 +35,7 @@ class WeightMatch:
 
     Attributes:
         held: Weights of the file (values of its wiring) to the recorded weights that they may be.
+        owners: Weights of the file to the module whose parameter they hold.
         compared: How many weights of equal names were looked at.
         differing: Those of them that hold other numbers; one of their names.
         example: A name of these.
@@ -42,6 +43,7 @@ class WeightMatch:
     """
 
     held: dict[int, frozenset[int]] = field(default_factory=dict)
+    owners: dict[int, str] = field(default_factory=dict)
     compared: int = 0
     differing: int = 0
     example: str = ""
@@ -77,6 +79,11 @@ class Weights:
             self._recorded[value] = tensor
             if tensor.weight is not None:
                 self._by_count[tensor.weight.count].append(value)
+        self._absent: dict[int, list[Tensor]] = defaultdict(list)
+        for tensor in record.absent:
+            if tensor.weight is not None:
+                self._absent[tensor.weight.count].append(tensor)
+        self._tree = record.tree
         self._held = dict(_initializers(model, here))
 
     def by_name(self) -> WeightMatch:
@@ -93,29 +100,46 @@ class Weights:
 
     def by_content(self, found: WeightMatch) -> WeightMatch:
         """Adds weights that are called otherwise, recognised by their fingerprints."""
-        prints: dict[int, WeightFingerprint] = {}
         for value, tensor in self._held.items():
             if _count(tensor) < _FEWEST_ELEMENTS:
                 continue
             found.matchable += 1
-            if value in found.held:
-                found.matched += 1
-                continue
-            candidates = self._by_count.get(_count(tensor))
-            if not candidates:
-                continue
-            array = self._read(tensor)
-            known = None if array is None else weight_fingerprint(array)
-            if known is None:
-                continue
-            prints[value] = known
-            for tolerance in (_EXACT, _ROUNDED):
-                alike = [c for c in candidates if self._distance(c, known) <= tolerance]
-                if alike:
-                    found.held[value] = frozenset(alike)
-                    found.matched += 1
-                    break
+            if value not in found.held:
+                self._recognise(value, tensor, found)
+            found.matched += value in found.held or value in found.owners
+        self._find_owners(found)
         return found
+
+    def _recognise(self, value: int, tensor: onnx.TensorProto, found: WeightMatch) -> None:
+        """Compare one weight with all recorded ones of its size."""
+        candidates = self._by_count.get(_count(tensor), [])
+        absent = self._absent.get(_count(tensor), [])
+        array = self._read(tensor) if candidates or absent else None
+        known = None if array is None else weight_fingerprint(array)
+        if known is None:
+            return
+        for tolerance in (_EXACT, _ROUNDED):
+            alike = [c for c in candidates if self._distance(c, known) <= tolerance]
+            if alike:
+                found.held[value] = frozenset(alike)
+                return
+            owners = {
+                self._owner(each)
+                for each in absent
+                if each.weight is not None and weight_distance(known, each.weight) <= tolerance
+            }
+            if len(owners) == 1 and (owner := owners.pop()) is not None:
+                found.owners[value] = owner
+                return
+
+    def _owner(self, tensor: Tensor) -> str | None:
+        return None if tensor.parameter is None else self._tree.owner(tensor.parameter)
+
+    def _find_owners(self, found: WeightMatch) -> None:
+        for value, held in found.held.items():
+            owners = {self._owner(self._recorded[recorded]) for recorded in held}
+            if len(owners) == 1 and (owner := owners.pop()) is not None:
+                found.owners[value] = owner
 
     def _compare_some(self, found: WeightMatch) -> None:
         values = [v for v in found.held if _count(self._held[v]) >= _FEWEST_ELEMENTS]
