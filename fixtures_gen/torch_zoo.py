@@ -270,6 +270,29 @@ def recurrent() -> Built:
     return Recurrent(), {"series": torch.randn(2, 5, WIDTH)}
 
 
+class Stacked(nn.Module):
+    """LSTMs on top of each other, a norm and a residual around each."""
+
+    def __init__(self, layers: int = 3) -> None:
+        super().__init__()
+        self.lookup = nn.Embedding(40, WIDTH)
+        self.layers = nn.ModuleList(nn.LSTM(WIDTH, WIDTH, batch_first=True) for _ in range(layers))
+        self.norms = nn.ModuleList(nn.LayerNorm(WIDTH) for _ in range(layers))
+        self.head = nn.Linear(WIDTH, 40)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        x = self.lookup(tokens)
+        for layer, norm in zip(self.layers, self.norms, strict=True):
+            x = norm(x + layer(x)[0])
+        return self.head(x)
+
+
+@fixture("torch")
+def lstm_stack() -> Built:
+    """Recurrent layers that are alike."""
+    return Stacked(), {"tokens": torch.randperm(40)[:18].reshape(2, 9)}
+
+
 class Filters(nn.Module):
     """Convolution, normalisation, pooling."""
 
@@ -290,6 +313,55 @@ class Filters(nn.Module):
 def conv_batchnorm() -> Built:
     """A batch norm that exporters fold into the convolution before it."""
     return Filters(), {"picture": torch.randn(2, 3, 12, 12)}
+
+
+class Block(nn.Module):
+    """Two convolutions with norms, and a shortcut where the width changes."""
+
+    def __init__(self, width: int, out: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(width, out, 3, padding=1),
+            nn.GroupNorm(2, out),
+            nn.SiLU(),
+            nn.Conv2d(out, out, 3, padding=1),
+            nn.BatchNorm2d(out),
+        )
+        self.shortcut = nn.Conv2d(width, out, 1) if width != out else nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(self.body(x) + self.shortcut(x))
+
+
+class Hourglass(nn.Module):
+    """Down, through the middle, and up again beside what was kept on the way down."""
+
+    def __init__(self, widths: tuple[int, ...] = (4, 8, 12)) -> None:
+        super().__init__()
+        pairs = list(zip((3, *widths), widths, strict=False))
+        self.down = nn.ModuleList(Block(a, b) for a, b in pairs)
+        self.pool = nn.AvgPool2d(2)
+        self.middle = nn.Sequential(Block(widths[-1], widths[-1]), Block(widths[-1], widths[-1]))
+        self.up = nn.ModuleList(nn.ConvTranspose2d(b, b, 2, stride=2) for b in reversed(widths))
+        self.merge = nn.ModuleList(Block(2 * b, max(a, widths[0])) for a, b in reversed(pairs))
+        self.head = nn.Conv2d(widths[0], 2, 1)
+
+    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+        x, kept = picture, []
+        for block in self.down:
+            x = block(x)
+            kept.append(x)
+            x = self.pool(x)
+        x = self.middle(x)
+        for widen, block in zip(self.up, self.merge, strict=True):
+            x = block(torch.cat([widen(x), kept.pop()], 1))
+        return self.head(x)
+
+
+@fixture("torch")
+def unet() -> Built:
+    """A U-Net: skips across, no two of them alike."""
+    return Hourglass(), {"picture": torch.randn(2, 3, 16, 16)}
 
 
 def choose(x: torch.Tensor) -> torch.Tensor:

@@ -19,44 +19,91 @@ Built = tuple[nn.Module, Inputs]
 @fixture("transformers")
 def bert() -> Built:
     """An encoder with a pooler."""
-    return _build(AutoModel, "bert", **_ENCODER, max_position_embeddings=16), text()
+    return build(AutoModel, "bert", **_ENCODER, max_position_embeddings=16), text()
 
 
 @fixture("transformers")
 def gpt2() -> Built:
     """A decoder with fused query, key and value, and a head tied to the embedding."""
     settings = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 16}
-    return _build(AutoModelForCausalLM, "gpt2", **settings), text()
+    return build(AutoModelForCausalLM, "gpt2", **settings), text()
 
 
 @fixture("transformers")
 def llama() -> Built:
     """A decoder with rotary positions, grouped heads and a gated feed-forward."""
     settings = {**_ENCODER, "num_key_value_heads": 2, "max_position_embeddings": 16}
-    return _build(AutoModelForCausalLM, "llama", **settings), text()
+    return build(AutoModelForCausalLM, "llama", **settings), text()
 
 
 @fixture("transformers")
 def vit() -> Built:
     """A vision transformer on patches."""
-    return _build(AutoModel, "vit", **_ENCODER, image_size=IMAGE, patch_size=8), image()
+    return build(AutoModel, "vit", **_ENCODER, image_size=IMAGE, patch_size=8), image()
 
 
 @fixture("transformers")
 def resnet() -> Built:
     """Convolutions, batch norms and shortcuts."""
     settings: dict[str, Any] = {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 2]}
-    return _build(AutoModel, "resnet", **settings), image()
+    return build(AutoModel, "resnet", **settings), image()
 
 
 @fixture("transformers")
 def t5() -> Built:
     """Encoder and decoder that share one embedding module."""
     settings = {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4}
-    model = _build(AutoModelForSeq2SeqLM, "t5", **settings)
+    model = build(AutoModelForSeq2SeqLM, "t5", **settings)
     decoder = {f"decoder_{name}": value for name, value in text(start=30).items()}
     return model, {**text(), **decoder}
 
+
+@fixture("transformers")
+def whisper() -> Built:
+    """Sound in, text out: convolutions before an encoder, and a decoder with cross attention."""
+    sides = {
+        f"{side}_{name}": value
+        for side in ("encoder", "decoder")
+        for name, value in {"layers": 2, "attention_heads": 4, "ffn_dim": 48}.items()
+    }
+    positions = {"max_source_positions": 12, "max_target_positions": 16, "num_mel_bins": 10}
+    model = build(AutoModel, "whisper", **sides, **positions, **_SPECIAL_TOKENS, d_model=32)
+    decoder = {f"decoder_{name}": value for name, value in text().items()}
+    return model, {"input_features": torch.randn(BATCH, 10, 24), **decoder}
+
+
+@fixture("transformers")
+def clip() -> Built:
+    """Two towers, one for text and one for images."""
+    words = {**_ENCODER, **_SPECIAL_TOKENS, "max_position_embeddings": 16}
+    words["vocab_size"] = VOCABULARY
+    pictures = {**_ENCODER, "image_size": IMAGE, "patch_size": 8}
+    model = build(AutoModel, "clip", text_config=words, vision_config=pictures, projection_dim=24)
+    return model, {**text(), **image()}
+
+
+@fixture("transformers")
+def mixtral() -> Built:
+    """A decoder with a mixture of experts."""
+    settings = {**_ENCODER, "num_key_value_heads": 2, "max_position_embeddings": 16}
+    experts = {"num_local_experts": 4, "num_experts_per_tok": 2}
+    return build(AutoModelForCausalLM, "mixtral", **settings, **experts), text()
+
+
+@fixture("transformers")
+def gemma3() -> Built:
+    """A decoder with local and global attention and norms on queries and keys."""
+    settings = {**_ENCODER, "num_key_value_heads": 2, "head_dim": 8, "sliding_window": 4}
+    model = build(AutoModelForCausalLM, "gemma3_text", **settings, max_position_embeddings=16)
+    return model, text()
+
+
+_SPECIAL_TOKENS: dict[str, Any] = {
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "decoder_start_token_id": 1,
+}
 
 _ENCODER: dict[str, Any] = {
     "hidden_size": 32,
@@ -79,7 +126,8 @@ def image() -> dict[str, torch.Tensor]:
     return {"pixel_values": torch.randn(BATCH, 3, IMAGE, IMAGE)}
 
 
-def _build(auto: Any, model_type: str, **settings: Any) -> nn.Module:
+def build(auto: Any, model_type: str, **settings: Any) -> nn.Module:
+    """A model of a family with random weights, without caches among its outputs."""
     if "vocab_size" in AutoConfig.for_model(model_type).to_dict():
         settings["vocab_size"] = VOCABULARY
     config = AutoConfig.for_model(model_type, **settings)

@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 from fixtures_gen.eager import Eager, Sorted, Step, in_order, run_eagerly
-from fixtures_gen.onnx_values import Array, Execution, observe
+from fixtures_gen.onnx_values import Array, Execution, Observed, observe
 from fixtures_gen.registry import Inputs, inputs_as_call
 from hierarchy.graphs import NodeKey, bodies, walk_nodes
 
@@ -73,8 +73,12 @@ class Disagreement:
 
 def truth(model: nn.Module, inputs: Inputs, onnx_path: Path) -> Truth:
     """Settle the nodes of an ONNX file of a model by values."""
-    eager = run_eagerly(model, inputs)
     observed = observe(onnx_path, feeds(model, inputs, onnx.load(onnx_path).graph))
+    return settle(observed, run_eagerly(model, inputs))
+
+
+def settle(observed: Observed, eager: Eager) -> Truth:
+    """Settle the nodes of a file that ran by an eager run on the same inputs."""
     found = Truth()
     for key, node in walk_nodes(observed.model):
         found.op_types[key] = node.op_type

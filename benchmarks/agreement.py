@@ -1,0 +1,141 @@
+"""How often annotated files agree with eager execution: models x transformations.
+
+    python benchmarks/agreement.py --models bert,t5 --transforms "onnxslim,int8 QDQ, scrambled"
+
+Exports, transformed files and their truth are kept under temp/agreement/, each under the
+content of what made it, so that another run only annotates and judges. Patterns with `*` are
+understood, and several transformations are separated by semicolons (their names hold commas).
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from multiprocessing import get_context
+from pathlib import Path
+
+import msgspec
+from agreement.cells import Cell, Detail, run_cell
+from agreement.plan import TRANSFORMATIONS
+from agreement.store import CACHE, ROOT
+from agreement.subjects import Subject
+from agreement.tables import markdown, summary
+from agreement.zoo import ENTRIES
+
+Row = tuple[list[Cell], list[Detail]]
+
+
+def main() -> None:
+    """Run the table, or a part of it, and write it."""
+    options = _options()
+    if options.fresh and CACHE.exists():
+        shutil.rmtree(CACHE)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    models = _chosen(options.models, ",", ENTRIES)
+    names = _chosen(options.transforms, ";", TRANSFORMATIONS)
+    start = time.perf_counter()
+    cells, details = [], []
+    for done, wrong in _rows(models, names, options.jobs, reference=not options.no_reference):
+        cells += done
+        details += wrong
+    cells.sort(key=lambda c: (list(ENTRIES).index(c.model), names.index(c.transform)))
+    print(summary(cells))
+    print(f"\n{len(cells)} cells in {time.perf_counter() - start:.0f} s")
+    if options.details:
+        options.details.write_bytes(b"".join(msgspec.json.encode(d) + b"\n" for d in details))
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        lines = b",\n".join(msgspec.json.encode(cell) for cell in cells)
+        (options.out / "agreement.json").write_bytes(b"[\n" + lines + b"\n]\n")
+        (options.out / "agreement.md").write_text(markdown(cells), encoding="utf-8")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--models", help="names or patterns, separated by commas; all by default")
+    add("--transforms", help="names or patterns, separated by semicolons; all by default")
+    add("--jobs", type=int, default=2, help="processes; 1 runs everything in this one")
+    add("--out", type=Path, help="folder for agreement.json and agreement.md")
+    add("--details", type=Path, help="file for every node that is not right, a JSON line each")
+    add("--fresh", action="store_true", help="drop everything that was kept")
+    add("--no-reference", action="store_true", help="quantised files: no plain file beside them")
+    add("--list", action="store_true", help="show the names and stop")
+    options = parser.parse_args()
+    if options.list:
+        print("models:", *ENTRIES, "\ntransformations:", *TRANSFORMATIONS, sep="\n  ")
+        sys.exit()
+    return options
+
+
+def _chosen(asked: str | None, separator: str, known: Iterable[str]) -> list[str]:
+    """The known names that were asked for, in the order of the table."""
+    if asked is None:
+        return list(known)
+    patterns = [part.strip() for part in asked.split(separator) if part.strip()]
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in known):
+            sys.exit(f"{pattern}: no such name; --list shows them.")
+    return [name for name in known if any(fnmatchcase(name, p) for p in patterns)]
+
+
+def _rows(models: list[str], names: list[str], jobs: int, *, reference: bool) -> Iterator[Row]:
+    """What comes of each model; a process that a tool brings down is said, not hidden."""
+    if jobs == 1:
+        for model in models:
+            yield _row(model, names, reference=reference)
+        return
+    with ProcessPoolExecutor(jobs, get_context("spawn"), max_tasks_per_child=4) as pool:
+        waiting = {pool.submit(_row, m, names, reference=reference): m for m in models}
+        for future in as_completed(waiting):
+            try:
+                yield future.result()
+            except BrokenProcessPool:
+                sys.exit(f"{waiting[future]} or its neighbour: a tool ended the process.")
+
+
+def _row(model: str, names: list[str], *, reference: bool) -> Row:
+    """Every cell of one model."""
+    subject = Subject(model)
+    cells: list[Cell] = []
+    details: list[Detail] = []
+    start = time.perf_counter()
+    with _tools_apart():
+        for name in names:
+            cell, wrong = run_cell(subject, TRANSFORMATIONS[name], reference=reference)
+            cells.append(cell)
+            details += wrong
+    print(f"{model}: {len(cells)} cells in {time.perf_counter() - start:.1f} s", file=sys.stderr)
+    return cells, details
+
+
+@contextmanager
+def _tools_apart() -> Iterator[None]:
+    """What tools print, Python's or not, goes to a log."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [os.dup(1), os.dup(2)]
+    with (CACHE / "tools.log").open("ab") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number, old in enumerate(kept, 1):
+            os.dup2(old, number)
+            os.close(old)
+
+
+if __name__ == "__main__":
+    assert ROOT.is_dir()
+    main()

@@ -1,0 +1,1 @@
+"""The parts of `benchmarks/agreement.py`: models, transformations, truth, and the score."""

@@ -1,0 +1,170 @@
+"""One cell of the table: annotate one file of one model, and judge every decision."""
+
+import inspect
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import onnx
+import onnxruntime as ort
+
+from agreement.judging import Verdict, judge
+from agreement.plan import FOREIGN, QUANTISED, Transformation
+from agreement.store import CACHE, NotPossible, first_line
+from agreement.subjects import Made, Subject
+from fixtures_gen.truth import Truth
+from hierarchy.errors import ForeignRecordError
+from hierarchy.graphs import walk_nodes
+from hierarchy.module_tree import ModuleTree
+from rewriter import AnnotateReport, Decision, annotate
+
+
+class Cell(msgspec.Struct):
+    """What came of one transformation of one model.
+
+    Attributes:
+        model, held_out, transform, kind: Which it is.
+        status: `done`; `refused`, the record was called foreign; `not possible`, the file
+            cannot be made; `failed`, annotating raised something else.
+        said: The tool's or the refusal's first line, or the notes of the report.
+        nodes: In the file, bodies included.
+        known: Nodes whose truth is known; the verdicts are counts of these.
+        tagged: Nodes that were given a tag.
+        unexplained: Nodes without a tag and without a reason.
+        covers: Modules that a node covers on average, where it covers several.
+        seconds: For annotating.
+        runtime_seconds: For loading and running the file in onnxruntime.
+    """
+
+    model: str
+    held_out: bool
+    transform: str
+    kind: str
+    status: str
+    said: str = ""
+    nodes: int = 0
+    known: int = 0
+    tagged: int = 0
+    exact: int = 0
+    in_covers: int = 0
+    ancestor: int = 0
+    unresolved: int = 0
+    wrong: int = 0
+    unexplained: int = 0
+    covers: float = 0.0
+    seconds: float = 0.0
+    runtime_seconds: float | None = None
+
+
+class Detail(msgspec.Struct):
+    """A node that came out neither exact nor in the covers."""
+
+    model: str
+    transform: str
+    verdict: str
+    node: str
+    op_type: str
+    true: list[str]
+    said: str | None
+    evidence: str | None
+    covers: list[str]
+    reason: str | None
+
+
+def run_cell(
+    subject: Subject, row: Transformation, *, reference: bool
+) -> tuple[Cell, list[Detail]]:
+    """Make the file if need be, annotate it as users do, and judge.
+
+    Args:
+        subject: The model.
+        row: The transformation.
+        reference: Give the plain file beside quantised ones, where `annotate` takes it.
+    """
+    entry = subject.entry
+    cell = Cell(entry.name, entry.held_out, row.name, row.kind, "done")
+    try:
+        made = subject.made(row.start, row.steps)
+        record = subject.record_path(row.record)
+    except NotPossible as error:
+        cell.status, cell.said = "not possible", str(error)
+        return cell, []
+    truth = made.truth or Truth()
+    op_types = dict(walk_nodes(onnx.load(made.path, load_external_data=False)))
+    cell.nodes, cell.known = len(op_types), len(truth.settled)
+    more: dict[str, Any] = {}
+    takes = inspect.signature(annotate).parameters
+    if reference and row.kind == QUANTISED and "reference" in takes:
+        more["reference"] = subject.plain_path(row.record)
+    start = time.perf_counter()
+    report: AnnotateReport | None = None
+    with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+        try:
+            report = annotate(made.path, record, Path(folder, "out.onnx"), **more)
+        except ForeignRecordError as error:
+            cell.status, cell.said = "refused", first_line(error)
+        except Exception as error:  # noqa: BLE001 - a failure is a row of the table
+            cell.status, cell.said = "failed", first_line(error)
+        cell.seconds = round(time.perf_counter() - start, 4)
+    cell.runtime_seconds = _runtime_seconds(made)
+    if report is None:
+        cell.unresolved = cell.known
+        return cell, []
+    tree = subject.record(row.record).tree
+    return cell, _judge_all(cell, report, truth, tree)
+
+
+def _judge_all(cell: Cell, report: AnnotateReport, truth: Truth, tree: ModuleTree) -> list[Detail]:
+    """Count the verdicts into the cell; gives the nodes that are not right."""
+    cell.tagged = report.resolved
+    cell.said = "; ".join(report.notes)
+    counts: Counter[Verdict] = Counter()
+    details = []
+    several = [len(d.covers) for d in report.decisions if d.covers]
+    for decision in report.decisions:
+        cell.unexplained += decision.module is None and not decision.reason
+        true = truth.settled.get(decision.key)
+        if true is None:
+            continue
+        verdict = judge(true, decision.module, decision.covers, tree)
+        counts[verdict] += 1
+        if verdict not in {Verdict.EXACT, Verdict.IN_COVERS}:
+            details.append(_detail(cell, decision, true, verdict))
+    for verdict in Verdict:
+        setattr(cell, verdict.replace(" ", "_"), counts[verdict])
+    cell.covers = round(sum(several) / len(several), 2) if several else 0.0
+    if cell.kind == FOREIGN and not truth.settled:
+        cell.wrong = cell.tagged
+    return details
+
+
+def _detail(cell: Cell, said: Decision, true: frozenset[str], verdict: Verdict) -> Detail:
+    where = f"{said.graph}#{said.position} {said.name}"
+    return Detail(
+        cell.model,
+        cell.transform,
+        verdict,
+        where,
+        said.op_type,
+        sorted(true),
+        said.module,
+        said.evidence,
+        list(said.covers),
+        said.reason,
+    )
+
+
+def _runtime_seconds(made: Made) -> float | None:
+    """Seconds to load and run a file with onnxruntime's defaults; None if it cannot."""
+    start = time.perf_counter()
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        session = ort.InferenceSession(str(made.path), options, providers=["CPUExecutionProvider"])
+        session.run(None, made.feeds)
+    except Exception:  # noqa: BLE001 - onnxruntime's errors have no base of their own
+        return None
+    return round(time.perf_counter() - start, 4)

@@ -1,0 +1,164 @@
+"""Steps that keep the numbers: converters, optimisers, simplifiers, inliners, cuts."""
+
+from collections.abc import Callable
+
+import onnx
+import onnx.inliner
+import onnx.utils
+import onnx.version_converter
+import onnxruntime as ort
+from onnx import defs, helper
+
+from agreement.scrambling import reads, reorder, scramble
+from agreement.steps import Carry, Given, Step
+
+_RUN = 4
+"""Nodes that one made-up function holds."""
+
+
+def _scramble(given: Given) -> None:
+    given.save(scramble(given.load()))
+
+
+def _reorder(given: Given) -> None:
+    given.save(reorder(given.load()))
+
+
+def _opset(version: int) -> Callable[[Given], None]:
+    def apply(given: Given) -> None:
+        given.save(onnx.version_converter.convert_version(given.load(), version))
+
+    return apply
+
+
+def _onnxruntime(level: str) -> Callable[[Given], None]:
+    def apply(given: Given) -> None:
+        options = ort.SessionOptions()
+        options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, level)
+        options.optimized_model_filepath = str(given.target)
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        ort.InferenceSession(str(given.source), options, providers=["CPUExecutionProvider"])
+
+    return apply
+
+
+def _fusions(*, generic: bool) -> Callable[[Given], None]:
+    def apply(given: Given) -> None:
+        from onnxruntime.transformers import optimizer
+
+        known = "bert" if generic else given.fusions
+        if known is None:
+            raise ValueError("the optimizer has no type for this model but the generic one")
+        if not generic and known == "bert":
+            raise ValueError("the generic type is this model's own")
+        made = optimizer.optimize_model(str(given.source), model_type=known)
+        made.save_model_to_file(str(given.target))
+
+    return apply
+
+
+def _onnxslim(given: Given) -> None:
+    import onnxslim
+
+    given.save(onnxslim.slim(given.load()))
+
+
+def _onnxsim(given: Given) -> None:
+    import onnxsim
+
+    made, _ = onnxsim.simplify(given.load())
+    given.save(made)
+
+
+def _graphsurgeon(given: Given) -> None:
+    import onnx_graphsurgeon as gs
+
+    graph = gs.import_onnx(given.load())
+    given.save(gs.export_onnx(graph.fold_constants().cleanup().toposort()))
+
+
+def _inlined(given: Given) -> None:
+    given.save(onnx.inliner.inline_local_functions(folded(given.load())))
+
+
+def folded(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Put the main graph's nodes into functions, a few neighbours in each."""
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    nodes = list(made.graph.node)
+    runs = [nodes[i : i + _RUN] for i in range(0, len(nodes), _RUN)]
+    wanted = {value.name for value in made.graph.output}
+    del made.graph.node[:]
+    for number, run in enumerate(runs):
+        if any(a.HasField("g") or a.graphs for node in run for a in node.attribute):
+            made.graph.node.extend(run)
+            continue
+        inside = {name for node in run for name in node.output}
+        inputs = dict.fromkeys(n for node in run for n in node.input if n and n not in inside)
+        later = {n for other in runs[number + 1 :] for node in other for n in reads(node)}
+        outputs = [n for node in run for n in node.output if n in later | wanted and n]
+        name = f"Run{number}"
+        made.functions.append(
+            helper.make_function("folded", name, list(inputs), outputs, run, made.opset_import)
+        )
+        made.graph.node.append(helper.make_node(name, list(inputs), outputs, domain="folded"))
+    made.opset_import.append(helper.make_opsetid("folded", 1))
+    return made
+
+
+def _expanded(given: Given) -> None:
+    """Replace each operator that its opset defines as a function by that function's body."""
+    model = given.load()
+    version = next(o.version for o in model.opset_import if o.domain in {"", "ai.onnx"})
+    named = {node.op_type for node in model.graph.node if node.domain in {"", "ai.onnx"}}
+    schemas = {name: defs.get_schema(name, version, "") for name in named}
+    bodied = [n for n, s in schemas.items() if s.has_function or s.has_context_dependent_function]
+    if not bodied:
+        raise ValueError("no operator of this file is a function of its opset")
+    given.save(
+        onnx.inliner.inline_selected_functions(
+            onnx.shape_inference.infer_shapes(model),
+            [("", name) for name in bodied],
+            inline_schema_functions=True,
+        )
+    )
+
+
+def _cut(start: float, end: float) -> Callable[[Given], None]:
+    """Keep the nodes between two places; a `start` of 0 keeps the model's own inputs."""
+
+    def apply(given: Given) -> None:
+        graph = given.load().graph
+        count = len(graph.node)
+        held = {t.name for t in graph.initializer}
+        inputs = {v.name for v in graph.input} - held
+        first, last = (round(count * share) for share in (start, end))
+        before, inside, after = graph.node[:first], graph.node[first:last], graph.node[last:]
+        made_before = {n for node in before for n in node.output} | inputs
+        read_inside = [n for node in inside for n in reads(node)]
+        made_inside = [n for node in inside for n in node.output if n]
+        wanted = {n for node in after for n in reads(node)} | {v.name for v in graph.output}
+        ins = [n for n in dict.fromkeys(read_inside) if n in made_before]
+        outs = [n for n in made_inside if n in wanted]
+        onnx.utils.extract_model(str(given.source), str(given.target), ins, outs)
+
+    return apply
+
+
+SCRAMBLED = Step("scrambled", _scramble, Carry.POSITIONS, renames=True)
+REORDERED = Step("reordered", _reorder, Carry.NAMES)
+OPSET_UP = Step("opset 21", _opset(21))
+OPSET_DOWN = Step("opset 16", _opset(16))
+ORT_BASIC = Step("onnxruntime basic", _onnxruntime("ORT_ENABLE_BASIC"))
+ORT_EXTENDED = Step("onnxruntime extended", _onnxruntime("ORT_ENABLE_EXTENDED"))
+ORT_ALL = Step("onnxruntime all", _onnxruntime("ORT_ENABLE_ALL"))
+ORT_FUSIONS = Step("onnxruntime.transformers", _fusions(generic=True))
+ORT_OWN_FUSIONS = Step("onnxruntime.transformers, own type", _fusions(generic=False))
+ONNXSLIM = Step("onnxslim", _onnxslim)
+ONNXSIM = Step("onnxsim", _onnxsim)
+GRAPHSURGEON = Step("graphsurgeon", _graphsurgeon)
+INLINED = Step("folded and inlined", _inlined)
+EXPANDED = Step("functions expanded", _expanded)
+CUT_HEAD = Step("first part", _cut(0.0, 0.6), cuts=True)
+CUT_MIDDLE = Step("middle part", _cut(0.3, 0.7), cuts=True)

@@ -1,0 +1,73 @@
+"""Steps that lose digits: fp16 and quantisation, by the tools that people use for it."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    QuantFormat,
+    quantize_dynamic,
+    quantize_static,
+)
+from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from agreement.steps import Carry, Given, Step
+from fixtures_gen.onnx_values import Array
+
+_BLOCK = 16
+"""Weights that share one scale in 4-bit quantisation; the models here are narrow."""
+
+
+class _Feeds(CalibrationDataReader):  # type: ignore[misc]
+    """The model's own inputs, once."""
+
+    def __init__(self, feeds: Mapping[str, Array]) -> None:
+        self._left: Iterator[dict[str, Array]] = iter([dict(feeds)])
+
+    def get_next(self) -> dict[str, Array] | None:
+        """The next inputs, None at the end."""
+        return next(self._left, None)
+
+
+def _half_by_onnxruntime(given: Given) -> None:
+    from onnxruntime.transformers import float16
+
+    given.save(float16.convert_float_to_float16(given.load(), keep_io_types=True))
+
+
+def _half_by_common(given: Given) -> None:
+    from onnxconverter_common import float16
+
+    given.save(float16.convert_float_to_float16(given.load()))
+
+
+def _prepared(given: Given) -> None:
+    quant_pre_process(str(given.source), str(given.target))
+
+
+def _dynamic(given: Given) -> None:
+    quantize_dynamic(given.source, given.target)
+
+
+def _static(form: QuantFormat) -> Callable[[Given], None]:
+    def apply(given: Given) -> None:
+        quantize_static(
+            str(given.source), str(given.target), _Feeds(given.feeds), quant_format=form
+        )
+
+    return apply
+
+
+def _four_bits(given: Given) -> None:
+    quantizer = MatMulNBitsQuantizer(given.load(), block_size=_BLOCK)
+    quantizer.process()
+    quantizer.model.save_model_to_file(str(given.target))
+
+
+HALF = Step("fp16 (onnxruntime)", _half_by_onnxruntime, Carry.NAMES, loss="fp16")
+HALF_COMMON = Step("fp16 (onnxconverter-common)", _half_by_common, Carry.NAMES, loss="fp16")
+PREPARED = Step("prepared", _prepared)
+DYNAMIC = Step("int8 dynamic", _dynamic, Carry.NAMES, loss="quantised")
+QDQ = Step("int8 QDQ", _static(QuantFormat.QDQ), Carry.NAMES, loss="quantised")
+QOPERATOR = Step("int8 QOperator", _static(QuantFormat.QOperator), Carry.NAMES, loss="quantised")
+FOUR_BITS = Step("4 bits", _four_bits, Carry.NAMES, loss="quantised")

@@ -1,0 +1,245 @@
+"""A model of the table: its exports, the files made from them, and their truth."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnx
+from torch import nn
+
+from agreement import carrying
+from agreement.plan import PLAIN, Start
+from agreement.steps import Carry, Given, Step
+from agreement.store import NotPossible, key_of, sources, stored
+from agreement.zoo import ENTRIES, Entry, neighbour
+from fixtures_gen.eager import Eager, run_eagerly
+from fixtures_gen.onnx_values import Array, observe
+from fixtures_gen.registry import Inputs
+from fixtures_gen.truth import Truth, feeds, settle
+from hierarchy.graphs import NodeKey
+from hierarchy.record import Record, read_record
+from tracer import trace
+from tracer.tracing import EXPORTERS
+
+Feeds = dict[str, Array]
+
+_MODELS = ("fixtures_gen", "benchmarks/agreement/zoo.py")
+_TRUTH = ("fixtures_gen", "benchmarks/agreement/carrying.py", "benchmarks/agreement/subjects.py")
+
+
+class _Kept(msgspec.Struct):
+    """Truth as it is stored."""
+
+    settled: list[tuple[str, int, list[str]]]
+    open: list[tuple[str, int, str]]
+    op_types: list[tuple[str, int, str]]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A file of the table.
+
+    Attributes:
+        path: Where it is.
+        key: Names its content.
+        truth: Of its nodes; None where its record is of another model.
+        feeds: Inputs it runs on, by name.
+    """
+
+    path: Path
+    key: str
+    truth: Truth | None
+    feeds: Feeds
+
+
+class Subject:
+    """One model, with whatever was made of it so far in this process."""
+
+    def __init__(self, name: str) -> None:
+        self.entry: Entry = ENTRIES[name]
+        self._eager: dict[tuple[str, bool], Eager] = {}
+        self._models: dict[str, tuple[nn.Module, Inputs]] = {}
+        self._made: dict[tuple[Start, tuple[str, ...]], Made | str] = {}
+
+    def made(self, start: Start, steps: tuple[Step, ...]) -> Made:
+        """The file that some steps make of an export, with its truth.
+
+        Raises:
+            NotPossible: A tool cannot do its step, now or before.
+        """
+        place = (start, tuple(step.name for step in steps))
+        if place not in self._made:
+            try:
+                self._made[place] = (
+                    self._step(self.made(start, steps[:-1]), steps[-1], start)
+                    if steps
+                    else self._export(start)
+                )
+            except NotPossible as error:
+                self._made[place] = str(error)
+        found = self._made[place]
+        if isinstance(found, str):
+            raise NotPossible(found)
+        return found
+
+    def record_path(self, start: Start) -> Path:
+        """The record of an export."""
+        return self._traced(start, "tracer", "hierarchy") / "m.trace.json"
+
+    def record(self, start: Start) -> Record:
+        """The record of an export, read."""
+        return read_record(self.record_path(start))
+
+    def plain_path(self, start: Start) -> Path:
+        """The file that was traced with the record."""
+        return self._traced(start, "tracer", "hierarchy") / "m.onnx"
+
+    def _model(self, variant: str) -> tuple[nn.Module, Inputs]:
+        if variant not in self._models:
+            if variant == "neighbour":
+                self._models[variant] = ENTRIES[neighbour(self.entry.name)].model()
+            elif variant in {"deeper", "wider"} and not self.entry.sized:
+                raise NotPossible("made in one size only")
+            else:
+                self._models[variant] = self.entry.model(variant)
+        return self._models[variant]
+
+    def _inputs(self, start: Start) -> Inputs:
+        inputs = self._model(start.variant)[1]
+        return self.entry.other_inputs(inputs) if start.reshaped else inputs
+
+    def _traced(self, start: Start, *makers: str) -> Path:
+        """The folder of an export and its record."""
+
+        def make(folder: Path) -> None:
+            model, _ = self._model(start.variant)
+            exporter = "auto" if start.exporter == "first" else self._other_exporter
+            trace(
+                model,
+                self._inputs(start),
+                folder / "m.onnx",
+                exporter=exporter,
+                dynamic=start.dynamic,
+                probe=start in _RECORDED,
+            )
+
+        code = sources(*_MODELS, *makers)
+        return stored("traces", key_of(self.entry.name, str(start), code), make)
+
+    @cached_property
+    def _other_exporter(self) -> str:
+        taken = self.record(PLAIN).source.exporter
+        return next(name for name in EXPORTERS if name != taken)
+
+    def _export(self, start: Start) -> Made:
+        """An export as it is; an edit of how records are made does not make it anew."""
+        if start in _RECORDED:
+            path = self.plain_path(start)
+        else:
+            path = self._traced(start, "tracer/exporters", "tracer/calling.py") / "m.onnx"
+        model, _ = self._model(start.variant)
+        given = feeds(model, self._inputs(start), onnx.load(path, load_external_data=False).graph)
+        key = key_of(hashlib.sha256(path.read_bytes()).hexdigest())
+        truth = None
+        if start.variant in {"own", "tuned"}:
+            truth = self._truth(key, Carry.VALUES, None, path, given, start)
+        return Made(path, key, truth, given)
+
+    def _step(self, before: Made, step: Step, start: Start) -> Made:
+        """One step further."""
+        module = step.apply.__module__.replace(".", "/")
+        code = sources(f"benchmarks/{module}.py", "benchmarks/agreement/scrambling.py")
+        key = key_of(before.key, step.name, code, self.entry.fusions or "")
+
+        def make(folder: Path) -> None:
+            step.apply(Given(before.path, folder / "m.onnx", before.feeds, self.entry.fusions))
+            onnx.load(folder / "m.onnx")  # the step has to have written something that reads
+
+        path = stored("files", key, make) / "m.onnx"
+        given = self._feeds_after(before, step, path)
+        truth = None
+        if before.truth is not None:
+            truth = self._truth(key, step.carry, before, path, given, start)
+        return Made(path, key, truth, given)
+
+    def _feeds_after(self, before: Made, step: Step, path: Path) -> Feeds:
+        graph = onnx.load(path, load_external_data=False).graph
+        held = {tensor.name for tensor in graph.initializer}
+        names = [value.name for value in graph.input if value.name not in held]
+        if step.renames:
+            return dict(zip(names, before.feeds.values(), strict=True))
+        if step.cuts:
+            return _values(before, names)
+        return {name: before.feeds[name] for name in names}
+
+    def _truth(
+        self,
+        key: str,
+        carry: Carry,
+        before: Made | None,
+        path: Path,
+        given: Feeds,
+        start: Start,
+    ) -> Truth:
+        """The truth of a file, found or looked up."""
+
+        def make(folder: Path) -> None:
+            if carry is Carry.VALUES:
+                found = settle(observe(path, given), self._run(start))
+            else:
+                assert before is not None
+                assert before.truth is not None
+                after = onnx.load(path)
+                if carry is Carry.POSITIONS:
+                    found = carrying.by_position(before.truth, after)
+                else:
+                    found = carrying.by_names(onnx.load(before.path), before.truth, after)
+            (folder / "truth.json").write_bytes(msgspec.json.encode(_kept(found)))
+
+        code = sources(*_MODELS, *_TRUTH)
+        where = stored("truths", key_of(self.entry.name, str(start), key, carry, code), make)
+        return _read(where / "truth.json")
+
+    def _run(self, start: Start) -> Eager:
+        place = (start.variant, start.reshaped)
+        if place not in self._eager:
+            model, _ = self._model(start.variant)
+            self._eager[place] = run_eagerly(model, self._inputs(start))
+        return self._eager[place]
+
+
+_RECORDED = {PLAIN, Start(exporter="other")}
+"""Exports whose records are used."""
+
+
+def _values(before: Made, names: list[str]) -> Feeds:
+    """What some tensors of a file hold when it runs."""
+    observed = observe(before.path, before.feeds)
+    found = dict(before.feeds)
+    for (graph, position), runs in observed.executions.items():
+        if not graph:
+            node = observed.model.graph.node[position]
+            outputs = [name for name in node.output if name]
+            if len(outputs) == len(runs[-1].outputs):
+                found |= zip(outputs, runs[-1].outputs, strict=True)
+    return {name: np.asarray(found[name]) for name in names}
+
+
+def _kept(truth: Truth) -> _Kept:
+    return _Kept(
+        [(*key, sorted(modules)) for key, modules in truth.settled.items()],
+        [(*key, reason) for key, reason in truth.open.items()],
+        [(*key, name) for key, name in truth.op_types.items()],
+    )
+
+
+def _read(path: Path) -> Truth:
+    kept = msgspec.json.decode(path.read_bytes(), type=_Kept)
+    return Truth(
+        {NodeKey(graph, at): frozenset(modules) for graph, at, modules in kept.settled},
+        {NodeKey(graph, at): reason for graph, at, reason in kept.open},
+        {NodeKey(graph, at): name for graph, at, name in kept.op_types},
+    )

@@ -1,0 +1,150 @@
+"""The cells as markdown: totals by kind, by transformation and by model, and every cell."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from agreement.cells import Cell
+from agreement.plan import FOREIGN, KINDS, TRANSFORMATIONS
+
+_HEAD = "files | nodes known | exact | in covers | ancestor | unresolved | wrong | right | seconds"
+_COUNTS = ("exact", "in_covers", "ancestor", "unresolved", "wrong")
+
+
+def markdown(cells: Sequence[Cell]) -> str:
+    """The whole report."""
+    return "\n".join(_lines(cells)) + "\n"
+
+
+def summary(cells: Sequence[Cell]) -> str:
+    """Totals by kind and transformation, for the terminal."""
+    return "\n".join([*_by_kind(cells), "", *_by_transformation(cells)])
+
+
+def _lines(cells: Sequence[Cell]) -> Iterator[str]:
+    yield "# Agreement with eager execution"
+    yield ""
+    yield "Made by `make agreement`. Shares are of the nodes whose truth is known; *right* is"
+    yield "exact or in the covers; *seconds* is for annotating, in total."
+    yield "Held-out models were not looked at while the matcher was made."
+    yield ""
+    yield "## By what became of the numbers"
+    yield ""
+    yield from _by_kind(cells)
+    yield ""
+    yield "## By transformation"
+    yield ""
+    yield from _by_transformation(cells)
+    yield ""
+    yield "## Foreign files"
+    yield ""
+    yield from _foreign(cells)
+    yield ""
+    yield "## By model (foreign files aside)"
+    yield ""
+    yield from _grouped("model", _own(cells), lambda c: c.model + _mark(c))
+    yield ""
+    yield "## What could not be made, and what failed"
+    yield ""
+    yield from _troubles(cells)
+    yield ""
+    yield "## Every cell"
+    for name in dict.fromkeys(c.model for c in cells):
+        yield from _model(name, [c for c in cells if c.model == name])
+
+
+def _mark(cell: Cell) -> str:
+    return " (held out)" if cell.held_out else ""
+
+
+def _own(cells: Iterable[Cell]) -> list[Cell]:
+    return [c for c in cells if c.kind != FOREIGN]
+
+
+def _by_kind(cells: Sequence[Cell]) -> Iterator[str]:
+    def kind(cell: Cell) -> str:
+        return cell.kind + _mark(cell)
+
+    ordered = sorted(_own(cells), key=lambda c: (c.held_out, KINDS.index(c.kind)))
+    yield from _grouped("kind", ordered, kind)
+
+
+def _by_transformation(cells: Sequence[Cell]) -> Iterator[str]:
+    names = list(TRANSFORMATIONS)
+    ordered = sorted(_own(cells), key=lambda c: names.index(c.transform))
+    yield from _grouped("transformation", ordered, lambda c: c.transform)
+
+
+def _grouped(title: str, cells: Iterable[Cell], by: Callable[[Cell], str]) -> Iterator[str]:
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        if cell.status != "not possible":
+            groups.setdefault(by(cell), []).append(cell)
+    yield f"| {title} | {_HEAD} |"
+    yield "|---|" + "---|" * (_HEAD.count("|") + 1)
+    for name, group in groups.items():
+        yield f"| {name} | {_row(group)} |"
+
+
+def _row(cells: Sequence[Cell]) -> str:
+    known, nodes = sum(c.known for c in cells), sum(c.nodes for c in cells)
+    counts = {name: sum(getattr(c, name) for c in cells) for name in _COUNTS}
+    right = counts["exact"] + counts["in_covers"]
+    parts = [
+        str(len(cells)),
+        f"{known} ({_share(known, nodes)})",
+        *(f"{count} ({_share(count, known)})" for count in counts.values()),
+        _share(right, known),
+        f"{sum(c.seconds for c in cells):.2f}",
+    ]
+    return " | ".join(parts)
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.2%}" if whole else "-"
+
+
+def _foreign(cells: Sequence[Cell]) -> Iterator[str]:
+    """Each row of foreign files: how many were refused, and what the others were given."""
+    yield "| transformation | files | refused | tagged nodes | wrong | what it said, once |"
+    yield "|---|---|---|---|---|---|"
+    foreign = [c for c in cells if c.kind == FOREIGN and c.status != "not possible"]
+    for name in dict.fromkeys(c.transform for c in foreign):
+        group = [c for c in foreign if c.transform == name]
+        refused = sum(c.status == "refused" for c in group)
+        tagged, wrong = sum(c.tagged for c in group), sum(c.wrong for c in group)
+        others = [c.said for c in group if c.status != "refused"] or [c.said for c in group]
+        yield f"| {name} | {len(group)} | {refused} | {tagged} | {wrong} | {_cell(others[0])} |"
+
+
+def _troubles(cells: Sequence[Cell]) -> Iterator[str]:
+    """Each reason once, with the models that it is true of."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for c in cells:
+        if c.status in {"not possible", "failed"} or (c.status == "refused" and c.kind != FOREIGN):
+            groups.setdefault((c.status, c.transform, c.said), []).append(c.model)
+    yield "| | transformation | models | the first line of what was said |"
+    yield "|---|---|---|---|"
+    for (status, transform, said), models in groups.items():
+        yield f"| {status} | {transform} | {', '.join(models)} | {_cell(said)} |"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+
+
+def _model(name: str, cells: Sequence[Cell]) -> Iterator[str]:
+    yield ""
+    yield f"### {name}{_mark(cells[0])}"
+    yield ""
+    yield (
+        "| transformation | kind | status | nodes | known | exact | in covers | ancestor "
+        "| unresolved | wrong | mean covers | seconds | onnxruntime |"
+    )
+    yield "|---|---|---|" + "---|" * 10
+    for c in cells:
+        start = f"| {c.transform} | {c.kind} | {c.status} |"
+        if c.status == "not possible":
+            yield start + " |" * 10
+            continue
+        runtime = "-" if c.runtime_seconds is None else f"{c.runtime_seconds:.3f}"
+        numbers = (c.nodes, c.known, *(getattr(c, n) for n in _COUNTS), c.covers)
+        yield f"{start} {' | '.join(map(str, numbers))} | {c.seconds:.3f} | {runtime} |"
