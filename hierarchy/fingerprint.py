@@ -4,10 +4,11 @@
   see the order of its elements, so that transposing or reshaping changes nothing; and a
   *sketch*, which does: random projections, whose differences estimate how far two tensors of
   one layout are apart (Johnson and Lindenstrauss), rounding and quantisation included.
-- A *weight* keeps power sums. They cost one pass over hundreds of megabytes, add up when
-  tensors are split or merged, and hardly move when numbers are rounded to fewer bits.
+- A *weight* keeps power sums, which cost one pass over hundreds of megabytes, and a sketch,
+  which tells it from all others of its size even when its numbers were rounded to few bits.
 """
 
+import math
 from functools import lru_cache
 from typing import Any
 
@@ -25,6 +26,9 @@ _CHUNK = 1 << 16
 
 _BLOCK = 4096
 """Elements projected at a time; the signs of further blocks are those of the first, or minus."""
+
+_SKETCHED = 1 << 20
+"""Elements of a weight that are projected, about."""
 
 _SEED = 20
 
@@ -66,13 +70,23 @@ class ValueFingerprint(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class WeightFingerprint(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Summary of a weight: element count, extremes and the sums of x, x², x³ and |x|."""
+    """Summary of a weight.
+
+    Attributes:
+        count: Number of elements.
+        least, greatest: The extremes of the finite elements.
+        sums: Sums of x, x², x³ and |x|.
+        nan: Elements that are not finite.
+        sketch: Random projections as those of values, of evenly spread rows when there are very
+            many elements. Rounding hardly turns them, and a scale does not turn them at all.
+    """
 
     count: int
     least: float
     greatest: float
     sums: tuple[float, float, float, float]
     nan: int = 0
+    sketch: bytes = b""
 
 
 def value_fingerprint(array: Array, beyond: float = BEYOND) -> ValueFingerprint | None:
@@ -156,4 +170,27 @@ def weight_fingerprint(array: Array) -> WeightFingerprint | None:
     if nan == flat.size:
         return None
     total, squares, cubes, absolute = (float(s) if np.isfinite(s) else 0.0 for s in sums)
-    return WeightFingerprint(flat.size, least, greatest, (total, squares, cubes, absolute), nan)
+    sketch = weight_sketch(array).astype("<f4").tobytes()
+    powers = (total, squares, cubes, absolute)
+    return WeightFingerprint(flat.size, least, greatest, powers, nan, sketch)
+
+
+def weight_sketch(array: Array) -> npt.NDArray[np.float32]:
+    """Random projections of a weight as it lies, or of evenly spread rows of it."""
+    rows = array.reshape(array.shape[0], -1) if array.ndim > 1 else array.reshape(1, -1)
+    step = -(-array.size // _SKETCHED)
+    part = rows[::step] if rows.shape[0] > 1 else rows[:, ::step]
+    numbers = np.ascontiguousarray(part, np.float32).reshape(-1)
+    if not np.isfinite(numbers.sum()):
+        numbers = np.where(np.isfinite(numbers), numbers, np.float32(0))
+    return _sketch(numbers)
+
+
+def sketch_of_ones(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    """What `weight_sketch` gives of ones: where a zero point moves a sketch."""
+    return _sketch_of_ones(shape[0] if len(shape) > 1 else 1, math.prod(shape))
+
+
+@lru_cache(maxsize=1024)
+def _sketch_of_ones(rows: int, size: int) -> npt.NDArray[np.float32]:
+    return weight_sketch(np.ones((rows, size // max(1, rows)), np.float32))

@@ -111,10 +111,8 @@ class _Recognising:
         )
 
     def _match_weights(self) -> WeightMatch:
-        weights = Weights(
-            self._flow.model, self._here, self._there, self._record, self._means.read
-        )
-        return weights.by_content(weights.by_name())
+        weights = Weights(self._flow, self._here, self._there, self._record, self._means.read)
+        return weights.match(by_content=True)
 
     def _match_values(self, weights: WeightMatch) -> Values | None:
         """What the file computes, compared; None where it cannot be run or computes otherwise."""

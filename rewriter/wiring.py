@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import onnx
 
-from hierarchy.graphs import MAIN, op_type
+from hierarchy.graphs import MAIN, op_type, walk_graphs
 from hierarchy.record import Record
 from rewriter.flow import SHAPE_SOURCES, Flow, rearranges
 from rewriter.ownership import weight_names
@@ -36,6 +36,7 @@ class Wiring:
         weights: Values that are initializers.
         derived: Whether a node depends on nothing but constants and the shapes of values.
         given: Values that come from outside: inputs of the model, and of bodies.
+        results: Values that graphs and functions give back; not known of a record.
     """
 
     kinds: list[str] = field(default_factory=list)
@@ -48,6 +49,7 @@ class Wiring:
     weights: set[int] = field(default_factory=set)
     derived: list[bool] = field(default_factory=list)
     given: set[int] = field(default_factory=set)
+    results: set[int] = field(default_factory=set)
     _numbers: dict[Scoped, int] = field(default_factory=dict)
 
     @classmethod
@@ -57,7 +59,12 @@ class Wiring:
             (key.graph, op_type(node), node.input, node.output)
             for key, node in zip(flow.keys, flow.nodes, strict=True)
         )
-        return cls._of(list(rows), weight_names(flow.model))
+        wiring = cls._of(list(rows), weight_names(flow.model))
+        for place in walk_graphs(flow.model):
+            for output in place.graph.output:
+                name = output if isinstance(output, str) else output.name
+                wiring.results.add(wiring.number(place.path, name))
+        return wiring
 
     @classmethod
     def of_record(cls, record: Record) -> "Wiring":
@@ -90,6 +97,18 @@ class Wiring:
         """Whether a value depends on no input."""
         maker = self.maker[value]
         return value in self.weights if maker == NONE else self.derived[maker]
+
+    def alive(self) -> set[int]:
+        """Nodes whose work reaches a result of the model."""
+        waiting = [self.maker[value] for value in self.results if value != NONE]
+        found: set[int] = set()
+        while waiting:
+            node = waiting.pop()
+            if node == NONE or node in found:
+                continue
+            found.add(node)
+            waiting += [self.maker[value] for value in self.reads(node)]
+        return found
 
     @classmethod
     def _of(cls, rows: list[Row], weights: Iterable[Scoped]) -> "Wiring":

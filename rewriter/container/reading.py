@@ -24,11 +24,18 @@ from rewriter.container.wire import CutOffError, WireError
 
 _UNREADABLE = {onnx.TensorProto.STRING, onnx.TensorProto.UNDEFINED}
 _PACKED = {
-    kind for name, kind in onnx.TensorProto.DataType.items() if name in {"INT4", "UINT4", "FLOAT4E2M1"}
+    kind
+    for name, kind in onnx.TensorProto.DataType.items()
+    if name in {"INT4", "UINT4", "FLOAT4E2M1", "INT2", "UINT2"}
 }
 _PROTOBUF_LIMIT = 2**31 - 1
 _LAST_WITHOUT_OPSETS = 2
 """The last IR version in which a model may go without naming its operator sets."""
+
+
+def _real(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Types that numpy has no letter for (bfloat16, 4 bits, 8-bit floats) in single precision."""
+    return array.astype(np.float32) if array.dtype.kind == "V" else array
 
 
 class OnnxContainer:
@@ -107,20 +114,33 @@ class OnnxContainer:
         if tensor.data_type in _UNREADABLE:
             return None
         if tensor.data_location != tensor.EXTERNAL:
-            return onnx.numpy_helper.to_array(tensor)
-        kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
-        if tensor.data_type in _PACKED:
-            return None
-        shape = tuple(tensor.dims)
+            return _real(onnx.numpy_helper.to_array(tensor))
         if (stretch := self._stretch(tensor)) in self._borrowed:
-            return np.frombuffer(self._data, kind, math.prod(shape), stretch.offset).reshape(shape)
+            data: memoryview | bytes = memoryview(self._data)[
+                stretch.offset : stretch.offset + stretch.length
+            ]
+        else:
+            data = self._external_bytes(tensor)
+        if tensor.data_type in _PACKED:
+            whole = onnx.TensorProto(data_type=tensor.data_type, dims=tensor.dims)
+            whole.raw_data = bytes(data)
+            return _real(onnx.numpy_helper.to_array(whole))
+        kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
+        shape = tuple(tensor.dims)
+        if len(data) < kind.itemsize * math.prod(shape):
+            raise OnnxFileError(f"{self.path}: tensor {tensor.name!r} has less data than its shape.")
+        return _real(np.frombuffer(data, kind, math.prod(shape)).reshape(shape))
+
+    def _external_bytes(self, tensor: onnx.TensorProto) -> memoryview:
         place = reference(tensor)
-        file = resolve(self.path, place["location"], tensor.name).path
+        file = resolve(self.path, place.get("location", ""), tensor.name).path
         try:
-            offset = int(place.get("offset", 0))
-            return np.memmap(file, kind, "r", offset, shape) if math.prod(shape) else None
+            whole = np.memmap(file, np.uint8, "r")
         except (OSError, ValueError) as error:
-            raise OnnxFileError(f"{file}: the data of {tensor.name} cannot be read.") from error
+            raise OnnxFileError(f"{file}: the data of {tensor.name!r} cannot be read.") from error
+        start = int(place.get("offset", 0))
+        length = int(place.get("length", whole.size - start))
+        return whole[start : start + length].data
 
     def external_locations(self) -> list[External]:
         """The external data files that the model refers to, each once.

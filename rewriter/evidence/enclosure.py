@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from rewriter.evidence.alignment import Alignment
-from rewriter.wiring import Contracted
+from rewriter.wiring import NONE, Contracted
 
 _FARTHEST = 48
 """Nodes looked at on each side of an open node."""
@@ -41,6 +41,9 @@ class Enclosure:
     def __init__(self, alignment: Alignment, spans: dict[int, tuple[int, ...]]) -> None:
         self._alignment = alignment
         self._spans = spans
+        self._derived = alignment.here.wiring.derived
+        self._alive = alignment.here.wiring.alive()
+        self._found: dict[int, tuple[int, ...]] = {}
         self._exact = {
             ops[0]
             for node, ops in spans.items()
@@ -56,14 +59,30 @@ class Enclosure:
         )
 
     def of(self, node: int) -> Enclosed:
-        """The recorded ops that a node may stand for."""
+        """The recorded ops that a node may stand for; ask in the order in which nodes run."""
+        found = self._beside(node) if node not in self._alive else self._enclosed(node)
+        self._found[node] = found.ops
+        return found
+
+    def _beside(self, node: int) -> Enclosed:
+        """What nobody uses belongs to what it is made from."""
+        makers = [m for m in self._alignment.here.makers(node) if not self._derived[m]]
+        ops = {op for m in makers for op in (*self._spans.get(m, ()), *self._found.get(m, ()))}
+        if not ops or any(m not in self._spans and not self._found.get(m) for m in makers):
+            return Enclosed((), "nobody uses what it makes, and what it is made from is unresolved")
+        return Enclosed(tuple(sorted(ops)))
+
+    def _enclosed(self, node: int) -> Enclosed:
         here, there = self._alignment.here, self._alignment.there
         sinks = self._nearest(node, lambda n: here.readers[n])
-        if not sinks:
-            return Enclosed((), "no matched node uses what it makes")
         starts = self._nearest(node, here.makers)
-        ends = {op for sink in sinks for op in self._spans[sink]}
         begins = {self._alignment.image[start] for start in starts}
+        if sinks:
+            ends = {op for sink in sinks for op in self._spans[sink]}
+        elif begins:
+            ends = _last(there, begins)
+        if not sinks and (not begins or not ends):
+            return Enclosed((), "no matched node uses what it makes")
         region = _between(there, begins, ends)
         if region is None:
             return Enclosed((), "its matched neighbours enclose too much of the model")
@@ -107,32 +126,54 @@ class Enclosure:
         return sorted(op for op in region if ours & set(alignment.there.sources[op]))
 
 
+def _last(there: Contracted, begins: set[int]) -> set[int]:
+    """Recorded ops after some ops whose results nobody reads: the model's own results."""
+    seen = set(begins)
+    waiting = list(begins)
+    found: set[int] = set()
+    while waiting and len(seen) <= _LARGEST:
+        op = waiting.pop()
+        if not there.readers[op] and op not in begins:
+            found.add(op)
+        for reader in there.readers[op]:
+            if reader not in seen:
+                seen.add(reader)
+                waiting.append(reader)
+    return set() if waiting else found
+
+
 def _between(there: Contracted, begins: set[int], ends: set[int]) -> set[int] | None:
-    """Recorded ops on the ways from some ops (not included) to some others (included)."""
+    """Recorded ops on the ways from some ops (not included) to some others (included).
+
+    Ops are numbered in an order in which they can run, so a way from `begins` never leads to
+    an op before the first of them.
+    """
+    first = min(begins, default=NONE)
     seen: set[int] = set()
     waiting = [op for op in ends if op not in begins]
-    order: list[int] = []
-    touches: set[int] = set()
+    touched: set[int] = set()
     while waiting:
         op = waiting.pop()
         if op in seen:
             continue
         seen.add(op)
-        order.append(op)
         if len(seen) > _LARGEST:
             return None
         for maker in there.makers(op):
             if maker in begins:
-                touches.add(op)
-            elif maker not in seen and not there.wiring.derived[maker]:
+                touched.add(op)
+            elif maker > first and maker not in seen and not there.wiring.derived[maker]:
                 waiting.append(maker)
-    if not begins or not touches:
-        return seen
-    reached = set(touches)
-    waiting = list(touches)
+    return seen if not touched else _reached(there, touched, seen)
+
+
+def _reached(there: Contracted, starts: set[int], within: set[int]) -> set[int]:
+    """Ops of a set that are reached from some of it, these included."""
+    found = set(starts)
+    waiting = list(starts)
     while waiting:
         for reader in there.readers[waiting.pop()]:
-            if reader in seen and reader not in reached:
-                reached.add(reader)
+            if reader in within and reader not in found:
+                found.add(reader)
                 waiting.append(reader)
-    return reached
+    return found

@@ -1,29 +1,47 @@
 """Evidence *weights*: initializers are recognised by name, else by what they hold.
 
-A weight that one recorded op reads tells which op a node is that reads it. Fingerprints of
-weights survive transposing, reshaping and rounding.
+A weight that one recorded op reads tells which op a node is that reads it. The sketch of a
+weight (`hierarchy.fingerprint`) has a direction that rounding hardly turns and a scale does
+not turn at all, so a weight is recognised in 16, 8 or 4 bits, and transposed.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
 import onnx
 
-from hierarchy.fingerprint import Array, WeightFingerprint, weight_fingerprint
+from hierarchy.fingerprint import (
+    Array,
+    WeightFingerprint,
+    sketch_of_ones,
+    weight_fingerprint,
+    weight_sketch,
+)
 from hierarchy.graphs import walk_graphs
 from hierarchy.record import Record, Tensor
+from rewriter.evidence.dequantizing import dequantized
+from rewriter.flow import Flow
 from rewriter.wiring import NONE, Wiring
 
 Read = Callable[[onnx.TensorProto], Array | None]
 """The values of an initializer; None for what numpy cannot hold."""
 
+Sketch = npt.NDArray[np.float32]
+
 _FEWEST_ELEMENTS = 8
 """A smaller tensor (a scalar, a shape) is found anywhere and proves nothing."""
 
+_SAME_DIRECTION = 0.97
+"""Cosine of two sketches of one weight, in however few bits; no two others came near it."""
+
+_AS_GOOD = 0.005
+"""Sketches this near to the best one's cosine are as good."""
+
 _EXACT = 1e-5
-_ROUNDED = 2e-3
-"""Largest difference of mean powers over the mean square's root; rounding to 16 bits is within."""
+"""Largest difference of mean powers, over their scale, of weights that are the same numbers."""
 
 _SAMPLE = 8
 """Weights of equal names that are looked at to see whether the numbers are the same."""
@@ -36,19 +54,19 @@ class WeightMatch:
     Attributes:
         held: Weights of the file (values of its wiring) to the recorded weights that they may be.
         owners: Weights of the file to the module whose parameter they hold.
-        compared: How many weights of equal names were looked at.
+        matched, matchable: Telling weights found in the record, and all of them.
+        compared: Weights in the recorded precision that were compared with their counterpart.
         differing: Those of them that hold other numbers; one of their names.
         example: A name of these.
-        matched, matchable: Weights of telling size found in the record, and all of them.
     """
 
     held: dict[int, frozenset[int]] = field(default_factory=dict)
     owners: dict[int, str] = field(default_factory=dict)
+    matched: int = 0
+    matchable: int = 0
     compared: int = 0
     differing: int = 0
     example: str = ""
-    matched: int = 0
-    matchable: int = 0
 
     @property
     def differ(self) -> bool:
@@ -56,125 +74,182 @@ class WeightMatch:
         return self.differing > self.compared // 2
 
 
+class _Recorded:
+    """The recorded weights of one size, by the direction of their sketches."""
+
+    def __init__(self, labels: list[int], tensors: list[Tensor], size: int) -> None:
+        self.labels = np.array(labels)
+        self._sketches = np.stack(
+            [np.frombuffer(t.weight.sketch, "<f4") for t in tensors if t.weight is not None]
+        )
+        self._size = size
+
+    def like(self, array: Array) -> list[int]:
+        """Labels of the recorded weights that an array may be, as it lies or transposed."""
+        found: list[tuple[float, int]] = []
+        for layout in (array, array.T) if array.ndim == 2 else (array,):  # noqa: PLR2004 - a matrix
+            ones = sketch_of_ones(layout.shape)
+            sketch = _direction(weight_sketch(layout)[None], ones)
+            cosines = _direction(self._sketches, ones) @ sketch[0]
+            good = np.nonzero(cosines >= _SAME_DIRECTION)[0]
+            found += [(float(cosines[n]), int(self.labels[n])) for n in good]
+        best = max((cosine for cosine, _ in found), default=0.0)
+        return [label for cosine, label in found if cosine >= best - _AS_GOOD]
+
+
+def _direction(sketches: Sketch, ones: Sketch) -> Sketch:
+    """Sketches brought to length 1, without what a zero point adds."""
+    unit = ones / max(float(np.linalg.norm(ones)), 1e-30)
+    rest = sketches - np.outer(sketches @ unit, unit)
+    lengths = np.linalg.norm(rest, axis=1, keepdims=True)
+    plain = lengths <= 1e-5 * np.linalg.norm(sketches, axis=1, keepdims=True)  # noqa: PLR2004 - rounding
+    found: Sketch = np.where(plain, 0, rest / np.maximum(lengths, 1e-30)).astype(np.float32)
+    return found
+
+
 class Weights:
     """Compares the weights of a file with those of a record.
 
     Args:
-        model: The file's model.
+        flow: The file.
         here, there: Wirings of the file and of the record.
         record: The record.
         read: Reads an initializer.
     """
 
     def __init__(
-        self, model: onnx.ModelProto, here: Wiring, there: Wiring, record: Record, read: Read
+        self, flow: Flow, here: Wiring, there: Wiring, record: Record, read: Read
     ) -> None:
+        self._flow = flow
         self._here = here
         self._there = there
         self._read = read
-        self._recorded: dict[int, Tensor] = {}
-        self._by_count: dict[int, list[int]] = defaultdict(list)
-        for tensor in record.tensors:
-            value = there.number(tensor.graph, tensor.name)
-            self._recorded[value] = tensor
-            if tensor.weight is not None:
-                self._by_count[tensor.weight.count].append(value)
-        self._absent: dict[int, list[Tensor]] = defaultdict(list)
-        for tensor in record.absent:
-            if tensor.weight is not None:
-                self._absent[tensor.weight.count].append(tensor)
         self._tree = record.tree
-        self._held = dict(_initializers(model, here))
+        self._tensors: dict[int, Tensor] = {
+            there.number(tensor.graph, tensor.name): tensor for tensor in record.tensors
+        }
+        absent = enumerate(record.absent, len(there.names))  # numbers that no value has
+        self._tensors |= dict(absent)
+        self._held = dict(_initializers(flow.model, here))
+        self._sizes: dict[int, _Recorded] = {}
 
-    def by_name(self) -> WeightMatch:
-        """Weights that are called as they were recorded, a sample of them compared."""
+    def match(self, *, by_content: bool) -> WeightMatch:
+        """Find each weight in the record.
+
+        Args:
+            by_content: Look at the numbers where names do not tell.
+        """
         found = WeightMatch()
         for value, tensor in self._held.items():
             graph, name = self._here.names[value]
             recorded = self._there.number(graph, name)
-            known = self._recorded.get(recorded)
+            known = self._tensors.get(recorded)
             if known is not None and _count(tensor) == _size_of(known):
                 found.held[value] = frozenset([recorded])
         self._compare_some(found)
-        return found
-
-    def by_content(self, found: WeightMatch) -> WeightMatch:
-        """Adds weights that are called otherwise, recognised by their fingerprints."""
-        for value, tensor in self._held.items():
-            if _count(tensor) < _FEWEST_ELEMENTS:
-                continue
-            found.matchable += 1
-            if value not in found.held:
-                self._recognise(value, tensor, found)
-            found.matched += value in found.held or value in found.owners
+        if by_content:
+            self._match_contents(found)
         self._find_owners(found)
         return found
 
+    def _compare_some(self, found: WeightMatch) -> None:
+        """Whether weights of equal names and sizes hold equal numbers, too."""
+        values = [v for v in found.held if _count(self._held[v]) >= _FEWEST_ELEMENTS]
+        for value in values[:: max(1, len(values) // _SAMPLE)]:
+            (recorded,) = found.held[value]
+            known = self._fingerprint(self._held[value])
+            if known is not None:
+                self._count_difference(value, recorded, known, found)
+
+    def _match_contents(self, found: WeightMatch) -> None:
+        groups: dict[int, tuple[list[int], list[Tensor]]] = defaultdict(lambda: ([], []))
+        for label, tensor in self._tensors.items():
+            if tensor.weight is not None and tensor.weight.sketch:
+                labels, tensors = groups[tensor.weight.count]
+                labels.append(label)
+                tensors.append(tensor)
+        self._sizes = {size: _Recorded(*group, size) for size, group in groups.items()}
+        for value, tensor in self._held.items():
+            if value in found.held:
+                found.matchable += 1
+                found.matched += 1
+            elif _count(tensor) >= _FEWEST_ELEMENTS:
+                self._recognise(value, tensor, found)
+
     def _recognise(self, value: int, tensor: onnx.TensorProto, found: WeightMatch) -> None:
         """Compare one weight with all recorded ones of its size."""
-        candidates = self._by_count.get(_count(tensor), [])
-        absent = self._absent.get(_count(tensor), [])
-        array = self._read(tensor) if candidates or absent else None
-        known = None if array is None else weight_fingerprint(array)
-        if known is None:
+        array = self._content(value, tensor)
+        if array is None or array.dtype.kind not in "fiu" or _plain(array):
             return
-        for tolerance in (_EXACT, _ROUNDED):
-            alike = [c for c in candidates if self._distance(c, known) <= tolerance]
-            if alike:
-                found.held[value] = frozenset(alike)
-                return
-            owners = {
-                self._owner(each)
-                for each in absent
-                if each.weight is not None and weight_distance(known, each.weight) <= tolerance
-            }
-            if len(owners) == 1 and (owner := owners.pop()) is not None:
-                found.owners[value] = owner
-                return
+        found.matchable += 1
+        recorded = self._sizes.get(array.size)
+        like = recorded.like(array) if recorded is not None else []
+        if not like:
+            return
+        found.matched += 1
+        found.held[value] = frozenset(like)
+        if tensor.data_type == onnx.TensorProto.FLOAT and len(like) == 1:
+            known = weight_fingerprint(array)
+            if known is not None:
+                self._count_difference(value, like[0], known, found)
 
-    def _owner(self, tensor: Tensor) -> str | None:
-        return None if tensor.parameter is None else self._tree.owner(tensor.parameter)
+    def _content(self, value: int, tensor: onnx.TensorProto) -> Array | None:
+        """What a weight stands for, once dequantised."""
+        stored = self._read(tensor)
+        if stored is None or stored.dtype.kind == "f":
+            return stored
+        for node in self._here.users[value]:
+            graph = self._here.graphs[node]
+            found = dequantized(
+                self._flow.nodes[node], stored, lambda name, g=graph: self._by_name(g, name)
+            )
+            if found is not None:
+                return found
+        return stored
+
+    def _by_name(self, graph: str, name: str) -> Array | None:
+        tensor = self._held.get(self._here.number(graph, name))
+        return None if tensor is None else self._read(tensor)
+
+    def _fingerprint(self, tensor: onnx.TensorProto) -> WeightFingerprint | None:
+        array = self._read(tensor)
+        return None if array is None else weight_fingerprint(array)
+
+    def _count_difference(
+        self, value: int, recorded: int, known: WeightFingerprint, found: WeightMatch
+    ) -> None:
+        theirs = self._tensors[recorded].weight
+        if theirs is None:
+            return
+        found.compared += 1
+        if _distance(known, theirs) > _EXACT:
+            found.differing += 1
+            found.example = self._here.names[value][1]
 
     def _find_owners(self, found: WeightMatch) -> None:
-        for value, held in found.held.items():
-            owners = {self._owner(self._recorded[recorded]) for recorded in held}
+        for value, held in list(found.held.items()):
+            parameters = {self._tensors[label].parameter for label in held}
+            owners = {None if p is None else self._tree.owner(p) for p in parameters}
             if len(owners) == 1 and (owner := owners.pop()) is not None:
                 found.owners[value] = owner
-
-    def _compare_some(self, found: WeightMatch) -> None:
-        values = [v for v in found.held if _count(self._held[v]) >= _FEWEST_ELEMENTS]
-        step = max(1, len(values) // _SAMPLE)
-        for value in values[::step]:
-            (recorded,) = found.held[value]
-            array = self._read(self._held[value])
-            known = None if array is None else weight_fingerprint(array)
-            if known is None or self._recorded[recorded].weight is None:
-                continue
-            found.compared += 1
-            if self._distance(recorded, known) > _ROUNDED:
-                found.differing += 1
-                found.example = self._here.names[value][1]
-
-    def _distance(self, recorded: int, known: WeightFingerprint) -> float:
-        theirs = self._recorded[recorded].weight
-        if theirs is None or theirs.count != known.count:
-            return float("inf")
-        return weight_distance(known, theirs)
+            there = frozenset(label for label in held if label < len(self._there.names))
+            if there:
+                found.held[value] = there
+            else:
+                del found.held[value]
 
 
-def weight_distance(left: WeightFingerprint, right: WeightFingerprint) -> float:
+def _distance(left: WeightFingerprint, right: WeightFingerprint) -> float:
     """Largest difference of extremes and mean powers, each brought to the scale of 1."""
     count = max(1, right.count)
     scale = max((right.sums[1] / count) ** 0.5, 1e-30)
     extreme = max(abs(right.least), abs(right.greatest), 1e-30)
-    gaps = [
+    return max(
         abs(left.least - right.least) / extreme,
         abs(left.greatest - right.greatest) / extreme,
         abs(left.sums[0] - right.sums[0]) / count / scale,
         abs(left.sums[1] - right.sums[1]) / count / scale**2,
-        abs(left.sums[3] - right.sums[3]) / count / scale,
-    ]
-    return max(gaps)
+    )
 
 
 def weight_readers(there: Wiring, sources: list[list[int]]) -> Mapping[int, list[int]]:
@@ -185,6 +260,11 @@ def weight_readers(there: Wiring, sources: list[list[int]]) -> Mapping[int, list
             if value in there.weights and node not in found[value]:
                 found[value].append(node)
     return found
+
+
+def _plain(array: Array) -> bool:
+    """Whether all numbers are equal, so that they tell nothing."""
+    return bool(array.min() == array.max())
 
 
 def _initializers(model: onnx.ModelProto, here: Wiring) -> Iterator[tuple[int, onnx.TensorProto]]:
