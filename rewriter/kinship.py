@@ -59,6 +59,11 @@ class Kinship(msgspec.Struct, frozen=True):
             return False
         return self.replaced or self.missing <= _SURPLUS * self.recorded
 
+    @property
+    def complete(self) -> bool:
+        """Whether every matrix has its counterpart."""
+        return not (self.missing or self.surplus or self.conflicts)
+
     def difference(self) -> str:
         """What differs, for a person."""
         parts = [f"{self.common - self.conflicts} of {self.common} common weights agree in size"]
@@ -94,7 +99,9 @@ def compare(model: onnx.ModelProto, record: Record) -> Kinship:
     )
 
 
-def refuse_foreign(kinship: Kinship, paired: int, nodes: int, where: str) -> None:
+def refuse_foreign(
+    kinship: Kinship, paired: int, nodes: int, where: str, *, exactly: bool = False
+) -> None:
     """Refuse a record that is not of the file's model.
 
     Args:
@@ -102,11 +109,14 @@ def refuse_foreign(kinship: Kinship, paired: int, nodes: int, where: str) -> Non
         paired: Nodes whose names pair with recorded ops.
         nodes: Nodes of the file.
         where: The file, for the message.
+        exactly: Whether every matrix must have its counterpart: names alone cannot tell a
+            model of another depth whose weights are others, too.
 
     Raises:
         ForeignRecordError: Too little is in common, or the sizes differ.
     """
-    if paired >= max(1, _MINIMUM_NAMES * nodes) and kinship.same_size:
+    fits = kinship.same_size and (kinship.complete or not exactly)
+    if paired >= max(1, _MINIMUM_NAMES * nodes) and fits:
         return
     verdict = "of another model"
     if kinship.same_size and kinship.common:

@@ -38,6 +38,9 @@ _MOST_VALUES = 0.5
 _ENOUGH_WEIGHTS = 0.5
 """Share of weights found in the record that no other model reaches."""
 
+_NEARLY_ALL_WEIGHTS = 0.9
+"""Share of weights of recorded direction from which a model is a sibling trained further."""
+
 
 @dataclass(frozen=True)
 class Means:
@@ -97,7 +100,8 @@ class _Recognising:
         names = Names(self._flow, self._record) if Kind.NAMES in allowed else None
         named = names.pairs if names is not None else {}
         weights = self._match_weights()
-        values = self._match_values(weights) if Kind.VALUES in allowed else None
+        compares = Kind.VALUES in allowed and not weights.differ
+        values = self._match_values() if compares else None
         self._judge(values, weights, len(named))
         if Kind.WEIGHTS not in allowed:
             weights = WeightMatch()
@@ -114,7 +118,7 @@ class _Recognising:
         weights = Weights(self._flow, self._here, self._there, self._record, self._means.read)
         return weights.match(by_content=True)
 
-    def _match_values(self, weights: WeightMatch) -> Values | None:
+    def _match_values(self) -> Values | None:
         """What the file computes, compared; None where it cannot be run or computes otherwise."""
         observe = self._means.observe
         if observe is None or self._record.probe.missing is not None:
@@ -167,17 +171,22 @@ class _Recognising:
         Raises:
             ForeignRecordError: Too little is in common.
         """
-        if values is not None and values.matched_share() >= _ENOUGH_VALUES:
-            return
-        if not weights.differ and weights.matched >= _ENOUGH_WEIGHTS * max(1, weights.matchable):
-            return
-        kinship.refuse_foreign(
-            kinship.compare(self._flow.model, self._record), paired, len(self._flow), self._where
-        )
+        share = weights.matched / max(1, weights.matchable)
+        if not weights.differ:
+            if values is not None and values.matched_share() >= _ENOUGH_VALUES:
+                return
+            if weights.matchable and share >= _ENOUGH_WEIGHTS:
+                return
+        found = kinship.compare(self._flow.model, self._record)
+        if not weights.differ or share < _NEARLY_ALL_WEIGHTS or paired:
+            kinship.refuse_foreign(
+                found, paired, len(self._flow), self._where, exactly=weights.differ
+            )
         if weights.differ:
             self._notes.append(
                 f"the weights are not the recorded ones ({weights.differing} of {weights.compared} "
-                f"that were compared differ, {weights.example} for one): names alone carry the tags"
+                f"that were compared differ, {weights.example} for one): the model was trained "
+                "further, or anew, and its values were not compared"
             )
 
     def _parameters(self, weights: WeightMatch) -> dict[str, str]:

@@ -188,12 +188,21 @@ class Settlement:
             options = self.alignment.options.get(node)
             if options is not None:
                 ops = [op for op in ops if op in options]
-            if len(ops) == 1 and self._may_be(node, ops[0]):
+            if not ops or not self._may_be(node, ops[-1]):
+                continue
+            if len(ops) == 1:
                 self.alignment.plant(node, ops[0], Kind.WEIGHTS)
+            elif self._in_a_row(ops):
+                self.alignment.plant_several(node, ops, Kind.WEIGHTS)
 
     def _takes_no_part(self, node: int) -> bool:
         """Whether a node only passes values on, or depends on no input."""
         return self._ours.passing[node] or self.here.derived[node]
+
+    def _in_a_row(self, ops: list[int]) -> bool:
+        """Whether each recorded op reads what the one before it makes."""
+        pairs = zip(ops, ops[1:], strict=False)
+        return all(former in self._theirs.makers(latter) for former, latter in pairs)
 
     def _may_be(self, node: int, op: int) -> bool:
         return self.values is None or self.values.compatible(node, op) is not False
@@ -206,7 +215,7 @@ class Settlement:
                 found.update(dict.fromkeys(readers.get(next(iter(held)), [])))
         kinds, kind = self.there.kinds, self.here.kinds[node]
         alike = [op for op in found if kinds[op] == kind]
-        return alike if alike else list(found)
+        return sorted(alike if len(alike) == 1 else found)
 
     def _grow_raw(self) -> None:
         """Settle what passes values on, and constants, edge by edge."""

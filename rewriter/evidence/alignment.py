@@ -9,6 +9,7 @@ ops serve a node equally well it waits until its neighbours decide; what is neve
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from rewriter.evidence.claims import Kind
 from rewriter.evidence.spans import Span, span_of
@@ -28,7 +29,7 @@ class Alternative:
     distance: float | None = None
 
 
-@dataclass
+@dataclass(eq=False)
 class Alignment:
     """Pairs of nodes and recorded ops, growing.
 
@@ -66,6 +67,14 @@ class Alignment:
         self.image[node] = op
         self.kinds[node] = kind
         self._taken[op] = self._taken.get(op, 0) + 1
+
+    def plant_several(self, node: int, ops: list[int], kind: Kind) -> None:
+        """Settle a node that does the work of several recorded ops in a row, the last one last."""
+        self.plant(node, ops[-1], kind)
+        before = {m for op in ops for m in self.there.makers(op)} - set(ops)
+        self._spans[node, ops[-1]] = Span(tuple(ops[::-1]), frozenset(before), closed=True)
+        for op in ops[:-1]:
+            self._taken[op] = self._taken.get(op, 0) + 1
 
     def uproot(self, node: int) -> None:
         """Take a settled node back."""
@@ -202,16 +211,19 @@ class Alignment:
         ours: set[int] = set()
         for value in self.here.sources[node]:
             ours |= self.weights.get(value, frozenset())
-        if not ours:
-            return 0.0
         theirs = self._recorded_weights.get(op)
         if theirs is None:
             wiring = self.there.wiring
             theirs = frozenset(v for v in self.there.sources[op] if v in wiring.weights)
             self._recorded_weights[op] = theirs
-        if not theirs:
+        if not theirs or not (ours or theirs & self._everywhere):
             return 0.0
         return _BY_WEIGHT if ours & theirs else -_BY_WEIGHT
+
+    @cached_property
+    def _everywhere(self) -> frozenset[int]:
+        """All recorded weights that the file has: a node that reads none of them is no op that does."""
+        return frozenset().union(*self.weights.values())
 
     def _sources_of(self, op: int) -> frozenset[int]:
         found = self._recorded_sources.get(op)

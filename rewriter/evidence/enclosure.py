@@ -45,9 +45,7 @@ class Enclosure:
         self._alive = alignment.here.wiring.alive()
         self._found: dict[int, tuple[int, ...]] = {}
         self._exact = {
-            ops[0]
-            for node, ops in spans.items()
-            if len(ops) == 1 and self._same_work(node, ops[0])
+            op for node, ops in spans.items() for op in ops if self._same_work(node, ops[0])
         }
 
     def _same_work(self, node: int, op: int) -> bool:
@@ -86,7 +84,7 @@ class Enclosure:
         region = _between(there, begins, ends)
         if region is None:
             return Enclosed((), "its matched neighbours enclose too much of the model")
-        return Enclosed(tuple(self._narrowed(node, region, ends)))
+        return Enclosed(tuple(sorted(self._narrowed(node, region, begins, ends))))
 
     def _nearest(self, node: int, step: Callable[[int], Iterable[int]]) -> list[int]:
         """Settled nodes that are reached first, going one way."""
@@ -106,24 +104,30 @@ class Enclosure:
                 break
         return found
 
-    def _narrowed(self, node: int, region: set[int], ends: set[int]) -> list[int]:
-        """Of a region, what nobody else does, else what is done in several steps."""
+    def _narrowed(
+        self, node: int, region: set[int], begins: set[int], ends: set[int]
+    ) -> Iterable[int]:
+        """Of a region, what nobody else does, else what is done in several steps.
+
+        Where all of it is done by others the node is something between them that the record
+        does not have, so it may belong to either side.
+        """
         by_weight = self._reading_its_weights(node, region)
         if by_weight:
             return by_weight
         free = [op for op in region if op not in self._exact]
         if not free:
-            free = [op for op in region if op in ends] or list(region)
+            return begins | (ends & region)
         kinds, kind = self._alignment.there.wiring.kinds, self._alignment.here.wiring.kinds[node]
         alike = [op for op in free if kinds[op] == kind]
-        return sorted(alike if len(alike) == 1 else free)
+        return alike if len(alike) == 1 else free
 
     def _reading_its_weights(self, node: int, region: set[int]) -> list[int]:
         alignment = self._alignment
         ours: set[int] = set()
         for value in alignment.here.sources[node]:
             ours |= alignment.weights.get(value, frozenset())
-        return sorted(op for op in region if ours & set(alignment.there.sources[op]))
+        return [op for op in region if ours & set(alignment.there.sources[op])]
 
 
 def _last(there: Contracted, begins: set[int]) -> set[int]:

@@ -43,6 +43,9 @@ _AS_GOOD = 0.005
 _EXACT = 1e-5
 """Largest difference of mean powers, over their scale, of weights that are the same numbers."""
 
+_WHOLE = {onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE}
+"""Types in which nothing is rounded."""
+
 _SAMPLE = 8
 """Weights of equal names that are looked at to see whether the numbers are the same."""
 
@@ -77,12 +80,11 @@ class WeightMatch:
 class _Recorded:
     """The recorded weights of one size, by the direction of their sketches."""
 
-    def __init__(self, labels: list[int], tensors: list[Tensor], size: int) -> None:
+    def __init__(self, labels: list[int], tensors: list[Tensor]) -> None:
         self.labels = np.array(labels)
         self._sketches = np.stack(
             [np.frombuffer(t.weight.sketch, "<f4") for t in tensors if t.weight is not None]
         )
-        self._size = size
 
     def like(self, array: Array) -> list[int]:
         """Labels of the recorded weights that an array may be, as it lies or transposed."""
@@ -140,26 +142,47 @@ class Weights:
             by_content: Look at the numbers where names do not tell.
         """
         found = WeightMatch()
-        for value, tensor in self._held.items():
-            graph, name = self._here.names[value]
-            recorded = self._there.number(graph, name)
-            known = self._tensors.get(recorded)
-            if known is not None and _count(tensor) == _size_of(known):
-                found.held[value] = frozenset([recorded])
-        self._compare_some(found)
+        self._match_names(found, by_content=by_content)
         if by_content:
             self._match_contents(found)
         self._find_owners(found)
         return found
 
-    def _compare_some(self, found: WeightMatch) -> None:
-        """Whether weights of equal names and sizes hold equal numbers, too."""
-        values = [v for v in found.held if _count(self._held[v]) >= _FEWEST_ELEMENTS]
-        for value in values[:: max(1, len(values) // _SAMPLE)]:
+    def _match_names(self, found: WeightMatch, *, by_content: bool) -> None:
+        """Weights that are called as they were recorded.
+
+        A name that an exporter made up may stand for another weight in another file: it is
+        believed when the numbers agree. One that is the parameter's own is believed, and a
+        sample of these is compared, to see whether the model was trained further.
+        """
+        own = []
+        for value, tensor in self._held.items():
+            recorded = self._there.number(*self._here.names[value])
+            known = self._tensors.get(recorded)
+            if known is None or _count(tensor) != _size_of(known):
+                continue
+            if known.name == known.parameter or not by_content:
+                found.held[value] = frozenset([recorded])
+                own.append(value)
+            elif self._same(tensor, known):
+                found.held[value] = frozenset([recorded])
+        telling = [v for v in own if _count(self._held[v]) >= _FEWEST_ELEMENTS]
+        for value in telling[:: max(1, len(telling) // _SAMPLE)] if by_content else ():
             (recorded,) = found.held[value]
-            known = self._fingerprint(self._held[value])
-            if known is not None:
-                self._count_difference(value, recorded, known, found)
+            found.compared += 1
+            if not self._same(self._held[value], self._tensors[recorded]):
+                found.differing += 1
+                found.example = self._here.names[value][1]
+
+    def _same(self, tensor: onnx.TensorProto, known: Tensor) -> bool:
+        """Whether a weight holds the recorded numbers, in the precision in which it is stored."""
+        array = self._read(tensor)
+        print_ = None if array is None else weight_fingerprint(array)
+        if array is None or print_ is None or known.weight is None:
+            return known.weight is None
+        if tensor.data_type in _WHOLE:
+            return _distance(print_, known.weight) <= _EXACT
+        return bool(_Recorded([0], [known]).like(array))
 
     def _match_contents(self, found: WeightMatch) -> None:
         groups: dict[int, tuple[list[int], list[Tensor]]] = defaultdict(lambda: ([], []))
@@ -168,7 +191,7 @@ class Weights:
                 labels, tensors = groups[tensor.weight.count]
                 labels.append(label)
                 tensors.append(tensor)
-        self._sizes = {size: _Recorded(*group, size) for size, group in groups.items()}
+        self._sizes = {size: _Recorded(*group) for size, group in groups.items()}
         for value, tensor in self._held.items():
             if value in found.held:
                 found.matchable += 1
@@ -188,10 +211,11 @@ class Weights:
             return
         found.matched += 1
         found.held[value] = frozenset(like)
-        if tensor.data_type == onnx.TensorProto.FLOAT and len(like) == 1:
-            known = weight_fingerprint(array)
-            if known is not None:
-                self._count_difference(value, like[0], known, found)
+        if tensor.data_type in _WHOLE:
+            found.compared += 1
+            if not any(self._same(tensor, self._tensors[label]) for label in like):
+                found.differing += 1
+                found.example = self._here.names[value][1]
 
     def _content(self, value: int, tensor: onnx.TensorProto) -> Array | None:
         """What a weight stands for, once dequantised."""
@@ -210,21 +234,6 @@ class Weights:
     def _by_name(self, graph: str, name: str) -> Array | None:
         tensor = self._held.get(self._here.number(graph, name))
         return None if tensor is None else self._read(tensor)
-
-    def _fingerprint(self, tensor: onnx.TensorProto) -> WeightFingerprint | None:
-        array = self._read(tensor)
-        return None if array is None else weight_fingerprint(array)
-
-    def _count_difference(
-        self, value: int, recorded: int, known: WeightFingerprint, found: WeightMatch
-    ) -> None:
-        theirs = self._tensors[recorded].weight
-        if theirs is None:
-            return
-        found.compared += 1
-        if _distance(known, theirs) > _EXACT:
-            found.differing += 1
-            found.example = self._here.names[value][1]
 
     def _find_owners(self, found: WeightMatch) -> None:
         for value, held in list(found.held.items()):
