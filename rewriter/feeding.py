@@ -11,7 +11,7 @@ from hierarchy.fingerprint import Array
 Feeds = dict[str, Array]
 Given = Sequence[tuple[str, Array]]
 
-_MOST_ORDERS = 24
+_MOST_ORDERS = 6
 """How many orders of inputs of one kind are worth a run each."""
 
 

@@ -109,10 +109,12 @@ def best_feeding(
 ) -> tuple[Prints, float]:
     """The prints of the first way of feeding under which the file does what was recorded.
 
+    Of the very first when none does: a quantised file shows too little to choose another by.
+
     Raises:
         RuntimeFailedError: The file runs under none of them.
     """
-    best: tuple[Prints, float] | None = None
+    first: tuple[Prints, float] | None = None
     failure: RuntimeFailedError | None = None
     for feeds in ways:
         try:
@@ -121,13 +123,12 @@ def best_feeding(
             failure = failure or error
             continue
         reached = score(prints)
-        if best is None or reached > best[1]:
-            best = prints, reached
+        first = first or (prints, reached)
         if reached > _GOOD:
-            break
-    if best is None:
+            return prints, reached
+    if first is None:
         raise failure or RuntimeFailedError("there is no way to feed it")
-    return best
+    return first
 
 
 _GOOD = 0.5

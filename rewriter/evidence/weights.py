@@ -57,7 +57,7 @@ class WeightMatch:
     Attributes:
         held: Weights of the file (values of its wiring) to the recorded weights that they may be.
         owners: Weights of the file to the module whose parameter they hold.
-        matched, matchable: Telling weights found in the record, and all of them.
+        matched, matchable: Elements of telling weights found in the record, and of all of them.
         compared: Weights in the recorded precision that were compared with their counterpart.
         differing: Those of them that hold other numbers; one of their names.
         example: A name of these.
@@ -194,8 +194,8 @@ class Weights:
         self._sizes = {size: _Recorded(*group) for size, group in groups.items()}
         for value, tensor in self._held.items():
             if value in found.held:
-                found.matchable += 1
-                found.matched += 1
+                found.matchable += _count(tensor)
+                found.matched += _count(tensor)
             elif _count(tensor) >= _FEWEST_ELEMENTS:
                 self._recognise(value, tensor, found)
 
@@ -204,12 +204,12 @@ class Weights:
         array = self._content(value, tensor)
         if array is None or array.dtype.kind not in "fiu" or _plain(array):
             return
-        found.matchable += 1
+        found.matchable += array.size
         recorded = self._sizes.get(array.size)
         like = recorded.like(array) if recorded is not None else []
         if not like:
             return
-        found.matched += 1
+        found.matched += array.size
         found.held[value] = frozenset(like)
         if tensor.data_type in _WHOLE:
             found.compared += 1
