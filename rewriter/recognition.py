@@ -18,6 +18,7 @@ from rewriter import kinship
 from rewriter.evidence.alignment import Alternative
 from rewriter.evidence.claims import Claims, Kind
 from rewriter.evidence.names import Names
+from rewriter.evidence.rounded import RoundedValues
 from rewriter.evidence.values import HALF, KEPT, Precision, Side, Values
 from rewriter.evidence.weights import Read, WeightMatch, Weights
 from rewriter.feeding import Feeds, UnfedError, ways_to_feed
@@ -137,6 +138,8 @@ class _Recognising:
                 found.vetoes = True
                 return found
             best = best or found
+        if best is not None:
+            best.rounded = RoundedValues(self._here, self._there, best.here.prints, recorded)
         return best
 
     def _observed(self, observe: Observe, there: Side, precision: Precision) -> Values:

@@ -21,6 +21,12 @@ from rewriter.evidence.weights import WeightMatch, weight_readers
 from rewriter.flow import Flow
 from rewriter.wiring import NONE, Contracted, Wiring
 
+_NEAR_ENOUGH = 0.5
+"""Median distance of the results of sure pairs, up to which a quantised file's values tell."""
+
+_SURELY_NEAR = 0.4
+"""What nine of ten sure pairs keep, where values that are farther apart speak against a pair."""
+
 _MOST_ALTERNATIVES = 16
 """More alternatives than that say nothing about a node."""
 
@@ -80,6 +86,7 @@ class Settlement:
         if self.values is not None:
             self._plant_values(self.values)
         self._plant_weights()
+        self._trust_rounded()
         if not structure:
             return
         self.alignment.grow()
@@ -195,6 +202,24 @@ class Settlement:
             elif self._in_a_row(ops):
                 self.alignment.plant_several(node, ops, Kind.WEIGHTS)
 
+    def _trust_rounded(self) -> None:
+        """Let near values speak, if those of sure pairs are near."""
+        if self.values is None or self.values.rounded is None:
+            return
+        rounded, image = self.values.rounded, self.alignment.image
+        distances = [rounded.distance(node, op) for node, op in image.items()]
+        known = sorted(distance for distance in distances if distance is not None)
+        if not known or known[len(known) // 2] > _NEAR_ENOUGH:
+            self.values.rounded = None
+            return
+        rounded.vetoes = known[len(known) * 9 // 10] <= _SURELY_NEAR
+        for node in range(len(self.here)):
+            settled = node in image or node in self.alignment.options
+            if not settled and not self._takes_no_part(node):
+                near = rounded.ops_for(node).items()
+                found = {op: distance for op, distance in near if not self._theirs.passing[op]}
+                self.alignment.hints[node] = found
+
     def _takes_no_part(self, node: int) -> bool:
         """Whether a node only passes values on, or depends on no input."""
         return self._ours.passing[node] or self.here.derived[node]
@@ -205,7 +230,8 @@ class Settlement:
         return all(former in self._theirs.makers(latter) for former, latter in pairs)
 
     def _may_be(self, node: int, op: int) -> bool:
-        return self.values is None or self.values.compatible(node, op) is not False
+        exact = self.values is not None and self.values.vetoes
+        return not exact or self.values.compatible(node, op) is not False
 
     def _readers_of_weights(self, node: int, readers: Mapping[int, list[int]]) -> list[int]:
         found: dict[int, None] = {}

@@ -16,6 +16,9 @@ from rewriter.evidence.spans import Span, span_of
 from rewriter.evidence.values import Values
 from rewriter.wiring import NONE, Contracted
 
+_BY_NEARNESS = 0.5
+"""What a near result counts in a quantised file: less than a neighbour, and it breaks ties."""
+
 _BY_WEIGHT = 2
 """What a common weight counts, where a common neighbour counts 1."""
 
@@ -39,6 +42,7 @@ class Alignment:
         weights: Weights of the file to the recorded weights that they hold.
         inputs: Inputs of the file to recorded inputs.
         options: Nodes to the recorded ops that compute their values, with the distance.
+        hints: Nodes to recorded ops whose results are near to theirs, with the distance.
         image: Nodes to recorded ops.
         kinds: The evidence for each.
         only: The nodes that may be settled; all when None.
@@ -52,6 +56,7 @@ class Alignment:
     weights: Mapping[int, frozenset[int]]
     inputs: Mapping[int, int] = field(default_factory=dict)
     options: dict[int, dict[int, float]] = field(default_factory=dict)
+    hints: dict[int, dict[int, float]] = field(default_factory=dict)
     image: dict[int, int] = field(default_factory=dict)
     kinds: dict[int, Kind] = field(default_factory=dict)
     only: set[int] | None = None
@@ -83,7 +88,8 @@ class Alignment:
 
     def grow(self) -> None:
         """Settle what follows from what is settled, until nothing more does."""
-        waiting = self._around(self.image) | set(self.options) | self._at_inputs()
+        waiting = self._around(self.image) | set(self.options) | set(self.hints)
+        waiting |= self._at_inputs()
         while waiting:
             settled = []
             for node in sorted(node for node in waiting if node not in self.image):
@@ -133,12 +139,13 @@ class Alignment:
     def _best(self, node: int) -> list[Alternative]:
         """The alternatives of the highest score."""
         options = self.options.get(node)
+        hints = self.hints.get(node, {})
         if options is None:
-            ops: Iterable[int] = self._neighbouring(node)
+            ops: Iterable[int] = dict.fromkeys([*self._neighbouring(node), *hints])
         else:
             ops = options
         rated = [
-            Alternative(op, self._score(node, op), options.get(op) if options else None)
+            self._rate(node, op, (options or hints).get(op), op in hints)
             for op in ops
         ]
         if not rated:
@@ -146,6 +153,10 @@ class Alignment:
         self.considered[node] = rated
         top = max(each.score for each in rated)
         return [each for each in rated if each.score == top]
+
+    def _rate(self, node: int, op: int, distance: float | None, hinted: bool) -> Alternative:
+        score = self._score(node, op)
+        return Alternative(op, score + _BY_NEARNESS * (hinted and score > 0), distance)
 
     def _neighbouring(self, node: int) -> list[int]:
         """Recorded ops of the node's operator that stand beside its neighbours' images."""
@@ -186,11 +197,11 @@ class Alignment:
             image = self.image.get(maker)
             if image is None:
                 continue
-            if image in sources:
+            if image in sources or (image == op and op in self.hints.get(node, ())):
                 score += 1
                 continue
             span = span or self.span(node, op)
-            score += 1 if image in span.before else -1 if span.closed else -0.5
+            score += _agreement(span, image)
         for reader in self.here.readers[node]:
             image = self.image.get(reader)
             if image is None or image == op:
@@ -198,9 +209,13 @@ class Alignment:
             if op in self._sources_of(image):
                 score += 1
                 continue
-            around = self.span(reader, image)
-            score += 1 if op in around.before else -1 if around.closed else -0.5
+            score += _agreement(self.span(reader, image), op)
         return score + self._input_score(node, op) + self._weight_score(node, op)
+
+    def _finishes(self, node: int, op: int) -> bool:
+        """Whether a node near a recorded op's result follows one that does that op's work."""
+        begun = any(self.image.get(maker) == op for maker in self.here.makers(node))
+        return begun and op in self.hints.get(node, ())
 
     def _input_score(self, node: int, op: int) -> float:
         theirs = self.there.sources[op]
@@ -218,6 +233,8 @@ class Alignment:
             self._recorded_weights[op] = theirs
         if not theirs or not (ours or theirs & self._everywhere):
             return 0.0
+        if not ours and self._finishes(node, op):
+            return 0.0
         return _BY_WEIGHT if ours & theirs else -_BY_WEIGHT
 
     @cached_property
@@ -231,3 +248,10 @@ class Alignment:
             makers = (self.there.wiring.maker[value] for value in self.there.sources[op])
             found = self._recorded_sources[op] = frozenset(m for m in makers if m != NONE)
         return found
+
+
+def _agreement(span: Span, op: int) -> float:
+    """Whether a recorded op is what a span begins after; the longer the span the less sure."""
+    if not span.closed:
+        return -0.5
+    return max(0.5, 1 - 0.05 * (len(span.ops) - 1)) if op in span.before else -1.0

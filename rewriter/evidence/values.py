@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hierarchy.fingerprint import QUANTILES, ValueFingerprint
+from rewriter.evidence.rounded import RoundedValues
 from rewriter.wiring import NONE, Wiring
 
 Bucket = tuple[int, int, int, int]
@@ -160,17 +161,20 @@ class Side:
 
     Attributes:
         wiring: The graph.
+        prints: Fingerprints of its values.
         classes: Its values' classes.
         passing: Nodes whose first output holds the numbers of one of its inputs: node to input.
     """
 
     def __init__(self, wiring: Wiring, prints: Mapping[int, ValueFingerprint]) -> None:
         self.wiring = wiring
+        self.prints = prints
         self.classes = Classes(prints)
         of = self.classes.of
         self.passing: dict[int, int] = {}
         for node in range(len(wiring)):
-            outputs = {of.get(value) for value in wiring.makes(node)} - {None}
+            made = (of.get(value) for value in wiring.makes(node))
+            outputs = {c for c in made if c is not None and self.classes.telling[c]}
             for value in wiring.reads(node):
                 if of.get(value) in outputs and not wiring.constant(value):
                     self.passing[node] = value
@@ -191,12 +195,14 @@ class Values:
         precision: How exactly.
 
     Attributes:
+        rounded: A comparison that allows for quantisation, in a file that needs it.
         vetoes: Whether a value that is not the recorded one speaks against a pair. Not in a
             file most of whose values are not to be found.
     """
 
     def __init__(self, here: Side, there: Side, precision: Precision) -> None:
         self.vetoes = False
+        self.rounded: RoundedValues | None = None
         self.here = here
         self.there = there
         self.precision = precision
@@ -235,7 +241,9 @@ class Values:
                 if agreed:
                     return True
                 known = known or agreed is not None
-        return False if known and self.vetoes else None
+        if known and self.vetoes:
+            return False
+        return None if self.rounded is None else self.rounded.compatible(node, op)
 
     def ops_for(self, node: int) -> dict[int, float]:
         """The recorded ops that compute what a node computes, with the distance.
