@@ -93,13 +93,28 @@ def _rows(models: list[str], names: list[str], jobs: int, *, reference: bool) ->
         for model in models:
             yield _row(model, names, reference=reference)
         return
-    with ProcessPoolExecutor(jobs, get_context("spawn"), max_tasks_per_child=4) as pool:
-        waiting = {pool.submit(_row, m, names, reference=reference): m for m in models}
-        for future in as_completed(waiting):
-            try:
+    left = set(models)
+    try:
+        with ProcessPoolExecutor(jobs, get_context("spawn"), max_tasks_per_child=4) as pool:
+            waiting = {pool.submit(_row, m, names, reference=reference): m for m in models}
+            for future in as_completed(waiting):
                 yield future.result()
-            except BrokenProcessPool:
-                sys.exit(f"{waiting[future]} or its neighbour: a tool ended the process.")
+                left.discard(waiting[future])
+    except BrokenProcessPool:
+        for model in sorted(left):
+            yield _row_alone(model, names, reference=reference)
+
+
+def _row_alone(model: str, names: list[str], *, reference: bool) -> Row:
+    """A model in a process of its own, after some tool brought a process down."""
+    try:
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            return pool.submit(_row, model, names, reference=reference).result()
+    except BrokenProcessPool:
+        rows = [TRANSFORMATIONS[name] for name in names]
+        held_out, said = ENTRIES[model].held_out, "a tool ended the process"
+        cells = [Cell(model, held_out, r.name, r.kind, "failed", said) for r in rows]
+        return cells, []
 
 
 def _row(model: str, names: list[str], *, reference: bool) -> Row:

@@ -1,6 +1,7 @@
 """Where made files are kept between runs, each under the content of what made it."""
 
 import hashlib
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
@@ -15,6 +16,8 @@ _TOOLS = (
     *("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "numpy"),
     *("onnxslim", "onnxsim", "onnx-graphsurgeon", "onnxconverter-common"),
 )
+_FOLDERS = re.compile(r"(?:(?<=^)|(?<=[\s'\"(=:]))/(?:[\w.+@~-]+/)+")
+"""Absolute folders, which say nothing to anybody else."""
 
 
 class NotPossible(Exception):  # noqa: N818 - reads as what it is
@@ -22,9 +25,10 @@ class NotPossible(Exception):  # noqa: N818 - reads as what it is
 
 
 def first_line(error: BaseException) -> str:
-    """The kind of an error and the first line of what it says."""
+    """The kind of an error and the first line of what it says, files without their folders."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"[:300]
+    said = _FOLDERS.sub("", lines[0]) if lines else "no message"
+    return f"{type(error).__name__}: {said}"[:300]
 
 
 def key_of(*parts: str) -> str:
@@ -72,7 +76,10 @@ def stored(kind: str, key: str, make: Callable[[Path], None]) -> Path:
         except Exception as error:  # noqa: BLE001 - whatever a tool raises is its answer
             _empty(part.iterdir())
             (part / "failed").write_text(first_line(error))
-        part.rename(folder)
+        try:
+            part.rename(folder)
+        except OSError:  # another process was faster
+            shutil.rmtree(part)
     failed = folder / "failed"
     if failed.exists():
         raise NotPossible(failed.read_text())

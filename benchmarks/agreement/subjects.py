@@ -99,12 +99,9 @@ class Subject:
 
     def _model(self, variant: str) -> tuple[nn.Module, Inputs]:
         if variant not in self._models:
-            if variant == "neighbour":
-                self._models[variant] = ENTRIES[neighbour(self.entry.name)].model()
-            elif variant in {"deeper", "wider"} and not self.entry.sized:
+            if variant in {"deeper", "wider"} and not self.entry.sized:
                 raise NotPossible("made in one size only")
-            else:
-                self._models[variant] = self.entry.model(variant)
+            self._models[variant] = self.entry.model(variant)
         return self._models[variant]
 
     def _inputs(self, start: Start) -> Inputs:
@@ -136,6 +133,9 @@ class Subject:
 
     def _export(self, start: Start) -> Made:
         """An export as it is; an edit of how records are made does not make it anew."""
+        if start.variant == "neighbour":
+            other = Subject(neighbour(self.entry.name)).made(PLAIN, ())
+            return Made(other.path, other.key, None, other.feeds)
         if start in _RECORDED:
             path = self.plain_path(start)
         else:
