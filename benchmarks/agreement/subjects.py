@@ -26,8 +26,14 @@ from tracer.tracing import EXPORTERS
 
 Feeds = dict[str, Array]
 
-_MODELS = ("fixtures_gen", "benchmarks/agreement/zoo.py")
-_TRUTH = ("fixtures_gen", "benchmarks/agreement/carrying.py", "benchmarks/agreement/subjects.py")
+_MODELS = (
+    "benchmarks/agreement/zoo.py",
+    *(f"fixtures_gen/{name}.py" for name in ("registry", "torch_zoo", "transformers_zoo")),
+)
+_TRUTH = (
+    "benchmarks/agreement/carrying.py",
+    *(f"fixtures_gen/{name}.py" for name in ("eager", "onnx_values", "truth")),
+)
 
 
 class _Kept(msgspec.Struct):
