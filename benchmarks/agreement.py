@@ -8,22 +8,22 @@ understood, and several transformations are separated by semicolons (their names
 """
 
 import argparse
-import os
 import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from multiprocessing import get_context
 from pathlib import Path
 
 import msgspec
+import torch
+
 from agreement.cells import Cell, Detail, run_cell
 from agreement.plan import TRANSFORMATIONS
-from agreement.store import CACHE, ROOT
+from agreement.store import CACHE, ROOT, tools_apart
 from agreement.subjects import Subject
 from agreement.tables import markdown, summary
 from agreement.zoo import ENTRIES
@@ -93,47 +93,44 @@ def _rows(models: list[str], names: list[str], jobs: int, *, reference: bool) ->
         for model in models:
             yield _row(model, names, reference=reference)
         return
-    with ProcessPoolExecutor(jobs, get_context("spawn"), max_tasks_per_child=4) as pool:
-        waiting = {pool.submit(_row, m, names, reference=reference): m for m in models}
-        for future in as_completed(waiting):
-            try:
+    left = set(models)
+    try:
+        with ProcessPoolExecutor(jobs, get_context("spawn"), max_tasks_per_child=4) as pool:
+            waiting = {pool.submit(_row, m, names, reference=reference): m for m in models}
+            for future in as_completed(waiting):
                 yield future.result()
-            except BrokenProcessPool:
-                sys.exit(f"{waiting[future]} or its neighbour: a tool ended the process.")
+                left.discard(waiting[future])
+    except BrokenProcessPool:
+        for model in sorted(left):
+            yield _row_alone(model, names, reference=reference)
+
+
+def _row_alone(model: str, names: list[str], *, reference: bool) -> Row:
+    """A model in a process of its own, after some tool brought a process down."""
+    try:
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            return pool.submit(_row, model, names, reference=reference).result()
+    except BrokenProcessPool:
+        rows = [TRANSFORMATIONS[name] for name in names]
+        held_out, said = ENTRIES[model].held_out, "a tool ended the process"
+        cells = [Cell(model, held_out, r.name, r.kind, "failed", said) for r in rows]
+        return cells, []
 
 
 def _row(model: str, names: list[str], *, reference: bool) -> Row:
     """Every cell of one model."""
+    torch.set_num_threads(1)  # models run beside each other
     subject = Subject(model)
     cells: list[Cell] = []
     details: list[Detail] = []
     start = time.perf_counter()
-    with _tools_apart():
+    with tools_apart():
         for name in names:
             cell, wrong = run_cell(subject, TRANSFORMATIONS[name], reference=reference)
             cells.append(cell)
             details += wrong
     print(f"{model}: {len(cells)} cells in {time.perf_counter() - start:.1f} s", file=sys.stderr)
     return cells, details
-
-
-@contextmanager
-def _tools_apart() -> Iterator[None]:
-    """What tools print, Python's or not, goes to a log."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    kept = [os.dup(1), os.dup(2)]
-    with (CACHE / "tools.log").open("ab") as log:
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
-    try:
-        yield
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for number, old in enumerate(kept, 1):
-            os.dup2(old, number)
-            os.close(old)
 
 
 if __name__ == "__main__":

@@ -55,6 +55,7 @@ class Eager:
     sizes: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
     made_by: dict[int, list[Step]] = field(default_factory=lambda: defaultdict(list))
     _known: dict[bytes, int] = field(default_factory=dict)
+    _corners: dict[int, Sorted] = field(default_factory=dict)
 
     def classify(self, tensor: torch.Tensor) -> int | None:
         """The class of a tensor, a new one if need be; None for what holds no real numbers."""
@@ -67,6 +68,20 @@ class Eager:
             self.sizes[numbers.size].append(len(self.classes))
             self.classes.append(numbers)
         return self._known[key]
+
+    def corners_of(self, size: int) -> Sorted:
+        """The corners of each class of a size, a row each: cheap to look through first."""
+        classes = self.sizes.get(size, [])
+        found = self._corners.get(size)
+        if found is None or len(found) != len(classes):
+            found = self._corners[size] = np.array([corners(self.classes[c]) for c in classes])
+        return found
+
+
+def corners(numbers: Sorted) -> Sorted:
+    """Least, middle and greatest of some sorted numbers, and what is between."""
+    last = numbers.size - 1
+    return numbers[[0, last // 4, last // 2, 3 * last // 4, last]]
 
 
 def in_order(array: npt.NDArray[Any]) -> Sorted:

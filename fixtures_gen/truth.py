@@ -22,7 +22,7 @@ import onnx
 import torch
 from torch import nn
 
-from fixtures_gen.eager import Eager, Sorted, Step, in_order, run_eagerly
+from fixtures_gen.eager import Eager, Sorted, Step, corners, in_order, run_eagerly
 from fixtures_gen.onnx_values import Array, Execution, Observed, observe
 from fixtures_gen.registry import Inputs, inputs_as_call
 from hierarchy.graphs import NodeKey, bodies, walk_nodes
@@ -179,7 +179,18 @@ def alike(left: Sorted, right: Sorted) -> bool:
 
 
 def _alike_classes(numbers: Sorted, eager: Eager) -> Iterable[int]:
-    return [c for c in eager.sizes.get(numbers.size, ()) if alike(eager.classes[c], numbers)]
+    """The classes that hold some numbers; their corners are compared first, which is cheap."""
+    classes = eager.sizes.get(numbers.size)
+    if not classes:
+        return []
+    rows = eager.corners_of(numbers.size)
+    greatest = np.abs(rows).max(axis=1)
+    with np.errstate(invalid="ignore"):
+        gaps = np.abs(rows - corners(numbers)).max(axis=1)
+    # a little wider than the comparison itself; what is masked, only that can tell
+    near = (gaps <= 2 * TOLERANCE * greatest) | (greatest >= BEYOND)
+    close = (c for c, is_near in zip(classes, near, strict=True) if is_near)
+    return [c for c in close if alike(eager.classes[c], numbers)]
 
 
 def _origins(makers: list[Step], read: set[int], eager: Eager) -> frozenset[str]:

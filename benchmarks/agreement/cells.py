@@ -60,18 +60,18 @@ class Cell(msgspec.Struct):
 
 
 class Detail(msgspec.Struct):
-    """A node that came out neither exact nor in the covers."""
+    """A node that came out neither exact nor in the covers, or a file that was refused."""
 
     model: str
     transform: str
     verdict: str
-    node: str
-    op_type: str
-    true: list[str]
-    said: str | None
-    evidence: str | None
-    covers: list[str]
-    reason: str | None
+    node: str = ""
+    op_type: str = ""
+    true: list[str] = []
+    said: str | None = None
+    evidence: str | None = None
+    covers: list[str] = []
+    reason: str | None = None
 
 
 def run_cell(
@@ -112,7 +112,7 @@ def run_cell(
     cell.runtime_seconds = _runtime_seconds(made)
     if report is None:
         cell.unresolved = cell.known
-        return cell, []
+        return cell, [Detail(cell.model, cell.transform, cell.status, reason=cell.said)]
     tree = subject.record(row.record).tree
     return cell, _judge_all(cell, report, truth, tree)
 

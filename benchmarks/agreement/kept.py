@@ -51,7 +51,7 @@ def _fusions(*, generic: bool) -> Callable[[Given], None]:
         if known is None:
             raise ValueError("the optimizer has no type for this model but the generic one")
         if not generic and known == "bert":
-            raise ValueError("the generic type is this model's own")
+            raise ValueError("the generic type is this model's own, see the other row")
         made = optimizer.optimize_model(str(given.source), model_type=known)
         made.save_model_to_file(str(given.target))
 

@@ -49,10 +49,14 @@ def _dynamic(given: Given) -> None:
     quantize_dynamic(given.source, given.target)
 
 
-def _static(form: QuantFormat) -> Callable[[Given], None]:
+def _static(form: QuantFormat, **options: bool) -> Callable[[Given], None]:
     def apply(given: Given) -> None:
         quantize_static(
-            str(given.source), str(given.target), _Feeds(given.feeds), quant_format=form
+            str(given.source),
+            str(given.target),
+            _Feeds(given.feeds),
+            quant_format=form,
+            extra_options=dict(options),
         )
 
     return apply
@@ -69,5 +73,7 @@ HALF_COMMON = Step("fp16 (onnxconverter-common)", _half_by_common, Carry.NAMES, 
 PREPARED = Step("prepared", _prepared)
 DYNAMIC = Step("int8 dynamic", _dynamic, Carry.NAMES, loss="quantised")
 QDQ = Step("int8 QDQ", _static(QuantFormat.QDQ), Carry.NAMES, loss="quantised")
-QOPERATOR = Step("int8 QOperator", _static(QuantFormat.QOperator), Carry.NAMES, loss="quantised")
+# Without the option the tool writes files that lack the products of two activations.
+_STATIC_OPERATORS = _static(QuantFormat.QOperator, MatMulConstBOnly=True)
+QOPERATOR = Step("int8 QOperator", _STATIC_OPERATORS, Carry.NAMES, loss="quantised")
 FOUR_BITS = Step("4 bits", _four_bits, Carry.NAMES, loss="quantised")

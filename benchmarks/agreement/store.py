@@ -1,9 +1,13 @@
 """Where made files are kept between runs, each under the content of what made it."""
 
 import hashlib
+import os
+import re
 import shutil
+import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -15,6 +19,8 @@ _TOOLS = (
     *("torch", "transformers", "onnx", "onnxscript", "onnxruntime", "numpy"),
     *("onnxslim", "onnxsim", "onnx-graphsurgeon", "onnxconverter-common"),
 )
+_FOLDERS = re.compile(r"(?:(?<=^)|(?<=[\s'\"(=:]))/(?:[\w.+@~-]+/)+")
+"""Absolute folders, which say nothing to anybody else."""
 
 
 class NotPossible(Exception):  # noqa: N818 - reads as what it is
@@ -22,9 +28,10 @@ class NotPossible(Exception):  # noqa: N818 - reads as what it is
 
 
 def first_line(error: BaseException) -> str:
-    """The kind of an error and the first line of what it says."""
+    """The kind of an error and the first line of what it says, files without their folders."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"[:300]
+    said = _FOLDERS.sub("", lines[0]) if lines else "no message"
+    return f"{type(error).__name__}: {said}"[:300]
 
 
 def key_of(*parts: str) -> str:
@@ -72,7 +79,10 @@ def stored(kind: str, key: str, make: Callable[[Path], None]) -> Path:
         except Exception as error:  # noqa: BLE001 - whatever a tool raises is its answer
             _empty(part.iterdir())
             (part / "failed").write_text(first_line(error))
-        part.rename(folder)
+        try:
+            part.rename(folder)
+        except OSError:  # another process was faster
+            shutil.rmtree(part)
     failed = folder / "failed"
     if failed.exists():
         raise NotPossible(failed.read_text())
@@ -85,3 +95,22 @@ def _empty(paths: Iterable[Path]) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
+
+
+@contextmanager
+def tools_apart() -> Iterator[None]:
+    """What tools print, Python's or not, goes to a log."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [os.dup(1), os.dup(2)]
+    with (CACHE / "tools.log").open("ab") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number, old in enumerate(kept, 1):
+            os.dup2(old, number)
+            os.close(old)

