@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import onnx
+import torch
 from onnx import numpy_helper
 
 from hierarchy.fingerprint import Array
@@ -57,6 +59,16 @@ class Exported:
                     if found is None:
                         found = numpy_helper.to_array(tensor)
                     yield place.path, tensor.name, found
+
+
+def contiguous(array: Array) -> Array:
+    """The same numbers, laid out as they are stored; torch turns large arrays round fastest."""
+    if array.flags.c_contiguous:
+        return array
+    if array.dtype.kind in "fi" and array.flags.writeable and min(array.strides) >= 0:
+        found: Array = torch.from_numpy(array).contiguous().numpy()
+        return found
+    return np.ascontiguousarray(array)
 
 
 def put_back(
