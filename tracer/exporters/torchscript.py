@@ -99,7 +99,7 @@ class _Captured:
     def patches(self) -> Iterator[None]:
         """Listen in on the exporter's last three steps."""
         assign_names = torch._C._jit_pass_onnx_assign_scoped_names_for_node_and_value
-        serialise = torch._C.Graph._export_onnx
+        serialise = torch._C.Graph._export_onnx  # type: ignore[attr-defined]
 
         def assigned(graph: torch._C.Graph) -> None:
             assign_names(graph)
