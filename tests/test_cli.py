@@ -1,6 +1,7 @@
 """The commands as a user meets them: results, exit codes, and one sentence for what is wrong."""
 
 import csv
+import errno
 import io
 import json
 import os
@@ -19,7 +20,7 @@ from handmade import two_layers, two_layers_record
 from cli.main import main
 from hierarchy import keys
 from hierarchy.record import encode_record
-from rewriter import analyze
+from rewriter import AnnotateReport, analyze
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -285,6 +286,22 @@ def test_a_disk_that_takes_no_more_leaves_nothing_behind(folder: Path) -> None:
     assert ran.returncode == 2
     assert ran.stderr.count("\n") == 1
     assert "out.onnx" in ran.stderr
+    assert sorted(folder.iterdir()) == before
+
+
+def test_no_output_is_left_when_its_report_fails(folder: Path, run: Run) -> None:
+    """The report of a run is part of it: both files are written, or none."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    before = sorted(folder.iterdir())
+    arguments = ["annotate", "plain.onnx", "--record", "plain.trace.json", "-o", "out.onnx"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AnnotateReport, "to_json", refuse)
+        code, _, err = run(*arguments, "--report", "r.json")
+    assert code == 2
+    assert "r.json: cannot be written (the disk is full)" in err
     assert sorted(folder.iterdir()) == before
 
 

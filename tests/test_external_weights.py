@@ -102,15 +102,19 @@ def _failing(*_: object, **__: object) -> None:
 
 @pytest.mark.usefixtures("small_limit")
 @pytest.mark.parametrize(
-    ("owner", "name"),
-    [(writing, "_write_model"), (tracing, "encode_record"), (tracing, "record_ops")],
-    ids=["writing the model", "writing the record", "making the record"],
+    ("owner", "name", "file"),
+    [
+        (writing, "_bytes", "m.onnx.data"),
+        (writing, "_write_model", "m.onnx"),
+        (tracing, "encode_record", "m.trace.json"),
+    ],
 )
 def test_no_weights_are_left_when_it_fails(
-    owner: object, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    owner: object, name: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever fails after the weights were written, they go with the rest."""
+    """Whichever file fails is named, and none of the three is there."""
     monkeypatch.setattr(owner, name, _failing)
-    with pytest.raises(FileProblem, match="the disk is full"):
+    with pytest.raises(FileProblem, match="the disk is full") as caught:
         trace(_Scaled().eval(), _inputs(), tmp_path / "m.onnx", exporter="torchscript")
+    assert str(caught.value).startswith(f"{tmp_path / file}: ")
     assert _files(tmp_path) == []

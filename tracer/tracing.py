@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from hierarchy.errors import ExportFailedError, RuntimeFailedError, UsageError
-from hierarchy.files import check_target, replacing
+from hierarchy.files import check_target, replacing, writing
 from hierarchy.fingerprint import Array, ValueFingerprint, WeightFingerprint
 from hierarchy.graphs import MAIN, NodeKey, digest, walk_nodes
 from hierarchy.module_tree import ModuleTree
@@ -129,7 +129,8 @@ def trace(
                 found = _probe(exported, call, probe=probe)
                 written.result()
             made = _record(model, call, watch, exported, origin, found, weights.result())
-        record_file.write_bytes(encode_record(made))
+        with writing(record_file):
+            record_file.write_bytes(encode_record(made))
     return TraceResult(target, record_target, made, made.source.why)
 
 

@@ -7,6 +7,7 @@ from typing import BinaryIO
 import numpy as np
 import onnx
 
+from hierarchy.files import writing
 from hierarchy.fingerprint import Array
 from tracer.exporters.exported import Exported
 
@@ -41,7 +42,7 @@ def write_exported(exported: Exported, part: Path, data: tuple[Path, str] | None
         initializers, inside = list(exported.graph.graph.initializer), exported.weights
     else:
         initializers, inside = list(_external(exported, *data)), {}
-    with part.open("wb") as sink:
+    with writing(part), part.open("wb") as sink:
         _write_model(sink, exported.graph, initializers, inside)
 
 
@@ -72,7 +73,7 @@ def _write_model(
 
 def _external(exported: Exported, data: Path, location: str) -> Iterator[onnx.TensorProto]:
     """The initializers of a model, large ones as references to a file that is written now."""
-    with data.open("wb") as sink:
+    with writing(data), data.open("wb") as sink:
         for tensor in exported.graph.graph.initializer:
             values = exported.weights.get(tensor.name)
             if values is None:
