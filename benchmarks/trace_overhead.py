@@ -6,6 +6,7 @@ and the same inputs, run alternately after one warm-up each, and write to the sa
 """
 
 import argparse
+import gc
 import io
 import statistics
 import tempfile
@@ -94,6 +95,7 @@ def timed(job: Callable[[], object]) -> float:
         redirect_stderr(io.StringIO()),
     ):
         warnings.simplefilter("ignore")
+        gc.collect()  # nobody pays for what the run before left behind
         start = time.perf_counter()
         job()
         return time.perf_counter() - start

@@ -68,6 +68,21 @@ def replacing(
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def writing(part: Path) -> Iterator[None]:
+    """Let errors of the disk say which of several files was being written.
+
+    Args:
+        part: One of the temporary paths that `replacing` gave.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(part)
+        raise
+
+
 def check_target(target: Path, *, force: bool = False, inputs: Iterable[Path] = ()) -> None:
     """Refuse what `replacing` would refuse, before the work that makes the file.
 
@@ -92,6 +107,8 @@ def check_target(target: Path, *, force: bool = False, inputs: Iterable[Path] = 
 def write_problem(target: Path, error: OSError) -> FileProblem:
     """The sentence for a write that the system refused."""
     why = _SENTENCES.get(error.errno or 0, error.strerror or str(error))
+    if error.errno == errno.ENOENT and target.parent.is_dir():
+        why = "no file can be made in that folder"
     return FileProblem(f"{target}: cannot be written ({why}).")
 
 

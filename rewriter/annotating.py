@@ -57,32 +57,32 @@ def annotate(
         inputs.append(Path(record))
         record = read_record(Path(record))
     _refuse_overlap(target, inputs, report)
-    with _report_file(report, inputs, force=force) as report_part:
-        with OnnxContainer.open(source) as container:
-            model = container.skeleton()
-            match = _match(container, record, rules, str(source))
-            tagger = Tagger(match.tree, rules)
-            for decision in match.decisions:
-                if decision.module is not None:
-                    decision.tag = tagger.tag(decision.module)
-            injection = MetadataInjection(tagger, torch_keys=torch_keys, replace=replace_keys)
-            edits = Edits(
-                nodes=_node_entries(model, match, injection),
-                model=model_entries(match.tree, rules, match.parameters),
-                strip=True,
-                replace=replace_keys,
-            )
-            notes = tuple(_notes(model, match, replace=replace_keys))
-            container.write(target, edits, force=force)
+    with (
+        _report_file(report, inputs, force=force) as report_part,
+        OnnxContainer.open(source) as container,
+    ):
+        model = container.skeleton()
+        match = _match(container, record, rules, str(source))
+        tagger = Tagger(match.tree, rules)
+        for decision in match.decisions:
+            if decision.module is not None:
+                decision.tag = tagger.tag(decision.module)
+        injection = MetadataInjection(tagger, torch_keys=torch_keys, replace=replace_keys)
+        edits = Edits(
+            nodes=_node_entries(model, match, injection),
+            model=model_entries(match.tree, rules, match.parameters),
+            strip=True,
+            replace=replace_keys,
+        )
+        notes = tuple(_notes(model, match, replace=replace_keys))
         result = _report(source, target, match, notes)
         if report_part is not None:
-            report_part.write_bytes(result.to_json())
+            report_part.write_bytes(result.to_json())  # first: if it fails, nothing is there
+        container.write(target, edits, force=force)
     return result
 
 
-def _match(
-    container: OnnxContainer, record: Record | None, rules: TagRules, where: str
-) -> Match:
+def _match(container: OnnxContainer, record: Record | None, rules: TagRules, where: str) -> Match:
     model = container.skeleton()
     if record is not None:
         observer = Observer(container, expected_bytes(record))

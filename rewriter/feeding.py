@@ -85,7 +85,7 @@ def _typed(value: onnx.ValueInfoProto, array: Array) -> Array:
     return array.astype(kind, copy=False)
 
 
-def _dtype(value: onnx.ValueInfoProto) -> np.dtype | None:  # type: ignore[type-arg]
+def _dtype(value: onnx.ValueInfoProto) -> np.dtype | None:
     if value.type.WhichOneof("value") != "tensor_type":
         return None
     try:
@@ -94,7 +94,7 @@ def _dtype(value: onnx.ValueInfoProto) -> np.dtype | None:  # type: ignore[type-
         return None
 
 
-def _class(kind: np.dtype) -> str:  # type: ignore[type-arg]
+def _class(kind: np.dtype) -> str:
     return {"u": "i"}.get(kind.kind, kind.kind)
 
 

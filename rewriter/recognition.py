@@ -5,13 +5,11 @@ they leave something open. What all of it amounts to decides whether the record 
 file's model at all: structure alone may not speak for a foreign file.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import onnx
-
-from hierarchy.errors import ForeignRecordError, RuntimeFailedError
-from hierarchy.fingerprint import Array, ValueFingerprint
+from hierarchy.errors import RuntimeFailedError
+from hierarchy.fingerprint import ValueFingerprint
 from hierarchy.graphs import MAIN
 from hierarchy.record import Record
 from rewriter import kinship
@@ -194,9 +192,7 @@ class _Recognising:
 
     def _parameters(self, weights: WeightMatch) -> dict[str, str]:
         """Initializer name to parameter, of the main graph."""
-        recorded = {
-            self._there.number(t.graph, t.name): t.parameter for t in self._record.tensors
-        }
+        recorded = {self._there.number(t.graph, t.name): t.parameter for t in self._record.tensors}
         found = {}
         for value, held in weights.held.items():
             graph, name = self._here.names[value]

@@ -4,8 +4,10 @@ Names, weights and values plant what they are sure of; the alignment grows from 
 that no recorded op equals get what their neighbours enclose.
 """
 
+import itertools
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from hierarchy.fingerprint import ValueFingerprint, value_fingerprint
 from hierarchy.graphs import MAIN
@@ -15,11 +17,13 @@ from rewriter.evidence.alignment import Alignment
 from rewriter.evidence.claims import Claim, Claims, Kind
 from rewriter.evidence.enclosure import Enclosure
 from rewriter.evidence.identity import UNKNOWN_SCOPE
-from rewriter.evidence.spans import Span
 from rewriter.evidence.values import Classes, Values, compare
 from rewriter.evidence.weights import WeightMatch, weight_readers
 from rewriter.flow import Flow
 from rewriter.wiring import NONE, Contracted, Wiring
+
+if TYPE_CHECKING:
+    from rewriter.evidence.spans import Span
 
 _NEAR_ENOUGH = 0.5
 """Median distance of the results of sure pairs, up to which a quantised file's values tell."""
@@ -110,7 +114,7 @@ class Settlement:
         for node, key in enumerate(self.flow.keys):
             own = self._by_itself(node, constants)
             if own is not None:
-                kinds[own.kind].by_node[key] = own
+                kinds[Kind(own.kind)].by_node[key] = own
                 continue
             if node in self.alignment.image:
                 kind, ops = self.alignment.kinds[node], self._done_by(node)
@@ -226,12 +230,13 @@ class Settlement:
 
     def _in_a_row(self, ops: list[int]) -> bool:
         """Whether each recorded op reads what the one before it makes."""
-        pairs = zip(ops, ops[1:], strict=False)
+        pairs = itertools.pairwise(ops)
         return all(former in self._theirs.makers(latter) for former, latter in pairs)
 
     def _may_be(self, node: int, op: int) -> bool:
-        exact = self.values is not None and self.values.vetoes
-        return not exact or self.values.compatible(node, op) is not False
+        values = self.values
+        exact = values is not None and values.vetoes
+        return values is None or not exact or values.compatible(node, op) is not False
 
     def _readers_of_weights(self, node: int, readers: Mapping[int, list[int]]) -> list[int]:
         found: dict[int, None] = {}

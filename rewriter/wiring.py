@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-import onnx
-
 from hierarchy.graphs import MAIN, op_type, walk_graphs
 from hierarchy.record import Record
 from rewriter.flow import SHAPE_SOURCES, Flow, rearranges
@@ -69,7 +67,7 @@ class Wiring:
     @classmethod
     def of_record(cls, record: Record) -> "Wiring":
         """The wiring of the recorded graph; nodes are numbered like the record's ops."""
-        rows = [(op.graph, op.op_type, op.inputs, op.outputs) for op in record.ops]
+        rows: list[Row] = [(op.graph, op.op_type, op.inputs, op.outputs) for op in record.ops]
         return cls._of(rows, ((tensor.graph, tensor.name) for tensor in record.tensors))
 
     def __len__(self) -> int:
@@ -149,15 +147,14 @@ class Wiring:
                 if value != NONE and (not self.users[value] or self.users[value][-1] != node):
                     self.users[value].append(node)
             self.inputs.append(found)
-        for node, graph in enumerate(self.graphs):
-            holder = holders.get(graph)
-            while holder is not None:
+        for node, inside in enumerate(self.graphs):
+            graph = inside
+            while (holder := holders.get(graph)) is not None:
                 for value in self.reads(node):
                     if not self.names[value][0].startswith(graph) and value not in self.weights:
                         self.inputs[holder].append(value)
                         self.users[value].append(holder)
                 graph = self.graphs[holder]
-                holder = holders.get(graph)
 
     def _find_derived(self) -> None:
         holding = set(_holders(self.graphs).values())

@@ -1,12 +1,16 @@
 """The commands as a user meets them: results, exit codes, and one sentence for what is wrong."""
 
 import csv
+import errno
 import io
 import json
 import os
+import pwd
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
@@ -16,7 +20,7 @@ from handmade import two_layers, two_layers_record
 from cli.main import main
 from hierarchy import keys
 from hierarchy.record import encode_record
-from rewriter import analyze
+from rewriter import AnnotateReport, analyze
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -285,15 +289,57 @@ def test_a_disk_that_takes_no_more_leaves_nothing_behind(folder: Path) -> None:
     assert sorted(folder.iterdir()) == before
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unwritable for root")
-def test_an_unwritable_folder_is_bad_input(folder: Path, run: Run) -> None:
-    """One sentence that names the file."""
-    (folder / "closed").mkdir(mode=0o500)
-    code, _, err = run(
-        "annotate", "plain.onnx", "--record", "plain.trace.json", "-o", "closed/out.onnx"
-    )
+def test_no_output_is_left_when_its_report_fails(folder: Path, run: Run) -> None:
+    """The report of a run is part of it: both files are written, or none."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    before = sorted(folder.iterdir())
+    arguments = ["annotate", "plain.onnx", "--record", "plain.trace.json", "-o", "out.onnx"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AnnotateReport, "to_json", refuse)
+        code, _, err = run(*arguments, "--report", "r.json")
     assert code == 2
-    assert "closed" in err
+    assert "r.json: cannot be written (the disk is full)" in err
+    assert sorted(folder.iterdir()) == before
+
+
+@contextmanager
+def _ordinary_user() -> Iterator[None]:
+    """Nothing is unwritable for root, so root becomes nobody for a while."""
+    if os.geteuid() != 0:
+        yield
+        return
+    nobody = pwd.getpwnam("nobody").pw_uid
+    os.setresuid(nobody, nobody, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
+
+
+@pytest.mark.parametrize("command", ["annotate", "strip"])
+def test_an_unwritable_folder_is_bad_input(
+    annotated: Path, run: Run, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One sentence that names the file, and nothing written."""
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        place.chmod(0o755)
+        for path in annotated.parent.iterdir():
+            (place / path.name).write_bytes(path.read_bytes())
+        (place / "closed").mkdir(mode=0o555)
+        monkeypatch.chdir(place)
+        before = sorted(place.rglob("*"))
+        record = ["--record", "plain.trace.json"] if command == "annotate" else []
+        with _ordinary_user():
+            code, out, err = run(command, "a.onnx", *record, "-o", "closed/out.onnx")
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert "closed/out.onnx" in err
+        assert "permission denied" in err
+        assert sorted(place.rglob("*")) == before
+        monkeypatch.chdir(annotated.parent)
 
 
 def test_the_command_runs_as_a_module(folder: Path) -> None:

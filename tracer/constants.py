@@ -53,7 +53,7 @@ class Constants(TorchDispatchMode):  # type: ignore[no-untyped-call]
             known = id(tensor) in self._independent
             self._independent[id(tensor)] = tensor
             written = known and _writes(func)
-            if (written or not known and not passes_through(func)) and self._watch.stack:
+            if (written or (not known and not passes_through(func))) and self._watch.stack:
                 self._keep(tensor)
         return results
 

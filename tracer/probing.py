@@ -55,6 +55,7 @@ def probe_values(exported: Exported, feed: Mapping[str, Array]) -> dict[str, Val
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
     options.add_session_config_entry("session.disable_prepacking", "1")  # for one run only
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others work beside
     if exported.weights:
         values = [_value(weight) for weight in exported.weights.values()]
         options.add_external_initializers(list(exported.weights), values)

@@ -131,6 +131,8 @@ def _from_hugging_face(
         raise SourceError(f"{source}: no Hugging Face model folder (it has no config.json).")
     if path.is_file():
         raise SourceError(f"{source}: a file; give its folder, or file.py:factory.")
+    if not path.exists() and (path.is_absolute() or source.startswith(".") or len(path.parts) > 2):
+        raise SourceError(f"{source}: there is no such folder.")
     options = {"trust_remote_code": trust_remote_code}
     bars = transformers.utils.logging
     shown = bars.is_progress_bar_enabled()

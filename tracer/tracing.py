@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 
 from hierarchy.errors import ExportFailedError, RuntimeFailedError, UsageError
-from hierarchy.files import check_target, replacing
+from hierarchy.files import check_target, replacing, writing
 from hierarchy.fingerprint import Array, ValueFingerprint, WeightFingerprint
 from hierarchy.graphs import MAIN, NodeKey, digest, walk_nodes
 from hierarchy.module_tree import ModuleTree
@@ -33,7 +34,7 @@ from tracer.settling import settle
 from tracer.state import evaluating
 from tracer.transformers_models import ready_for_export
 from tracer.watching import Watch, run, watched
-from tracer.writing import write_exported
+from tracer.writing import data_beside, write_exported
 
 AUTO = "auto"
 EXPORTERS = {dynamo.NAME: dynamo.export, torchscript.NAME: torchscript.export}
@@ -95,7 +96,8 @@ def trace(
         model: Any module.
         example_inputs: A tensor, positional inputs as a tuple or list, or keyword inputs as
             a dictionary. They are the probe inputs of the record, too.
-        onnx_path: Where the ONNX file goes.
+        onnx_path: Where the ONNX file goes. Weights of more than 2 GiB go to a file of their own
+            beside it, `NAME.onnx.data`.
         record: Where the record goes; beside the ONNX file by default.
         exporter: `auto` (the first that works), `dynamo` or `torchscript`.
         opset: Of the default domain. An exporter that cannot take it says so and takes its own.
@@ -119,20 +121,25 @@ def trace(
     with (
         replacing(target, force=force) as onnx_file,
         replacing(record_target, force=force) as record_file,
+        ExitStack() as beside,
     ):
         with evaluating(model), ready_for_export(model):
             call = plan_call(model, example_inputs)
             with watched(model) as watch, Constants(model, watch) as constants:
                 run(model, call)
             exported = _export(model, call, exporter, opset, dynamic=dynamic)
+            data = None
+            if (large := data_beside(exported, target)) is not None:
+                data = beside.enter_context(replacing(large, force=force)), large.name
             with ThreadPoolExecutor(1) as aside:
-                written = aside.submit(write_exported, exported, onnx_file, target, force=force)
+                written = aside.submit(write_exported, exported, onnx_file, data)
                 weights = aside.submit(weight_fingerprints, exported)
                 found = _probe(exported, call, probe=probe)
                 written.result()
             made = _record(model, call, watch, exported, origin, found, weights.result())
             made = msgspec.structs.replace(made, constants=constants.found())
-        record_file.write_bytes(encode_record(made))
+        with writing(record_file):
+            record_file.write_bytes(encode_record(made))
     return TraceResult(target, record_target, made, made.source.why)
 
 

@@ -1,14 +1,13 @@
 """Writing an exported graph to disk, its weights straight from memory."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import onnx
 
-from hierarchy.files import replacing
+from hierarchy.files import writing
 from hierarchy.fingerprint import Array
 from tracer.exporters.exported import Exported
 
@@ -23,29 +22,28 @@ _INITIALIZER = onnx.GraphProto.INITIALIZER_FIELD_NUMBER
 _GRAPH = onnx.ModelProto.GRAPH_FIELD_NUMBER
 
 
-def write_exported(exported: Exported, part: Path, target: Path, *, force: bool) -> None:
+def data_beside(exported: Exported, target: Path) -> Path | None:
+    """The file that the weights go to when one file cannot hold them; else None."""
+    if sum(weight.nbytes for weight in exported.weights.values()) <= LARGEST_FILE:
+        return None
+    return target.with_name(target.name + ".data")
+
+
+def write_exported(exported: Exported, part: Path, data: tuple[Path, str] | None) -> None:
     """Write the complete model, without a second copy of its weights in memory.
 
     Args:
         exported: The graph and its weights.
-        part: The file to write, which becomes the target.
-        target: Its name in the end. Weights that do not fit into one file go beside it.
-        force: Whether a file of weights that is there may be overwritten.
-
-    Raises:
-        FileProblem: The file of weights exists or cannot be written.
+        part: The file to write.
+        data: The file that the weights are written to and the name by which the model refers
+            to it; None to put them into the model itself.
     """
-    with ExitStack() as stack:
-        tensors = exported.weights
-        if sum(w.nbytes for w in tensors.values()) > LARGEST_FILE:
-            beside = target.with_name(target.name + ".data")
-            data = stack.enter_context(replacing(beside, force=force))
-            initializers = list(_external(exported, data, beside.name))
-            tensors = {}
-        else:
-            initializers = list(exported.graph.graph.initializer)
-        with part.open("wb") as sink:
-            _write_model(sink, exported.graph, initializers, tensors)
+    if data is None:
+        initializers, inside = list(exported.graph.graph.initializer), exported.weights
+    else:
+        initializers, inside = list(_external(exported, *data)), {}
+    with writing(part), part.open("wb") as sink:
+        _write_model(sink, exported.graph, initializers, inside)
 
 
 def _write_model(
@@ -75,7 +73,7 @@ def _write_model(
 
 def _external(exported: Exported, data: Path, location: str) -> Iterator[onnx.TensorProto]:
     """The initializers of a model, large ones as references to a file that is written now."""
-    with data.open("wb") as sink:
+    with writing(data), data.open("wb") as sink:
         for tensor in exported.graph.graph.initializer:
             values = exported.weights.get(tensor.name)
             if values is None:
@@ -83,6 +81,7 @@ def _external(exported: Exported, data: Path, location: str) -> Iterator[onnx.Te
                 continue
             sink.seek(-sink.tell() % _PAGE, 1)
             reference = _inside(tensor)
+            reference.raw_data = b""  # onnx lets only raw values move out
             onnx.external_data_helper.set_external_data(
                 reference, location, offset=sink.tell(), length=values.nbytes
             )

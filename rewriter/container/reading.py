@@ -128,7 +128,9 @@ class OnnxContainer:
         kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
         shape = tuple(tensor.dims)
         if len(data) < kind.itemsize * math.prod(shape):
-            raise OnnxFileError(f"{self.path}: tensor {tensor.name!r} has less data than its shape.")
+            raise OnnxFileError(
+                f"{self.path}: tensor {tensor.name!r} has less data than its shape."
+            )
         return _real(np.frombuffer(data, kind, math.prod(shape)).reshape(shape))
 
     def _external_bytes(self, tensor: onnx.TensorProto) -> memoryview:

@@ -144,10 +144,7 @@ class Alignment:
             ops: Iterable[int] = dict.fromkeys([*self._neighbouring(node), *hints])
         else:
             ops = options
-        rated = [
-            self._rate(node, op, (options or hints).get(op), op in hints)
-            for op in ops
-        ]
+        rated = [self._rate(node, op, (options or hints).get(op), op in hints) for op in ops]
         if not rated:
             return []
         self.considered[node] = rated

@@ -8,13 +8,16 @@ Names, order and exporter do not matter.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from hierarchy.fingerprint import QUANTILES, ValueFingerprint
-from rewriter.evidence.rounded import RoundedValues
 from rewriter.wiring import NONE, Wiring
+
+if TYPE_CHECKING:
+    from rewriter.evidence.rounded import RoundedValues
 
 Bucket = tuple[int, int, int, int]
 """Number of elements; how many are minus infinity, infinity, NaN."""

@@ -5,9 +5,11 @@ weight (`hierarchy.fingerprint`) has a direction that rounding hardly turns and 
 not turn at all, so a weight is recognised in 16, 8 or 4 bits, and transposed.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -89,7 +91,7 @@ class _Recorded:
     def like(self, array: Array) -> list[int]:
         """Labels of the recorded weights that an array may be, as it lies or transposed."""
         found: list[tuple[float, int]] = []
-        for layout in (array, array.T) if array.ndim == 2 else (array,):  # noqa: PLR2004 - a matrix
+        for layout in (array, array.T) if array.ndim == 2 else (array,):
             ones = sketch_of_ones(layout.shape)
             sketch = _direction(weight_sketch(layout)[None], ones)
             cosines = _direction(self._sketches, ones) @ sketch[0]
@@ -104,7 +106,7 @@ def _direction(sketches: Sketch, ones: Sketch) -> Sketch:
     unit = ones / max(float(np.linalg.norm(ones)), 1e-30)
     rest = sketches - np.outer(sketches @ unit, unit)
     lengths = np.linalg.norm(rest, axis=1, keepdims=True)
-    plain = lengths <= 1e-5 * np.linalg.norm(sketches, axis=1, keepdims=True)  # noqa: PLR2004 - rounding
+    plain = lengths <= 1e-5 * np.linalg.norm(sketches, axis=1, keepdims=True)
     found: Sketch = np.where(plain, 0, rest / np.maximum(lengths, 1e-30)).astype(np.float32)
     return found
 
@@ -119,9 +121,7 @@ class Weights:
         read: Reads an initializer.
     """
 
-    def __init__(
-        self, flow: Flow, here: Wiring, there: Wiring, record: Record, read: Read
-    ) -> None:
+    def __init__(self, flow: Flow, here: Wiring, there: Wiring, record: Record, read: Read) -> None:
         self._flow = flow
         self._here = here
         self._there = there
@@ -223,10 +223,8 @@ class Weights:
         if stored is None or stored.dtype.kind == "f":
             return stored
         for node in self._here.users[value]:
-            graph = self._here.graphs[node]
-            found = dequantized(
-                self._flow.nodes[node], stored, lambda name, g=graph: self._by_name(g, name)
-            )
+            fetch = partial(self._by_name, self._here.graphs[node])
+            found = dequantized(self._flow.nodes[node], stored, fetch)
             if found is not None:
                 return found
         return stored
@@ -251,7 +249,7 @@ class Weights:
 def _distance(left: WeightFingerprint, right: WeightFingerprint) -> float:
     """Largest difference of extremes and mean powers, each brought to the scale of 1."""
     count = max(1, right.count)
-    scale = max((right.sums[1] / count) ** 0.5, 1e-30)
+    scale = max(math.sqrt(right.sums[1] / count), 1e-30)
     extreme = max(abs(right.least), abs(right.greatest), 1e-30)
     return max(
         abs(left.least - right.least) / extreme,

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
+import torch
 from onnx import numpy_helper
 
 from hierarchy.fingerprint import Array
-from hierarchy.graphs import MAIN, SMALL_TENSOR_BYTES, NodeKey, walk_graphs
+from hierarchy.graphs import MAIN, NodeKey, walk_graphs
 
 NOWHERE = "weights"
 """The file that a graph refers to for weights that are still in memory."""
@@ -60,20 +61,37 @@ class Exported:
                     yield place.path, tensor.name, found
 
 
-def detach_weights(model: onnx.ModelProto) -> dict[str, Array]:
-    """Take the bytes of large initializers out of a model, in place.
+def contiguous(array: Array) -> Array:
+    """The same numbers, laid out as they are stored; torch turns large arrays round fastest."""
+    if array.flags.c_contiguous:
+        return array
+    if array.dtype.kind in "fi" and array.flags.writeable and min(array.strides) >= 0:
+        found: Array = torch.from_numpy(array).contiguous().numpy()
+        return found
+    return np.ascontiguousarray(array)
+
+
+def put_back(
+    model: onnx.ModelProto, lifted: Mapping[str, tuple[tuple[int, ...], Array]]
+) -> dict[str, Array]:
+    """Give initializers that were serialised empty their shape again, in place.
 
     Each becomes a reference to external data in a file that does not exist: a runtime gets
     the arrays themselves.
+
+    Args:
+        model: A graph whose large initializers are empty, of the right type.
+        lifted: Shape and bytes of each by name.
+
+    Returns:
+        The values by name, of those that are still in the graph.
     """
     weights: dict[str, Array] = {}
     for tensor in model.graph.initializer:
-        if len(raw := tensor.raw_data) < SMALL_TENSOR_BYTES:
-            continue
-        dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
-        if np.dtype(dtype).itemsize * int(np.prod(tensor.dims)) != len(raw):
-            continue  # packed types stay where they are
-        weights[tensor.name] = np.frombuffer(raw, dtype).reshape(tuple(tensor.dims))
-        onnx.external_data_helper.set_external_data(tensor, NOWHERE, offset=0, length=len(raw))
-        tensor.ClearField("raw_data")
+        if tensor.name in lifted:
+            shape, stored = lifted[tensor.name]
+            dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
+            weights[tensor.name] = stored.view(dtype).reshape(shape)
+            tensor.dims[:] = shape
+            onnx.external_data_helper.set_external_data(tensor, NOWHERE, 0, stored.nbytes)
     return weights

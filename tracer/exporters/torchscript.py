@@ -8,6 +8,8 @@ Everything that leans on the inside of torch's exporter stands in this file:
   Sequential inside a Sequential or a name that looks like a counter cannot be confused.
 - Just before the graph is serialised, each of its nodes still knows its scope and its source
   line; they are read there.
+- torch serialises a graph together with its weights. It is given empty ones instead of the
+  large ones, which so never pass protobuf: it costs less, and there is no limit of 2 GiB.
 """
 
 import re
@@ -24,16 +26,16 @@ from torch import nn
 from torch.onnx._internal.torchscript_exporter import onnx_proto_utils
 
 from hierarchy.errors import ExportFailedError
-from hierarchy.graphs import NodeKey, walk_nodes
+from hierarchy.fingerprint import Array
+from hierarchy.graphs import SMALL_TENSOR_BYTES, NodeKey, walk_nodes
 from tracer.calling import Call, flat_forward
-from tracer.exporters.exported import Exported, Scope, detach_weights
+from tracer.exporters.exported import Exported, Scope, put_back
 from tracer.exporters.locations import innermost_line
 
 NAME = "torchscript"
 LARGEST_OPSET = 20
 """Beyond it torch's TorchScript exporter refuses."""
 
-_MAX_EMBEDDED = (1 << 31) - (1 << 20)
 _MARK = re.compile(r"modelexport(?P<module>\d+)_(?P<call>\d+)::")
 
 
@@ -43,8 +45,6 @@ def export(model: nn.Module, call: Call, *, opset: int, dynamic: bool) -> Export
     Raises:
         ExportFailedError: torch could not export it; the message is torch's first line.
     """
-    if _weight_bytes(model) > _MAX_EMBEDDED:
-        raise ExportFailedError("the TorchScript exporter embeds weights, and these exceed 2 GiB")
     captured = _Captured()
     paths = [path for path, _ in model.named_modules()]
     with (
@@ -69,7 +69,7 @@ def export(model: nn.Module, call: Call, *, opset: int, dynamic: bool) -> Export
         except Exception as error:
             raise ExportFailedError(_first_line(error)) from error
     graph = onnx.load_model_from_string(captured.data)
-    captured.data = b""
+    weights = put_back(graph, captured.weights)
     scopes, sources = {}, {}
     for key, node in walk_nodes(graph):
         found = next((captured.nodes[o] for o in node.output if o in captured.nodes), ("", ""))
@@ -77,7 +77,6 @@ def export(model: nn.Module, call: Call, *, opset: int, dynamic: bool) -> Export
             scopes[key] = scope
         if (line := innermost_line(found[1])) is not None:
             sources[key] = line
-    weights = detach_weights(graph)
     return Exported(NAME, graph, weights, scopes, _own(sources, scopes), opset)
 
 
@@ -93,23 +92,45 @@ class _Captured:
         self.data = b""
         self.nodes: dict[str, tuple[str, str]] = {}
         """Scope name and source range by output name."""
+        self.weights: dict[str, tuple[tuple[int, ...], Array]] = {}
+        """Shape and bytes of large initializers by name."""
 
     @contextmanager
     def patches(self) -> Iterator[None]:
-        """Listen in on the exporter's last two steps."""
+        """Listen in on the exporter's last three steps."""
         assign_names = torch._C._jit_pass_onnx_assign_scoped_names_for_node_and_value
+        serialise = torch._C.Graph._export_onnx  # type: ignore[attr-defined]
 
         def assigned(graph: torch._C.Graph) -> None:
             assign_names(graph)
             self._read(graph)
+
+        def without_weights(
+            graph: torch._C.Graph, weights: dict[str, torch.Tensor], *options: Any
+        ) -> Any:
+            return serialise(graph, self._lift(weights), *options)
 
         def keep(data: bytes, *_: Any) -> None:
             self.data = data
 
         with ExitStack() as stack:
             stack.enter_context(mock.patch.object(torch._C, assign_names.__name__, assigned))
+            stack.enter_context(
+                mock.patch.object(torch._C.Graph, serialise.__name__, without_weights)
+            )
             stack.enter_context(mock.patch.object(onnx_proto_utils, "_export_file", keep))
             yield
+
+    def _lift(self, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Keep the large weights; gives empty ones of their type in their place."""
+        given = dict(weights)
+        for name, tensor in weights.items():
+            if tensor.numel() * tensor.element_size() < SMALL_TENSOR_BYTES:
+                continue
+            if (stored := _bytes(tensor)) is not None:
+                self.weights[name] = (tuple(tensor.shape), stored)
+                given[name] = torch.empty(0, dtype=tensor.dtype)
+        return given
 
     def _read(self, block: Any) -> None:
         for node in block.nodes():
@@ -155,8 +176,12 @@ def _dynamic_axes(call: Call) -> dict[str, dict[int, str]]:
     }
 
 
-def _weight_bytes(model: nn.Module) -> int:
-    return sum(t.numel() * t.element_size() for t in model.state_dict().values())
+def _bytes(tensor: torch.Tensor) -> Array | None:
+    """What a tensor is to be stored as; None for types that torch has to encode itself."""
+    if tensor.is_quantized or tensor.layout is not torch.strided:
+        return None
+    dense = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
+    return dense.reshape(-1).view(torch.uint8).numpy()
 
 
 def _first_line(error: Exception) -> str:
