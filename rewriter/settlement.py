@@ -44,9 +44,8 @@ def recorded_prints(record: Record, there: Wiring) -> dict[int, ValueFingerprint
         if value != NONE and known is not None:
             found[value] = known
     for node, op in enumerate(record.ops):
-        for value, known in zip(there.outputs[node], op.values, strict=False):
-            if known is not None and value != NONE:
-                found[value] = known
+        pairs = zip(there.outputs[node], op.values, strict=False)
+        found |= {v: known for v, known in pairs if known is not None and v != NONE}
     return found
 
 

@@ -147,14 +147,17 @@ class Wiring:
                 if value != NONE and (not self.users[value] or self.users[value][-1] != node):
                     self.users[value].append(node)
             self.inputs.append(found)
-        for node, inside in enumerate(self.graphs):
-            graph = inside
-            while (holder := holders.get(graph)) is not None:
-                for value in self.reads(node):
-                    if not self.names[value][0].startswith(graph) and value not in self.weights:
-                        self.inputs[holder].append(value)
-                        self.users[value].append(holder)
-                graph = self.graphs[holder]
+        for node, graph in enumerate(self.graphs):
+            self._capture(node, graph, holders)
+
+    def _capture(self, node: int, graph: str, holders: dict[str, int]) -> None:
+        """Let the nodes that hold a body read what a node in it takes from outside."""
+        while (holder := holders.get(graph)) is not None:
+            for value in self.reads(node):
+                if not self.names[value][0].startswith(graph) and value not in self.weights:
+                    self.inputs[holder].append(value)
+                    self.users[value].append(holder)
+            graph = self.graphs[holder]
 
     def _find_derived(self) -> None:
         holding = set(_holders(self.graphs).values())

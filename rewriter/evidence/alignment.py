@@ -236,7 +236,7 @@ class Alignment:
 
     @cached_property
     def _everywhere(self) -> frozenset[int]:
-        """All recorded weights that the file has: a node that reads none of them is no op that does."""
+        """Recorded weights that the file has: a node that reads none is no op that does."""
         return frozenset().union(*self.weights.values())
 
     def _sources_of(self, op: int) -> frozenset[int]:

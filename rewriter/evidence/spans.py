@@ -39,7 +39,8 @@ def span_of(
     """The span of a node that makes what a recorded op makes.
 
     Args:
-        here, there: The file and the record.
+        here: The file.
+        there: The record.
         values: What is known of their values.
         node: Of the file.
         op: Of the record.
