@@ -1,15 +1,28 @@
 """`modelexport annotate`."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.output import TextFormat, console, print_json, talk
+from hierarchy.errors import UsageError
 from hierarchy.tags import TagRules, TagStyle, TorchNN
 
 if TYPE_CHECKING:
-    from rewriter import AnnotateReport
+    from rewriter import AnnotateReport, Decision
+
+
+class EvidenceKind(StrEnum):
+    """The kinds of evidence that can be chosen."""
+
+    IDENTITY = "identity"
+    NAMES = "names"
+    WEIGHTS = "weights"
+    VALUES = "values"
+    STRUCTURE = "structure"
+    PROPAGATION = "propagation"
 
 
 def annotate(  # noqa: PLR0913 - a parameter is an option of the command
@@ -17,12 +30,50 @@ def annotate(  # noqa: PLR0913 - a parameter is an option of the command
     model: Annotated[Path, typer.Argument(metavar="IN.onnx", help="The file to annotate.")],
     *,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="OUT.onnx", help="Where the result goes.")
-    ],
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT.onnx",
+            help="Where the result goes; needless to --explain.",
+        ),
+    ] = None,
     record: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE", help="Trace record; without it, what the file itself carries is used."
+        ),
+    ] = None,
+    evidence: Annotated[
+        list[EvidenceKind] | None,
+        typer.Option(help="Use only this kind of evidence; may be repeated. All by default."),
+    ] = None,
+    no_run: Annotated[
+        bool,
+        typer.Option("--no-run", help="Never execute the file: no values, only what it holds."),
+    ] = False,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PLAIN.onnx", help="The file that was traced, to be run beside this one."
+        ),
+    ] = None,
+    probe: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="INPUTS.npz", help="Inputs to run both on, by name; needs --reference."
+        ),
+    ] = None,
+    custom_ops: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="LIBRARY", help="Custom operator library to load into onnxruntime; repeatable."
+        ),
+    ] = None,
+    explain: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NODE", help="Show how this node was decided: its name, or #7 for the 7th."
         ),
     ] = None,
     tag_style: Annotated[
@@ -47,7 +98,10 @@ def annotate(  # noqa: PLR0913 - a parameter is an option of the command
         Path | None, typer.Option(metavar="FILE", help="Write every decision as JSON.")
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with 1 when nodes are left unresolved.")
+        bool,
+        typer.Option(
+            "--strict", help="Exit with 1 when a node is unresolved or evidence contradicts."
+        ),
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
     output_format: Annotated[
@@ -55,24 +109,55 @@ def annotate(  # noqa: PLR0913 - a parameter is an option of the command
     ] = TextFormat.TEXT,
 ) -> None:
     """Write a copy of an ONNX file in which every node knows its module."""
-    from rewriter import annotate as run  # noqa: PLC0415 - onnx loads when it is needed
+    from rewriter import Matching, explained  # noqa: PLC0415 - onnx loads when it is needed
+    from rewriter import annotate as run  # noqa: PLC0415
 
+    if output is None and not explain:
+        raise UsageError(
+            "annotate needs -o OUT.onnx, or --explain NODE to decide and write nothing."
+        )
+    kinds = frozenset(kind.value for kind in evidence or EvidenceKind)
     result = run(
         model,
         record,
         output,
+        matching=Matching(kinds, not no_run, probe, reference, tuple(custom_ops or ())),
         rules=TagRules(tag_style, torch_nn, depth),
         torch_keys=torch_keys,
         replace_keys=replace_keys,
         force=force,
         report=report,
     )
+    asked = [d for name in explain or () for d in explained(result, name)]
     if output_format is TextFormat.JSON:
-        print_json(result)
+        print_json(asked if explain else result)
     elif not talk(context).quiet:
-        _show(result, output)
-    if strict and result.unresolved:
+        _show(result, output or model)
+        for decision in asked:
+            _explain(decision)
+    if strict and (result.unresolved or result.contradicted):
         raise typer.Exit(1)
+
+
+def _explain(decision: "Decision") -> None:
+    out = console()
+    out.print(f"\n{decision.graph}#{decision.position} {decision.name} ({decision.op_type})")
+    out.print(f"  module: {decision.module if decision.module is not None else 'unresolved'}")
+    if decision.evidence is not None:
+        out.print(f"  evidence: {decision.evidence}")
+    if decision.reason is not None:
+        out.print(f"  reason: {decision.reason}")
+    if decision.covers:
+        out.print(f"  covers: {', '.join(decision.covers)}")
+    if decision.origins:
+        out.print(f"  does the work of: {', '.join(decision.origins)}")
+    for contradiction in decision.contradictions:
+        out.print(f"  contradiction: {contradiction}")
+    for each in decision.candidates:
+        where = each.module if each.module is not None else "module unknown"
+        near = "" if each.distance is None else f", values {each.distance:.2g} apart"
+        out.print(f"  candidate {each.op} ({each.op_type}, {where}): score {each.score:g}{near}")
+        out.print(f"    {each.verdict}")
 
 
 def _show(result: "AnnotateReport", output: Path) -> None:

@@ -3,7 +3,9 @@
 from rewriter.analysis import Analysis, ModuleRow, analyze
 from rewriter.annotating import annotate
 from rewriter.consistency import Fault
-from rewriter.matcher import Decision
+from rewriter.explaining import explained
+from rewriter.looking import Matching
+from rewriter.matcher import Candidate, Decision
 from rewriter.report import AnnotateReport
 from rewriter.stripping import strip
 from rewriter.validation import Validation, validate
@@ -11,12 +13,15 @@ from rewriter.validation import Validation, validate
 __all__ = [
     "Analysis",
     "AnnotateReport",
+    "Candidate",
     "Decision",
     "Fault",
+    "Matching",
     "ModuleRow",
     "Validation",
     "analyze",
     "annotate",
+    "explained",
     "strip",
     "validate",
 ]

@@ -14,17 +14,17 @@ from hierarchy.tags import Tagger, TagRules
 from rewriter.container import Edits, OnnxContainer
 from rewriter.evidence.carried import OURS, refuse_lossy
 from rewriter.inject.metadata import Entries, MetadataInjection, foreign_keys, model_entries
+from rewriter.looking import Matching, means_of
 from rewriter.matcher import Match, match_carried, match_record
-from rewriter.observing import Observer, expected_bytes
-from rewriter.recognition import Means
 from rewriter.report import AnnotateReport
 
 
 def annotate(
     onnx_path: str | Path,
     record: Record | str | Path | None,
-    out_path: str | Path,
+    out_path: str | Path | None,
     *,
+    matching: Matching = Matching(),  # noqa: B008 - frozen
     rules: TagRules = TagRules(),  # noqa: B008 - frozen
     torch_keys: bool = False,
     replace_keys: bool = False,
@@ -36,7 +36,8 @@ def annotate(
     Args:
         onnx_path: The file; any file of the recorded model, not just the traced one.
         record: The trace record or its path; None to use what the file carries itself.
-        out_path: Where the annotated file goes.
+        out_path: Where the annotated file goes; None to decide and write nothing.
+        matching: How the file is matched with the record.
         rules: How module paths become tags.
         torch_keys: Write the metadata keys of torch's own exporter too.
         replace_keys: Overwrite shared keys that others wrote; stripping cannot undo this.
@@ -51,8 +52,9 @@ def annotate(
         ForeignRecordError: The record is of another model.
         UsageError: There is no record and the file carries nothing, or not enough.
     """
-    source, target = Path(onnx_path), Path(out_path)
-    inputs = [source]
+    source = Path(onnx_path)
+    target = None if out_path is None else Path(out_path)
+    inputs = [source, *filter(None, [matching.probe, matching.reference])]
     if isinstance(record, str | Path):
         inputs.append(Path(record))
         record = read_record(Path(record))
@@ -62,7 +64,7 @@ def annotate(
         OnnxContainer.open(source) as container,
     ):
         model = container.skeleton()
-        match = _match(container, record, rules, str(source))
+        match = _match(container, model, record, rules, matching)
         tagger = Tagger(match.tree, rules)
         for decision in match.decisions:
             if decision.module is not None:
@@ -78,16 +80,23 @@ def annotate(
         result = _report(source, target, match, notes)
         if report_part is not None:
             report_part.write_bytes(result.to_json())  # first: if it fails, nothing is there
-        container.write(target, edits, force=force)
+        if target is not None:
+            container.write(target, edits, force=force)
     return result
 
 
-def _match(container: OnnxContainer, record: Record | None, rules: TagRules, where: str) -> Match:
-    model = container.skeleton()
+def _match(
+    container: OnnxContainer,
+    model: onnx.ModelProto,
+    record: Record | None,
+    rules: TagRules,
+    matching: Matching,
+) -> Match:
+    where = str(container.path)
     if record is not None:
-        observer = Observer(container, expected_bytes(record))
-        means = Means(read=container.array, observe=observer.prints)
-        return match_record(model, record, where, means)
+        with means_of(container, model, record, matching) as means:
+            return match_record(model, record, where, means)
+    matching.check()
     match, carried = match_carried(model, where)
     refuse_lossy(carried, rules, where)
     return match
@@ -116,8 +125,10 @@ def _notes(model: onnx.ModelProto, match: Match, *, replace: bool) -> Iterable[s
         yield f"on {contradicted} nodes weaker evidence says otherwise; the report lists it"
 
 
-def _refuse_overlap(target: Path, inputs: list[Path], report: str | Path | None) -> None:
+def _refuse_overlap(target: Path | None, inputs: list[Path], report: str | Path | None) -> None:
     """Refuse what would be found out too late, or would eat the record."""
+    if target is None:
+        return
     if any(path.exists() and target.exists() and path.samefile(target) for path in inputs):
         raise FileProblem(f"{target}: the output is also an input; choose another name.")
     if report is not None and Path(report).resolve() == target.resolve():
@@ -133,11 +144,13 @@ def _report_file(
     return replacing(Path(report), force=force, inputs=inputs)
 
 
-def _report(source: Path, target: Path, match: Match, notes: tuple[str, ...]) -> AnnotateReport:
+def _report(
+    source: Path, target: Path | None, match: Match, notes: tuple[str, ...]
+) -> AnnotateReport:
     resolved = sum(1 for decision in match.decisions if decision.tag is not None)
     return AnnotateReport(
         file=source.name,
-        output=target.name,
+        output=None if target is None else target.name,
         source=match.source,
         nodes=len(match.decisions),
         resolved=resolved,

@@ -100,7 +100,7 @@ def compare(model: onnx.ModelProto, record: Record) -> Kinship:
 
 
 def refuse_foreign(
-    kinship: Kinship, paired: int, nodes: int, where: str, *, exactly: bool = False
+    kinship: Kinship, paired: int, nodes: int, where: str, *, exactly: bool = False, found: str = ""
 ) -> None:
     """Refuse a record that is not of the file's model.
 
@@ -111,6 +111,8 @@ def refuse_foreign(
         where: The file, for the message.
         exactly: Whether every matrix must have its counterpart: names alone cannot tell a
             model of another depth whose weights are others, too.
+
+        found: What else was compared and found, for the message.
 
     Raises:
         ForeignRecordError: Too little is in common, or the sizes differ.
@@ -123,7 +125,7 @@ def refuse_foreign(
         verdict += ", or of this one in a file that names its nodes in another way"
     raise ForeignRecordError(
         f"{where}: the record is {verdict}: {paired} of {nodes} node names pair with it, "
-        f"{kinship.difference()}."
+        f"{kinship.difference()}{found}."
     )
 
 

@@ -6,6 +6,7 @@ speaks last, about what is between settled nodes. A node that nothing settles ke
 """
 
 from collections import Counter
+from collections.abc import Iterator
 
 import msgspec
 import onnx
@@ -13,16 +14,41 @@ import onnx
 from hierarchy.errors import UsageError
 from hierarchy.graphs import NodeKey, op_type
 from hierarchy.module_tree import ModuleTree
-from hierarchy.record import Record
+from hierarchy.record import Op, Record
 from rewriter.evidence import carried as own
+from rewriter.evidence.alignment import Alternative
 from rewriter.evidence.carried import Carried
 from rewriter.evidence.claims import Claim, Claims, Kind
 from rewriter.evidence.identity import Identity
 from rewriter.evidence.propagation import Propagation
 from rewriter.flow import Flow
-from rewriter.recognition import Considered, Means, recognise
+from rewriter.recognition import Means, recognise
+
+_MOST_CANDIDATES = 6
+"""A report shows no more of them for a node."""
 
 _UNSPOKEN = "no evidence speaks of it"
+
+
+class Candidate(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A recorded op that a node may have been.
+
+    Attributes:
+        op: Its name.
+        op_type: Its operator.
+        module: Its module.
+        score: Settled neighbours and weights that speak for it, less those against it.
+        distance: How far its result is from the node's, over the magnitude; None when they
+            were not compared.
+        verdict: Whether it was taken, or why not.
+    """
+
+    op: str
+    op_type: str
+    module: str | None
+    score: float
+    distance: float | None = None
+    verdict: str = ""
 
 
 class Decision(msgspec.Struct, omit_defaults=True):
@@ -35,6 +61,8 @@ class Decision(msgspec.Struct, omit_defaults=True):
         tag: The tag that was written.
         evidence: The kind of evidence that settled it.
         covers: Module paths of all its origins, when there are several.
+        origins: Names of the recorded ops whose work it does.
+        candidates: Recorded ops that were weighed for it, the best first, when there were any.
         reason: Why it is unresolved.
         contradictions: Weaker evidence that says otherwise.
     """
@@ -47,6 +75,8 @@ class Decision(msgspec.Struct, omit_defaults=True):
     tag: str | None = None
     evidence: str | None = None
     covers: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
     reason: str | None = None
     contradictions: tuple[str, ...] = ()
 
@@ -65,7 +95,6 @@ class Match(msgspec.Struct):
         parameters: Initializer name to the parameter that it holds.
         source: Where the modules come from: the record, or what the file carries.
         notes: What the user should know about the matching.
-        considered: Recorded ops that were weighed for each node, by its number.
     """
 
     decisions: list[Decision]
@@ -73,7 +102,6 @@ class Match(msgspec.Struct):
     parameters: dict[str, str]
     source: str
     notes: tuple[str, ...] = ()
-    considered: Considered = {}
 
     def counts(self) -> dict[str, int]:
         """How many nodes each kind of evidence settled."""
@@ -99,15 +127,48 @@ def match_record(
     means = means or Means()
     parameters = {t.name: t.parameter for t in record.tensors if t.parameter is not None}
     notes: tuple[str, ...] = ()
-    considered: Considered = {}
+    weighed: dict[int, tuple[Candidate, ...]] = {}
+    origins: dict[int, tuple[str, ...]] = {}
     if Kind.IDENTITY in means.evidence and identity.holds(record):
         spoken = [identity.claims(record)]
     else:
         found = recognise(flow, record, where, means)
-        spoken, notes, considered = found.claims, found.notes, found.considered
+        spoken, notes = found.claims, found.notes
+        origins = {
+            n: tuple(_name(record.ops[op]) for op in ops) for n, ops in found.origins.items()
+        }
+        weighed = {
+            node: tuple(_candidates(record, rated, found.origins.get(node, ())))
+            for node, rated in found.considered.items()
+        }
         parameters = found.parameters or parameters
-    decisions = _decide(flow, record.tree, spoken)
-    return Match(decisions, record.tree, parameters, "record", notes, considered)
+    decisions = _decide(flow, record.tree, spoken, spreading=Kind.PROPAGATION in means.evidence)
+    for node, decision in enumerate(decisions):
+        decision.origins = origins.get(node, ())
+        decision.candidates = weighed.get(node, ())
+    return Match(decisions, record.tree, parameters, "record", notes)
+
+
+def _candidates(
+    record: Record, rated: list[Alternative], taken: tuple[int, ...]
+) -> Iterator[Candidate]:
+    """The best of the weighed ops, each with what became of it."""
+    best = max((each.score for each in rated), default=0.0)
+    for each in sorted(rated, key=lambda other: -other.score)[:_MOST_CANDIDATES]:
+        op = record.ops[each.op]
+        if each.op in taken:
+            verdict = "taken"
+        elif each.score < best:
+            verdict = "its neighbours or weights speak less for it"
+        elif each.score <= 0:
+            verdict = "nothing speaks for it"
+        else:
+            verdict = "as good as others, and nothing decides"
+        yield Candidate(_name(op), op.op_type, op.module, each.score, each.distance, verdict)
+
+
+def _name(op: Op) -> str:
+    return op.name or next(iter(filter(None, op.outputs)), f"{op.graph}#{op.index}")
 
 
 def match_carried(model: onnx.ModelProto, where: str) -> tuple[Match, Carried]:
@@ -128,7 +189,9 @@ def match_carried(model: onnx.ModelProto, where: str) -> tuple[Match, Carried]:
     return Match(decisions, tree, carried.parameters, carried.scheme), carried
 
 
-def _decide(flow: Flow, tree: ModuleTree, spoken: list[Claims]) -> list[Decision]:
+def _decide(
+    flow: Flow, tree: ModuleTree, spoken: list[Claims], *, spreading: bool = True
+) -> list[Decision]:
     """Settle the claims, strongest first, let propagation fill in, and write it all down."""
     settled: dict[NodeKey, Claim] = {}
     contradictions: dict[NodeKey, tuple[str, ...]] = {}
@@ -138,8 +201,13 @@ def _decide(flow: Flow, tree: ModuleTree, spoken: list[Claims]) -> list[Decision
             if first.module != claim.module:
                 noted = f"{claim.kind} says {claim.module or 'the root'}"
                 contradictions[key] = (*contradictions.get(key, ()), noted)
+    for claims in spoken:
+        for key, said in claims.refuted.items():
+            contradictions[key] = (*contradictions.get(key, ()), said)
     known = {key: reason for claims in spoken for key, reason in claims.known.items()}
-    spread = Propagation(flow, tree, known).claims({k: c.module for k, c in settled.items()})
+    spread = Claims()
+    if spreading:
+        spread = Propagation(flow, tree, known).claims({k: c.module for k, c in settled.items()})
     settled |= spread.by_node
     reasons: dict[NodeKey, list[str]] = {}
     for claims in (*spoken, Claims(reasons=known), spread):

@@ -35,6 +35,7 @@ class Observer:
 
     Args:
         container: The file.
+        model: Its model: the container's skeleton, or what became of that.
         expected_bytes: Of all its values together, as far as the record tells; decides in how
             many passes they are fetched.
         libraries: Custom operator libraries to load.
@@ -43,10 +44,12 @@ class Observer:
     def __init__(
         self,
         container: OnnxContainer,
+        model: onnx.ModelProto,
         expected_bytes: int,
         libraries: Iterable[str] = (),
     ) -> None:
         self._container = container
+        self._model = model
         self._passes = 1 + expected_bytes // _BUDGET
         self._libraries = tuple(libraries)
         self._sessions: list[tuple[list[str], Session]] = []
@@ -81,7 +84,7 @@ class Observer:
         if self._sessions:
             yield from self._sessions
             return
-        model = self._container.skeleton()
+        model = self._model
         every = [name for node in model.graph.node for name in node.output if name]
         size = -(-max(1, len(every)) // self._passes)
         for start in range(0, len(every), size):

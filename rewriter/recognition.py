@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hierarchy.errors import RuntimeFailedError
-from hierarchy.fingerprint import ValueFingerprint
+from hierarchy.fingerprint import Array, ValueFingerprint
 from hierarchy.graphs import MAIN
 from hierarchy.record import Record
 from rewriter import kinship
@@ -50,12 +50,16 @@ class Means:
         observe: Runs the file and gives a fingerprint of every value.
         evidence: The kinds that may be used.
         unobserved: Why the file is not run, when it is not.
+        beside: Runs the plain file and gives a fingerprint of every value.
+        inputs: Inputs in place of the recorded ones, by name.
     """
 
     read: Read = field(default=lambda _: None)
     observe: Observe | None = None
-    evidence: frozenset[Kind] = frozenset(Kind)
+    evidence: frozenset[str] = frozenset(Kind)
     unobserved: str = ""
+    beside: Observe | None = None
+    inputs: tuple[tuple[str, Array], ...] | None = None
 
 
 @dataclass
@@ -65,12 +69,14 @@ class Recognised:
     Attributes:
         claims: What each kind of evidence says.
         notes: What the user should know.
+        origins: Recorded ops whose work each node does.
         considered: Recorded ops that were weighed for each node.
         parameters: Initializer name to the parameter that it holds.
     """
 
     claims: list[Claims]
     notes: tuple[str, ...]
+    origins: dict[int, tuple[int, ...]]
     considered: Considered
     parameters: dict[str, str]
 
@@ -110,7 +116,11 @@ class _Recognising:
         if names is not None:
             claims.insert(0, Claims(reasons=names.claims().reasons))
         return Recognised(
-            claims, tuple(self._notes), found.alignment.considered, self._parameters(weights)
+            claims,
+            tuple(self._notes),
+            {node: ops for node in range(len(self._here)) if (ops := found.origins(node))},
+            found.alignment.considered,
+            self._parameters(weights),
         )
 
     def _match_weights(self) -> WeightMatch:
@@ -120,14 +130,15 @@ class _Recognising:
     def _match_values(self) -> Values | None:
         """What the file computes, compared; None where it cannot be run or computes otherwise."""
         observe = self._means.observe
-        if observe is None or self._record.probe.missing is not None:
+        missing = self._record.probe.missing is not None and self._means.beside is None
+        if observe is None or missing:
             self._note_unobserved()
             return None
-        recorded = recorded_prints(self._record, self._there)
-        there = Side(self._there, recorded)
         best: Values | None = None
         for precision in (KEPT, HALF):
             try:
+                recorded = self._recorded()
+                there = Side(self._there, recorded)
                 found = self._observed(observe, there, precision)
             except (UnfedError, RuntimeFailedError) as error:
                 self._notes.append(f"values were not compared: {error}")
@@ -140,26 +151,34 @@ class _Recognising:
             best.rounded = RoundedValues(self._here, self._there, best.here.prints, recorded)
         return best
 
-    def _observed(self, observe: Observe, there: Side, precision: Precision) -> Values:
-        given = [(probe.name, probe.array()) for probe in self._record.probe.inputs]
+    def _recorded(self) -> dict[int, ValueFingerprint]:
+        """What the plain file computes: as recorded, or run now."""
+        beside = self._means.beside
+        if beside is None:
+            return recorded_prints(self._record, self._there)
+        known = dict(self._given())
+        wanted = [probe.name for probe in self._record.probe.inputs]
+        absent = [name for name in wanted if name not in known]
+        if absent:
+            raise UnfedError(f"the given inputs lack {', '.join(absent)}")
+        return _numbered(self._there, beside({name: known[name] for name in wanted}, KEPT.beyond))
 
+    def _given(self) -> list[tuple[str, Array]]:
+        """The inputs to run on."""
+        if self._means.inputs is not None:
+            return list(self._means.inputs)
+        return [(probe.name, probe.array()) for probe in self._record.probe.inputs]
+
+    def _observed(self, observe: Observe, there: Side, precision: Precision) -> Values:
         def compared(prints: Prints) -> Values:
-            return Values(Side(self._here, self._numbered(prints)), there, precision)
+            return Values(Side(self._here, _numbered(self._here, prints)), there, precision)
 
         prints, _ = best_feeding(
             lambda feeds: observe(feeds, precision.beyond),
-            ways_to_feed(self._flow.model.graph, given),
+            ways_to_feed(self._flow.model.graph, self._given()),
             lambda prints: compared(prints).matched_share(),
         )
         return compared(prints)
-
-    def _numbered(self, prints: Prints) -> dict[int, ValueFingerprint]:
-        found = {}
-        for (graph, name), known in prints.items():
-            value = self._here.number(graph, name)
-            if value != NONE:
-                found[value] = known
-        return found
 
     def _note_unobserved(self) -> None:
         why = self._means.unobserved or self._record.probe.missing
@@ -180,8 +199,18 @@ class _Recognising:
                 return
         found = kinship.compare(self._flow.model, self._record)
         if not weights.differ or share < _NEARLY_ALL_WEIGHTS or paired:
+            looked = (
+                f", {share:.0%} of its weights hold recorded numbers" if weights.matchable else ""
+            )
+            if values is not None:
+                looked += f", {values.matched_share():.0%} of what it computes was recorded"
             kinship.refuse_foreign(
-                found, paired, len(self._flow), self._where, exactly=weights.differ
+                found,
+                paired,
+                len(self._flow),
+                self._where,
+                exactly=weights.differ,
+                found=looked,
             )
         if weights.differ:
             self._notes.append(
@@ -200,3 +229,9 @@ class _Recognising:
             if graph == MAIN and parameter is not None:
                 found[name] = parameter
         return found
+
+
+def _numbered(wiring: Wiring, prints: Prints) -> dict[int, ValueFingerprint]:
+    """Fingerprints by the numbers that values have in a wiring."""
+    numbers = ((wiring.number(*place), known) for place, known in prints.items())
+    return {value: known for value, known in numbers if value != NONE}

@@ -12,7 +12,7 @@ class AnnotateReport(msgspec.Struct):
 
     Attributes:
         file: Base name of the file that was annotated.
-        output: Base name of the file that was written.
+        output: Base name of the file that was written; None when none was.
         source: What told the modules: the record's source, or what the file carries.
         nodes, resolved, unresolved: Counts, subgraphs and functions included.
         evidence: Nodes that each kind of evidence settled.
@@ -21,7 +21,7 @@ class AnnotateReport(msgspec.Struct):
     """
 
     file: str
-    output: str
+    output: str | None
     source: str
     nodes: int
     resolved: int
@@ -29,6 +29,11 @@ class AnnotateReport(msgspec.Struct):
     evidence: dict[str, int]
     notes: tuple[str, ...]
     decisions: list[Decision]
+
+    @property
+    def contradicted(self) -> int:
+        """Nodes about which kinds of evidence contradict each other."""
+        return sum(1 for decision in self.decisions if decision.contradictions)
 
     def reasons(self) -> dict[str, int]:
         """Why nodes are unresolved, the most frequent first."""

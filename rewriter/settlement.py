@@ -77,6 +77,7 @@ class Settlement:
         )
         self._regions: dict[int, tuple[int, ...]] = {}
         self._reasons: dict[int, str] = {}
+        self._refuted: dict[int, int] = {}
 
     def run(self, named: Mapping[int, int], *, structure: bool = True) -> None:
         """Plant what is sure, grow from it, and enclose what is left.
@@ -105,6 +106,12 @@ class Settlement:
             else:
                 self._reasons[node] = found.reason
 
+    def origins(self, node: int) -> tuple[int, ...]:
+        """The recorded ops whose work a node does, as far as it is known."""
+        if node in self.alignment.image:
+            return self._done_by(node)
+        return self._regions.get(node, ())
+
     def claims(self) -> list[Claims]:
         """What was found, a `Claims` for each kind of evidence."""
         kinds = {kind: Claims() for kind in (Kind.NAMES, Kind.WEIGHTS, Kind.VALUES, Kind.STRUCTURE)}
@@ -132,6 +139,13 @@ class Settlement:
                 kinds[kind].known[key] = UNKNOWN_SCOPE
             else:
                 kinds[kind].by_node[key] = claim
+        for node, op in self._refuted.items():
+            module = self.record.ops[op].module
+            settled = kinds[Kind.VALUES].by_node.get(self.flow.keys[node])
+            if module is not None and (settled is None or settled.module != module):
+                kinds[Kind.VALUES].refuted[self.flow.keys[node]] = (
+                    f"names say {module or 'the root'}, but what it computes is something else"
+                )
         return list(kinds.values())
 
     def _by_itself(self, node: int, constants: Mapping[int, str]) -> Claim | None:
@@ -174,6 +188,8 @@ class Settlement:
         for node, op in named.items():
             if self.values is None or self.values.compatible(node, op) is not False:
                 self.alignment.plant(node, op, Kind.NAMES)
+            else:
+                self._refuted[node] = op
 
     def _plant_values(self, values: Values) -> None:
         """Nodes that compute what exactly one recorded op computes."""

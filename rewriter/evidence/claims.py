@@ -52,12 +52,14 @@ class Claims(msgspec.Struct):
         by_node: The claims.
         known: Nodes that it recognised without learning their module, each with the reason.
         reasons: Why it says nothing about a node.
+        refuted: Nodes about which this kind spoke and a stronger one proved it wrong: what it said.
         complete: Whether it speaks for the whole model, so that no weaker kind is needed.
     """
 
     by_node: dict[NodeKey, Claim] = {}
     known: dict[NodeKey, str] = {}
     reasons: dict[NodeKey, str] = {}
+    refuted: dict[NodeKey, str] = {}
     complete: bool = False
 
 
