@@ -143,7 +143,7 @@ class _Recognising:
             except (UnfedError, RuntimeFailedError) as error:
                 self._notes.append(f"values were not compared: {error}")
                 return None
-            if found.matched_share() >= _MOST_VALUES:
+            if found.matched_share() >= precision.enough:
                 found.vetoes = True
                 return found
             best = best or found

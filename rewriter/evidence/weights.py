@@ -127,6 +127,7 @@ def _layouts(array: Array) -> tuple[Array, ...]:
 
 def _direction(sketches: Sketch, ones: Sketch) -> Sketch:
     """Sketches brought to length 1, without what a zero point adds."""
+    sketches = sketches.astype(np.float64)  # squares of large numbers exceed single precision
     unit = ones / max(float(np.linalg.norm(ones)), 1e-30)
     rest = sketches - np.outer(sketches @ unit, unit)
     lengths = np.linalg.norm(rest, axis=1, keepdims=True)
