@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.output import TextFormat, console, print_json, talk
+from hierarchy.injection import Inject
 from hierarchy.tags import TagRules, TagStyle, TorchNN
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ def annotate(  # noqa: PLR0913 - a parameter is an option of the command
             metavar="FILE", help="Trace record; without it, what the file itself carries is used."
         ),
     ] = None,
+    inject: Annotated[
+        list[Inject], typer.Option(help="Where the hierarchy is written; may be repeated.")
+    ] = [Inject.METADATA],  # noqa: B006 - typer copies it
     tag_style: Annotated[
         TagStyle, typer.Option(help="Steps of a tag by module path or by class.")
     ] = TagStyle.PATH,
@@ -61,6 +65,7 @@ def annotate(  # noqa: PLR0913 - a parameter is an option of the command
         model,
         record,
         output,
+        inject=inject,
         rules=TagRules(tag_style, torch_nn, depth),
         torch_keys=torch_keys,
         replace_keys=replace_keys,

@@ -1,6 +1,6 @@
 """Annotating: match a file with its record and write its hierarchy into a copy of it."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -9,11 +9,13 @@ import onnx
 from hierarchy.errors import FileProblem
 from hierarchy.files import replacing
 from hierarchy.graphs import NodeKey, walk_nodes
+from hierarchy.injection import Inject
 from hierarchy.record import Record, read_record
 from hierarchy.tags import Tagger, TagRules
 from rewriter.container import Edits, OnnxContainer
 from rewriter.evidence.carried import OURS, refuse_lossy
 from rewriter.inject.metadata import Entries, MetadataInjection, foreign_keys, model_entries
+from rewriter.inject.names import earlier_names, names_entry, new_names, with_earlier_names
 from rewriter.matcher import Match, match_carried, match_record
 from rewriter.report import AnnotateReport
 
@@ -23,6 +25,7 @@ def annotate(
     record: Record | str | Path | None,
     out_path: str | Path,
     *,
+    inject: Collection[Inject] = (Inject.METADATA,),
     rules: TagRules = TagRules(),  # noqa: B008 - frozen
     torch_keys: bool = False,
     replace_keys: bool = False,
@@ -35,6 +38,7 @@ def annotate(
         onnx_path: The file; any file of the recorded model, not just the traced one.
         record: The trace record or its path; None to use what the file carries itself.
         out_path: Where the annotated file goes.
+        inject: Where the hierarchy is written.
         rules: How module paths become tags.
         torch_keys: Write the metadata keys of torch's own exporter too.
         replace_keys: Overwrite shared keys that others wrote; stripping cannot undo this.
@@ -57,20 +61,26 @@ def annotate(
     _refuse_overlap(target, inputs, report)
     with _report_file(report, inputs, force=force) as report_part:
         with OnnxContainer.open(source) as container:
-            model = container.skeleton()
+            skeleton = container.skeleton()
+            model = with_earlier_names(skeleton, str(source))
             match = _match(model, record, rules, str(source))
             tagger = Tagger(match.tree, rules)
             for decision in match.decisions:
                 if decision.module is not None:
                     decision.tag = tagger.tag(decision.module)
             injection = MetadataInjection(tagger, torch_keys=torch_keys, replace=replace_keys)
+            entries = model_entries(match.tree, rules, match.parameters)
+            names = new_names(model, match.decisions, tagger) if Inject.NAMES in inject else {}
+            tagged = {d.key: d.tag for d in match.decisions if d.tag is not None}
             edits = Edits(
-                nodes=_node_entries(model, match, injection),
-                model=model_entries(match.tree, rules, match.parameters),
+                nodes=_node_entries(model, match, injection) if Inject.METADATA in inject else {},
+                model=[*entries, *([names_entry(model, names)] if names else [])],
+                attributes=tagged if Inject.ATTRIBUTES in inject else {},
+                names=earlier_names(skeleton, str(source)) | names,
                 strip=True,
                 replace=replace_keys,
             )
-            notes = tuple(_notes(model, match, replace=replace_keys))
+            notes = tuple(_notes(model, match, inject, replace=replace_keys))
             container.write(target, edits, force=force)
         result = _report(source, target, match, notes)
         if report_part is not None:
@@ -93,7 +103,9 @@ def _node_entries(
     return {key: injection.node(node, d) for d, (key, node) in pairs if d.module is not None}
 
 
-def _notes(model: onnx.ModelProto, match: Match, *, replace: bool) -> Iterable[str]:
+def _notes(
+    model: onnx.ModelProto, match: Match, inject: Collection[Inject], *, replace: bool
+) -> Iterable[str]:
     if match.source not in {"record", OURS}:
         yield f"there was no record: the modules were read from {match.source} in the file"
     elif match.source == OURS:
@@ -103,6 +115,8 @@ def _notes(model: onnx.ModelProto, match: Match, *, replace: bool) -> Iterable[s
         yield f"keys of others were replaced on {foreign} nodes: strip cannot bring these back"
     elif foreign:
         yield f"{foreign} nodes keep a namespace or scope of others (--replace-keys overwrites it)"
+    if Inject.ATTRIBUTES in inject:
+        yield "onnxruntime refuses tag attributes on nodes that it fuses; strip takes them out"
     contradicted = sum(1 for decision in match.decisions if decision.contradictions)
     if contradicted:
         yield f"on {contradicted} nodes weaker evidence says otherwise; the report lists it"

@@ -36,6 +36,7 @@ class Decision(msgspec.Struct, omit_defaults=True):
         tag: The tag that was written.
         evidence: The kind of evidence that settled it.
         covers: Module paths of all its origins, when there are several.
+        call: Which call of the module it ran in, from 0; None when unknown.
         reason: Why it is unresolved.
         contradictions: Weaker evidence that says otherwise.
     """
@@ -48,6 +49,7 @@ class Decision(msgspec.Struct, omit_defaults=True):
     tag: str | None = None
     evidence: str | None = None
     covers: tuple[str, ...] = ()
+    call: int | None = None
     reason: str | None = None
     contradictions: tuple[str, ...] = ()
 
@@ -153,5 +155,6 @@ def _decision(
         found.reason = "; ".join(reasons) or _UNSPOKEN
     else:
         found.module, found.evidence, found.covers = claim.module, claim.kind, claim.covers
+        found.call = claim.call
         found.contradictions = contradictions
     return found
