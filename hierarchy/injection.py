@@ -9,3 +9,4 @@ class Inject(StrEnum):
     METADATA = "metadata"
     ATTRIBUTES = "attributes"
     NAMES = "names"
+    FUNCTIONS = "functions"

@@ -15,6 +15,17 @@ once, where it is known."""
 NAMESPACE = "namespace"
 """Slash path without a leading slash; the form Model Explorer nests by."""
 
+FOLDED = "hierarchy.folded"
+"""On a folded model: what the nodes inside functions were called and where they stood, see
+`rewriter.folding.memory`."""
+
+FUNCTION = "hierarchy.function"
+"""On a function that folding made: JSON, see `rewriter.folding.functions.FunctionNote`."""
+
+CONSTANT = "hierarchy.constant"
+"""On a Constant node inside such a function: JSON, see `rewriter.folding.functions.ConstantNote`,
+where the graph has the value under a name of its own."""
+
 MODULES = "hierarchy.modules"
 """On the model: the module tree as JSON, see `hierarchy.module_tree.EmbeddedTree`."""
 

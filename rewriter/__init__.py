@@ -3,9 +3,10 @@
 from rewriter.analysis import Analysis, ModuleRow, analyze
 from rewriter.annotating import annotate
 from rewriter.consistency import Fault
+from rewriter.folding import FoldReport, FoldRules, Prototype, UnfoldReport
 from rewriter.matcher import Decision
 from rewriter.report import AnnotateReport
-from rewriter.stripping import strip
+from rewriter.stripping import strip, unfold
 from rewriter.validation import Validation, validate
 
 __all__ = [
@@ -13,10 +14,15 @@ __all__ = [
     "AnnotateReport",
     "Decision",
     "Fault",
+    "FoldReport",
+    "FoldRules",
     "ModuleRow",
+    "Prototype",
+    "UnfoldReport",
     "Validation",
     "analyze",
     "annotate",
     "strip",
+    "unfold",
     "validate",
 ]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import onnx
 
-from hierarchy.errors import FileProblem
+from hierarchy.errors import FileProblem, UsageError
 from hierarchy.files import replacing
 from hierarchy.graphs import NodeKey, walk_nodes
 from hierarchy.injection import Inject
@@ -14,9 +14,17 @@ from hierarchy.record import Record, read_record
 from hierarchy.tags import Tagger, TagRules
 from rewriter.container import Edits, OnnxContainer
 from rewriter.evidence.carried import OURS, refuse_lossy
+from rewriter.folding import FoldReport, FoldRules, fold, unfolded
+from rewriter.inject.in_memory import apply
 from rewriter.inject.metadata import Entries, MetadataInjection, foreign_keys, model_entries
-from rewriter.inject.names import earlier_names, names_entry, new_names, with_earlier_names
+from rewriter.inject.names import (
+    earlier_names,
+    names_entry,
+    new_names,
+    with_earlier_names,
+)
 from rewriter.matcher import Match, match_carried, match_record
+from rewriter.ownership import Ownership
 from rewriter.report import AnnotateReport
 
 
@@ -29,6 +37,7 @@ def annotate(
     rules: TagRules = TagRules(),  # noqa: B008 - frozen
     torch_keys: bool = False,
     replace_keys: bool = False,
+    fold_rules: FoldRules = FoldRules(),  # noqa: B008 - frozen
     force: bool = False,
     report: str | Path | None = None,
 ) -> AnnotateReport:
@@ -42,6 +51,7 @@ def annotate(
         rules: How module paths become tags.
         torch_keys: Write the metadata keys of torch's own exporter too.
         replace_keys: Overwrite shared keys that others wrote; stripping cannot undo this.
+        fold_rules: What becomes functions, when these are injected.
         force: Overwrite `out_path` and `report` if they exist.
         report: Where to write the report as JSON, if anywhere.
 
@@ -53,6 +63,8 @@ def annotate(
         ForeignRecordError: The record is of another model.
         UsageError: There is no record and the file carries nothing, or not enough.
     """
+    if torch_keys and Inject.FUNCTIONS in inject:
+        raise UsageError("--torch-keys are absolute scopes: they cannot stand inside functions.")
     source, target = Path(onnx_path), Path(out_path)
     inputs = [source]
     if isinstance(record, str | Path):
@@ -62,7 +74,8 @@ def annotate(
     with _report_file(report, inputs, force=force) as report_part:
         with OnnxContainer.open(source) as container:
             skeleton = container.skeleton()
-            model = with_earlier_names(skeleton, str(source))
+            flat = unfolded(skeleton, str(source))
+            model = with_earlier_names(flat, str(source))
             match = _match(model, record, rules, str(source))
             tagger = Tagger(match.tree, rules)
             for decision in match.decisions:
@@ -70,22 +83,41 @@ def annotate(
                     decision.tag = tagger.tag(decision.module)
             injection = MetadataInjection(tagger, torch_keys=torch_keys, replace=replace_keys)
             entries = model_entries(match.tree, rules, match.parameters)
+            tell = Inject.METADATA in inject or Inject.FUNCTIONS in inject
             names = new_names(model, match.decisions, tagger) if Inject.NAMES in inject else {}
             tagged = {d.key: d.tag for d in match.decisions if d.tag is not None}
             edits = Edits(
-                nodes=_node_entries(model, match, injection) if Inject.METADATA in inject else {},
+                nodes=_node_entries(model, match, injection) if tell else {},
                 model=[*entries, *([names_entry(model, names)] if names else [])],
                 attributes=tagged if Inject.ATTRIBUTES in inject else {},
-                names=earlier_names(skeleton, str(source)) | names,
+                names=earlier_names(flat, str(source)) | names,
                 strip=True,
                 replace=replace_keys,
             )
             notes = tuple(_notes(model, match, inject, replace=replace_keys))
-            container.write(target, edits, force=force)
+            folding = None
+            if flat is skeleton and Inject.FUNCTIONS not in inject:
+                container.write(target, edits, force=force)
+            else:
+                made = onnx.ModelProto()
+                made.CopyFrom(flat)
+                apply(made, edits)
+                if Inject.FUNCTIONS in inject:
+                    folding = _fold(made, match, tagger, fold_rules)
+                    notes += tuple(folding.lines())
+                else:
+                    notes += ("the file was folded before: its functions are nodes again",)
+                container.write_model(target, made, force=force)
         result = _report(source, target, match, notes)
+        result.folding = folding
         if report_part is not None:
             report_part.write_bytes(result.to_json())
     return result
+
+
+def _fold(model: onnx.ModelProto, match: Match, tagger: Tagger, rules: FoldRules) -> FoldReport:
+    parameters = Ownership(model, match.tree, match.parameters).parameters
+    return fold(model, match.decisions, tagger, parameters, rules)
 
 
 def _match(model: onnx.ModelProto, record: Record | None, rules: TagRules, where: str) -> Match:

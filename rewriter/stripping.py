@@ -1,11 +1,15 @@
 """Stripping: take what annotating wrote out of a file again."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
+import onnx
 
+from hierarchy.errors import UsageError
+from rewriter import folding
 from rewriter.container import Edits, OnnxContainer
+from rewriter.folding import UnfoldReport
 from rewriter.inject.names import earlier_names
 
 
@@ -52,3 +56,31 @@ def strip(source: str | Path, target: str | Path, *, force: bool = False) -> Str
         changes.attributes,
         changes.names,
     )
+
+
+def unfold(
+    source: str | Path, target: str | Path, patterns: Sequence[str] = (), *, force: bool = False
+) -> UnfoldReport:
+    """Write a copy of a file in which functions that folding made are nodes again.
+
+    Their tags are absolute again, and shapes are inferred. What else annotating wrote stays.
+
+    Args:
+        source: The folded file.
+        target: Where the result goes; external data is copied along into another folder.
+        patterns: Of the names of the functions to inline; none for all.
+        force: Whether existing files may be overwritten.
+
+    Raises:
+        FileProblem: A file cannot be read or written as asked.
+        UsageError: No function of ours has such a name.
+    """
+    with OnnxContainer.open(source) as container:
+        model = onnx.ModelProto()
+        model.CopyFrom(container.skeleton())
+        report = folding.unfold(model, str(source), patterns)
+        if not report.functions:
+            kind = "of these names " if patterns else ""
+            raise UsageError(f"{source}: it has no functions {kind}that annotate made.")
+        container.write_model(target, model, force=force)
+    return report

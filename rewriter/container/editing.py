@@ -183,25 +183,15 @@ class Editing:
                 self._graph([part])
 
     def _remove(self, node: Field, new: Entries) -> None:
-        """Take out the entries of ours, and foreign ones that the new ones replace.
-
-        `hierarchy.keys` has the rule of which are ours.
-        """
-        replaced = self._edits.replace
-        if replaced is True:
-            replaced = frozenset(key for key, _ in new)
-        elif not replaced or not new:
-            replaced = frozenset()
-        tagged = cleared = False
-        for entry in messages(self._data, node, NodeProto.METADATA_PROPS_FIELD_NUMBER):
-            key = self._key(entry)
-            tagged = tagged or key == keys.TAG
-            ours = key.startswith(keys.OURS) or (tagged and key in keys.SHARED)
-            if self._edits.strip if ours else key in replaced:
+        """Take out the entries of ours, and foreign ones that the new ones replace."""
+        entries = list(messages(self._data, node, NodeProto.METADATA_PROPS_FIELD_NUMBER))
+        names = [self._key(entry) for entry in entries]
+        gone = goes(names, new, self._edits)
+        for entry, key, leaves in zip(entries, names, gone, strict=True):
+            if leaves:
                 self.splices.remove(entry.start, entry.end)
                 self.changes.removed[key] += 1
-                cleared = True
-        self.changes.nodes_cleared += cleared
+        self.changes.nodes_cleared += any(gone)
 
     def _key(self, entry: Field) -> str:
         """The key of a metadata entry; of one that is no UTF-8, something nobody writes."""
@@ -220,6 +210,25 @@ class Editing:
                 payload = Entry(key=key, value=value).SerializeToString(deterministic=True)
                 made[entry] = encode_field(number, payload)
         self.splices.insert(at, b"".join([made[entry] for entry in entries]))
+
+
+def goes(names: Sequence[str], new: Entries, edits: Edits) -> list[bool]:
+    """Which metadata entries of one node an edit takes out, given their keys in order.
+
+    `hierarchy.keys` has the rule of which are ours.
+    """
+    replaced = edits.replace
+    if replaced is True:
+        replaced = frozenset(key for key, _ in new)
+    elif not replaced or not new:
+        replaced = frozenset()
+    tagged = False
+    found = []
+    for key in names:
+        tagged = tagged or key == keys.TAG
+        ours = key.startswith(keys.OURS) or (tagged and key in keys.SHARED)
+        found.append(edits.strip if ours else key in replaced)
+    return found
 
 
 def _node_field(place: Place) -> int:
