@@ -1,7 +1,8 @@
 """The main graph of a model on the bench: nodes that can be taken out and put in.
 
 Constants are no items here, whether initializers or Constant nodes: who uses one says so in
-its inputs, and a function that needs it gets its own.
+its inputs, and a function that needs it gets its own. Nor are Identity nodes that give a weight
+another name (exporters write these where several weights are equal): the copy is a weight too.
 """
 
 from collections.abc import Iterable, Iterator
@@ -81,6 +82,14 @@ class Bench:
     Args:
         model: The model.
         parameters: Initializers that hold parameters of the model: never constants.
+
+    Attributes:
+        items: The nodes.
+        constants: Known values by name.
+        weights: Names of all that holds weights.
+        aside: Nodes that are no items, with their positions, by what they make.
+        inputs, outputs: Of the graph.
+        producer, consumers: Which items make and use a value.
     """
 
     def __init__(self, model: onnx.ModelProto, parameters: Iterable[str]) -> None:
@@ -90,6 +99,7 @@ class Bench:
         self.weights = {w.name for w in graph.initializer}
         self.weights |= {w.values.name for w in graph.sparse_initializer}
         self.constants: dict[str, Constant] = {}
+        self.aside: dict[str, tuple[onnx.NodeProto, int]] = {}
         self.items: list[Item] = []
         self.producer: dict[str, Item] = {}
         self.consumers: dict[str, list[Item]] = {}
@@ -100,9 +110,20 @@ class Bench:
         for position, node in enumerate(graph.node):
             if node.op_type == "Constant" and node.domain in {"", "ai.onnx"}:
                 self.constants[node.output[0]] = _of_node(node, position)
+                self.aside[node.output[0]] = node, position
+            elif self._is_alias(node):
+                self.weights.add(node.output[0])
+                self.aside[node.output[0]] = node, position
             else:
                 read = [*node.input, *captured(node)]
                 self.add(Item(node, position, read, history=[was(node, position)]))
+
+    def _is_alias(self, node: onnx.NodeProto) -> bool:
+        if node.op_type != "Identity" or node.domain not in {"", "ai.onnx"}:
+            return False
+        name = node.input[0]
+        held = name in self.weights and name not in self.inputs and name not in self.constants
+        return held and node.output[0] not in self.outputs
 
     def add(self, item: Item) -> None:
         """Put a node in, behind all others."""

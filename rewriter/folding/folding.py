@@ -309,36 +309,30 @@ class _Folding:
     def _write(self) -> None:
         """Put the graph together: calls, what was not folded, and the constants still needed."""
         graph = self._model.graph
-        nodes = {name: n for n in graph.node if n.op_type == "Constant" for name in n.output}
+        aside = self._bench.aside
         written: dict[str, None] = {}
         made: list[onnx.NodeProto] = []
         for item in self._bench.items:
-            for name in (*item.inputs, ""):
-                if name in self._bench.constants and name in nodes and name not in written:
+            for name in item.inputs:
+                if name in aside and name not in written:
                     written[name] = None
-                    made.append(nodes[name])
+                    made.append(aside[name][0])
             made.append(item.node)
-        rest = [
-            (name, node)
-            for name, node in nodes.items()
-            if name in self._bench.constants
-            and name not in written
-            and (name not in self._baked or name in self._bench.outputs)
-        ]
-        kept = [onnx.NodeProto.FromString(n.SerializeToString()) for n in made]
-        kept += [onnx.NodeProto.FromString(n.SerializeToString()) for _, n in rest]
+        gone = self._baked - self._bench.outputs
+        made += [n for name, (n, _) in aside.items() if name not in written and name not in gone]
+        kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in made]
         del graph.node[:]
         graph.node.extend(kept)
         self._forget()
-        self._remember(nodes)
+        self._remember()
         self._model.ir_version = max(self._model.ir_version, _FIRST_WITH_FUNCTIONS)
         self.report.nodes_after = len(graph.node)
 
-    def _remember(self, constants: Mapping[str, onnx.NodeProto]) -> None:
+    def _remember(self) -> None:
         calls = {i.node.name: i.history for i in self._bench.items if i.is_call}
         items = [i for i in self._bench.items if i.node.name not in calls]
         rest = {_first_output(i.node): i.position for i in items}
-        rest |= {name: self._bench.constants[name].history.place for name in constants}
+        rest |= {name: position for name, (_, position) in self._bench.aside.items()}
         remember(self._model, Memory(calls, rest))
 
     def _forget(self) -> None:
