@@ -9,7 +9,7 @@ DEMO := temp/demo
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format benchmark schema clean
+.PHONY: help demo test lint format benchmark functions schema clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -48,6 +48,9 @@ format: $(READY) ## Format the code
 benchmark: $(DEMO_READY) ## Measure speed and memory; prints tables
 	$(BIN)/python benchmarks/annotate_speed.py
 	$(BIN)/python benchmarks/trace_overhead.py
+
+functions: $(DEMO_READY) ## Fold many families, check it all; writes docs/functions.md
+	$(BIN)/python benchmarks/functions.py
 
 schema: $(READY) ## Write docs/record.schema.json anew from the record's classes
 	$(BIN)/python -m fixtures_gen.schema docs/record.schema.json
