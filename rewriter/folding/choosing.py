@@ -64,10 +64,12 @@ class Choice:
         calls: The calls.
         single: Calls whose structure nobody shares, though others of their class are folded;
             each with what is different.
+        refused: Calls of these classes that cannot be folded, each with the reason.
     """
 
     calls: set[Call]
     single: dict[Call, str]
+    refused: dict[Call, str]
 
 
 class Choosing:
@@ -91,8 +93,8 @@ class Choosing:
         every = {call for level in self._levels for call in level}
         if self._rules.patterns:
             wants = self._rules.wants
-            return Choice({c for c in every if wants(c.path, self._class_of[c.path][1])}, {})
-        return Choice(every, {}) if self._rules.functions == (ALL,) else self._repeated()
+            return Choice({c for c in every if wants(c.path, self._class_of[c.path][1])}, {}, {})
+        return Choice(every, {}, {}) if self._rules.functions == (ALL,) else self._repeated()
 
     def _big(self, depth: int) -> dict[Call, list[Item]]:
         calls = instances(self._bench, depth)
@@ -101,8 +103,10 @@ class Choosing:
     def _repeated(self) -> Choice:
         """Calls that occur more than once with one structure, the outermost or all of them."""
         found: list[dict[Call, Structure]] = []
+        refused: dict[Call, str] = {}
         for level in self._levels:
-            good, _ = acyclic(self._bench, level)
+            good, bad = acyclic(self._bench, level)
+            refused |= bad
             found.append({call: structure(self._bench, items) for call, items in good.items()})
         counts = Counter(self._key(call, s) for each in found for call, s in each.items())
         covered: set[int] = set()
@@ -120,8 +124,15 @@ class Choosing:
                 first.setdefault(self._class_of[call.path], its)
                 if self._rules.functions == (REPEATED,):
                     covered.update(map(id, its.items))
+        items = {call: its[0] for level in self._levels for call, its in level.items()}
         return Choice(
-            calls, {c: self._odd(c, s, first) for c, s in odd.items() if self._is_odd(c, first)}
+            calls,
+            {c: self._odd(c, s, first) for c, s in odd.items() if self._is_odd(c, first)},
+            {
+                call: why
+                for call, why in refused.items()
+                if self._is_odd(call, first) and id(items[call]) not in covered
+            },
         )
 
     def _key(self, call: Call, found: Structure) -> tuple[ClassName, object]:

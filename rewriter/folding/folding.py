@@ -155,6 +155,7 @@ class _Folding:
         choice = Choosing(self._bench, self._rules, self._classes).choose()
         wanted = choice.calls
         self.report.single.update((_label(call), why) for call, why in choice.single.items())
+        self.report.refused.update((_label(call), why) for call, why in choice.refused.items())
         height: dict[Call, int] = dict.fromkeys(wanted, 0)
         for item in self._bench.items:
             above = [call for call in item.chain if call in wanted]

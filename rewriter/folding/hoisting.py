@@ -62,7 +62,7 @@ def _hoist_kind(bench: Bench, calls: dict[Call, list[Item]], depth: int) -> int:
             } - {call}
             if not siblings or (len(siblings) < 2 and len(values) <= fewest):
                 continue
-            cone = _cone(bench, item, call, depth)
+            cone = _cone(bench, item, call, depth, calls[call][0].position)
             if not any(c.position == own or c.node.op_type in _PRODUCTS for c in cone):
                 for member in cone:
                     member.chain = member.chain[:depth]
@@ -85,13 +85,20 @@ def _escaping(
     return found
 
 
-def _cone(bench: Bench, item: Item, call: Call, depth: int) -> list[Item]:
-    """A node and all that it needs, within one call."""
-    found: dict[int, Item] = {}
+def _cone(bench: Bench, item: Item, call: Call, depth: int, first: int) -> list[Item]:
+    """A node and all of its call that it needs, be it through nodes of other modules.
+
+    Nodes before the first one of the call need nothing of it.
+    """
+    found: list[Item] = []
+    seen: set[int] = set()
     waiting = [item]
     while waiting:
         each = waiting.pop()
-        if id(each) not in found and len(each.chain) > depth and each.chain[depth] == call:
-            found[id(each)] = each
-            waiting.extend(bench.producers(each))
-    return list(found.values())
+        if id(each) in seen or each.position < first:
+            continue
+        seen.add(id(each))
+        if each.chain[depth : depth + 1] == (call,):
+            found.append(each)
+        waiting.extend(bench.producers(each))
+    return found
