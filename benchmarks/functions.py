@@ -9,11 +9,11 @@ that onnx's inliner and `strip --functions` bring back, and whether other librar
 import argparse
 import json
 import logging
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from collections import Counter
@@ -176,22 +176,20 @@ def scaling(folder: Path, sizes: tuple[int, ...] = (5_000, 10_000, 20_000)) -> l
     """Time and memory of folding by number of nodes, each in a process of its own."""
     rows = []
     for size in sizes:
-        command = [sys.executable, __file__, "--scale", str(size), str(folder)]
+        source = make_chain(size, folder)
+        command = [sys.executable, __file__, "--scale", str(source)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
-        rows.append(json.loads(done.stdout))
+        megabytes = round(source.stat().st_size / 1e6)
+        rows.append({"nodes": size, "megabytes": megabytes, **json.loads(done.stdout)})
+        source.unlink()
     return rows
 
 
-def scale(size: int, folder: Path) -> Row:
-    """Fold a chain of blocks of ten nodes with a weight of 256 kB each."""
+def make_chain(size: int, folder: Path, side: int = 256, block: int = 10) -> Path:
+    """A chain of blocks of ten nodes with a weight of 256 kB each, and its record."""
     from annotate_speed import record_of
     from onnx import helper, numpy_helper
 
-    from hierarchy.injection import Inject
-    from hierarchy.record import decode_record
-    from rewriter import annotate
-
-    side, block = 256, 10
     nodes, weights, last = [], [], "x"
     for number in range(size):
         kind = "MatMul" if number % block == 0 else ("Relu", "Neg")[number % 2]
@@ -201,9 +199,8 @@ def scale(size: int, folder: Path) -> Row:
             weights.append(numpy_helper.from_array(values, f"w{number}"))
         nodes.append(helper.make_node(kind, read, [f"v{number}"], f"n{number}"))
         last = f"v{number}"
-    ends = [
-        helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [1, side]) for n in ("x", last)
-    ]
+    value = helper.make_tensor_value_info
+    ends = [value(name, onnx.TensorProto.FLOAT, [1, side]) for name in ("x", last)]
     graph = helper.make_graph(nodes, "chain", ends[:1], ends[1:], weights)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     source = folder / f"chain{size}.onnx"
@@ -211,39 +208,39 @@ def scale(size: int, folder: Path) -> Row:
     text = json.loads(record_of(model))
     for op in text["ops"]:
         op["module"] = f"blocks.{op['index'] // block}"
-    count = size // block
-    names = [f"blocks.{number}" for number in range(count)]
+    paths = [f"blocks.{number}" for number in range(size // block)]
     root = [module for module in text["modules"] if not module["path"]]
-    text["modules"] = root + [{"path": n, "class_name": "Block", "calls": 1} for n in names]
-    record = decode_record(json.dumps(text).encode(), "the chain")
-    del model, graph, nodes, weights
-    before = _anonymous()
+    text["modules"] = root + [{"path": p, "class_name": "Block", "calls": 1} for p in paths]
+    source.with_suffix(".trace.json").write_text(json.dumps(text))
+    return source
+
+
+def scale(source: Path) -> Row:
+    """Fold a file in this process; time, and private memory at its peak over what was there."""
+    from annotate_speed import anonymous
+
+    from hierarchy.injection import Inject
+    from rewriter import annotate
+
+    target, stop, peak = source.with_suffix(".folded"), threading.Event(), 0
+
+    def watch() -> None:
+        nonlocal peak
+        while not stop.wait(0.01):
+            peak = max(peak, anonymous())
+
+    before, watcher = anonymous(), threading.Thread(target=watch)
+    watcher.start()
     start = time.perf_counter()
-    report = annotate(
-        source, record, folder / "chain.folded.onnx", inject=[Inject.FUNCTIONS], force=True
-    )
+    record = source.with_suffix(".trace.json")
+    report = annotate(source, record, target, inject=[Inject.FUNCTIONS], force=True).folding
     seconds = time.perf_counter() - start
-    assert report.folding is not None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    row = {
-        "nodes": size,
-        "megabytes": round(source.stat().st_size / 1e6),
-        "seconds": round(seconds, 2),
-    }
-    source.unlink()
-    return {
-        **row,
-        "main": report.folding.nodes_after,
-        "added": round(_anonymous() - before),
-        "peak": round(peak),
-    }
-
-
-def _anonymous() -> float:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("RssAnon"):
-            return int(line.split()[1]) / 1024
-    return 0.0
+    stop.set()
+    watcher.join()
+    target.unlink()
+    assert report is not None
+    added = round((max(peak, anonymous()) - before) / 1e6)
+    return {"seconds": round(seconds, 2), "main": report.nodes_after, "added": added}
 
 
 def latency(folder: Path, rounds: int = 15) -> Row:
@@ -294,12 +291,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--family", action="append", help="only these; writes no tables")
     parser.add_argument("--output", type=Path, default=Path("docs"))
-    parser.add_argument("--scale", nargs=2, metavar=("NODES", "FOLDER"))
+    parser.add_argument("--scale", type=Path, metavar="FILE", help="fold this one and tell")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
     if options.scale:
-        print(json.dumps(scale(int(options.scale[0]), Path(options.scale[1]))))
+        print(json.dumps(scale(options.scale)))
         return
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(dir="temp") as folder:
