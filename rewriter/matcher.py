@@ -63,6 +63,7 @@ class Decision(msgspec.Struct, omit_defaults=True):
         covers: Module paths of all its origins, when there are several.
         origins: Names of the recorded ops whose work it does.
         candidates: Recorded ops that were weighed for it, the best first, when there were any.
+        call: Which call of the module it ran in, from 0; None when unknown.
         reason: Why it is unresolved.
         contradictions: Weaker evidence that says otherwise.
     """
@@ -77,6 +78,7 @@ class Decision(msgspec.Struct, omit_defaults=True):
     covers: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     candidates: tuple[Candidate, ...] = ()
+    call: int | None = None
     reason: str | None = None
     contradictions: tuple[str, ...] = ()
 
@@ -231,5 +233,6 @@ def _decision(
         found.reason = "; ".join(reasons) or _UNSPOKEN
     else:
         found.module, found.evidence, found.covers = claim.module, claim.kind, claim.covers
+        found.call = claim.call
         found.contradictions = contradictions
     return found

@@ -5,7 +5,7 @@ that no recorded op equals get what their neighbours enclose.
 """
 
 import itertools
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -309,7 +309,7 @@ def constant_modules(record: Record, values: Values | None) -> dict[int, str]:
     return {number: modules.pop() for number, modules in found.items() if len(modules) == 1}
 
 
-def claim_for(ops: Iterable[Op], kind: Kind, tree: ModuleTree) -> Claim | None:
+def claim_for(ops: Collection[Op], kind: Kind, tree: ModuleTree) -> Claim | None:
     """The modules of some recorded ops under their common ancestor; None when none is known."""
     modules: Collection[str] = {
         path for op in ops if op.module is not None for path in (op.module, *op.also)
@@ -318,5 +318,6 @@ def claim_for(ops: Iterable[Op], kind: Kind, tree: ModuleTree) -> Claim | None:
         return None
     covers = tuple(sorted(modules))
     if len(covers) == 1:
-        return Claim(covers[0], kind)
+        calls = {op.call for op in ops if op.module is not None}
+        return Claim(covers[0], kind, call=calls.pop() if len(calls) == 1 else None)
     return Claim(tree.common_ancestor(covers), kind, covers)
