@@ -21,6 +21,7 @@ from rewriter.evidence.carried import Carried
 from rewriter.evidence.claims import Claim, Claims, Kind
 from rewriter.evidence.identity import Identity
 from rewriter.evidence.propagation import Propagation
+from rewriter.evidence.weights import other_weights
 from rewriter.flow import Flow
 from rewriter.recognition import Means, recognise
 
@@ -133,6 +134,7 @@ def match_record(
     origins: dict[int, tuple[str, ...]] = {}
     if Kind.IDENTITY in means.evidence and identity.holds(record):
         spoken = [identity.claims(record)]
+        notes = tuple(filter(None, [other_weights(model, record, means.read)]))
     else:
         found = recognise(flow, record, where, means)
         spoken, notes = found.claims, found.notes

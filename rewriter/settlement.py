@@ -5,7 +5,8 @@ that no recorded op equals get what their neighbours enclose.
 """
 
 import itertools
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from rewriter.evidence.identity import UNKNOWN_SCOPE
 from rewriter.evidence.values import Classes, Values, compare
 from rewriter.evidence.weights import WeightMatch, weight_readers
 from rewriter.flow import Flow
-from rewriter.wiring import NONE, Contracted, Wiring
+from rewriter.wiring import NONE, Contracted, Wiring, by_graph, parent
 
 if TYPE_CHECKING:
     from rewriter.evidence.spans import Span
@@ -94,6 +95,8 @@ class Settlement:
         if not structure:
             return
         self.alignment.grow()
+        if self._plant_in_bodies():
+            self.alignment.grow()
         self._grow_raw()
         spans = self._spans()
         enclosure = Enclosure(self.alignment, spans)
@@ -242,6 +245,37 @@ class Settlement:
     def _takes_no_part(self, node: int) -> bool:
         """Whether a node only passes values on, or depends on no input."""
         return self._ours.passing[node] or self.here.derived[node]
+
+    def _plant_in_bodies(self) -> bool:
+        """Nodes of an operator that is there once in a body and once in the recorded one.
+
+        What runs in the bodies of an If or a Loop is not to be seen from outside.
+        """
+        ours, theirs = by_graph(self.here), by_graph(self.there)
+        planted = False
+        for path in sorted(ours, key=len):
+            above = parent(path)
+            if above is None or above not in ours:
+                continue
+            position, _, name = path[len(above) + 1 :].partition(".")
+            op = self.alignment.image.get(ours[above][int(position)])
+            if op is None:
+                continue
+            recorded = self.record.ops[op]
+            inside = theirs.get(f"{recorded.graph}/{recorded.index}.{name}", [])
+            for node, twin in self._unique_kinds(ours[path], inside):
+                self.alignment.plant(node, twin, Kind.STRUCTURE)
+                planted = True
+        return planted
+
+    def _unique_kinds(self, nodes: list[int], ops: list[int]) -> Iterator[tuple[int, int]]:
+        there = Counter(self.there.kinds[op] for op in ops)
+        here = Counter(self.here.kinds[node] for node in nodes)
+        alone = {self.there.kinds[op]: op for op in ops}
+        for node in nodes:
+            kind = self.here.kinds[node]
+            if here[kind] == there[kind] == 1 and node not in self.alignment.image:
+                yield node, alone[kind]
 
     def _in_a_row(self, ops: list[int]) -> bool:
         """Whether each recorded op reads what the one before it makes."""
