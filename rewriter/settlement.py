@@ -71,8 +71,9 @@ class Settlement:
     def __post_init__(self) -> None:
         """See the graphs without what only passes values on."""
         values = self.values
-        self._ours = Contracted(self.here, values.here.passing if values else {})
-        self._theirs = Contracted(self.there, values.there.passing if values else {})
+        exact = values is not None and values.vetoes  # a quantised file may round a part to nothing
+        self._ours = Contracted(self.here, values.here.passing if values and exact else {})
+        self._theirs = Contracted(self.there, values.there.passing if values and exact else {})
         self.alignment = Alignment(
             self._ours, self._theirs, values, self.weights.held, self._matched_inputs()
         )
