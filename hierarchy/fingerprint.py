@@ -166,7 +166,7 @@ def weight_fingerprint(array: Array) -> WeightFingerprint | None:
                 continue
             low, high = float(part.min()), float(part.max())
         least, greatest = min(least, low), max(greatest, high)
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             square = np.square(part)
             sums += (part.sum(), square.sum(), np.dot(square, part), np.abs(part).sum())
     if nan == flat.size:
