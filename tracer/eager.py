@@ -5,21 +5,20 @@ file of the model is matched with it by what its tensors hold; operators have ot
 """
 
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
+from torch._decomp import core_aten_decompositions, get_decompositions
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from hierarchy.fingerprint import ValueFingerprint, value_fingerprint, weight_fingerprint
 from hierarchy.graphs import MAIN
-from hierarchy.record import Op, Tensor
+from hierarchy.record import EAGER, Op, Tensor
 from tracer.calling import Call
 from tracer.parameters import named_tensors
 from tracer.watching import Heard, numpy_of
-
-NAME = "eager"
-"""What stands in place of an exporter in the record."""
 
 
 class EagerOps:
@@ -55,6 +54,10 @@ class EagerOps:
         made = _once([*call.made, *call.written, *filter(None, map(_whole, call.written))])
         if not call.written and all(any(t is given for given in call.given) for t in made):
             return  # it gave its input back, or nothing
+        if call.parts is not None and _same_shapes(call.parts, made):
+            for tensor, part in zip(made, call.parts, strict=True):
+                self._named[tensor] = self._named[part]  # the last of its parts made it
+            return
         inputs = tuple(dict.fromkeys(n for tensor in call.given for n in self._names_of(tensor)))
         index = len(self.ops)
         kind, name = _kind(call.operator)
@@ -75,7 +78,7 @@ class EagerOps:
                 outputs=outputs,
                 module=None if call.scope is None else call.scope.module,
                 call=0 if call.scope is None else call.scope.call,
-                scope_from=None if call.scope is None else NAME,
+                scope_from=None if call.scope is None else EAGER,
                 values=values if any(values) else (),
             )
         )
@@ -117,12 +120,23 @@ class EagerOps:
         return name
 
 
+def parts_of_operators() -> dict[Any, Callable[..., Any]]:
+    """How composite operators are taken apart, as exporters do it."""
+    aten = torch.ops.aten
+    fused = [aten.addmm, aten.baddbmm, aten._scaled_dot_product_flash_attention_for_cpu]
+    return {**core_aten_decompositions(), **get_decompositions(fused)}
+
+
 def _kind(operator: Any) -> tuple[str, str]:
     """Qualified and short name of an operator."""
     if hasattr(operator, "_schema"):
         qualified = str(operator._schema.name)
         return qualified, qualified.rpartition("::")[2]
     return f"{operator.namespace}::{operator.name()}", str(operator.name())
+
+
+def _same_shapes(left: list[torch.Tensor], right: list[torch.Tensor]) -> bool:
+    return [tensor.shape for tensor in left] == [tensor.shape for tensor in right]
 
 
 def _once(tensors: list[torch.Tensor]) -> list[torch.Tensor]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from importlib import metadata
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,10 +12,10 @@ from hierarchy.errors import RuntimeFailedError
 from hierarchy.fingerprint import Array, ValueFingerprint, WeightFingerprint
 from hierarchy.graphs import MAIN, NodeKey, digest, walk_nodes
 from hierarchy.module_tree import ModuleTree
-from hierarchy.record import Constant, Probe, ProbeInput, Record, Source
-from tracer import eager
+from hierarchy.record import EAGER, Constant, Probe, ProbeInput, Record, Source
 from tracer.calling import Call
 from tracer.constants import Constants
+from tracer.eager import EagerOps, parts_of_operators
 from tracer.exporters.exported import Exported, Scope
 from tracer.parameters import ParameterIndex
 from tracer.probing import feed_of, probe_values
@@ -47,14 +48,19 @@ class Listened:
     constants: tuple[Constant, ...]
 
 
-def listen(model: nn.Module, call: Call, *tell: Callable[[Heard], None]) -> Listened:
+def listen(
+    model: nn.Module,
+    call: Call,
+    *tell: Callable[[Heard], None],
+    apart: Mapping[Any, Callable[..., Any]] | None = None,
+) -> Listened:
     """Run a model once, and tell of every operator call.
 
     Raises:
         InputsError: The model cannot run on the inputs.
     """
     constants = Constants(model)
-    with watched(model) as watch, Listening(watch, constants.hear, *tell):
+    with watched(model) as watch, Listening(watch, constants.hear, *tell, apart=apart):
         run(model, call)
     return Listened(watch, constants.found())
 
@@ -67,11 +73,11 @@ def record_eager(
     Raises:
         InputsError: The model cannot run on the inputs.
     """
-    ops = eager.EagerOps(model, call, fingerprints=probe)
-    listened = listen(model, call, ops.hear)
+    ops = EagerOps(model, call, fingerprints=probe)
+    listened = listen(model, call, ops.hear, apart=parts_of_operators())
     feed = {name: numpy_of(tensor) for name, tensor in call.tensors.items()}
     return Record(
-        source=_source(model, origin, eager.NAME, 0, why),
+        source=_source(model, origin, EAGER, 0, why),
         digest="",
         modules=record_modules(model, listened.watch, ()),
         ops=tuple(ops.ops),

@@ -9,8 +9,7 @@ from torch import nn
 
 from hierarchy.errors import ExportFailedError, UsageError
 from hierarchy.files import check_target, replacing, writing
-from hierarchy.record import Record, encode_record, record_path
-from tracer import eager
+from hierarchy.record import EAGER, Record, encode_record, record_path
 from tracer.calling import Call, Inputs, plan_call
 from tracer.exporters import dynamo, torchscript
 from tracer.exporters.exported import Exported
@@ -83,7 +82,7 @@ def trace(
     """
     target = Path(onnx_path)
     record_target = Path(record) if record is not None else record_path(target)
-    if exporter == eager.NAME:
+    if exporter == EAGER:
         raise UsageError("An eager record has no file beside it: use --record-only.")
     _check_exporter(exporter)
     with (
@@ -160,14 +159,14 @@ def record(
         UsageError: No such exporter.
     """
     target = Path(record_path)
-    if exporter != eager.NAME:
+    if exporter != EAGER:
         _check_exporter(exporter)
     with replacing(target, force=force) as record_file:
         with evaluating(model), ready_for_export(model):
             call = plan_call(model, example_inputs)
             made: Record | None = None
             why: tuple[str, ...] = ("eager: asked for",)
-            if exporter != eager.NAME:
+            if exporter != EAGER:
                 made, why = _record_by_export(
                     model, call, exporter, opset, origin, dynamic=dynamic, probe=probe
                 )

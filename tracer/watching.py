@@ -1,7 +1,7 @@
 """Running a model eagerly and seeing which module does what."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -95,6 +95,7 @@ class Heard:
         made: The tensors that it gave back.
         written: Those of its arguments that it wrote into.
         scope: The module that was running; None outside of all.
+        parts: What its parts gave back, when these were heard before it.
     """
 
     operator: Any
@@ -102,6 +103,7 @@ class Heard:
     made: list[torch.Tensor]
     written: list[torch.Tensor]
     scope: Scope | None
+    parts: list[torch.Tensor] | None = None
 
     @property
     def computed(self) -> bool:
@@ -118,24 +120,48 @@ class Listening(TorchDispatchMode):  # type: ignore[no-untyped-call]
     Args:
         watch: Knows which module is running.
         tell: Who wants to know of each call, after it.
+        apart: Operators to run a second time in their parts, and how.
     """
 
     supports_higher_order_operators = True
 
-    def __init__(self, watch: Watch, *tell: Callable[[Heard], None]) -> None:
+    def __init__(
+        self,
+        watch: Watch,
+        *tell: Callable[[Heard], None],
+        apart: Mapping[Any, Callable[..., Any]] | None = None,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._watch = watch
         self._tell = tell
+        self._apart = apart or {}
+        self._within: list[Any] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        parts = self._in_parts(func, args, kwargs)
         results = func(*args, **kwargs)
         scope = self._watch.stack[-1] if self._watch.stack else None
         given, made = _tensors((args, kwargs)), _tensors(results)
-        heard = Heard(func, given, made, _written(func, args, kwargs), scope)
+        heard = Heard(func, given, made, _written(func, args, kwargs), scope, parts)
         for tell in self._tell:
             tell(heard)
         return results
+
+    def _in_parts(
+        self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> list[torch.Tensor] | None:
+        """What an operator gives back when its parts run, each heard; None where it has none."""
+        if func not in self._apart or func in self._within or func._schema.is_mutable:
+            return None
+        self._within.append(func)
+        try:
+            with self:
+                return _tensors(self._apart[func](*args, **kwargs))
+        except Exception:  # noqa: BLE001 - the operator itself will run; not all torch's recipes do
+            return None
+        finally:
+            self._within.pop()
 
 
 def _tensors(values: Any) -> list[torch.Tensor]:
