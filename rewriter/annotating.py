@@ -4,15 +4,17 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+import msgspec
 import onnx
 
-from hierarchy.errors import FileProblem
+from hierarchy.errors import FileProblem, UsageError
 from hierarchy.files import replacing
 from hierarchy.graphs import NodeKey, walk_nodes
 from hierarchy.record import Record, read_record
 from hierarchy.tags import Tagger, TagRules
 from rewriter.container import Edits, OnnxContainer
 from rewriter.evidence.carried import OURS, refuse_lossy
+from rewriter.inheriting import INHERITED, inherited_record
 from rewriter.inject.metadata import Entries, MetadataInjection, foreign_keys, model_entries
 from rewriter.looking import Matching, means_of
 from rewriter.matcher import Match, match_carried, match_record
@@ -24,6 +26,7 @@ def annotate(
     record: Record | str | Path | None,
     out_path: str | Path | None,
     *,
+    inherit_from: str | Path | None = None,
     matching: Matching = Matching(),  # noqa: B008 - frozen
     rules: TagRules = TagRules(),  # noqa: B008 - frozen
     torch_keys: bool = False,
@@ -37,6 +40,7 @@ def annotate(
         onnx_path: The file; any file of the recorded model, not just the traced one.
         record: The trace record or its path; None to use what the file carries itself.
         out_path: Where the annotated file goes; None to decide and write nothing.
+        inherit_from: An annotated file to carry the hierarchy over from, in place of a record.
         matching: How the file is matched with the record.
         rules: How module paths become tags.
         torch_keys: Write the metadata keys of torch's own exporter too.
@@ -58,13 +62,22 @@ def annotate(
     if isinstance(record, str | Path):
         inputs.append(Path(record))
         record = read_record(Path(record))
+    if inherit_from is not None:
+        if record is not None:
+            raise UsageError("--from and --record exclude each other: each tells the modules.")
+        inputs.append(Path(inherit_from))
     _refuse_overlap(target, inputs, report)
+    if inherit_from is not None:
+        record = inherited_record(Path(inherit_from), rules, matching)
+        matching = msgspec.structs.replace(matching, probe=None)  # it was for that file
     with (
         _report_file(report, inputs, force=force) as report_part,
         OnnxContainer.open(source) as container,
     ):
         model = container.skeleton()
         match = _match(container, model, record, rules, matching)
+        if inherit_from is not None:
+            match.source = INHERITED
         tagger = Tagger(match.tree, rules)
         for decision in match.decisions:
             if decision.module is not None:
@@ -110,7 +123,9 @@ def _node_entries(
 
 
 def _notes(model: onnx.ModelProto, match: Match, *, replace: bool) -> Iterable[str]:
-    if match.source not in {"record", OURS}:
+    if match.source == INHERITED:
+        yield "there was no record: the modules were carried over from an annotated file"
+    elif match.source not in {"record", OURS}:
         yield f"there was no record: the modules were read from {match.source} in the file"
     elif match.source == OURS:
         yield "there was no record: the modules were read from the file's earlier annotation"

@@ -208,13 +208,19 @@ def _check_exporter(name: str) -> None:
         raise UsageError(f"No exporter is called {name}: choose {', '.join(EXPORTERS)} or auto.")
 
 
-def check_targets(onnx_path: Path, record: Path | None, *, force: bool) -> None:
-    """Refuse what `trace` could not write, before a model is loaded for it.
+def check_targets(onnx_path: Path | None, record: Path | None, *, force: bool) -> None:
+    """Refuse what could not be written, before a model is loaded for it.
+
+    Args:
+        onnx_path: The ONNX file; None when only a record is to be written.
+        record: The record; None for the one beside the file.
+        force: Whether existing files may be overwritten.
 
     Raises:
         FileProblem: A file exists, or cannot be written.
     """
-    for target in (onnx_path, record or record_path(onnx_path)):
+    beside = None if onnx_path is None else record_path(onnx_path)
+    for target in filter(None, (onnx_path, record or beside)):
         check_target(target, force=force)
 
 
