@@ -95,7 +95,7 @@ def _rows(models: list[str], names: list[str], jobs: int, *, reference: bool) ->
         return
     left = set(models)
     try:
-        with ProcessPoolExecutor(jobs, get_context("spawn"), max_tasks_per_child=4) as pool:
+        with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
             waiting = {pool.submit(_row, m, names, reference=reference): m for m in models}
             for future in as_completed(waiting):
                 yield future.result()

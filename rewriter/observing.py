@@ -4,13 +4,13 @@ The file runs in onnxruntime as it stands, unoptimised, with the outputs of all 
 exposed. Running a file executes it: `--no-run` is for files that are not to be trusted.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import onnx
 
-from hierarchy.errors import RuntimeFailedError
 from hierarchy.fingerprint import Array, ValueFingerprint, value_fingerprint
 from hierarchy.graphs import MAIN
 from hierarchy.record import Record
@@ -20,6 +20,9 @@ from rewriter.runtime import Session
 
 Prints = dict[tuple[str, str], ValueFingerprint]
 """Graph path and name of a value to its fingerprint."""
+
+_LARGE = 1 << 15
+"""Elements from which a second thread is worth its trouble."""
 
 _BUDGET = 1 << 30
 """Bytes of values that may be held at a time."""
@@ -66,11 +69,14 @@ class Observer:
             if known is not None:
                 found[MAIN, name] = known
         for values in self.values(feeds):
+            large = {name: array for name, array in values.items() if array.size >= _LARGE}
             with ThreadPoolExecutor(2) as pool:
-                done = pool.map(lambda array: value_fingerprint(array, beyond), values.values())
-                for name, known in zip(values, done, strict=True):
-                    if known is not None:
-                        found[MAIN, name] = known
+                print_of = partial(value_fingerprint, beyond=beyond)
+                done = dict(zip(large, pool.map(print_of, large.values()), strict=True))
+            for name, array in values.items():
+                known = done[name] if name in done else print_of(array)
+                if known is not None:
+                    found[MAIN, name] = known
         return found
 
     def values(self, feeds: Feeds) -> Iterator[dict[str, Array]]:
@@ -105,34 +111,3 @@ class Observer:
             plain=True,
             libraries=self._libraries,
         )
-
-
-def best_feeding(
-    observe: Callable[[Feeds], Prints], ways: Iterable[Feeds], score: Callable[[Prints], float]
-) -> tuple[Prints, float]:
-    """The prints of the first way of feeding under which the file does what was recorded.
-
-    Of the very first when none does: a quantised file shows too little to choose another by.
-
-    Raises:
-        RuntimeFailedError: The file runs under none of them.
-    """
-    first: tuple[Prints, float] | None = None
-    failure: RuntimeFailedError | None = None
-    for feeds in ways:
-        try:
-            prints = observe(feeds)
-        except RuntimeFailedError as error:
-            failure = failure or error
-            continue
-        reached = score(prints)
-        first = first or (prints, reached)
-        if reached > _GOOD:
-            return prints, reached
-    if first is None:
-        raise failure or RuntimeFailedError("there is no way to feed it")
-    return first
-
-
-_GOOD = 0.5
-"""Share of matched values beyond which other ways of feeding are not tried."""

@@ -21,7 +21,7 @@ from rewriter.evidence.values import HALF, KEPT, Precision, Side, Values
 from rewriter.evidence.weights import Read, WeightMatch, Weights
 from rewriter.feeding import Feeds, UnfedError, ways_to_feed
 from rewriter.flow import Flow
-from rewriter.observing import Prints, best_feeding
+from rewriter.observing import Prints
 from rewriter.settlement import Settlement, recorded_prints
 from rewriter.wiring import NONE, Wiring
 
@@ -175,15 +175,26 @@ class _Recognising:
         return [(probe.name, probe.array()) for probe in self._record.probe.inputs]
 
     def _observed(self, observe: Observe, there: Side, precision: Precision) -> Values:
-        def compared(prints: Prints) -> Values:
-            return Values(Side(self._here, _numbered(self._here, prints)), there, precision)
+        """What the file computes, fed in the first way under which it does what was recorded.
 
-        prints, _ = best_feeding(
-            lambda feeds: observe(feeds, precision.beyond),
-            ways_to_feed(self._flow.model.graph, self._given()),
-            lambda prints: compared(prints).matched_share(),
-        )
-        return compared(prints)
+        In the very first way when none does: a quantised file shows too little to choose
+        another by.
+        """
+        first: Values | None = None
+        failure: RuntimeFailedError | None = None
+        for feeds in ways_to_feed(self._flow.model.graph, self._given()):
+            try:
+                prints = observe(feeds, precision.beyond)
+            except RuntimeFailedError as error:
+                failure = failure or error
+                continue
+            found = Values(Side(self._here, _numbered(self._here, prints)), there, precision)
+            if found.matched_share() > _MOST_VALUES:
+                return found
+            first = first or found
+        if first is None:
+            raise failure or RuntimeFailedError("there is no way to feed it")
+        return first
 
     def _note_unobserved(self) -> None:
         why = self._means.unobserved or self._record.probe.missing

@@ -45,10 +45,13 @@ _AS_GOOD = 0.005
 _EXACT = 1e-5
 """Largest difference of mean powers, over their scale, of weights that are the same numbers."""
 
+_AT_A_TIME = 512
+"""Sketches compared at a time."""
+
 _WHOLE = {onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE}
 """Types in which nothing is rounded."""
 
-_SAMPLE = 8
+_SAMPLE = 16
 """Weights of equal names that are looked at to see whether the numbers are the same."""
 
 
@@ -87,18 +90,39 @@ class _Recorded:
         self._sketches = np.stack(
             [np.frombuffer(t.weight.sketch, "<f4") for t in tensors if t.weight is not None]
         )
+        self._directions: dict[bytes, Sketch] = {}
 
-    def like(self, array: Array) -> list[int]:
-        """Labels of the recorded weights that an array may be, as it lies or transposed."""
-        found: list[tuple[float, int]] = []
-        for layout in (array, array.T) if array.ndim == 2 else (array,):
-            ones = sketch_of_ones(layout.shape)
-            sketch = _direction(weight_sketch(layout)[None], ones)
-            cosines = _direction(self._sketches, ones) @ sketch[0]
-            good = np.nonzero(cosines >= _SAME_DIRECTION)[0]
-            found += [(float(cosines[n]), int(self.labels[n])) for n in good]
-        best = max((cosine for cosine, _ in found), default=0.0)
-        return [label for cosine, label in found if cosine >= best - _AS_GOOD]
+    def like(self, arrays: list[Array]) -> list[list[int]]:
+        """Labels of the recorded weights that each array may be, as it lies or transposed."""
+        layouts = [(n, layout) for n, array in enumerate(arrays) for layout in _layouts(array)]
+        groups: dict[bytes, list[tuple[int, Sketch]]] = defaultdict(list)
+        for n, layout in layouts:
+            ones = sketch_of_ones(layout.shape).tobytes()
+            groups[ones].append((n, weight_sketch(layout)))
+        near: list[list[tuple[float, int]]] = [[] for _ in arrays]
+        for ones, group in groups.items():
+            for start in range(0, len(group), _AT_A_TIME):
+                part = group[start : start + _AT_A_TIME]
+                cosines = self._cosines(np.stack([sketch for _, sketch in part]), ones)
+                for row, place in zip(*np.nonzero(cosines >= _SAME_DIRECTION), strict=True):
+                    near[part[row][0]].append((float(cosines[row, place]), int(place)))
+        return [self._best(found) for found in near]
+
+    def _cosines(self, sketches: Sketch, ones: bytes) -> Sketch:
+        unit = np.frombuffer(ones, np.float32)
+        if ones not in self._directions:
+            self._directions[ones] = _direction(self._sketches, unit)
+        found: Sketch = _direction(sketches, unit) @ self._directions[ones].T
+        return found
+
+    def _best(self, near: list[tuple[float, int]]) -> list[int]:
+        best = max((cosine for cosine, _ in near), default=0.0)
+        good = {place for cosine, place in near if cosine >= best - _AS_GOOD}
+        return [int(self.labels[place]) for place in sorted(good)]
+
+
+def _layouts(array: Array) -> tuple[Array, ...]:
+    return (array, array.T) if array.ndim == 2 else (array,)
 
 
 def _direction(sketches: Sketch, ones: Sketch) -> Sketch:
@@ -133,7 +157,6 @@ class Weights:
         absent = enumerate(record.absent, len(there.names))  # numbers that no value has
         self._tensors |= dict(absent)
         self._held = dict(_initializers(flow.model, here))
-        self._sizes: dict[int, _Recorded] = {}
 
     def match(self, *, by_content: bool) -> WeightMatch:
         """Find each weight in the record.
@@ -166,11 +189,15 @@ class Weights:
                 own.append(value)
             elif self._same(tensor, known):
                 found.held[value] = frozenset([recorded])
-        telling = [v for v in own if _count(self._held[v]) >= _FEWEST_ELEMENTS]
-        for value in telling[:: max(1, len(telling) // _SAMPLE)] if by_content else ():
-            (recorded,) = found.held[value]
+        if by_content:
+            self._compare_some([v for v in own if _count(self._held[v]) >= _FEWEST_ELEMENTS], found)
+
+    def _compare_some(self, values: list[int], found: WeightMatch) -> None:
+        """Whether the numbers are the recorded ones, by a sample of weights of all kinds."""
+        for value in values[:: max(1, len(values) // _SAMPLE)]:
             found.compared += 1
-            if not self._same(self._held[value], self._tensors[recorded]):
+            held = (self._tensors[label] for label in found.held[value])
+            if not any(self._same(self._held[value], known) for known in held):
                 found.differing += 1
                 found.example = self._here.names[value][1]
 
@@ -182,40 +209,36 @@ class Weights:
             return known.weight is None
         if tensor.data_type in _WHOLE:
             return _distance(print_, known.weight) <= _EXACT
-        return bool(_Recorded([0], [known]).like(array))
+        return bool(_Recorded([0], [known]).like([array])[0])
 
     def _match_contents(self, found: WeightMatch) -> None:
+        """Compare the weights that names do not tell with all recorded ones of their size."""
         groups: dict[int, tuple[list[int], list[Tensor]]] = defaultdict(lambda: ([], []))
         for label, tensor in self._tensors.items():
             if tensor.weight is not None and tensor.weight.sketch:
                 labels, tensors = groups[tensor.weight.count]
                 labels.append(label)
                 tensors.append(tensor)
-        self._sizes = {size: _Recorded(*group) for size, group in groups.items()}
+        wanted: dict[int, list[tuple[int, Array]]] = defaultdict(list)
         for value, tensor in self._held.items():
             if value in found.held:
                 found.matchable += _count(tensor)
                 found.matched += _count(tensor)
             elif _count(tensor) >= _FEWEST_ELEMENTS:
-                self._recognise(value, tensor, found)
-
-    def _recognise(self, value: int, tensor: onnx.TensorProto, found: WeightMatch) -> None:
-        """Compare one weight with all recorded ones of its size."""
-        array = self._content(value, tensor)
-        if array is None or array.dtype.kind not in "fiu" or _plain(array):
-            return
-        found.matchable += array.size
-        recorded = self._sizes.get(array.size)
-        like = recorded.like(array) if recorded is not None else []
-        if not like:
-            return
-        found.matched += array.size
-        found.held[value] = frozenset(like)
-        if tensor.data_type in _WHOLE:
-            found.compared += 1
-            if not any(self._same(tensor, self._tensors[label]) for label in like):
-                found.differing += 1
-                found.example = self._here.names[value][1]
+                array = self._content(value, tensor)
+                if array is None or array.dtype.kind not in "fiu" or _plain(array):
+                    continue
+                found.matchable += array.size
+                if array.size in groups:
+                    wanted[array.size].append((value, array))
+        for size, pairs in wanted.items():
+            alike = _Recorded(*groups[size]).like([array for _, array in pairs])
+            for (value, array), labels in zip(pairs, alike, strict=True):
+                if labels:
+                    found.matched += array.size
+                    found.held[value] = frozenset(labels)
+        new = [v for pairs in wanted.values() for v, _ in pairs if v in found.held]
+        self._compare_some([v for v in new if self._held[v].data_type in _WHOLE], found)
 
     def _content(self, value: int, tensor: onnx.TensorProto) -> Array | None:
         """What a weight stands for, once dequantised."""

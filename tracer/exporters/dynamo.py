@@ -172,8 +172,8 @@ def _quiet() -> Iterator[None]:
 def _collecting_rarely() -> Iterator[None]:
     """Let Python look for cyclic garbage less often.
 
-    torch.export makes millions of small objects that live to its end. Looking through them again
-    and again takes a tenth of its time and finds nothing.
+    torch.export makes very many small objects; looking through them again and again takes up to
+    a tenth of its time.
     """
     before = gc.get_threshold()
     if gc.isenabled() and before[0]:
