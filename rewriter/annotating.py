@@ -59,13 +59,13 @@ def annotate(
     source = Path(onnx_path)
     target = None if out_path is None else Path(out_path)
     inputs = [source, *filter(None, [matching.probe, matching.reference])]
-    if isinstance(record, str | Path):
-        inputs.append(Path(record))
-        record = read_record(Path(record))
     if inherit_from is not None:
         if record is not None:
             raise UsageError("--from and --record exclude each other: each tells the modules.")
         inputs.append(Path(inherit_from))
+    if isinstance(record, str | Path):
+        inputs.append(Path(record))
+        record = read_record(Path(record))
     _refuse_overlap(target, inputs, report)
     if inherit_from is not None:
         record = inherited_record(Path(inherit_from), rules, matching)

@@ -51,7 +51,7 @@ class EagerOps:
 
     def hear(self, call: Heard) -> None:
         """Write one operator call down."""
-        made = _once([*call.made, *call.written, *filter(None, map(_whole, call.written))])
+        made = _once([*call.made, *call.written, *_wholes(call.written)])
         if not call.written and all(any(t is given for given in call.given) for t in made):
             return  # it gave its input back, or nothing
         if call.parts is not None and _same_shapes(call.parts, made):
@@ -143,9 +143,9 @@ def _once(tensors: list[torch.Tensor]) -> list[torch.Tensor]:
     return list({id(tensor): tensor for tensor in tensors}.values())
 
 
-def _whole(tensor: torch.Tensor) -> torch.Tensor | None:
-    """The tensor of which another is a view."""
-    return tensor._base
+def _wholes(tensors: list[torch.Tensor]) -> list[torch.Tensor]:
+    """The tensors of which some are views."""
+    return [base for tensor in tensors if (base := tensor._base) is not None]
 
 
 def _memory(tensor: torch.Tensor) -> int | None:
