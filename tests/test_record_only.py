@@ -115,6 +115,28 @@ def test_ops_name_modules_weights_and_inputs(tmp_path: Path) -> None:
     assert made.digest == ""
 
 
+def test_composite_operators_are_recorded_in_their_parts(tmp_path: Path) -> None:
+    """What an exporter may expose has a fingerprint; readers read the last part's result."""
+    model = nn.Sequential(nn.Linear(4, 4), nn.GELU(), nn.Linear(4, 4))
+    x = torch.randn(3, 4)
+    ops = list(eager(model, (x,), tmp_path).ops)
+    inner = torch.erf(model[0](x).detach() / 2**0.5)
+    expected = value_fingerprint(numpy_of(inner))
+    assert expected is not None
+    near = [
+        known
+        for op in ops
+        if op.module == "1"
+        for known in op.values
+        if known is not None and np.allclose(known.statistics(), expected.statistics(), atol=1e-6)
+    ]
+    assert near
+    made_by = {name: op for op in ops for name in op.outputs}
+    after = next(op for op in ops if op.module == "2" and "2.weight" not in op.inputs)
+    assert {made_by[name].module for name in after.inputs if name in made_by} & {"1", "2"}
+    assert {name for op in ops for name in op.inputs if name.startswith("%")} <= set(made_by)
+
+
 def test_parameters_that_nobody_reads_are_absent(tmp_path: Path) -> None:
     """What the run did not touch is recorded apart."""
     model = nn.Sequential(nn.Linear(4, 4))

@@ -54,8 +54,8 @@ class EagerOps:
         made = _once([*call.made, *call.written, *_wholes(call.written)])
         if not call.written and all(any(t is given for given in call.given) for t in made):
             return  # it gave its input back, or nothing
-        if call.parts is not None and _same_shapes(call.parts, made):
-            for tensor, part in zip(made, call.parts, strict=True):
+        if call.parts is not None:
+            for tensor, part in zip(call.made, call.parts, strict=True):
                 self._named[tensor] = self._named[part]  # the last of its parts made it
             return
         inputs = tuple(dict.fromkeys(n for tensor in call.given for n in self._names_of(tensor)))
@@ -123,7 +123,11 @@ class EagerOps:
 def parts_of_operators() -> dict[Any, Callable[..., Any]]:
     """How composite operators are taken apart, as exporters do it."""
     aten = torch.ops.aten
-    fused = [aten.addmm, aten.baddbmm, aten._scaled_dot_product_flash_attention_for_cpu]
+    # of core aten, what ONNX has no operator for at some opset
+    fused = [
+        *(aten.addmm, aten.baddbmm, aten._scaled_dot_product_flash_attention_for_cpu),
+        *(aten.gelu, aten.native_layer_norm, aten.native_group_norm),
+    ]
     return {**core_aten_decompositions(), **get_decompositions(fused)}
 
 
@@ -133,10 +137,6 @@ def _kind(operator: Any) -> tuple[str, str]:
         qualified = str(operator._schema.name)
         return qualified, qualified.rpartition("::")[2]
     return f"{operator.namespace}::{operator.name()}", str(operator.name())
-
-
-def _same_shapes(left: list[torch.Tensor], right: list[torch.Tensor]) -> bool:
-    return [tensor.shape for tensor in left] == [tensor.shape for tensor in right]
 
 
 def _once(tensors: list[torch.Tensor]) -> list[torch.Tensor]:

@@ -95,7 +95,7 @@ class Heard:
         made: The tensors that it gave back.
         written: Those of its arguments that it wrote into.
         scope: The module that was running; None outside of all.
-        parts: What its parts gave back, when these were heard before it.
+        parts: What its parts gave back, when these were heard before it: the numbers of `made`.
     """
 
     operator: Any
@@ -108,10 +108,7 @@ class Heard:
     @property
     def computed(self) -> bool:
         """Whether it computed something, and did not just give another view of its input."""
-        if not hasattr(self.operator, "_schema"):
-            return True  # a higher-order operator gives back what its functions computed
-        returned = self.operator._schema.returns
-        return all(r.alias_info is None or r.alias_info.is_write for r in returned)
+        return _computes(self.operator)
 
 
 class Listening(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -143,6 +140,8 @@ class Listening(TorchDispatchMode):  # type: ignore[no-untyped-call]
         results = func(*args, **kwargs)
         scope = self._watch.stack[-1] if self._watch.stack else None
         given, made = _tensors((args, kwargs)), _tensors(results)
+        if parts is not None and not _replace(made, parts):
+            parts = None
         heard = Heard(func, given, made, _written(func, args, kwargs), scope, parts)
         for tell in self._tell:
             tell(heard)
@@ -152,7 +151,9 @@ class Listening(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> list[torch.Tensor] | None:
         """What an operator gives back when its parts run, each heard; None where it has none."""
-        if func not in self._apart or func in self._within or func._schema.is_mutable:
+        if func not in self._apart or func in self._within:
+            return None
+        if func._schema.is_mutable or not _computes(func):
             return None
         self._within.append(func)
         try:
@@ -162,6 +163,24 @@ class Listening(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return None
         finally:
             self._within.pop()
+
+
+def _computes(func: Any) -> bool:
+    if not hasattr(func, "_schema"):
+        return True  # a higher-order operator gives back what its functions computed
+    returned = func._schema.returns
+    return all(r.alias_info is None or r.alias_info.is_write for r in returned)
+
+
+def _replace(made: list[torch.Tensor], parts: list[torch.Tensor]) -> bool:
+    """Put what the parts made in place of what an operator made, to the last digits."""
+    if [(t.shape, t.dtype) for t in made] != [(t.shape, t.dtype) for t in parts]:
+        return False
+    if any(torch._debug_has_internal_overlap(tensor) for tensor in made):
+        return False  # an expanded tensor cannot be written to
+    for tensor, part in zip(made, parts, strict=True):
+        tensor.copy_(part)
+    return True
 
 
 def _tensors(values: Any) -> list[torch.Tensor]:
