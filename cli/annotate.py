@@ -45,6 +45,14 @@ def annotate(  # noqa: PLR0913 - a parameter is an option of the command
             metavar="FILE", help="Trace record; without it, what the file itself carries is used."
         ),
     ] = None,
+    inherit_from: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="ANNOTATED.onnx",
+            help="An annotated file that this one descends from, in place of a record.",
+        ),
+    ] = None,
     evidence: Annotated[
         list[EvidenceKind] | None,
         typer.Option(help="Use only this kind of evidence; may be repeated. All by default."),
@@ -62,7 +70,8 @@ def annotate(  # noqa: PLR0913 - a parameter is an option of the command
     probe: Annotated[
         Path | None,
         typer.Option(
-            metavar="INPUTS.npz", help="Inputs to run both on, by name; needs --reference."
+            metavar="INPUTS.npz",
+            help="Inputs to run both on, by name; needs --reference or --from.",
         ),
     ] = None,
     custom_ops: Annotated[
@@ -144,6 +153,7 @@ def annotate(  # noqa: PLR0913 - a parameter is an option of the command
         model,
         record,
         output,
+        inherit_from=inherit_from,
         matching=Matching(kinds, not no_run, probe, reference, tuple(custom_ops or ())),
         inject=inject,
         rules=TagRules(tag_style, torch_nn, depth),

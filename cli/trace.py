@@ -1,16 +1,17 @@
 """`modelexport trace`."""
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.output import TextFormat, console, print_json, talk
-from hierarchy.errors import MissingExtraError
+from hierarchy.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
-    from tracer import TraceResult
+    from tracer import RecordResult, TraceResult
 
 
 class Exporter(StrEnum):
@@ -19,6 +20,7 @@ class Exporter(StrEnum):
     AUTO = "auto"
     DYNAMO = "dynamo"
     TORCHSCRIPT = "torchscript"
+    EAGER = "eager"
 
 
 def trace(  # noqa: PLR0913 - a parameter is an option of the command
@@ -29,14 +31,27 @@ def trace(  # noqa: PLR0913 - a parameter is an option of the command
             help="Hugging Face folder or id, package.module:factory, or file.py:factory."
         ),
     ],
-    output: Annotated[Path, typer.Argument(metavar="OUT.onnx", help="Where the file goes.")],
+    output: Annotated[
+        Path | None,
+        typer.Argument(metavar="OUT.onnx", help="Where the file goes; none with --record-only."),
+    ] = None,
     *,
     record: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Where the record goes; OUT.trace.json by default."),
     ] = None,
+    record_only: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write a record only, for a model whose ONNX file exists already."
+        ),
+    ] = None,
     exporter: Annotated[
-        Exporter, typer.Option(help="auto takes the first that works.")
+        Exporter,
+        typer.Option(
+            help="auto takes the first that works; eager, with --record-only, asks none and runs "
+            "the model."
+        ),
     ] = Exporter.AUTO,
     opset: Annotated[int, typer.Option(min=7, help="Opset of the default domain.")] = 17,
     task: Annotated[
@@ -70,19 +85,20 @@ def trace(  # noqa: PLR0913 - a parameter is an option of the command
         raise MissingExtraError(
             f"trace needs {error.name}: pip install 'modelexport[trace]'."
         ) from error
+    target = _target(output, record, record_only, exporter)
     shapes = dict(tracer.parse_shape(text) for text in input_shape or ())
-    tracer.check_targets(output, record, force=force)
+    tracer.check_targets(output, record_only or record, force=force)
     loaded = tracer.load(
         source,
         task=task,
         request=tracer.InputRequest(input_text, shapes),
         trust_remote_code=trust_remote_code,
     )
-    result = tracer.trace(
+    run = tracer.record if record_only else partial(tracer.trace, record=record)
+    result = run(
         loaded.model,
         loaded.inputs,
-        output,
-        record=record,
+        target,
         exporter=exporter.value,
         opset=opset,
         dynamic=dynamic,
@@ -96,10 +112,25 @@ def trace(  # noqa: PLR0913 - a parameter is an option of the command
         _show(result)
 
 
-def _summary(result: "TraceResult") -> dict[str, object]:
+def _target(
+    output: Path | None, record: Path | None, record_only: Path | None, exporter: Exporter
+) -> Path:
+    """The file that is asked for: a model, or just its record."""
+    if record_only is not None and (output is not None or record is not None):
+        raise UsageError("--record-only writes one file: leave out OUT.onnx and --record.")
+    if record_only is None and exporter is Exporter.EAGER:
+        raise UsageError("--exporter eager writes no ONNX file: it needs --record-only.")
+    found = output or record_only
+    if found is None:
+        raise UsageError("trace needs OUT.onnx, or --record-only to write a record alone.")
+    return found
+
+
+def _summary(result: "TraceResult | RecordResult") -> dict[str, object]:
     ops = result.record.ops
+    written = getattr(result, "onnx_path", None)
     return {
-        "onnx": str(result.onnx_path),
+        "onnx": None if written is None else str(written),
         "record": str(result.record_path),
         "exporter": result.record.source.exporter,
         "opset": result.record.source.opset,
@@ -110,13 +141,14 @@ def _summary(result: "TraceResult") -> dict[str, object]:
     }
 
 
-def _show(result: "TraceResult") -> None:
+def _show(result: "TraceResult | RecordResult") -> None:
     found = _summary(result)
     out = console()
-    out.print(
-        f"{found['onnx']}: {found['nodes']} nodes of {found['modules']} modules "
-        f"({found['exporter']} exporter, opset {found['opset']})"
-    )
+    if found["onnx"] is not None:
+        out.print(
+            f"{found['onnx']}: {found['nodes']} nodes of {found['modules']} modules "
+            f"({found['exporter']} exporter, opset {found['opset']})"
+        )
     out.print(f"{found['record']}: {found['scoped']} of {found['nodes']} nodes have their module")
     for note in result.notes:
         out.print(f"  note: {note}")

@@ -183,7 +183,7 @@ def weight_sketch(array: Array) -> npt.NDArray[np.float32]:
     step = -(-array.size // _SKETCHED)
     part = rows[::step] if rows.shape[0] > 1 else rows[:, ::step]
     numbers = np.ascontiguousarray(part, np.float32).reshape(-1)
-    if numbers.size and not (numbers.min() > -BEYOND and numbers.max() < BEYOND):
+    if not np.abs(numbers).max(initial=0) < BEYOND:  # nor when it is not a number
         numbers = np.where(np.abs(numbers) < BEYOND, numbers, np.float32(0))
     return _sketch(numbers)
 

@@ -20,14 +20,17 @@ FORMAT = "modelexport.trace"
 VERSION = 1
 SUFFIX = ".trace.json"
 
+EAGER = "eager"
+"""What stands in place of an exporter when none was asked; operators are named as torch does."""
+
 
 class Source(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was traced, and with what.
 
     Attributes:
         name: Hub id, base name of the folder, or `module:factory`.
-        exporter: The exporter that wrote the plain file.
-        opset: Of the default domain in the plain file.
+        exporter: The exporter that wrote the plain file; `eager` when there is no such file.
+        opset: Of the default domain in the plain file; 0 when there is none.
         why: Why this exporter and opset, when they were chosen or changed for the user.
         task: The task whose architecture was loaded, when one was asked for.
         versions: Of torch, transformers, onnx and modelexport.
@@ -49,7 +52,7 @@ class Op(msgspec.Struct, frozen=True, omit_defaults=True):
         index: Position within that graph.
         name: Node name.
         op_type: ONNX operator, with its domain in front when that is not the default one
-            (`com.microsoft::FusedMatMul`).
+            (`com.microsoft::FusedMatMul`). In an eager record torch's (`aten::addmm`).
         outputs: Names of its outputs ("" for an omitted one).
         inputs: Names of its inputs, by which neighbours are compared; empty in a record
             that does not say.
@@ -58,7 +61,7 @@ class Op(msgspec.Struct, frozen=True, omit_defaults=True):
             folded into a convolution, say).
         call: Which call of that module, from 0.
         scope_from: `exporter` when the exporter said so, `values` when the eager run
-            settled it; None when unknown.
+            settled it, `eager` when this is the eager run; None when unknown.
         source: `file:line` of the Python code, relative to its package.
         values: Fingerprint of each output on the probe inputs, None for what has none.
     """
@@ -144,7 +147,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     Attributes:
         format, version: Of this file.
         source: What was traced.
-        digest: Of the plain file.
+        digest: Of the plain file; empty when there is none.
         modules, ops, tensors, probe: What the plain file is made of, and ran on.
         absent: Parameters and buffers that no initializer of the plain file holds: folded into
             others, or never read. Another file of the model may have them.

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+import msgspec
 import onnx
 
 from hierarchy.errors import FileProblem, UsageError
@@ -15,6 +16,7 @@ from hierarchy.tags import Tagger, TagRules
 from rewriter.container import Edits, OnnxContainer
 from rewriter.evidence.carried import OURS, refuse_lossy
 from rewriter.folding import FoldReport, FoldRules, fold, unfolded
+from rewriter.inheriting import INHERITED, inherited_record
 from rewriter.inject.in_memory import apply
 from rewriter.inject.metadata import Entries, MetadataInjection, foreign_keys, model_entries
 from rewriter.inject.names import (
@@ -34,6 +36,7 @@ def annotate(  # noqa: PLR0913 - keyword-only options of an entry point
     record: Record | str | Path | None,
     out_path: str | Path | None,
     *,
+    inherit_from: str | Path | None = None,
     matching: Matching = Matching(),  # noqa: B008 - frozen
     inject: Collection[Inject] = (Inject.METADATA,),
     rules: TagRules = TagRules(),  # noqa: B008 - frozen
@@ -49,6 +52,7 @@ def annotate(  # noqa: PLR0913 - keyword-only options of an entry point
         onnx_path: The file; any file of the recorded model, not just the traced one.
         record: The trace record or its path; None to use what the file carries itself.
         out_path: Where the annotated file goes; None to decide and write nothing.
+        inherit_from: An annotated file to carry the hierarchy over from, in place of a record.
         matching: How the file is matched with the record.
         inject: Where the hierarchy is written.
         rules: How module paths become tags.
@@ -70,11 +74,13 @@ def annotate(  # noqa: PLR0913 - keyword-only options of an entry point
         raise UsageError("--torch-keys are absolute scopes: they cannot stand inside functions.")
     source = Path(onnx_path)
     target = None if out_path is None else Path(out_path)
-    inputs = [source, *filter(None, [matching.probe, matching.reference])]
-    if isinstance(record, str | Path):
-        inputs.append(Path(record))
-        record = read_record(Path(record))
+    inputs = list(_inputs(source, record, inherit_from, matching))
     _refuse_overlap(target, inputs, report)
+    if inherit_from is not None:
+        record = inherited_record(Path(inherit_from), rules, matching)
+        matching = msgspec.structs.replace(matching, probe=None)  # it was for that file
+    elif isinstance(record, str | Path):
+        record = read_record(Path(record))
     with (
         _report_file(report, inputs, force=force) as report_part,
         OnnxContainer.open(source) as container,
@@ -83,6 +89,8 @@ def annotate(  # noqa: PLR0913 - keyword-only options of an entry point
         flat = unfolded(skeleton, str(source))
         model = with_earlier_names(flat, str(source))
         match = _match(container, model, record, rules, matching)
+        if inherit_from is not None:
+            match.source = INHERITED
         tagger = Tagger(match.tree, rules)
         for decision in match.decisions:
             if decision.module is not None:
@@ -92,17 +100,14 @@ def annotate(  # noqa: PLR0913 - keyword-only options of an entry point
             model, flat, match, injection, tagger, inject, str(source), replace=replace_keys
         )
         notes = tuple(_notes(model, match, inject, replace=replace_keys))
-        folding = None
-        made: onnx.ModelProto | None = None
-        if flat is not skeleton or Inject.FUNCTIONS in inject:
-            made = onnx.ModelProto()
-            made.CopyFrom(flat)
-            apply(made, edits)
-            if Inject.FUNCTIONS in inject:
-                folding = _fold(made, match, tagger, fold_rules)
-                notes += tuple(folding.lines())
-            else:
-                notes += ("the file was folded before: its functions are nodes again",)
+        made, folding = None, None
+        if Inject.FUNCTIONS in inject:
+            made = _applied(flat, edits)
+            folding = _fold(made, match, tagger, fold_rules)
+            notes += tuple(folding.lines())
+        elif flat is not skeleton:
+            made = _applied(flat, edits)
+            notes += ("the file was folded before: its functions are nodes again",)
         result = _report(source, target, match, notes)
         result.folding = folding
         if report_part is not None:
@@ -112,6 +117,31 @@ def annotate(  # noqa: PLR0913 - keyword-only options of an entry point
         elif target is not None:
             container.write(target, edits, force=force)
     return result
+
+
+def _inputs(
+    source: Path,
+    record: Record | str | Path | None,
+    inherit_from: str | Path | None,
+    matching: Matching,
+) -> Iterable[Path]:
+    """The files that are read, none of which may be written."""
+    yield source
+    yield from filter(None, [matching.probe, matching.reference])
+    if inherit_from is not None:
+        if record is not None:
+            raise UsageError("--from and --record exclude each other: each tells the modules.")
+        yield Path(inherit_from)
+    if isinstance(record, str | Path):
+        yield Path(record)
+
+
+def _applied(flat: onnx.ModelProto, edits: Edits) -> onnx.ModelProto:
+    """A copy of a model with the edits made in memory."""
+    made = onnx.ModelProto()
+    made.CopyFrom(flat)
+    apply(made, edits)
+    return made
 
 
 def _edits(
@@ -172,7 +202,9 @@ def _node_entries(
 def _notes(
     model: onnx.ModelProto, match: Match, inject: Collection[Inject], *, replace: bool
 ) -> Iterable[str]:
-    if match.source not in {"record", OURS}:
+    if match.source == INHERITED:
+        yield "there was no record: the modules were carried over from an annotated file"
+    elif match.source not in {"record", OURS}:
         yield f"there was no record: the modules were read from {match.source} in the file"
     elif match.source == OURS:
         yield "there was no record: the modules were read from the file's earlier annotation"

@@ -94,11 +94,16 @@ def means_of(
             Observer(container, model, size, libraries).prints,
             matching.evidence,
             beside=beside,
-            inputs=None if matching.probe is None else tuple(_inputs(matching.probe)),
+            inputs=None if matching.probe is None else tuple(read_inputs(matching.probe)),
         )
 
 
-def _inputs(path: Path) -> Iterator[tuple[str, Array]]:
+def read_inputs(path: Path) -> Iterator[tuple[str, Array]]:
+    """The arrays of an .npz file by name.
+
+    Raises:
+        UsageError: It is no such file.
+    """
     try:
         with np.load(path, allow_pickle=False) as arrays:
             yield from ((name, arrays[name]) for name in arrays.files)

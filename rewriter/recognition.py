@@ -105,8 +105,13 @@ class _Recognising:
         names = Names(self._flow, self._record) if Kind.NAMES in allowed else None
         named = names.pairs if names is not None else {}
         weights = self._match_weights()
-        compares = Kind.VALUES in allowed and not weights.differ
-        values = self._match_values() if compares else None
+        precisions = (KEPT,) if weights.differ else (KEPT, HALF)
+        values = self._match_values(precisions) if Kind.VALUES in allowed else None
+        if weights.differ and values is not None:
+            if values.vetoes:
+                weights.differing = 0  # weights were folded into others: it computes the same
+            else:
+                values = None
         self._judge(values, weights, len(named))
         if Kind.WEIGHTS not in allowed:
             weights = WeightMatch()
@@ -127,7 +132,7 @@ class _Recognising:
         weights = Weights(self._flow, self._here, self._there, self._record, self._means.read)
         return weights.match(by_content=True)
 
-    def _match_values(self) -> Values | None:
+    def _match_values(self, precisions: tuple[Precision, ...]) -> Values | None:
         """What the file computes, compared; None where it cannot be run or computes otherwise."""
         observe = self._means.observe
         missing = self._record.probe.missing is not None and self._means.beside is None
@@ -135,7 +140,7 @@ class _Recognising:
             self._note_unobserved()
             return None
         best: Values | None = None
-        for precision in (KEPT, HALF):
+        for precision in precisions:
             try:
                 recorded = self._recorded()
                 there = Side(self._there, recorded)

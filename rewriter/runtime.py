@@ -29,8 +29,13 @@ _DTYPES = {
 
 _FOLDER = "session.model_external_initializers_file_folder_path"
 
-_OPEN_SIZES = (2, 1, 4, 8, 16)
-"""Sizes tried for dimensions that the file leaves open; models are picky about some."""
+_OPEN_SIZES = ((2, 9), (2, 2), (1, 1), (2, 8), (2, 16), (2, 32), (2, 64), (2, 224), (4, 4), (1, 8))
+"""Sizes tried for dimensions that the file leaves open: the first of an input, and the others."""
+
+_RANGES = (1 << 15, 1 << 12, 1 << 10, 1 << 8, 1 << 6, 1 << 5, 1 << 4, 1 << 3)
+"""How far integers are tried to reach; what runs on none of these gets zeros and ones."""
+
+_FLAGS = 2
 
 
 class Session:
@@ -104,27 +109,53 @@ class Session:
                 f"{self._path}: onnxruntime cannot run it ({_first_line(error)})."
             ) from error
 
-    def working_feeds(self) -> Feeds:
+    def working_feeds(self, *, differing: bool = False) -> Feeds:
         """Generated inputs on which the file runs.
+
+        Args:
+            differing: Let the numbers differ as far as the file takes them. Zeros and ones run
+                nearly everywhere; from there on each input of integers gets the widest range
+                under which the outputs stay numbers. That takes some more runs.
 
         Raises:
             RuntimeFailedError: It runs on none that we know to generate.
         """
         failure: RuntimeFailedError | None = None
-        for size in _OPEN_SIZES:
-            feeds = self._generate(size)
+        for sizes in _OPEN_SIZES:
+            feeds = self._generate(*sizes)
             try:
-                self.run(feeds)
+                outputs = self.run(feeds)
             except RuntimeFailedError as error:
                 failure = failure or error
             else:
-                return feeds
+                return self._widened(feeds, outputs) if differing else feeds
         assert failure is not None
         raise failure
 
-    def _generate(self, size: int) -> Feeds:
+    def _widened(self, feeds: Feeds, outputs: Mapping[str, object]) -> Feeds:
+        """Let integers differ: the widest range of each input on which the file still runs."""
+        numbers = _share_of_numbers(outputs)
+        positive = {n: np.abs(a) if a.dtype.kind == "f" else a for n, a in feeds.items()}
+        if numbers < 1 and (share := _share_of_numbers(self.run(positive))) > numbers:
+            feeds, numbers = positive, share  # it takes roots or logarithms of them
+        for name, array in feeds.items():
+            if array.dtype.kind not in "iu" or array.size <= _FLAGS:
+                continue
+            for limit in _RANGES:
+                wider = feeds | {name: _distinct(array, limit)}
+                try:
+                    good = _share_of_numbers(self.run(wider)) >= numbers
+                except RuntimeFailedError:
+                    continue  # an index beyond a table, say
+                if good:
+                    feeds = wider
+                    break
+        return feeds
+
+    def _generate(self, first: int, others: int) -> Feeds:
         random = np.random.default_rng(0)
         feeds: Feeds = {}
+        named: dict[str, int] = {}
         for value in self._session.get_inputs():
             dtype = _DTYPES.get(value.type)
             if dtype is None:
@@ -132,9 +163,29 @@ class Session:
                     f"{self._path}: input {value.name} is a {value.type}, for which no data can be "
                     "generated: give a record with --record."
                 )
-            shape = [extent if isinstance(extent, int) else size for extent in value.shape]
+            shape = []
+            for place, extent in enumerate(value.shape):
+                size = others if place else first
+                if isinstance(extent, str):
+                    size = named.setdefault(extent, size)
+                shape.append(extent if isinstance(extent, int) else size)
             feeds[value.name] = _fill(dtype, shape, random)
         return feeds
+
+
+def _distinct(array: Array, limit: int) -> Array:
+    """Integers below a limit, each as seldom as there is room, in no order."""
+    limit = min(limit, np.iinfo(array.dtype).max)
+    random = np.random.default_rng(array.size)
+    numbers = random.permutation(np.arange(array.size) * max(1, limit // array.size) % limit)
+    return numbers.astype(array.dtype).reshape(array.shape)
+
+
+def _share_of_numbers(outputs: Mapping[str, object]) -> float:
+    """How much of some outputs is neither infinite nor no number at all."""
+    floats = [a for a in outputs.values() if isinstance(a, np.ndarray) and a.dtype.kind == "f"]
+    finite = sum(int(np.isfinite(array).sum()) for array in floats)
+    return finite / max(1, sum(array.size for array in floats))
 
 
 def same_bits(left: object, right: object) -> bool:
@@ -158,7 +209,10 @@ def _fill(dtype: str, shape: Iterable[int], random: np.random.Generator) -> Arra
         return np.ones(shape, dtype=bool)
     if dtype.startswith("float"):
         return random.standard_normal(shape).astype(dtype)
-    return random.integers(0, 2, shape).astype(dtype)  # indices that every table has
+    found = np.ones(shape, dtype)  # an index that nearly every table has, and a mask that hides
+    if found.size > _FLAGS:
+        found.reshape(-1)[-(found.size // 8) :] = 0  # nothing but the end of the last row
+    return found
 
 
 def _first_line(error: Exception) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from hierarchy.graphs import MAIN, op_type, walk_graphs
-from hierarchy.record import Record
+from hierarchy.record import EAGER, Record
 from rewriter.flow import SHAPE_SOURCES, Flow, rearranges
 from rewriter.ownership import weight_names
 
@@ -35,6 +35,7 @@ class Wiring:
         derived: Whether a node depends on nothing but constants and the shapes of values.
         given: Values that come from outside: inputs of the model, and of bodies.
         results: Values that graphs and functions give back; not known of a record.
+        speaks_torch: Whether operators have torch's names, which say nothing about ONNX's.
     """
 
     kinds: list[str] = field(default_factory=list)
@@ -48,6 +49,7 @@ class Wiring:
     derived: list[bool] = field(default_factory=list)
     given: set[int] = field(default_factory=set)
     results: set[int] = field(default_factory=set)
+    speaks_torch: bool = False
     _numbers: dict[Scoped, int] = field(default_factory=dict)
 
     @classmethod
@@ -68,7 +70,9 @@ class Wiring:
     def of_record(cls, record: Record) -> "Wiring":
         """The wiring of the recorded graph; nodes are numbered like the record's ops."""
         rows: list[Row] = [(op.graph, op.op_type, op.inputs, op.outputs) for op in record.ops]
-        return cls._of(rows, ((tensor.graph, tensor.name) for tensor in record.tensors))
+        wiring = cls._of(rows, ((tensor.graph, tensor.name) for tensor in record.tensors))
+        wiring.speaks_torch = record.source.exporter == EAGER
+        return wiring
 
     def __len__(self) -> int:
         return len(self.kinds)

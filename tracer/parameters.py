@@ -22,7 +22,7 @@ class ParameterIndex:
     """Finds the parameter or buffer that an array holds: by name, else by what it contains."""
 
     def __init__(self, model: nn.Module) -> None:
-        self._tensors = dict(_named_tensors(model))
+        self._tensors = dict(named_tensors(model))
         self._by_corners: dict[_Corners, list[str]] = defaultdict(list)
         for name, tensor in self._tensors.items():
             if tensor.numel():
@@ -59,7 +59,8 @@ class ParameterIndex:
         return numpy_of(self._tensors[name])
 
 
-def _named_tensors(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+def named_tensors(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """Parameters and buffers, each once, under its first qualified name."""
     yield from model.named_parameters()
     yield from model.named_buffers()
 

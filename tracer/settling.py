@@ -11,7 +11,7 @@ from hierarchy.fingerprint import ValueFingerprint, value_fingerprint
 from hierarchy.graphs import NodeKey
 from tracer.calling import Call
 from tracer.exporters.exported import Scope
-from tracer.watching import Outputs, numpy_of, run, watched
+from tracer.watching import Heard, Listening, numpy_of, run, watched
 
 _FEWEST_ELEMENTS = 12
 _FEWEST_DISTINCT = 3
@@ -39,7 +39,12 @@ def settle(
     computed: dict[NodeKey, set[Scope]] = defaultdict(set)
     viewed: dict[NodeKey, set[Scope]] = defaultdict(set)
 
-    def see(tensor: torch.Tensor, scope: Scope, is_computed: bool) -> None:
+    def hear(heard: Heard) -> None:
+        if heard.scope is not None:
+            for tensor in heard.made:
+                see(tensor, heard.scope, computed if heard.computed else viewed)
+
+    def see(tensor: torch.Tensor, scope: Scope, found: dict[NodeKey, set[Scope]]) -> None:
         kind = "f" if tensor.is_floating_point() else "b" if tensor.dtype is torch.bool else "i"
         candidates = wanted.get((tensor.numel(), kind))
         if not candidates or tensor.is_complex():
@@ -47,9 +52,9 @@ def settle(
         seen = value_fingerprint(numpy_of(tensor))
         for key, fingerprint in candidates:
             if seen is not None and _alike(seen, fingerprint):
-                (computed if is_computed else viewed)[key].add(scope)
+                found[key].add(scope)
 
-    with watched(model) as watch, Outputs(watch, see):
+    with watched(model) as watch, Listening(watch, hear):
         run(model, call)
     found = viewed | computed
     return {key: next(iter(scopes)) for key, scopes in found.items() if len(scopes) == 1}

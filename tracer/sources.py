@@ -14,7 +14,7 @@ from torch import nn
 from hierarchy.errors import MissingExtraError, ModelExportError, SourceError
 from tracer.calling import Inputs
 from tracer.inputs import InputRequest, custom_inputs, folder_inputs
-from tracer.tracing import Origin
+from tracer.recording import Origin
 
 
 @dataclass(frozen=True)

@@ -1,39 +1,22 @@
 """`trace`: a torch model becomes a plain ONNX file and a record of where each node came from."""
 
-from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
-import msgspec
-import torch
 from torch import nn
 
-from hierarchy.errors import ExportFailedError, RuntimeFailedError, UsageError
+from hierarchy.errors import ExportFailedError, UsageError
 from hierarchy.files import check_target, replacing, writing
-from hierarchy.fingerprint import Array, ValueFingerprint, WeightFingerprint
-from hierarchy.graphs import MAIN, NodeKey, digest, walk_nodes
-from hierarchy.module_tree import ModuleTree
-from hierarchy.record import Probe, ProbeInput, Record, Source, encode_record, record_path
+from hierarchy.record import EAGER, Record, encode_record, record_path
 from tracer.calling import Call, Inputs, plan_call
-from tracer.constants import Constants
 from tracer.exporters import dynamo, torchscript
-from tracer.exporters.exported import Exported, Scope
-from tracer.parameters import ParameterIndex
-from tracer.probing import feed_of, probe_values
-from tracer.recorder import (
-    record_absent,
-    record_modules,
-    record_ops,
-    record_tensors,
-    weight_fingerprints,
-)
-from tracer.settling import settle
+from tracer.exporters.exported import Exported
+from tracer.recorder import weight_fingerprints
+from tracer.recording import Origin, listen, probed, record_eager, record_exported
 from tracer.state import evaluating
 from tracer.transformers_models import ready_for_export
-from tracer.watching import Watch, run, watched
 from tracer.writing import data_beside, write_exported
 
 AUTO = "auto"
@@ -41,21 +24,6 @@ EXPORTERS = {dynamo.NAME: dynamo.export, torchscript.NAME: torchscript.export}
 """In the order in which `auto` tries them."""
 
 DEFAULT_OPSET = 17
-
-_PACKAGES = ("torch", "transformers", "onnx", "onnxscript", "modelexport")
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a model came from, for its record.
-
-    Attributes:
-        name: Hub id, base name of a folder, or `module:factory`; never a path.
-        task: The task whose architecture was loaded, when one was asked for.
-    """
-
-    name: str
-    task: str | None = None
 
 
 @dataclass(frozen=True)
@@ -114,10 +82,9 @@ def trace(
     """
     target = Path(onnx_path)
     record_target = Path(record) if record is not None else record_path(target)
-    if exporter != AUTO and exporter not in EXPORTERS:
-        raise UsageError(
-            f"No exporter is called {exporter}: choose {', '.join(EXPORTERS)} or auto."
-        )
+    if exporter == EAGER:
+        raise UsageError("An eager record has no file beside it: use --record-only.")
+    _check_exporter(exporter)
     with (
         replacing(target, force=force) as onnx_file,
         replacing(record_target, force=force) as record_file,
@@ -125,8 +92,7 @@ def trace(
     ):
         with evaluating(model), ready_for_export(model):
             call = plan_call(model, example_inputs)
-            with watched(model) as watch, Constants(model, watch) as constants:
-                run(model, call)
+            listened = listen(model, call)
             exported = _export(model, call, exporter, opset, dynamic=dynamic)
             data = None
             if (large := data_beside(exported, target)) is not None:
@@ -134,22 +100,127 @@ def trace(
             with ThreadPoolExecutor(1) as aside:
                 written = aside.submit(write_exported, exported, onnx_file, data)
                 weights = aside.submit(weight_fingerprints, exported)
-                found = _probe(exported, call, probe=probe)
+                found = probed(exported, call, probe=probe)
                 written.result()
-            made = _record(model, call, watch, exported, origin, found, weights.result())
-            made = msgspec.structs.replace(made, constants=constants.found())
+            made = record_exported(model, call, listened, exported, origin, found, weights.result())
         with writing(record_file):
             record_file.write_bytes(encode_record(made))
     return TraceResult(target, record_target, made, made.source.why)
 
 
-def check_targets(onnx_path: Path, record: Path | None, *, force: bool) -> None:
-    """Refuse what `trace` could not write, before a model is loaded for it.
+@dataclass(frozen=True)
+class RecordResult:
+    """What `record` made.
+
+    Attributes:
+        record_path: The record.
+        record: Its content.
+        notes: How it came about, and why.
+    """
+
+    record_path: Path
+    record: Record
+    notes: tuple[str, ...]
+
+
+def record(
+    model: nn.Module,
+    example_inputs: Inputs,
+    record_path: str | Path,
+    *,
+    exporter: str = AUTO,
+    opset: int = DEFAULT_OPSET,
+    dynamic: bool = False,
+    probe: bool = True,
+    force: bool = False,
+    origin: Origin | None = None,
+) -> RecordResult:
+    """Record a model whose ONNX file exists already.
+
+    The model is exported to see what an exporter makes of it, and what it wrote is dropped.
+    Where no exporter can write it, or what it wrote cannot be run, the record is an *eager*
+    one: every operator call of the model as it runs. The model is left as it was found.
+
+    Args:
+        model: Any module.
+        example_inputs: As for `trace`.
+        record_path: Where the record goes.
+        exporter: As for `trace`; or `eager`, to ask none.
+        opset: Of the export.
+        dynamic: Export with every axis of every input dynamic.
+        probe: Keep a fingerprint of every value.
+        force: Overwrite an existing file.
+        origin: What the record says about where the model came from.
+
+    Raises:
+        InputsError: The model cannot run on the inputs.
+        ExportFailedError: The exporter that was asked for could not write the model.
+        FileProblem: The record cannot be written, or exists.
+        UsageError: No such exporter.
+    """
+    target = Path(record_path)
+    if exporter != EAGER:
+        _check_exporter(exporter)
+    with replacing(target, force=force) as record_file:
+        with evaluating(model), ready_for_export(model):
+            call = plan_call(model, example_inputs)
+            made: Record | None = None
+            why: tuple[str, ...] = ("eager: asked for",)
+            if exporter != EAGER:
+                made, why = _record_by_export(
+                    model, call, exporter, opset, origin, dynamic=dynamic, probe=probe
+                )
+            if made is None:
+                made = record_eager(model, call, origin, probe=probe, why=why)
+        with writing(record_file):
+            record_file.write_bytes(encode_record(made))
+    return RecordResult(target, made, made.source.why)
+
+
+def _record_by_export(
+    model: nn.Module,
+    call: Call,
+    exporter: str,
+    opset: int,
+    origin: Origin | None,
+    *,
+    dynamic: bool,
+    probe: bool,
+) -> tuple[Record | None, tuple[str, ...]]:
+    """The record of what an exporter writes; None, and why, when an eager one serves better."""
+    listened = listen(model, call)
+    try:
+        exported = _export(model, call, exporter, opset, dynamic=dynamic)
+    except ExportFailedError as error:
+        if exporter != AUTO:
+            raise
+        return None, (f"eager: {error}",)
+    found = probed(exported, call, probe=probe)
+    *_, missing = found
+    if exporter == AUTO and probe and missing is not None:
+        return None, (f"eager: {missing}",)
+    weights = weight_fingerprints(exported)
+    return record_exported(model, call, listened, exported, origin, found, weights), ()
+
+
+def _check_exporter(name: str) -> None:
+    if name != AUTO and name not in EXPORTERS:
+        raise UsageError(f"No exporter is called {name}: choose {', '.join(EXPORTERS)} or auto.")
+
+
+def check_targets(onnx_path: Path | None, record: Path | None, *, force: bool) -> None:
+    """Refuse what could not be written, before a model is loaded for it.
+
+    Args:
+        onnx_path: The ONNX file; None when only a record is to be written.
+        record: The record; None for the one beside the file.
+        force: Whether existing files may be overwritten.
 
     Raises:
         FileProblem: A file exists, or cannot be written.
     """
-    for target in (onnx_path, record or record_path(onnx_path)):
+    beside = None if onnx_path is None else record_path(onnx_path)
+    for target in filter(None, (onnx_path, record or beside)):
         check_target(target, force=force)
 
 
@@ -178,82 +249,3 @@ def _export(model: nn.Module, call: Call, exporter: str, opset: int, *, dynamic:
     raise ExportFailedError(
         f"No exporter can write {type(model).__name__} ({'; '.join(failures)})."
     )
-
-
-Probed = tuple[dict[str, Array], Mapping[str, ValueFingerprint], str | None]
-"""Probe inputs, fingerprints of values, and why there are none when there are none."""
-
-
-def _record(
-    model: nn.Module,
-    call: Call,
-    watch: Watch,
-    exported: Exported,
-    origin: Origin | None,
-    probed: Probed,
-    weights: Mapping[tuple[str, str], WeightFingerprint | None],
-) -> Record:
-    modules = record_modules(model, watch, exported.scopes.values())
-    feed, values, missing = probed
-    index = ParameterIndex(model)
-    changed = _changed_weights(index, exported)
-    settled = settle(model, call, _doubtful(exported, changed, values)) if values else {}
-    scopes: dict[NodeKey, Scope] = {**settled, **exported.scopes}
-    tensors = record_tensors(index, exported, scopes, ModuleTree(modules), weights)
-    return Record(
-        source=Source(
-            name=origin.name if origin else type(model).__name__,
-            exporter=exported.exporter,
-            opset=exported.opset,
-            why=exported.notes,
-            task=origin.task if origin else None,
-            versions=_versions(),
-        ),
-        digest=digest(exported.graph),
-        modules=modules,
-        ops=record_ops(exported, settled, values, changed, ModuleTree(modules)),
-        tensors=tensors,
-        absent=record_absent(index, tensors),
-        probe=Probe(tuple(ProbeInput.of(n, a) for n, a in feed.items()), missing),
-    )
-
-
-def _probe(exported: Exported, call: Call, *, probe: bool) -> Probed:
-    feed = feed_of(exported.graph.graph, call.tensors)
-    if not probe:
-        return feed, {}, "not asked for"
-    try:
-        return feed, probe_values(exported, feed), None
-    except RuntimeFailedError as error:
-        return feed, {}, str(error)
-
-
-def _doubtful(
-    exported: Exported, changed: Collection[str], values: Mapping[str, ValueFingerprint]
-) -> dict[NodeKey, list[ValueFingerprint]]:
-    """Nodes to ask the eager run about: those without a scope, and those with new weights."""
-    return {
-        key: [values[name] for name in node.output if name in values]
-        for key, node in walk_nodes(exported.graph)
-        if key.graph == MAIN
-        and (key not in exported.scopes or any(name in changed for name in node.input))
-    }
-
-
-def _changed_weights(index: ParameterIndex, exported: Exported) -> set[str]:
-    """Weights of the main graph that the exporter computed itself."""
-    return {
-        name
-        for graph, name, values in exported.initializers()
-        if graph == MAIN and index.changed(name, values)
-    }
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found | {"torch": str(torch.__version__)}

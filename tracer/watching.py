@@ -1,7 +1,7 @@
 """Running a model eagerly and seeing which module does what."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +15,8 @@ from hierarchy.errors import InputsError
 from hierarchy.fingerprint import Array
 from tracer.calling import Call
 from tracer.exporters.exported import Scope
+
+_NUMPY_FLOATS = {torch.float16, torch.float32, torch.float64}
 
 
 @dataclass
@@ -83,39 +85,119 @@ def run(model: nn.Module, call: Call) -> None:
     call.flatten_outputs(outputs)
 
 
-class Outputs(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Hands every tensor that an operator gives back to `see`, with the module it ran in.
+@dataclass(frozen=True)
+class Heard:
+    """One operator call.
 
-    The third argument says whether the operator computed it, or only gave another view of
-    its input.
+    Attributes:
+        operator: As torch's dispatcher knows it.
+        given: The tensors among its arguments.
+        made: The tensors that it gave back.
+        written: Those of its arguments that it wrote into.
+        scope: The module that was running; None outside of all.
+        parts: What its parts gave back, when these were heard before it: the numbers of `made`.
+    """
+
+    operator: Any
+    given: list[torch.Tensor]
+    made: list[torch.Tensor]
+    written: list[torch.Tensor]
+    scope: Scope | None
+    parts: list[torch.Tensor] | None = None
+
+    @property
+    def computed(self) -> bool:
+        """Whether it computed something, and did not just give another view of its input."""
+        return _computes(self.operator)
+
+
+class Listening(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Hears every operator call below autograd, and hands it on.
+
+    Args:
+        watch: Knows which module is running.
+        tell: Who wants to know of each call, after it.
+        apart: Operators to run a second time in their parts, and how.
     """
 
     supports_higher_order_operators = True
 
-    def __init__(self, watch: Watch, see: Callable[[torch.Tensor, Scope, bool], None]) -> None:
+    def __init__(
+        self,
+        watch: Watch,
+        *tell: Callable[[Heard], None],
+        apart: Mapping[Any, Callable[..., Any]] | None = None,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._watch = watch
-        self._see = see
+        self._tell = tell
+        self._apart = apart or {}
+        self._within: list[Any] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        results = func(*args, **(kwargs or {}))
-        if self._watch.stack:
-            computed = not passes_through(func)
-            for leaf in pytree.tree_leaves(results):
-                if isinstance(leaf, torch.Tensor):
-                    self._see(leaf, self._watch.stack[-1], computed)
+        kwargs = kwargs or {}
+        parts = self._in_parts(func, args, kwargs)
+        results = func(*args, **kwargs)
+        scope = self._watch.stack[-1] if self._watch.stack else None
+        given, made = _tensors((args, kwargs)), _tensors(results)
+        if parts is not None and not _replace(made, parts):
+            parts = None
+        heard = Heard(func, given, made, _written(func, args, kwargs), scope, parts)
+        for tell in self._tell:
+            tell(heard)
         return results
 
+    def _in_parts(
+        self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> list[torch.Tensor] | None:
+        """What an operator gives back when its parts run, each heard; None where it has none."""
+        if func not in self._apart or func in self._within:
+            return None
+        if func._schema.is_mutable or not _computes(func):
+            return None
+        self._within.append(func)
+        try:
+            with self:
+                return _tensors(self._apart[func](*args, **kwargs))
+        except Exception:  # noqa: BLE001 - the operator itself will run; not all torch's recipes do
+            return None
+        finally:
+            self._within.pop()
 
-def passes_through(func: Any) -> bool:
-    """Whether an operator only gives another view of its input, as its schema says."""
+
+def _computes(func: Any) -> bool:
     if not hasattr(func, "_schema"):
-        return False  # a higher-order operator gives back what its functions computed
+        return True  # a higher-order operator gives back what its functions computed
     returned = func._schema.returns
-    return any(r.alias_info is not None and not r.alias_info.is_write for r in returned)
+    return all(r.alias_info is None or r.alias_info.is_write for r in returned)
+
+
+def _replace(made: list[torch.Tensor], parts: list[torch.Tensor]) -> bool:
+    """Put what the parts made in place of what an operator made, to the last digits."""
+    if [(t.shape, t.dtype) for t in made] != [(t.shape, t.dtype) for t in parts]:
+        return False
+    if any(torch._debug_has_internal_overlap(tensor) for tensor in made):
+        return False  # an expanded tensor cannot be written to
+    for tensor, part in zip(made, parts, strict=True):
+        tensor.copy_(part)
+    return True
+
+
+def _tensors(values: Any) -> list[torch.Tensor]:
+    return [leaf for leaf in pytree.tree_leaves(values) if isinstance(leaf, torch.Tensor)]
+
+
+def _written(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[torch.Tensor]:
+    """The tensors into which an operator writes, as its schema says."""
+    if not hasattr(func, "_schema") or not func._schema.is_mutable:
+        return []
+    given = dict(zip((a.name for a in func._schema.arguments), args, strict=False)) | kwargs
+    write = [a.name for a in func._schema.arguments if a.alias_info and a.alias_info.is_write]
+    return _tensors([given.get(name) for name in write])
 
 
 def numpy_of(tensor: torch.Tensor) -> Array:
     """The numbers of a tensor; of types that numpy lacks, in single precision."""
     dense = tensor.detach().cpu()
-    return (dense.float() if dense.dtype is torch.bfloat16 else dense).numpy()
+    narrow = dense.is_floating_point() and dense.dtype not in _NUMPY_FLOATS
+    return (dense.float() if narrow else dense).numpy()

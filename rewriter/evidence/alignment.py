@@ -193,9 +193,12 @@ class Alignment:
         return [op for op in found if self._eligible(node, op, kind)]
 
     def _eligible(self, node: int, op: int, kind: str) -> bool:
-        if self._taken.get(op) or self.there.wiring.kinds[op] != kind:
+        if self._taken.get(op):
             return False
-        return self.values is None or self.values.compatible(node, op) is not False
+        alike = None if self.values is None else self.values.compatible(node, op)
+        if self.there.wiring.speaks_torch:
+            return alike is True and self.values is not None and self.values.formed(node, op)
+        return self.there.wiring.kinds[op] == kind and alike is not False
 
     def span(self, node: int, op: int) -> Span:
         """What a node does when its result is that of a recorded op."""

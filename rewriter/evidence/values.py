@@ -251,6 +251,16 @@ class Values:
             return False
         return None if self.rounded is None else self.rounded.compatible(node, op)
 
+    def formed(self, node: int, op: int) -> bool:
+        """Whether a node gives a value of a shape that a recorded op gives."""
+        here, there = self.here, self.there
+        ours = {p.shape for v in here.wiring.makes(node) if (p := here.prints.get(v)) is not None}
+        return any(
+            known.shape in ours
+            for value in there.wiring.makes(op)
+            if (known := there.prints.get(value)) is not None
+        )
+
     def ops_for(self, node: int) -> dict[int, float]:
         """The recorded ops that compute what a node computes, with the distance.
 

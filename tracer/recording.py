@@ -1,0 +1,180 @@
+"""Puts a whole record together: of a model that was exported, or of one that only ran."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+import torch
+from torch import nn
+
+from hierarchy.errors import RuntimeFailedError
+from hierarchy.fingerprint import Array, ValueFingerprint, WeightFingerprint
+from hierarchy.graphs import MAIN, NodeKey, digest, walk_nodes
+from hierarchy.module_tree import ModuleTree
+from hierarchy.record import EAGER, Constant, Probe, ProbeInput, Record, Source
+from tracer.calling import Call
+from tracer.constants import Constants
+from tracer.eager import EagerOps, parts_of_operators
+from tracer.exporters.exported import Exported, Scope
+from tracer.parameters import ParameterIndex
+from tracer.probing import feed_of, probe_values
+from tracer.recorder import record_absent, record_modules, record_ops, record_tensors
+from tracer.settling import settle
+from tracer.watching import Heard, Listening, Watch, numpy_of, run, watched
+
+_PACKAGES = ("torch", "transformers", "onnx", "onnxscript", "modelexport")
+_NO_PROBE = "not asked for"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a model came from, for its record.
+
+    Attributes:
+        name: Hub id, base name of a folder, or `module:factory`; never a path.
+        task: The task whose architecture was loaded, when one was asked for.
+    """
+
+    name: str
+    task: str | None = None
+
+
+@dataclass(frozen=True)
+class Listened:
+    """What a run of the model showed: its modules' calls, and what depends on no input."""
+
+    watch: Watch
+    constants: tuple[Constant, ...]
+
+
+def listen(
+    model: nn.Module,
+    call: Call,
+    *tell: Callable[[Heard], None],
+    apart: Mapping[Any, Callable[..., Any]] | None = None,
+) -> Listened:
+    """Run a model once, and tell of every operator call.
+
+    Raises:
+        InputsError: The model cannot run on the inputs.
+    """
+    constants = Constants(model)
+    with watched(model) as watch, Listening(watch, constants.hear, *tell, apart=apart):
+        run(model, call)
+    return Listened(watch, constants.found())
+
+
+def record_eager(
+    model: nn.Module, call: Call, origin: Origin | None, *, probe: bool, why: tuple[str, ...]
+) -> Record:
+    """The record of a model that runs as it is, without an exporter.
+
+    Raises:
+        InputsError: The model cannot run on the inputs.
+    """
+    ops = EagerOps(model, call, fingerprints=probe)
+    listened = listen(model, call, ops.hear, apart=parts_of_operators())
+    feed = {name: numpy_of(tensor) for name, tensor in call.tensors.items()}
+    return Record(
+        source=_source(model, origin, EAGER, 0, why),
+        digest="",
+        modules=record_modules(model, listened.watch, ()),
+        ops=tuple(ops.ops),
+        tensors=ops.tensors(),
+        absent=ops.absent(),
+        constants=listened.constants,
+        probe=_probe_of(feed, None if probe else _NO_PROBE),
+    )
+
+
+Probed = tuple[dict[str, Array], Mapping[str, ValueFingerprint], str | None]
+"""Probe inputs, fingerprints of values, and why there are none when there are none."""
+
+
+def record_exported(
+    model: nn.Module,
+    call: Call,
+    listened: Listened,
+    exported: Exported,
+    origin: Origin | None,
+    found: Probed,
+    weights: Mapping[tuple[str, str], WeightFingerprint | None],
+) -> Record:
+    """The record of a model that was exported."""
+    modules = record_modules(model, listened.watch, exported.scopes.values())
+    feed, values, missing = found
+    index = ParameterIndex(model)
+    changed = _changed_weights(index, exported)
+    settled = settle(model, call, _doubtful(exported, changed, values)) if values else {}
+    scopes: dict[NodeKey, Scope] = {**settled, **exported.scopes}
+    tensors = record_tensors(index, exported, scopes, ModuleTree(modules), weights)
+    return Record(
+        source=_source(model, origin, exported.exporter, exported.opset, exported.notes),
+        digest=digest(exported.graph),
+        modules=modules,
+        ops=record_ops(exported, settled, values, changed, ModuleTree(modules)),
+        tensors=tensors,
+        absent=record_absent(index, tensors),
+        probe=_probe_of(feed, missing),
+        constants=listened.constants,
+    )
+
+
+def _source(
+    model: nn.Module, origin: Origin | None, exporter: str, opset: int, why: tuple[str, ...]
+) -> Source:
+    return Source(
+        name=origin.name if origin else type(model).__name__,
+        exporter=exporter,
+        opset=opset,
+        why=why,
+        task=origin.task if origin else None,
+        versions=_versions(),
+    )
+
+
+def _probe_of(feed: Mapping[str, Array], missing: str | None) -> Probe:
+    return Probe(tuple(ProbeInput.of(n, a) for n, a in feed.items()), missing)
+
+
+def probed(exported: Exported, call: Call, *, probe: bool) -> Probed:
+    """What an exported graph computes on the example inputs."""
+    feed = feed_of(exported.graph.graph, call.tensors)
+    if not probe:
+        return feed, {}, _NO_PROBE
+    try:
+        return feed, probe_values(exported, feed), None
+    except RuntimeFailedError as error:
+        return feed, {}, str(error)
+
+
+def _doubtful(
+    exported: Exported, changed: Collection[str], values: Mapping[str, ValueFingerprint]
+) -> dict[NodeKey, list[ValueFingerprint]]:
+    """Nodes to ask the eager run about: those without a scope, and those with new weights."""
+    return {
+        key: [values[name] for name in node.output if name in values]
+        for key, node in walk_nodes(exported.graph)
+        if key.graph == MAIN
+        and (key not in exported.scopes or any(name in changed for name in node.input))
+    }
+
+
+def _changed_weights(index: ParameterIndex, exported: Exported) -> set[str]:
+    """Weights of the main graph that the exporter computed itself."""
+    return {
+        name
+        for graph, name, values in exported.initializers()
+        if graph == MAIN and index.changed(name, values)
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found | {"torch": str(torch.__version__)}
