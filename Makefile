@@ -10,7 +10,7 @@ DEMO := temp/demo
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format benchmark agreement schema clean
+.PHONY: help demo test lint format benchmark agreement functions schema clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -57,6 +57,9 @@ benchmark: $(BENCH_READY) ## Measure speed and memory; prints tables
 
 agreement: $(BENCH_READY) ## Measure right and wrong tags over models and what tools do to them
 	$(BIN)/python benchmarks/agreement.py --jobs $(WORKERS) --out docs
+
+functions: $(DEMO_READY) ## Fold many families, check it all; writes docs/functions.md
+	$(BIN)/python benchmarks/functions.py
 
 schema: $(READY) ## Write docs/record.schema.json anew from the record's classes
 	$(BIN)/python -m fixtures_gen.schema docs/record.schema.json

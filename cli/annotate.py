@@ -8,6 +8,7 @@ import typer
 
 from cli.output import TextFormat, console, print_json, talk
 from hierarchy.errors import UsageError
+from hierarchy.injection import Inject
 from hierarchy.tags import TagRules, TagStyle, TorchNN
 
 if TYPE_CHECKING:
@@ -85,6 +86,24 @@ def annotate(  # noqa: PLR0913 - a parameter is an option of the command
             metavar="NODE", help="Show how this node was decided: its name, or #7 for the 7th."
         ),
     ] = None,
+    inject: Annotated[
+        list[Inject], typer.Option(help="Where the hierarchy is written; may be repeated.")
+    ] = [Inject.METADATA],  # noqa: B006 - typer copies it
+    functions: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="repeated|nested|all|PATTERN",
+            help="What --inject functions folds: outermost repeated calls (the default), these "
+            "and the repeated ones inside, all calls, or those that a pattern of module paths "
+            "('*.layer.*') or classes ('class:*Layer') matches; may be repeated.",
+        ),
+    ] = None,
+    min_nodes: Annotated[
+        int, typer.Option(min=1, help="Calls with fewer nodes than this are not folded.")
+    ] = 2,
+    max_prototypes_per_class: Annotated[
+        int | None, typer.Option(min=1, help="Fold only the most called structures of a class.")
+    ] = None,
     tag_style: Annotated[
         TagStyle, typer.Option(help="Steps of a tag by module path or by class.")
     ] = TagStyle.PATH,
@@ -118,7 +137,11 @@ def annotate(  # noqa: PLR0913 - a parameter is an option of the command
     ] = TextFormat.TEXT,
 ) -> None:
     """Write a copy of an ONNX file in which every node knows its module."""
-    from rewriter import Matching, explained  # noqa: PLC0415 - onnx loads when it is needed
+    from rewriter import (  # noqa: PLC0415 - onnx loads when it is needed
+        FoldRules,
+        Matching,
+        explained,
+    )
     from rewriter import annotate as run  # noqa: PLC0415
 
     if output is None and not explain:
@@ -132,9 +155,11 @@ def annotate(  # noqa: PLR0913 - a parameter is an option of the command
         output,
         inherit_from=inherit_from,
         matching=Matching(kinds, not no_run, probe, reference, tuple(custom_ops or ())),
+        inject=inject,
         rules=TagRules(tag_style, torch_nn, depth),
         torch_keys=torch_keys,
         replace_keys=replace_keys,
+        fold_rules=FoldRules(tuple(functions or ["repeated"]), min_nodes, max_prototypes_per_class),
         force=force,
         report=report,
     )

@@ -10,6 +10,7 @@
     ├── InputsError             example inputs that cannot be made or do not fit the model
     ├── ExportFailedError       no exporter could write the model
     ├── RuntimeFailedError      onnxruntime could not load or run a file
+    ├── SurgeryError            a model that onnx-graphsurgeon cannot represent
     └── MissingExtraError       a command that needs an optional dependency
 
 The commands map all of them to exit code 2 in one place (`cli/main.py`). A message
@@ -55,6 +56,10 @@ class ExportFailedError(ModelExportError):
 
 class RuntimeFailedError(ModelExportError):
     """onnxruntime could not load or run a file."""
+
+
+class SurgeryError(ModelExportError):
+    """A model that onnx-graphsurgeon cannot represent."""
 
 
 class MissingExtraError(ModelExportError):

@@ -102,6 +102,8 @@ def value_fingerprint(array: Array, beyond: float = BEYOND) -> ValueFingerprint 
     flat = array.reshape(-1)
     with np.errstate(over="ignore"):
         numbers = flat.astype(np.float32, copy=False)
+    if kind == "f" and flat.dtype.itemsize < numbers.dtype.itemsize:
+        flat = numbers
     ordered = np.sort(flat)
     nan = below = above = 0
     if kind == "f" and flat.size and not (ordered[0] > -beyond and ordered[-1] < beyond):
@@ -181,7 +183,7 @@ def weight_sketch(array: Array) -> npt.NDArray[np.float32]:
     step = -(-array.size // _SKETCHED)
     part = rows[::step] if rows.shape[0] > 1 else rows[:, ::step]
     numbers = np.ascontiguousarray(part, np.float32).reshape(-1)
-    if not np.abs(numbers).max(initial=0) < BEYOND:  # nor when it is not a number
+    if numbers.size and not (numbers.min() > -BEYOND and numbers.max() < BEYOND):
         numbers = np.where(np.abs(numbers) < BEYOND, numbers, np.float32(0))
     return _sketch(numbers)
 

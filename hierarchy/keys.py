@@ -8,8 +8,23 @@ behind our own `TAG` entry, because torch's exporter writes some of them too.
 TAG = "hierarchy_tag"
 EVIDENCE = "hierarchy.evidence"
 COVERS = "hierarchy.covers"
+CALL = "hierarchy.call"
+"""Which call of its module a node ran in, from 0; on nodes of modules that are called more than
+once, where it is known."""
+
 NAMESPACE = "namespace"
 """Slash path without a leading slash; the form Model Explorer nests by."""
+
+FOLDED = "hierarchy.folded"
+"""On a folded model: what the nodes inside functions were called and where they stood, see
+`rewriter.folding.memory`."""
+
+FUNCTION = "hierarchy.function"
+"""On a function that folding made: JSON, see `rewriter.folding.functions.FunctionNote`."""
+
+CONSTANT = "hierarchy.constant"
+"""On a Constant node inside such a function: JSON, see `rewriter.folding.functions.ConstantNote`,
+where the graph has the value under a name of its own."""
 
 MODULES = "hierarchy.modules"
 """On the model: the module tree as JSON, see `hierarchy.module_tree.EmbeddedTree`."""
@@ -17,6 +32,10 @@ MODULES = "hierarchy.modules"
 PARAMETERS = "hierarchy.parameters"
 """On the model: JSON object, initializer name to the qualified name of the parameter that it
 holds, for those initializers that are not called like their parameter anyway."""
+
+NAMES = "hierarchy.names"
+"""On the model: JSON object, the name that a node was given to the one that it had before; null
+for a node that had none."""
 
 TORCH_NAME_SCOPES = "pkg.torch.onnx.name_scopes"
 TORCH_CLASS_HIERARCHY = "pkg.torch.onnx.class_hierarchy"
@@ -28,4 +47,5 @@ SHARED = frozenset({NAMESPACE, TORCH_NAME_SCOPES, TORCH_CLASS_HIERARCHY})
 
 TAG_ATTRIBUTE = "__hierarchy_tag"
 LEGACY_TAG_ATTRIBUTE = "hierarchy_tag"
-"""Node attributes that older tools wrote; readers accept both."""
+"""Node attributes with a tag: the first is what `--inject attributes` writes, the second what
+older tools wrote. Readers accept both, stripping takes out the first."""

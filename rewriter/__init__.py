@@ -4,10 +4,11 @@ from rewriter.analysis import Analysis, ModuleRow, analyze
 from rewriter.annotating import annotate
 from rewriter.consistency import Fault
 from rewriter.explaining import explained
+from rewriter.folding import FoldReport, FoldRules, Prototype, UnfoldReport
 from rewriter.looking import Matching
 from rewriter.matcher import Candidate, Decision
 from rewriter.report import AnnotateReport
-from rewriter.stripping import strip
+from rewriter.stripping import strip, unfold
 from rewriter.validation import Validation, validate
 
 __all__ = [
@@ -16,12 +17,17 @@ __all__ = [
     "Candidate",
     "Decision",
     "Fault",
+    "FoldReport",
+    "FoldRules",
     "Matching",
     "ModuleRow",
+    "Prototype",
+    "UnfoldReport",
     "Validation",
     "analyze",
     "annotate",
     "explained",
     "strip",
+    "unfold",
     "validate",
 ]

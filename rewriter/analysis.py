@@ -15,6 +15,7 @@ from rewriter.evidence import carried as own
 from rewriter.evidence.carried import Carried
 from rewriter.evidence.claims import Claims
 from rewriter.flow import Flow
+from rewriter.folding.unfolding import folded_functions, unfolded
 from rewriter.ownership import initializers
 
 
@@ -57,6 +58,7 @@ class Analysis(msgspec.Struct):
         parameters: Elements of all parameters, aliases counted once.
         opset: Version by operator domain.
         ir_version, producer: As the file says.
+        functions: How many functions folding made; counts are of the graph without them.
         modules: The rows, a module before what is below it, in the model's order.
     """
 
@@ -73,6 +75,7 @@ class Analysis(msgspec.Struct):
     ir_version: int
     producer: str
     modules: list[ModuleRow]
+    functions: int = 0
 
 
 def analyze(path: str | Path) -> Analysis:
@@ -90,6 +93,8 @@ def analyze(path: str | Path) -> Analysis:
 
 def analyze_model(model: onnx.ModelProto, where: str) -> Analysis:
     """Like `analyze`, of a model in memory (its weights may be left out)."""
+    functions = len(folded_functions(model))
+    model = unfolded(model, where)
     flow = Flow(model)
     carried = own.read(model, flow, where)
     claims = carried.claims if carried is not None else Claims()
@@ -114,6 +119,7 @@ def analyze_model(model: onnx.ModelProto, where: str) -> Analysis:
         ir_version=model.ir_version,
         producer=" ".join(filter(None, [model.producer_name, model.producer_version])),
         modules=rows,
+        functions=functions,
     )
 
 

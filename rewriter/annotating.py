@@ -1,6 +1,6 @@
 """Annotating: match a file with its record and write its hierarchy into a copy of it."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -10,27 +10,39 @@ import onnx
 from hierarchy.errors import FileProblem, UsageError
 from hierarchy.files import replacing
 from hierarchy.graphs import NodeKey, walk_nodes
+from hierarchy.injection import Inject
 from hierarchy.record import Record, read_record
 from hierarchy.tags import Tagger, TagRules
 from rewriter.container import Edits, OnnxContainer
 from rewriter.evidence.carried import OURS, refuse_lossy
+from rewriter.folding import FoldReport, FoldRules, fold, unfolded
 from rewriter.inheriting import INHERITED, inherited_record
+from rewriter.inject.in_memory import apply
 from rewriter.inject.metadata import Entries, MetadataInjection, foreign_keys, model_entries
+from rewriter.inject.names import (
+    earlier_names,
+    names_entry,
+    new_names,
+    with_earlier_names,
+)
 from rewriter.looking import Matching, means_of
 from rewriter.matcher import Match, match_carried, match_record
+from rewriter.ownership import Ownership
 from rewriter.report import AnnotateReport
 
 
-def annotate(
+def annotate(  # noqa: PLR0913 - keyword-only options of an entry point
     onnx_path: str | Path,
     record: Record | str | Path | None,
     out_path: str | Path | None,
     *,
     inherit_from: str | Path | None = None,
     matching: Matching = Matching(),  # noqa: B008 - frozen
+    inject: Collection[Inject] = (Inject.METADATA,),
     rules: TagRules = TagRules(),  # noqa: B008 - frozen
     torch_keys: bool = False,
     replace_keys: bool = False,
+    fold_rules: FoldRules = FoldRules(),  # noqa: B008 - frozen
     force: bool = False,
     report: str | Path | None = None,
 ) -> AnnotateReport:
@@ -42,9 +54,11 @@ def annotate(
         out_path: Where the annotated file goes; None to decide and write nothing.
         inherit_from: An annotated file to carry the hierarchy over from, in place of a record.
         matching: How the file is matched with the record.
+        inject: Where the hierarchy is written.
         rules: How module paths become tags.
         torch_keys: Write the metadata keys of torch's own exporter too.
         replace_keys: Overwrite shared keys that others wrote; stripping cannot undo this.
+        fold_rules: What becomes functions, when these are injected.
         force: Overwrite `out_path` and `report` if they exist.
         report: Where to write the report as JSON, if anywhere.
 
@@ -56,25 +70,21 @@ def annotate(
         ForeignRecordError: The record is of another model.
         UsageError: There is no record and the file carries nothing, or not enough.
     """
+    if torch_keys and Inject.FUNCTIONS in inject:
+        raise UsageError("--torch-keys are absolute scopes: they cannot stand inside functions.")
     source = Path(onnx_path)
     target = None if out_path is None else Path(out_path)
     inputs = [source, *filter(None, [matching.probe, matching.reference])]
-    if inherit_from is not None:
-        if record is not None:
-            raise UsageError("--from and --record exclude each other: each tells the modules.")
-        inputs.append(Path(inherit_from))
-    if isinstance(record, str | Path):
-        inputs.append(Path(record))
-        record = read_record(Path(record))
+    inputs += [Path(path) for path in (record, inherit_from) if isinstance(path, str | Path)]
     _refuse_overlap(target, inputs, report)
-    if inherit_from is not None:
-        record = inherited_record(Path(inherit_from), rules, matching)
-        matching = msgspec.structs.replace(matching, probe=None)  # it was for that file
+    record, matching = _recorded(record, inherit_from, rules, matching)
     with (
         _report_file(report, inputs, force=force) as report_part,
         OnnxContainer.open(source) as container,
     ):
-        model = container.skeleton()
+        skeleton = container.skeleton()
+        flat = unfolded(skeleton, str(source))
+        model = with_earlier_names(flat, str(source))
         match = _match(container, model, record, rules, matching)
         if inherit_from is not None:
             match.source = INHERITED
@@ -83,19 +93,78 @@ def annotate(
             if decision.module is not None:
                 decision.tag = tagger.tag(decision.module)
         injection = MetadataInjection(tagger, torch_keys=torch_keys, replace=replace_keys)
-        edits = Edits(
-            nodes=_node_entries(model, match, injection),
-            model=model_entries(match.tree, rules, match.parameters),
-            strip=True,
-            replace=replace_keys,
+        edits = _edits(
+            model, flat, match, injection, tagger, inject, str(source), replace=replace_keys
         )
-        notes = tuple(_notes(model, match, replace=replace_keys))
+        notes = tuple(_notes(model, match, inject, replace=replace_keys))
+        folding = None
+        made: onnx.ModelProto | None = None
+        if flat is not skeleton or Inject.FUNCTIONS in inject:
+            made = onnx.ModelProto()
+            made.CopyFrom(flat)
+            apply(made, edits)
+            if Inject.FUNCTIONS in inject:
+                folding = _fold(made, match, tagger, fold_rules)
+                notes += tuple(folding.lines())
+            else:
+                notes += ("the file was folded before: its functions are nodes again",)
         result = _report(source, target, match, notes)
+        result.folding = folding
         if report_part is not None:
             report_part.write_bytes(result.to_json())  # first: if it fails, nothing is there
-        if target is not None:
+        if target is not None and made is not None:
+            container.write_model(target, made, force=force)
+        elif target is not None:
             container.write(target, edits, force=force)
     return result
+
+
+def _recorded(
+    record: Record | str | Path | None,
+    inherit_from: str | Path | None,
+    rules: TagRules,
+    matching: Matching,
+) -> tuple[Record | None, Matching]:
+    """The record, read or made of an annotated file, and what is left to look at."""
+    if record is not None and inherit_from is not None:
+        raise UsageError("--from and --record exclude each other: each tells the modules.")
+    if isinstance(record, str | Path):
+        record = read_record(Path(record))
+    if inherit_from is None:
+        return record, matching
+    made = inherited_record(Path(inherit_from), rules, matching)
+    return made, msgspec.structs.replace(matching, probe=None)  # it was for that file
+
+
+def _edits(
+    model: onnx.ModelProto,
+    flat: onnx.ModelProto,
+    match: Match,
+    injection: MetadataInjection,
+    tagger: Tagger,
+    inject: Collection[Inject],
+    where: str,
+    *,
+    replace: bool,
+) -> Edits:
+    """What is to be written, in the places that were asked for."""
+    tell = Inject.METADATA in inject or Inject.FUNCTIONS in inject
+    names = new_names(model, match.decisions, tagger) if Inject.NAMES in inject else {}
+    tagged = {d.key: d.tag for d in match.decisions if d.tag is not None}
+    entries = model_entries(match.tree, tagger.rules, match.parameters)
+    return Edits(
+        nodes=_node_entries(model, match, injection) if tell else {},
+        model=[*entries, *([names_entry(model, names)] if names else [])],
+        attributes=tagged if Inject.ATTRIBUTES in inject else {},
+        names=earlier_names(flat, where) | names,
+        strip=True,
+        replace=replace,
+    )
+
+
+def _fold(model: onnx.ModelProto, match: Match, tagger: Tagger, rules: FoldRules) -> FoldReport:
+    parameters = Ownership(model, match.tree, match.parameters).parameters
+    return fold(model, match.decisions, tagger, parameters, rules)
 
 
 def _match(
@@ -122,7 +191,9 @@ def _node_entries(
     return {key: injection.node(node, d) for d, (key, node) in pairs if d.module is not None}
 
 
-def _notes(model: onnx.ModelProto, match: Match, *, replace: bool) -> Iterable[str]:
+def _notes(
+    model: onnx.ModelProto, match: Match, inject: Collection[Inject], *, replace: bool
+) -> Iterable[str]:
     if match.source == INHERITED:
         yield "there was no record: the modules were carried over from an annotated file"
     elif match.source not in {"record", OURS}:
@@ -135,6 +206,8 @@ def _notes(model: onnx.ModelProto, match: Match, *, replace: bool) -> Iterable[s
         yield f"keys of others were replaced on {foreign} nodes: strip cannot bring these back"
     elif foreign:
         yield f"{foreign} nodes keep a namespace or scope of others (--replace-keys overwrites it)"
+    if Inject.ATTRIBUTES in inject:
+        yield "onnxruntime refuses tag attributes on nodes that it fuses; strip takes them out"
     contradicted = sum(1 for decision in match.decisions if decision.contradictions)
     if contradicted:
         yield f"on {contradicted} nodes weaker evidence says otherwise; the report lists it"

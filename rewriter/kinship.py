@@ -19,6 +19,9 @@ from hierarchy.record import Record
 _MINIMUM_NAMES = 0.25
 """Less than this share of a file's nodes paired by name: no evidence, whatever paired."""
 
+_NEARLY_ALL_NAMES = 0.9
+"""What must pair by name, of a file and of its record, where the weights are others."""
+
 _SURPLUS = 0.25
 """More than this share of matrices missing or surplus: another size of the model."""
 
@@ -100,7 +103,13 @@ def compare(model: onnx.ModelProto, record: Record) -> Kinship:
 
 
 def refuse_foreign(
-    kinship: Kinship, paired: int, nodes: int, where: str, *, exactly: bool = False, found: str = ""
+    kinship: Kinship,
+    paired: int,
+    nodes: int,
+    where: str,
+    *,
+    all_ops: int | None = None,
+    found: str = "",
 ) -> None:
     """Refuse a record that is not of the file's model.
 
@@ -109,16 +118,19 @@ def refuse_foreign(
         paired: Nodes whose names pair with recorded ops.
         nodes: Nodes of the file.
         where: The file, for the message.
-        exactly: Whether every matrix must have its counterpart: names alone cannot tell a
-            model of another depth whose weights are others, too.
-
+        all_ops: How many ops were recorded, when the weights are others: then names carry the
+            tags alone, and must pair both ways, so that a model of another depth is refused.
         found: What else was compared and found, for the message.
 
     Raises:
         ForeignRecordError: Too little is in common, or the sizes differ.
     """
-    fits = kinship.same_size and (kinship.complete or not exactly)
-    if paired >= max(1, _MINIMUM_NAMES * nodes) and fits:
+    fits = kinship.same_size
+    least = max(1, _MINIMUM_NAMES * nodes)
+    if all_ops is not None:
+        fits = fits and kinship.complete
+        least = max(1, _NEARLY_ALL_NAMES * max(nodes, all_ops))
+    if paired >= least and fits:
         return
     verdict = "of another model"
     if kinship.same_size and kinship.common:

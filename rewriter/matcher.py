@@ -21,6 +21,7 @@ from rewriter.evidence.carried import Carried
 from rewriter.evidence.claims import Claim, Claims, Kind
 from rewriter.evidence.identity import Identity
 from rewriter.evidence.propagation import Propagation
+from rewriter.evidence.weights import other_weights
 from rewriter.flow import Flow
 from rewriter.recognition import Means, recognise
 
@@ -63,6 +64,7 @@ class Decision(msgspec.Struct, omit_defaults=True):
         covers: Module paths of all its origins, when there are several.
         origins: Names of the recorded ops whose work it does.
         candidates: Recorded ops that were weighed for it, the best first, when there were any.
+        call: Which call of the module it ran in, from 0; None when unknown.
         reason: Why it is unresolved.
         contradictions: Weaker evidence that says otherwise.
     """
@@ -77,6 +79,7 @@ class Decision(msgspec.Struct, omit_defaults=True):
     covers: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     candidates: tuple[Candidate, ...] = ()
+    call: int | None = None
     reason: str | None = None
     contradictions: tuple[str, ...] = ()
 
@@ -131,6 +134,7 @@ def match_record(
     origins: dict[int, tuple[str, ...]] = {}
     if Kind.IDENTITY in means.evidence and identity.holds(record):
         spoken = [identity.claims(record)]
+        notes = tuple(filter(None, [other_weights(model, record, means.read)]))
     else:
         found = recognise(flow, record, where, means)
         spoken, notes = found.claims, found.notes
@@ -231,5 +235,6 @@ def _decision(
         found.reason = "; ".join(reasons) or _UNSPOKEN
     else:
         found.module, found.evidence, found.covers = claim.module, claim.kind, claim.covers
+        found.call = claim.call
         found.contradictions = contradictions
     return found

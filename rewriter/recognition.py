@@ -18,7 +18,7 @@ from rewriter.evidence.claims import Claims, Kind
 from rewriter.evidence.names import Names
 from rewriter.evidence.rounded import RoundedValues
 from rewriter.evidence.values import HALF, KEPT, Precision, Side, Values
-from rewriter.evidence.weights import Read, WeightMatch, Weights
+from rewriter.evidence.weights import Read, WeightMatch, Weights, said_of
 from rewriter.feeding import Feeds, UnfedError, ways_to_feed
 from rewriter.flow import Flow
 from rewriter.observing import Prints
@@ -148,7 +148,7 @@ class _Recognising:
             except (UnfedError, RuntimeFailedError) as error:
                 self._notes.append(f"values were not compared: {error}")
                 return None
-            if found.matched_share() >= _MOST_VALUES:
+            if found.matched_share() >= precision.enough:
                 found.vetoes = True
                 return found
             best = best or found
@@ -213,6 +213,7 @@ class _Recognising:
                 return
             if weights.matchable and share >= _ENOUGH_WEIGHTS:
                 return
+        others = weights.differ or weights.matchable > 0
         found = kinship.compare(self._flow.model, self._record)
         if not weights.differ or share < _NEARLY_ALL_WEIGHTS or paired:
             looked = (
@@ -225,15 +226,12 @@ class _Recognising:
                 paired,
                 len(self._flow),
                 self._where,
-                exactly=weights.differ,
+                all_ops=len(self._there) if others else None,
                 found=looked,
             )
         if weights.differ:
-            self._notes.append(
-                f"the weights are not the recorded ones ({weights.differing} of {weights.compared} "
-                f"that were compared differ, {weights.example} for one): the model was trained "
-                "further, or anew, and its values were not compared"
-            )
+            said = said_of(weights.differing, weights.compared, weights.example)
+            self._notes.append(f"{said}, and its values were not compared")
 
     def _parameters(self, weights: WeightMatch) -> dict[str, str]:
         """Initializer name to parameter, of the main graph."""

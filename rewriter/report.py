@@ -4,6 +4,7 @@ from collections import Counter
 
 import msgspec
 
+from rewriter.folding import FoldReport
 from rewriter.matcher import Decision
 
 
@@ -17,6 +18,7 @@ class AnnotateReport(msgspec.Struct):
         nodes, resolved, unresolved: Counts, subgraphs and functions included.
         evidence: Nodes that each kind of evidence settled.
         notes: What the user should know beyond that.
+        folding: What became functions, when these were asked for.
         decisions: One for each node.
     """
 
@@ -29,6 +31,7 @@ class AnnotateReport(msgspec.Struct):
     evidence: dict[str, int]
     notes: tuple[str, ...]
     decisions: list[Decision]
+    folding: FoldReport | None = None
 
     @property
     def contradicted(self) -> int:

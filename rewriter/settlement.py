@@ -5,7 +5,8 @@ that no recorded op equals get what their neighbours enclose.
 """
 
 import itertools
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from rewriter.evidence.identity import UNKNOWN_SCOPE
 from rewriter.evidence.values import Classes, Values, compare
 from rewriter.evidence.weights import WeightMatch, weight_readers
 from rewriter.flow import Flow
-from rewriter.wiring import NONE, Contracted, Wiring
+from rewriter.wiring import NONE, Contracted, Wiring, by_graph, parent
 
 if TYPE_CHECKING:
     from rewriter.evidence.spans import Span
@@ -70,8 +71,9 @@ class Settlement:
     def __post_init__(self) -> None:
         """See the graphs without what only passes values on."""
         values = self.values
-        self._ours = Contracted(self.here, values.here.passing if values else {})
-        self._theirs = Contracted(self.there, values.there.passing if values else {})
+        exact = values is not None and values.vetoes  # a quantised file may round a part to nothing
+        self._ours = Contracted(self.here, values.here.passing if values and exact else {})
+        self._theirs = Contracted(self.there, values.there.passing if values and exact else {})
         self.alignment = Alignment(
             self._ours, self._theirs, values, self.weights.held, self._matched_inputs()
         )
@@ -94,6 +96,8 @@ class Settlement:
         if not structure:
             return
         self.alignment.grow()
+        if self._plant_in_bodies():
+            self.alignment.grow()
         self._grow_raw()
         spans = self._spans()
         enclosure = Enclosure(self.alignment, spans)
@@ -243,6 +247,37 @@ class Settlement:
         """Whether a node only passes values on, or depends on no input."""
         return self._ours.passing[node] or self.here.derived[node]
 
+    def _plant_in_bodies(self) -> bool:
+        """Nodes of an operator that is there once in a body and once in the recorded one.
+
+        What runs in the bodies of an If or a Loop is not to be seen from outside.
+        """
+        ours, theirs = by_graph(self.here), by_graph(self.there)
+        planted = False
+        for path in sorted(ours, key=len):
+            above = parent(path)
+            if above is None or above not in ours:
+                continue
+            position, _, name = path[len(above) + 1 :].partition(".")
+            op = self.alignment.image.get(ours[above][int(position)])
+            if op is None:
+                continue
+            recorded = self.record.ops[op]
+            inside = theirs.get(f"{recorded.graph}/{recorded.index}.{name}", [])
+            for node, twin in self._unique_kinds(ours[path], inside):
+                self.alignment.plant(node, twin, Kind.STRUCTURE)
+                planted = True
+        return planted
+
+    def _unique_kinds(self, nodes: list[int], ops: list[int]) -> Iterator[tuple[int, int]]:
+        there = Counter(self.there.kinds[op] for op in ops)
+        here = Counter(self.here.kinds[node] for node in nodes)
+        alone = {self.there.kinds[op]: op for op in ops}
+        for node in nodes:
+            kind = self.here.kinds[node]
+            if here[kind] == there[kind] == 1 and node not in self.alignment.image:
+                yield node, alone[kind]
+
     def _in_a_row(self, ops: list[int]) -> bool:
         """Whether each recorded op reads what the one before it makes."""
         pairs = itertools.pairwise(ops)
@@ -309,7 +344,7 @@ def constant_modules(record: Record, values: Values | None) -> dict[int, str]:
     return {number: modules.pop() for number, modules in found.items() if len(modules) == 1}
 
 
-def claim_for(ops: Iterable[Op], kind: Kind, tree: ModuleTree) -> Claim | None:
+def claim_for(ops: Collection[Op], kind: Kind, tree: ModuleTree) -> Claim | None:
     """The modules of some recorded ops under their common ancestor; None when none is known."""
     modules: Collection[str] = {
         path for op in ops if op.module is not None for path in (op.module, *op.also)
@@ -318,5 +353,6 @@ def claim_for(ops: Iterable[Op], kind: Kind, tree: ModuleTree) -> Claim | None:
         return None
     covers = tuple(sorted(modules))
     if len(covers) == 1:
-        return Claim(covers[0], kind)
+        calls = {op.call for op in ops if op.module is not None}
+        return Claim(covers[0], kind, call=calls.pop() if len(calls) == 1 else None)
     return Claim(tree.common_ancestor(covers), kind, covers)

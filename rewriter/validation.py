@@ -15,6 +15,7 @@ from rewriter.consistency import Consistency, Fault, describe
 from rewriter.container import OnnxContainer
 from rewriter.evidence import carried as own
 from rewriter.flow import Flow
+from rewriter.folding import unfolded
 from rewriter.ownership import Ownership
 from rewriter.runtime import Feeds, Session, same_bits
 
@@ -71,7 +72,7 @@ def validate(
     if isinstance(record, str | Path):
         record = read_record(Path(record))
     with OnnxContainer.open(path) as container:
-        model = container.skeleton()
+        model = unfolded(container.skeleton(), str(path))
         checking = _Checking(path, model, record)
         checking.tags()
         if consistency:

@@ -186,6 +186,14 @@ def parent(path: str) -> str | None:
     return above if slash else None
 
 
+def by_graph(wiring: Wiring) -> dict[str, list[int]]:
+    """The nodes of each graph, in their order."""
+    found: dict[str, list[int]] = {}
+    for node, graph in enumerate(wiring.graphs):
+        found.setdefault(graph, []).append(node)
+    return found
+
+
 def _holders(graphs: list[str]) -> dict[str, int]:
     """Path of each body to the number of the node that holds it."""
     start: dict[str, int] = {}

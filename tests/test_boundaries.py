@@ -12,8 +12,9 @@ PUBLIC = {
         *("TagStyle", "Tagger", "TorchNN", "read_record", "record_path"),
     },
     "rewriter": {
-        *("Analysis", "AnnotateReport", "Decision", "Fault", "ModuleRow", "Validation"),
-        *("analyze", "annotate", "strip", "validate"),
+        *("Analysis", "AnnotateReport", "Candidate", "Decision", "Fault", "FoldReport"),
+        *("FoldRules", "Matching", "ModuleRow", "Prototype", "UnfoldReport", "Validation"),
+        *("analyze", "annotate", "explained", "strip", "unfold", "validate"),
     },
     "cli": {"app", "main"},
 }

@@ -14,7 +14,9 @@ from handmade import (
 
 from hierarchy.errors import ForeignRecordError, UsageError
 from hierarchy.record import Op, Record
+from rewriter.evidence.claims import Kind
 from rewriter.matcher import Match, match_carried, match_record
+from rewriter.recognition import Means
 
 
 def modules(match: Match) -> dict[str, str | None]:
@@ -81,7 +83,8 @@ def test_other_operator_of_the_same_name_is_not_believed() -> None:
     model = two_layers()
     model.graph.node[3].op_type = "Tanh"
     model.graph.node[3].input[0] = "h0"
-    decision = match_record(model, two_layers_record(), "f").decisions[3]
+    means = Means(evidence=frozenset({Kind.NAMES}))
+    decision = match_record(model, two_layers_record(), "f", means).decisions[3]
     assert decision.module is None
     assert "Relu, not a Tanh" in (decision.reason or "")
 
@@ -134,12 +137,18 @@ def test_records_without_inputs_still_match() -> None:
 
 
 def test_names_are_given_once() -> None:
-    """Two nodes with one name: only one of them takes the recorded op."""
+    """Two nodes with one name: only one of them takes the recorded op by it.
+
+    The other reads what that one reads, and does the same with it: structure tells its module.
+    """
     model = two_layers()
     extra = onnx.helper.make_node("Relu", ["a1"], ["unused"], name="relu1")
     model.graph.node.append(extra)
     last = match_record(model, two_layers_record(), "f").decisions[-1]
-    assert (last.module, last.evidence) == (None, None)
+    assert (last.module, last.evidence) == (truth()["relu1"], Kind.STRUCTURE)
+    means = Means(evidence=frozenset({Kind.NAMES}))
+    last = match_record(model, two_layers_record(), "f", means).decisions[-1]
+    assert last.module is None
     assert "another node has taken" in (last.reason or "")
 
 

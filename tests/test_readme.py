@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 from hierarchy import keys
-from hierarchy.graphs import walk_nodes
+from hierarchy.graphs import digest, walk_nodes
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w+) ?([\w.]*)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
@@ -42,11 +42,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_annotated_file_has_a_tag_on_every_node(folder: Path) -> None:
     """Every file that the README annotates has a tag on every node."""
     named = re.findall(r"-o (\S+\.onnx)", README)
-    annotated = [name for name in named if "plain" not in name]
+    annotated = [name for name in named if name not in {"net.plain.onnx", "folded.onnx"}]
     assert annotated
     for name in annotated:
         for key, node in walk_nodes(onnx.load(folder / name)):
-            assert keys.TAG in {entry.key for entry in node.metadata_props}, (name, key)
+            carried = {entry.key for entry in node.metadata_props}
+            carried |= {attribute.name for attribute in node.attribute}
+            assert {keys.TAG, keys.TAG_ATTRIBUTE} & carried, (name, key)
+
+
+def test_folded_file_has_functions_and_comes_back(folder: Path) -> None:
+    """The README's folded file calls functions, and unfolds to the traced graph."""
+    folded, flat, plain = (onnx.load(folder / n) for n in ("folded.onnx", "flat.onnx", "net.onnx"))
+    calls = [node for node in folded.graph.node if node.domain]
+    assert len(calls) > len(folded.functions) > 0
+    assert digest(flat) == digest(plain)
 
 
 def test_strip_gives_back_the_traced_file(folder: Path) -> None:

@@ -107,7 +107,12 @@ class Subject:
         if variant not in self._models:
             if variant in {"deeper", "wider"} and not self.entry.sized:
                 raise NotPossible("made in one size only")
-            self._models[variant] = self.entry.model(variant)
+            made = self.entry.model(variant)
+            if variant in {"deeper", "wider"} and _shapes(made[0]) == _shapes(
+                self.entry.model()[0]
+            ):
+                raise NotPossible("its size does not depend on that")
+            self._models[variant] = made
         return self._models[variant]
 
     def _inputs(self, start: Start) -> Inputs:
@@ -140,7 +145,7 @@ class Subject:
     def _export(self, start: Start) -> Made:
         """An export as it is; an edit of how records are made does not make it anew."""
         if start.variant == "neighbour":
-            other = Subject(neighbour(self.entry.name)).made(PLAIN, ())
+            other = Subject(neighbour(self.entry.name)).made(Start("stranger"), ())
             return Made(other.path, other.key, None, other.feeds)
         if start in _RECORDED:
             path = self.plain_path(start)
@@ -249,3 +254,7 @@ def _read(path: Path) -> Truth:
         {NodeKey(graph, at): reason for graph, at, reason in kept.open},
         {NodeKey(graph, at): name for graph, at, name in kept.op_types},
     )
+
+
+def _shapes(model: nn.Module) -> list[tuple[int, ...]]:
+    return [tuple(tensor.shape) for tensor in model.state_dict().values()]

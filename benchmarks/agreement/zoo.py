@@ -52,15 +52,20 @@ class Entry:
     random: bool = True
 
     def model(self, variant: str = "own") -> Built:
-        """The model, or a sibling: `deeper`, `wider`, or `tuned` (other weights)."""
+        """The model, or a sibling: `deeper`, `wider`, `tuned` (other weights) or `stranger`.
+
+        Siblings and strangers have random numbers of their own: no two trainings share weights.
+        """
         depth = OTHER_DEPTH if variant == "deeper" else DEPTH
         width = OTHER_WIDTH if variant == "wider" else WIDTH
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(SEED)
+            torch.manual_seed(SEED + (variant not in {"own", "tuned"}))
             model, inputs = self.build(depth, width)
             model = (randomized(model) if self.random else model).eval()
             if variant == "tuned":
                 _tune(model)
+            if variant == "stranger":
+                _train_anew(model)
         return model, inputs
 
     def other_inputs(self, inputs: Inputs) -> Inputs:
@@ -74,6 +79,14 @@ class Entry:
             return value
         more = torch.cat([value, value[:1].flip(-1)])
         return more[:, :-2] if name in self.lengthwise else more
+
+
+def _train_anew(model: nn.Module) -> None:
+    """Weights that have nothing in common with those of any other model of the table."""
+    with torch.no_grad():
+        for tensor in model.parameters():
+            if tensor.is_floating_point() and tensor.numel() > 1:
+                tensor.copy_(torch.randn_like(tensor) * tensor.std().clamp(min=0.1))
 
 
 def _tune(model: nn.Module) -> None:

@@ -9,7 +9,7 @@ from onnx import StringStringEntryProto as Entry
 
 from hierarchy import keys
 from hierarchy.graphs import NodeKey, Place, bodies, walk_graphs
-from rewriter.container.splicing import Splices
+from rewriter.container.splicing import Splices, resized
 from rewriter.container.wire import LENGTH, Buffer, Field, WireError, encode_field, fields, messages
 
 Entries = Sequence[tuple[str, str]]
@@ -17,18 +17,22 @@ Entries = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Edits:
-    """Metadata to write.
+    """What to write.
 
     Attributes:
         nodes: Entries to append to the `metadata_props` of nodes.
         model: Entries to append to those of the model.
-        strip: Whether all entries of ours are taken out of the whole file first.
+        attributes: Tags to append to nodes as an attribute of ours.
+        names: Names to give to nodes; None takes the field away.
+        strip: Whether all entries and attributes of ours are taken out of the whole file first.
         replace: Whether foreign entries on an edited node give way to new ones of the same
             key; or the keys for which they do.
     """
 
     nodes: Mapping[NodeKey, Entries] = field(default_factory=dict)
     model: Entries = ()
+    attributes: Mapping[NodeKey, str] = field(default_factory=dict)
+    names: Mapping[NodeKey, str | None] = field(default_factory=dict)
     strip: bool = True
     replace: bool | frozenset[str] = False
 
@@ -41,11 +45,15 @@ class Changes:
         removed: How many entries of each key were taken out of nodes.
         removed_from_model: And out of the model.
         nodes_cleared: How many nodes had some.
+        attributes: How many attributes of ours were taken out.
+        names: How many nodes got another name.
     """
 
     removed: Counter[str] = field(default_factory=Counter)
     removed_from_model: Counter[str] = field(default_factory=Counter)
     nodes_cleared: int = 0
+    attributes: int = 0
+    names: int = 0
 
 
 class Editing:
@@ -73,7 +81,7 @@ class Editing:
         self._edits = edits
         self._made: dict[int, dict[tuple[str, str], bytes]] = {}
         self._places = walk_graphs(model)
-        self._edited = 0
+        self._edited: Counter[str] = Counter()
         self.splices = Splices()
         self.changes = Changes()
         self._edit()
@@ -86,7 +94,9 @@ class Editing:
                 self._graph([part])
         if next(self._places, None) is not None:
             raise WireError("protobuf reads more graphs than there are in its bytes")
-        if self._edited != len(self._edits.nodes):
+        edits = self._edits
+        wanted = {"nodes": edits.nodes, "attributes": edits.attributes, "names": edits.names}
+        if any(self._edited[kind] != len(every) for kind, every in wanted.items()):
             raise ValueError("an edit is for a node that is not in the file")
         for entry in top:
             if entry.number == ModelProto.METADATA_PROPS_FIELD_NUMBER and self._edits.strip:
@@ -123,9 +133,45 @@ class Editing:
         new = self._edits.nodes.get(key)
         if node.metadata_props:
             self._remove(found, new or ())
+        if self._edits.strip and any(a.name == keys.TAG_ATTRIBUTE for a in node.attribute):
+            self._remove_attribute(found)
+        if key in self._edits.names:
+            self._edited["names"] += 1
+            self._rename(found, self._edits.names[key])
         if new is not None:
-            self._edited += 1
+            self._edited["nodes"] += 1
             self._append(found.end, new, number=NodeProto.METADATA_PROPS_FIELD_NUMBER)
+        tag = self._edits.attributes.get(key)
+        if tag is not None:
+            self._edited["attributes"] += 1
+            self._append_attribute(found.end, tag)
+
+    def _remove_attribute(self, node: Field) -> None:
+        for attribute in messages(self._data, node, NodeProto.ATTRIBUTE_FIELD_NUMBER):
+            for name in messages(self._data, attribute, AttributeProto.NAME_FIELD_NUMBER):
+                if self._data[name.payload : name.end] == keys.TAG_ATTRIBUTE.encode():
+                    self.splices.remove(attribute.start, attribute.end)
+                    self.changes.attributes += 1
+
+    def _rename(self, node: Field, name: str | None) -> None:
+        """Write another name over a node's own, or before all fields of a node that has none."""
+        there = list(messages(self._data, node, NodeProto.NAME_FIELD_NUMBER))
+        self.changes.names += 1
+        if name is None:
+            for field_ in there:
+                self.splices.remove(field_.start, field_.end)
+        elif there:
+            value = name.encode()
+            prefix = resized(there[-1], len(value))
+            self.splices.replace(there[-1].length_at, there[-1].end, prefix + value)
+        else:
+            made = encode_field(NodeProto.NAME_FIELD_NUMBER, name.encode())
+            self.splices.insert(node.payload, made)
+
+    def _append_attribute(self, at: int, tag: str) -> None:
+        made = AttributeProto(name=keys.TAG_ATTRIBUTE, type=AttributeProto.STRING, s=tag.encode())
+        payload = made.SerializeToString(deterministic=True)
+        self.splices.insert(at, encode_field(NodeProto.ATTRIBUTE_FIELD_NUMBER, payload))
 
     def _attribute(self, attribute: Field) -> None:
         """Edit the bodies that an attribute holds, in the order of `hierarchy.graphs.bodies`."""
@@ -137,25 +183,15 @@ class Editing:
                 self._graph([part])
 
     def _remove(self, node: Field, new: Entries) -> None:
-        """Take out the entries of ours, and foreign ones that the new ones replace.
-
-        `hierarchy.keys` has the rule of which are ours.
-        """
-        replaced = self._edits.replace
-        if replaced is True:
-            replaced = frozenset(key for key, _ in new)
-        elif not replaced or not new:
-            replaced = frozenset()
-        tagged = cleared = False
-        for entry in messages(self._data, node, NodeProto.METADATA_PROPS_FIELD_NUMBER):
-            key = self._key(entry)
-            tagged = tagged or key == keys.TAG
-            ours = key.startswith(keys.OURS) or (tagged and key in keys.SHARED)
-            if self._edits.strip if ours else key in replaced:
+        """Take out the entries of ours, and foreign ones that the new ones replace."""
+        entries = list(messages(self._data, node, NodeProto.METADATA_PROPS_FIELD_NUMBER))
+        names = [self._key(entry) for entry in entries]
+        gone = goes(names, new, self._edits)
+        for entry, key, leaves in zip(entries, names, gone, strict=True):
+            if leaves:
                 self.splices.remove(entry.start, entry.end)
                 self.changes.removed[key] += 1
-                cleared = True
-        self.changes.nodes_cleared += cleared
+        self.changes.nodes_cleared += any(gone)
 
     def _key(self, entry: Field) -> str:
         """The key of a metadata entry; of one that is no UTF-8, something nobody writes."""
@@ -174,6 +210,25 @@ class Editing:
                 payload = Entry(key=key, value=value).SerializeToString(deterministic=True)
                 made[entry] = encode_field(number, payload)
         self.splices.insert(at, b"".join([made[entry] for entry in entries]))
+
+
+def goes(names: Sequence[str], new: Entries, edits: Edits) -> list[bool]:
+    """Which metadata entries of one node an edit takes out, given their keys in order.
+
+    `hierarchy.keys` has the rule of which are ours.
+    """
+    replaced = edits.replace
+    if replaced is True:
+        replaced = frozenset(key for key, _ in new)
+    elif not replaced or not new:
+        replaced = frozenset()
+    tagged = False
+    found = []
+    for key in names:
+        tagged = tagged or key == keys.TAG
+        ours = key.startswith(keys.OURS) or (tagged and key in keys.SHARED)
+        found.append(edits.strip if ours else key in replaced)
+    return found
 
 
 def _node_field(place: Place) -> int:

@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError
 from hierarchy.errors import OnnxFileError
 from rewriter.container.copying import write_segments
 from rewriter.container.editing import Changes, Editing, Edits
+from rewriter.container.embedding import Embedding
 from rewriter.container.external import External, resolve, write_beside
 from rewriter.container.skeleton import SkeletonScan, Stretch
 from rewriter.container.tensors import all_tensors, reference
@@ -181,6 +182,32 @@ class OnnxContainer:
             force=force,
         )
         return editing.changes
+
+    def write_model(
+        self, target: str | Path, model: onnx.ModelProto, *, force: bool = False
+    ) -> None:
+        """Write a model that was made of the skeleton; its weights are copied from the file.
+
+        Args:
+            target: Where it goes. In another folder, external data is copied beside it.
+            model: A changed copy of the skeleton.
+            force: Whether existing files may be overwritten; never the file itself.
+
+        Raises:
+            FileProblem: The target exists, is an input or cannot be written.
+        """
+        segments = Embedding(model.SerializeToString(), self._borrowed_stretch).segments
+        write_beside(
+            Path(target),
+            self.path,
+            lambda sink: write_segments(self._descriptor, sink, segments),
+            self.external_locations(),
+            force=force,
+        )
+
+    def _borrowed_stretch(self, tensor: onnx.TensorProto) -> Stretch | None:
+        stretch = self._stretch(tensor)
+        return stretch if stretch in self._borrowed else None
 
     def _parse(self, slim: bytes) -> onnx.ModelProto:
         if len(slim) > _PROTOBUF_LIMIT:

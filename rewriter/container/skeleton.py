@@ -24,7 +24,7 @@ from rewriter.container.wire import (
 _DEEPEST = 100
 """Nesting beyond which protobuf refuses a message too."""
 
-_HOLDERS: dict[Any, dict[int, Any]] = {
+HOLDERS: dict[Any, dict[int, Any]] = {
     ModelProto: {
         ModelProto.GRAPH_FIELD_NUMBER: GraphProto,
         ModelProto.FUNCTIONS_FIELD_NUMBER: FunctionProto,
@@ -102,7 +102,7 @@ class SkeletonScan:
     def _scan(self, kind: Any, start: int, end: int, deeper: int) -> None:
         if not deeper:
             raise WireError("its messages are nested too deeply")
-        inside = _HOLDERS[kind]
+        inside = HOLDERS[kind]
         merged = kind is AttributeProto and self._has_two_tensors(start, end)
         for field in fields(self._data, start, end):
             held = inside.get(field.number)

@@ -81,7 +81,7 @@ class Splices:
             WireError: As `inside`.
         """
         if self.growth != before:
-            prefix = _resized(field, field.end - field.payload + self.growth - before)
+            prefix = resized(field, field.end - field.payload + self.growth - before)
             self.replace(field.length_at, field.payload, prefix)
 
     def segments(self, data: Buffer) -> Iterator[bytes | bytearray | Range]:
@@ -114,7 +114,7 @@ class Splices:
         self.growth += len(splice.inserted) - splice.removed
 
 
-def _resized(field: Field, length: int) -> bytes:
+def resized(field: Field, length: int) -> bytes:
     """The length prefix of a message that grew or shrank.
 
     A shortest prefix stays the shortest, a padded one keeps its width and stays padded: so

@@ -16,6 +16,9 @@ from rewriter.evidence.spans import Span, span_of
 from rewriter.evidence.values import Values
 from rewriter.wiring import NONE, Contracted
 
+_STRONG = 1.25
+"""A score beyond it is more than one neighbour's word."""
+
 _BY_NEARNESS = 0.5
 """What a near result counts in a quantised file: less than a neighbour, and it breaks ties."""
 
@@ -90,15 +93,34 @@ class Alignment:
         """Settle what follows from what is settled, until nothing more does."""
         waiting = self._around(self.image) | set(self.options) | set(self.hints)
         waiting |= self._at_inputs()
-        while waiting:
-            settled = []
-            for node in sorted(node for node in waiting if node not in self.image):
-                choice = self._choose(node)
-                if choice is not None:
-                    self.plant(node, choice, self._kind_of(node))
-                    settled.append(node)
+        weak: set[int] = set()
+        while waiting or weak:
+            settled = self._settle(waiting, _STRONG, weak)
+            if not settled and not waiting:
+                settled = self._settle(set(weak), 0.0, weak)
+                if not settled:
+                    break
             waiting = self._around(settled)
         self._decide_ties()
+
+    def _settle(self, nodes: set[int], least: float, weak: set[int]) -> list[int]:
+        """Settle those of some nodes for which more than the least score speaks.
+
+        Those for which something speaks, but not as much, are kept as weak: they wait until
+        stronger pairs have settled all that follows from them.
+        """
+        settled = []
+        for node in sorted(node for node in nodes if node not in self.image):
+            choice = self._choose(node)
+            if choice is None:
+                continue
+            if choice.score > least:
+                self.plant(node, choice.op, self._kind_of(node))
+                settled.append(node)
+            else:
+                weak.add(node)
+        weak.difference_update(settled)
+        return settled
 
     def _at_inputs(self) -> set[int]:
         found = {n for value in self.inputs for n in self.here.reading(value)}
@@ -126,15 +148,15 @@ class Alignment:
     def _kind_of(self, node: int) -> Kind:
         return Kind.VALUES if node in self.options else Kind.STRUCTURE
 
-    def _choose(self, node: int) -> int | None:
+    def _choose(self, node: int) -> Alternative | None:
         """The one recorded op that fits best, if there is one."""
         best = self._best(node)
         if not best or best[0].score <= 0:
             return None
         if len(best) == 1:
-            return best[0].op
+            return best[0]
         free = [each for each in best if not self._taken.get(each.op)]
-        return free[0].op if len(free) == 1 else None
+        return free[0] if len(free) == 1 else None
 
     def _best(self, node: int) -> list[Alternative]:
         """The alternatives of the highest score."""

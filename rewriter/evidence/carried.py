@@ -52,6 +52,7 @@ def read(model: onnx.ModelProto, flow: Flow, where: str) -> Carried | None:
     """What the file carries, or None; `where` names the file in errors."""
     return (
         _read_ours(model, flow, where)
+        or _read_injected(model, flow, where)
         or _read_torch(model, flow)
         or _read_attributes(flow)
         or _read_names(model, flow)
@@ -86,6 +87,15 @@ def embedded_parameters(model: onnx.ModelProto, where: str) -> dict[str, str]:
         raise OnnxFileError(f"{where}: its parameter names cannot be read ({error}).") from error
 
 
+def embedded_names(model: onnx.ModelProto, where: str) -> dict[str, str | None]:
+    """Names that annotating gave to nodes, each with the one before; None for none."""
+    text = metadata(model).get(keys.NAMES, "{}")
+    try:
+        return msgspec.json.decode(text, type=dict[str, str | None])
+    except msgspec.DecodeError as error:
+        raise OnnxFileError(f"{where}: its earlier node names cannot be read ({error}).") from error
+
+
 def _read_ours(model: onnx.ModelProto, flow: Flow, where: str) -> Carried | None:
     entries = {k: metadata(n) for k, n in zip(flow.keys, flow.nodes, strict=True)}
     tags = {key: entry[keys.TAG] for key, entry in entries.items() if keys.TAG in entry}
@@ -104,8 +114,12 @@ def _read_ours(model: onnx.ModelProto, flow: Flow, where: str) -> Carried | None
             continue
         covers = _covers(entries[key].get(keys.COVERS), paths)
         kind = entries[key].get(keys.EVIDENCE, Kind.CARRIED)
-        claims.by_node[key] = Claim(path, kind, covers)
+        claims.by_node[key] = Claim(path, kind, covers, _call(entries[key].get(keys.CALL)))
     return Carried(OURS, modules, claims, rules, embedded_parameters(model, where))
+
+
+def _call(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isdecimal() else None
 
 
 def _covers(text: str | None, paths: dict[str, str] | None) -> tuple[str, ...]:
@@ -165,6 +179,29 @@ def _read_torch(model: onnx.ModelProto, flow: Flow) -> Carried | None:
     return Carried(TORCH, modules, Claims(by_node))
 
 
+def _read_injected(model: onnx.ModelProto, flow: Flow, where: str) -> Carried | None:
+    """Attributes or names that we wrote without metadata on the nodes, but with our tree."""
+    embedded = embedded_tree(model, where)
+    if embedded is None:
+        return None
+    tree, rules = ModuleTree(embedded.modules), embedded_rules(embedded, where)
+    paths = tag_paths(tree, rules)
+    found = {k: paths[tag] for k, tag in _tag_attributes(flow).items() if tag in paths}
+    scheme = ATTRIBUTES
+    if not found:
+        scheme, rules = SCOPED_NAMES, TagRules(TagStyle.PATH, rules.torch_nn, rules.depth)
+        given = embedded_names(model, where)
+        for key, node in zip(flow.keys, flow.nodes, strict=True):
+            path = ".".join(map(unquote, node.name.split("/")[1:-1]))
+            if node.name in given and path in tree:
+                found[key] = path
+    if not found:
+        return None
+    claims = Claims({key: Claim(path, Kind.CARRIED) for key, path in found.items()})
+    parameters = embedded_parameters(model, where)
+    return Carried(scheme, embedded.modules, claims, rules, parameters)
+
+
 def _python_list(text: str | None) -> list[str]:
     """Read a list that torch wrote with `repr`."""
     try:
@@ -198,16 +235,20 @@ def _unwrap(path: str, prefix: str) -> str:
 
 
 def _read_attributes(flow: Flow) -> Carried | None:
+    good = {key: tag for key, tag in _tag_attributes(flow).items() if well_formed(tag)}
+    if not good:
+        return None
+    by_node = {key: Claim(path_of_tag(tag), Kind.CARRIED) for key, tag in good.items()}
+    return Carried(ATTRIBUTES, _tree_of_tags(good.values()), Claims(by_node))
+
+
+def _tag_attributes(flow: Flow) -> "dict[NodeKey, str]":
     tags: dict[NodeKey, str] = {}
     for key, node in zip(flow.keys, flow.nodes, strict=True):
         for attribute in node.attribute:
             if attribute.name in {keys.TAG_ATTRIBUTE, keys.LEGACY_TAG_ATTRIBUTE}:
                 tags[key] = attribute.s.decode(errors="replace")
-    good = {key: tag for key, tag in tags.items() if well_formed(tag)}
-    if not good:
-        return None
-    by_node = {key: Claim(path_of_tag(tag), Kind.CARRIED) for key, tag in good.items()}
-    return Carried(ATTRIBUTES, _tree_of_tags(good.values()), Claims(by_node))
+    return tags
 
 
 def path_of_tag(tag: str) -> str:

@@ -30,19 +30,22 @@ class Claim(msgspec.Struct, frozen=True):
         module: Path of the module.
         kind: The evidence.
         covers: Paths of all modules that it came from, when there are several.
+        call: Which call of the module it was, from 0; None when unknown.
     """
 
     module: str
     kind: str
     covers: tuple[str, ...] = ()
+    call: int | None = None
 
 
 def claim_of(op: Op, module: str, kind: Kind, tree: ModuleTree) -> Claim:
     """What a recorded op says of the node that it is: all its modules, under their ancestor."""
     if not op.also:
-        return Claim(module, kind)
+        return Claim(module, kind, call=op.call)
     covers = tuple(sorted({module, *op.also}))
-    return Claim(tree.common_ancestor(covers), kind, covers)
+    above = tree.common_ancestor(covers)
+    return Claim(above, kind, covers, op.call if above == module else None)
 
 
 class Claims(msgspec.Struct):

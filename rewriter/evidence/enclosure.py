@@ -63,12 +63,27 @@ class Enclosure:
         return found
 
     def _beside(self, node: int) -> Enclosed:
-        """What nobody uses belongs to what it is made from."""
+        """What nobody uses belongs to the decomposed op that its makers are steps of."""
+        twin = self._twin(node)
+        if twin is not None:
+            return Enclosed((twin,))
         makers = [m for m in self._alignment.here.makers(node) if not self._derived[m]]
-        ops = {op for m in makers for op in (*self._spans.get(m, ()), *self._found.get(m, ()))}
-        if not ops or any(m not in self._spans and not self._found.get(m) for m in makers):
-            return Enclosed((), "nobody uses what it makes, and what it is made from is unresolved")
+        ops = {op for m in makers for op in self._found.get(m, ())}
+        if not ops or not all(self._found.get(m) for m in makers):
+            return Enclosed((), "nobody uses what it makes, so that nothing tells where it belongs")
         return Enclosed(tuple(sorted(ops)))
+
+    def _twin(self, node: int) -> int | None:
+        """The recorded op that does the same with the same: a node may be there twice."""
+        here, there, image = self._alignment.here, self._alignment.there, self._alignment.image
+        made_from = [image[maker] for maker in here.makers(node) if maker in image]
+        alike = {
+            op
+            for maker in made_from
+            for op in there.readers[maker]
+            if there.wiring.kinds[op] == here.wiring.kinds[node]
+        }
+        return alike.pop() if len(alike) == 1 else None
 
     def _enclosed(self, node: int) -> Enclosed:
         here, there = self._alignment.here, self._alignment.there

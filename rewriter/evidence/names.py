@@ -77,6 +77,10 @@ class Names:
         """Same operator; of ops in several bodies the one in the body of the same path first."""
         graph, kind = self._flow.keys[number].graph, op_type(self._flow.nodes[number])
         fitting = [p for p in partners if self._ops[p].op_type == kind]
+        if len({self._ops[p].graph for p in fitting} - {graph}) > 1 and not any(
+            self._ops[p].graph == graph for p in fitting
+        ):
+            return iter(())  # bodies may repeat names, and nothing says which body this is
         return iter(sorted(fitting, key=lambda p: self._ops[p].graph != graph))
 
     def _why_not(self, number: int) -> str:

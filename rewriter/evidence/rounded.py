@@ -123,16 +123,16 @@ class RoundedValues:
         return bool(np.abs(a - b).max(initial=0) <= _SORTED_NEAR * scale)
 
 
-def sketch_of(known: ValueFingerprint) -> npt.NDArray[np.float32]:
+def sketch_of(known: ValueFingerprint) -> npt.NDArray[np.float64]:
     """The projections of a value."""
-    return np.frombuffer(known.sketch, "<f4")
+    return np.frombuffer(known.sketch, "<f4").astype(np.float64)
 
 
 def _distances(
-    sketch: npt.NDArray[np.float32], others: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float32]:
+    sketch: npt.NDArray[np.float64], others: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
     lengths = np.maximum(np.linalg.norm(others, axis=1), np.linalg.norm(sketch))
-    found: npt.NDArray[np.float32] = np.linalg.norm(others - sketch, axis=1) / np.maximum(
+    found: npt.NDArray[np.float64] = np.linalg.norm(others - sketch, axis=1) / np.maximum(
         lengths, 1e-30
     )
     return found

@@ -42,16 +42,19 @@ class Precision:
     Attributes:
         name: For people.
         tolerance: Largest difference of order statistics, over the greatest magnitude.
+        enough: Share of telling values found in the record from which all must be: a quantised
+            file reaches a good part of it in half precision.
         beyond: Magnitude from which its numbers count as infinite.
     """
 
     name: str
     tolerance: float
+    enough: float
     beyond: float = 1e30
 
 
-KEPT = Precision("kept", 3e-4)
-HALF = Precision("half", 2e-2, 6e4)
+KEPT = Precision("kept", 3e-4, 0.5)
+HALF = Precision("half", 2e-2, 0.9, 6e4)
 
 
 class Classes:

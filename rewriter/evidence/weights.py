@@ -22,7 +22,7 @@ from hierarchy.fingerprint import (
     weight_fingerprint,
     weight_sketch,
 )
-from hierarchy.graphs import walk_graphs
+from hierarchy.graphs import MAIN, walk_graphs
 from hierarchy.record import Record, Tensor
 from rewriter.evidence.dequantizing import dequantized
 from rewriter.flow import Flow
@@ -127,6 +127,7 @@ def _layouts(array: Array) -> tuple[Array, ...]:
 
 def _direction(sketches: Sketch, ones: Sketch) -> Sketch:
     """Sketches brought to length 1, without what a zero point adds."""
+    sketches = sketches.astype(np.float64)  # squares of large numbers exceed single precision
     unit = ones / max(float(np.linalg.norm(ones)), 1e-30)
     rest = sketches - np.outer(sketches @ unit, unit)
     lengths = np.linalg.norm(rest, axis=1, keepdims=True)
@@ -279,6 +280,31 @@ def _distance(left: WeightFingerprint, right: WeightFingerprint) -> float:
         abs(left.greatest - right.greatest) / extreme,
         abs(left.sums[0] - right.sums[0]) / count / scale,
         abs(left.sums[1] - right.sums[1]) / count / scale**2,
+    )
+
+
+def other_weights(model: onnx.ModelProto, record: Record, read: Read) -> str:
+    """Whether a file of the very graph that was traced holds other numbers; "" when it does not.
+
+    The smallest weights that tell anything are compared, so that it costs next to nothing.
+    """
+    recorded = {t.name: t for t in record.tensors if t.graph == MAIN and t.weight is not None}
+    held = [w for w in model.graph.initializer if w.name in recorded and w.data_type in _WHOLE]
+    telling = sorted((w for w in held if _count(w) >= _FEWEST_ELEMENTS), key=_count)[:_SAMPLE]
+    differing = []
+    for tensor in telling:
+        array, known = read(tensor), recorded[tensor.name].weight
+        print_ = None if array is None else weight_fingerprint(array)
+        if print_ is not None and known is not None and _distance(print_, known) > _EXACT:
+            differing.append(tensor.name)
+    return said_of(len(differing), len(telling), differing[0]) if differing else ""
+
+
+def said_of(differing: int, compared: int, example: str) -> str:
+    """That the weights are others, for a person."""
+    return (
+        f"the weights are not the recorded ones ({differing} of {compared} that were compared "
+        f"differ, {example} for one): the model was trained further, or anew"
     )
 
 

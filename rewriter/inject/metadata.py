@@ -37,12 +37,18 @@ class MetadataInjection:
         covers = self._tagger.covers(decision.covers)
         if len(covers) > 1:
             entries.append((keys.COVERS, msgspec.json.encode(covers).decode()))
+        if decision.call is not None and self._called_again(decision.module):
+            entries.append((keys.CALL, str(decision.call)))
         if self._torch_keys:
             entries += self._torch(node, decision.module)
         if self._replace or not node.metadata_props:
             return entries
         foreign = foreign_keys(node)
         return [(key, value) for key, value in entries if key not in foreign]
+
+    def _called_again(self, module: str) -> bool:
+        tree = self._tagger.tree
+        return module not in tree or tree[module].calls != 1
 
     def _torch(self, node: onnx.NodeProto, module: str) -> Entries:
         """Scopes and classes from the root down; the last of each stands for the op itself."""

@@ -1,0 +1,153 @@
+"""Which calls become functions."""
+
+from collections import Counter
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from hierarchy.errors import UsageError
+from hierarchy.module_tree import is_within
+from rewriter.folding.bench import Bench, Call, Item
+from rewriter.folding.cycles import acyclic
+from rewriter.folding.hoisting import instances
+from rewriter.folding.prototypes import Structure, difference, structure
+
+REPEATED, NESTED, ALL = "repeated", "nested", "all"
+_WORDS = {REPEATED, NESTED, ALL}
+_CLASS = "class:"
+
+ClassName = tuple[str, str]
+"""Python module and name of a class."""
+
+
+@dataclass(frozen=True)
+class FoldRules:
+    """What is folded.
+
+    Attributes:
+        functions: `repeated`, `nested` or `all`; or patterns of module paths (`*.layer.*`)
+            and of classes (`class:*Layer`), of which one must match.
+        min_nodes: Calls with fewer nodes stay as they are.
+        max_prototypes: Most functions for one class: the most called ones are made.
+    """
+
+    functions: tuple[str, ...] = (REPEATED,)
+    min_nodes: int = 2
+    max_prototypes: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.functions or (set(self.functions) & _WORDS and len(self.functions) > 1):
+            raise UsageError(
+                "--functions is repeated, nested or all alone, or any number of patterns."
+            )
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The patterns, when that is what was given."""
+        return () if set(self.functions) & _WORDS else self.functions
+
+    def wants(self, path: str, class_name: str) -> bool:
+        """Whether a pattern matches a module."""
+        for pattern in self.patterns:
+            if pattern.startswith(_CLASS):
+                if fnmatchcase(class_name, pattern.removeprefix(_CLASS)):
+                    return True
+            elif fnmatchcase(path, pattern):
+                return True
+        return False
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is to be folded.
+
+    Attributes:
+        calls: The calls.
+        single: Calls whose structure nobody shares, though others of their class are folded;
+            each with what is different.
+        refused: Calls of these classes that cannot be folded, each with the reason.
+    """
+
+    calls: set[Call]
+    single: dict[Call, str]
+    refused: dict[Call, str]
+
+
+class Choosing:
+    """Chooses calls.
+
+    Args:
+        bench: The graph, with chains.
+        rules: What to choose.
+        class_of: The class of a module path.
+    """
+
+    def __init__(self, bench: Bench, rules: FoldRules, class_of: dict[str, ClassName]) -> None:
+        self._bench = bench
+        self._rules = rules
+        self._class_of = class_of
+        deepest = max((len(item.chain) for item in bench.items), default=0)
+        self._levels = [self._big(depth) for depth in range(deepest)]
+
+    def choose(self) -> Choice:
+        """The calls to fold."""
+        every = {call for level in self._levels for call in level}
+        if self._rules.patterns:
+            wants = self._rules.wants
+            return Choice({c for c in every if wants(c.path, self._class_of[c.path][1])}, {}, {})
+        return Choice(every, {}, {}) if self._rules.functions == (ALL,) else self._repeated()
+
+    def _big(self, depth: int) -> dict[Call, list[Item]]:
+        calls = instances(self._bench, depth)
+        return {call: items for call, items in calls.items() if len(items) >= self._rules.min_nodes}
+
+    def _repeated(self) -> Choice:
+        """Calls that occur more than once with one structure, the outermost or all of them."""
+        found: list[dict[Call, Structure]] = []
+        refused: dict[Call, str] = {}
+        for level in self._levels:
+            good, bad = acyclic(self._bench, level)
+            refused |= bad
+            found.append({call: structure(self._bench, items) for call, items in good.items()})
+        counts = Counter(self._key(call, s) for each in found for call, s in each.items())
+        covered: set[int] = set()
+        first: dict[ClassName, Structure] = {}
+        calls: set[Call] = set()
+        odd: dict[Call, Structure] = {}
+        for structures in found:
+            for call, its in structures.items():
+                if id(its.items[0]) in covered:
+                    continue
+                if counts[self._key(call, its)] == 1:
+                    odd[call] = its
+                    continue
+                calls.add(call)
+                first.setdefault(self._class_of[call.path], its)
+                if self._rules.functions == (REPEATED,):
+                    covered.update(map(id, its.items))
+        items = {call: its[0] for level in self._levels for call, its in level.items()}
+        return Choice(
+            calls,
+            {c: self._odd(c, s, first) for c, s in odd.items() if self._is_odd(c, first)},
+            {
+                call: why
+                for call, why in refused.items()
+                if self._is_odd(call, first) and id(items[call]) not in covered
+            },
+        )
+
+    def _key(self, call: Call, found: Structure) -> tuple[ClassName, object]:
+        return self._class_of[call.path], found.key
+
+    def _is_odd(self, call: Call, first: dict[ClassName, Structure]) -> bool:
+        return self._class_of[call.path] in first
+
+    def _odd(self, call: Call, found: Structure, first: dict[ClassName, Structure]) -> str:
+        where = [within(item, call.path) for item in found.items]
+        return difference(found, first[self._class_of[call.path]], where)
+
+
+def within(item: Item, path: str) -> str:
+    """The path of an item's module within another module; "" when it is not inside."""
+    if not item.module or not is_within(item.module, path):
+        return ""
+    return item.module[len(path) + 1 :]

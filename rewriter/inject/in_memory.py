@@ -1,0 +1,38 @@
+"""Edits of a model in memory, for what cannot be spliced into its file: a changed graph."""
+
+import onnx
+
+from hierarchy import keys
+from hierarchy.graphs import walk_nodes
+from rewriter.container import Edits
+from rewriter.container.editing import goes
+from rewriter.inject.names import rename
+
+
+def apply(model: onnx.ModelProto, edits: Edits) -> None:
+    """Do to a model in memory what `OnnxContainer.write` does to a file."""
+    for key, node in walk_nodes(model):
+        new = edits.nodes.get(key, ())
+        if node.metadata_props:
+            _keep(node, goes([entry.key for entry in node.metadata_props], new, edits))
+        if edits.strip:
+            for number, attribute in enumerate(node.attribute):
+                if attribute.name == keys.TAG_ATTRIBUTE:
+                    del node.attribute[number]
+                    break
+        for name, value in new:
+            node.metadata_props.add(key=name, value=value)
+        if key in edits.attributes:
+            made = node.attribute.add(name=keys.TAG_ATTRIBUTE, type=onnx.AttributeProto.STRING)
+            made.s = edits.attributes[key].encode()
+    if edits.strip:
+        _keep(model, [entry.key.startswith(keys.OURS) for entry in model.metadata_props])
+    for name, value in edits.model:
+        model.metadata_props.add(key=name, value=value)
+    rename(model, edits.names)
+
+
+def _keep(holder: onnx.NodeProto | onnx.ModelProto, gone: list[bool]) -> None:
+    for number in reversed(range(len(gone))):
+        if gone[number]:
+            del holder.metadata_props[number]
