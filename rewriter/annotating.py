@@ -74,13 +74,10 @@ def annotate(  # noqa: PLR0913 - keyword-only options of an entry point
         raise UsageError("--torch-keys are absolute scopes: they cannot stand inside functions.")
     source = Path(onnx_path)
     target = None if out_path is None else Path(out_path)
-    inputs = list(_inputs(source, record, inherit_from, matching))
+    inputs = [source, *filter(None, [matching.probe, matching.reference])]
+    inputs += [Path(path) for path in (record, inherit_from) if isinstance(path, str | Path)]
     _refuse_overlap(target, inputs, report)
-    if inherit_from is not None:
-        record = inherited_record(Path(inherit_from), rules, matching)
-        matching = msgspec.structs.replace(matching, probe=None)  # it was for that file
-    elif isinstance(record, str | Path):
-        record = read_record(Path(record))
+    record, matching = _recorded(record, inherit_from, rules, matching)
     with (
         _report_file(report, inputs, force=force) as report_part,
         OnnxContainer.open(source) as container,
@@ -119,21 +116,21 @@ def annotate(  # noqa: PLR0913 - keyword-only options of an entry point
     return result
 
 
-def _inputs(
-    source: Path,
+def _recorded(
     record: Record | str | Path | None,
     inherit_from: str | Path | None,
+    rules: TagRules,
     matching: Matching,
-) -> Iterable[Path]:
-    """The files that are read, none of which may be written."""
-    yield source
-    yield from filter(None, [matching.probe, matching.reference])
-    if inherit_from is not None:
-        if record is not None:
-            raise UsageError("--from and --record exclude each other: each tells the modules.")
-        yield Path(inherit_from)
+) -> tuple[Record | None, Matching]:
+    """The record, read or made of an annotated file, and what is left to look at."""
+    if record is not None and inherit_from is not None:
+        raise UsageError("--from and --record exclude each other: each tells the modules.")
     if isinstance(record, str | Path):
-        yield Path(record)
+        record = read_record(Path(record))
+    if inherit_from is None:
+        return record, matching
+    made = inherited_record(Path(inherit_from), rules, matching)
+    return made, msgspec.structs.replace(matching, probe=None)  # it was for that file
 
 
 def _applied(flat: onnx.ModelProto, edits: Edits) -> onnx.ModelProto:

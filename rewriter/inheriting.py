@@ -23,6 +23,8 @@ from rewriter.evidence.carried import Carried, refuse_lossy
 from rewriter.evidence.values import KEPT
 from rewriter.feeding import inputs_of
 from rewriter.flow import Flow
+from rewriter.folding import unfolded
+from rewriter.inject.names import with_earlier_names
 from rewriter.looking import Matching, read_inputs
 from rewriter.observing import Observer, Prints
 from rewriter.runtime import Session
@@ -53,28 +55,29 @@ def inherited_record(path: Path, rules: TagRules, matching: Matching) -> Record:
     if matching.probe is not None and not matching.run:
         raise UsageError("--no-run does not fit --probe.")
     with OnnxContainer.open(path) as container:
-        model = container.skeleton()
+        model = with_earlier_names(unfolded(container.skeleton(), str(path)), str(path))
         flow = Flow(model)
         carried = own.read(model, flow, str(path))
         if carried is None:
             raise UsageError(f"{path}: it carries no hierarchy to hand on: annotate it first.")
         refuse_lossy(carried, rules, str(path))
-        probe, prints = _observed(container, matching)
+        probe, prints = _observed(container, model, matching)
         return Record(
             source=Source(path.name, model.producer_name, _opset(model), (carried.scheme,)),
             digest=digest(model),
             modules=carried.modules,
             ops=tuple(_ops(model, carried, prints)),
-            tensors=tuple(_tensors(container, carried)),
+            tensors=tuple(_tensors(container, model, carried)),
             probe=probe,
         )
 
 
-def _observed(container: OnnxContainer, matching: Matching) -> tuple[Probe, Prints]:
+def _observed(
+    container: OnnxContainer, model: onnx.ModelProto, matching: Matching
+) -> tuple[Probe, Prints]:
     """Inputs that the file runs on, and what it computes from them."""
     if not matching.run:
         return Probe(missing="--no-run was given"), {}
-    model = container.skeleton()
     libraries = [str(library) for library in matching.libraries]
     try:
         if matching.probe is not None:
@@ -121,9 +124,11 @@ def _ops(model: onnx.ModelProto, carried: Carried, prints: Prints) -> Iterator[O
         )
 
 
-def _tensors(container: OnnxContainer, carried: Carried) -> Iterator[Tensor]:
+def _tensors(
+    container: OnnxContainer, model: onnx.ModelProto, carried: Carried
+) -> Iterator[Tensor]:
     tree = ModuleTree(carried.modules)
-    for place in walk_graphs(container.skeleton()):
+    for place in walk_graphs(model):
         if not isinstance(place.graph, onnx.GraphProto):
             continue
         for tensor in place.graph.initializer:

@@ -15,6 +15,7 @@ from cli.main import main
 from fixtures_gen.zoo import FIXTURES
 from hierarchy import keys
 from hierarchy.errors import ForeignRecordError, UsageError
+from hierarchy.injection import Inject
 from hierarchy.tags import TagRules
 from rewriter import Matching, annotate
 from rewriter.evidence.carried import OURS
@@ -104,6 +105,17 @@ def test_a_chain_of_files_needs_one_record_only(annotated: Path, tmp_path: Path)
     """What inherited its hierarchy hands it on."""
     annotate(renamed(tmp_path), None, tmp_path / "second.onnx", inherit_from=annotated)
     report = annotate(tmp_path / "plain.onnx", None, None, inherit_from=tmp_path / "second.onnx")
+    assert [d.tag for d in report.decisions] == tags(annotated)
+
+
+@pytest.mark.parametrize("inject", [Inject.NAMES, Inject.FUNCTIONS, Inject.ATTRIBUTES])
+def test_other_injections_are_handed_on_too(
+    annotated: Path, tmp_path: Path, inject: Inject
+) -> None:
+    """A file with hierarchical names, with functions or with attributes is as good."""
+    kinds = (Inject.METADATA, inject)
+    annotate(tmp_path / "plain.onnx", two_layers_record(), tmp_path / "i.onnx", inject=kinds)
+    report = annotate(renamed(tmp_path), None, None, inherit_from=tmp_path / "i.onnx")
     assert [d.tag for d in report.decisions] == tags(annotated)
 
 
