@@ -9,7 +9,11 @@ computed; their modules are its true ones. Three things keep this honest:
 - a value of few elements, or of few distinct ones, is found everywhere and says nothing;
 - of the operators that made the value, those count whose own inputs the node reads. Where none
   reads them directly, the node does the work of several operators (a convolution into which
-  a batch norm was folded), and each of their modules is a true one.
+  a batch norm was folded), and each of their modules is a true one;
+- where even that chain is not found, a node that only puts pieces together again (a roll, as
+  slices and a concatenation) passes them through;
+- whole numbers (counts, positions) are easily the same by chance: an operator that made them
+  has to share an input with the node.
 """
 
 import inspect
@@ -153,8 +157,22 @@ def _settle_run(run: Execution, eager: Eager) -> frozenset[str] | str:
         makers = [s for c in _alike_classes(output, eager) for s in eager.made_by.get(c, ())]
         if not makers:
             return UNSEEN
-        modules |= _origins(makers, read, eager)
+        if _is_whole(output) and not (makers := [s for s in makers if s.inputs & read]):
+            return PLAIN
+        origins = _origins(makers, read, eager)
+        if origins is None and _puts_together(inputs, output):
+            return PASSING
+        modules |= origins or frozenset().union(*(step.modules for step in makers))
     return modules
+
+
+def _puts_together(inputs: list[Sorted], output: Sorted) -> bool:
+    return len(inputs) > 1 and alike(np.sort(np.concatenate(inputs)), output)
+
+
+def _is_whole(numbers: Sorted) -> bool:
+    finite = numbers[np.isfinite(numbers)]
+    return bool((finite == np.round(finite)).all())
 
 
 def _is_telling(numbers: Sorted) -> bool:
@@ -193,13 +211,16 @@ def _alike_classes(numbers: Sorted, eager: Eager) -> Iterable[int]:
     return [c for c in close if alike(eager.classes[c], numbers)]
 
 
-def _origins(makers: list[Step], read: set[int], eager: Eager) -> frozenset[str]:
-    """The modules of the makers that are nearest to what the node reads, and all between."""
+def _origins(makers: list[Step], read: set[int], eager: Eager) -> frozenset[str] | None:
+    """The modules of the makers that are nearest to what the node reads, and all between.
+
+    None when no chain of operators leads from what the node reads to a maker.
+    """
     for length in range(_LONGEST_SPAN):
         spans = [_span(step, read, eager, length) for step in makers]
         if closed := [span for span in spans if span is not None]:
             return frozenset().union(*closed)
-    return frozenset().union(*(step.modules for step in makers))
+    return None
 
 
 def _span(step: Step, read: set[int], eager: Eager, further: int) -> frozenset[str] | None:
