@@ -105,9 +105,9 @@ def run_cell(
         try:
             report = annotate(made.path, record, Path(folder, "out.onnx"), **more)
         except ForeignRecordError as error:
-            cell.status, cell.said = "refused", first_line(error)
+            cell.status, cell.said = "refused", _without_folder(first_line(error), made.path)
         except Exception as error:  # noqa: BLE001 - a failure is a row of the table
-            cell.status, cell.said = "failed", first_line(error)
+            cell.status, cell.said = "failed", _without_folder(first_line(error), made.path)
         cell.seconds = round(time.perf_counter() - start, 4)
     cell.runtime_seconds = _runtime_seconds(made)
     if report is None:
@@ -168,3 +168,8 @@ def _runtime_seconds(made: Made) -> float | None:
     except Exception:  # noqa: BLE001 - onnxruntime's errors have no base of their own
         return None
     return round(time.perf_counter() - start, 4)
+
+
+def _without_folder(sentence: str, path: Path) -> str:
+    """A sentence that names a file by its name alone: no path of the machine is published."""
+    return sentence.replace(str(path), path.name)

@@ -84,11 +84,6 @@ class Alignment:
         for op in ops[:-1]:
             self._taken[op] = self._taken.get(op, 0) + 1
 
-    def uproot(self, node: int) -> None:
-        """Take a settled node back."""
-        self._taken[self.image.pop(node)] -= 1
-        del self.kinds[node]
-
     def grow(self) -> None:
         """Settle what follows from what is settled, until nothing more does."""
         waiting = self._around(self.image) | set(self.options) | set(self.hints)

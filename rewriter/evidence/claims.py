@@ -1,14 +1,12 @@
 """What a kind of evidence says about the nodes of a model."""
 
 from enum import StrEnum
-from typing import Protocol
 
 import msgspec
 
 from hierarchy.graphs import NodeKey
 from hierarchy.module_tree import ModuleTree
-from hierarchy.record import Op, Record
-from rewriter.flow import Flow
+from hierarchy.record import Op
 
 
 class Kind(StrEnum):
@@ -56,18 +54,9 @@ class Claims(msgspec.Struct):
         known: Nodes that it recognised without learning their module, each with the reason.
         reasons: Why it says nothing about a node.
         refuted: Nodes about which this kind spoke and a stronger one proved it wrong: what it said.
-        complete: Whether it speaks for the whole model, so that no weaker kind is needed.
     """
 
     by_node: dict[NodeKey, Claim] = {}
     known: dict[NodeKey, str] = {}
     reasons: dict[NodeKey, str] = {}
     refuted: dict[NodeKey, str] = {}
-    complete: bool = False
-
-
-class Evidence(Protocol):
-    """A kind of evidence."""
-
-    def claims(self, flow: Flow, record: Record) -> Claims:
-        """What it says about the nodes of a model, given the record."""

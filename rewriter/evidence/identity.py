@@ -21,7 +21,7 @@ class Identity:
 
     def claims(self, record: Record) -> Claims:
         """What the record says, node by node."""
-        found = Claims(complete=True)
+        found = Claims()
         for op in record.ops:
             key = NodeKey(op.graph, op.index)
             if op.module is None:
