@@ -1,7 +1,9 @@
 """What matching costs: annotating a file with scrambled names beside loading and running it.
 
-Stacks of small layers, of about the wanted numbers of nodes. Names are scrambled, so that
-nothing but what the nodes compute tells them apart. The files are kept under temp/agreement/.
+Stacks of layers, of about the wanted numbers of nodes: of a width that models have, and of a
+toy's, which runs in no time, so that what is left is the cost of the graph alone. Names are
+scrambled, so that nothing but what the nodes compute tells them apart. The files are kept under
+temp/agreement/.
 """
 
 import argparse
@@ -21,30 +23,30 @@ from torch import nn
 from agreement.kept import SCRAMBLED
 from agreement.lossy import PREPARED, QDQ
 from agreement.steps import Given, Step
-from agreement.store import key_of, sources, stored, tools_apart
+from agreement.store import CACHE, key_of, sources, stored, tools_apart
 from fixtures_gen.onnx_values import Array
 from hierarchy.errors import ForeignRecordError
 from hierarchy.graphs import walk_nodes
 from rewriter import annotate
 from tracer import trace
 
-SIZES = (100, 1_000, 5_000, 20_000)
+REAL, TOY = 256, 16
+SIZES = {REAL: (100, 1_000, 5_000), TOY: (100, 1_000, 5_000, 20_000)}
 NODES_A_LAYER = 14
 QUANTISED_LAYERS = 33
 """Layers whose QDQ file has about 1,000 nodes."""
 LIMIT, QUANTISED_LIMIT = 3.0, 20.0
-WIDTH = 16
 
 
 class Layer(nn.Module):
     """A normalised feed-forward step around which its input goes on."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(WIDTH)
-        self.up = nn.Linear(WIDTH, 2 * WIDTH)
+        self.norm = nn.LayerNorm(width)
+        self.up = nn.Linear(width, 2 * width)
         self.act = nn.GELU()
-        self.down = nn.Linear(2 * WIDTH, WIDTH)
+        self.down = nn.Linear(2 * width, width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """One step."""
@@ -52,16 +54,16 @@ class Layer(nn.Module):
         return stepped
 
 
-def traced(layers: int) -> Path:
+def traced(layers: int, width: int) -> Path:
     """A folder with the export of a stack of layers, and its record."""
 
     def make(folder: Path) -> None:
         torch.manual_seed(layers)
-        model = nn.Sequential(*(Layer() for _ in range(layers)))
-        trace(model, (torch.randn(4, WIDTH),), folder / "m.onnx", exporter="torchscript")
+        model = nn.Sequential(*(Layer(width) for _ in range(layers)))
+        trace(model, (torch.randn(width // 4, width),), folder / "m.onnx", exporter="torchscript")
 
     code = sources("tracer", "hierarchy", "benchmarks/match_speed.py")
-    return stored("speed", key_of("stack", str(layers), code), make)
+    return stored("speed", key_of("stack", str(layers), str(width), code), make)
 
 
 def changed(folder: Path, *steps: Step) -> Path:
@@ -79,18 +81,16 @@ def changed(folder: Path, *steps: Step) -> Path:
 def feeds(path: Path) -> dict[str, Array]:
     """Inputs for a stack."""
     generator = torch.Generator().manual_seed(1)
-    (name,) = (value.name for value in onnx.load(path).graph.input)
-    return {name: torch.randn(4, WIDTH, generator=generator).numpy()}
+    (value,) = onnx.load(path).graph.input
+    shape = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+    return {value.name: torch.randn(shape, generator=generator).numpy()}
 
 
-def seconds_of(action: Callable[[], object], rounds: int) -> float:
-    """The median of some rounds."""
-    found = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        action()
-        found.append(time.perf_counter() - start)
-    return statistics.median(found)
+def seconds_of(action: Callable[[], object]) -> float:
+    """How long something takes."""
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
 
 
 def annotating(path: Path, record: Path, out: Path, **more: Any) -> Callable[[], str]:
@@ -120,26 +120,17 @@ def running(path: Path) -> Callable[[], object]:
 def main() -> None:
     """Measure and print both tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", type=int, nargs="*", default=SIZES, help="numbers of nodes")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--sizes", type=int, nargs="*", help="numbers of nodes")
+    parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     print(f"kept numbers, names scrambled; medians of {options.rounds} (limit {LIMIT} times)")
-    print("| nodes | tagged | annotate s | load and run s | times | ms a node |")
-    print("|---|---|---|---|---|---|")
-    rates = {}
-    with tempfile.TemporaryDirectory() as scratch:
+    print("| width | nodes | tagged | annotate s | load and run s | times | ms a node |")
+    print("|---|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
         out = Path(scratch, "out.onnx")
-        for size in options.sizes:
-            folder = traced(max(1, round(size / NODES_A_LAYER)))
-            path = changed(folder)
-            run = annotating(path, folder / "m.trace.json", out)
-            tagged, spent = run(), seconds_of(run, options.rounds)
-            beside = seconds_of(running(path), options.rounds)
-            count = sum(1 for _ in walk_nodes(onnx.load(path)))
-            rates[count] = spent / count * 1000
-            print(
-                f"| {count} | {tagged} | {spent:.3f} | {beside:.3f} "
-                f"| {spent / beside:.2f} | {rates[count]:.3f} |"
+        for width, sizes in SIZES.items():
+            rates = dict(
+                measured(width, size, out, options.rounds) for size in options.sizes or sizes
             )
         large = [count for count in rates if count >= 1_000]
         if len(large) > 1:
@@ -149,9 +140,30 @@ def main() -> None:
         quantised(out)
 
 
+def measured(width: int, size: int, out: Path, rounds: int) -> tuple[int, float]:
+    """Print one row; gives the number of nodes and the milliseconds for one."""
+    folder = traced(max(1, round(size / NODES_A_LAYER)), width)
+    path = changed(folder)
+    run, beside = annotating(path, folder / "m.trace.json", out), running(path)
+    tagged = run()
+    spent, plain = [], []
+    for _ in range(rounds):  # side by side, so that both see the same machine
+        spent.append(seconds_of(run))
+        plain.append(seconds_of(beside))
+    times = statistics.median(a / b for a, b in zip(spent, plain, strict=True))
+    count = sum(1 for _ in walk_nodes(onnx.load(path)))
+    rate = statistics.median(spent) / count * 1000
+    print(
+        f"| {width} | {count} | {tagged} | {statistics.median(spent):.3f} "
+        f"| {statistics.median(plain):.3f} | {times:.2f} | {rate:.3f} |",
+        flush=True,
+    )
+    return count, rate
+
+
 def quantised(out: Path) -> None:
     """One file of about 1,000 nodes, int8 with scales between the nodes."""
-    folder = traced(QUANTISED_LAYERS)
+    folder = traced(QUANTISED_LAYERS, TOY)
     path = changed(folder, PREPARED, QDQ)
     takes = "reference" in inspect.signature(annotate).parameters
     more = {"reference": folder / "m.onnx"} if takes else {}

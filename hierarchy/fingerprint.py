@@ -148,8 +148,13 @@ def _signs(rows: int) -> npt.NDArray[np.float32]:
     return bits.astype(np.float32) * 2 - 1
 
 
-def weight_fingerprint(array: Array) -> WeightFingerprint | None:
-    """Summarise a weight; None for what holds no numbers or nothing at all."""
+def weight_fingerprint(array: Array, *, sketched: bool = True) -> WeightFingerprint | None:
+    """Summarise a weight; None for what holds no numbers or nothing at all.
+
+    Args:
+        array: The weight.
+        sketched: Make its sketch, too.
+    """
     if array.dtype.kind not in "fiub" or not array.size:
         return None
     flat = np.ascontiguousarray(array).reshape(-1)
@@ -172,7 +177,7 @@ def weight_fingerprint(array: Array) -> WeightFingerprint | None:
     if nan == flat.size:
         return None
     total, squares, cubes, absolute = (float(s) if np.isfinite(s) else 0.0 for s in sums)
-    sketch = weight_sketch(array).astype("<f4").tobytes()
+    sketch = weight_sketch(array).astype("<f4").tobytes() if sketched else b""
     powers = (total, squares, cubes, absolute)
     return WeightFingerprint(flat.size, least, greatest, powers, nan, sketch)
 

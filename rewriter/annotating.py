@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import onnx
 
+from hierarchy.collector import uncollected
 from hierarchy.errors import FileProblem, UsageError
 from hierarchy.files import replacing
 from hierarchy.graphs import NodeKey, walk_nodes
@@ -31,6 +32,7 @@ from rewriter.ownership import Ownership
 from rewriter.report import AnnotateReport
 
 
+@uncollected()
 def annotate(  # noqa: PLR0913 - keyword-only options of an entry point
     onnx_path: str | Path,
     record: Record | str | Path | None,

@@ -22,6 +22,9 @@ _MINIMUM_NAMES = 0.25
 _NEARLY_ALL_NAMES = 0.9
 """What must pair by name, of a file and of its record, where the weights are others."""
 
+_FEWEST_NAMES = 8
+"""So many nodes, nearly all, must pair by name where a part without any matrix was cut out."""
+
 _SURPLUS = 0.25
 """More than this share of matrices missing or surplus: another size of the model."""
 
@@ -127,6 +130,8 @@ def refuse_foreign(
     """
     fits = kinship.same_size
     least = max(1, _MINIMUM_NAMES * nodes)
+    if not kinship.held and not fits:
+        fits, least = True, max(_FEWEST_NAMES, _NEARLY_ALL_NAMES * nodes)
     if all_ops is not None:
         fits = fits and kinship.complete
         least = max(1, _NEARLY_ALL_NAMES * max(nodes, all_ops))

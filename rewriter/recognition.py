@@ -19,7 +19,7 @@ from rewriter.evidence.names import Names
 from rewriter.evidence.rounded import RoundedValues
 from rewriter.evidence.values import HALF, KEPT, Precision, Side, Values
 from rewriter.evidence.weights import Read, WeightMatch, Weights, said_of
-from rewriter.feeding import Feeds, UnfedError, ways_to_feed
+from rewriter.feeding import Feeds, UnfedError, inputs_of, ways_to_feed
 from rewriter.flow import Flow
 from rewriter.observing import Prints
 from rewriter.settlement import Settlement, recorded_prints
@@ -148,7 +148,7 @@ class _Recognising:
             except (UnfedError, RuntimeFailedError) as error:
                 self._notes.append(f"values were not compared: {error}")
                 return None
-            if found.matched_share() >= precision.enough:
+            if _computes_alike(found):
                 found.vetoes = True
                 return found
             best = best or found
@@ -180,6 +180,7 @@ class _Recognising:
         In the very first way when none does: a quantised file shows too little to choose
         another by.
         """
+        self._refuse_inner()
         first: Values | None = None
         failure: RuntimeFailedError | None = None
         for feeds in ways_to_feed(self._flow.model.graph, self._given()):
@@ -195,6 +196,18 @@ class _Recognising:
         if first is None:
             raise failure or RuntimeFailedError("there is no way to feed it")
         return first
+
+    def _refuse_inner(self) -> None:
+        """A part cut out of the middle reads what was computed: no recorded input is that.
+
+        Raises:
+            UnfedError: An input is named as a value inside the recorded model.
+        """
+        given = {name for name, _ in self._given()}
+        computed = {name for op in self._record.ops for name in op.outputs} - given
+        for value in inputs_of(self._flow.model.graph):
+            if value.name in computed:
+                raise UnfedError(f"its input {value.name} is computed inside the recorded model")
 
     def _note_unobserved(self) -> None:
         why = self._means.unobserved or self._record.probe.missing
@@ -243,6 +256,17 @@ class _Recognising:
             if graph == MAIN and parameter is not None:
                 found[name] = parameter
         return found
+
+
+def _computes_alike(values: Values) -> bool:
+    """Whether a file computes what was recorded, so that other values speak against a pair.
+
+    In half precision, a quantised file reaches a good part of what was recorded, too.
+    """
+    share = values.matched_share()
+    if values.precision is KEPT:
+        share = max(share, values.recalled_share())
+    return share >= values.precision.enough
 
 
 def _numbered(wiring: Wiring, prints: Prints) -> dict[int, ValueFingerprint]:

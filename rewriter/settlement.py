@@ -138,7 +138,8 @@ class Settlement:
                 elif self._ours.passing[node]:
                     kinds[Kind.STRUCTURE].known[key] = "it gives back the numbers that it reads"
                 continue
-            claim = claim_for([self.record.ops[op] for op in ops], kind, tree)
+            unknown = node in self.alignment.image and self.record.ops[ops[0]].module is None
+            claim = None if unknown else claim_for([self.record.ops[op] for op in ops], kind, tree)
             if claim is None:
                 kinds[kind].known[key] = UNKNOWN_SCOPE
             else:
@@ -160,20 +161,25 @@ class Settlement:
         """
         if node in self.alignment.image or self._ours.passing[node]:
             return None
-        if self.values is not None:
-            for value in self.here.makes(node):
-                module = constants.get(self.values.here.classes.of.get(value, NONE))
-                if module is not None:
-                    return Claim(module, Kind.VALUES)
         owners = {self.weights.owners.get(value) for value in self._ours.sources[node]} - {None}
-        if len(owners) != 1:
-            return None
-        (owner,) = owners
+        owner = owners.pop() if len(owners) == 1 else None
+        for value in self.here.makes(node):
+            module = self._computes_constant(value, constants)
+            # whole numbers that count up are computed everywhere: a weight tells more
+            if module is not None and (owner is None or self._is_real(value)):
+                return Claim(module, Kind.VALUES)
         ops = (self.record.ops[op] for op in self._regions.get(node, ()))
         within = {path for op in ops for path in (op.module, *op.also)}
         if owner is not None and (self.here.derived[node] or owner in within):
             return Claim(owner, Kind.WEIGHTS)
         return None
+
+    def _computes_constant(self, value: int, constants: Mapping[int, str]) -> str | None:
+        values = self.values
+        return constants.get(values.here.classes.of.get(value, NONE)) if values else None
+
+    def _is_real(self, value: int) -> bool:
+        return self.values is not None and self.values.here.prints[value].kind == "f"
 
     def _matched_inputs(self) -> dict[int, int]:
         """Inputs of the file to the recorded ones: by what they were fed, else by name."""
@@ -300,6 +306,10 @@ class Settlement:
 
     def _grow_raw(self) -> None:
         """Settle what passes values on, and constants, edge by edge."""
+        image = self.alignment.image
+        passive = {n for n in range(len(self.here)) if self._takes_no_part(n)}
+        if passive <= image.keys():
+            return
         raw = Alignment(
             Contracted(self.here, None),
             Contracted(self.there, None),
@@ -307,12 +317,12 @@ class Settlement:
             self.weights.held,
             self.alignment.inputs,
         )
-        for node, op in self.alignment.image.items():
+        for node, op in image.items():
             raw.plant(node, op, self.alignment.kinds[node])
-        raw.only = {n for n in range(len(self.here)) if self._takes_no_part(n)}
+        raw.only = passive
         raw.grow()
         for node, op in raw.image.items():
-            if node not in self.alignment.image:
+            if node not in image:
                 self.alignment.plant(node, op, Kind.STRUCTURE)
 
     def _spans(self) -> dict[int, tuple[int, ...]]:

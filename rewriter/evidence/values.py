@@ -192,6 +192,14 @@ class Side:
         return [node for node in dict.fromkeys(makers) if node not in {NONE, *self.passing}]
 
 
+def _computed(side: Side) -> set[int]:
+    """Classes that are recognised by themselves and are no constants, nor what was fed."""
+    of, wiring = side.classes.of, side.wiring
+    fed = {of[value] for value in wiring.given if value in of}
+    telling = {n for value, n in of.items() if side.classes.sure[n] and not wiring.constant(value)}
+    return telling - fed
+
+
 class Values:
     """Compares what a file computes with what was recorded.
 
@@ -216,15 +224,17 @@ class Values:
 
     def matched_share(self) -> float:
         """Share of what the file computes and is telling that the record has, too."""
-        wiring, classes = self.here.wiring, self.here.classes
-        telling = {
-            number
-            for value, number in classes.of.items()
-            if classes.sure[number] and not wiring.constant(value)
-        }
-        if not telling:
-            return 0.0
-        return sum(bool(self.candidates[number]) for number in telling) / len(telling)
+        ours = _computed(self.here)
+        return sum(bool(self.candidates[number]) for number in ours) / len(ours) if ours else 0.0
+
+    def recalled_share(self) -> float:
+        """Share of what was recorded and is telling that the file computes, too.
+
+        A file whose operators were taken apart computes it all, and much more.
+        """
+        theirs = _computed(self.there)
+        found = {recorded for number in _computed(self.here) for recorded in self.candidates[number]}
+        return len(theirs & found) / len(theirs) if theirs else 0.0
 
     def of_value(self, value: int) -> dict[int, float]:
         """The recorded classes that a value of the file may be."""

@@ -205,7 +205,7 @@ class Weights:
     def _same(self, tensor: onnx.TensorProto, known: Tensor) -> bool:
         """Whether a weight holds the recorded numbers, in the precision in which it is stored."""
         array = self._read(tensor)
-        print_ = None if array is None else weight_fingerprint(array)
+        print_ = None if array is None else weight_fingerprint(array, sketched=False)
         if array is None or print_ is None or known.weight is None:
             return known.weight is None
         if tensor.data_type in _WHOLE:
@@ -294,7 +294,7 @@ def other_weights(model: onnx.ModelProto, record: Record, read: Read) -> str:
     differing = []
     for tensor in telling:
         array, known = read(tensor), recorded[tensor.name].weight
-        print_ = None if array is None else weight_fingerprint(array)
+        print_ = None if array is None else weight_fingerprint(array, sketched=False)
         if print_ is not None and known is not None and _distance(print_, known) > _EXACT:
             differing.append(tensor.name)
     return said_of(len(differing), len(telling), differing[0]) if differing else ""
