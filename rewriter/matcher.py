@@ -17,7 +17,7 @@ from hierarchy.module_tree import ModuleTree
 from hierarchy.record import Op, Record
 from rewriter.evidence import carried as own
 from rewriter.evidence.alignment import Alternative
-from rewriter.evidence.carried import Carried
+from rewriter.evidence.carried import WEIGHT_NAMES, Carried
 from rewriter.evidence.claims import Claim, Claims, Kind
 from rewriter.evidence.identity import Identity
 from rewriter.evidence.propagation import Propagation
@@ -186,17 +186,33 @@ def match_carried(model: onnx.ModelProto, where: str) -> tuple[Match, Carried]:
     if carried is None:
         raise UsageError(
             f"{where}: the file carries no hierarchy of its own (no tags, no torch metadata, "
-            "no scoped node names): give the record of its model with --record."
+            "no scoped node names, no weights named by module): give the record of its model "
+            "with --record."
         )
     tree = ModuleTree(carried.modules)
-    decisions = _decide(flow, tree, [carried.claims])
+    sparse = carried.scheme == WEIGHT_NAMES
+    decisions = _decide(flow, tree, [carried.claims], sparse=sparse)
     return Match(decisions, tree, carried.parameters, carried.scheme), carried
 
 
 def _decide(
-    flow: Flow, tree: ModuleTree, spoken: list[Claims], *, spreading: bool = True
+    flow: Flow,
+    tree: ModuleTree,
+    spoken: list[Claims],
+    *,
+    spreading: bool = True,
+    sparse: bool = False,
 ) -> list[Decision]:
-    """Settle the claims, strongest first, let propagation fill in, and write it all down."""
+    """Settle the claims, strongest first, let propagation fill in, and write it all down.
+
+    Args:
+        flow: The file.
+        tree: Its modules.
+        spoken: What the kinds of evidence say, the strongest first.
+        spreading: Whether propagation may speak.
+        sparse: Whether the evidence leaves out whole modules: then the neighbours that it knows
+            are not all there are, and only constants follow their users.
+    """
     settled: dict[NodeKey, Claim] = {}
     contradictions: dict[NodeKey, tuple[str, ...]] = {}
     for claims in spoken:
@@ -212,6 +228,9 @@ def _decide(
     spread = Claims()
     if spreading:
         spread = Propagation(flow, tree, known).claims({k: c.module for k, c in settled.items()})
+    if sparse:
+        constant = {key for key, derived in zip(flow.keys, flow.derived, strict=True) if derived}
+        spread.by_node = {key: c for key, c in spread.by_node.items() if key in constant}
     settled |= spread.by_node
     reasons: dict[NodeKey, list[str]] = {}
     for claims in (*spoken, Claims(reasons=known), spread):

@@ -335,3 +335,28 @@ def test_a_record_is_read_back_as_it_was(traced) -> None:
     """What was recorded of values, weights and constants survives the file."""
     start = traced("bert", "dynamo")
     assert read_record(start.path.with_name(f"{start.path.stem}.trace.json")) == start.record
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_weights_named_by_module_tell_without_a_record(traced, name: str) -> None:
+    """With no record and no node names, a node that reads a parameter is of that one's module."""
+    start = traced(name, "dynamo")
+    path = start.path.with_name(f"{name}-nameless.onnx")
+    model = onnx.load(start.path)
+    for _, node in walk_nodes(model):
+        node.name = ""
+    onnx.save(model, path)
+    report = annotate(path, None, None)
+    parameters = {t.name: t.parameter for t in start.record.tensors if t.parameter}
+    owned = {
+        op: {start.record.tree.owner(parameters[i]) for i in op.inputs if i in parameters}
+        for op in start.record.ops
+    }
+    expected = {
+        (op.graph, op.index): owners.pop() for op, owners in owned.items() if len(owners) == 1
+    }
+    said = {decision.key: decision for decision in report.decisions}
+    read = {key: said[key].module for key in expected if said[key].evidence == Kind.CARRIED}
+    assert read == {key: expected[key] for key in read}
+    assert Verdict.WRONG not in verdicts(report, start.truth, start.record)
+    assert read

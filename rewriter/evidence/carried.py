@@ -1,13 +1,15 @@
 """Evidence *carried*: what a file says about its own hierarchy, for want of a record.
 
-Four schemes are known, tried in this order; the first that any node uses is read:
-our metadata, the metadata of torch's exporter, tag attributes of older tools, and names by
-which torch's exporters scope nodes (`/encoder/layer.0/attention/MatMul`).
+Five schemes are known, tried in this order; the first that any node uses is read:
+our metadata, the metadata of torch's exporter, tag attributes of older tools, names by
+which torch's exporters scope nodes (`/encoder/layer.0/attention/MatMul`), and, for the nodes
+that read weights, the names of these (`encoder.layer.0.attention.query.weight`).
 """
 
 import ast
+import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -16,10 +18,13 @@ import onnx
 
 from hierarchy import keys
 from hierarchy.errors import OnnxFileError, UsageError
+from hierarchy.graphs import MAIN
 from hierarchy.module_tree import ROOT, EmbeddedTree, Module, ModuleTree
 from hierarchy.tags import Tagger, TagRules, TagStyle, TorchNN, escape, well_formed
 from rewriter.evidence.claims import Claim, Claims, Kind
 from rewriter.flow import Flow
+from rewriter.ownership import initializers
+from rewriter.wiring import Contracted, Wiring
 
 if TYPE_CHECKING:
     from hierarchy.graphs import NodeKey
@@ -28,6 +33,7 @@ OURS = "modelexport's own keys"
 TORCH = "torch's metadata"
 ATTRIBUTES = "tag attributes"
 SCOPED_NAMES = "scoped node names"
+WEIGHT_NAMES = "initializer names"
 
 
 class Carried(msgspec.Struct):
@@ -56,6 +62,7 @@ def read(model: onnx.ModelProto, flow: Flow, where: str) -> Carried | None:
         or _read_torch(model, flow)
         or _read_attributes(flow)
         or _read_names(model, flow)
+        or _read_weight_names(model, flow)
     )
 
 
@@ -281,6 +288,55 @@ def _read_names(model: onnx.ModelProto, flow: Flow) -> Carried | None:
     by_node = {k: Claim(_unwrap(path, prefix), Kind.CARRIED) for k, path in paths.items()}
     modules = _modules((claim.module for claim in by_node.values()), {}, model.graph.name)
     return Carried(SCOPED_NAMES, modules, Claims(by_node))
+
+
+def _read_weight_names(model: onnx.ModelProto, flow: Flow) -> Carried | None:
+    """Nodes that read weights which are called like parameters: `module.path.weight`."""
+    wiring = Wiring.of_model(flow)
+    seen = Contracted(wiring, {})  # a weight may be transposed, cast or dequantised on its way
+    named = {value: wiring.names[value][1].rpartition(".") for value in wiring.weights}
+    owners = {v: path for v, (path, _, name) in named.items() if path and name.isidentifier()}
+    tied = _tied(model, seen, owners)
+    claims = Claims()
+    for node, key in enumerate(flow.keys):
+        weights = [value for value in seen.sources[node] if value in owners]
+        paths = tuple(sorted({owners[value] for value in weights if value not in tied}))
+        if not weights:
+            claims.reasons[key] = "it reads no weight whose name tells a module"
+        elif not paths:
+            claims.reasons[key] = "the weight that it reads may be tied, so its name tells nothing"
+        elif not seen.passing[node]:
+            above = paths[0] if len(paths) == 1 else _common(paths)
+            claims.by_node[key] = Claim(above, Kind.CARRIED, paths if len(paths) > 1 else ())
+    if not claims.by_node:
+        return None
+    modules = _modules(sorted(_owners(model)), {}, model.graph.name)
+    return Carried(WEIGHT_NAMES, modules, claims)
+
+
+def _tied(model: onnx.ModelProto, seen: Contracted, owners: Mapping[int, str]) -> set[int]:
+    """Weights whose name may be that of another module: several nodes read them, or a copy.
+
+    An exporter that lays a tied matrix out anew for one of its readers gives that copy a name
+    of its own making; it is known by its size.
+    """
+    found = {value for value in owners if len(seen.reading(value)) > 1}
+    wiring = seen.wiring
+    shapes = initializers(model)
+    unnamed = {
+        math.prod(shape)
+        for name, shape in shapes.items()
+        if len(shape) > 1 and wiring.number(MAIN, name) not in owners
+    }
+    for value in owners:
+        shape = shapes.get(wiring.names[value][1], ())
+        if len(shape) > 1 and math.prod(shape) in unnamed:
+            found.add(value)
+    return found
+
+
+def _common(paths: tuple[str, ...]) -> str:
+    return ModuleTree(_modules(paths, {}, "")).common_ancestor(paths)
 
 
 def _undoubled(steps: list[str], owners: set[str]) -> list[str]:

@@ -233,7 +233,9 @@ class Values:
         A file whose operators were taken apart computes it all, and much more.
         """
         theirs = _computed(self.there)
-        found = {recorded for number in _computed(self.here) for recorded in self.candidates[number]}
+        found = {
+            recorded for number in _computed(self.here) for recorded in self.candidates[number]
+        }
         return len(theirs & found) / len(theirs) if theirs else 0.0
 
     def of_value(self, value: int) -> dict[int, float]:
