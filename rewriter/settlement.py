@@ -100,13 +100,14 @@ class Settlement:
             self.alignment.grow()
         self._grow_raw()
         spans = self._spans()
-        enclosure = Enclosure(self.alignment, spans)
+        enclosure = Enclosure(self.alignment, spans, self.weights.merged)
+        readers = weight_readers(self.there, self._theirs.sources)
         for node in range(len(self.here)):
             if node in self.alignment.image or self._takes_no_part(node):
                 continue
             found = enclosure.of(node)
-            if found.ops:
-                self._regions[node] = found.ops
+            if ops := found.ops or self._readers_of_parts(node, readers):
+                self._regions[node] = ops
             else:
                 self._reasons[node] = found.reason
 
@@ -303,6 +304,12 @@ class Settlement:
         kinds, kind = self.there.kinds, self.here.kinds[node]
         alike = [op for op in found if kinds[op] == kind]
         return sorted(alike if len(alike) == 1 else found)
+
+    def _readers_of_parts(self, node: int, readers: Mapping[int, list[int]]) -> tuple[int, ...]:
+        """Recorded ops that read the weights which were merged into a node's."""
+        merged = (self.weights.merged.get(value, ()) for value in self._ours.sources[node])
+        parts = itertools.chain.from_iterable(merged)
+        return tuple(sorted({op for part in parts for op in readers.get(part, ())}))
 
     def _grow_raw(self) -> None:
         """Settle what passes values on, and constants, edge by edge."""

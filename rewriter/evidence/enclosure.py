@@ -5,7 +5,7 @@ op whose result the record does not have) lies on ways from matched nodes to mat
 origins are among the recorded ops on the ways between these.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from rewriter.evidence.alignment import Alignment
@@ -36,10 +36,17 @@ class Enclosure:
     Args:
         alignment: The settled nodes.
         spans: The recorded ops of each settled node.
+        merged: Weights of the file to the recorded weights that they are put together of.
     """
 
-    def __init__(self, alignment: Alignment, spans: dict[int, tuple[int, ...]]) -> None:
+    def __init__(
+        self,
+        alignment: Alignment,
+        spans: dict[int, tuple[int, ...]],
+        merged: Mapping[int, frozenset[int]],
+    ) -> None:
         self._alignment = alignment
+        self._merged = merged
         self._spans = spans
         self._derived = alignment.here.wiring.derived
         self._alive = alignment.here.wiring.alive()
@@ -142,6 +149,7 @@ class Enclosure:
         ours: set[int] = set()
         for value in alignment.here.sources[node]:
             ours |= alignment.weights.get(value, frozenset())
+            ours |= self._merged.get(value, frozenset())
         return [op for op in region if ours & set(alignment.there.sources[op])]
 
 

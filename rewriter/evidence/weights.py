@@ -11,42 +11,29 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-import numpy as np
-import numpy.typing as npt
 import onnx
 
 from hierarchy.fingerprint import (
     Array,
     WeightFingerprint,
-    sketch_of_ones,
     weight_fingerprint,
-    weight_sketch,
 )
 from hierarchy.graphs import MAIN, walk_graphs
 from hierarchy.record import Record, Tensor
 from rewriter.evidence.dequantizing import dequantized
+from rewriter.evidence.directions import RecordedWeights
+from rewriter.evidence.merged import laid_together, parts_of
 from rewriter.flow import Flow
 from rewriter.wiring import NONE, Wiring
 
 Read = Callable[[onnx.TensorProto], Array | None]
 """The values of an initializer; None for what numpy cannot hold."""
 
-Sketch = npt.NDArray[np.float32]
-
 _FEWEST_ELEMENTS = 8
 """A smaller tensor (a scalar, a shape) is found anywhere and proves nothing."""
 
-_SAME_DIRECTION = 0.97
-"""Cosine of two sketches of one weight, in however few bits; no two others came near it."""
-
-_AS_GOOD = 0.005
-"""Sketches this near to the best one's cosine are as good."""
-
 _EXACT = 1e-5
 """Largest difference of mean powers, over their scale, of weights that are the same numbers."""
-
-_AT_A_TIME = 512
-"""Sketches compared at a time."""
 
 _WHOLE = {onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE}
 """Types in which nothing is rounded."""
@@ -61,6 +48,7 @@ class WeightMatch:
 
     Attributes:
         held: Weights of the file (values of its wiring) to the recorded weights that they may be.
+        merged: Weights of the file to the recorded weights that they are put together of.
         owners: Weights of the file to the module whose parameter they hold.
         matched, matchable: Elements of telling weights found in the record, and of all of them.
         compared: Weights in the recorded precision that were compared with their counterpart.
@@ -69,6 +57,7 @@ class WeightMatch:
     """
 
     held: dict[int, frozenset[int]] = field(default_factory=dict)
+    merged: dict[int, frozenset[int]] = field(default_factory=dict)
     owners: dict[int, str] = field(default_factory=dict)
     matched: int = 0
     matchable: int = 0
@@ -80,60 +69,6 @@ class WeightMatch:
     def differ(self) -> bool:
         """Whether the weights are those of another training of the model."""
         return self.differing > self.compared // 2
-
-
-class _Recorded:
-    """The recorded weights of one size, by the direction of their sketches."""
-
-    def __init__(self, labels: list[int], tensors: list[Tensor]) -> None:
-        self.labels = np.array(labels)
-        self._sketches = np.stack(
-            [np.frombuffer(t.weight.sketch, "<f4") for t in tensors if t.weight is not None]
-        )
-        self._directions: dict[bytes, Sketch] = {}
-
-    def like(self, arrays: list[Array]) -> list[list[int]]:
-        """Labels of the recorded weights that each array may be, as it lies or transposed."""
-        layouts = [(n, layout) for n, array in enumerate(arrays) for layout in _layouts(array)]
-        groups: dict[bytes, list[tuple[int, Sketch]]] = defaultdict(list)
-        for n, layout in layouts:
-            ones = sketch_of_ones(layout.shape).tobytes()
-            groups[ones].append((n, weight_sketch(layout)))
-        near: list[list[tuple[float, int]]] = [[] for _ in arrays]
-        for ones, group in groups.items():
-            for start in range(0, len(group), _AT_A_TIME):
-                part = group[start : start + _AT_A_TIME]
-                cosines = self._cosines(np.stack([sketch for _, sketch in part]), ones)
-                for row, place in zip(*np.nonzero(cosines >= _SAME_DIRECTION), strict=True):
-                    near[part[row][0]].append((float(cosines[row, place]), int(place)))
-        return [self._best(found) for found in near]
-
-    def _cosines(self, sketches: Sketch, ones: bytes) -> Sketch:
-        unit = np.frombuffer(ones, np.float32)
-        if ones not in self._directions:
-            self._directions[ones] = _direction(self._sketches, unit)
-        found: Sketch = _direction(sketches, unit) @ self._directions[ones].T
-        return found
-
-    def _best(self, near: list[tuple[float, int]]) -> list[int]:
-        best = max((cosine for cosine, _ in near), default=0.0)
-        good = {place for cosine, place in near if cosine >= best - _AS_GOOD}
-        return [int(self.labels[place]) for place in sorted(good)]
-
-
-def _layouts(array: Array) -> tuple[Array, ...]:
-    return (array, array.T) if array.ndim == 2 else (array,)
-
-
-def _direction(sketches: Sketch, ones: Sketch) -> Sketch:
-    """Sketches brought to length 1, without what a zero point adds."""
-    sketches = sketches.astype(np.float64)  # squares of large numbers exceed single precision
-    unit = ones / max(float(np.linalg.norm(ones)), 1e-30)
-    rest = sketches - np.outer(sketches @ unit, unit)
-    lengths = np.linalg.norm(rest, axis=1, keepdims=True)
-    plain = lengths <= 1e-5 * np.linalg.norm(sketches, axis=1, keepdims=True)
-    found: Sketch = np.where(plain, 0, rest / np.maximum(lengths, 1e-30)).astype(np.float32)
-    return found
 
 
 class Weights:
@@ -210,16 +145,11 @@ class Weights:
             return known.weight is None
         if tensor.data_type in _WHOLE:
             return _distance(print_, known.weight) <= _EXACT
-        return bool(_Recorded([0], [known]).like([array])[0])
+        return bool(RecordedWeights([0], [known]).like([array])[0])
 
     def _match_contents(self, found: WeightMatch) -> None:
         """Compare the weights that names do not tell with all recorded ones of their size."""
-        groups: dict[int, tuple[list[int], list[Tensor]]] = defaultdict(lambda: ([], []))
-        for label, tensor in self._tensors.items():
-            if tensor.weight is not None and tensor.weight.sketch:
-                labels, tensors = groups[tensor.weight.count]
-                labels.append(label)
-                tensors.append(tensor)
+        recorded = self._recorded()
         wanted: dict[int, list[tuple[int, Array]]] = defaultdict(list)
         for value, tensor in self._held.items():
             if value in found.held:
@@ -230,16 +160,45 @@ class Weights:
                 if array is None or array.dtype.kind not in "fiu" or _plain(array):
                     continue
                 found.matchable += array.size
-                if array.size in groups:
-                    wanted[array.size].append((value, array))
+                wanted[array.size].append((value, array))
+        left: dict[int, Array] = {}
         for size, pairs in wanted.items():
-            alike = _Recorded(*groups[size]).like([array for _, array in pairs])
+            arrays = [array for _, array in pairs]
+            alike = recorded[size].like(arrays) if size in recorded else [[]] * len(arrays)
             for (value, array), labels in zip(pairs, alike, strict=True):
                 if labels:
                     found.matched += array.size
                     found.held[value] = frozenset(labels)
+                else:
+                    left[value] = array
         new = [v for pairs in wanted.values() for v, _ in pairs if v in found.held]
         self._compare_some([v for v in new if self._held[v].data_type in _WHOLE], found)
+        self._match_parts(left, recorded, found)
+
+    def _recorded(self) -> dict[int, RecordedWeights]:
+        """The recorded weights that have a sketch, by their number of elements."""
+        groups: dict[int, tuple[list[int], list[Tensor]]] = defaultdict(lambda: ([], []))
+        for label, tensor in self._tensors.items():
+            if tensor.weight is not None and tensor.weight.sketch:
+                labels, tensors = groups[tensor.weight.count]
+                labels.append(label)
+                tensors.append(tensor)
+        return {size: RecordedWeights(*group) for size, group in groups.items()}
+
+    def _match_parts(
+        self, left: dict[int, Array], recorded: dict[int, RecordedWeights], found: WeightMatch
+    ) -> None:
+        """Weights that were merged of recorded ones, or split."""
+        for value, array in left.items():
+            parts = parts_of(array, recorded)
+            if parts and all(len(labels) == 1 for labels in parts):
+                found.matched += array.size
+                found.merged[value] = frozenset(label for labels in parts for label in labels)
+        apart = {value: array for value, array in left.items() if value not in found.merged}
+        for group, labels in laid_together(apart, self._here, recorded):
+            for value in group:
+                found.matched += apart[value].size
+                found.held[value] = frozenset(labels)
 
     def _content(self, value: int, tensor: onnx.TensorProto) -> Array | None:
         """What a weight stands for, once dequantised."""

@@ -1,0 +1,78 @@
+"""Recorded weights by the direction of their sketches.
+
+A sketch (`hierarchy.fingerprint`) is a few random projections. Rounding hardly turns it and a
+scale does not turn it at all; what a zero point adds is taken out.
+"""
+
+from collections import defaultdict
+
+import numpy as np
+import numpy.typing as npt
+
+from hierarchy.fingerprint import Array, sketch_of_ones, weight_sketch
+from hierarchy.record import Tensor
+
+Sketch = npt.NDArray[np.float32]
+
+_SAME_DIRECTION = 0.97
+"""Cosine of two sketches of one weight, in however few bits; no two others came near it."""
+
+_AS_GOOD = 0.005
+"""Sketches this near to the best one's cosine are as good."""
+
+_AT_A_TIME = 512
+"""Sketches compared at a time."""
+
+
+class RecordedWeights:
+    """The recorded weights of one size, by the direction of their sketches."""
+
+    def __init__(self, labels: list[int], tensors: list[Tensor]) -> None:
+        self.labels = np.array(labels)
+        self._sketches = np.stack(
+            [np.frombuffer(t.weight.sketch, "<f4") for t in tensors if t.weight is not None]
+        )
+        self._directions: dict[bytes, Sketch] = {}
+
+    def like(self, arrays: list[Array]) -> list[list[int]]:
+        """Labels of the recorded weights that each array may be, as it lies or transposed."""
+        layouts = [(n, layout) for n, array in enumerate(arrays) for layout in _layouts(array)]
+        groups: dict[bytes, list[tuple[int, Sketch]]] = defaultdict(list)
+        for n, layout in layouts:
+            ones = sketch_of_ones(layout.shape).tobytes()
+            groups[ones].append((n, weight_sketch(layout)))
+        near: list[list[tuple[float, int]]] = [[] for _ in arrays]
+        for ones, group in groups.items():
+            for start in range(0, len(group), _AT_A_TIME):
+                part = group[start : start + _AT_A_TIME]
+                cosines = self._cosines(np.stack([sketch for _, sketch in part]), ones)
+                for row, place in zip(*np.nonzero(cosines >= _SAME_DIRECTION), strict=True):
+                    near[part[row][0]].append((float(cosines[row, place]), int(place)))
+        return [self._best(found) for found in near]
+
+    def _cosines(self, sketches: Sketch, ones: bytes) -> Sketch:
+        unit = np.frombuffer(ones, np.float32)
+        if ones not in self._directions:
+            self._directions[ones] = _direction(self._sketches, unit)
+        found: Sketch = _direction(sketches, unit) @ self._directions[ones].T
+        return found
+
+    def _best(self, near: list[tuple[float, int]]) -> list[int]:
+        best = max((cosine for cosine, _ in near), default=0.0)
+        good = {place for cosine, place in near if cosine >= best - _AS_GOOD}
+        return [int(self.labels[place]) for place in sorted(good)]
+
+
+def _layouts(array: Array) -> tuple[Array, ...]:
+    return (array, array.T) if array.ndim == 2 else (array,)
+
+
+def _direction(sketches: Sketch, ones: Sketch) -> Sketch:
+    """Sketches brought to length 1, without what a zero point adds."""
+    sketches = sketches.astype(np.float64)  # squares of large numbers exceed single precision
+    unit = ones / max(float(np.linalg.norm(ones)), 1e-30)
+    rest = sketches - np.outer(sketches @ unit, unit)
+    lengths = np.linalg.norm(rest, axis=1, keepdims=True)
+    plain = lengths <= 1e-5 * np.linalg.norm(sketches, axis=1, keepdims=True)
+    found: Sketch = np.where(plain, 0, rest / np.maximum(lengths, 1e-30)).astype(np.float32)
+    return found
