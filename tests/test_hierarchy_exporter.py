@@ -18,6 +18,7 @@ from hierarchy.errors import ExportFailedError
 from hierarchy.graphs import NodeKey, digest, walk_nodes
 from hierarchy.module_tree import is_within
 from rewriter import AnnotateReport, annotate, strip
+from tests.traced import traced
 from tracer import TraceResult, trace
 from tracer.tracing import EXPORTERS
 
@@ -182,6 +183,22 @@ def test_calls_are_counted(done: Done) -> None:
     for op in done.traced.record.ops:
         if op.module is not None and op.module in calls:
             assert op.call < max(1, calls[op.module])
+
+
+@pytest.mark.parametrize("exporter", EXPORTERS)
+@pytest.mark.parametrize("name", ["shared_module", "called_twice"])
+def test_calls_of_one_module_are_counted_together(name: str, exporter: str) -> None:
+    """Under whichever path a shared module is called, its calls count on in their order."""
+    record = traced(name, exporter).record
+    seen: dict[str, list[int]] = {}
+    for op in record.ops:
+        if op.module is not None:
+            seen.setdefault(op.module, []).append(op.call)
+    often = {m.path: m.calls for m in record.modules if m.calls and m.calls > 1 and m.path in seen}
+    assert often
+    assert {path: list(dict.fromkeys(seen[path])) for path in often} == {
+        path: list(range(calls)) for path, calls in often.items()
+    }
 
 
 @every_case

@@ -22,13 +22,15 @@ def record_modules(model: nn.Module, watch: Watch, scopes: Iterable[Scope]) -> t
     A module that nobody saw running, but that an exporter found ops in, ran unseen (inside
     a compiled script or a higher-order operator): its calls are unknown, not none.
     """
-    unseen = {scope.module for scope in scopes} - set(watch.calls)
     first: dict[nn.Module, str] = {}
+    pairs = list(model.named_modules(remove_duplicate=False))
+    shared = {path: first.setdefault(module, path) for path, module in pairs}
+    unseen = {shared.get(scope.module, scope.module) for scope in scopes} - set(watch.calls)
     owners: dict[torch.Tensor, str] = {}
     visible = {path for path, _ in visible_modules(model)}
     found = []
-    for path, module in model.named_modules(remove_duplicate=False):
-        canonical = first.setdefault(module, path)
+    for path, module in pairs:
+        canonical = shared[path]
         calls = watch.calls[canonical] if canonical in visible else None
         found.append(
             Module(
@@ -38,7 +40,7 @@ def record_modules(model: nn.Module, watch: Watch, scopes: Iterable[Scope]) -> t
                 alias_of=None if canonical == path else canonical,
                 parameters=tuple(_own(module.named_parameters, canonical, owners)),
                 buffers=tuple(_own(module.named_buffers, canonical, owners)),
-                calls=None if {canonical, path} & unseen else calls,
+                calls=None if canonical in unseen else calls,
                 order=watch.order.get(canonical),
             )
         )
@@ -97,7 +99,7 @@ def record_ops(
                 op_type=op_type(node),
                 inputs=tuple(node.input),
                 outputs=tuple(node.output),
-                module=None if scope is None else scope.module,
+                module=None if scope is None else tree.canonical(scope.module),
                 call=0 if scope is None else scope.call,
                 scope_from="exporter" if key in scopes else "values" if scope else None,
                 also=tuple(sorted(also)),

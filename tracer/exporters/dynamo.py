@@ -53,7 +53,7 @@ def export(model: nn.Module, call: Call, *, opset: int, dynamic: bool) -> Export
             raise ExportFailedError(_reason(error)) from error
     weights = _lift_weights(program.model)
     graph = onnx_ir.to_proto(program.model)
-    calls = _calls(program.exported_program)
+    calls = _calls(program.exported_program, model)
     scopes, sources = {}, {}
     paths = {path for path, _ in model.named_modules(remove_duplicate=False)}
     for key, node in walk_nodes(graph):
@@ -103,16 +103,33 @@ def _lift_weights(model: onnx_ir.Model) -> dict[str, Array]:
     return weights
 
 
-def _calls(exported: torch.export.ExportedProgram) -> dict[str, Scope]:
-    """Module path and call of each fx node, from the stack that torch.export keeps."""
-    found = {}
+def _calls(exported: torch.export.ExportedProgram, model: nn.Module) -> dict[str, Scope]:
+    """Module path and call of each fx node, from the stack that torch.export keeps.
+
+    torch counts the calls of a shared module anew under each of its paths; here they are
+    counted together, in the order in which they run.
+    """
+    said: dict[str, Scope] = {}
     for module in exported.graph_module.modules():
         for node in getattr(module, "graph", exported.graph).nodes:
             stack = node.meta.get("nn_module_stack")
             if stack:
                 key, (path, _) = next(reversed(stack.items()))
-                found[node.name] = Scope(path, int(key.rpartition("@")[2]) if "@" in key else 0)
-    return found
+                said[node.name] = Scope(path, int(key.rpartition("@")[2]) if "@" in key else 0)
+    first: dict[nn.Module, str] = {}
+    pairs = model.named_modules(remove_duplicate=False)
+    shared = {path: first.setdefault(module, path) for path, module in pairs}
+    runs: dict[str, dict[Scope, int]] = {}
+    for scope in said.values():
+        one = runs.setdefault(shared.get(_plain_path(scope.module), scope.module), {})
+        one.setdefault(scope, len(one))
+    together: dict[Scope, int] = {}
+    for one in runs.values():
+        if len({scope.module for scope in one}) > 1:
+            together |= one
+    return {
+        name: Scope(scope.module, together.get(scope, scope.call)) for name, scope in said.items()
+    }
 
 
 def _scope(metadata: dict[str, str], calls: dict[str, Scope], paths: set[str]) -> Scope | None:
