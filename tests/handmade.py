@@ -127,3 +127,12 @@ def _module(
 def two_layers_record(model: onnx.ModelProto | None = None) -> Record:
     """The record of `two_layers`."""
     return record_of(model or two_layers(), TWO_LAYERS_MODULES, TWO_LAYERS_SCOPES)
+
+
+def nameless(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with numbers in place of the names of its weights, which told their modules."""
+    for number, weight in enumerate(model.graph.initializer):
+        for node in model.graph.node:
+            node.input[:] = [str(number) if i == weight.name else i for i in node.input]
+        weight.name = str(number)
+    return model

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import onnx
 import pytest
-from handmade import two_layers, two_layers_record
 
 from hierarchy.module_tree import is_within
 from hierarchy.tags import TagRules, TagStyle, TorchNN
 from rewriter import analyze, annotate
+from tests.handmade import nameless, two_layers, two_layers_record
 
 
 @pytest.fixture
@@ -56,9 +56,10 @@ def test_modules_that_share_a_tag_share_a_row(plain: Path, tmp_path: Path) -> No
     assert sum(row.own_parameters for row in found.modules) == found.parameters
 
 
-def test_a_plain_file_is_counted_without_modules(plain: Path) -> None:
+def test_a_plain_file_is_counted_without_modules(tmp_path: Path) -> None:
     """Without any hierarchy there are totals and no rows."""
-    found = analyze(plain)
+    onnx.save(nameless(two_layers()), tmp_path / "plain.onnx")
+    found = analyze(tmp_path / "plain.onnx")
     assert (found.source, found.tagged, found.modules) == (None, 0, [])
     assert found.nodes == len(two_layers().graph.node)
 

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import onnx
 import pytest
-from handmade import two_layers, two_layers_record
 
 from cli.main import main
 from hierarchy import keys
 from hierarchy.record import encode_record
 from rewriter import AnnotateReport, analyze
+from tests.handmade import two_layers, two_layers_record
 
 Run = Callable[..., tuple[int, str, str]]
 

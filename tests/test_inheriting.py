@@ -7,7 +7,6 @@ import numpy as np
 import onnx
 import pytest
 from descendants import TOOLS, Traced
-from handmade import parse, record_of, two_layers, two_layers_record
 
 from agreement.judging import Verdict, judge
 from agreement.scrambling import scramble
@@ -21,6 +20,7 @@ from rewriter import Matching, annotate
 from rewriter.evidence.carried import OURS
 from rewriter.inheriting import INHERITED, inherited_record
 from rewriter.runtime import Session
+from tests.handmade import parse, record_of, two_layers, two_layers_record
 from tracer.exporters import torchscript
 
 CASES = [

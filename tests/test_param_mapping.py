@@ -4,13 +4,13 @@ from pathlib import Path
 
 import msgspec
 import onnx
-from handmade import TWO_LAYERS_MODULES, two_layers, two_layers_record
 
 from hierarchy.module_tree import Module, ModuleTree, Parameter
 from rewriter import annotate
 from rewriter.evidence.carried import embedded_parameters, read
 from rewriter.flow import Flow
 from rewriter.ownership import Ownership
+from tests.handmade import TWO_LAYERS_MODULES, two_layers, two_layers_record
 
 
 def test_initializers_named_like_parameters_map_to_their_modules() -> None:

@@ -1,7 +1,6 @@
 """Nodes without a module of their own: constants, casts, shape arithmetic, lost scopes."""
 
 import onnx
-from handmade import HEADER, parse, record_of
 from onnx import parser
 
 from hierarchy.graphs import NodeKey
@@ -9,6 +8,7 @@ from hierarchy.module_tree import Module, ModuleTree
 from rewriter.evidence.propagation import Propagation
 from rewriter.flow import Flow
 from rewriter.matcher import match_record
+from tests.handmade import HEADER, parse, record_of
 
 MODULES = {
     "": "Net",

@@ -5,12 +5,18 @@ from pathlib import Path
 import msgspec
 import onnx
 import pytest
-from handmade import TWO_LAYERS_MODULES, TWO_LAYERS_SCOPES, record_of, two_layers, two_layers_record
 
 from hierarchy import keys
 from hierarchy.errors import RecordError
 from hierarchy.record import encode_record
 from rewriter import annotate, validate
+from tests.handmade import (
+    TWO_LAYERS_MODULES,
+    TWO_LAYERS_SCOPES,
+    record_of,
+    two_layers,
+    two_layers_record,
+)
 
 
 @pytest.fixture
