@@ -119,7 +119,10 @@ class _Recognising:
         found.run(named, structure=Kind.STRUCTURE in allowed)
         claims = found.claims()
         if names is not None:
-            claims.insert(0, Claims(reasons=names.claims().reasons))
+            settled = {key for said in claims for key in said.by_node}
+            keys = self._flow.keys
+            reasons = names.why_not(n for n, key in enumerate(keys) if key not in settled)
+            claims.insert(0, Claims(reasons={keys[n]: reason for n, reason in reasons.items()}))
         return Recognised(
             claims,
             tuple(self._notes),

@@ -6,12 +6,10 @@ weights that both read are the same, and at least one neighbour agrees; a pair t
 takes its vote for its neighbours with it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from hierarchy.graphs import op_type
 from hierarchy.record import Op, Record
-from rewriter.evidence.claims import Claims, Kind, claim_of
-from rewriter.evidence.identity import UNKNOWN_SCOPE
 from rewriter.flow import Flow
 
 
@@ -21,7 +19,6 @@ class Names:
     def __init__(self, flow: Flow, record: Record) -> None:
         self._flow = flow
         self._ops = record.ops
-        self._tree = record.tree
         self._parameters = {t.name: t.parameter for t in record.tensors if t.parameter}
         self._outputs: dict[str, list[int]] = {}
         self._names: dict[str, list[int]] = {}
@@ -30,22 +27,13 @@ class Names:
                 self._outputs.setdefault(output, []).append(number)
             if op.name:
                 self._names.setdefault(op.name, []).append(number)
-        self.reasons: dict[int, str] = {}
-        self._dropped: set[int] = set()
+        self._dropped: dict[int, str] = {}
         self.pairs = self._pair()
         self._drop_contradicted()
 
-    def claims(self) -> Claims:
-        """The modules of the recorded ops that pair with nodes."""
-        found = Claims()
-        for number, partner in self.pairs.items():
-            key, op = self._flow.keys[number], self._ops[partner]
-            if op.module is None:
-                found.known[key] = UNKNOWN_SCOPE
-            else:
-                found.by_node[key] = claim_of(op, op.module, Kind.NAMES, self._tree)
-        found.reasons = {self._flow.keys[n]: reason for n, reason in self.reasons.items()}
-        return found
+    def why_not(self, nodes: Iterable[int]) -> dict[int, str]:
+        """Why nodes do not pair with a recorded op by name; nothing of those that do."""
+        return {n: self._dropped.get(n) or self._unpaired(n) for n in nodes if n not in self.pairs}
 
     def _pair(self) -> dict[int, int]:
         """Each node with the first recorded op that it can be, best kind of name first."""
@@ -59,9 +47,6 @@ class Names:
                 if partner is not None:
                     pairs[number] = partner
                     taken.add(partner)
-        for number in range(len(self._flow)):
-            if number not in pairs:
-                self.reasons[number] = self._why_not(number)
         return pairs
 
     def _by_output(self, number: int) -> Iterator[int]:
@@ -83,7 +68,7 @@ class Names:
             return iter(())  # bodies may repeat names, and nothing says which body this is
         return iter(sorted(fitting, key=lambda p: self._ops[p].graph != graph))
 
-    def _why_not(self, number: int) -> str:
+    def _unpaired(self, number: int) -> str:
         node = self._flow.nodes[number]
         others = [self._outputs.get(output, []) for output in node.output if output]
         others.append(self._names.get(node.name, []) if node.name else [])
@@ -141,8 +126,7 @@ class Names:
 
     def _drop(self, number: int, reason: str) -> None:
         del self.pairs[number]
-        self._dropped.add(number)
-        self.reasons[number] = reason
+        self._dropped[number] = reason
 
     def _weights_agree(self, number: int) -> int:
         """1 when both read a parameter in common, -1 when they read others, else 0."""
