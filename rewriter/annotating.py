@@ -14,6 +14,7 @@ from hierarchy.graphs import NodeKey, walk_nodes
 from hierarchy.injection import Inject
 from hierarchy.record import Record, read_record
 from hierarchy.tags import Tagger, TagRules
+from hierarchy.threads import one_blas_thread
 from rewriter.container import Edits, OnnxContainer
 from rewriter.evidence.carried import OURS, refuse_lossy
 from rewriter.folding import FoldReport, FoldRules, fold, unfolded
@@ -33,6 +34,7 @@ from rewriter.report import AnnotateReport
 
 
 @uncollected()
+@one_blas_thread()
 def annotate(  # noqa: PLR0913 - keyword-only options of an entry point
     onnx_path: str | Path,
     record: Record | str | Path | None,

@@ -13,6 +13,7 @@ from hierarchy.fingerprint import Array, ValueFingerprint, WeightFingerprint
 from hierarchy.graphs import MAIN, NodeKey, digest, walk_nodes
 from hierarchy.module_tree import ModuleTree
 from hierarchy.record import EAGER, Constant, Probe, ProbeInput, Record, Source
+from hierarchy.threads import one_blas_thread
 from tracer.calling import Call
 from tracer.constants import Constants
 from tracer.eager import EagerOps, parts_of_operators
@@ -65,6 +66,7 @@ def listen(
     return Listened(watch, constants.found())
 
 
+@one_blas_thread()
 def record_eager(
     model: nn.Module, call: Call, origin: Origin | None, *, probe: bool, why: tuple[str, ...]
 ) -> Record:
@@ -92,6 +94,7 @@ Probed = tuple[dict[str, Array], Mapping[str, ValueFingerprint], str | None]
 """Probe inputs, fingerprints of values, and why there are none when there are none."""
 
 
+@one_blas_thread()
 def record_exported(
     model: nn.Module,
     call: Call,
@@ -138,6 +141,7 @@ def _probe_of(feed: Mapping[str, Array], missing: str | None) -> Probe:
     return Probe(tuple(ProbeInput.of(n, a) for n, a in feed.items()), missing)
 
 
+@one_blas_thread()
 def probed(exported: Exported, call: Call, *, probe: bool) -> Probed:
     """What an exported graph computes on the example inputs."""
     feed = feed_of(exported.graph.graph, call.tensors)
