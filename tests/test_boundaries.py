@@ -16,6 +16,14 @@ PUBLIC = {
         *("FoldRules", "Matching", "ModuleRow", "Prototype", "UnfoldReport", "Validation"),
         *("analyze", "annotate", "explained", "strip", "unfold", "validate"),
     },
+    "tracer": {
+        *("Loaded", "Origin", "RecordResult", "TraceOptions", "TraceResult", "load"),
+        *("load_configured", "options_of", "planned", "record", "trace"),
+    },
+    "pipeline": {
+        *("Diagnosis", "ExportResult", "Hierarchy", "PackageState", "diagnose", "export"),
+        *("plan_source", "trace_source"),
+    },
     "cli": {"app", "main"},
 }
 
@@ -27,6 +35,14 @@ def test_the_public_names_are_these(package: str) -> None:
     assert set(found.__all__) == PUBLIC[package]
     assert list(found.__all__) == sorted(found.__all__)
     assert all(hasattr(found, name) for name in found.__all__)
+
+
+@pytest.mark.parametrize("package", PUBLIC)
+def test_other_names_are_unknown(package: str) -> None:
+    """A package that gives its names out lazily refuses a wrong one as any other does."""
+    found = importlib.import_module(package)
+    with pytest.raises(AttributeError, match="has no attribute 'nothing_of_the_kind'"):
+        found.nothing_of_the_kind  # noqa: B018 - the access is the test
 
 
 def loaded(*statements: str) -> set[str]:
@@ -44,6 +60,12 @@ def test_hierarchy_needs_neither_torch_nor_onnxruntime() -> None:
 def test_rewriter_never_imports_torch() -> None:
     """Annotating, analyzing and validating work where torch is not installed."""
     assert not loaded("import rewriter") & {"torch", "transformers", "tracer"}
+
+
+def test_the_pipeline_asks_the_tracer_only_when_there_is_something_to_trace() -> None:
+    """Its own code loads without torch."""
+    names = "from pipeline import diagnose, export, plan_source, trace_source"
+    assert not loaded(names) & {"torch", "transformers", "tracer", "onnxruntime"}
 
 
 def test_the_command_line_starts_light() -> None:
