@@ -8,8 +8,6 @@ values are found where the other file has them.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import onnx
-
 from hierarchy.graphs import MAIN, op_type
 from hierarchy.module_tree import is_within
 from rewriter.comparing.sides import Side
@@ -155,24 +153,3 @@ def _upwards(path: str) -> list[str]:
         path = path.rpartition(".")[0]
         found.append(path)
     return found
-
-
-def scale_of(side: Side, name: str) -> tuple[str, str] | None:
-    """Names of the scale and the zero point of a quantised value, as its users are told them.
-
-    Operators that take quantised data take three inputs for each: data, scale and zero point.
-    """
-    for node in side.model.graph.node:
-        if node.op_type.startswith(("QLinear", "QGemm", "DequantizeLinear")):
-            scale = _behind(node, name)
-            if scale is not None:
-                return scale
-    return None
-
-
-def _behind(node: onnx.NodeProto, name: str) -> tuple[str, str] | None:
-    inputs = [*node.input, "", ""]
-    for position in range(len(node.input)):
-        if inputs[position] == name and inputs[position + 1]:
-            return inputs[position + 1], inputs[position + 2]
-    return None

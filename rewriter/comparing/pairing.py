@@ -75,12 +75,12 @@ class Pairing:
         other = self._bounds[1 - side]
         for value in self._open[side].values():
             key = value.keys[0]
-            if key not in other.keys:
-                yield value, "the other file has no nodes of this module"
-            elif kinds := other.blurred.get(key):
+            if kinds := other.blurred.get(key):
                 yield value, f"in the other file {', '.join(kinds)} does some of its work"
             elif kinds := self._bounds[side].blurred.get(key):
                 yield value, f"{', '.join(kinds)} does some of the module's work"
+            elif key not in other.keys:
+                yield value, "the other file has no nodes of this module"
             else:
                 yield value, "nothing of this shape is left over that leaves it in the other file"
 

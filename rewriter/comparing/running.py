@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 
 from hierarchy.errors import RuntimeFailedError, UsageError
-from rewriter.comparing.leaving import scale_of
+from rewriter.comparing.scales import Scales
 from rewriter.comparing.sides import Side
 from rewriter.container import session_source
 from rewriter.feeding import UnfedError, ways_to_feed
@@ -70,8 +70,9 @@ class Running:
         self._scales: dict[str, tuple[str, str]] = {}
         self._constants: dict[str, Array] = {}
         wanted = list(dict.fromkeys(names))
+        scales = Scales(side.flow)
         for name in list(wanted):
-            scale = scale_of(side, name)
+            scale = scales.of(name)
             if scale is not None:
                 self._scales[name] = scale
                 wanted += [n for n in scale if n and n not in weights]
