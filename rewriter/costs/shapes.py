@@ -21,6 +21,21 @@ class Value(NamedTuple):
     data_type: int
 
 
+def parse_dimension(text: str) -> tuple[str, int]:
+    """What `NAME=8` says.
+
+    >>> parse_dimension("batch=8")
+    ('batch', 8)
+
+    Raises:
+        UsageError: It is not written so.
+    """
+    name, _, extent = text.rpartition("=")
+    if not name or not extent.isdecimal():
+        raise UsageError(f"--dim {text}: a dimension is given as NAME=8.")
+    return name, int(extent)
+
+
 class Shapes:
     """Looks up values.
 
