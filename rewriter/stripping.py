@@ -69,6 +69,14 @@ def strip(
         patterns: Of the names of the functions that go, where functions do; none for all.
         force: Whether existing files may be overwritten.
 
+    Example:
+        >>> from pathlib import Path
+        >>> from rewriter import strip
+        >>> strip("net.annotated.onnx", "back.onnx").keys["hierarchy_tag"]
+        10
+        >>> Path("back.onnx").read_bytes() == Path("net.onnx").read_bytes()
+        True
+
     Raises:
         FileProblem: A file cannot be read or written as asked.
         UsageError: `keep` and `only` exclude each other; or there are no functions of ours.

@@ -76,6 +76,14 @@ def validate(
         strict: Whether a node without a tag, and a check that could not be made, are faults.
         libraries: Custom operator libraries that the runtime loads first.
 
+    Example:
+        >>> from rewriter import validate
+        >>> found = validate("net.annotated.onnx", record="net.trace.json", consistency=True)
+        >>> found.good, found.checks
+        (True, ['tags', 'consistency', 'checker', 'runs'])
+        >>> [fault.message for fault in validate("net.onnx").faults]
+        ['no node carries a tag']
+
     Raises:
         FileProblem: A file cannot be read.
     """

@@ -43,7 +43,7 @@ def present(path: Path, plain: Path) -> set[Inject]:
     return found
 
 
-@pytest.mark.parametrize("kinds", SOME, ids=lambda kinds: "+".join(kinds))
+@pytest.mark.parametrize("kinds", SOME, ids="+".join)
 def test_only_these_kinds_go(plain: Path, kinds: tuple[Inject, ...]) -> None:
     """The others stay, just as a file that was annotated with these alone has them."""
     every, target = annotated(plain, *KINDS), plain.with_name("s.onnx")
@@ -53,7 +53,7 @@ def test_only_these_kinds_go(plain: Path, kinds: tuple[Inject, ...]) -> None:
     assert onnx.load(target) == onnx.load(annotated(plain, *left, name="left.onnx"))
 
 
-@pytest.mark.parametrize("kinds", SOME, ids=lambda kinds: "+".join(kinds))
+@pytest.mark.parametrize("kinds", SOME, ids="+".join)
 def test_what_is_kept_can_be_stripped_later(plain: Path, kinds: tuple[Inject, ...]) -> None:
     """Keeping some and stripping again gives the very bytes from before."""
     every, kept, back = (plain.with_name(f"{n}.onnx") for n in ("e", "k", "b"))
