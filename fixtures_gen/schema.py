@@ -15,7 +15,7 @@ from hierarchy.export_config import ExportConfig
 from hierarchy.record import FORMAT, VERSION, Record
 from hierarchy.summary import TracePlan, TraceSummary
 from pipeline import Diagnosis, ExportResult
-from rewriter import Analysis, AnnotateReport, Decision, Validation
+from rewriter import Analysis, AnnotateReport, Comparison, Decision, StripResult, Validation
 
 
 class Published(NamedTuple):
@@ -40,8 +40,12 @@ SCHEMAS: dict[str, Published] = {
         "annotate --explain --output-format json", list[Decision]
     ),
     "schemas/export.schema.json": Published("export --output-format json", ExportResult),
-    "schemas/analyze.schema.json": Published("analyze --output-format json", Analysis),
+    "schemas/analyze.schema.json": Published(
+        "analyze --output-format json", Analysis | list[Analysis]
+    ),
     "schemas/validate.schema.json": Published("validate --output-format json", Validation),
+    "schemas/compare.schema.json": Published("compare --output-format json", Comparison),
+    "schemas/strip.schema.json": Published("strip --output-format json", StripResult),
     "schemas/doctor.schema.json": Published("doctor --output-format json", Diagnosis),
 }
 """Every schema by its file, below docs."""

@@ -67,6 +67,14 @@ def annotate(  # noqa: PLR0913 - keyword-only options of an entry point
         force: Overwrite `out_path` and `report` if they exist.
         report: Where to write the report as JSON, if anywhere.
 
+    Example:
+        >>> from rewriter import annotate
+        >>> report = annotate("net.onnx", "net.trace.json", "again.onnx")
+        >>> report.resolved, report.nodes
+        (10, 10)
+        >>> print(report.decisions[1].tag, report.decisions[1].evidence)
+        /Net/layer.0/fc identity
+
     Returns:
         The report: a decision for every node, subgraphs and functions included.
 
