@@ -13,6 +13,7 @@ import typer
 
 from cli.analyze import analyze
 from cli.annotate import annotate
+from cli.batch import batch
 from cli.output import Talk, complain, talk
 from cli.strip import strip
 from cli.trace import trace
@@ -32,6 +33,7 @@ app.command()(annotate)
 app.command()(analyze)
 app.command()(validate)
 app.command()(strip)
+app.command()(batch)
 
 
 def _show_version(wanted: bool) -> None:

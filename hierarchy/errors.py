@@ -4,7 +4,8 @@
     ├── UsageError              options that do not fit together, or an unknown choice
     ├── FileProblem             a file that cannot be read or written as asked
     │   ├── OnnxFileError       a file that is not a readable ONNX model
-    │   └── RecordError         a file that is not a readable trace record
+    │   ├── RecordError         a file that is not a readable trace record
+    │   └── PlanError           a batch plan that cannot be read, or asks for what cannot be
     ├── ForeignRecordError      a record that belongs to another model than the file
     ├── SourceError             a model source that cannot be found, imported or built
     ├── InputsError             example inputs that cannot be made or do not fit the model
@@ -36,6 +37,10 @@ class OnnxFileError(FileProblem):
 
 class RecordError(FileProblem):
     """A file that is not a readable trace record."""
+
+
+class PlanError(FileProblem):
+    """A batch plan that cannot be read, or asks for what cannot be."""
 
 
 class ForeignRecordError(ModelExportError):

@@ -12,6 +12,7 @@ from typing import Any
 from torch import nn
 
 from hierarchy.errors import MissingExtraError, ModelExportError, SourceError
+from hierarchy.sources import check_file, check_folder, factory_of
 from tracer.calling import Inputs
 from tracer.inputs import InputRequest, custom_inputs, folder_inputs
 from tracer.recording import Origin
@@ -48,11 +49,10 @@ def load(
         InputsError: No inputs can be made.
     """
     request = request or InputRequest()
-    module_name, colon, factory = source.rpartition(":")
-    if colon and factory.isidentifier() and not Path(source).exists():
+    if (factory := factory_of(source)) is not None:
         if task is not None:
             raise SourceError(f"{source}: --task is for Hugging Face models, this is a factory.")
-        return _from_factory(source, module_name, factory, request)
+        return _from_factory(source, *factory, request)
     return _from_hugging_face(source, task, request, trust_remote_code=trust_remote_code)
 
 
@@ -103,9 +103,8 @@ def _import_module(name: str) -> ModuleType:
 
 
 def _import_file(file: str) -> ModuleType:
+    check_file(file)
     path = Path(file)
-    if not path.is_file():
-        raise SourceError(f"{file}: there is no such file.")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise SourceError(f"{file}: not a Python file.")
@@ -126,13 +125,8 @@ def _from_hugging_face(
         raise MissingExtraError(
             "Hugging Face models need transformers: pip install 'modelexport[trace]'."
         ) from error
+    check_folder(source)
     path = Path(source)
-    if path.is_dir() and not (path / "config.json").is_file():
-        raise SourceError(f"{source}: no Hugging Face model folder (it has no config.json).")
-    if path.is_file():
-        raise SourceError(f"{source}: a file; give its folder, or file.py:factory.")
-    if not path.exists() and (path.is_absolute() or source.startswith(".") or len(path.parts) > 2):
-        raise SourceError(f"{source}: there is no such folder.")
     options = {"trust_remote_code": trust_remote_code}
     bars = transformers.utils.logging
     shown = bars.is_progress_bar_enabled()
