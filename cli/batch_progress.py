@@ -59,6 +59,9 @@ class _Lines:
         again = f" (done because: {row.reason})" if row.reason else ""
         self._say(f"[{self._ended}/{self._total}] {_line(row)}{again}")
 
+    def stopping(self) -> None:
+        self._say("stopping: the jobs under way are ended")
+
     def _say(self, text: str) -> None:
         with self._lock:
             sys.stderr.write(text + "\n")
@@ -95,3 +98,6 @@ class _Bars:
         if (task := self._jobs.pop(row.job, None)) is not None:
             self._shown.remove_task(task)
         self._shown.console.print(_line(row), style=None if row.state.good else "red", markup=False)
+
+    def stopping(self) -> None:
+        self._shown.console.print("stopping: the jobs under way are ended")

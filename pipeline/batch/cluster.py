@@ -5,6 +5,7 @@ import signal
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -49,6 +50,7 @@ def workers(count: int | None, address: str | None) -> Iterator["Client"]:
         return
     # Ctrl-C reaches every process of the terminal. It is this one's to handle: workers inherit
     # what is blocked while they are started, and so do those that take a dead one's place.
+    resource_tracker.ensure_running()  # starting it would unblock them
     held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         cluster = LocalCluster(
@@ -89,7 +91,11 @@ def neighbours(client: "Client") -> dict[str, int]:
 
 
 def outcomes(
-    client: "Client", tasks: dict[str, Task], topic: str, hear: Hear
+    client: "Client",
+    tasks: dict[str, Task],
+    topic: str,
+    hear: Hear,
+    stopping: Callable[[], None],
 ) -> Iterator[tuple["Job", Outcome]]:
     """Have all tasks done; gives each job and its outcome as it ends.
 
@@ -100,8 +106,10 @@ def outcomes(
     client.subscribe_topic(topic, lambda event: hear(*event[1]))
     run = uuid.uuid4().hex[:8]
     futures = {
-        client.submit(work, msgspec.json.encode(task), key=f"{job}-{run}", pure=False): task
-        for job, task in tasks.items()
+        client.submit(
+            work, msgspec.json.encode(task), key=f"{job}-{run}", pure=False, priority=-place
+        ): task
+        for place, (job, task) in enumerate(tasks.items())
     }
     finished = False
     try:
@@ -110,6 +118,7 @@ def outcomes(
         finished = True
     finally:
         if not finished:
+            stopping()
             client.cancel(list(futures), force=True)
             client.run(_stop_all, on_error="ignore")
         client.unsubscribe_topic(topic)

@@ -49,6 +49,8 @@ def main(exporters: list[str]) -> None:
     reader = LineReader(requests)
     life = os.pipe()
     while (line := reader.wait()) is not None:
+        if (beside := threading.enumerate()[1:]) != []:
+            sys.stderr.write(f"a fork leaves threads behind: {beside}\n")
         request = msgspec.json.decode(line, type=Request)
         outcome = _Child(request, requests, events, life).watched(reader)
         if outcome is None:
@@ -143,12 +145,10 @@ class _Child:
         job = self._request.job
         if job.timeout is not None and time.monotonic() - self._began > job.timeout:
             return self._lost(State.TIMEOUT, f"took longer than {job.timeout:g} s and was ended.")
-        held = self._held() if job.memory is not None else 0
-        if job.memory is not None and held > job.memory:
+        if job.memory is not None and self._held() > job.memory:
+            allowed = f"{job.memory / 2**30:.4g} GiB"
             return self._lost(
-                State.MEMORY,
-                f"held {held / 2**30:.2f} GiB of memory where {job.memory / 2**30:.2f} GiB are "
-                "allowed and was ended.",
+                State.MEMORY, f"needed more than the allowed {allowed} of memory and was ended."
             )
         return None
 

@@ -92,8 +92,8 @@ class AnnotateOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True, k
         strict: The job fails when a node is unresolved or evidence contradicts.
     """
 
-    inject: Annotated[list[Inject], Meta(min_length=1)] = [Inject.METADATA]
-    functions: Annotated[list[str], Meta(min_length=1)] = ["repeated"]
+    inject: Annotated[tuple[Inject, ...], Meta(min_length=1)] = (Inject.METADATA,)
+    functions: Annotated[tuple[str, ...], Meta(min_length=1)] = ("repeated",)
     min_nodes: Annotated[int, Meta(ge=1)] = 2
     max_prototypes_per_class: Annotated[int, Meta(ge=1)] | None = None
     tag_style: TagStyle = TagStyle.PATH
@@ -101,7 +101,7 @@ class AnnotateOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True, k
     depth: Depth | None = None
     torch_keys: bool = False
     replace_keys: bool = False
-    evidence: Annotated[list[Evidence], Meta(min_length=1)] = list(Evidence)
+    evidence: Annotated[tuple[Evidence, ...], Meta(min_length=1)] = tuple(Evidence)
     run: bool = True
     report: bool = False
     strict: bool = False

@@ -11,7 +11,7 @@ import msgspec
 from hierarchy.errors import PlanError
 from pipeline.batch.plan import Plan
 
-_UNKNOWN = re.compile(r"^Object contains unknown field `(?P<key>.*)`(?: - at `(?P<path>.*)`)?$")
+_UNKNOWN = re.compile(r"^Object contains unknown field `(?P<key>.*?)`(?: - at `(?P<path>.*)`)?$")
 _AT = re.compile(r"^(?P<what>.*) - at `(?P<path>.*)`$")
 
 

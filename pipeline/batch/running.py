@@ -33,6 +33,9 @@ class Watcher(Protocol):
     def end(self, row: Row) -> None:
         """A job has ended, or was done before."""
 
+    def stopping(self) -> None:
+        """The run is told to stop, and ends the jobs under way."""
+
 
 class Silent:
     """Tells nobody."""
@@ -44,6 +47,9 @@ class Silent:
         """Nothing."""
 
     def end(self, row: Row) -> None:
+        """Nothing."""
+
+    def stopping(self) -> None:
         """Nothing."""
 
 
@@ -77,7 +83,7 @@ def load_plan(path: Path) -> Batch:
     folder = path.resolve().parent
     jobs = jobs_of(plan, raw, path)
     check_jobs(jobs, folder, path)
-    return Batch(path, jobs, folder, folder / plan.out, plan.out)
+    return Batch(path, jobs, folder, path.parent / plan.out, plan.out)
 
 
 def run_plan(
@@ -168,7 +174,7 @@ def _do(
     from pipeline.batch import cluster  # noqa: PLC0415 - not needed when all is done
 
     run = uuid.uuid4().hex[:8]
-    count = count or min(cluster.cores(), len(todo))
+    count = min(count or cluster.cores(), len(todo))
     tell.begin(len(todo), address or f"{count} workers")
     for kept in batch.rows.values():
         tell.end(kept)
@@ -178,19 +184,20 @@ def _do(
                 request=Request(
                     job,
                     folder=str(batch.folder),
-                    scratch=str(ledger.scratch(job, run)),
-                    log=str(ledger.logs / f"{job.id}.log"),
+                    scratch=str(ledger.scratch(job, run).resolve()),
+                    log=str(ledger.logs.resolve() / f"{job.id}.log"),
                     threads=1,
                 ),
                 exporters=_exporters(todo),
-                nursery_log=str(ledger.logs / f"nursery.{run}.log"),
+                nursery_log=str(ledger.logs.resolve() / f"nursery.{run}.log"),
                 versions=versions(),
                 neighbours=cluster.neighbours(client),
                 topic=f"modelexport-{run}",
             )
             for job in todo
         }
-        for job, outcome in cluster.outcomes(client, tasks, f"modelexport-{run}", tell.step):
+        topic = f"modelexport-{run}"
+        for job, outcome in cluster.outcomes(client, tasks, topic, tell.step, tell.stopping):
             row = _put(job, outcome, Path(tasks[job.id].request.scratch), ledger)
             row.reason = reasons[job.id]
             batch.rows[job.id] = row

@@ -138,9 +138,7 @@ class _Bench:
         from rewriter import FoldRules, Matching, annotate  # noqa: PLC0415 - onnx loads here
 
         options = self.job.annotate
-        fold = FoldRules(
-            tuple(options.functions), options.min_nodes, options.max_prototypes_per_class
-        )
+        fold = FoldRules(options.functions, options.min_nodes, options.max_prototypes_per_class)
         report = annotate(
             self.plain,
             self.record,
