@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +78,10 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
-def started(folder: Path, *command: str) -> "subprocess.Popen[str]":
-    """A command under way, in a session of its own as a shell would start it."""
-    return subprocess.Popen(
+@contextmanager
+def started(folder: Path, *command: str) -> "Iterator[subprocess.Popen[str]]":
+    """A command under way, in a group of its own as a shell would start it; ended with the body."""
+    with subprocess.Popen(
         [sys.executable, "-m", *command],
         cwd=folder,
         env=environment(),
@@ -86,7 +89,15 @@ def started(folder: Path, *command: str) -> "subprocess.Popen[str]":
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def batch(folder: Path, *options: str) -> tuple[int, str, str]:

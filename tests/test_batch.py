@@ -274,7 +274,7 @@ def test_stopping_leaves_nothing_half_done(tmp_path: Path, number: signal.Signal
     with started(tmp_path, "cli", "batch", "plan.toml", "--workers", "2") as run:
         _wait_for(tmp_path / "begun", run)
         _wait_for(tmp_path / "out" / "plain.annotated.onnx", run)
-        assert "another batch run" in batch(tmp_path)[2]
+        assert "another batch run" in batch(tmp_path, "--resume")[2]
         family = psutil.Process(run.pid).children(recursive=True)
         os.killpg(run.pid, number) if number == signal.SIGINT else run.send_signal(number)
         _, err = run.communicate(timeout=60)

@@ -1,28 +1,19 @@
 """Batch runs on a Dask cluster: a real scheduler and workers, in processes of their own."""
 
 import json
-import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 from batching import batch, left_under_way, place, rows, started, write_plan
 
+if TYPE_CHECKING:
+    import subprocess
+
 _JOBS = 4
-
-
-@contextmanager
-def _running(folder: Path, *command: str) -> Iterator["subprocess.Popen[str]"]:
-    """A process that is ended with the body, if it has not ended before."""
-    with started(folder, *command) as process:
-        try:
-            yield process
-        finally:
-            process.terminate()
-            process.communicate(timeout=30)
 
 
 @pytest.fixture
@@ -34,11 +25,11 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, "list[subprocess.Popen[str]]"
     at = ("--scheduler-file", str(known), "--no-dashboard")
     worker = ("dask", "worker", *at, "--no-nanny", "--nthreads", "1")
     listen = ("--host", "127.0.0.1", "--port", "0")
-    with _running(folder, "dask", "scheduler", *at, *listen) as scheduler:
+    with started(folder, "dask", "scheduler", *at, *listen) as scheduler:
         while not known.exists():
             assert scheduler.poll() is None
             time.sleep(0.05)
-        with _running(folder, *worker) as first, _running(folder, *worker) as second:
+        with started(folder, *worker) as first, started(folder, *worker) as second:
             yield json.loads(known.read_text())["address"], [first, second]
 
 

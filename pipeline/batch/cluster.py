@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pipeline.batch.jobs import Job
 
-_PATIENCE = 20
+_PATIENCE = 10
 """Seconds within which a scheduler must answer and have a worker."""
 
 
@@ -71,7 +71,7 @@ def workers(count: int | None, address: str | None) -> Iterator["Client"]:
 @contextmanager
 def _connected(kind: "type[Client]", address: str) -> Iterator["Client"]:
     try:
-        client = kind(address, timeout=_PATIENCE, set_as_default=False)
+        client = kind(address, timeout=_PATIENCE)
     except (OSError, ValueError) as error:
         raise UsageError(f"--cluster {address}: no Dask scheduler answers there.") from error
     with client:
