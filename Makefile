@@ -10,7 +10,7 @@ DEMO := temp/demo
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format benchmark agreement functions schema clean
+.PHONY: help demo test lint format benchmark agreement functions schema snapshots clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -61,8 +61,11 @@ agreement: $(BENCH_READY) ## Measure right and wrong tags over models and what t
 functions: $(DEMO_READY) ## Fold many families, check it all; writes docs/functions.md
 	$(BIN)/python benchmarks/functions.py
 
-schema: $(READY) ## Write docs/record.schema.json anew from the record's classes
-	$(BIN)/python -m fixtures_gen.schema docs/record.schema.json
+schema: $(READY) ## Write the published JSON Schemas in docs anew from their classes
+	$(BIN)/python -m fixtures_gen.schema docs
+
+snapshots: $(READY) ## Write the help texts that tests compare anew
+	$(BIN)/python -m fixtures_gen.help_texts tests/snapshots
 
 clean: ## Remove the environment, caches and temporary files
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

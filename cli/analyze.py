@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from cli import render
-from cli.output import console, print_json
+from cli.output import console, print_json, talk
+from cli.spooling import readable
+from hierarchy.errors import UsageError
 
 
 class AnalysisFormat(StrEnum):
@@ -18,10 +20,29 @@ class AnalysisFormat(StrEnum):
     TABLE = "table"
     JSON = "json"
     CSV = "csv"
+    MARKDOWN = "markdown"
+
+
+class Order(StrEnum):
+    """Orders of modules."""
+
+    MODEL = "model"
+    NAME = "name"
+    NODES = "nodes"
+    PARAMS = "params"
+    MACS = "macs"
+    BYTES = "bytes"
 
 
 def analyze(
-    model: Annotated[Path, typer.Argument(metavar="FILE", help="The annotated file.")],
+    context: typer.Context,
+    models: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...",
+            help="The annotated file, - for standard input; several side by side.",
+        ),
+    ],
     *,
     output_format: Annotated[
         AnalysisFormat, typer.Option(help="How to print the result.")
@@ -29,20 +50,64 @@ def analyze(
     depth: Annotated[
         int | None, typer.Option(min=0, help="Show modules down to this many steps.")
     ] = None,
+    module: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="Show this module and what is below it: path or tag."),
+    ] = None,
+    op_type: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OPERATOR", help="Count these operators only; may be repeated."),
+    ] = None,
+    sort: Annotated[Order, typer.Option(help="Order of the modules.")] = Order.MODEL,
+    dim: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=8",
+            help="Extent of a dimension that the file leaves open, for counting; may be repeated.",
+        ),
+    ] = None,
+    unresolved: Annotated[
+        bool, typer.Option("--unresolved", help="List the nodes without a module, each with why.")
+    ] = False,
 ) -> None:
-    """Show the module tree of an ONNX file: nodes, operators and parameters by module."""
+    """Show the modules of an ONNX file: nodes, operators, parameters, costs."""
+    if unresolved and output_format is AnalysisFormat.CSV:
+        raise UsageError("--unresolved does not fit csv, which is a line a module; json has it.")
     from rewriter import analyze as run  # noqa: PLC0415 - onnx loads when it is needed
+    from rewriter.costs.shapes import parse_dimension  # noqa: PLC0415
 
-    result = run(model)
-    if depth is not None:
-        result.modules = [row for row in result.modules if row.depth <= depth]
+    dims = dict(map(parse_dimension, dim or ()))
+    results = []
+    for model in models:
+        with readable(model) as path:
+            results.append(
+                run(
+                    path,
+                    module=module,
+                    depth=depth,
+                    op_types=op_type or (),
+                    sort=sort.value,
+                    dims=dims,
+                )
+            )
     if output_format is AnalysisFormat.JSON:
-        print_json(result)
-    elif output_format is AnalysisFormat.CSV:
-        render.write_csv(result)
-    elif output_format is AnalysisFormat.SUMMARY:
-        console().print(render.summary(result))
-    elif output_format is AnalysisFormat.TABLE:
-        console().print(render.table(result))
+        print_json(results[0] if len(results) == 1 else results)
+        return
+    if output_format is AnalysisFormat.CSV:
+        render.write_csv(results)
+    elif output_format is AnalysisFormat.MARKDOWN:
+        typer.echo(render.markdown(results, unresolved=unresolved))
     else:
-        console().print(render.tree(result))
+        parts = {
+            AnalysisFormat.SUMMARY: render.summaries,
+            AnalysisFormat.TABLE: render.tables,
+            AnalysisFormat.TREE: render.trees,
+        }[output_format](results)
+        for part in parts:
+            console().print(part)
+        for line in render.unresolved(results) if unresolved else ():
+            console().print(line)
+    if not talk(context).quiet:
+        for result in results:
+            for note in result.notes:
+                console(stderr=True).print(f"{result.file}: note: {note}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.batch_progress import progress
+from cli import options
 from cli.output import TextFormat, console, print_json, talk
 
 if TYPE_CHECKING:
@@ -39,19 +39,15 @@ def batch(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the plan and show its jobs; do nothing.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
-    output_format: Annotated[
-        TextFormat, typer.Option(help="How to print the result.")
-    ] = TextFormat.TEXT,
+    force: options.Force = False,
+    output_format: options.OutputFormat = TextFormat.TEXT,
 ) -> None:
     """Do many steps with many models in parallel, as a plan says.
 
     Exits with 1 when a job failed. What came of each job is in summary.json and summary.md
     beside the results.
-
-    Examples: `modelexport batch plan.toml --workers 2`;
-    `modelexport batch plan.toml --resume --cluster tcp://10.0.0.1:8786`.
     """
+    from cli.batch_progress import progress  # noqa: PLC0415 - for this command only
     from pipeline.batch import load_plan, markdown, run_plan  # noqa: PLC0415 - for this one only
 
     if dry_run:

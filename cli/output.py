@@ -1,14 +1,21 @@
-"""What the commands share for printing: consoles, levels of talk, output formats."""
+"""What the commands share for printing: consoles, levels of talk, progress, output formats."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 
 import msgspec
 import typer
 from rich.console import Console
 
+from hierarchy.progress import listening
+
 _WIDE = 10_000
 """Columns when nobody watches: a line in a pipe is never wrapped or cut."""
+
+_PATIENCE = 1.0
+"""Seconds after which a command that is still at work shows what it does."""
 
 
 class Talk(msgspec.Struct):
@@ -31,7 +38,7 @@ class TextFormat(StrEnum):
 
 
 def talk(context: typer.Context) -> Talk:
-    """The levels that the user chose before the command's name."""
+    """The levels that the user chose, before or behind the command's name."""
     return context.ensure_object(Talk)
 
 
@@ -42,10 +49,51 @@ class _Console(Console):
         raise BrokenPipeError
 
 
-def console() -> Console:
-    """Standard output: coloured and fitted to a terminal, plain and unwrapped in a pipe."""
-    width = None if sys.stdout.isatty() else _WIDE
-    return _Console(width=width, highlight=False, markup=False, emoji=False, soft_wrap=True)
+def console(*, stderr: bool = False) -> Console:
+    """Standard output: coloured and fitted to a terminal, plain and unwrapped in a pipe.
+
+    Args:
+        stderr: Standard error instead, where standard output is taken by data.
+    """
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else _WIDE
+    return _Console(
+        width=width, highlight=False, markup=False, emoji=False, soft_wrap=True, stderr=stderr
+    )
+
+
+@contextmanager
+def progress(context: typer.Context) -> Iterator[None]:
+    """Show on standard error what the body is doing, when it takes a while and somebody watches.
+
+    Nothing of it remains. In a pipe, and with `--quiet`, there is nothing to begin with.
+    """
+    if talk(context).quiet or not sys.stderr.isatty():
+        yield
+        return
+    from threading import Timer  # noqa: PLC0415 - only here
+
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
+    shown = Progress(
+        *columns,
+        console=Console(file=sys.stderr, markup=False),  # exporters replace sys.stderr meanwhile
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+    task = shown.add_task("working", total=None)
+    late = Timer(_PATIENCE, shown.start)
+    late.start()
+    try:
+        with listening(lambda what: shown.update(task, description=what)):
+            yield
+    finally:
+        late.cancel()
+        late.join()
+        if shown.live.is_started:
+            shown.stop()
 
 
 def print_json(result: object) -> None:

@@ -1,24 +1,70 @@
-"""The published JSON Schema of the trace record, generated from its classes.
+"""The published JSON Schemas, generated from the classes of what they describe.
 
-`python -m fixtures_gen.schema docs/record.schema.json` writes it; a test holds it current.
+`python -m fixtures_gen.schema docs` writes them all (`make schema`); a test holds them current.
+What the project writes or reads as JSON has its row in `schemas`: one place to add to.
 """
 
 import json
 import sys
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import msgspec
 
+from hierarchy.export_config import ExportConfig
 from hierarchy.record import FORMAT, VERSION, Record
+from hierarchy.summary import TracePlan, TraceSummary
+from pipeline import Diagnosis, ExportResult
+from pipeline.batch import Plan, Summary
+from rewriter import Analysis, AnnotateReport, Decision, Validation
 
 
-def record_schema() -> str:
-    """The schema as text."""
-    schema = msgspec.json.schema(Record)
+class Published(NamedTuple):
+    """One schema.
+
+    Attributes:
+        title: What it describes.
+        type: The class that it is generated from.
+    """
+
+    title: str
+    type: Any
+
+
+SCHEMAS: dict[str, Published] = {
+    "record.schema.json": Published(f"{FORMAT} {VERSION}", Record),
+    "export-config.schema.json": Published("export configuration", ExportConfig),
+    "schemas/trace.schema.json": Published("trace --output-format json", TraceSummary),
+    "schemas/trace-plan.schema.json": Published("--dry-run --output-format json", TracePlan),
+    "schemas/annotate.schema.json": Published("annotate --output-format json", AnnotateReport),
+    "schemas/explain.schema.json": Published(
+        "annotate --explain --output-format json", list[Decision]
+    ),
+    "schemas/export.schema.json": Published("export --output-format json", ExportResult),
+    "schemas/analyze.schema.json": Published("analyze --output-format json", Analysis),
+    "schemas/validate.schema.json": Published("validate --output-format json", Validation),
+    "batch-plan.schema.json": Published("batch plan", Plan),
+    "schemas/batch.schema.json": Published("batch --output-format json; summary.json", Summary),
+    "schemas/doctor.schema.json": Published("doctor --output-format json", Diagnosis),
+}
+"""Every schema by its file, below docs."""
+
+
+def schema_text(published: Published) -> str:
+    """A schema as it stands in its file."""
+    schema = msgspec.json.schema(published.type)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["title"] = f"{FORMAT} {VERSION}"
+    schema["title"] = published.title
     return json.dumps(schema, indent=2, sort_keys=True) + "\n"
 
 
+def write_schemas(docs: Path) -> None:
+    """Write all schemas anew."""
+    for name, published in SCHEMAS.items():
+        target = docs / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(schema_text(published))
+
+
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(record_schema())
+    write_schemas(Path(sys.argv[1]))

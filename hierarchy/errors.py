@@ -5,7 +5,8 @@
     ├── FileProblem             a file that cannot be read or written as asked
     │   ├── OnnxFileError       a file that is not a readable ONNX model
     │   ├── RecordError         a file that is not a readable trace record
-    │   └── PlanError           a batch plan that cannot be read, or asks for what cannot be
+    │   ├── PlanError           a batch plan that cannot be read, or asks for what cannot be
+    │   └── SettingsError       a file of settings that does not hold what it should
     ├── ForeignRecordError      a record that belongs to another model than the file
     ├── SourceError             a model source that cannot be found, imported or built
     ├── InputsError             example inputs that cannot be made or do not fit the model
@@ -41,6 +42,10 @@ class RecordError(FileProblem):
 
 class PlanError(FileProblem):
     """A batch plan that cannot be read, or asks for what cannot be."""
+
+
+class SettingsError(FileProblem):
+    """A file of settings that does not hold what it should."""
 
 
 class ForeignRecordError(ModelExportError):

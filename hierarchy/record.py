@@ -5,6 +5,7 @@ One JSON file beside the ONNX file. It holds no weights, no absolute path and no
 """
 
 import re
+import sys
 import zlib
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +13,11 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from hierarchy.errors import RecordError
+from hierarchy.errors import FileProblem, RecordError
+from hierarchy.files import check_target
 from hierarchy.fingerprint import Array, ValueFingerprint, WeightFingerprint
 from hierarchy.module_tree import Module, ModuleTree
+from hierarchy.settings import STDIN
 
 FORMAT = "modelexport.trace"
 VERSION = 1
@@ -185,6 +188,24 @@ def record_path(model: Path) -> Path:
     return model.with_name(model.stem + SUFFIX)
 
 
+def check_targets(onnx_path: Path | None, record: Path | None, *, force: bool) -> None:
+    """Refuse what could not be written, before a model is loaded for it.
+
+    Args:
+        onnx_path: The ONNX file; None when only a record is to be written.
+        record: The record; None for the one beside the file.
+        force: Whether existing files may be overwritten.
+
+    Raises:
+        FileProblem: A file exists, or cannot be written.
+    """
+    beside = None if onnx_path is None else record_path(onnx_path)
+    if onnx_path is not None and record is not None and record.resolve() == onnx_path.resolve():
+        raise FileProblem(f"{record}: the record and the ONNX file are one file.")
+    for target in filter(None, (onnx_path, record or beside)):
+        check_target(target, force=force)
+
+
 def encode_record(record: Record) -> bytes:
     """The record as JSON, one op or tensor a line, so that a person can page and diff it."""
     text = msgspec.json.encode(record)
@@ -192,11 +213,13 @@ def encode_record(record: Record) -> bytes:
 
 
 def read_record(path: Path) -> Record:
-    """Read a record.
+    """Read a record; from standard input when the path is `-`.
 
     Raises:
         RecordError: The file is missing, no record, damaged, or of a newer version.
     """
+    if path == STDIN:
+        return decode_record(sys.stdin.buffer.read(), "standard input")
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:

@@ -1,1 +1,30 @@
-"""What needs tracing and annotating both: batch runs. Torch loads only where a model is traced."""
+"""What needs tracing and annotating: from a model's source to files, in one go."""
+
+from typing import TYPE_CHECKING
+
+from hierarchy.lazily import lazily
+
+if TYPE_CHECKING:
+    from pipeline.diagnosing import Diagnosis, PackageState, diagnose
+    from pipeline.exporting import ExportResult, Hierarchy, export
+    from pipeline.tracing import plan_source, trace_source
+else:
+    __getattr__ = lazily(
+        __name__,
+        {
+            "diagnosing": ["Diagnosis", "PackageState", "diagnose"],
+            "exporting": ["ExportResult", "Hierarchy", "export"],
+            "tracing": ["plan_source", "trace_source"],
+        },
+    )
+
+__all__ = [
+    "Diagnosis",
+    "ExportResult",
+    "Hierarchy",
+    "PackageState",
+    "diagnose",
+    "export",
+    "plan_source",
+    "trace_source",
+]

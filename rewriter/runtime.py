@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 
 from hierarchy.errors import RuntimeFailedError
 from rewriter.container import SessionSource
@@ -60,6 +59,8 @@ class Session:
         libraries: Iterable[str] = (),
     ) -> None:
         self._path = path
+        import onnxruntime as ort  # noqa: PLC0415 - heavy, and not every reader of a file runs it
+
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4  # what goes wrong is raised; nothing else is of interest

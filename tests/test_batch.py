@@ -24,7 +24,7 @@ from batching import (
     write_plan,
 )
 
-from fixtures_gen.batch_schema import schema_text
+from fixtures_gen.schema import SCHEMAS, schema_text
 from hierarchy import keys
 from hierarchy.graphs import walk_nodes
 from pipeline.batch.digests import content_digest
@@ -116,7 +116,7 @@ def test_files_are_those_of_the_summary(mixed: tuple[Path, int, str, str]) -> No
 def test_the_summary_is_data_and_a_table(mixed: tuple[Path, int, str, str]) -> None:
     """summary.json validates against its schema; the table has a line for each job."""
     folder, _, out, _ = mixed
-    schema = json.loads(schema_text("batch-summary.schema.json"))
+    schema = json.loads(schema_text(SCHEMAS["schemas/batch.schema.json"]))
     jsonschema.Draft202012Validator(schema).validate(summary(folder))
     assert (folder / "out" / "summary.md").read_text() == out
     for job, row in rows(folder).items():

@@ -12,9 +12,11 @@ PUBLIC = {
         *("TagStyle", "Tagger", "TorchNN", "read_record", "record_path"),
     },
     "rewriter": {
-        *("Analysis", "AnnotateReport", "Candidate", "Decision", "Fault", "FoldReport"),
-        *("FoldRules", "Matching", "ModuleRow", "Prototype", "UnfoldReport", "Validation"),
-        *("analyze", "annotate", "explained", "strip", "unfold", "validate"),
+        *("Analysis", "AnnotateReport", "Candidate", "Comparison", "Decision", "Deviation"),
+        *("Fault", "FileFacts", "FoldReport", "FoldRules", "Matching", "ModuleChange"),
+        *("ModuleRow", "Numeric", "NumericComparison", "Prototype", "Status", "StripResult"),
+        *("Unaligned", "UnfoldReport", "Unresolved", "Validation"),
+        *("analyze", "annotate", "compare", "explained", "strip", "unfold", "validate"),
     },
     "cli": {"app", "main"},
 }

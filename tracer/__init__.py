@@ -1,19 +1,20 @@
 """A torch model in, plain ONNX and a trace record out."""
 
-from tracer.inputs import InputRequest, parse_shape
+from tracer.configured import TraceOptions, load_configured, options_of, planned
 from tracer.recording import Origin
 from tracer.sources import Loaded, load
-from tracer.tracing import RecordResult, TraceResult, check_targets, record, trace
+from tracer.tracing import RecordResult, TraceResult, record, trace
 
 __all__ = [
-    "InputRequest",
     "Loaded",
     "Origin",
     "RecordResult",
+    "TraceOptions",
     "TraceResult",
-    "check_targets",
     "load",
-    "parse_shape",
+    "load_configured",
+    "options_of",
+    "planned",
     "record",
     "trace",
 ]

@@ -6,7 +6,7 @@ on the instance itself, so that no wrapper module appears in any scope or name.
 """
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +18,8 @@ from torch.utils import _pytree as pytree
 from hierarchy.errors import InputsError
 
 Inputs = torch.Tensor | tuple[Any, ...] | list[Any] | Mapping[str, Any]
+Dynamic = bool | Mapping[str, Mapping[int, str]]
+"""Whether all axes of the inputs are dynamic; or the names of those that are, by input."""
 
 
 @dataclass
@@ -27,16 +29,25 @@ class Call:
     Attributes:
         tensors: Every tensor among the example inputs, by the name its ONNX input gets.
         outputs: Names of the output tensors, known after a call.
+        output_names: What the outputs are to be called; empty to name them as the model does.
+        axes: The dynamic axes of each input, by position; `None` in place of a name for one
+            that need not be dynamic if the model's code fixes it.
     """
 
     tensors: dict[str, torch.Tensor]
     _leaves: list[Any]
     _spec: pytree.TreeSpec
     outputs: list[str] = field(default_factory=list)
+    output_names: tuple[str, ...] = ()
+    axes: dict[str, dict[int, str | None]] = field(default_factory=dict)
 
     def arguments(self, *tensors: torch.Tensor) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Positional and keyword arguments of the model, these tensors in place."""
-        given = iter(tensors)
+        return self.arranged(tensors)
+
+    def arranged(self, values: Iterable[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Values in the places of the tensors among the model's arguments."""
+        given = iter(values)
         leaves = [next(given) if isinstance(x, torch.Tensor) else x for x in self._leaves]
         return pytree.tree_unflatten(leaves, self._spec)  # type: ignore[no-any-return]
 
@@ -47,14 +58,36 @@ class Call:
             raise InputsError("The model gives no tensor back, so there is nothing to export.")
         taken = set(self.tensors)
         self.outputs = [_free_name(name or "output", taken) for name in found]
+        if self.output_names:
+            self._rename()
         return tuple(found.values())
 
+    def _rename(self) -> None:
+        """Call the outputs as was asked."""
+        if len(self.output_names) != len(self.outputs):
+            raise InputsError(
+                f"{len(self.output_names)} output names are given, but the model gives "
+                f"{len(self.outputs)} tensors back: {', '.join(self.outputs)}."
+            )
+        if clash := sorted(set(self.output_names) & set(self.tensors)):
+            raise InputsError(f"No output can be called {clash[0]}: an input is called so.")
+        self.outputs = list(self.output_names)
 
-def plan_call(model: nn.Module, inputs: Inputs) -> Call:
+
+def plan_call(
+    model: nn.Module, inputs: Inputs, *, dynamic: Dynamic = False, output_names: Sequence[str] = ()
+) -> Call:
     """Name the tensors of some example inputs by the parameters of the model's forward.
 
+    Args:
+        model: The model.
+        inputs: What it is to be called with.
+        dynamic: Which axes of the inputs are dynamic.
+        output_names: What the outputs are to be called.
+
     Raises:
-        InputsError: The inputs do not fit the signature, or hold no tensor.
+        InputsError: The inputs do not fit the signature, or hold no tensor, or lack an axis
+            that is to be dynamic.
     """
     if isinstance(inputs, torch.Tensor):
         args: tuple[Any, ...] = (inputs,)
@@ -77,7 +110,27 @@ def plan_call(model: nn.Module, inputs: Inputs) -> Call:
     names = {id(tensor): name for name, tensor in _named_tensors(_by_name(bound), "")}
     taken: set[str] = set()
     named = {_free_name(names.get(id(tensor), "input"), taken): tensor for tensor in tensors}
-    return Call(named, leaves, spec)
+    return Call(named, leaves, spec, [], tuple(output_names), _axes(named, dynamic))
+
+
+def _axes(
+    tensors: Mapping[str, torch.Tensor], dynamic: Dynamic
+) -> dict[str, dict[int, str | None]]:
+    """The dynamic axes of each input."""
+    if isinstance(dynamic, bool):
+        every = tensors.items() if dynamic else ()
+        return {name: dict.fromkeys(range(tensor.dim())) for name, tensor in every}
+    for name, axes in dynamic.items():
+        if name not in tensors:
+            known = ", ".join(tensors)
+            raise InputsError(f"dynamic_axes: there is no input {name}; there are {known}.")
+        for axis in axes:
+            if not 0 <= axis < tensors[name].dim():
+                raise InputsError(
+                    f"dynamic_axes: input {name} has no axis {axis}; it has "
+                    f"{tensors[name].dim()}, counted from 0."
+                )
+    return {name: dict(axes) for name, axes in dynamic.items()}
 
 
 def _distinct(leaf: object) -> object:

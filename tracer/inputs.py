@@ -3,13 +3,13 @@
 import inspect
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
 
-from hierarchy.errors import InputsError, UsageError
+from hierarchy.errors import InputsError
+from hierarchy.export_config import InputRequest, InputSpec
 from tracer.calling import Inputs
 
 DEFAULT_TEXT = "The quick brown fox jumps over the lazy dog, and nobody minds."
@@ -19,51 +19,38 @@ _LENGTH = 12
 _SEED = 20
 
 
-@dataclass(frozen=True)
-class InputRequest:
-    """What the user asked of the inputs.
-
-    Attributes:
-        text: For the tokenizer; a default sentence otherwise.
-        shapes: Shape, and dtype where given, by input name.
-    """
-
-    text: str | None = None
-    shapes: Mapping[str, tuple[tuple[int, ...], str | None]] = field(default_factory=dict)
-
-
-def parse_shape(text: str) -> tuple[str, tuple[tuple[int, ...], str | None]]:
-    """Read `name=1x8` or `name=1x8:int64`.
-
-    Raises:
-        UsageError: The text has another form, or torch has no such dtype.
-    """
-    name, _, rest = text.partition("=")
-    extents, _, dtype = rest.partition(":")
-    try:
-        shape = tuple(int(extent) for extent in extents.split("x") if rest)
-    except ValueError:
-        shape = ()
-    if not name or not shape or min(shape) < 1:
-        raise UsageError(f"--input-shape {text}: write it as name=1x8 or name=1x8:int64.")
-    if dtype and not isinstance(getattr(torch, dtype, None), torch.dtype):
-        raise UsageError(f"--input-shape {text}: torch has no dtype {dtype}.")
-    return name, (shape, dtype or None)
-
-
 def custom_inputs(model: nn.Module, given: Inputs | None, request: InputRequest) -> Inputs:
-    """Inputs for a model that came without a tokenizer: what it came with, the shapes asked for.
+    """Inputs for a model that came without a tokenizer: what it came with, as was asked for.
 
     Raises:
         InputsError: There is nothing to go by.
     """
-    if not request.shapes:
+    if given is not None and not request.inputs:
+        return given
+    named = _named(model, given)
+    if not named and not any(spec.shape for spec in request.inputs.values()):
         raise InputsError(
             f"{type(model).__name__} came without example inputs: let the factory return "
             "(module, inputs), or say --input-shape name=1x8 for each input."
         )
-    found: dict[str, Any] = dict(given) if isinstance(given, Mapping) else {}
-    return _with_shapes(model, found, request)
+    return _as_asked(model, named, request)
+
+
+def _named(model: nn.Module, given: Inputs | None) -> dict[str, Any]:
+    """Example inputs by the names of the model's parameters, where they have one each."""
+    if given is None:
+        return {}
+    if isinstance(given, Mapping):
+        return dict(given)
+    args = (given,) if isinstance(given, torch.Tensor) else tuple(given)
+    signature = inspect.signature(model.forward)
+    try:
+        bound = signature.bind(*args)
+    except TypeError as error:
+        forward = type(model).__name__ + ".forward"
+        raise InputsError(f"The example inputs do not fit {forward}: {error}.") from error
+    plain = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return {n: v for n, v in bound.arguments.items() if signature.parameters[n].kind in plain}
 
 
 def folder_inputs(
@@ -77,9 +64,9 @@ def folder_inputs(
         made |= {name: value for name, value in tokenized.items() if name in accepted}
     elif request.text is not None:
         raise InputsError(f"{source}: --input-text is for models that read text.")
-    if not made and not request.shapes:
+    if not made and not request.inputs:
         raise InputsError(f"{source}: say --input-shape name=1x8 for each input.")
-    return _with_shapes(model, made, request)
+    return _as_asked(model, made, request)
 
 
 def _modalities(model: nn.Module) -> tuple[str, ...]:
@@ -172,27 +159,49 @@ def _setting(config: Any, name: str) -> Any:
     return None
 
 
-def _with_shapes(model: nn.Module, made: dict[str, Any], request: InputRequest) -> Inputs:
-    """The inputs, those of asked-for shapes made anew."""
+def _as_asked(model: nn.Module, made: dict[str, Any], request: InputRequest) -> Inputs:
+    """The inputs, those that something was said about made anew; no others where these are all."""
     accepted = inspect.signature(model.forward).parameters
-    for name, (shape, dtype) in request.shapes.items():
+    found = {} if request.complete else dict(made)
+    for name, spec in request.inputs.items():
         if name not in accepted:
             known = ", ".join(accepted)
             raise InputsError(f"{type(model).__name__} has no input {name}; it has {known}.")
-        before = made.get(name)
-        kind = getattr(torch, dtype) if dtype else getattr(before, "dtype", torch.float32)
-        made[name] = _filled(shape, kind, before, zlib.crc32(name.encode()))
-    return made
+        found[name] = _filled(name, spec, made.get(name))
+    return found
 
 
-def _filled(shape: tuple[int, ...], dtype: torch.dtype, before: object, seed: int) -> torch.Tensor:
-    """Random numbers in the range of what was there before."""
-    generator = torch.Generator().manual_seed(seed)
-    if dtype.is_floating_point:
-        return torch.randn(shape, generator=generator).to(dtype)
+def _filled(name: str, spec: InputSpec, before: object) -> Any:
+    """Random numbers in the range that was asked for, else in that of what was there before."""
+    if spec == InputSpec() and before is not None:
+        return before
+    tensor = before if isinstance(before, torch.Tensor) else None
+    shape = spec.shape or (None if tensor is None else tuple(tensor.shape))
+    if shape is None:
+        raise InputsError(f"Nothing tells the shape of input {name}: give it one.")
+    dtype = getattr(torch, spec.dtype) if spec.dtype else getattr(tensor, "dtype", torch.float32)
+    generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
     if dtype is torch.bool:
         return torch.rand(shape, generator=generator) > 0.5
-    low, high = 0, 2
-    if isinstance(before, torch.Tensor) and before.numel():
-        low, high = int(before.min()), int(before.max()) + 1
-    return torch.randint(low, max(high, low + 1), shape, generator=generator).to(dtype)
+    if dtype.is_floating_point:
+        if spec.range is None:
+            return torch.randn(shape, generator=generator).to(dtype)
+        low, high = spec.range
+        return (torch.rand(shape, generator=generator) * (high - low) + low).to(dtype)
+    low, high = _whole_range(name, spec, tensor, dtype)
+    return torch.randint(low, high + 1, shape, generator=generator).to(dtype)
+
+
+def _whole_range(
+    name: str, spec: InputSpec, before: torch.Tensor | None, dtype: torch.dtype
+) -> tuple[int, int]:
+    """The least and the greatest of whole numbers."""
+    if spec.range is not None:
+        low, high = (int(bound) for bound in spec.range)
+        limits = torch.iinfo(dtype)
+        if (low, high) != tuple(spec.range) or low < limits.min or high > limits.max:
+            raise InputsError(f"The range of input {name} does not fit its dtype, {dtype}.")
+        return low, high
+    if before is not None and before.numel() and not before.is_floating_point():
+        return int(before.min()), int(before.max())
+    return 0, 1

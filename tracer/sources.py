@@ -3,7 +3,7 @@
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -12,10 +12,13 @@ from typing import Any
 from torch import nn
 
 from hierarchy.errors import MissingExtraError, ModelExportError, SourceError
+from hierarchy.export_config import InputRequest
+from hierarchy.progress import step
 from hierarchy.sources import check_file, check_folder, factory_of
 from tracer.calling import Inputs
-from tracer.inputs import InputRequest, custom_inputs, folder_inputs
+from tracer.inputs import custom_inputs, folder_inputs
 from tracer.recording import Origin
+from tracer.transformers_models import is_transformers_model
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ def load(
     *,
     task: str | None = None,
     request: InputRequest | None = None,
+    attention: str | None = None,
     trust_remote_code: bool = False,
 ) -> Loaded:
     """Load a model and make its inputs.
@@ -42,6 +46,7 @@ def load(
             module and example inputs (a tuple of positional ones or a dictionary).
         task: Of a Hugging Face model: choose the architecture by task (`text-classification`).
         request: What the user asked of the inputs.
+        attention: Attention implementation of a transformers model.
         trust_remote_code: Let a Hugging Face folder run its own code.
 
     Raises:
@@ -49,14 +54,21 @@ def load(
         InputsError: No inputs can be made.
     """
     request = request or InputRequest()
+    step(f"loading {source}")
     if (factory := factory_of(source)) is not None:
         if task is not None:
             raise SourceError(f"{source}: --task is for Hugging Face models, this is a factory.")
-        return _from_factory(source, *factory, request)
-    return _from_hugging_face(source, task, request, trust_remote_code=trust_remote_code)
+        if request.text is not None:
+            raise SourceError(
+                f"{source}: --input-text is for Hugging Face models with a tokenizer."
+            )
+        return _from_factory(source, *factory, request, attention)
+    return _from_hugging_face(source, task, request, attention, trust_remote_code=trust_remote_code)
 
 
-def _from_factory(source: str, module: str, name: str, request: InputRequest) -> Loaded:
+def _from_factory(
+    source: str, module: str, name: str, request: InputRequest, attention: str | None
+) -> Loaded:
     factory = _find(
         source, _import_file if module.endswith(".py") else _import_module, module, name
     )
@@ -73,11 +85,23 @@ def _from_factory(source: str, module: str, name: str, request: InputRequest) ->
             "(or a pair of a module and its example inputs)."
         )
     shown = f"{Path(module).name if module.endswith('.py') else module}:{name}"
-    if inputs is not None and not isinstance(inputs, Mapping | tuple | list) and request.shapes:
-        inputs = None
-    if inputs is None or request.shapes:
-        inputs = custom_inputs(model, inputs, request)
-    return Loaded(model, inputs, Origin(shown))
+    if attention is not None:
+        _set_attention(source, model, attention)
+    return Loaded(model, custom_inputs(model, inputs, request), Origin(shown))
+
+
+def _set_attention(source: str, model: nn.Module, attention: str) -> None:
+    if not is_transformers_model(model):
+        raise SourceError(
+            f"{source}: --attention is for models of transformers, this is a "
+            f"{type(model).__name__}."
+        )
+    try:
+        model.set_attn_implementation(attention)  # type: ignore[operator]
+    except Exception as error:
+        raise SourceError(
+            f"{source}: it has no attention implementation {attention} ({_first_line(error)})."
+        ) from error
 
 
 def _find(
@@ -117,7 +141,12 @@ def _import_file(file: str) -> ModuleType:
 
 
 def _from_hugging_face(
-    source: str, task: str | None, request: InputRequest, *, trust_remote_code: bool
+    source: str,
+    task: str | None,
+    request: InputRequest,
+    attention: str | None,
+    *,
+    trust_remote_code: bool,
 ) -> Loaded:
     try:
         import transformers  # noqa: PLC0415 - heavy, and only some sources need it
@@ -128,13 +157,14 @@ def _from_hugging_face(
     check_folder(source)
     path = Path(source)
     options = {"trust_remote_code": trust_remote_code}
+    chosen = {} if attention is None else {"attn_implementation": attention}
     bars = transformers.utils.logging
     shown = bars.is_progress_bar_enabled()
     bars.disable_progress_bar()
     try:
         config = transformers.AutoConfig.from_pretrained(source, **options)
         model = _architecture(transformers, config, task, source).from_pretrained(
-            source, config=config, **_accepted(config, options)
+            source, config=config, **chosen, **_accepted(config, options)
         )
     except ModelExportError:
         raise

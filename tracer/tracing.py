@@ -1,5 +1,6 @@
 """`trace`: a torch model becomes a plain ONNX file and a record of where each node came from."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -8,9 +9,11 @@ from pathlib import Path
 from torch import nn
 
 from hierarchy.errors import ExportFailedError, UsageError
-from hierarchy.files import check_target, replacing, writing
+from hierarchy.export_config import HTP
+from hierarchy.files import replacing, writing
+from hierarchy.progress import step
 from hierarchy.record import EAGER, Record, encode_record, record_path
-from tracer.calling import Call, Inputs, plan_call
+from tracer.calling import Call, Dynamic, Inputs, plan_call
 from tracer.exporters import dynamo, torchscript
 from tracer.exporters.exported import Exported
 from tracer.recorder import weight_fingerprints
@@ -43,7 +46,7 @@ class TraceResult:
     notes: tuple[str, ...]
 
 
-def trace(
+def trace(  # noqa: PLR0913 - keyword-only options of an entry point
     model: nn.Module,
     example_inputs: Inputs,
     onnx_path: str | Path,
@@ -51,7 +54,8 @@ def trace(
     record: str | Path | None = None,
     exporter: str = AUTO,
     opset: int = DEFAULT_OPSET,
-    dynamic: bool = False,
+    dynamic: Dynamic = False,
+    output_names: Sequence[str] = (),
     probe: bool = True,
     force: bool = False,
     origin: Origin | None = None,
@@ -67,9 +71,12 @@ def trace(
         onnx_path: Where the ONNX file goes. Weights of more than 2 GiB go to a file of their own
             beside it, `NAME.onnx.data`.
         record: Where the record goes; beside the ONNX file by default.
-        exporter: `auto` (the first that works), `dynamo` or `torchscript`.
+        exporter: `auto` (the first that works), `dynamo` or `torchscript`, which is also `htp`.
         opset: Of the default domain. An exporter that cannot take it says so and takes its own.
-        dynamic: Make every axis of every input dynamic.
+        dynamic: Make every axis of every input dynamic; or the names of dynamic axes, by input
+            and position (`{"ids": {0: "batch"}}`), which must then come out dynamic.
+        output_names: What the outputs are to be called, in order; as the model names them by
+            default.
         probe: Run the file in onnxruntime and keep a fingerprint of every value.
         force: Overwrite existing files.
         origin: What the record says about where the model came from.
@@ -84,24 +91,27 @@ def trace(
     record_target = Path(record) if record is not None else record_path(target)
     if exporter == EAGER:
         raise UsageError("An eager record has no file beside it: use --record-only.")
-    _check_exporter(exporter)
+    exporter = checked_exporter(exporter)
     with (
         replacing(target, force=force) as onnx_file,
         replacing(record_target, force=force) as record_file,
         ExitStack() as beside,
     ):
         with evaluating(model), ready_for_export(model):
-            call = plan_call(model, example_inputs)
+            call = plan_call(model, example_inputs, dynamic=dynamic, output_names=output_names)
+            step("running the model")
             listened = listen(model, call)
-            exported = _export(model, call, exporter, opset, dynamic=dynamic)
+            exported = _export(model, call, exporter, opset)
             data = None
             if (large := data_beside(exported, target)) is not None:
                 data = beside.enter_context(replacing(large, force=force)), large.name
+            step("running what was exported")
             with ThreadPoolExecutor(1) as aside:
                 written = aside.submit(write_exported, exported, onnx_file, data)
                 weights = aside.submit(weight_fingerprints, exported)
                 found = probed(exported, call, probe=probe)
                 written.result()
+            step("writing the record")
             made = record_exported(model, call, listened, exported, origin, found, weights.result())
         with writing(record_file):
             record_file.write_bytes(encode_record(made))
@@ -130,7 +140,8 @@ def record(
     *,
     exporter: str = AUTO,
     opset: int = DEFAULT_OPSET,
-    dynamic: bool = False,
+    dynamic: Dynamic = False,
+    output_names: Sequence[str] = (),
     probe: bool = True,
     force: bool = False,
     origin: Origin | None = None,
@@ -147,7 +158,8 @@ def record(
         record_path: Where the record goes.
         exporter: As for `trace`; or `eager`, to ask none.
         opset: Of the export.
-        dynamic: Export with every axis of every input dynamic.
+        dynamic: As for `trace`.
+        output_names: As for `trace`.
         probe: Keep a fingerprint of every value.
         force: Overwrite an existing file.
         origin: What the record says about where the model came from.
@@ -160,17 +172,16 @@ def record(
     """
     target = Path(record_path)
     if exporter != EAGER:
-        _check_exporter(exporter)
+        exporter = checked_exporter(exporter)
     with replacing(target, force=force) as record_file:
         with evaluating(model), ready_for_export(model):
-            call = plan_call(model, example_inputs)
+            call = plan_call(model, example_inputs, dynamic=dynamic, output_names=output_names)
             made: Record | None = None
             why: tuple[str, ...] = ("eager: asked for",)
             if exporter != EAGER:
-                made, why = _record_by_export(
-                    model, call, exporter, opset, origin, dynamic=dynamic, probe=probe
-                )
+                made, why = _record_by_export(model, call, exporter, opset, origin, probe=probe)
             if made is None:
+                step("running the model")
                 made = record_eager(model, call, origin, probe=probe, why=why)
         with writing(record_file):
             record_file.write_bytes(encode_record(made))
@@ -184,17 +195,18 @@ def _record_by_export(
     opset: int,
     origin: Origin | None,
     *,
-    dynamic: bool,
     probe: bool,
 ) -> tuple[Record | None, tuple[str, ...]]:
     """The record of what an exporter writes; None, and why, when an eager one serves better."""
+    step("running the model")
     listened = listen(model, call)
     try:
-        exported = _export(model, call, exporter, opset, dynamic=dynamic)
+        exported = _export(model, call, exporter, opset)
     except ExportFailedError as error:
         if exporter != AUTO:
             raise
         return None, (f"eager: {error}",)
+    step("running what was exported")
     found = probed(exported, call, probe=probe)
     *_, missing = found
     if exporter == AUTO and probe and missing is not None:
@@ -203,40 +215,34 @@ def _record_by_export(
     return record_exported(model, call, listened, exported, origin, found, weights), ()
 
 
-def _check_exporter(name: str) -> None:
-    if name != AUTO and name not in EXPORTERS:
-        raise UsageError(f"No exporter is called {name}: choose {', '.join(EXPORTERS)} or auto.")
-
-
-def check_targets(onnx_path: Path | None, record: Path | None, *, force: bool) -> None:
-    """Refuse what could not be written, before a model is loaded for it.
-
-    Args:
-        onnx_path: The ONNX file; None when only a record is to be written.
-        record: The record; None for the one beside the file.
-        force: Whether existing files may be overwritten.
+def checked_exporter(name: str) -> str:
+    """The exporter's own name.
 
     Raises:
-        FileProblem: A file exists, or cannot be written.
+        UsageError: There is no such exporter.
     """
-    beside = None if onnx_path is None else record_path(onnx_path)
-    for target in filter(None, (onnx_path, record or beside)):
-        check_target(target, force=force)
+    if name == HTP:
+        return torchscript.NAME
+    if name != AUTO and name not in EXPORTERS:
+        raise UsageError(f"No exporter is called {name}: choose {', '.join(EXPORTERS)} or auto.")
+    return name
 
 
-def _export(model: nn.Module, call: Call, exporter: str, opset: int, *, dynamic: bool) -> Exported:
+def _export(model: nn.Module, call: Call, exporter: str, opset: int) -> Exported:
     """Export with one exporter, or the first that works."""
     if exporter != AUTO:
+        step(f"exporting with {exporter}")
         try:
-            return EXPORTERS[exporter](model, call, opset=opset, dynamic=dynamic)
+            return EXPORTERS[exporter](model, call, opset=opset)
         except ExportFailedError as error:
             raise ExportFailedError(
                 f"The {exporter} exporter cannot write {type(model).__name__} ({error})."
             ) from error
     failures: list[str] = []
     for name, export in EXPORTERS.items():
+        step(f"exporting with {name}")
         try:
-            exported = export(model, call, opset=opset, dynamic=dynamic)
+            exported = export(model, call, opset=opset)
         except ExportFailedError as error:
             failures.append(f"{name}: {error}")
         else:

@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from tracer.calling import Call
+from tracer.exporters.naming import free_axes
 
-Front = Callable[[Call, int, bool], Any]
+Front = Callable[[Call, int], Any]
 
 
 def is_transformers_model(model: nn.Module) -> bool:
@@ -46,9 +47,12 @@ def onnx_exporter(model: nn.Module) -> Front | None:
     except ImportError:
         return None
 
-    def export(call: Call, opset: int, dynamic: bool) -> Any:
-        args, kwargs = call.arguments(*call.tensors.values())
-        inputs = dict(inspect.signature(model.forward).bind(*args, **kwargs).arguments)
+    def named(arguments: tuple[tuple[Any, ...], dict[str, Any]]) -> dict[str, Any]:
+        args, kwargs = arguments
+        return dict(inspect.signature(model.forward).bind(*args, **kwargs).arguments)
+
+    def export(call: Call, opset: int) -> Any:
+        inputs = named(call.arguments(*call.tensors.values()))
         programs: list[Any] = []
         torch_export = torch.onnx.export
 
@@ -56,7 +60,12 @@ def onnx_exporter(model: nn.Module) -> Front | None:
             programs.append(torch_export(*positional, verbose=False, **named))
             return programs[-1]
 
-        config = OnnxConfig(dynamic=dynamic, opset_version=opset)
+        asked = any(name is not None for axes in call.axes.values() for name in axes.values())
+        config = OnnxConfig(
+            dynamic=bool(call.axes),
+            dynamic_shapes=named(call.arranged(free_axes(call))) if asked else None,
+            opset_version=opset,
+        )
         with mock.patch.object(torch.onnx, "export", listening):
             OnnxExporter().export_program(model, inputs, config)
         return programs[-1]

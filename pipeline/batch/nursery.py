@@ -13,7 +13,6 @@ import os
 import select
 import signal
 import sys
-import tempfile
 import threading
 import time
 import traceback
@@ -64,25 +63,11 @@ def _warm(exporters: list[str]) -> None:
 
     try:
         if exporters:
-            _warm_tracing(exporters)
+            from tracer.warming import warm  # noqa: PLC0415 - torch loads only where one traces
+
+            warm(exporters)
     except Exception:  # noqa: BLE001 - the job that meets it again will tell it
         traceback.print_exc()
-
-
-def _warm_tracing(exporters: list[str]) -> None:
-    import torch  # noqa: PLC0415 - loading is the point
-    import transformers  # noqa: F401, PLC0415 - loading is the point
-
-    import tracer  # noqa: PLC0415 - loading is the point
-
-    torch.set_num_threads(1)
-    if (bars := sys.modules.get("tqdm")) is not None:
-        bars.tqdm.monitor_interval = 0  # its monitor is a thread
-    with tempfile.TemporaryDirectory() as folder:
-        for exporter in exporters:
-            model = torch.nn.Sequential(torch.nn.Linear(2, 2)).eval()
-            target = Path(folder, f"{exporter}.onnx")
-            tracer.trace(model, (torch.ones(1, 2),), target, exporter=exporter)
 
 
 def _say(channel: int, event: Event) -> None:
@@ -232,9 +217,9 @@ def _first_to_go() -> None:
 
 def _use_threads(request: Request) -> None:
     if request.job.traces:
-        import torch  # noqa: PLC0415 - loaded already
+        from tracer.warming import use_threads  # noqa: PLC0415 - loaded already
 
-        torch.set_num_threads(request.threads)
+        use_threads(request.threads)
 
 
 if __name__ == "__main__":

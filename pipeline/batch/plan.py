@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from hierarchy.export_config import ExportConfig
 from hierarchy.injection import Inject
 from hierarchy.tags import TagStyle, TorchNN
 
@@ -23,11 +24,12 @@ class Step(StrEnum):
 
 
 class Exporter(StrEnum):
-    """Exporters of a plan."""
+    """Exporters of a matrix."""
 
     AUTO = "auto"
     DYNAMO = "dynamo"
     TORCHSCRIPT = "torchscript"
+    HTP = "htp"
 
 
 class Evidence(StrEnum):
@@ -49,26 +51,14 @@ Name = Annotated[str, Meta(pattern=r"^[\w+-][\w.+-]*$")]
 FewOrOne = list[Inject] | Inject
 
 
-class TraceOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """Options of the steps `trace` and `export`, as of `modelexport trace`.
+class TraceOptions(ExportConfig, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """Options of the steps `trace` and `export`: an export configuration, and what is not in it.
 
     Attributes:
-        exporter: `auto` takes the first that works.
-        opset: Opset of the default domain.
-        task: Task of a Hugging Face model.
-        input_text: What the folder's tokenizer makes inputs from.
-        input_shape: Shapes by input name, as `{x = "1x8:int64"}`.
-        dynamic: Make every axis of every input dynamic.
         probe: Put the values' fingerprints into the record.
         trust_remote_code: Let a Hugging Face folder run its own code.
     """
 
-    exporter: Exporter = Exporter.AUTO
-    opset: Opset = 17
-    task: str | None = None
-    input_text: str | None = None
-    input_shape: dict[str, str] = {}
-    dynamic: bool = False
     probe: bool = True
     trust_remote_code: bool = False
 

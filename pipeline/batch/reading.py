@@ -1,14 +1,14 @@
-"""Reading a plan: TOML in, typed plan out, and errors that point at the key."""
+"""Reading a plan: TOML (or YAML or JSON) in, typed plan out, and errors that point at the key."""
 
 import difflib
 import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from hierarchy.errors import PlanError
+from hierarchy.settings import read_settings
 from pipeline.batch.plan import Plan
 
 _UNKNOWN = re.compile(r"^Object contains unknown field `(?P<key>.*?)`(?: - at `(?P<path>.*)`)?$")
@@ -19,16 +19,12 @@ def read_plan(path: Path) -> tuple[Plan, dict[str, Any]]:
     """The plan of a file, typed, and as it was written (to tell what was left out).
 
     Raises:
-        PlanError: It cannot be read, or does not follow the schema.
+        SettingsError: It cannot be read.
+        PlanError: It does not follow the schema.
     """
+    raw = read_settings(path, dict[str, Any])
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PlanError(f"{path}: cannot be read ({error.strerror}).") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PlanError(f"{path}: not a TOML file ({error}).") from error
-    try:
-        return msgspec.convert(raw, Plan), raw
+        return msgspec.convert(raw, Plan, str_keys=True), raw
     except msgspec.ValidationError as error:
         raise PlanError(f"{path}: {_pointed(str(error), raw)}.") from error
 

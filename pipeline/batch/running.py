@@ -206,7 +206,7 @@ def _do(
 
 def _exporters(jobs: Iterable[Job]) -> list[str]:
     """What a nursery is warmed up with: what the jobs use most likely."""
-    return sorted({job.trace.exporter for job in jobs if job.traces} or ())
+    return sorted({job.trace.exporter or "auto" for job in jobs if job.traces})
 
 
 def _put(job: Job, outcome: Outcome, scratch: Path, ledger: Ledger) -> Row:

@@ -95,14 +95,10 @@ class _Bench:
         import tracer  # noqa: PLC0415 - torch loads only where a model is traced
 
         options = self.job.trace
-        shapes = dict(tracer.parse_shape(f"{n}={t}") for n, t in options.input_shape.items())
         assert self.job.source is not None
         with self._watch.on():
-            return tracer.load(
-                self.job.source,
-                task=options.task,
-                request=tracer.InputRequest(options.input_text, shapes),
-                trust_remote_code=options.trust_remote_code,
+            return tracer.load_configured(
+                self.job.source, options, trust_remote_code=options.trust_remote_code
             )
 
     def external(self) -> None:
@@ -123,9 +119,7 @@ class _Bench:
             loaded.inputs,
             target,
             record=record,
-            exporter=options.exporter,
-            opset=options.opset,
-            dynamic=options.dynamic,
+            **tracer.options_of(options),
             probe=options.probe,
             origin=loaded.origin,
         )

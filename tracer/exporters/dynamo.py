@@ -26,6 +26,7 @@ from hierarchy.graphs import SMALL_TENSOR_BYTES, walk_graphs, walk_nodes
 from tracer.calling import Call, flat_forward
 from tracer.exporters.exported import NOWHERE, Exported, Scope, contiguous
 from tracer.exporters.locations import innermost_line
+from tracer.exporters.naming import free_axes, name_axes, name_outputs
 from tracer.transformers_models import onnx_exporter
 
 NAME = "dynamo"
@@ -36,7 +37,7 @@ _MODULE_AND_OP = 2
 _STACK_TRACE = "pkg.torch.onnx.stack_trace"
 
 
-def export(model: nn.Module, call: Call, *, opset: int, dynamic: bool) -> Exported:
+def export(model: nn.Module, call: Call, *, opset: int) -> Exported:
     """Export a model, the scopes beside it.
 
     Raises:
@@ -48,9 +49,11 @@ def export(model: nn.Module, call: Call, *, opset: int, dynamic: bool) -> Export
         opset = FLOOR
     with _quiet(), _collecting_rarely(), torch.no_grad():
         try:
-            program = _program(model, call, opset, dynamic=dynamic)
+            program = _program(model, call, opset)
         except Exception as error:
             raise ExportFailedError(_reason(error)) from error
+    name_axes(program.model, call)
+    name_outputs(program.model, call)
     weights = _lift_weights(program.model)
     graph = onnx_ir.to_proto(program.model)
     calls = _calls(program.exported_program)
@@ -66,14 +69,12 @@ def export(model: nn.Module, call: Call, *, opset: int, dynamic: bool) -> Export
     return Exported(NAME, graph, weights, scopes, sources, opset, tuple(notes))
 
 
-def _program(model: nn.Module, call: Call, opset: int, *, dynamic: bool) -> Any:
+def _program(model: nn.Module, call: Call, opset: int) -> Any:
     """The ONNXProgram, by transformers' exporter where it serves the model, else by torch's."""
     front = onnx_exporter(model)
     if front is not None:
-        return front(call, opset, dynamic)
+        return front(call, opset)
     with flat_forward(model, call):
-        auto = torch.export.Dim.AUTO
-        shapes = {n: dict.fromkeys(range(t.dim()), auto) for n, t in call.tensors.items()}
         return torch.onnx.export(
             model,
             tuple(call.tensors.values()),
@@ -81,7 +82,7 @@ def _program(model: nn.Module, call: Call, opset: int, *, dynamic: bool) -> Any:
             opset_version=opset,
             input_names=list(call.tensors),
             output_names=call.outputs,
-            dynamic_shapes=tuple(shapes.values()) if dynamic else None,
+            dynamic_shapes=tuple(free_axes(call)) if call.axes else None,
             verbose=False,
         )
 

@@ -39,7 +39,7 @@ LARGEST_OPSET = 20
 _MARK = re.compile(r"modelexport(?P<module>\d+)_(?P<call>\d+)::")
 
 
-def export(model: nn.Module, call: Call, *, opset: int, dynamic: bool) -> Exported:
+def export(model: nn.Module, call: Call, *, opset: int) -> Exported:
     """Export a model, the scopes beside it.
 
     Raises:
@@ -64,7 +64,7 @@ def export(model: nn.Module, call: Call, *, opset: int, dynamic: bool) -> Export
                 opset_version=opset,
                 input_names=list(call.tensors),
                 output_names=call.outputs,
-                dynamic_axes=_dynamic_axes(call) if dynamic else None,
+                dynamic_axes=_dynamic_axes(call) or None,
             )
         except Exception as error:
             raise ExportFailedError(_first_line(error)) from error
@@ -171,8 +171,8 @@ def _innermost(scope: str, paths: list[str]) -> Scope | None:
 
 def _dynamic_axes(call: Call) -> dict[str, dict[int, str]]:
     return {
-        name: {axis: f"{name}_{axis}" for axis in range(tensor.dim())}
-        for name, tensor in call.tensors.items()
+        name: {axis: asked or f"{name}_{axis}" for axis, asked in axes.items()}
+        for name, axes in call.axes.items()
     }
 
 

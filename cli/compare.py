@@ -1,0 +1,80 @@
+"""`modelexport compare`."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli import compared, options
+from cli.output import console, print_json, progress, talk
+from hierarchy.errors import UsageError
+
+
+class ComparisonFormat(StrEnum):
+    """How a comparison is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    MARKDOWN = "markdown"
+
+
+def compare(  # noqa: PLR0913 - a parameter is an option of the command
+    context: typer.Context,
+    a: Annotated[Path, typer.Argument(metavar="A.onnx", help="The file that counts as right.")],
+    b: Annotated[Path, typer.Argument(metavar="B.onnx", help="The file that is held against it.")],
+    *,
+    record: options.RecordSource = None,
+    numeric: Annotated[
+        bool,
+        typer.Option("--numeric", help="Run both on the same inputs, and show where they part."),
+    ] = False,
+    probe: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="INPUTS.npz",
+            help="Inputs for --numeric by name; else the record's are taken, or some generated.",
+        ),
+    ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Relative distance from which on values diverge under --numeric; 0.0001 by "
+            "default.",
+        ),
+    ] = None,
+    custom_ops: options.CustomOps = None,
+    no_run: options.NoRun = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Show modules and values without a difference too.")
+    ] = False,
+    output_format: Annotated[
+        ComparisonFormat, typer.Option(help="How to print the result.")
+    ] = ComparisonFormat.TEXT,
+) -> None:
+    """Show by module what differs between two files of a model; exits with 1 when something does.
+
+    A file that is not annotated is matched with the record, or with the other file.
+    """
+    if not numeric and (probe is not None or tolerance is not None or custom_ops):
+        raise UsageError("--probe, --tolerance and --custom-ops are for --numeric: add it.")
+    if numeric and no_run:
+        raise UsageError("--numeric runs both files: it does not fit --no-run.")
+    from rewriter import Numeric  # noqa: PLC0415 - onnx loads when it is needed
+    from rewriter import compare as run  # noqa: PLC0415
+
+    asked = Numeric(
+        probe, Numeric().tolerance if tolerance is None else tolerance, tuple(custom_ops or ())
+    )
+    with progress(context):
+        result = run(a, b, record=record, run=not no_run, numeric=asked if numeric else None)
+    if output_format is ComparisonFormat.JSON:
+        print_json(result)
+    elif output_format is ComparisonFormat.MARKDOWN:
+        typer.echo(compared.markdown(result, every=every))
+    elif not (result.same and talk(context).quiet):
+        for part in compared.text(result, every=every):
+            console().print(part)
+    if not result.same:
+        raise typer.Exit(1)

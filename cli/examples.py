@@ -1,0 +1,63 @@
+"""Examples of every command, shown below its help."""
+
+EXAMPLES = {
+    "": """
+modelexport trace net.py:build net.onnx
+modelexport annotate net.onnx --record net.trace.json -o net.annotated.onnx
+modelexport analyze net.annotated.onnx
+""",
+    "trace": """
+modelexport trace net.py:build net.onnx
+modelexport trace ./minilm minilm.onnx --exporter torchscript --opset 17
+modelexport trace ./minilm minilm.onnx --config export_config.json --dry-run
+modelexport trace net.py:build --record-only net.record.json
+""",
+    "annotate": """
+modelexport annotate net.onnx --record net.trace.json -o net.annotated.onnx
+modelexport annotate optimised.onnx --record net.trace.json -o named.onnx --inject names
+modelexport annotate net.onnx --record net.trace.json -o folded.onnx --inject functions
+modelexport annotate int8.onnx --record net.trace.json --explain '#4'
+modelexport annotate int8.onnx --from net.annotated.onnx -o int8.annotated.onnx --report -
+""",
+    "export": """
+modelexport export net.py:build net.onnx
+modelexport export ./minilm minilm.onnx --config export_config.json
+modelexport export ./minilm minilm.onnx --strategy htp --opset 17 --clean-onnx
+modelexport export net.py:build folded.onnx --inject functions --report report.json
+modelexport export net.py:build net.onnx --dynamic --dry-run
+""",
+    "analyze": """
+modelexport analyze net.annotated.onnx
+modelexport analyze net.annotated.onnx --output-format table --depth 2
+modelexport analyze net.annotated.onnx --output-format json
+""",
+    "validate": """
+modelexport validate net.annotated.onnx
+modelexport validate net.annotated.onnx --record net.trace.json --reference net.onnx
+modelexport validate net.annotated.onnx --check-consistency --output-format json
+""",
+    "compare": """
+modelexport compare fp32.onnx int8.onnx
+modelexport compare before.onnx after.onnx --numeric --output-format markdown
+""",
+    "strip": """
+modelexport strip net.annotated.onnx -o net.plain.onnx
+modelexport strip folded.onnx -o flat.onnx --functions
+""",
+    "batch": """
+modelexport batch plan.toml
+modelexport batch plan.toml --workers 2 --resume
+modelexport batch plan.toml --cluster tcp://scheduler:8786
+""",
+    "doctor": """
+modelexport doctor
+modelexport doctor --output-format json
+""",
+}
+"""Command lines by the command's name; that of `""` is the whole program."""
+
+
+def examples(command: str) -> str:
+    """The examples of a command as they stand below its help text."""
+    lines = [f"  {line}" for line in EXAMPLES[command].strip().splitlines()]
+    return "\n".join(["\b", "Examples:", *lines])
