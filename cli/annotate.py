@@ -55,6 +55,8 @@ def annotate(  # noqa: PLR0913 - a parameter is an option of the command
         raise UsageError(
             "annotate needs -o OUT.onnx, or --explain NODE to decide and write nothing."
         )
+    if functions and Inject.FUNCTIONS not in inject:
+        raise UsageError("--functions says what --inject functions folds: give that, too.")
     shown = report == options.STDOUT
     if shown and output_format is TextFormat.JSON:
         raise UsageError("--report - and --output-format json both want standard output.")

@@ -47,6 +47,8 @@ def export(  # noqa: PLR0913 - a parameter is an option of the command
     output_format: options.OutputFormat = TextFormat.TEXT,
 ) -> None:
     """Trace a model and write its ONNX file with the hierarchy in it, in one go."""
+    if functions and Inject.FUNCTIONS not in inject:
+        raise UsageError("--functions says what --inject functions folds: give that, too.")
     shown = report == options.STDOUT
     if shown and output_format is TextFormat.JSON:
         raise UsageError("--report - and --output-format json both want standard output.")

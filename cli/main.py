@@ -168,8 +168,9 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, ModelExportError):
         return str(error)
     if hasattr(error, "format_message"):  # what typer raises for wrong use
-        message = " ".join(str(error.format_message()).split())  # "" after help in its place
-        return message and f"{message} (--help shows the options)"
+        message = " ".join(str(error.format_message()).split()).rstrip(".")
+        message = message.replace("Value error, ", "").replace(". Did you", ": did you")
+        return message and f"{message} (--help shows the options)."  # "" after help in its place
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}."
     words = " ".join(f"{type(error).__name__}: {error}".split())

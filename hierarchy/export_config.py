@@ -51,7 +51,7 @@ class InputSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
 
     def __post_init__(self) -> None:
         if self.range is not None and self.range[0] > self.range[1]:
-            raise ValueError("`range` must be the lowest and the highest value")
+            raise ValueError("`range` must begin with its lower bound")
 
 
 @dataclass(frozen=True)

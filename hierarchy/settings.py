@@ -83,7 +83,7 @@ def _located(error: msgspec.ValidationError, found: object, type_: type[Any]) ->
 
     Of such a mapping one key after the other is left alone, until the error shows again.
     """
-    said = str(error)
+    said = str(error).replace("Object contains unknown field", "there is no key")
     match = _PATH.search(said)
     if match is None:
         return f"{said} - at `$`"
@@ -107,7 +107,7 @@ def _error(found: object, type_: type[Any]) -> str | None:
     try:
         _convert(found, type_)
     except msgspec.ValidationError as error:
-        return str(error)
+        return str(error).replace("Object contains unknown field", "there is no key")
     return None
 
 

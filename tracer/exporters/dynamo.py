@@ -52,7 +52,7 @@ def export(model: nn.Module, call: Call, *, opset: int) -> Exported:
             program = _program(model, call, opset)
         except Exception as error:
             raise ExportFailedError(_reason(error)) from error
-    name_axes(program.model, call)
+    name_axes(program, call)
     name_outputs(program.model, call)
     weights = _lift_weights(program.model)
     graph = onnx_ir.to_proto(program.model)
