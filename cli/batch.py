@@ -28,7 +28,10 @@ def batch(
     ] = None,
     cluster: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="A Dask scheduler to use instead (tcp://host:8786)."),
+        typer.Option(
+            metavar="ADDRESS",
+            help="A Dask scheduler to use instead (tcp://host:8786, or its scheduler.json).",
+        ),
     ] = None,
     resume: Annotated[
         bool,

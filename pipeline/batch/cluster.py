@@ -71,7 +71,8 @@ def workers(count: int | None, address: str | None) -> Iterator["Client"]:
 @contextmanager
 def _connected(kind: "type[Client]", address: str) -> Iterator["Client"]:
     try:
-        client = kind(address, timeout=_PATIENCE)
+        where = "scheduler_file" if address.endswith(".json") else "address"
+        client = kind(**{where: address}, timeout=_PATIENCE)
     except (OSError, ValueError) as error:
         raise UsageError(f"--cluster {address}: no Dask scheduler answers there.") from error
     with client:
