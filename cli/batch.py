@@ -63,7 +63,7 @@ def batch(
         )
     if output_format is TextFormat.JSON:
         print_json(summary)
-    elif not talk(context).quiet:
+    elif not (summary.good and talk(context).quiet):
         console().print(markdown(summary))
     if not summary.good:
         raise typer.Exit(1)

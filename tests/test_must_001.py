@@ -18,7 +18,7 @@ from fixtures_gen.zoo import FIXTURES
 from tracer import trace
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("hierarchy", "tracer", "rewriter", "cli")
+PACKAGES = ("hierarchy", "tracer", "rewriter", "pipeline", "cli")
 SHORTEST = 4
 """Names below this length (`x`, `add`) say nothing about a model."""
 

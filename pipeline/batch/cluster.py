@@ -2,16 +2,17 @@
 
 import logging
 import signal
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from hierarchy.errors import UsageError
-from pipeline.batch.messages import Task
+from pipeline.batch.messages import Answer, Task
 from pipeline.batch.outcome import Outcome, State
 
 if TYPE_CHECKING:
@@ -25,6 +26,13 @@ _PATIENCE = 10
 
 Hear = Callable[[str, str], None]
 """Is told the job's id and what it does now."""
+
+
+def _hush() -> None:
+    """Keep Dask from logging: what matters is said of the job that it matters to."""
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def cores() -> int:
@@ -43,7 +51,7 @@ def workers(count: int | None, address: str | None) -> Iterator["Client"]:
     """
     from distributed import Client, LocalCluster  # noqa: PLC0415 - half a second
 
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # we say what matters
+    _hush()
     if address is not None:
         with _connected(Client, address) as client:
             yield client
@@ -51,20 +59,21 @@ def workers(count: int | None, address: str | None) -> Iterator["Client"]:
     # Ctrl-C reaches every process of the terminal. It is this one's to handle: workers inherit
     # what is blocked while they are started, and so do those that take a dead one's place.
     resource_tracker.ensure_running()  # starting it would unblock them
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        cluster = LocalCluster(
-            n_workers=count,
-            threads_per_worker=1,
-            processes=True,
-            memory_limit=0,  # jobs are watched one by one, in processes of their own
-            dashboard_address=None,
-            silence_logs=logging.CRITICAL,
-        )
-        client = Client(cluster)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, held)
-    with cluster, client:
+    with ExitStack() as stack:
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        try:
+            cluster = LocalCluster(
+                n_workers=count,
+                threads_per_worker=1,
+                processes=True,
+                memory_limit=0,  # jobs are watched one by one, in processes of their own
+                dashboard_address=None,
+                silence_logs=logging.CRITICAL,
+            )
+            stack.enter_context(cluster)
+            client = stack.enter_context(Client(cluster))
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
         yield client
 
 
@@ -97,8 +106,8 @@ def outcomes(
     topic: str,
     hear: Hear,
     stopping: Callable[[], None],
-) -> Iterator[tuple["Job", Outcome]]:
-    """Have all tasks done; gives each job and its outcome as it ends.
+) -> Iterator[tuple["Job", Answer]]:
+    """Have all tasks done; gives each job and what came of it as it ends.
 
     A worker that dies takes no job with it: Dask gives its jobs to others, a few times.
     """
@@ -115,7 +124,7 @@ def outcomes(
     finished = False
     try:
         for future in as_completed(list(futures), raise_errors=False):
-            yield futures[future].request.job, _outcome(future)
+            yield futures[future].request.job, _answer(future)
         finished = True
     finally:
         if not finished:
@@ -125,17 +134,21 @@ def outcomes(
         client.unsubscribe_topic(topic)
 
 
-def _outcome(future: Any) -> Outcome:
+def _answer(future: Any) -> Answer:
     if future.status == "finished":
-        return msgspec.json.decode(future.result(), type=Outcome)
+        return msgspec.json.decode(future.result(), type=Answer)
     error = future.exception() if future.status == "error" else None
     if type(error).__name__ == "KilledWorker":
         why = "every worker that took it died; their logs may tell why."
     elif error is not None:
         why = " ".join(f"the worker failed ({type(error).__name__}: {error}).".split())
     else:
-        why = "the cluster lost it."
-    return Outcome(state=State.FAILED, error=why)
+        why = "the connection to the cluster was lost."
+    return _failed(why)
+
+
+def _failed(why: str) -> Answer:
+    return Answer(Outcome(state=State.FAILED, error=why), "")
 
 
 def work(message: bytes) -> bytes:
@@ -150,6 +163,8 @@ def work(message: bytes) -> bytes:
     job = task.request.job
     if task.versions != versions():
         return msgspec.json.encode(_other_versions(task.versions, versions()))
+    # a worker that was lost may still write where its try wrote
+    task.request.scratch = tempfile.mkdtemp(dir=task.request.scratch)
     share = cores() // max(task.neighbours.get(worker.host, 1), 1)
     task.request.threads = job.threads or max(share, 1)
     outcome = keeper().run(
@@ -158,15 +173,12 @@ def work(message: bytes) -> bytes:
         task.nursery_log,
         lambda step: worker.log_event(task.topic, [job.id, step]),
     )
-    return msgspec.json.encode(outcome)
+    return msgspec.json.encode(Answer(outcome, task.request.scratch))
 
 
-def _other_versions(wanted: dict[str, str], found: dict[str, str]) -> Outcome:
+def _other_versions(wanted: dict[str, str], found: dict[str, str]) -> Answer:
     differing = [f"{n} {found[n]}, not {v}" for n, v in wanted.items() if found[n] != v]
-    return Outcome(
-        state=State.FAILED,
-        error=f"its worker has other packages than this machine ({'; '.join(differing)}).",
-    )
+    return _failed(f"its worker has other packages than this machine ({'; '.join(differing)}).")
 
 
 def _stop_all() -> None:

@@ -15,7 +15,7 @@ class Request(msgspec.Struct):
     Attributes:
         job: The job.
         folder: The plan's folder: the job's working folder.
-        scratch: Where the job's files go.
+        scratch: A folder of the job's own; each try writes into a new one within it.
         log: Where its output goes.
         threads: How many threads it may use.
     """
@@ -39,6 +39,18 @@ class Event(msgspec.Struct, omit_defaults=True):
     step: str | None = None
     outcome: Outcome | None = None
     ready: bool = False
+
+
+class Answer(msgspec.Struct):
+    """What a worker sends back.
+
+    Attributes:
+        outcome: How the job ended.
+        scratch: The folder with its files.
+    """
+
+    outcome: Outcome
+    scratch: str
 
 
 class Task(msgspec.Struct):

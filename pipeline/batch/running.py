@@ -15,7 +15,7 @@ from pipeline.batch.checking import check_jobs
 from pipeline.batch.digests import versions
 from pipeline.batch.jobs import Job, jobs_of
 from pipeline.batch.ledger import FOLDER, Ledger
-from pipeline.batch.messages import Request, Task
+from pipeline.batch.messages import Answer, Request, Task
 from pipeline.batch.outcome import Outcome, State
 from pipeline.batch.reading import read_plan
 from pipeline.batch.summary import Row, Summary, row_of
@@ -197,8 +197,8 @@ def _do(
             for job in todo
         }
         topic = f"modelexport-{run}"
-        for job, outcome in cluster.outcomes(client, tasks, topic, tell.step, tell.stopping):
-            row = _put(job, outcome, Path(tasks[job.id].request.scratch), ledger)
+        for job, answer in cluster.outcomes(client, tasks, topic, tell.step, tell.stopping):
+            row = _put(job, answer, ledger)
             row.reason = reasons[job.id]
             batch.rows[job.id] = row
             tell.end(row)
@@ -209,11 +209,12 @@ def _exporters(jobs: Iterable[Job]) -> list[str]:
     return sorted({job.trace.exporter or "auto" for job in jobs if job.traces})
 
 
-def _put(job: Job, outcome: Outcome, scratch: Path, ledger: Ledger) -> Row:
+def _put(job: Job, answer: Answer, ledger: Ledger) -> Row:
     """Move a job's files to their places, if it is complete."""
+    outcome = answer.outcome
     if outcome.state.complete:
         try:
-            ledger.commit(job, outcome, scratch)
+            ledger.commit(job, outcome, Path(answer.scratch))
         except FileProblem as error:
             outcome = Outcome(state=State.FAILED, seconds=outcome.seconds, error=str(error))
     row = row_of(job.id, outcome)
