@@ -16,6 +16,7 @@ from hierarchy.record import FORMAT, VERSION, Record
 from hierarchy.summary import TracePlan, TraceSummary
 from pipeline import Diagnosis, ExportResult
 from pipeline.batch import Plan, Summary
+from pipeline.batch.jobs import Job
 from rewriter import Analysis, AnnotateReport, Decision, Validation
 
 
@@ -44,6 +45,7 @@ SCHEMAS: dict[str, Published] = {
     "schemas/analyze.schema.json": Published("analyze --output-format json", Analysis),
     "schemas/validate.schema.json": Published("validate --output-format json", Validation),
     "batch-plan.schema.json": Published("batch plan", Plan),
+    "schemas/batch-jobs.schema.json": Published("batch --dry-run --output-format json", list[Job]),
     "schemas/batch.schema.json": Published("batch --output-format json; summary.json", Summary),
     "schemas/doctor.schema.json": Published("doctor --output-format json", Diagnosis),
 }

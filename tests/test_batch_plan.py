@@ -124,6 +124,19 @@ def test_a_matrix_is_every_combination(tmp_path: Path) -> None:
     assert len({job.id for job in traced + given}) == len(traced) + len(given)
 
 
+def test_a_dry_run_is_data_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The jobs as JSON obey their published schema, and are those that would run."""
+    plan = write_plan(place(tmp_path), "[matrix]\nopset = [17, 18]\n" + ONE)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        main(["batch", plan.name, "--dry-run", "--output-format", "json"])
+    shown = json.loads(capsys.readouterr().out)
+    jsonschema.validate(shown, json.loads(schema_text(SCHEMAS["schemas/batch-jobs.schema.json"])))
+    assert [job["id"] for job in shown] == [job.id for job in load_plan(plan).jobs]
+
+
 def test_a_model_overrides_defaults_key_by_key(tmp_path: Path) -> None:
     """What a model says goes before the defaults, and leaves their other keys alone."""
     plan = write_plan(
