@@ -51,6 +51,7 @@ format: $(READY) ## Format the code
 	$(BIN)/ruff format .
 
 benchmark: $(BENCH_READY) ## Measure speed and memory; prints tables
+	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/annotate_speed.py
 	$(BIN)/python benchmarks/trace_overhead.py
 	$(BIN)/python benchmarks/match_speed.py

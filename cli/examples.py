@@ -29,20 +29,23 @@ modelexport export net.py:build net.onnx --dynamic --dry-run
     "analyze": """
 modelexport analyze net.annotated.onnx
 modelexport analyze net.annotated.onnx --output-format table --depth 2
-modelexport analyze net.annotated.onnx --output-format json
+modelexport analyze net.annotated.onnx --module layers.1 --sort macs
+modelexport analyze before.onnx after.onnx --output-format markdown
 """,
     "validate": """
 modelexport validate net.annotated.onnx
 modelexport validate net.annotated.onnx --record net.trace.json --reference net.onnx
-modelexport validate net.annotated.onnx --check-consistency --output-format json
+modelexport validate net.annotated.onnx --check-consistency --strict
 """,
     "compare": """
 modelexport compare fp32.onnx int8.onnx
 modelexport compare before.onnx after.onnx --numeric --output-format markdown
+modelexport compare net.annotated.onnx int8.onnx --record net.trace.json --numeric
 """,
     "strip": """
 modelexport strip net.annotated.onnx -o net.plain.onnx
 modelexport strip folded.onnx -o flat.onnx --functions
+modelexport strip net.annotated.onnx -o named.onnx --keep names
 """,
     "batch": """
 modelexport batch plan.toml

@@ -4,12 +4,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import msgspec
 import typer
-from rich.console import Console
 
 from hierarchy.progress import listening
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _WIDE = 10_000
 """Columns when nobody watches: a line in a pipe is never wrapped or cut."""
@@ -42,22 +45,17 @@ def talk(context: typer.Context) -> Talk:
     return context.ensure_object(Talk)
 
 
-class _Console(Console):
-    """Leaves a reader that went away to `cli.main`; rich would exit with 1."""
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
-
-
-def console(*, stderr: bool = False) -> Console:
+def console(*, stderr: bool = False) -> "Console":
     """Standard output: coloured and fitted to a terminal, plain and unwrapped in a pipe.
 
     Args:
         stderr: Standard error instead, where standard output is taken by data.
     """
+    from cli.consoles import PipeConsole  # noqa: PLC0415 - rich loads when there is text to print
+
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _WIDE
-    return _Console(
+    return PipeConsole(
         width=width, highlight=False, markup=False, emoji=False, soft_wrap=True, stderr=stderr
     )
 
@@ -73,6 +71,7 @@ def progress(context: typer.Context) -> Iterator[None]:
         return
     from threading import Timer  # noqa: PLC0415 - only here
 
+    from rich.console import Console  # noqa: PLC0415
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
 
     columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()

@@ -111,8 +111,9 @@ def _summary(analysis: "Analysis") -> Text:
 
 
 def _facts(results: Results) -> Grid:
+    """The facts but for the names of the files, which are the heads."""
     rows = [[name, *(say(result) for result in results)] for name, say in _FACTS.items()]
-    return Grid(["", *("" for _ in results)], [list(row) for row in rows])
+    return Grid(["", *(result.file for result in results)], list(rows[1:]))
 
 
 def tables(results: Results) -> Iterator[Text | Table]:
@@ -168,10 +169,7 @@ def unresolved(results: Results) -> Iterator[Text]:
 
 def markdown(results: Results, *, unresolved: bool) -> str:
     """A document: facts, modules, and the nodes without one when these are asked for."""
-    facts = _facts(results)
-    facts.columns = ["", *(result.file for result in results)]
-    facts.rows = facts.rows[1:]
-    parts = [facts.markdown()]
+    parts = [_facts(results).markdown()]
     if any(result.modules for result in results):
         parts.append(_grid(results).markdown())
     for result in results if unresolved else ():

@@ -1,44 +1,72 @@
 """`modelexport strip`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.output import console, talk
+from cli import options
+from cli.output import TextFormat, console, print_json, progress, talk
+from cli.tables import counted
+from hierarchy.errors import UsageError
+from hierarchy.injection import Inject
+
+if TYPE_CHECKING:
+    from rewriter import StripResult
 
 
 def strip(
     context: typer.Context,
-    model: Annotated[Path, typer.Argument(metavar="FILE", help="The annotated file.")],
+    model: options.AnnotatedFile,
     *,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="OUT.onnx", help="Where the result goes.")
-    ],
+    output: options.Output,
+    keep: Annotated[
+        list[Inject] | None,
+        typer.Option(help="Leave this kind in the file; may be repeated."),
+    ] = None,
+    only: Annotated[
+        list[Inject] | None,
+        typer.Option(help="Take out this kind and nothing else; may be repeated."),
+    ] = None,
     functions: Annotated[
         bool,
         typer.Option(
-            "--functions", help="Inline the functions that annotate made, and keep all tags."
+            "--functions",
+            help="Inline the functions that annotate made, and keep all tags: --only functions.",
         ),
     ] = False,
     function: Annotated[
         list[str] | None,
         typer.Option(metavar="PATTERN", help="Inline these functions only; may be repeated."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+    force: options.Force = False,
+    output_format: options.OutputFormat = TextFormat.TEXT,
 ) -> None:
-    """Give back the very bytes from before annotate; or unfold functions, and keep the rest."""
-    if functions or function:
-        from rewriter import unfold  # noqa: PLC0415 - onnx loads when it is needed
+    """Give back the very bytes from before annotate; or take out some of it, and keep the rest."""
+    if (functions or function) and (keep or only):
+        raise UsageError("--functions and --function keep all else: they fit no --keep or --only.")
+    from rewriter import strip as run  # noqa: PLC0415 - onnx loads when it is needed
 
-        report = unfold(model, output, function or (), force=force)
-        what = f"{report.calls} calls of {len(report.functions)} functions inlined"
-        lines = [f"{output}: {what}", *(f"  note: {note}" for note in report.notes)]
-    else:
-        from rewriter import strip as run  # noqa: PLC0415 - onnx loads when it is needed
+    gone = [Inject.FUNCTIONS] if functions or function else only or ()
+    with progress(context):
+        result = run(
+            model, output, keep=keep or (), only=gone, patterns=function or (), force=force
+        )
+    if output_format is TextFormat.JSON:
+        print_json(result)
+    elif not talk(context).quiet:
+        _show(result, output)
 
-        run(model, output, force=force)
-        lines = [f"{output}: written without the hierarchy"]
-    if not talk(context).quiet:
-        for line in lines:
-            console().print(line)
+
+def _show(result: "StripResult", output: Path) -> None:
+    gone = [f"{counted(result.keys, None)} on {result.nodes} nodes"] if result.keys else []
+    if result.attributes:
+        gone.append(f"{result.attributes} tag attributes")
+    if result.names:
+        gone.append(f"{result.names} nodes have their earlier names")
+    if result.functions:
+        gone.append(f"{result.calls} calls of {len(result.functions)} functions inlined")
+    out = console()
+    out.print(f"{output}: {'; '.join(gone) or 'there was nothing to take out'}")
+    for note in result.notes:
+        out.print(f"  note: {note}")

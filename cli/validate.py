@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.output import TextFormat, console, print_json, talk
+from cli import options
+from cli.output import TextFormat, console, print_json, progress, talk
+from cli.spooling import readable
 
 if TYPE_CHECKING:
     from rewriter import Validation
@@ -13,7 +15,9 @@ if TYPE_CHECKING:
 
 def validate(
     context: typer.Context,
-    model: Annotated[Path, typer.Argument(metavar="FILE", help="The annotated file.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The annotated file, - for standard input.")
+    ],
     *,
     record: Annotated[
         Path | None,
@@ -26,14 +30,28 @@ def validate(
     check_consistency: Annotated[
         bool, typer.Option("--check-consistency", help="Look for tags that contradict the graph.")
     ] = False,
-    output_format: Annotated[
-        TextFormat, typer.Option(help="How to print the result.")
-    ] = TextFormat.TEXT,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help="Nodes without a tag and checks that could not be made count as faults.",
+        ),
+    ] = False,
+    custom_ops: options.CustomOps = None,
+    output_format: options.OutputFormat = TextFormat.TEXT,
 ) -> None:
     """Check an annotated file; exits with 1 when it has faults."""
     from rewriter import validate as run  # noqa: PLC0415 - onnx loads when it is needed
 
-    result = run(model, record=record, reference=reference, consistency=check_consistency)
+    with progress(context), readable(model) as path:
+        result = run(
+            path,
+            record=record,
+            reference=reference,
+            consistency=check_consistency,
+            strict=strict,
+            libraries=custom_ops or (),
+        )
     if output_format is TextFormat.JSON:
         print_json(result)
     else:
@@ -49,8 +67,9 @@ def _show(result: "Validation", model: Path, *, quiet: bool) -> None:
     verdict = "good" if result.good else f"{len(result.faults)} faults"
     checks = ", ".join(result.checks)
     out.print(f"{model}: {verdict} ({checks}; {result.tagged} of {result.nodes} nodes tagged)")
-    for note in result.notes if not quiet else ():
+    for note in (*result.remarks, *result.notes) if not quiet else ():
         out.print(f"  note: {note}")
     for fault in result.faults:
-        about = f"{fault.node}: " if fault.node else ""
+        where = " of ".join(filter(None, [fault.node, fault.module]))
+        about = f"{where}: " if where else ""
         out.print(f"  {fault.check}: {about}{fault.message}; {fault.advice}")

@@ -110,6 +110,14 @@ def analyze(
         sort: Order of the modules: `model`, `name`, `nodes`, `params`, `macs` or `bytes`.
         dims: Extents for dimensions that the file leaves open, by their names.
 
+    Example:
+        >>> from rewriter import analyze
+        >>> found = analyze("net.annotated.onnx", module="layer.1", dims={"N": 2})
+        >>> for row in found.modules:
+        ...     print(row.tag, row.nodes, row.parameters, row.macs)
+        /Net/layer.1 4 20 32
+        /Net/layer.1/fc 2 20 32
+
     Raises:
         FileProblem: The file cannot be read.
         UsageError: There is no such module or dimension.

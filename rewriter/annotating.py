@@ -11,6 +11,7 @@ from hierarchy.errors import FileProblem, UsageError
 from hierarchy.files import replacing
 from hierarchy.graphs import NodeKey, walk_nodes
 from hierarchy.injection import Inject
+from hierarchy.progress import step
 from hierarchy.record import Record, read_record
 from hierarchy.tags import Tagger, TagRules
 from rewriter.container import Edits, OnnxContainer
@@ -62,6 +63,14 @@ def annotate(  # noqa: PLR0913 - keyword-only options of an entry point
         force: Overwrite `out_path` and `report` if they exist.
         report: Where to write the report as JSON, if anywhere.
 
+    Example:
+        >>> from rewriter import annotate
+        >>> report = annotate("net.onnx", "net.trace.json", "again.onnx")
+        >>> report.resolved, report.nodes
+        (10, 10)
+        >>> print(report.decisions[1].tag, report.decisions[1].evidence)
+        /Net/layer.0/fc identity
+
     Returns:
         The report: a decision for every node, subgraphs and functions included.
 
@@ -77,6 +86,7 @@ def annotate(  # noqa: PLR0913 - keyword-only options of an entry point
     inputs = [source, *filter(None, [matching.probe, matching.reference])]
     inputs += [Path(path) for path in (record, inherit_from) if isinstance(path, str | Path)]
     _refuse_overlap(target, inputs, report)
+    step(f"reading {source.name}")
     record, matching = _recorded(record, inherit_from, rules, matching)
     with (
         _report_file(report, inputs, force=force) as report_part,
@@ -85,6 +95,7 @@ def annotate(  # noqa: PLR0913 - keyword-only options of an entry point
         skeleton = container.skeleton()
         flat = unfolded(skeleton, str(source))
         model = with_earlier_names(flat, str(source))
+        step("matching")
         match = _match(container, model, record, rules, matching)
         if inherit_from is not None:
             match.source = INHERITED
@@ -99,6 +110,7 @@ def annotate(  # noqa: PLR0913 - keyword-only options of an entry point
         notes = tuple(_notes(model, match, inject, replace=replace_keys))
         made, folding = None, None
         if Inject.FUNCTIONS in inject:
+            step("folding")
             made = _applied(flat, edits)
             folding = _fold(made, match, tagger, fold_rules)
             notes += tuple(folding.lines())
@@ -109,6 +121,7 @@ def annotate(  # noqa: PLR0913 - keyword-only options of an entry point
         result.folding = folding
         if report_part is not None:
             report_part.write_bytes(result.to_json())  # first: if it fails, nothing is there
+        step("writing")
         if target is not None and made is not None:
             container.write_model(target, made, force=force)
         elif target is not None:

@@ -34,6 +34,16 @@ def compare(
         run: Whether a file may be run to match it, where that needs matching.
         numeric: How both are run side by side; None to compare the graphs alone.
 
+    Example:
+        >>> from rewriter import Numeric, compare
+        >>> found = compare("net.annotated.onnx", "changed.onnx", numeric=Numeric())
+        >>> found.same
+        False
+        >>> [row.tag for row in found.changes()]  # the graphs are alike
+        []
+        >>> found.numeric.first  # but not the numbers
+        '/Net/layer.1/fc'
+
     Returns:
         What differs, module by module.
 

@@ -113,8 +113,7 @@ class Consistency:
         if not makers or not users:
             return
         around = self._tree.common_ancestor(sorted(makers | users))
-        paths = [around, *self._aliases.get(around, [])]
-        if any(is_within(a, b) or is_within(b, a) for a in self._paths(module) for b in paths):
+        if self._near(module, around) or self._near(module, self._by_any_path(makers | users)):
             return
         yield Fault(
             "reach",
@@ -123,6 +122,18 @@ class Consistency:
             describe(self._flow, number),
             module,
         )
+
+    def _near(self, module: str, around: str) -> bool:
+        """Whether a module and the one around its neighbours hold one another."""
+        return any(is_within(a, around) or is_within(around, a) for a in self._paths(module))
+
+    def _by_any_path(self, modules: set[str]) -> str:
+        """What is around modules that may have run under any of their paths.
+
+        A module that stands in several places was called in one of them, but its nodes carry the
+        first: between two calls of it there may be whatever is between these places.
+        """
+        return self._tree.common_ancestor(sorted(p for m in modules for p in self._paths(m)))
 
     def _known(self, numbers: Iterable[int]) -> set[str]:
         return {module for n in numbers if (module := self._modules[n]) is not None}

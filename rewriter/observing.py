@@ -13,6 +13,7 @@ import onnx
 
 from hierarchy.fingerprint import Array, ValueFingerprint, value_fingerprint
 from hierarchy.graphs import MAIN
+from hierarchy.progress import step
 from hierarchy.record import Record
 from rewriter.container import OnnxContainer, session_source
 from rewriter.feeding import Feeds
@@ -63,6 +64,7 @@ class Observer:
         Raises:
             RuntimeFailedError: onnxruntime cannot load or run the file.
         """
+        step(f"running {self._container.path.name}")
         found: Prints = {}
         for name, array in feeds.items():
             known = value_fingerprint(array, beyond)

@@ -1,6 +1,7 @@
 """Whether an annotated file is what it should be."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -20,6 +21,10 @@ from rewriter.ownership import Ownership
 from rewriter.runtime import Feeds, Session, same_bits
 
 _AGAIN = "annotate the file again"
+_STANDARD = frozenset({"", "ai.onnx", "ai.onnx.ml"})
+_WORDS = re.compile(r"[\s,:;'\"()\[\]]+|\.(?=\s|$)")
+"""What stands between the words of a message, so that a node's name is one of them."""
+
 _PROTOBUF_LIMIT = 2**31 - 1
 
 
@@ -32,6 +37,7 @@ class Validation(msgspec.Struct):
         faults: What they found; nothing when the file is good.
         nodes, tagged: Counts.
         notes: What was not checked, and why.
+        remarks: What was found and is no fault.
     """
 
     file: str
@@ -40,6 +46,7 @@ class Validation(msgspec.Struct):
     nodes: int
     tagged: int
     notes: list[str]
+    remarks: list[str] = []
 
     @property
     def good(self) -> bool:
@@ -53,6 +60,8 @@ def validate(
     record: Record | str | Path | None = None,
     reference: str | Path | None = None,
     consistency: bool = False,
+    strict: bool = False,
+    libraries: Sequence[str | Path] = (),
 ) -> Validation:
     """Check an annotated file.
 
@@ -64,6 +73,16 @@ def validate(
         record: Its trace record or the path of that: its inputs are run, its modules are known.
         reference: The plain file, whose outputs must be the same bit for bit.
         consistency: Whether to look for tags that contradict the graph as well.
+        strict: Whether a node without a tag, and a check that could not be made, are faults.
+        libraries: Custom operator libraries that the runtime loads first.
+
+    Example:
+        >>> from rewriter import validate
+        >>> found = validate("net.annotated.onnx", record="net.trace.json", consistency=True)
+        >>> found.good, found.checks
+        (True, ['tags', 'consistency', 'checker', 'runs'])
+        >>> [fault.message for fault in validate("net.onnx").faults]
+        ['no node carries a tag']
 
     Raises:
         FileProblem: A file cannot be read.
@@ -73,22 +92,27 @@ def validate(
         record = read_record(Path(record))
     with OnnxContainer.open(path) as container:
         model = unfolded(container.skeleton(), str(path))
-        checking = _Checking(path, model, record)
+        checking = _Checking(path, model, record, [str(library) for library in libraries])
         checking.tags()
         if consistency:
             checking.consistency()
     checking.checker()
     checking.runs(None if reference is None else Path(reference))
+    if strict:
+        checking.strict()
     return checking.result
 
 
 class _Checking:
     """The checks of one file, adding to one result."""
 
-    def __init__(self, path: Path, model: onnx.ModelProto, record: Record | None) -> None:
+    def __init__(
+        self, path: Path, model: onnx.ModelProto, record: Record | None, libraries: list[str]
+    ) -> None:
         self._path = path
         self._model = model
         self._record = record
+        self._libraries = libraries
         self._flow = Flow(model)
         self._tags = {
             number: entry[keys.TAG]
@@ -97,42 +121,108 @@ class _Checking:
         }
         count = len(self._flow)
         self.result = Validation(path.name, [], [], count, len(self._tags), [])
+        if not self._tags:
+            self._read_elsewhere()
+
+    def _read_elsewhere(self) -> None:
+        """Tags that annotating wrote as attributes or as names only."""
+        embedded = own.embedded_tree(self._model, str(self._path))
+        carried = None if embedded is None else own.read(self._model, self._flow, str(self._path))
+        if carried is None:
+            return
+        tagger = Tagger(ModuleTree(carried.modules), carried.rules)
+        for number, key in enumerate(self._flow.keys):
+            claim = carried.claims.by_node.get(key)
+            if claim is not None:
+                self._tags[number] = tagger.tag(claim.module)
+        self.result.tagged = len(self._tags)
+        self.result.remarks.append(f"the tags are {carried.scheme}, not metadata")
 
     def checker(self) -> None:
         """The checker of onnx, with shape inference."""
         if self._path.stat().st_size > _PROTOBUF_LIMIT:
             self.result.notes.append("the onnx checker was left out: it reads no file above 2 GiB")
             return
+        if unknown := sorted(self._unknown_operators()):
+            self.result.notes.append(
+                f"the onnx checker was left out: it does not know {', '.join(unknown)}, which "
+                "optimisers of onnxruntime put into ONNX's own domain"
+            )
+            return
         self.result.checks.append("checker")
         try:
             onnx.checker.check_model(str(self._path), full_check=True)
         except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-            message = str(error).strip().splitlines()[0].rstrip(".")
-            self._fault("checker", f"onnx's checker refuses it: {message}", "export it again")
+            text = str(error).strip()
+            message = text.splitlines()[0].rstrip(".")
+            self._fault(
+                "checker", f"onnx's checker refuses it: {message}", "export it again",
+                self._blamed(text),
+            )  # fmt: skip
+
+    def _unknown_operators(self) -> set[str]:
+        """Operators that stand in a domain of ONNX and are none of that version."""
+        versions = {entry.domain: entry.version for entry in self._model.opset_import}
+        kinds = {(n.domain, n.op_type) for n in self._flow.nodes if n.domain in _STANDARD}
+        return {
+            kind
+            for domain, kind in kinds
+            if not _has_operator(domain, kind, versions.get(domain, versions.get("ai.onnx", 1)))
+        }
+
+    def _blamed(self, message: str) -> int | None:
+        """The node that a message names, if it does."""
+        words = set(_WORDS.split(message))
+        named = [n for n, node in enumerate(self._flow.nodes) if node.name and node.name in words]
+        return named[0] if len(named) == 1 else None
 
     def runs(self, reference: Path | None) -> None:
         """It runs, and gives what the plain file gives."""
-        plain = None if reference is None else Session(reference)
-        self.result.checks.append("runs")
+        plain = None if reference is None else Session(reference, libraries=self._libraries)
         try:
-            session = Session(self._path)
-            feeds = self._feeds(session)
+            session = Session(self._path, libraries=self._libraries)
+            feeds = self._recorded(session)
+            if feeds is None and (feeds := self._generated(session)) is None:
+                return
             outputs = session.run(feeds)
         except RuntimeFailedError as error:
-            self._fault("runs", str(error).rstrip("."), "export it again, or give its record")
+            self.result.checks.append("runs")
+            message = str(error).rstrip(".")
+            advice = "export it again, or give the library of its operators with --custom-ops"
+            self._fault("runs", message, advice, self._blamed(message))
             return
+        self.result.checks.append("runs")
         if plain is not None:
             self.result.checks.append("reference")
             self._compare(outputs, plain, feeds, str(reference))
 
-    def _feeds(self, session: Session) -> Feeds:
-        probe = self._record.probe.inputs if self._record is not None else ()
-        found = {entry.name: entry.array() for entry in probe}
+    def _recorded(self, session: Session) -> Feeds | None:
+        """The record's inputs, where they are those of the file."""
+        if self._record is None:
+            return None
+        found = {entry.name: entry.array() for entry in self._record.probe.inputs}
         if found and set(found) == set(session.inputs):
             return found
-        if self._record is not None:
-            self.result.notes.append("the record's inputs are not the file's: generated ones ran")
-        return session.working_feeds()
+        self.result.notes.append("the record's inputs are not the file's: generated ones ran")
+        return None
+
+    def _generated(self, session: Session) -> Feeds | None:
+        """Generated inputs; that a file runs on none of them says nothing against it."""
+        try:
+            return session.working_feeds()
+        except RuntimeFailedError as error:
+            why = str(error).rstrip(".")
+            self.result.notes.append(f"it was not run: no inputs could be generated ({why})")
+            return None
+
+    def strict(self) -> None:
+        """What else is not as it could be."""
+        for number in range(len(self._flow)):
+            if number not in self._tags:
+                advice = f"annotate with --explain '{_address(self._flow, number)}' to see why"
+                self._fault("strict", "it carries no tag", advice, number)
+        for note in self.result.notes:
+            self._fault("strict", note, "make this check possible, or leave --strict out")
 
     def _compare(
         self, outputs: dict[str, object], plain: Session, feeds: Feeds, where: str
@@ -192,7 +282,7 @@ class _Checking:
         tree = self._record.tree if self._record is not None else ModuleTree(carried.modules)
         ownership = Ownership(self._model, tree, said)
         held, every = len(ownership.parameters), len(ownership.initializers)
-        self.result.notes.append(f"{held} of {every} initializers are known to be parameters")
+        self.result.remarks.append(f"{held} of {every} initializers are known to be parameters")
         found = Consistency(self._flow, tree, carried.claims, ownership)
         self.result.faults.extend(found.faults())
 
@@ -205,6 +295,8 @@ class _Checking:
         module: str | None = None,
     ) -> None:
         node = None if number is None else describe(self._flow, number)
+        if module is None and number is not None:
+            module = self._tags.get(number)
         self.result.faults.append(Fault(check, message, advice, node, module))
 
 
@@ -221,6 +313,20 @@ def _problems(tag: str, covers: str | None, known: set[str] | None) -> Iterator[
             yield f"{each!r} is not a tag"
         elif known is not None and each not in known:
             yield f"the tag {each} is of no module in the module tree"
+
+
+def _has_operator(domain: str, kind: str, version: int) -> bool:
+    try:
+        onnx.defs.get_schema(kind, version, "" if domain == "ai.onnx" else domain)
+    except onnx.defs.SchemaError:
+        return False
+    return True
+
+
+def _address(flow: Flow, number: int) -> str:
+    """How `--explain` calls a node."""
+    key = flow.keys[number]
+    return f"{key.graph}#{key.position}"
 
 
 def _list(names: dict[str, object]) -> str:

@@ -22,6 +22,14 @@ PUBLIC = {
         *("Batch", "Plan", "Row", "Silent", "Summary", "Watcher"),
         *("load_plan", "markdown", "run_plan"),
     },
+    "tracer": {
+        *("Loaded", "Origin", "RecordResult", "TraceOptions", "TraceResult", "load"),
+        *("load_configured", "options_of", "planned", "record", "trace"),
+    },
+    "pipeline": {
+        *("Diagnosis", "ExportResult", "Hierarchy", "PackageState", "diagnose", "export"),
+        *("plan_source", "trace_source"),
+    },
     "cli": {"app", "main"},
 }
 
@@ -50,6 +58,12 @@ def test_hierarchy_needs_neither_torch_nor_onnxruntime() -> None:
 def test_rewriter_never_imports_torch() -> None:
     """Annotating, analyzing and validating work where torch is not installed."""
     assert not loaded("import rewriter") & {"torch", "transformers", "tracer"}
+
+
+def test_the_pipeline_asks_the_tracer_only_when_there_is_something_to_trace() -> None:
+    """Its own code loads without torch."""
+    names = "from pipeline import diagnose, export, plan_source, trace_source"
+    assert not loaded(names) & {"torch", "transformers", "tracer", "onnxruntime"}
 
 
 def test_the_command_line_starts_light() -> None:

@@ -1,6 +1,9 @@
 """Export configurations: read from three formats, wrong keys named, and all of it carried out."""
 
 import json
+import re
+import shlex
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -335,3 +338,30 @@ def test_shapes_on_the_command_line() -> None:
     """A name, extents, and a dtype behind a colon."""
     assert parse_input("x=1x8") == ("x", InputSpec((1, 8)))
     assert parse_input("x=8:int64") == ("x", InputSpec((8,), "int64"))
+
+
+GUIDE = (Path(__file__).parent.parent / "docs" / "exporting.md").read_text()
+
+
+def test_the_guide_does_what_it_says(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files and commands, in their order; the table of keys lists all keys."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    blocks = re.findall(r"^```(\w+) ?([\w.]*)\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
+    for language, name, text in blocks:
+        if name:
+            (tmp_path / name).write_text(text)
+        for line in text.splitlines() if language == "sh" else ():
+            ran = run(*shlex.split(line)[1:])
+            assert (ran.code, ran.err) == (0, ""), line
+    config = read_export_config(tmp_path / "export_config.json")
+    graph = onnx.load(tmp_path / "configured.onnx").graph
+    assert tuple(value.name for value in graph.output) == config.output_names
+    assert {value.name: dims(value) for value in graph.input} == {
+        name: list(axes.values()) for name, axes in config.dynamic_axes.items()
+    }
+    assert not (tmp_path / "nowhere.onnx").exists()
+    listed = re.findall(r"^\| (`[\w`, ]+`) \|", GUIDE.partition("| key |")[2], re.MULTILINE)
+    keys = {key for cell in listed for key in re.findall(r"`(\w+)`", cell)}
+    assert keys == set(ExportConfig.__struct_fields__)

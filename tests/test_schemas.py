@@ -1,17 +1,22 @@
 """The published schemas are those of the classes, and what the commands print obeys them."""
 
 import json
+import shlex
 from pathlib import Path
 
 import jsonschema
 import msgspec
+import onnx
 import pytest
-from handmade import two_layers_record
+from handmade import two_layers, two_layers_record
+from running import runner
 
 from fixtures_gen.schema import SCHEMAS, schema_text
 from hierarchy.export_config import ExportConfig
 from hierarchy.record import encode_record
+from rewriter import annotate
 
+SOURCE = "fixtures_gen.zoo:suffixed_names"
 DOCS = Path(__file__).parent.parent / "docs"
 
 
@@ -37,6 +42,37 @@ def test_a_record_obeys_its_schema() -> None:
     """What is written is what is published."""
     schema = json.loads((DOCS / "record.schema.json").read_text())
     jsonschema.validate(json.loads(encode_record(two_layers_record())), schema)
+
+
+LINES = {
+    "trace": f"trace {SOURCE} t.onnx --exporter torchscript",
+    "trace-plan": f"export {SOURCE} t.onnx --dynamic --dry-run",
+    "export": f"export {SOURCE} e.onnx --exporter torchscript",
+    "annotate": "annotate plain.onnx --record plain.trace.json -o b.onnx",
+    "explain": "annotate plain.onnx --record plain.trace.json --explain '#1' --explain '#4'",
+    "analyze": "analyze a.onnx",
+    "validate": "validate a.onnx",
+    "doctor": "doctor",
+}
+
+
+@pytest.mark.parametrize(("schema", "line"), LINES.items(), ids=LINES.keys())
+def test_what_commands_print_obeys_its_schema(
+    schema: str,
+    line: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """`--output-format json` gives what is published, whole and alone."""
+    monkeypatch.chdir(tmp_path)
+    onnx.save(two_layers(), "plain.onnx")
+    Path("plain.trace.json").write_bytes(encode_record(two_layers_record()))
+    annotate("plain.onnx", two_layers_record(), "a.onnx")
+    ran = runner(capsys)(*shlex.split(line), "--output-format", "json")
+    assert (ran.code, ran.err) == (0, "")
+    published = json.loads((DOCS / f"schemas/{schema}.schema.json").read_text())
+    jsonschema.validate(json.loads(ran.out), published)
 
 
 def test_the_schema_refuses_what_the_reader_refuses() -> None:

@@ -9,6 +9,7 @@ from handmade import TWO_LAYERS_MODULES, TWO_LAYERS_SCOPES, record_of, two_layer
 
 from hierarchy import keys
 from hierarchy.errors import RecordError
+from hierarchy.injection import Inject
 from hierarchy.record import encode_record
 from rewriter import annotate, validate
 
@@ -121,3 +122,52 @@ def test_a_record_of_the_future_is_refused(annotated: Path, tmp_path: Path) -> N
     (tmp_path / "new.trace.json").write_bytes(newer)
     with pytest.raises(RecordError, match="version 99"):
         validate(annotated, record=tmp_path / "new.trace.json")
+
+
+def test_strict_names_what_is_left_open(annotated: Path) -> None:
+    """A node without a tag, and a check that was not made, are faults under strict only."""
+    model = onnx.load(annotated)
+    bare = model.graph.node[3]
+    del bare.metadata_props[:]
+    onnx.save(model, annotated)
+    assert validate(annotated).good
+    faults = validate(annotated, strict=True).faults
+    assert [(f.check, f.node) for f in faults] == [("strict", f"{bare.op_type} {bare.name}")]
+    assert "--explain '#3'" in faults[0].advice
+
+
+def test_a_check_that_was_left_out_is_a_note(annotated: Path) -> None:
+    """An operator that only onnxruntime has in ONNX's domain is no fault, but onnx is not asked."""
+    model = onnx.load(annotated)
+    node = next(node for node in model.graph.node if node.op_type == "Relu")
+    node.op_type = "SimplifiedLayerNormalization"
+    node.input.append("layer.0.fc.bias")
+    onnx.save(model, annotated)
+    found = validate(annotated)
+    assert found.good
+    assert "checker" not in found.checks
+    assert any("SimplifiedLayerNormalization" in note for note in found.notes)
+    assert [f.check for f in validate(annotated, strict=True).faults] == ["strict"]
+
+
+def test_the_checkers_fault_names_the_node(annotated: Path) -> None:
+    """What onnx's checker or onnxruntime says about a node is said of that node and its module."""
+    model = onnx.load(annotated)
+    node = model.graph.node[3]
+    node.attribute.append(onnx.helper.make_attribute("odd", 1))
+    onnx.save(model, annotated)
+    tag = next(entry.value for entry in node.metadata_props if entry.key == keys.TAG)
+    faults = {fault.check: fault for fault in validate(annotated).faults}
+    assert faults["checker"].node == f"{node.op_type} {node.name}"
+    assert faults["checker"].module == tag
+
+
+@pytest.mark.parametrize("kind", [Inject.ATTRIBUTES, Inject.NAMES])
+def test_tags_that_are_no_metadata(plain: Path, tmp_path: Path, kind: Inject) -> None:
+    """A file annotated with attributes or names alone is as good as one with metadata."""
+    annotate(plain, two_layers_record(), tmp_path / "b.onnx", inject=[kind])
+    found = validate(tmp_path / "b.onnx", consistency=True)
+    refused = {"runs"} if kind is Inject.ATTRIBUTES else set()  # by onnxruntime, where it fuses
+    assert {fault.check for fault in found.faults} <= refused
+    assert found.tagged == found.nodes
+    assert any("not metadata" in remark for remark in found.remarks)

@@ -29,6 +29,7 @@ class Leaving:
         op: Its operator.
         keys: The modules that it leaves, the innermost first; see `rewriter.comparing.units`.
         output: The output of the graph that it becomes, if any.
+        fixed: Whether it depends on no input, only on weights and shapes.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Leaving:
     op: str
     keys: tuple[str, ...]
     output: str | None = None
+    fixed: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,9 @@ class _Finding:
     def found(self) -> Boundaries:
         keys = {
             self._key(above): above.count(".") + bool(above)
-            for path in filter(None.__ne__, self._paths)
-            for above in _upwards(path or "")
+            for path in self._paths
+            if path is not None
+            for above in _upwards(path)
         }
         return Boundaries(list(self._values()), keys, self._blurred())
 
@@ -97,14 +100,15 @@ class _Finding:
     def _values(self) -> Iterator[Leaving]:
         for number, (key, node) in enumerate(zip(self._flow.keys, self._flow.nodes, strict=True)):
             path = self._paths[number]
-            skipped = key.graph != MAIN or self._flow.derived[number] or node.op_type in _RECASTING
+            skipped = key.graph != MAIN or node.op_type in _RECASTING or node.op_type == "Constant"
             if path is None or skipped:
                 continue
             for name in filter(None, node.output):
                 users, output = self._reached(name)
                 left = tuple(self._left(path, users, given=output is not None))
                 if left:
-                    yield Leaving(name, number, op_type(node), left, output)
+                    fixed = self._flow.derived[number]
+                    yield Leaving(name, number, op_type(node), left, output, fixed)
 
     def _reached(self, name: str) -> tuple[list[int], str | None]:
         """The nodes that use a value in whatever type, and the output that it becomes."""

@@ -54,8 +54,10 @@ class Pairing:
         outputs: tuple[list[str], list[str]],
     ) -> None:
         self._bounds, self._seen, self._outputs = bounds, seen, outputs
-        self._open = [{v.name: v for v in bound.values if v.name in s}
-                      for bound, s in zip(bounds, seen, strict=True)]  # fmt: skip
+        self._open = [
+            {v.name: v for v in bound.values if v.name in s and (s[v.name].real or not v.fixed)}
+            for bound, s in zip(bounds, seen, strict=True)
+        ]
         self.pairs: list[Pair] = []
 
     def run(self) -> list[Pair]:
@@ -74,6 +76,8 @@ class Pairing:
         """Values of one file without a partner, each with the reason."""
         other = self._bounds[1 - side]
         for value in self._open[side].values():
+            if value.fixed:
+                continue  # folded away where it was not found: no input changes it
             key = value.keys[0]
             if kinds := other.blurred.get(key):
                 yield value, f"in the other file {', '.join(kinds)} does some of its work"

@@ -1,6 +1,7 @@
 """Running one file of a comparison, with the values that are to be compared exposed."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -25,12 +26,14 @@ class Seen:
     Attributes:
         shape: Its shape.
         bytes: What it takes in memory.
+        real: Whether it holds real numbers.
         sketch: Some of its elements, the same ones for every array of one size.
     """
 
     def __init__(self, array: Array) -> None:
         self.shape = array.shape
         self.bytes = array.nbytes
+        self.real = array.dtype.kind == "f"
         flat = array.reshape(-1)
         step = max(1, flat.size // _SKETCH)
         self.sketch = flat[::step].astype(np.float64) if flat.dtype != object else np.zeros(0)
@@ -53,6 +56,9 @@ class Seen:
 
 class Running:
     """One file in onnxruntime, as it stands, with values exposed.
+
+    What it gives back comes from a run without that: in half precision, values that nobody looks
+    at may never be rounded.
 
     Args:
         side: The file.
@@ -81,6 +87,8 @@ class Running:
             if array is not None:
                 self._constants[name] = array
         self._session = _exposing(side, list(dict.fromkeys(wanted)), libraries)
+        self._bare = _exposing(side, [], libraries)
+        self._outputs = {value.name for value in side.model.graph.output}
 
     def feed(self, given: Sequence[tuple[str, Array]]) -> Feeds:
         """Find the way to feed it what the other file, or a record, was fed.
@@ -90,11 +98,10 @@ class Running:
             UsageError: Something does not fit.
         """
         failure: RuntimeFailedError | None = None
-        outputs = [value.name for value in self._side.model.graph.output]
         try:
             for feeds in ways_to_feed(self._side.model.graph, given):
                 try:
-                    self._session.fetch(outputs, feeds)
+                    self._bare.run(feeds)
                 except RuntimeFailedError as error:
                     failure = failure or error
                 else:
@@ -124,7 +131,12 @@ class Running:
             scale = self._scales.get(name, ())
             needed += [n for n in scale if n and n not in self._constants]
         needed = list(dict.fromkeys(needed))
-        got = dict(zip(needed, self._session.fetch(needed, self._feeds), strict=True))
+        outputs = [name for name in needed if name in self._outputs]
+        inner = [name for name in needed if name not in self._outputs]
+        got: dict[str, Any] = {}
+        for session, some in ((self._session, inner), (self._bare, outputs)):
+            if some:  # of none onnxruntime gives all
+                got |= zip(some, session.fetch(some, self._feeds), strict=True)
         arrays = {name: value for name, value in got.items() if isinstance(value, np.ndarray)}
         return {name: self._real(name, arrays) for name in names if name in arrays}
 

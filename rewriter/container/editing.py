@@ -9,6 +9,7 @@ from onnx import StringStringEntryProto as Entry
 
 from hierarchy import keys
 from hierarchy.graphs import NodeKey, Place, bodies, walk_graphs
+from hierarchy.injection import Inject
 from rewriter.container.splicing import Splices, resized
 from rewriter.container.wire import LENGTH, Buffer, Field, WireError, encode_field, fields, messages
 
@@ -25,6 +26,8 @@ class Edits:
         attributes: Tags to append to nodes as an attribute of ours.
         names: Names to give to nodes; None takes the field away.
         strip: Whether all entries and attributes of ours are taken out of the whole file first.
+        keep: What of ours stays all the same, on nodes: `metadata`, `attributes`.
+        keep_model: And which entries of ours on the model, by their keys.
         replace: Whether foreign entries on an edited node give way to new ones of the same
             key; or the keys for which they do.
     """
@@ -34,7 +37,17 @@ class Edits:
     attributes: Mapping[NodeKey, str] = field(default_factory=dict)
     names: Mapping[NodeKey, str | None] = field(default_factory=dict)
     strip: bool = True
+    keep: frozenset[Inject] = frozenset()
+    keep_model: frozenset[str] = frozenset()
     replace: bool | frozenset[str] = False
+
+    def drops(self, kind: Inject) -> bool:
+        """Whether what was written in this way is taken out of nodes."""
+        return self.strip and kind not in self.keep
+
+    def drops_entry(self, key: str) -> bool:
+        """Whether an entry of the model is taken out."""
+        return self.strip and key.startswith(keys.OURS) and key not in self.keep_model
 
 
 @dataclass
@@ -99,9 +112,9 @@ class Editing:
         if any(self._edited[kind] != len(every) for kind, every in wanted.items()):
             raise ValueError("an edit is for a node that is not in the file")
         for entry in top:
-            if entry.number == ModelProto.METADATA_PROPS_FIELD_NUMBER and self._edits.strip:
+            if entry.number == ModelProto.METADATA_PROPS_FIELD_NUMBER:
                 key = self._key(entry)
-                if key.startswith(keys.OURS):
+                if self._edits.drops_entry(key):
                     self.splices.remove(entry.start, entry.end)
                     self.changes.removed_from_model[key] += 1
         number = ModelProto.METADATA_PROPS_FIELD_NUMBER
@@ -133,7 +146,9 @@ class Editing:
         new = self._edits.nodes.get(key)
         if node.metadata_props:
             self._remove(found, new or ())
-        if self._edits.strip and any(a.name == keys.TAG_ATTRIBUTE for a in node.attribute):
+        if self._edits.drops(Inject.ATTRIBUTES) and any(
+            a.name == keys.TAG_ATTRIBUTE for a in node.attribute
+        ):
             self._remove_attribute(found)
         if key in self._edits.names:
             self._edited["names"] += 1
@@ -227,7 +242,7 @@ def goes(names: Sequence[str], new: Entries, edits: Edits) -> list[bool]:
     for key in names:
         tagged = tagged or key == keys.TAG
         ours = key.startswith(keys.OURS) or (tagged and key in keys.SHARED)
-        found.append(edits.strip if ours else key in replaced)
+        found.append(edits.drops(Inject.METADATA) if ours else key in replaced)
     return found
 
 

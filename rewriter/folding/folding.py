@@ -3,6 +3,7 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
 import onnx
@@ -21,7 +22,9 @@ from rewriter.folding.memory import Memory, Was, remember
 from rewriter.folding.prototypes import Structure, difference, structure
 from rewriter.folding.relative import Rebasing
 from rewriter.inject.names import unique
-from rewriter.matcher import Decision
+
+if TYPE_CHECKING:
+    from rewriter.matcher import Decision
 
 _FIRST_WITH_FUNCTIONS = 8
 _FIRST_WITH_FUNCTION_TYPES = 10
@@ -94,7 +97,7 @@ class FoldReport(msgspec.Struct):
 
 def fold(
     model: onnx.ModelProto,
-    decisions: Iterable[Decision],
+    decisions: Iterable["Decision"],
     tagger: Tagger,
     parameters: Mapping[str, str],
     rules: FoldRules,
@@ -117,7 +120,7 @@ class _Folding:
     def __init__(
         self,
         model: onnx.ModelProto,
-        decisions: Iterable[Decision],
+        decisions: Iterable["Decision"],
         tagger: Tagger,
         parameters: Mapping[str, str],
         rules: FoldRules,
@@ -141,7 +144,7 @@ class _Folding:
         self._place(decisions)
         self._run()
 
-    def _place(self, decisions: Iterable[Decision]) -> None:
+    def _place(self, decisions: Iterable["Decision"]) -> None:
         known = {d.position: d for d in decisions if not d.graph}
         for item in self._bench.items:
             decision = known[item.position]

@@ -4,6 +4,7 @@ import onnx
 
 from hierarchy import keys
 from hierarchy.graphs import walk_nodes
+from hierarchy.injection import Inject
 from rewriter.container import Edits
 from rewriter.container.editing import goes
 from rewriter.inject.names import rename
@@ -15,7 +16,7 @@ def apply(model: onnx.ModelProto, edits: Edits) -> None:
         new = edits.nodes.get(key, ())
         if node.metadata_props:
             _keep(node, goes([entry.key for entry in node.metadata_props], new, edits))
-        if edits.strip:
+        if edits.drops(Inject.ATTRIBUTES):
             for number, attribute in enumerate(node.attribute):
                 if attribute.name == keys.TAG_ATTRIBUTE:
                     del node.attribute[number]
@@ -25,8 +26,7 @@ def apply(model: onnx.ModelProto, edits: Edits) -> None:
         if key in edits.attributes:
             made = node.attribute.add(name=keys.TAG_ATTRIBUTE, type=onnx.AttributeProto.STRING)
             made.s = edits.attributes[key].encode()
-    if edits.strip:
-        _keep(model, [entry.key.startswith(keys.OURS) for entry in model.metadata_props])
+    _keep(model, [edits.drops_entry(entry.key) for entry in model.metadata_props])
     for name, value in edits.model:
         model.metadata_props.add(key=name, value=value)
     rename(model, edits.names)

@@ -5,6 +5,7 @@ operator; the second of a name gets `_1`. The model keeps what they were called 
 """
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
 import onnx
@@ -13,7 +14,9 @@ from hierarchy import keys
 from hierarchy.graphs import NodeKey, walk_nodes
 from hierarchy.tags import Tagger, escape, steps
 from rewriter.evidence.carried import embedded_names
-from rewriter.matcher import Decision
+
+if TYPE_CHECKING:
+    from rewriter.matcher import Decision
 
 Names = dict[NodeKey, str | None]
 
@@ -25,7 +28,7 @@ def scoped_name(tagger: Tagger, module: str, op_type: str) -> str:
 
 
 def new_names(
-    model: onnx.ModelProto, decisions: Iterable[Decision], tagger: Tagger
+    model: onnx.ModelProto, decisions: Iterable["Decision"], tagger: Tagger
 ) -> dict[NodeKey, str]:
     """A name for every node that has a module, unique among all nodes; the same at every run.
 
