@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -62,21 +62,29 @@ def console(*, stderr: bool = False) -> "Console":
 
 @contextmanager
 def progress(context: typer.Context) -> Iterator[None]:
-    """Show on standard error what the body is doing, when it takes a while and somebody watches.
+    """Around the work of a command, whose result is printed afterwards.
 
-    Nothing of it remains. In a pipe, and with `--quiet`, there is nothing to begin with.
+    Shows on standard error what the body is doing, when it takes a while and somebody watches;
+    nothing of it remains. In a pipe, and with `--quiet`, there is nothing to begin with.
+    Standard output is the result's: what a user's model prints goes to standard error.
     """
-    if talk(context).quiet or not sys.stderr.isatty():
+    watched = sys.stderr.isatty() and not talk(context).quiet
+    with _shown() if watched else nullcontext(), redirect_stdout(sys.stderr):
         yield
-        return
+
+
+@contextmanager
+def _shown() -> Iterator[None]:
+    """Show every step, from a second on."""
     from threading import Timer  # noqa: PLC0415 - only here
 
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
 
-    columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
     shown = Progress(
-        *columns,
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        TimeElapsedColumn(),
         console=Console(file=sys.stderr, markup=False),  # exporters replace sys.stderr meanwhile
         transient=True,
         redirect_stdout=False,

@@ -43,6 +43,14 @@ def test_the_public_names_are_these(package: str) -> None:
     assert all(hasattr(found, name) for name in found.__all__)
 
 
+@pytest.mark.parametrize("package", PUBLIC)
+def test_other_names_are_unknown(package: str) -> None:
+    """A package that gives its names out lazily refuses a wrong one as any other does."""
+    found = importlib.import_module(package)
+    with pytest.raises(AttributeError, match="has no attribute 'nothing_of_the_kind'"):
+        found.nothing_of_the_kind  # noqa: B018 - the access is the test
+
+
 def loaded(*statements: str) -> set[str]:
     """Top-level packages in memory after the statements ran in a fresh interpreter."""
     code = "; ".join([*statements, "import sys", "print(*{n.split('.')[0] for n in sys.modules})"])

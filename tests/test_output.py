@@ -127,6 +127,16 @@ def test_data_is_alone_on_standard_output(folder: Path) -> None:
         assert json.loads(ran.out)
 
 
+def test_what_a_model_prints_is_no_result(tmp_path: Path) -> None:
+    """Standard output is the command's own, also where the user's code writes to it."""
+    (tmp_path / "loud.py").write_text(SLOW.replace("time.sleep(1.5)", "print('built')"))
+    command = ("trace", "loud.py:build", "m.onnx", "--exporter", "torchscript")
+    ran = modelexport(*command, "--output-format", "json", cwd=tmp_path)
+    assert ran.code == 0
+    assert json.loads(ran.out)["onnx"] == "m.onnx"
+    assert ran.err == "built\n"
+
+
 def test_levels_work_behind_the_command(folder: Path) -> None:
     """--quiet and --verbose mean the same before the command's name and behind it."""
     options = ("--record", "plain.trace.json", "--force")
