@@ -11,11 +11,14 @@ import re
 import shlex
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, chdir
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
 from batching import environment, started
+
+from cli.main import main
 
 _BLOCK = re.compile(
     r"^```(?P<language>\w+)(?: title=\"(?P<title>[^\"]+)\"| (?P<name>[\w.]+))?\n(?P<text>.*?)^```",
@@ -24,6 +27,10 @@ _BLOCK = re.compile(
 _EXITS = re.compile(r"# exits with (\d+)")
 PROGRAMS = {"modelexport": "cli", "dask": "dask"}
 """What documents may run, and the module that it is."""
+
+
+_APART = {"batch"}
+"""Commands that handle signals and start processes: they get one of their own."""
 
 
 class Block(NamedTuple):
@@ -60,11 +67,27 @@ def carry_out(document: str, folder: Path) -> None:
 def _command(line: str, folder: Path, under_way: ExitStack) -> None:
     program, *arguments = shlex.split(line, comments=True)
     module = PROGRAMS[program]
+    expected = int(code[1]) if (code := _EXITS.search(line)) else 0
     if arguments[-1] == "&":
         under_way.enter_context(started(folder, module, *arguments[:-1]))
+    elif arguments[0] in _APART:
+        _run([sys.executable, "-m", module, *arguments], folder, expected)
     else:
-        code = _EXITS.search(line)
-        _run([sys.executable, "-m", module, *arguments], folder, int(code[1]) if code else 0)
+        assert _here(arguments, folder) == expected, line
+
+
+def _here(arguments: list[str], folder: Path) -> object:
+    """The exit code of our command in this process, which has loaded torch already."""
+    paths = sys.path.copy()
+    try:
+        with chdir(folder), pytest.raises(SystemExit) as stopped:
+            main(arguments)
+    finally:
+        sys.path[:] = paths
+        for name, module in list(sys.modules.items()):
+            if str(getattr(module, "__file__", None)).startswith(str(folder)):
+                del sys.modules[name]  # another document may have another one of this name
+    return stopped.value.code
 
 
 def _run(command: list[str], folder: Path, code: int) -> None:
