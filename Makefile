@@ -10,7 +10,7 @@ DEMO := temp/demo
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format benchmark agreement functions schema snapshots clean
+.PHONY: help demo test lint format benchmark agreement functions schema snapshots docs clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,7 +19,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[trace,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[trace,batch,docs,dev]'
 	@touch $@
 
 $(DEMO_READY): $(READY)
@@ -64,6 +64,9 @@ functions: $(DEMO_READY) ## Fold many families, check it all; writes docs/functi
 
 schema: $(READY) ## Write the published JSON Schemas in docs anew from their classes
 	$(BIN)/python -m fixtures_gen.schema docs
+
+docs: $(READY) ## Build the documentation into temp/site, strictly
+	$(BIN)/python -m mkdocs build --strict
 
 snapshots: $(READY) ## Write the help texts that tests compare anew
 	$(BIN)/python -m fixtures_gen.help_texts tests/snapshots

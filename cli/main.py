@@ -13,6 +13,7 @@ from typer.core import TyperCommand
 
 from cli.analyze import analyze
 from cli.annotate import annotate
+from cli.batch import batch
 from cli.compare import compare
 from cli.doctor import doctor
 from cli.examples import examples
@@ -28,7 +29,7 @@ NAME = "modelexport"
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(trace, annotate, export),
     *(analyze, validate, compare, strip),
-    doctor,
+    *(batch, doctor),
 )
 """In the order of the help; each has examples in `cli.examples`."""
 

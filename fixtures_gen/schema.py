@@ -15,6 +15,8 @@ from hierarchy.export_config import ExportConfig
 from hierarchy.record import FORMAT, VERSION, Record
 from hierarchy.summary import TracePlan, TraceSummary
 from pipeline import Diagnosis, ExportResult
+from pipeline.batch import Plan, Summary
+from pipeline.batch.jobs import Job
 from rewriter import Analysis, AnnotateReport, Comparison, Decision, StripResult, Validation
 
 
@@ -44,6 +46,9 @@ SCHEMAS: dict[str, Published] = {
         "analyze --output-format json", Analysis | list[Analysis]
     ),
     "schemas/validate.schema.json": Published("validate --output-format json", Validation),
+    "batch-plan.schema.json": Published("batch plan", Plan),
+    "schemas/batch-jobs.schema.json": Published("batch --dry-run --output-format json", list[Job]),
+    "schemas/batch.schema.json": Published("batch --output-format json; summary.json", Summary),
     "schemas/compare.schema.json": Published("compare --output-format json", Comparison),
     "schemas/strip.schema.json": Published("strip --output-format json", StripResult),
     "schemas/doctor.schema.json": Published("doctor --output-format json", Diagnosis),

@@ -5,6 +5,7 @@
     ├── FileProblem             a file that cannot be read or written as asked
     │   ├── OnnxFileError       a file that is not a readable ONNX model
     │   ├── RecordError         a file that is not a readable trace record
+    │   ├── PlanError           a batch plan that cannot be read, or asks for what cannot be
     │   └── SettingsError       a file of settings that does not hold what it should
     ├── ForeignRecordError      a record that belongs to another model than the file
     ├── SourceError             a model source that cannot be found, imported or built
@@ -37,6 +38,10 @@ class OnnxFileError(FileProblem):
 
 class RecordError(FileProblem):
     """A file that is not a readable trace record."""
+
+
+class PlanError(FileProblem):
+    """A batch plan that cannot be read, or asks for what cannot be."""
 
 
 class SettingsError(FileProblem):

@@ -110,7 +110,7 @@ def analyze(
         sort: Order of the modules: `model`, `name`, `nodes`, `params`, `macs` or `bytes`.
         dims: Extents for dimensions that the file leaves open, by their names.
 
-    Example:
+    Examples:
         >>> from rewriter import analyze
         >>> found = analyze("net.annotated.onnx", module="layer.1", dims={"N": 2})
         >>> for row in found.modules:

@@ -67,7 +67,7 @@ def annotate(  # noqa: PLR0913 - keyword-only options of an entry point
         force: Overwrite `out_path` and `report` if they exist.
         report: Where to write the report as JSON, if anywhere.
 
-    Example:
+    Examples:
         >>> from rewriter import annotate
         >>> report = annotate("net.onnx", "net.trace.json", "again.onnx")
         >>> report.resolved, report.nodes

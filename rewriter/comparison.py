@@ -34,7 +34,7 @@ def compare(
         run: Whether a file may be run to match it, where that needs matching.
         numeric: How both are run side by side; None to compare the graphs alone.
 
-    Example:
+    Examples:
         >>> from rewriter import Numeric, compare
         >>> found = compare("net.annotated.onnx", "changed.onnx", numeric=Numeric())
         >>> found.same

@@ -69,7 +69,7 @@ def strip(
         patterns: Of the names of the functions that go, where functions do; none for all.
         force: Whether existing files may be overwritten.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from rewriter import strip
         >>> strip("net.annotated.onnx", "back.onnx").keys["hierarchy_tag"]

@@ -76,7 +76,7 @@ def validate(
         strict: Whether a node without a tag, and a check that could not be made, are faults.
         libraries: Custom operator libraries that the runtime loads first.
 
-    Example:
+    Examples:
         >>> from rewriter import validate
         >>> found = validate("net.annotated.onnx", record="net.trace.json", consistency=True)
         >>> found.good, found.checks

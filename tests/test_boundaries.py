@@ -18,6 +18,10 @@ PUBLIC = {
         *("Unaligned", "UnfoldReport", "Unresolved", "Validation"),
         *("analyze", "annotate", "compare", "explained", "strip", "unfold", "validate"),
     },
+    "pipeline.batch": {
+        *("Batch", "Plan", "Row", "Silent", "Summary", "Watcher"),
+        *("load_plan", "markdown", "run_plan"),
+    },
     "tracer": {
         *("Loaded", "Origin", "RecordResult", "TraceOptions", "TraceResult", "load"),
         *("load_configured", "options_of", "planned", "record", "trace"),
@@ -74,3 +78,9 @@ def test_the_command_line_starts_light() -> None:
     """Showing help or the version loads no onnx, no onnxruntime, no torch."""
     heavy = {"torch", "transformers", "onnx", "onnxruntime"}
     assert not loaded("import cli.main") & heavy
+
+
+def test_batch_plans_need_nothing_heavy() -> None:
+    """Reading a plan, and seeing that all of it is done, loads no torch, no onnx and no Dask."""
+    heavy = {"torch", "transformers", "onnx", "onnxruntime", "distributed", "dask"}
+    assert not loaded("import pipeline.batch") & heavy

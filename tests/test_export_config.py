@@ -2,8 +2,6 @@
 
 import json
 import re
-import shlex
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +9,7 @@ import onnx
 import pytest
 import torch
 import yaml
+from documents import carry_out
 from running import Ran, Run, runner
 from torch import nn
 from traced import plain_session
@@ -343,18 +342,9 @@ def test_shapes_on_the_command_line() -> None:
 GUIDE = (Path(__file__).parent.parent / "docs" / "exporting.md").read_text()
 
 
-def test_the_guide_does_what_it_says(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_guide_does_what_it_says(tmp_path: Path) -> None:
     """Its files and commands, in their order; the table of keys lists all keys."""
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    blocks = re.findall(r"^```(\w+) ?([\w.]*)\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
-    for language, name, text in blocks:
-        if name:
-            (tmp_path / name).write_text(text)
-        for line in text.splitlines() if language == "sh" else ():
-            ran = run(*shlex.split(line)[1:])
-            assert (ran.code, ran.err) == (0, ""), line
+    carry_out(GUIDE, tmp_path)
     config = read_export_config(tmp_path / "export_config.json")
     graph = onnx.load(tmp_path / "configured.onnx").graph
     assert tuple(value.name for value in graph.output) == config.output_names

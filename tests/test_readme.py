@@ -1,41 +1,23 @@
 """The README's commands and code do what it says."""
 
 import re
-import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import onnx
 import pytest
+from documents import carry_out
 
 from hierarchy import keys
 from hierarchy.graphs import digest, walk_nodes
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
-BLOCKS = re.findall(r"^```(\w+) ?([\w.]*)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-
-
-def run(command: list[str], folder: Path) -> str:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{command}: {done.stderr}"
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which everything of the README was done, in its order."""
     folder = tmp_path_factory.mktemp("readme")
-    for language, name, text in BLOCKS:
-        if name:
-            (folder / name).write_text(text)
-        elif language == "sh":
-            for line in text.splitlines():
-                program, *arguments = shlex.split(line)
-                assert program == "modelexport"
-                run([sys.executable, "-m", "cli", *arguments], folder)
-        elif language == "python":
-            run([sys.executable, "-c", text], folder)
+    carry_out(README, folder)
     return folder
 
 

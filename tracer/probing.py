@@ -53,6 +53,7 @@ def probe_values(exported: Exported, feed: Mapping[str, Array]) -> dict[str, Val
     shown.graph.output.extend(onnx.ValueInfoProto(name=n) for n in names if n not in declared)
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = torch.get_num_threads()  # who limits torch means this, too
     options.log_severity_level = 4
     options.add_session_config_entry("session.disable_prepacking", "1")  # for one run only
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others work beside

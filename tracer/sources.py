@@ -14,6 +14,7 @@ from torch import nn
 from hierarchy.errors import MissingExtraError, ModelExportError, SourceError
 from hierarchy.export_config import InputRequest
 from hierarchy.progress import step
+from hierarchy.sources import check_file, check_folder, factory_of
 from tracer.calling import Inputs
 from tracer.inputs import custom_inputs, folder_inputs
 from tracer.recording import Origin
@@ -54,15 +55,14 @@ def load(
     """
     request = request or InputRequest()
     step(f"loading {source}")
-    module_name, colon, factory = source.rpartition(":")
-    if colon and factory.isidentifier() and not Path(source).exists():
+    if (factory := factory_of(source)) is not None:
         if task is not None:
             raise SourceError(f"{source}: --task is for Hugging Face models, this is a factory.")
         if request.text is not None:
             raise SourceError(
                 f"{source}: --input-text is for Hugging Face models with a tokenizer."
             )
-        return _from_factory(source, module_name, factory, request, attention)
+        return _from_factory(source, *factory, request, attention)
     return _from_hugging_face(source, task, request, attention, trust_remote_code=trust_remote_code)
 
 
@@ -127,9 +127,8 @@ def _import_module(name: str) -> ModuleType:
 
 
 def _import_file(file: str) -> ModuleType:
+    check_file(file)
     path = Path(file)
-    if not path.is_file():
-        raise SourceError(f"{file}: there is no such file.")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise SourceError(f"{file}: not a Python file.")
@@ -155,13 +154,8 @@ def _from_hugging_face(
         raise MissingExtraError(
             "Hugging Face models need transformers: pip install 'modelexport[trace]'."
         ) from error
+    check_folder(source)
     path = Path(source)
-    if path.is_dir() and not (path / "config.json").is_file():
-        raise SourceError(f"{source}: no Hugging Face model folder (it has no config.json).")
-    if path.is_file():
-        raise SourceError(f"{source}: a file; give its folder, or file.py:factory.")
-    if not path.exists() and (path.is_absolute() or source.startswith(".") or len(path.parts) > 2):
-        raise SourceError(f"{source}: there is no such folder.")
     options = {"trust_remote_code": trust_remote_code}
     chosen = {} if attention is None else {"attn_implementation": attention}
     bars = transformers.utils.logging

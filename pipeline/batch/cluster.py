@@ -1,0 +1,187 @@
+"""Dask: the workers of a batch run, here or on a cluster, by one and the same path."""
+
+import logging
+import signal
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from multiprocessing import resource_tracker
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from hierarchy.errors import UsageError
+from pipeline.batch.messages import Answer, Task
+from pipeline.batch.outcome import Outcome, State
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from pipeline.batch.jobs import Job
+
+_PATIENCE = 10
+"""Seconds within which a scheduler must answer and have a worker."""
+
+
+Hear = Callable[[str, str], None]
+"""Is told the job's id and what it does now."""
+
+
+def _hush() -> None:
+    """Keep Dask from logging: what matters is said of the job that it matters to."""
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def cores() -> int:
+    """Cores of this machine that this process may use."""
+    from dask.system import CPU_COUNT  # noqa: PLC0415 - it knows of containers, too
+
+    return int(CPU_COUNT)
+
+
+@contextmanager
+def workers(count: int | None, address: str | None) -> Iterator["Client"]:
+    """Connect to a cluster, or start workers on this machine: processes of one thread each.
+
+    Raises:
+        UsageError: No scheduler answers at the address, or it has no workers.
+    """
+    from distributed import Client, LocalCluster  # noqa: PLC0415 - half a second
+
+    _hush()
+    if address is not None:
+        with _connected(Client, address) as client:
+            yield client
+        return
+    # Ctrl-C reaches every process of the terminal. It is this one's to handle: workers inherit
+    # what is blocked while they are started, and so do those that take a dead one's place.
+    resource_tracker.ensure_running()  # starting it would unblock them
+    with ExitStack() as stack:
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        try:
+            cluster = LocalCluster(
+                n_workers=count,
+                threads_per_worker=1,
+                processes=True,
+                memory_limit=0,  # jobs are watched one by one, in processes of their own
+                dashboard_address=None,
+                silence_logs=logging.CRITICAL,
+            )
+            stack.enter_context(cluster)
+            client = stack.enter_context(Client(cluster))
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        yield client
+
+
+@contextmanager
+def _connected(kind: "type[Client]", address: str) -> Iterator["Client"]:
+    try:
+        where = "scheduler_file" if address.endswith(".json") else "address"
+        client = kind(**{where: address}, timeout=_PATIENCE)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--cluster {address}: no Dask scheduler answers there.") from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=_PATIENCE)
+        except TimeoutError as error:
+            raise UsageError(f"--cluster {address}: the scheduler has no workers.") from error
+        yield client
+
+
+def neighbours(client: "Client") -> dict[str, int]:
+    """Threads of the cluster's workers by host."""
+    found: dict[str, int] = {}
+    for worker in client.scheduler_info(n_workers=-1)["workers"].values():
+        found[worker["host"]] = found.get(worker["host"], 0) + worker["nthreads"]
+    return found
+
+
+def outcomes(
+    client: "Client",
+    tasks: dict[str, Task],
+    topic: str,
+    hear: Hear,
+    stopping: Callable[[], None],
+) -> Iterator[tuple["Job", Answer]]:
+    """Have all tasks done; gives each job and what came of it as it ends.
+
+    A worker that dies takes no job with it: Dask gives its jobs to others, a few times.
+    """
+    from distributed import as_completed  # noqa: PLC0415 - loaded already
+
+    client.subscribe_topic(topic, lambda event: hear(*event[1]))
+    run = uuid.uuid4().hex[:8]
+    futures = {
+        client.submit(
+            work, msgspec.json.encode(task), key=f"{job}-{run}", pure=False, priority=-place
+        ): task
+        for place, (job, task) in enumerate(tasks.items())
+    }
+    finished = False
+    try:
+        for future in as_completed(list(futures), raise_errors=False):
+            yield futures[future].request.job, _answer(future)
+        finished = True
+    finally:
+        if not finished:
+            stopping()
+            client.cancel(list(futures), force=True)
+            client.run(_stop_all, on_error="ignore")
+        client.unsubscribe_topic(topic)
+
+
+def _answer(future: Any) -> Answer:
+    if future.status == "finished":
+        return msgspec.json.decode(future.result(), type=Answer)
+    error = future.exception() if future.status == "error" else None
+    if type(error).__name__ == "KilledWorker":
+        why = "every worker that took it died; their logs may tell why."
+    elif error is not None:
+        why = " ".join(f"the worker failed ({type(error).__name__}: {error}).".split())
+    else:
+        why = "the connection to the cluster was lost."
+    return _failed(why)
+
+
+def _failed(why: str) -> Answer:
+    return Answer(Outcome(state=State.FAILED, error=why), "")
+
+
+def work(message: bytes) -> bytes:
+    """Do one job; runs in a worker."""
+    from distributed import get_worker  # noqa: PLC0415 - runs in a worker only
+
+    from pipeline.batch.digests import versions  # noqa: PLC0415
+    from pipeline.batch.keeper import keeper  # noqa: PLC0415
+
+    task = msgspec.json.decode(message, type=Task)
+    worker = get_worker()
+    job = task.request.job
+    if task.versions != versions():
+        return msgspec.json.encode(_other_versions(task.versions, versions()))
+    # a worker that was lost may still write where its try wrote
+    task.request.scratch = tempfile.mkdtemp(dir=task.request.scratch)
+    share = cores() // max(task.neighbours.get(worker.host, 1), 1)
+    task.request.threads = job.threads or max(share, 1)
+    outcome = keeper().run(
+        task.request,
+        task.exporters,
+        task.nursery_log,
+        lambda step: worker.log_event(task.topic, [job.id, step]),
+    )
+    return msgspec.json.encode(Answer(outcome, task.request.scratch))
+
+
+def _other_versions(wanted: dict[str, str], found: dict[str, str]) -> Answer:
+    differing = [f"{n} {found[n]}, not {v}" for n, v in wanted.items() if found[n] != v]
+    return _failed(f"its worker has other packages than this machine ({'; '.join(differing)}).")
+
+
+def _stop_all() -> None:
+    from pipeline.batch.keeper import stop_all  # noqa: PLC0415 - runs in a worker
+
+    stop_all()

@@ -1,0 +1,75 @@
+"""What becomes of a job."""
+
+from enum import StrEnum
+
+import msgspec
+
+from hierarchy.errors import ModelExportError
+
+
+class State(StrEnum):
+    """How a job ended."""
+
+    DONE = "done"
+    KEPT = "kept"
+    FAULTS = "faults"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+    STOPPED = "stopped"
+
+    @property
+    def good(self) -> bool:
+        """Whether its files are there and nothing is wrong with them."""
+        return self in {State.DONE, State.KEPT}
+
+    @property
+    def complete(self) -> bool:
+        """Whether all steps were done, whatever the last one found."""
+        return self in {State.DONE, State.FAULTS}
+
+
+class Counts(msgspec.Struct):
+    """Nodes of the last file that a job wrote or looked at.
+
+    Attributes:
+        nodes: All.
+        tagged: Those that know their module.
+        unresolved: Those that do not.
+    """
+
+    nodes: int = 0
+    tagged: int = 0
+    unresolved: int = 0
+
+
+class Outcome(msgspec.Struct):
+    """What a worker tells of a job.
+
+    Attributes:
+        state: How it ended.
+        seconds: How long it took.
+        counts: Nodes, where it came so far.
+        files: Digests of what it wrote, by name.
+        inputs: Digests of what it was made from, by path.
+        error: What went wrong, in one sentence.
+        worker: The process that did it, as `host:pid`.
+    """
+
+    state: State
+    seconds: float = 0.0
+    counts: Counts | None = None
+    files: dict[str, str] = {}
+    inputs: dict[str, str] = {}
+    error: str | None = None
+    worker: str = ""
+
+
+def sentence(error: BaseException) -> str:
+    """An error in one sentence."""
+    if isinstance(error, ModelExportError):
+        return str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}."
+    words = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"unexpected {words[:500]} (its log tells where)"
