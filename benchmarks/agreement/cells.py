@@ -113,6 +113,7 @@ def run_cell(
     if report is None:
         cell.unresolved = cell.known
         return cell, [Detail(cell.model, cell.transform, cell.status, reason=cell.said)]
+    cell.said = _without_folder("; ".join(report.notes), made.path)
     tree = subject.record(row.record).tree
     return cell, _judge_all(cell, report, truth, tree)
 
@@ -120,7 +121,6 @@ def run_cell(
 def _judge_all(cell: Cell, report: AnnotateReport, truth: Truth, tree: ModuleTree) -> list[Detail]:
     """Count the verdicts into the cell; gives the nodes that are not right."""
     cell.tagged = report.resolved
-    cell.said = "; ".join(report.notes)
     counts: Counter[Verdict] = Counter()
     details = []
     several = [len(d.covers) for d in report.decisions if d.covers]
