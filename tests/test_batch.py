@@ -260,8 +260,14 @@ def _wait_for(path: Path, process: "subprocess.Popen[Any]") -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminated"])
-def test_stopping_leaves_nothing_half_done(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "exporter"),
+    [(signal.SIGINT, "auto"), (signal.SIGTERM, "torchscript")],
+    ids=["ctrl-c", "terminated"],
+)
+def test_stopping_leaves_nothing_half_done(
+    tmp_path: Path, number: signal.Signals, exporter: str
+) -> None:
     """Exit code 130, no process and no part of a file left, and a summary of what was done.
 
     Meanwhile no second run into the same folder is let in; and nothing had to be said about
@@ -270,7 +276,7 @@ def test_stopping_leaves_nothing_half_done(tmp_path: Path, number: signal.Signal
     place(tmp_path)
     endless = '[[models]]\nsource = "models.py:endless"\n'
     given = '[[models]]\nonnx = "plain.onnx"\nrecord = "plain.trace.json"\n'
-    write_plan(tmp_path, given + endless)
+    write_plan(tmp_path, f'[defaults]\ntrace = {{exporter = "{exporter}"}}\n{given}{endless}')
     with started(tmp_path, "cli", "batch", "plan.toml", "--workers", "2") as run:
         _wait_for(tmp_path / "begun", run)
         _wait_for(tmp_path / "out" / "plain.annotated.onnx", run)
