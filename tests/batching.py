@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from handmade import two_layers, two_layers_record
 
 from hierarchy.record import encode_record
+from tests.handmade import two_layers, two_layers_record
 
 ROOT = Path(__file__).resolve().parent.parent
 

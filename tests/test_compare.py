@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from handmade import TWO_LAYERS_MODULES, TWO_LAYERS_SCOPES, parse, record_of, two_layers
 from onnx import numpy_helper
 from running import Run, runner
 from traced import plain_session, traced
@@ -28,6 +27,7 @@ from hierarchy.tags import steps
 from rewriter import Comparison, FoldRules, Numeric, Status, annotate, compare
 from rewriter.comparing.scales import Scales
 from rewriter.flow import Flow
+from tests.handmade import TWO_LAYERS_MODULES, TWO_LAYERS_SCOPES, parse, record_of, two_layers
 
 NAME, EXPORTER = "bert", "torchscript"
 STEPS = {"optimised": ORT_EXTENDED, "dynamic": DYNAMIC, "qdq": QDQ, "qoperator": QOPERATOR,

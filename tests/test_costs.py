@@ -6,7 +6,6 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from handmade import parse
 from onnx import TensorProto, helper
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -24,6 +23,7 @@ from rewriter import AnnotateReport, analyze, annotate
 from rewriter.analysis import analyze_model
 from rewriter.costs.sizes import bytes_of
 from rewriter.flow import Flow
+from tests.handmade import parse
 
 COUNTED = {
     "torchscript": ("bert", "llama", "vit", "t5", "resnet", "module_containers", "no_parameters"),

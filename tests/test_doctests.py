@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from handmade import TWO_LAYERS_MODULES, TWO_LAYERS_SCOPES, record_of, two_layers
 from onnx import numpy_helper
 
 from hierarchy.record import encode_record
 from rewriter import analyze, annotate, compare, strip, validate
+from tests.handmade import TWO_LAYERS_MODULES, TWO_LAYERS_SCOPES, record_of, two_layers
 
 VERBS = (analyze, annotate, compare, strip, validate)
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import msgspec
 import onnx
 import pytest
-from handmade import two_layers, two_layers_record
 from running import ROOT, Ran, modelexport
 
 from hierarchy.progress import listening, step
 from hierarchy.record import encode_record
 from rewriter import AnnotateReport, annotate
+from tests.handmade import two_layers, two_layers_record
 
 SLOW = """
 import time

@@ -8,13 +8,13 @@ import jsonschema
 import msgspec
 import onnx
 import pytest
-from handmade import two_layers, two_layers_record
 from running import runner
 
 from fixtures_gen.schema import SCHEMAS, schema_text
 from hierarchy.export_config import ExportConfig
 from hierarchy.record import encode_record
 from rewriter import annotate
+from tests.handmade import two_layers, two_layers_record
 
 SOURCE = "fixtures_gen.zoo:suffixed_names"
 DOCS = Path(__file__).parent.parent / "docs"

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import onnx
 import pytest
-from handmade import two_layers, two_layers_record
 from running import ROOT
 
 from rewriter import annotate
+from tests.handmade import two_layers, two_layers_record
 
 HEAVY = {"torch", "transformers", "onnxruntime", "onnxscript", "safetensors", "jsonschema", "yaml"}
 ONNX = {"onnx", "numpy", "google"}

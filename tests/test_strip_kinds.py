@@ -6,7 +6,6 @@ from pathlib import Path
 
 import onnx
 import pytest
-from handmade import TWO_LAYERS_MODULES, TWO_LAYERS_SCOPES, record_of, two_layers
 from running import Run, runner
 
 from hierarchy import keys
@@ -14,6 +13,7 @@ from hierarchy.errors import UsageError
 from hierarchy.graphs import walk_nodes
 from hierarchy.injection import Inject
 from rewriter import annotate, strip
+from tests.handmade import TWO_LAYERS_MODULES, TWO_LAYERS_SCOPES, record_of, two_layers
 
 KINDS = [Inject.METADATA, Inject.ATTRIBUTES, Inject.NAMES]
 SOME = [kinds for size in (1, 2) for kinds in combinations(KINDS, size)]

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import onnx
 import pytest
-from handmade import two_layers, two_layers_record
 from running import modelexport
 
 from hierarchy.record import encode_record
 from rewriter import annotate
+from tests.handmade import nameless, two_layers, two_layers_record
 
 SOURCES = """
 import torch
@@ -110,7 +110,10 @@ WRONG = {
         "another model",
     ),
     "nothing to go by": ("annotate nameless.onnx -o out.onnx", "--record"),
-    "an heir of nothing": ("annotate plain.onnx --from plain.onnx -o out.onnx", "plain.onnx"),
+    "an heir of nothing": (
+        "annotate plain.onnx --from nameless.onnx -o out.onnx",
+        "nameless.onnx",
+    ),
     "no functions to inline": ("strip a.onnx -o out.onnx --functions", "functions"),
     "no such node": (
         "annotate plain.onnx --record plain.trace.json --explain nobody",
@@ -169,7 +172,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     annotate(folder / "plain.onnx", record, folder / "a.onnx")
     for node in plain.graph.node:
         node.name = ""
-    onnx.save(plain, folder / "nameless.onnx")
+    onnx.save(nameless(plain), folder / "nameless.onnx")
     data = (folder / "plain.onnx").read_bytes()
     (folder / "half.onnx").write_bytes(data[: len(data) // 2])
     (folder / "empty.onnx").write_bytes(b"")
