@@ -55,6 +55,7 @@ benchmark: $(BENCH_READY) ## Measure speed and memory; prints tables
 	$(BIN)/python benchmarks/annotate_speed.py
 	$(BIN)/python benchmarks/trace_overhead.py
 	$(BIN)/python benchmarks/match_speed.py
+	$(BIN)/python benchmarks/batch_speed.py
 
 agreement: $(BENCH_READY) ## Measure right and wrong tags over models and what tools do to them
 	$(BIN)/python benchmarks/agreement.py --jobs $(WORKERS) --out docs

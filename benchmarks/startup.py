@@ -24,9 +24,6 @@ small (float[N, 4] x) => (float[N, 4] y) { [only] y = Relu (x) }
 """
 
 
-STRIP = "strip small.onnx -o out.onnx --force".split()  # noqa: SIM905
-
-
 def seconds(command: list[str], folder: Path, rounds: int) -> list[float]:
     """Wall times of a command."""
     times = []

@@ -1,7 +1,21 @@
 """Folding: calls of modules become calls of ONNX functions; and back."""
 
-from rewriter.folding.choosing import FoldRules
-from rewriter.folding.folding import FoldReport, Prototype, fold
-from rewriter.folding.unfolding import UnfoldReport, unfold, unfolded
+from typing import TYPE_CHECKING
+
+from hierarchy.lazily import lazily
+
+if TYPE_CHECKING:
+    from rewriter.folding.choosing import FoldRules
+    from rewriter.folding.folding import FoldReport, Prototype, fold
+    from rewriter.folding.unfolding import UnfoldReport, unfold, unfolded
+else:
+    __getattr__ = lazily(
+        __name__,
+        {
+            "choosing": ["FoldRules"],
+            "folding": ["FoldReport", "Prototype", "fold"],
+            "unfolding": ["UnfoldReport", "unfold", "unfolded"],
+        },
+    )
 
 __all__ = ["FoldReport", "FoldRules", "Prototype", "UnfoldReport", "fold", "unfold", "unfolded"]
