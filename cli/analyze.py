@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli import render
-from cli.output import console, print_json, talk
+from cli.output import console, print_json, progress, talk
 from cli.spooling import readable
 from hierarchy.errors import UsageError
 
@@ -73,23 +72,25 @@ def analyze(
     """Show the modules of an ONNX file: nodes, operators, parameters, costs."""
     if unresolved and output_format is AnalysisFormat.CSV:
         raise UsageError("--unresolved does not fit csv, which is a line a module; json has it.")
-    from rewriter import analyze as run  # noqa: PLC0415 - onnx loads when it is needed
+    from cli import render  # noqa: PLC0415 - rich loads when it is needed
+    from rewriter import analyze as run  # noqa: PLC0415 - and onnx
     from rewriter.costs.shapes import parse_dimension  # noqa: PLC0415
 
     dims = dict(map(parse_dimension, dim or ()))
     results = []
-    for model in models:
-        with readable(model) as path:
-            results.append(
-                run(
-                    path,
-                    module=module,
-                    depth=depth,
-                    op_types=op_type or (),
-                    sort=sort.value,
-                    dims=dims,
+    with progress(context):
+        for model in models:
+            with readable(model) as path:
+                results.append(
+                    run(
+                        path,
+                        module=module,
+                        depth=depth,
+                        op_types=op_type or (),
+                        sort=sort.value,
+                        dims=dims,
+                    )
                 )
-            )
     if output_format is AnalysisFormat.JSON:
         print_json(results[0] if len(results) == 1 else results)
         return

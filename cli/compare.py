@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli import compared, options
+from cli import options
 from cli.output import console, print_json, progress, talk
 from hierarchy.errors import UsageError
 
@@ -61,7 +61,8 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
         raise UsageError("--probe, --tolerance and --custom-ops are for --numeric: add it.")
     if numeric and no_run:
         raise UsageError("--numeric runs both files: it does not fit --no-run.")
-    from rewriter import Numeric  # noqa: PLC0415 - onnx loads when it is needed
+    from cli import compared  # noqa: PLC0415 - rich loads when it is needed
+    from rewriter import Numeric  # noqa: PLC0415 - and onnx
     from rewriter import compare as run  # noqa: PLC0415
 
     asked = Numeric(
