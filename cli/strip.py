@@ -7,7 +7,6 @@ import typer
 
 from cli import options
 from cli.output import TextFormat, console, print_json, progress, talk
-from cli.tables import counted
 from hierarchy.errors import UsageError
 from hierarchy.injection import Inject
 
@@ -59,6 +58,8 @@ def strip(
 
 
 def _show(result: "StripResult", output: Path) -> None:
+    from cli.tables import counted  # noqa: PLC0415 - rich loads when it is needed
+
     gone = [f"{counted(result.keys, None)} on {result.nodes} nodes"] if result.keys else []
     if result.attributes:
         gone.append(f"{result.attributes} tag attributes")
