@@ -261,6 +261,45 @@ def segformer(depth: int, width: int) -> Built:
     return build(AutoModel, "segformer", **stages, **sizes, **shapes), image()
 
 
+def mpnet(depth: int, width: int) -> Built:
+    """Encoder with relative positions that all layers share."""
+    settings = {**_encoder(depth, width), "max_position_embeddings": 16}
+    return build(AutoModel, "mpnet", **settings), text()
+
+
+def gpt_neox(depth: int, width: int) -> Built:
+    """Decoder whose attention and feed-forward run side by side."""
+    settings = {**_encoder(depth, width), "max_position_embeddings": 16}
+    return build(AutoModelForCausalLM, "gpt_neox", **settings), text()
+
+
+def bloom(depth: int, width: int) -> Built:
+    """Decoder with linear biases in place of positions."""
+    settings = {"hidden_size": width, "n_layer": depth, "n_head": 4}
+    return build(AutoModelForCausalLM, "bloom", **settings), text()
+
+
+def beit(depth: int, width: int) -> Built:
+    """Transformer on patches, with relative positions and scaled layers."""
+    settings = {**_encoder(depth, width), "image_size": IMAGE, "patch_size": 8}
+    return build(AutoModel, "beit", **settings, use_relative_position_bias=True), image()
+
+
+def mobilenet_v2(_: int, width: int) -> Built:
+    """Inverted residuals of depthwise convolutions."""
+    settings = {"depth_multiplier": width / 128, "image_size": IMAGE, "min_depth": 8}
+    return build(AutoModel, "mobilenet_v2", **settings, depth_divisible_by=8), image()
+
+
+def wav2vec2(depth: int, width: int) -> Built:
+    """Convolutions on sound, and a transformer behind them."""
+    convolutions = {"conv_dim": [16, 16], "conv_kernel": [10, 3], "conv_stride": [5, 2]}
+    positions = {"num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4}
+    settings = {**_encoder(depth, width), **convolutions, **positions}
+    sound = {"input_values": torch.randn(2, 400)}
+    return build(AutoModel, "wav2vec2", **settings), sound
+
+
 def _sized(
     factory: Sized,
     *lengthwise: str,
@@ -299,15 +338,21 @@ _ENTRIES = [
         for name, fixture in FIXTURES.items()
         if fixture.family == "torch" and name not in {"unet", "lstm_stack"}
     ),
-    _held_out(bart, *_TEXT, *_DECODER_TEXT, fusions="bart"),
-    _held_out(deberta, *_TEXT, fusions="bert"),
-    _held_out(convnext),
-    _held_out(swin, fusions="swin"),
-    _held_out(distilbert, *_TEXT, fusions="bert"),
-    _held_out(albert, *_TEXT, fusions="bert"),
-    _held_out(opt, *_TEXT, fusions="gpt2"),
-    _held_out(qwen3, *_TEXT, fusions="gpt2"),
-    _held_out(segformer),
+    _sized(bart, *_TEXT, *_DECODER_TEXT, fusions="bart"),
+    _sized(deberta, *_TEXT, fusions="bert"),
+    _sized(convnext),
+    _sized(swin, fusions="swin"),
+    _sized(distilbert, *_TEXT, fusions="bert"),
+    _sized(albert, *_TEXT, fusions="bert"),
+    _sized(opt, *_TEXT, fusions="gpt2"),
+    _sized(qwen3, *_TEXT, fusions="gpt2"),
+    _sized(segformer),
+    _held_out(mpnet, *_TEXT, fusions="bert"),
+    _held_out(gpt_neox, *_TEXT, fusions="gpt2"),
+    _held_out(bloom, *_TEXT, fusions="gpt2"),
+    _held_out(beit, fusions="vit"),
+    _held_out(mobilenet_v2),
+    _held_out(wav2vec2),
 ]
 
 ENTRIES = {entry.name: entry for entry in _ENTRIES}
