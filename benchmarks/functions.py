@@ -28,8 +28,6 @@ import onnxruntime as ort
 from function_models import FAMILIES, build
 
 TOLERANCE = 1e-5
-SLOW = {"llama, 24 layers", "llama, 80 layers"}
-"""Families that the slower exporter is asked for with static shapes only."""
 
 Row = dict[str, Any]
 
@@ -303,8 +301,6 @@ def main() -> None:
         for family in options.family or FAMILIES:
             for exporter in ("torchscript", "dynamo"):
                 for dynamic in (False, True):
-                    if dynamic and exporter == "dynamo" and family in SLOW:
-                        continue
                     rows += measure(family, exporter, dynamic=dynamic, folder=Path(folder))
                     print(json.dumps(rows[-1]), flush=True)
         if options.family:

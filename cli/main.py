@@ -3,7 +3,6 @@
 Exit codes: 0 done; 1 the answer is "no"; 2 wrong use or bad input, in one sentence; 130 stopped.
 """
 
-import gc
 import os
 import sys
 from collections.abc import Callable
@@ -136,13 +135,8 @@ def levels(
     """Options that stand before the command."""
 
 
-_COLLECTING = (200_000, 30, 30)
-"""How rarely Python looks for cycles: loading libraries makes many objects and no rubbish."""
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
-    gc.set_threshold(*_COLLECTING)
     chosen = Talk()
     sys.exit(_run(arguments, chosen))
 
