@@ -13,6 +13,7 @@ from hierarchy.export_config import HTP
 from hierarchy.files import replacing, writing
 from hierarchy.progress import step
 from hierarchy.record import EAGER, Record, encode_record, record_path
+from hierarchy.threads import one_blas_thread
 from tracer.calling import Call, Dynamic, Inputs, plan_call
 from tracer.exporters import dynamo, torchscript
 from tracer.exporters.exported import Exported
@@ -106,7 +107,7 @@ def trace(  # noqa: PLR0913 - keyword-only options of an entry point
             if (large := data_beside(exported, target)) is not None:
                 data = beside.enter_context(replacing(large, force=force)), large.name
             step("running what was exported")
-            with ThreadPoolExecutor(1) as aside:
+            with one_blas_thread(), ThreadPoolExecutor(1) as aside:  # both fingerprint
                 written = aside.submit(write_exported, exported, onnx_file, data)
                 weights = aside.submit(weight_fingerprints, exported)
                 found = probed(exported, call, probe=probe)
