@@ -10,7 +10,6 @@ from cli import options
 from cli.exported import show_result
 from cli.output import TextFormat, progress
 from hierarchy.errors import UsageError
-from hierarchy.export_config import parse_input, read_export_config
 from hierarchy.injection import Inject
 from hierarchy.tags import TagRules, TagStyle, TorchNN
 
@@ -54,6 +53,11 @@ def export(  # noqa: PLR0913 - a parameter is an option of the command
         raise UsageError("--report - and --output-format json both want standard output.")
     if plain and (inject != [Inject.METADATA] or torch_keys):
         raise UsageError("--clean-onnx writes no hierarchy: leave out --inject and --torch-keys.")
+    from hierarchy.export_config import (  # noqa: PLC0415 - for commands that trace alone
+        parse_input,
+        read_export_config,
+    )
+
     wanted = read_export_config(config).overridden(
         exporter=exporter,
         opset=opset,

@@ -10,7 +10,6 @@ from cli import options
 from cli.exported import show_result
 from cli.output import TextFormat, progress
 from hierarchy.errors import UsageError
-from hierarchy.export_config import parse_input, read_export_config
 
 
 def trace(  # noqa: PLR0913 - a parameter is an option of the command
@@ -40,6 +39,11 @@ def trace(  # noqa: PLR0913 - a parameter is an option of the command
     """Export a model to plain ONNX and record which module each node came from."""
     if record_only is not None and (output is not None or record is not None):
         raise UsageError("--record-only writes one file: leave out OUT.onnx and --record.")
+    from hierarchy.export_config import (  # noqa: PLC0415 - for commands that trace alone
+        parse_input,
+        read_export_config,
+    )
+
     wanted = read_export_config(config).overridden(
         exporter=exporter,
         opset=opset,

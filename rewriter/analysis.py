@@ -13,7 +13,7 @@ from rewriter.costs import Shapes
 from rewriter.evidence import carried as own
 from rewriter.evidence.claims import Claims
 from rewriter.flow import Flow
-from rewriter.folding.unfolding import folded_functions, unfolded
+from rewriter.folding.flattening import folded_functions, unfolded
 from rewriter.rows import ModuleRow, Rows
 from rewriter.selecting import Sort, selected
 

@@ -14,7 +14,8 @@ from running import ROOT
 from rewriter import annotate
 from tests.handmade import two_layers, two_layers_record
 
-HEAVY = {"torch", "transformers", "onnxruntime", "onnxscript", "safetensors", "jsonschema", "yaml"}
+HEAVY = {"torch", "transformers", "onnxruntime", "onnxscript", "safetensors"}
+HEAVY |= {"jsonschema", "yaml", "pydantic"}
 ONNX = {"onnx", "numpy", "google"}
 
 CODE = """

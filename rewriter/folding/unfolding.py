@@ -10,6 +10,7 @@ from hierarchy import keys
 from hierarchy.graphs import walk_graphs
 from hierarchy.module_tree import ModuleTree
 from rewriter.evidence import carried as own
+from rewriter.folding.flattening import folded_functions
 from rewriter.folding.inlining import Inlining
 from rewriter.folding.memory import recall
 from rewriter.folding.relative import Rebasing
@@ -28,21 +29,6 @@ class UnfoldReport(msgspec.Struct):
     functions: list[str]
     calls: int
     notes: list[str] = []
-
-
-def folded_functions(model: onnx.ModelProto) -> list[onnx.FunctionProto]:
-    """The functions that folding made."""
-    return [f for f in model.functions if any(e.key == keys.FUNCTION for e in f.metadata_props)]
-
-
-def unfolded(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
-    """A model without functions of our making; itself if it has none."""
-    if not folded_functions(model):
-        return model
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
-    unfold(made, where, infer=False)
-    return made
 
 
 def unfold(
