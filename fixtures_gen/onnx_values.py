@@ -112,6 +112,8 @@ def _body_runs(
             yield {}
     elif node.op_type == "Loop":
         yield from _iterations(observed.model, node, body, known)
+    elif node.op_type == "Scan":
+        yield from _steps(observed.model, node, body, known)
     else:
         raise NotImplementedError(f"{path}: no fixture has needed a {node.op_type} so far.")
 
@@ -133,3 +135,21 @@ def _iterations(
         results = [inside[value.name] for value in body.output]
         condition, carried = results[0], list(results[1 : 1 + len(carried)])
         count += 1
+
+
+def _steps(
+    model: onnx.ModelProto, node: onnx.NodeProto, body: onnx.GraphProto, known: Values
+) -> Iterator[Values]:
+    """Follow a Scan along the first axis of what it scans."""
+    settings = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    if any(any(given) for name, given in settings.items() if name.startswith("scan_input")):
+        raise NotImplementedError("No fixture has needed another axis or direction so far.")
+    count = settings["num_scan_inputs"]
+    carried = [known[name] for name in node.input[:-count]]
+    for rows in zip(*(known[name] for name in node.input[-count:]), strict=True):
+        names = [value.name for value in body.input]
+        feeds = dict(zip(names, [*carried, *rows], strict=True))
+        yield feeds
+        inside = known | {t.name: numpy_helper.to_array(t) for t in body.initializer} | feeds
+        inside |= _session_run(model, body, inside)
+        carried = [inside[value.name] for value in body.output][: len(carried)]

@@ -4,10 +4,15 @@ Each factory takes nothing and gives a module in eval mode and its inputs, so it
 for `modelexport trace` as it stands: `fixtures_gen.zoo:bert`.
 """
 
+from fixtures_gen.control_flow_zoo import (
+    conditional,
+    nested_conditional,
+    scanned,
+    while_loop,
+)
 from fixtures_gen.registry import FIXTURES, Fixture
 from fixtures_gen.torch_zoo import (
     called_twice,
-    conditional,
     conv_batchnorm,
     helper_functions,
     lstm_stack,
@@ -23,7 +28,6 @@ from fixtures_gen.torch_zoo import (
     suffixed_names,
     tied_weights,
     unet,
-    while_loop,
 )
 from fixtures_gen.transformers_zoo import (
     bert,
@@ -53,12 +57,14 @@ __all__ = [
     "lstm_stack",
     "mixtral",
     "module_containers",
+    "nested_conditional",
     "nested_sequential",
     "no_parameters",
     "odd_names",
     "recurrent",
     "resnet",
     "root_sequential",
+    "scanned",
     "scripted_branch",
     "scripted_loop",
     "shared_module",

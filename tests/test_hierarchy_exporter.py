@@ -76,15 +76,10 @@ def test_every_node_has_its_module(done: Done) -> None:
     modules = {NodeKey(d.graph, d.position): [d.module, *d.covers] for d in done.report.decisions}
     true = truth(done.model, done.inputs, done.plain)
     tree = done.traced.record.tree
-    unseen = {NodeKey(op.graph, op.index) for op in done.traced.record.ops if op.module is None}
     wrong = {}
     for key, paths in true.settled.items():
         said = {tree.canonical(m) for m in modules[key] if m is not None}
-        exact = said & {tree.canonical(p) for p in paths}
-        # inside a branch or loop body torch forgets the modules: the caller's is all there is
-        if key in unseen and key.graph:
-            exact = exact or any(is_within(p, s) for p in paths for s in said)
-        if not exact:
+        if not said & {tree.canonical(p) for p in paths}:
             wrong[key] = (said, paths)
     assert wrong == {}
     assert true.settled

@@ -1,7 +1,9 @@
 """Fingerprints of every value of an exported graph on the probe inputs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -11,6 +13,8 @@ import torch
 
 from hierarchy.errors import RuntimeFailedError
 from hierarchy.fingerprint import Array, ValueFingerprint, value_fingerprint
+from hierarchy.graphs import MAIN, NodeKey, bodies, walk_nodes
+from tracer.bodies import Bodies
 from tracer.exporters.exported import Exported
 
 _REARRANGING = {"Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
@@ -35,19 +39,82 @@ def feed_of(graph: onnx.GraphProto, tensors: Mapping[str, torch.Tensor]) -> dict
     return feed
 
 
-def probe_values(exported: Exported, feed: Mapping[str, Array]) -> dict[str, ValueFingerprint]:
+@dataclass(frozen=True)
+class Probed:
+    """What an exported graph computes on the probe inputs.
+
+    Attributes:
+        feed: The probe inputs.
+        values: The fingerprint of each value of the main graph, by name.
+        inside: Those of nodes in bodies that the exporter gave no scope.
+        missing: Why there are none, when there are none.
+    """
+
+    feed: dict[str, Array]
+    values: Mapping[str, ValueFingerprint] = field(default_factory=dict)
+    inside: Mapping[NodeKey, list[ValueFingerprint]] = field(default_factory=dict)
+    missing: str | None = None
+
+
+def probe_values(exported: Exported, feed: dict[str, Array]) -> Probed:
     """Run an exported graph with all intermediates exposed.
 
-    Optimisations are off, so that every value is there to be seen.
-
-    Returns:
-        The fingerprint of each output of each node of the main graph, by name.
+    Optimisations are off, so that every value is there to be seen. What cannot be seen inside
+    bodies is added to the notes.
 
     Raises:
         RuntimeFailedError: onnxruntime cannot load or run the graph.
     """
     shown = onnx.ModelProto()
     shown.CopyFrom(exported.graph)
+    computed = _run(shown, exported.weights, feed)
+    values = _fingerprints(shown.graph, computed)
+    if not any(k.graph and k not in exported.scopes for k, _ in walk_nodes(exported.graph)):
+        return Probed(feed, values)
+    known = {**_main_weights(exported), **feed, **computed}
+    looking = Bodies(partial(_run_alone, exported.graph))
+    looking.look(exported.graph.graph, known)
+    exported.notes = (*exported.notes, *looking.refused)
+    return Probed(feed, values, looking.values)
+
+
+def _run_alone(
+    model: onnx.ModelProto, graph: onnx.GraphProto, known: Mapping[str, Array]
+) -> dict[str, Array]:
+    """Run a body by itself; what it reads from around it comes in as inputs."""
+    shown = onnx.ModelProto(ir_version=model.ir_version)
+    shown.opset_import.extend(model.opset_import)
+    shown.functions.extend(model.functions)
+    shown.graph.name = graph.name
+    shown.graph.node.extend(graph.node)
+    read = [name for name in dict.fromkeys(_names_read(graph)) if name in known]
+    for name in read:
+        kind = onnx.helper.np_dtype_to_tensor_dtype(known[name].dtype)
+        value = onnx.helper.make_tensor_value_info(name, kind, known[name].shape)
+        shown.graph.input.append(value)
+    return _run(shown, {}, {name: known[name] for name in read}) if graph.node else {}
+
+
+def _names_read(graph: onnx.GraphProto) -> Iterator[str]:
+    for node in graph.node:
+        yield from node.input
+        for _, body in bodies(node):
+            yield from _names_read(body)
+            yield from (value.name for value in body.output)
+
+
+def _main_weights(exported: Exported) -> dict[str, Array]:
+    return {name: values for graph, name, values in exported.initializers() if graph == MAIN}
+
+
+def _run(
+    shown: onnx.ModelProto, weights: Mapping[str, Array], feed: Mapping[str, Array]
+) -> dict[str, Array]:
+    """Every tensor that a node of the main graph makes; the graph gets outputs for them.
+
+    Raises:
+        RuntimeFailedError: onnxruntime cannot load or run the graph.
+    """
     declared = {value.name for value in shown.graph.output}
     names = [name for node in shown.graph.node for name in node.output if name]
     shown.graph.output.extend(onnx.ValueInfoProto(name=n) for n in names if n not in declared)
@@ -57,9 +124,8 @@ def probe_values(exported: Exported, feed: Mapping[str, Array]) -> dict[str, Val
     options.log_severity_level = 4
     options.add_session_config_entry("session.disable_prepacking", "1")  # for one run only
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others work beside
-    if exported.weights:
-        values = [_value(weight) for weight in exported.weights.values()]
-        options.add_external_initializers(list(exported.weights), values)
+    if weights:
+        options.add_external_initializers(list(weights), [_value(w) for w in weights.values()])
     try:
         session = ort.InferenceSession(
             shown.SerializeToString(), options, providers=["CPUExecutionProvider"]
@@ -68,12 +134,8 @@ def probe_values(exported: Exported, feed: Mapping[str, Array]) -> dict[str, Val
     except Exception as error:
         first = str(error).strip().splitlines()[0]
         raise RuntimeFailedError(f"onnxruntime cannot run the exported graph ({first}).") from error
-    computed = {
-        name: array
-        for name, array in zip(names, found, strict=True)
-        if isinstance(array, np.ndarray)
-    }
-    return _fingerprints(shown.graph, computed)
+    pairs = zip(names, found, strict=True)
+    return {name: array for name, array in pairs if isinstance(array, np.ndarray)}
 
 
 def _fingerprints(

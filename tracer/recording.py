@@ -1,7 +1,7 @@
 """Puts a whole record together: of a model that was exported, or of one that only ran."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from typing import Any
 
@@ -10,7 +10,7 @@ from torch import nn
 
 from hierarchy.errors import RuntimeFailedError
 from hierarchy.fingerprint import Array, ValueFingerprint, WeightFingerprint
-from hierarchy.graphs import MAIN, NodeKey, digest, walk_nodes
+from hierarchy.graphs import MAIN, NodeKey, bodies, digest, walk_nodes
 from hierarchy.module_tree import ModuleTree
 from hierarchy.record import EAGER, Constant, Probe, ProbeInput, Record, Source
 from hierarchy.threads import one_blas_thread
@@ -19,7 +19,7 @@ from tracer.constants import Constants
 from tracer.eager import EagerOps, parts_of_operators
 from tracer.exporters.exported import Exported, Scope
 from tracer.parameters import ParameterIndex
-from tracer.probing import feed_of, probe_values
+from tracer.probing import Probed, feed_of, probe_values
 from tracer.recorder import record_absent, record_modules, record_ops, record_tensors
 from tracer.settling import settle
 from tracer.watching import Heard, Listening, Watch, numpy_of, run, watched
@@ -90,10 +90,6 @@ def record_eager(
     )
 
 
-Probed = tuple[dict[str, Array], Mapping[str, ValueFingerprint], str | None]
-"""Probe inputs, fingerprints of values, and why there are none when there are none."""
-
-
 @one_blas_thread()
 def record_exported(
     model: nn.Module,
@@ -106,22 +102,38 @@ def record_exported(
 ) -> Record:
     """The record of a model that was exported."""
     modules = record_modules(model, listened.watch, exported.scopes.values())
-    feed, values, missing = found
     index = ParameterIndex(model)
     changed = _changed_weights(index, exported)
-    settled = settle(model, call, _doubtful(exported, changed, values)) if values else {}
+    settled = settle(model, call, _doubtful(exported, changed, found)) if found.values else {}
+    exported.scopes = _recounted(exported.scopes, listened.watch, ModuleTree(modules))
     scopes: dict[NodeKey, Scope] = {**settled, **exported.scopes}
     tensors = record_tensors(index, exported, scopes, ModuleTree(modules), weights)
     return Record(
         source=_source(model, origin, exported.exporter, exported.opset, exported.notes),
         digest=digest(exported.graph),
         modules=modules,
-        ops=record_ops(exported, settled, values, changed, ModuleTree(modules)),
+        ops=record_ops(exported, settled, found.values, changed, ModuleTree(modules)),
         tensors=tensors,
         absent=record_absent(index, tensors),
-        probe=_probe_of(feed, missing),
+        probe=_probe_of(found.feed, found.missing),
         constants=listened.constants,
     )
+
+
+def _recounted(
+    scopes: Mapping[NodeKey, Scope], watch: Watch, tree: ModuleTree
+) -> dict[NodeKey, Scope]:
+    """The scopes of an exporter, which counts calls as if there were none in bodies."""
+    outside = {
+        module: [call for call in range(watch.calls[module]) if call not in inside]
+        for module, inside in watch.inside.items()
+    }
+    found = dict(scopes)
+    for key, scope in scopes.items():
+        calls = outside.get(tree.canonical(scope.module), ())
+        if scope.call < len(calls):
+            found[key] = replace(scope, call=calls[scope.call])
+    return found
 
 
 def _source(
@@ -146,23 +158,24 @@ def probed(exported: Exported, call: Call, *, probe: bool) -> Probed:
     """What an exported graph computes on the example inputs."""
     feed = feed_of(exported.graph.graph, call.tensors)
     if not probe:
-        return feed, {}, _NO_PROBE
+        return Probed(feed, missing=_NO_PROBE)
     try:
-        return feed, probe_values(exported, feed), None
+        return probe_values(exported, feed)
     except RuntimeFailedError as error:
-        return feed, {}, str(error)
+        return Probed(feed, missing=str(error))
 
 
 def _doubtful(
-    exported: Exported, changed: Collection[str], values: Mapping[str, ValueFingerprint]
+    exported: Exported, changed: Collection[str], found: Probed
 ) -> dict[NodeKey, list[ValueFingerprint]]:
     """Nodes to ask the eager run about: those without a scope, and those with new weights."""
-    return {
-        key: [values[name] for name in node.output if name in values]
-        for key, node in walk_nodes(exported.graph)
-        if key.graph == MAIN
-        and (key not in exported.scopes or any(name in changed for name in node.input))
-    }
+    doubtful = {}
+    for key, node in walk_nodes(exported.graph):
+        new = key.graph == MAIN and any(name in changed for name in node.input)
+        if (new or key not in exported.scopes) and not any(True for _ in bodies(node)):
+            made = [found.values[name] for name in node.output if name in found.values]
+            doubtful[key] = made if key.graph == MAIN else found.inside.get(key, [])
+    return doubtful
 
 
 def _changed_weights(index: ParameterIndex, exported: Exported) -> set[str]:

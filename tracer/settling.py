@@ -8,10 +8,13 @@ import torch
 from torch import nn
 
 from hierarchy.fingerprint import ValueFingerprint, value_fingerprint
-from hierarchy.graphs import NodeKey
+from hierarchy.graphs import MAIN, NodeKey
 from tracer.calling import Call
 from tracer.exporters.exported import Scope
 from tracer.watching import Heard, Listening, numpy_of, run, watched
+
+_Wanted = dict[tuple[int, str], list[tuple[NodeKey, ValueFingerprint]]]
+"""Nodes and what they make, by number of elements and kind of numbers."""
 
 _FEWEST_ELEMENTS = 12
 _FEWEST_DISTINCT = 3
@@ -27,9 +30,10 @@ def settle(
     """Find the module of some nodes by the values that they compute.
 
     A node is settled when exactly one call of one module computed what it computes; or, where
-    none computed it, when exactly one made a view that holds it (a split, say).
+    none computed it, when exactly one passed it on, as a view (a split, say) or a copy. In a
+    body, the calls of one module may be several: it runs in each round of a loop.
     """
-    wanted: dict[tuple[int, str], list[tuple[NodeKey, ValueFingerprint]]] = defaultdict(list)
+    wanted: _Wanted = defaultdict(list)
     for key, prints in open_nodes.items():
         for fingerprint in prints:
             if _telling(fingerprint):
@@ -42,22 +46,31 @@ def settle(
     def hear(heard: Heard) -> None:
         if heard.scope is not None:
             for tensor in heard.made:
-                see(tensor, heard.scope, computed if heard.computed else viewed)
+                for key, fingerprint in held(tensor, wanted):
+                    given = {_bucket(fingerprint): [(key, fingerprint)]}
+                    passed_on = not heard.computed or any(held(t, given) for t in heard.given)
+                    (viewed if passed_on else computed)[key].add(heard.scope)
 
-    def see(tensor: torch.Tensor, scope: Scope, found: dict[NodeKey, set[Scope]]) -> None:
+    def held(tensor: torch.Tensor, looked_for: _Wanted) -> list[tuple[NodeKey, ValueFingerprint]]:
         kind = "f" if tensor.is_floating_point() else "b" if tensor.dtype is torch.bool else "i"
-        candidates = wanted.get((tensor.numel(), kind))
+        candidates = looked_for.get((tensor.numel(), kind))
         if not candidates or tensor.is_complex():
-            return
+            return []
         seen = value_fingerprint(numpy_of(tensor))
-        for key, fingerprint in candidates:
-            if seen is not None and _alike(seen, fingerprint):
-                found[key].add(scope)
+        return [c for c in candidates if seen is not None and _alike(seen, c[1])]
 
-    with watched(model) as watch, Listening(watch, hear):
+    with watched(model) as watch, Listening(watch, hear, inside=True):
         run(model, call)
-    found = viewed | computed
-    return {key: next(iter(scopes)) for key, scopes in found.items() if len(scopes) == 1}
+    settled = {key: _common(key, scopes) for key, scopes in (viewed | computed).items()}
+    return {key: scope for key, scope in settled.items() if scope is not None}
+
+
+def _common(key: NodeKey, scopes: set[Scope]) -> Scope | None:
+    """What some scopes have in common: one call; in a body, which may run again, one module."""
+    first = min(scopes, key=lambda scope: scope.call)
+    if len(scopes) == 1:
+        return first
+    return first if key.graph != MAIN and len({s.module for s in scopes}) == 1 else None
 
 
 def _telling(fingerprint: ValueFingerprint) -> bool:

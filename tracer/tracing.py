@@ -209,9 +209,8 @@ def _record_by_export(
         return None, (f"eager: {error}",)
     step("running what was exported")
     found = probed(exported, call, probe=probe)
-    *_, missing = found
-    if exporter == AUTO and probe and missing is not None:
-        return None, (f"eager: {missing}",)
+    if exporter == AUTO and probe and found.missing is not None:
+        return None, (f"eager: {found.missing}",)
     weights = weight_fingerprints(exported)
     return record_exported(model, call, listened, exported, origin, found, weights), ()
 

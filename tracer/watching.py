@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,11 +27,15 @@ class Watch:
         calls: How often each module was called, by its first path.
         order: Place of each module's first call among all first calls.
         stack: The modules that are running now, outermost first.
+        inside: The calls that higher-order operators made, by module.
+        opened: How many higher-order operators are running now.
     """
 
     calls: Counter[str] = field(default_factory=Counter)
     order: dict[str, int] = field(default_factory=dict)
     stack: list[Scope] = field(default_factory=list)
+    inside: dict[str, set[int]] = field(default_factory=dict)
+    opened: int = 0
 
 
 @contextmanager
@@ -44,6 +48,8 @@ def watched(model: nn.Module) -> Iterator[Watch]:
             if torch.compiler.is_compiling():
                 return  # inside a higher-order operator, which compiles what it runs
             watch.stack.append(Scope(path, watch.calls[path]))
+            if watch.opened:
+                watch.inside.setdefault(path, set()).add(watch.calls[path])
             watch.order.setdefault(path, len(watch.order))
             watch.calls[path] += 1
 
@@ -75,7 +81,7 @@ def run(model: nn.Module, call: Call) -> None:
     """
     args, kwargs = call.arguments(*call.tensors.values())
     try:
-        with torch.no_grad():
+        with torch.no_grad(), _uncompiled():
             outputs = model(*args, **kwargs)
     except Exception as error:
         first = (str(error).strip().splitlines() or [""])[0]
@@ -83,6 +89,20 @@ def run(model: nn.Module, call: Call) -> None:
             f"The model cannot run on these inputs ({type(error).__name__}: {first})."
         ) from error
     call.flatten_outputs(outputs)
+
+
+@contextmanager
+def _uncompiled() -> Iterator[None]:
+    """Keep torch from compiling: it does so for every higher-order operator, and fails at some."""
+
+    def compile_not(function: Any = None, **_: Any) -> Any:
+        return function if function is not None else lambda decorated: decorated
+
+    before, torch.compile = torch.compile, compile_not  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        torch.compile = before
 
 
 @dataclass(frozen=True)
@@ -96,6 +116,7 @@ class Heard:
         written: Those of its arguments that it wrote into.
         scope: The module that was running; None outside of all.
         parts: What its parts gave back, when these were heard before it: the numbers of `made`.
+        opened: Whether what happened inside it was heard before it.
     """
 
     operator: Any
@@ -104,11 +125,12 @@ class Heard:
     written: list[torch.Tensor]
     scope: Scope | None
     parts: list[torch.Tensor] | None = None
+    opened: bool = False
 
     @property
     def computed(self) -> bool:
-        """Whether it computed something, and did not just give another view of its input."""
-        return _computes(self.operator)
+        """Whether it computed something, and did not just give on what was there."""
+        return not self.opened and _computes(self.operator)
 
 
 class Listening(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -118,6 +140,8 @@ class Listening(TorchDispatchMode):  # type: ignore[no-untyped-call]
         watch: Knows which module is running.
         tell: Who wants to know of each call, after it.
         apart: Operators to run a second time in their parts, and how.
+        inside: Whether to hear what the functions do that a higher-order operator (a branch, a
+            loop) is given; of a branch, also the function that was not chosen.
     """
 
     supports_higher_order_operators = True
@@ -127,8 +151,10 @@ class Listening(TorchDispatchMode):  # type: ignore[no-untyped-call]
         watch: Watch,
         *tell: Callable[[Heard], None],
         apart: Mapping[Any, Callable[..., Any]] | None = None,
+        inside: bool = False,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._inside = inside
         self._watch = watch
         self._tell = tell
         self._apart = apart or {}
@@ -137,15 +163,49 @@ class Listening(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         parts = self._in_parts(func, args, kwargs)
-        results = func(*args, **kwargs)
+        if isinstance(func, torch._ops.HigherOrderOperator):
+            results = self._open(func, args, kwargs)
+            opened = self._inside
+        else:
+            results, opened = func(*args, **kwargs), False
         scope = self._watch.stack[-1] if self._watch.stack else None
         given, made = _tensors((args, kwargs)), _tensors(results)
         if parts is not None and not _replace(made, parts):
             parts = None
-        heard = Heard(func, given, made, _written(func, args, kwargs), scope, parts)
+        heard = Heard(func, given, made, _written(func, args, kwargs), scope, parts, opened)
         for tell in self._tell:
             tell(heard)
         return results
+
+    def _open(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a higher-order operator, and hear what its functions do if that is wanted."""
+        self._watch.opened += 1
+        try:
+            if not self._inside:
+                return func(*args, **kwargs)
+            if func is torch.ops.higher_order.cond:
+                self._run_other_branch(*args)
+            return func(*pytree.tree_map(self._heard, args), **kwargs)
+        finally:
+            self._watch.opened -= 1
+
+    def _run_other_branch(self, predicate: Any, yes: Any, no: Any, operands: Any) -> None:
+        calls = self._watch.calls.copy()
+        with suppress(Exception):  # it need not work on inputs that do not choose it
+            self._heard(no if predicate else yes)(*operands)
+        self._watch.calls.clear()
+        self._watch.calls.update(calls)  # the model itself does not make this call
+
+    def _heard(self, argument: Any) -> Any:
+        """A function that is heard while it runs; everything else as it is."""
+        if isinstance(argument, torch.Tensor) or not callable(argument):
+            return argument
+
+        def function(*given: Any) -> Any:
+            with self:
+                return argument(*given)
+
+        return function
 
     def _in_parts(
         self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -1,0 +1,89 @@
+"""Bodies of branches and loops: the exporter forgets their modules, the eager run knows them."""
+
+from collections import defaultdict
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+
+from fixtures_gen.truth import NOT_RUN, truth
+from fixtures_gen.zoo import FIXTURES
+from hierarchy.graphs import MAIN, NodeKey, bodies, walk_nodes
+from tests.traced import traced
+from tracer import trace
+from tracer.tracing import EXPORTERS
+
+HIGHER_ORDER = ["conditional", "nested_conditional", "while_loop", "scanned"]
+SHIFTS = (0.0, 150.0, 1000.0)
+"""Added to the inputs, to take other branches."""
+
+
+@pytest.mark.parametrize("name", HIGHER_ORDER)
+def test_nodes_of_every_branch_have_their_module(name: str) -> None:
+    """Also of those that the example inputs do not take: other inputs do, and tell the truth."""
+    done = traced(name, "dynamo")
+    recorded = {NodeKey(op.graph, op.index): op.module for op in done.record.ops}
+    inside = {key for key in recorded if key.graph != MAIN}
+    ran: set[NodeKey] = set()
+    wrong = {}
+    model, given = FIXTURES[name].build()
+    for shift in SHIFTS:
+        inputs = tuple(t + shift if t.is_floating_point() else t for t in given)
+        true = truth(model, inputs, done.onnx_path)
+        ran |= {key for key in inside if true.open.get(key) != NOT_RUN}
+        for key, modules in true.settled.items():
+            if recorded[key] not in modules:
+                wrong[key] = (recorded[key], modules)
+    assert wrong == {}
+    assert ran == inside
+
+
+@pytest.mark.parametrize("name", HIGHER_ORDER)
+def test_a_call_is_in_the_main_graph_or_in_a_body(name: str) -> None:
+    """Calls in bodies have numbers of their own."""
+    where = defaultdict(set)
+    for op in traced(name, "dynamo").record.ops:
+        if op.module:  # the root itself holds the body
+            where[op.module, op.call].add(op.graph == MAIN)
+    assert where
+    assert {call: places for call, places in where.items() if len(places) > 1} == {}
+
+
+def test_a_body_that_cannot_run_is_told(tmp_path: Path) -> None:
+    """A branch that only ever works on other inputs: its nodes have no module, and why is said."""
+
+    class Picky(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = torch.nn.Embedding(4, 16)
+            self.rest = torch.nn.Linear(16, 16)
+
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            def few(x: torch.Tensor) -> torch.Tensor:
+                return self.rest(self.table(x)).tanh()
+
+            def many(x: torch.Tensor) -> torch.Tensor:
+                return self.rest(x[:, None].expand(-1, 16).float()).sin()
+
+            y: torch.Tensor = torch.cond(ids.max() < 4, few, many, (ids,))
+            return y
+
+    model, ids = Picky().eval(), torch.tensor([1, 7, 9, 2])
+    done = trace(model, ids, tmp_path / "picky.onnx", exporter="dynamo")
+    assert [note for note in done.notes if "nothing is known of" in note]
+    graph = onnx.load(done.onnx_path)
+    assert any(True for _, node in walk_nodes(graph) for _ in bodies(node))
+    true = truth(model, (ids,), done.onnx_path)
+    recorded = {NodeKey(op.graph, op.index): op.module for op in done.record.ops}
+    assert {k: recorded[k] for k in true.settled if recorded[k] not in true.settled[k]} == {}
+    unknown = {k for k, module in recorded.items() if module is None and k.graph != MAIN}
+    assert unknown
+    assert {k for k, why in true.open.items() if why == NOT_RUN} <= unknown
+
+
+def test_fixtures_have_such_bodies() -> None:
+    """Every fixture with a body that one exporter alone can write is looked at here."""
+    assert set(HIGHER_ORDER) == {
+        name for name, f in FIXTURES.items() if set(f.refused_by) == set(EXPORTERS) - {"dynamo"}
+    }
