@@ -124,8 +124,10 @@ def _run(
     options.log_severity_level = 4
     options.add_session_config_entry("session.disable_prepacking", "1")  # for one run only
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others work beside
-    if weights:
-        options.add_external_initializers(list(weights), [_value(w) for w in weights.values()])
+    read = {*_names_read(shown.graph), *declared}  # the runtime forgets what nobody reads
+    given = {name: _value(array) for name, array in weights.items() if name in read}
+    if given:
+        options.add_external_initializers(list(given), list(given.values()))
     try:
         session = ort.InferenceSession(
             shown.SerializeToString(), options, providers=["CPUExecutionProvider"]
