@@ -34,6 +34,9 @@ _ENOUGH_VALUES = 0.2
 _MOST_VALUES = 0.5
 """Share from which values that are not found speak against a pair."""
 
+_MUCH_RECALLED = 0.5
+"""Share of recorded values that a file in half precision shows; one in 8 bits may show few."""
+
 _ENOUGH_WEIGHTS = 0.5
 """Share of weights found in the record that no other model reaches."""
 
@@ -264,12 +267,13 @@ class _Recognising:
 def _computes_alike(values: Values) -> bool:
     """Whether a file computes what was recorded, so that other values speak against a pair.
 
-    In half precision, a quantised file reaches a good part of what was recorded, too.
+    In half precision, a quantised file reaches a good part of what was recorded, too; and what
+    it shows in real numbers may be little.
     """
-    share = values.matched_share()
+    share, recalled = values.matched_share(), values.recalled_share()
     if values.precision is KEPT:
-        share = max(share, values.recalled_share())
-    return share >= values.precision.enough
+        return max(share, recalled) >= KEPT.enough
+    return share >= values.precision.enough and recalled >= _MUCH_RECALLED
 
 
 def _numbered(wiring: Wiring, prints: Prints) -> dict[int, ValueFingerprint]:

@@ -213,7 +213,10 @@ class Settlement:
                 continue
             alignment.options[node] = options
             if len(options) == 1 and values.is_sure(node):
-                alignment.plant(node, next(iter(options)), Kind.VALUES)
+                op = next(iter(options))
+                # where all is rounded, order statistics alone may take one layer for the next
+                if values.rounded is None or values.rounded.ops_for(node).keys() <= {op}:
+                    alignment.plant(node, op, Kind.VALUES)
 
     def _plant_weights(self) -> None:
         """Nodes that read a weight which one recorded op reads."""

@@ -26,6 +26,7 @@ def test_weights_that_nobody_reads_are_no_hindrance() -> None:
         assert values.nbytes >= SMALL_TENSOR_BYTES
         tensor = model.graph.initializer.add(name=name, data_type=onnx.TensorProto.FLOAT)
         tensor.dims[:] = values.shape
+        tensor.raw_data = b""
         onnx.external_data_helper.set_external_data(tensor, NOWHERE, 0, values.nbytes)
     x = generator.standard_normal((2, 512)).astype(np.float32)
     found = probe_values(Exported("by hand", model, weights, {}, {}, 17), {"x": x})

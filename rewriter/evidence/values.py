@@ -32,6 +32,9 @@ _MANY_DISTINCT = 8
 _RESOLUTION = 1e-4
 """Of the greatest magnitude: what is nearer than that is not distinct."""
 
+_AS_NEAR = 4
+"""What a node reads is given on by it, unless what it makes is so many times nearer."""
+
 _PAIRS_AT_A_TIME = 1 << 18
 
 
@@ -279,14 +282,17 @@ class Values:
         Nothing for a node whose outputs are too plain to tell, or which passes an input on.
         """
         here = self.here
-        read = {c for value in here.wiring.reads(node) for c in self.of_value(value)}
+        read: dict[int, float] = {}
+        for value in here.wiring.reads(node):
+            for candidate, distance in self.of_value(value).items():
+                read[candidate] = min(distance, read.get(candidate, distance))
         found: dict[int, float] = {}
         for value in here.wiring.makes(node):
             number = here.classes.of.get(value)
             if number is None or not here.classes.telling[number]:
                 continue
             for candidate, distance in self.candidates[number].items():
-                if candidate in read:
+                if read.get(candidate, np.inf) <= max(KEPT.tolerance, _AS_NEAR * distance):
                     continue
                 for op in self.there.originators(candidate):
                     if self.there.wiring.derived[op] == here.wiring.derived[node]:
