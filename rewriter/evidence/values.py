@@ -32,8 +32,8 @@ _MANY_DISTINCT = 8
 _RESOLUTION = 1e-4
 """Of the greatest magnitude: what is nearer than that is not distinct."""
 
-_AS_NEAR = 4
-"""What a node reads is given on by it, unless what it makes is so many times nearer."""
+_PASSED_ON = 5e-3
+"""Distance up to which a node gives on what it reads, rounded to 16 or 8 bits."""
 
 _PAIRS_AT_A_TIME = 1 << 18
 
@@ -99,6 +99,11 @@ class Classes:
         real = np.array([found.kind == "f" for found in firsts], bool)
         self.telling = (counts >= _FEWEST_ELEMENTS) & (distinct >= _FEWEST_DISTINCT)
         self.sure = self.telling & real & (distinct >= _MANY_DISTINCT)
+
+    def distance(self, one: int, other: int) -> float:
+        """Largest difference of the order statistics of two classes, over the magnitude."""
+        gap = float(np.abs(self.quantiles[one] - self.quantiles[other]).max(initial=0))
+        return gap / max(float(self.scale[one]), float(self.scale[other]), 1e-30)
 
 
 Candidates = list[dict[int, float]]
@@ -282,17 +287,15 @@ class Values:
         Nothing for a node whose outputs are too plain to tell, or which passes an input on.
         """
         here = self.here
-        read: dict[int, float] = {}
-        for value in here.wiring.reads(node):
-            for candidate, distance in self.of_value(value).items():
-                read[candidate] = min(distance, read.get(candidate, distance))
+        read = {here.classes.of[v] for v in here.wiring.reads(node) if v in here.classes.of}
         found: dict[int, float] = {}
         for value in here.wiring.makes(node):
             number = here.classes.of.get(value)
             if number is None or not here.classes.telling[number]:
                 continue
             for candidate, distance in self.candidates[number].items():
-                if read.get(candidate, np.inf) <= max(KEPT.tolerance, _AS_NEAR * distance):
+                alike = (other for other in read if candidate in self.candidates[other])
+                if any(here.classes.distance(number, other) <= _PASSED_ON for other in alike):
                     continue
                 for op in self.there.originators(candidate):
                     if self.there.wiring.derived[op] == here.wiring.derived[node]:
