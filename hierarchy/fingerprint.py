@@ -148,6 +148,12 @@ def _signs(rows: int) -> npt.NDArray[np.float32]:
     return bits.astype(np.float32) * 2 - 1
 
 
+@lru_cache(maxsize=4096)
+def value_sketch_of_ones(size: int) -> npt.NDArray[np.float32]:
+    """The sketch of a value of ones: where a zero point moves a sketch."""
+    return _sketch(np.ones(size, np.float32))
+
+
 def weight_fingerprint(array: Array, *, sketched: bool = True) -> WeightFingerprint | None:
     """Summarise a weight; None for what holds no numbers or nothing at all.
 

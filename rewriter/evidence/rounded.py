@@ -2,7 +2,8 @@
 
 Quantising moves every number, the more the deeper in the graph, so a value is compared with all
 recorded ones of its size and no distance proves a pair: it speaks for one, or against it, and
-the neighbours decide.
+the neighbours decide. What is stored in 8 bits has a scale and a zero point of its own; without
+these its direction is compared.
 """
 
 from collections import defaultdict
@@ -11,8 +12,10 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from hierarchy.fingerprint import ValueFingerprint
+from hierarchy.fingerprint import ValueFingerprint, value_sketch_of_ones
 from rewriter.wiring import NONE, Wiring
+
+Sketches = npt.NDArray[np.float64]
 
 _NEAR = 0.35
 """Relative distance of sketches up to which a value may be a recorded one."""
@@ -29,6 +32,8 @@ _SORTED_NEAR = 0.15
 """The same in another layout: largest difference of order statistics over the magnitude."""
 
 _FEWEST_ELEMENTS = 12
+_FEWEST_STEPS = 8
+_EIGHT_BITS = (-128, 255)
 
 
 class RoundedValues:
@@ -62,18 +67,22 @@ class RoundedValues:
             size: (values, np.stack([sketch_of(recorded[value]) for value in values]))
             for size, values in groups.items()
         }
+        self._directions: dict[int, Sketches] = {}
 
     def ops_for(self, node: int) -> dict[int, float]:
         """Recorded ops whose results are near to a node's, with the distance."""
         found: dict[int, float] = {}
         for value in self._here.makes(node):
             known = self._prints.get(value)
-            if known is None or known.kind != "f" or known.size < _FEWEST_ELEMENTS:
+            if known is None or known.size < _FEWEST_ELEMENTS or known.size not in self._groups:
                 continue
-            values, sketches = self._groups.get(known.size, ((), None))
-            if sketches is None:
+            values, sketches = self._groups[known.size]
+            if known.kind == "f":
+                distances = _distances(sketch_of(known), sketches)
+            elif _in_eight_bits(known):
+                distances = _distances(_direction(known), self._directions_of(known.size))
+            else:
                 continue
-            distances = _distances(sketch_of(known), sketches)
             limit = min(_NEAR, _AS_GOOD * float(distances.min()) + _NOISE)
             for place in np.nonzero(distances <= limit)[0]:
                 op = self._there.maker[values[place]]
@@ -81,18 +90,34 @@ class RoundedValues:
                     found[op] = min(float(distances[place]), found.get(op, 1.0))
         return found
 
+    def _directions_of(self, size: int) -> Sketches:
+        """The directions of all recorded values of a size."""
+        if size not in self._directions:
+            values, _ = self._groups[size]
+            self._directions[size] = np.stack([_direction(self._recorded[v]) for v in values])
+        return self._directions[size]
+
     def distance(self, node: int, op: int) -> float | None:
         """How far the results of a node and of a recorded op are apart, where they compare."""
-        found = []
-        for value in self._here.makes(node):
-            for recorded in self._there.makes(op):
-                left, right = self._prints.get(value), self._recorded.get(recorded)
-                if left is None or right is None or left.size != right.size:
-                    continue
-                if left.kind == right.kind == "f" and left.sketch and right.sketch:
-                    near = _distances(sketch_of(left), sketch_of(right)[None])
-                    found.append(float(near[0]))
+        found = [
+            distance
+            for value in self._here.makes(node)
+            for recorded in self._there.makes(op)
+            if (distance := self._apart(value, recorded)) is not None
+        ]
         return min(found, default=None)
+
+    def _apart(self, value: int, recorded: int) -> float | None:
+        left, right = self._prints.get(value), self._recorded.get(recorded)
+        if left is None or right is None or left.size != right.size or right.kind != "f":
+            return None
+        if not left.sketch or not right.sketch:
+            return None
+        if left.kind == "f":
+            return float(_distances(sketch_of(left), sketch_of(right)[None])[0])
+        if not _in_eight_bits(left):
+            return None
+        return float(_distances(_direction(left), _direction(right)[None])[0])
 
     def compatible(self, node: int, op: int) -> bool | None:
         """Whether a node may be a recorded op; None where their values do not tell."""
@@ -107,13 +132,16 @@ class RoundedValues:
 
     def _alike(self, value: int, recorded: int) -> bool | None:
         left, right = self._prints.get(value), self._recorded.get(recorded)
-        if left is None or right is None or left.kind != right.kind:
+        if left is None or right is None:
+            return None
+        stored = right.kind == "f" and _in_eight_bits(left)
+        if left.kind != right.kind and not stored:
             return None
         if left.size != right.size:
             return False
-        if left.kind != "f" or not left.sketch or left.size < _FEWEST_ELEMENTS:
-            return None
-        distance = float(_distances(sketch_of(left), sketch_of(right)[None])[0])
+        distance = None if left.size < _FEWEST_ELEMENTS else self._apart(value, recorded)
+        if distance is None or stored:
+            return None if distance is None or distance >= _FAR else True
         if distance < _FAR:
             return True
         a, b = left.statistics(), right.statistics()
@@ -121,6 +149,27 @@ class RoundedValues:
             return None
         scale = max(float(np.abs(a).max(initial=0)), float(np.abs(b).max(initial=0)), 1e-30)
         return bool(np.abs(a - b).max(initial=0) <= _SORTED_NEAR * scale)
+
+
+def _in_eight_bits(known: ValueFingerprint) -> bool:
+    """Whether a value may be real numbers, stored in 8 bits."""
+    if known.kind not in "iu" or not known.sketch:
+        return False
+    steps = known.statistics()
+    least, greatest = _EIGHT_BITS
+    return bool(
+        steps[0] >= least and steps[-1] <= greatest and np.unique(steps).size >= _FEWEST_STEPS
+    )
+
+
+def _direction(known: ValueFingerprint) -> npt.NDArray[np.float64]:
+    """A sketch brought to length 1, without what a zero point adds."""
+    sketch = sketch_of(known)
+    ones = value_sketch_of_ones(known.size).astype(np.float64)
+    ones = ones / max(float(np.linalg.norm(ones)), 1e-30)
+    rest = sketch - (sketch @ ones) * ones
+    found: npt.NDArray[np.float64] = rest / max(float(np.linalg.norm(rest)), 1e-30)
+    return found
 
 
 def sketch_of(known: ValueFingerprint) -> npt.NDArray[np.float64]:
