@@ -18,6 +18,7 @@ from rewriter.evidence.alignment import Alignment
 from rewriter.evidence.claims import Claim, Claims, Kind
 from rewriter.evidence.enclosure import Enclosure
 from rewriter.evidence.identity import UNKNOWN_SCOPE
+from rewriter.evidence.shared import calls_in_order
 from rewriter.evidence.values import Classes, Values, compare
 from rewriter.evidence.weights import WeightMatch, weight_readers
 from rewriter.flow import Flow
@@ -92,6 +93,7 @@ class Settlement:
         if self.values is not None:
             self._plant_values(self.values)
         self._plant_weights()
+        self._plant_calls()
         self._trust_rounded()
         if not structure:
             return
@@ -234,6 +236,17 @@ class Settlement:
                 self.alignment.plant(node, ops[0], Kind.WEIGHTS)
             elif self._in_a_row(ops):
                 self.alignment.plant_several(node, ops, Kind.WEIGHTS)
+
+    def _plant_calls(self) -> None:
+        """Nodes that read a parameter of a module which is called several times, in their order."""
+        readers = weight_readers(self.there, self._theirs.sources)
+        held = {v: labels for v, labels in self.weights.held.items() if v in self.weights.owners}
+        image, options = self.alignment.image, self.alignment.options
+        for pairs in calls_in_order(self._ours, self._theirs, held, readers):
+            if all(image.get(node, op) == op and self._may_be(node, op) for node, op in pairs):
+                for node, op in pairs:
+                    if node not in image and op in options.get(node, (op,)):
+                        self.alignment.plant(node, op, Kind.WEIGHTS)
 
     def _trust_rounded(self) -> None:
         """Let near values speak, if those of sure pairs are near."""
