@@ -166,6 +166,8 @@ def _candidates(
             verdict = "its neighbours or weights speak less for it"
         elif each.score <= 0:
             verdict = "nothing speaks for it"
+        elif any(other.op in taken for other in rated):
+            verdict = "as good, but another node does its work"
         else:
             verdict = "as good as others, and nothing decides"
         yield Candidate(_name(op), op.op_type, op.module, each.score, each.distance, verdict)

@@ -22,6 +22,9 @@ _STRONG = 1.25
 _BY_NEARNESS = 0.5
 """What a near result counts in a quantised file: less than a neighbour, and it breaks ties."""
 
+_MUCH_NEARER = 2
+"""A quantised op is finished by steps (a scale, a bias) that each come so many times nearer."""
+
 _BY_WEIGHT = 2
 """What a common weight counts, where a common neighbour counts 1."""
 
@@ -148,10 +151,23 @@ class Alignment:
         best = self._best(node)
         if not best or best[0].score <= 0:
             return None
+        if len(best) > 1:
+            best = [each for each in best if not self._is_a_neighbour(node, each.op)] or best
+            kinds, kind = self.there.wiring.kinds, self.here.wiring.kinds[node]
+            alike = any(kinds[each.op] == kind for each in best)
+            best = (not alike and [a for a in best if self._finishes(node, a.op)]) or best
         if len(best) == 1:
             return best[0]
         free = [each for each in best if not self._taken.get(each.op)]
         return free[0] if len(free) == 1 else None
+
+    def _is_a_neighbour(self, node: int, op: int) -> bool:
+        """Whether an open neighbour is of a recorded op's operator, and the node is not."""
+        kinds, kind = self.here.wiring.kinds, self.there.wiring.kinds[op]
+        beside = (*self.here.makers(node), *self.here.readers[node])
+        return kinds[node] != kind and any(
+            kinds[other] == kind and self.image.get(other, op) == op for other in beside
+        )
 
     def _best(self, node: int) -> list[Alternative]:
         """The alternatives of the highest score."""
@@ -230,9 +246,13 @@ class Alignment:
         return score + self._input_score(node, op) + self._weight_score(node, op)
 
     def _finishes(self, node: int, op: int) -> bool:
-        """Whether a node near a recorded op's result follows one that does that op's work."""
-        begun = any(self.image.get(maker) == op for maker in self.here.makers(node))
-        return begun and op in self.hints.get(node, ())
+        """Whether a node is much nearer to a recorded op's result than one that begins it."""
+        distance = self.hints.get(node, {}).get(op)
+        if distance is None or self.values is None or self.values.rounded is None:
+            return False
+        begun = [maker for maker in self.here.makers(node) if self.image.get(maker) == op]
+        before = [self.values.rounded.distance(maker, op) for maker in begun]
+        return any(each is None or each > _MUCH_NEARER * distance for each in before)
 
     def _input_score(self, node: int, op: int) -> float:
         theirs = self.there.sources[op]
