@@ -100,6 +100,8 @@ class Settlement:
         self.alignment.grow()
         if self._plant_in_bodies():
             self.alignment.grow()
+        while self._plant_between():
+            self.alignment.grow()
         self._grow_raw()
         spans = self._spans()
         enclosure = Enclosure(self.alignment, spans, self.weights.merged)
@@ -291,6 +293,32 @@ class Settlement:
                 self.alignment.plant(node, twin, Kind.STRUCTURE)
                 planted = True
         return planted
+
+    def _plant_between(self) -> bool:
+        """Nodes of operators that the record does not have, where one op alone fits the place.
+
+        It reads what all of the node's makers make, and is read by all of its settled readers.
+        """
+        known = set(self.there.kinds)
+        planted = False
+        for node, kind in enumerate(self.here.kinds):
+            if kind in known or node in self.alignment.image or self._takes_no_part(node):
+                continue
+            ops = [op for op in self._fitting(node) if self.alignment.is_free(op)]
+            if len(ops) == 1 and self._may_be(node, ops[0]):
+                self.alignment.plant(node, ops[0], Kind.STRUCTURE)
+                planted = True
+        return planted
+
+    def _fitting(self, node: int) -> set[int]:
+        image = self.alignment.image
+        makers = [image.get(maker, NONE) for maker in self._ours.makers(node)]
+        readers = [image[reader] for reader in self._ours.readers[node] if reader in image]
+        if not makers or not readers or NONE in makers:
+            return set()
+        after = (set(self._theirs.readers[op]) for op in makers)
+        before = (set(self._theirs.makers(op)) for op in readers)
+        return set.intersection(*after, *before)
 
     def _unique_kinds(self, nodes: list[int], ops: list[int]) -> Iterator[tuple[int, int]]:
         there = Counter(self.there.kinds[op] for op in ops)

@@ -79,6 +79,10 @@ class Alignment:
         self.kinds[node] = kind
         self._taken[op] = self._taken.get(op, 0) + 1
 
+    def is_free(self, op: int) -> bool:
+        """Whether no node has been found to do a recorded op's work."""
+        return not self._taken.get(op)
+
     def plant_several(self, node: int, ops: list[int], kind: Kind) -> None:
         """Settle a node that does the work of several recorded ops in a row, the last one last."""
         self.plant(node, ops[-1], kind)
