@@ -301,6 +301,31 @@ def wav2vec2(depth: int, width: int) -> Built:
     return build(AutoModel, "wav2vec2", **settings), sound
 
 
+def phi(depth: int, width: int) -> Built:
+    """Decoder that turns a part of each head only."""
+    settings = {**_encoder(depth, width), "max_position_embeddings": 32}
+    return build(AutoModelForCausalLM, "phi", **settings, partial_rotary_factor=0.5), text()
+
+
+def xlnet(depth: int, width: int) -> Built:
+    """Attention relative to segments and positions, as sums over named axes."""
+    settings = {"d_model": width, "n_layer": depth, "n_head": 4, "d_inner": width + 16}
+    return build(AutoModel, "xlnet", **settings), text()
+
+
+def regnet(depth: int, width: int) -> Built:
+    """Grouped convolutions with squeezed attention on channels."""
+    settings = {"hidden_sizes": [width // 2, width], "depths": [1, depth - 1], "groups_width": 8}
+    sizes = {"embedding_size": width // 2, "downsample_in_first_stage": True}
+    return build(AutoModel, "regnet", **settings, **sizes, layer_type="y"), image()
+
+
+def dinov2(depth: int, width: int) -> Built:
+    """Transformer on patches with scaled layers and a gated feed-forward."""
+    settings = {**_encoder(depth, width), "image_size": IMAGE, "patch_size": 8, "mlp_ratio": 2}
+    return build(AutoModel, "dinov2", **settings, use_swiglu_ffn=True), image()
+
+
 def _sized(
     factory: Sized,
     *lengthwise: str,
@@ -348,12 +373,16 @@ _ENTRIES = [
     _sized(opt, *_TEXT, fusions="gpt2"),
     _sized(qwen3, *_TEXT, fusions="gpt2"),
     _sized(segformer),
+    _sized(beit, fusions="vit"),
+    _sized(mobilenet_v2),
     _held_out(mpnet, *_TEXT, fusions="bert"),
     _held_out(gpt_neox, *_TEXT, fusions="gpt2"),
     _held_out(bloom, *_TEXT, fusions="gpt2"),
-    _held_out(beit, fusions="vit"),
-    _held_out(mobilenet_v2),
     _held_out(wav2vec2),
+    _held_out(phi, *_TEXT, fusions="gpt2"),
+    _held_out(xlnet, *_TEXT, fusions="bert"),
+    _held_out(regnet),
+    _held_out(dinov2, fusions="vit"),
 ]
 
 ENTRIES = {entry.name: entry for entry in _ENTRIES}
