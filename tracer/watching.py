@@ -16,6 +16,9 @@ from hierarchy.fingerprint import Array
 from tracer.calling import Call
 from tracer.exporters.exported import Scope
 
+_CONTROL_FLOW = {"cond", "while_loop", "scan"}
+"""Higher-order operators that exporters write as operators with bodies."""
+
 _NUMPY_FLOATS = {torch.float16, torch.float32, torch.float64}
 
 
@@ -140,8 +143,8 @@ class Listening(TorchDispatchMode):  # type: ignore[no-untyped-call]
         watch: Knows which module is running.
         tell: Who wants to know of each call, after it.
         apart: Operators to run a second time in their parts, and how.
-        inside: Whether to hear what the functions do that a higher-order operator (a branch, a
-            loop) is given; of a branch, also the function that was not chosen.
+        inside: Whether to hear what the functions do that a branch or a loop is given; of a
+            branch, also the function that was not chosen.
     """
 
     supports_higher_order_operators = True
@@ -164,8 +167,8 @@ class Listening(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs = kwargs or {}
         parts = self._in_parts(func, args, kwargs)
         if isinstance(func, torch._ops.HigherOrderOperator):
-            results = self._open(func, args, kwargs)
-            opened = self._inside
+            opened = self._inside and func.__name__ in _CONTROL_FLOW
+            results = self._open(func, args, kwargs, hear=opened)
         else:
             results, opened = func(*args, **kwargs), False
         scope = self._watch.stack[-1] if self._watch.stack else None
@@ -177,11 +180,11 @@ class Listening(TorchDispatchMode):  # type: ignore[no-untyped-call]
             tell(heard)
         return results
 
-    def _open(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _open(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *, hear: bool) -> Any:
         """Run a higher-order operator, and hear what its functions do if that is wanted."""
         self._watch.opened += 1
         try:
-            if not self._inside:
+            if not hear:
                 return func(*args, **kwargs)
             if func is torch.ops.higher_order.cond:
                 self._run_other_branch(*args)
