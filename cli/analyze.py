@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from cli import options
 from cli.output import console, print_json, progress, talk
 from cli.spooling import readable
 from hierarchy.errors import UsageError
@@ -46,13 +47,8 @@ def analyze(
     output_format: Annotated[
         AnalysisFormat, typer.Option(help="How to print the result.")
     ] = AnalysisFormat.TREE,
-    depth: Annotated[
-        int | None, typer.Option(min=0, help="Show modules down to this many steps.")
-    ] = None,
-    module: Annotated[
-        str | None,
-        typer.Option(metavar="PATH", help="Show this module and what is below it: path or tag."),
-    ] = None,
+    depth: options.ShownDepth = None,
+    module: options.ShownModule = None,
     op_type: Annotated[
         list[str] | None,
         typer.Option(metavar="OPERATOR", help="Count these operators only; may be repeated."),
