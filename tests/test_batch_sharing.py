@@ -15,7 +15,7 @@ from pipeline.batch.digests import content_digest
 from pipeline.batch.jobs import Job
 from pipeline.batch.messages import Traced
 from pipeline.batch.plan import Step
-from pipeline.batch.sharing import take
+from pipeline.batch.sharing import Sharing, take
 from tests.handmade import two_layers, two_layers_record
 
 COUNTED = """
@@ -197,6 +197,17 @@ def test_traces_that_are_not_alike_are_not_shared(tmp_path: Path, apart: str) ->
     )
     assert batch(tmp_path)[0] == 0
     assert calls(tmp_path) == ["tiny", "tiny"]
+
+
+def test_a_shared_trace_is_dropped_with_the_last_job(tmp_path: Path) -> None:
+    """Not before: each of the jobs still needs its files until it has ended."""
+    write_plan(prepared(tmp_path), SHARED)
+    jobs = load_plan(tmp_path / "plan.toml").jobs
+    sharing = Sharing(jobs, [], tmp_path)
+    (trace,) = {trace.id: trace for trace in sharing.traces.values()}.values()
+    assert set(sharing.traces) == {job.id for job in jobs}
+    assert sharing.shown_as(trace.id) == jobs[0].id
+    assert [sharing.over(job) for job in jobs] == [None] * (len(jobs) - 1) + [trace]
 
 
 def test_weights_beside_a_trace_get_the_name_of_the_job(tmp_path: Path) -> None:
