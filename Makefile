@@ -10,7 +10,7 @@ DEMO := temp/demo
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format benchmark agreement functions schema snapshots docs clean
+.PHONY: help demo test lint format benchmark agreement functions figure schema snapshots docs clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -62,6 +62,10 @@ agreement: $(BENCH_READY) ## Measure right and wrong tags over models and what t
 
 functions: $(DEMO_READY) ## Fold many families, check it all; writes docs/functions.md
 	$(BIN)/python benchmarks/functions.py
+
+figure: demo $(BENCH_READY) ## Draw where the nodes and costs of a real MiniLM are; writes docs/images
+	$(BIN)/modelexport analyze $(DEMO)/minilm.annotated.onnx --depth 2 --output-format json > $(DEMO)/minilm.analysis.json
+	$(BIN)/python benchmarks/module_figure.py $(DEMO)/minilm.analysis.json docs/images/modules.svg
 
 schema: $(READY) ## Write the published JSON Schemas in docs anew from their classes
 	$(BIN)/python -m fixtures_gen.schema docs

@@ -1,11 +1,11 @@
-"""Batch runs measured: two workers against one, a killed worker, and resuming what is done.
+"""Batch runs measured: two workers against one, a killed worker, resuming, shared traces.
 
     python benchmarks/batch_speed.py [--models 30] [--exporter auto]
 
 Every run is the real command, with all that it costs: starting workers, loading torch, ending.
 Prints a table, and the load of the machine before it began. Exits with 1 when a figure is not
 what is promised: 1.6 times as fast by two workers, a finished plan resumed in under 5 s, all
-jobs done although a worker was killed.
+jobs done although a worker was killed, a matrix faster when its cells share their traces.
 """
 
 import argparse
@@ -23,6 +23,9 @@ import psutil
 ROOT = Path(__file__).resolve().parent.parent
 SPEED_UP = 1.6
 RESUME_SECONDS = 5.0
+
+WAYS = (["metadata"], ["names"], ["attributes"], ["metadata", "names"])
+"""What the cells of the matrix differ in."""
 
 SOURCES = """
 import torch
@@ -55,8 +58,11 @@ def main() -> int:
         two = _run(folder, "--workers", "2", "--force")
         resumed = _run(folder, "--resume")
         killed, survived = _killed(folder, options.models)
+        models = max(1, options.models // len(WAYS))
+        shared, apart = (_matrix(folder, models, options.exporter, alone=a) for a in (False, True))
     done = "all done" if survived else "not all done"
     good = one / two >= SPEED_UP and resumed < RESUME_SECONDS and survived
+    good = good and shared < apart
     print(f"\n{options.models} tiny models ({options.exporter} exporter), {os.cpu_count()} cores\n")
     print("| run | seconds |\n|---|--:|")
     print(
@@ -64,6 +70,8 @@ def main() -> int:
     )
     print(f"| two workers, one of them killed | {killed:.1f} ({done}) |")
     print(f"| resumed when all was done | {resumed:.2f} |")
+    print(f"| {models} models in {len(WAYS)} ways, a trace each model | {shared:.1f} |")
+    print(f"| the same, a trace each job | {apart:.1f} ({apart / shared:.2f} times as long) |")
     return 0 if good else 1
 
 
@@ -79,6 +87,19 @@ def _prepare(folder: Path, count: int, exporter: str) -> None:
     models = "".join(f'[[models]]\nsource = "sources.py:tiny{n}"\n' for n in range(count))
     plan = f'[defaults]\ntrace = {{exporter = "{exporter}"}}\n{models}'
     (folder / "plan.toml").write_text(plan)
+
+
+def _matrix(folder: Path, count: int, exporter: str, *, alone: bool) -> float:
+    """Seconds for models in several ways each; a limit of its own lets a job trace alone."""
+    plan = f'out = "{"alone" if alone else "shared"}"\n'
+    plan += f'[defaults]\ntrace = {{exporter = "{exporter}"}}\n'
+    for number in range(count):
+        for way, inject in enumerate(WAYS):
+            plan += f'[[models]]\nname = "m{number}-{way}"\nsource = "sources.py:tiny{number}"\n'
+            plan += f"annotate = {{inject = {json.dumps(inject)}}}\n"
+            plan += f"timeout = {1000 + way}\n" if alone else ""
+    (folder / "plan.toml").write_text(plan)
+    return _run(folder, "--workers", "2")
 
 
 def _start(folder: Path, *options: str) -> "subprocess.Popen[bytes]":

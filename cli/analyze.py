@@ -2,13 +2,17 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli import options
 from cli.output import console, print_json, progress, talk
 from cli.spooling import readable
 from hierarchy.errors import UsageError
+
+if TYPE_CHECKING:
+    from rewriter import Analysis
 
 
 class AnalysisFormat(StrEnum):
@@ -46,13 +50,8 @@ def analyze(
     output_format: Annotated[
         AnalysisFormat, typer.Option(help="How to print the result.")
     ] = AnalysisFormat.TREE,
-    depth: Annotated[
-        int | None, typer.Option(min=0, help="Show modules down to this many steps.")
-    ] = None,
-    module: Annotated[
-        str | None,
-        typer.Option(metavar="PATH", help="Show this module and what is below it: path or tag."),
-    ] = None,
+    depth: options.ShownDepth = None,
+    module: options.ShownModule = None,
     op_type: Annotated[
         list[str] | None,
         typer.Option(metavar="OPERATOR", help="Count these operators only; may be repeated."),
@@ -72,8 +71,7 @@ def analyze(
     """Show the modules of an ONNX file: nodes, operators, parameters, costs."""
     if unresolved and output_format is AnalysisFormat.CSV:
         raise UsageError("--unresolved does not fit csv, which is a line a module; json has it.")
-    from cli import render  # noqa: PLC0415 - rich loads when it is needed
-    from rewriter import analyze as run  # noqa: PLC0415 - and onnx
+    from rewriter import analyze as run  # noqa: PLC0415 - onnx loads when it is needed
     from rewriter.costs.shapes import parse_dimension  # noqa: PLC0415
 
     dims = dict(map(parse_dimension, dim or ()))
@@ -94,6 +92,17 @@ def analyze(
     if output_format is AnalysisFormat.JSON:
         print_json(results[0] if len(results) == 1 else results)
         return
+    _show(results, output_format, unresolved=unresolved)
+    if not talk(context).quiet:
+        for result in results:
+            for note in result.notes:
+                console(stderr=True).print(f"{result.file}: note: {note}")
+
+
+def _show(results: "list[Analysis]", output_format: AnalysisFormat, *, unresolved: bool) -> None:
+    """Print analyses as text."""
+    from cli import render  # noqa: PLC0415 - rich loads when it is needed
+
     if output_format is AnalysisFormat.CSV:
         render.write_csv(results)
     elif output_format is AnalysisFormat.MARKDOWN:
@@ -108,7 +117,3 @@ def analyze(
             console().print(part)
         for line in render.unresolved(results) if unresolved else ():
             console().print(line)
-    if not talk(context).quiet:
-        for result in results:
-            for note in result.notes:
-                console(stderr=True).print(f"{result.file}: note: {note}")

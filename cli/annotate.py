@@ -1,13 +1,12 @@
 """`modelexport annotate`."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cli import options
-from cli.decided import explain_decision, show_decided
+from cli import asked, options
+from cli.decided import exit_if_open, explain_decision, print_report, show_decided
 from cli.options import EvidenceKind
 from cli.output import TextFormat, console, print_json, progress, talk
 from hierarchy.errors import UsageError
@@ -55,12 +54,9 @@ def annotate(  # noqa: PLR0913 - a parameter is an option of the command
         raise UsageError(
             "annotate needs -o OUT.onnx, or --explain NODE to decide and write nothing."
         )
-    if functions and Inject.FUNCTIONS not in inject:
-        raise UsageError("--functions says what --inject functions folds: give that, too.")
-    shown = report == options.STDOUT
-    if shown and output_format is TextFormat.JSON:
-        raise UsageError("--report - and --output-format json both want standard output.")
-    from rewriter import FoldRules, Matching, explained  # noqa: PLC0415 - onnx loads when needed
+    fold_rules = asked.folding(inject, functions, min_nodes, max_prototypes_per_class)
+    written = asked.report_file(report, output_format)
+    from rewriter import Matching, explained  # noqa: PLC0415 - onnx loads when needed
     from rewriter import annotate as run  # noqa: PLC0415
 
     kinds = frozenset(kind.value for kind in evidence or EvidenceKind)
@@ -75,21 +71,20 @@ def annotate(  # noqa: PLR0913 - a parameter is an option of the command
             rules=TagRules(tag_style, torch_nn, depth),
             torch_keys=torch_keys,
             replace_keys=replace_keys,
-            fold_rules=FoldRules(
-                tuple(functions or ["repeated"]), min_nodes, max_prototypes_per_class
-            ),
+            fold_rules=fold_rules,
             force=force,
-            report=None if shown else report,
+            report=written,
         )
-    asked = [d for name in explain or () for d in explained(result, name)]
+    told = [decision for name in explain or () for decision in explained(result, name)]
+    shown = report == options.STDOUT
     if shown:
-        sys.stdout.write(result.to_json().decode())
+        print_report(result)
     if output_format is TextFormat.JSON:
-        print_json(asked if explain else result)
+        print_json(told if explain else result)
     elif not talk(context).quiet:
         out = console(stderr=shown)
         show_decided(result, str(output or model), out)
-        for decision in asked:
+        for decision in told:
             explain_decision(decision, out)
-    if strict and (result.unresolved or result.contradicted):
-        raise typer.Exit(1)
+    if strict:
+        exit_if_open(result)

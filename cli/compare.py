@@ -46,6 +46,8 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
     ] = None,
     custom_ops: options.CustomOps = None,
     no_run: options.NoRun = False,
+    depth: options.ShownDepth = None,
+    module: options.ShownModule = None,
     every: Annotated[
         bool, typer.Option("--all", help="Show modules and values without a difference too.")
     ] = False,
@@ -55,7 +57,9 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
 ) -> None:
     """Show by module what differs between two files of a model; exits with 1 when something does.
 
-    A file that is not annotated is matched with the record, or with the other file.
+    A file that is not annotated is matched with the record, or with the other file. With --module
+    the answer is about that module alone; with --depth the deepest modules that are shown stand
+    for all inside them.
     """
     if not numeric and (probe is not None or tolerance is not None or custom_ops):
         raise UsageError("--probe, --tolerance and --custom-ops are for --numeric: add it.")
@@ -69,7 +73,15 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
         probe, Numeric().tolerance if tolerance is None else tolerance, tuple(custom_ops or ())
     )
     with progress(context):
-        result = run(a, b, record=record, run=not no_run, numeric=asked if numeric else None)
+        result = run(
+            a,
+            b,
+            record=record,
+            run=not no_run,
+            numeric=asked if numeric else None,
+            module=module,
+            depth=depth,
+        )
     if output_format is ComparisonFormat.JSON:
         print_json(result)
     elif output_format is ComparisonFormat.MARKDOWN:

@@ -38,6 +38,8 @@ Part = tuple[str, list[str], Grid | None]
 
 def _parts(result: "Comparison", *, every: bool) -> Iterator[Part]:
     verdict = "no difference was found" if result.same else "they differ"
+    if result.module is not None:
+        verdict += f" in {result.module}"
     files = [f"A {_file(result.a)}", f"B {_file(result.b)}"]
     notes = [f"note: {note}" for note in result.notes]
     yield f"{result.a.file} and {result.b.file}: {verdict}", [*files, *notes], None

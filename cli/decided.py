@@ -1,6 +1,9 @@
-"""How decisions about nodes look."""
+"""How decisions about nodes look, and what they come to."""
 
+import sys
 from typing import TYPE_CHECKING
+
+import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,6 +21,21 @@ def show_decided(result: "AnnotateReport", name: str, out: "Console") -> None:
         out.print(f"  {result.unresolved} unresolved:")
         for reason, count in result.reasons().items():
             out.print(f"    {count}: {reason}")
+
+
+def print_report(result: "AnnotateReport") -> None:
+    """The whole report as JSON, on standard output."""
+    sys.stdout.write(result.to_json().decode())
+
+
+def exit_if_open(result: "AnnotateReport") -> None:
+    """Give up with exit code 1 when a node is unresolved or evidence contradicts.
+
+    Raises:
+        Exit: One is.
+    """
+    if result.unresolved or result.contradicted:
+        raise typer.Exit(1)
 
 
 def explain_decision(decision: "Decision", out: "Console") -> None:

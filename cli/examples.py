@@ -41,6 +41,7 @@ modelexport validate net.annotated.onnx --check-consistency --strict
 modelexport compare fp32.onnx int8.onnx
 modelexport compare before.onnx after.onnx --numeric --output-format markdown
 modelexport compare net.annotated.onnx int8.onnx --record net.trace.json --numeric
+modelexport compare fp32.onnx int8.onnx --module layers.1 --depth 1
 """,
     "strip": """
 modelexport strip net.annotated.onnx -o net.plain.onnx

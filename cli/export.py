@@ -1,17 +1,24 @@
 """`modelexport export`."""
 
-import sys
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from cli import options
+from cli import asked, options
+from cli.decided import exit_if_open, print_report
 from cli.exported import show_result
 from cli.output import TextFormat, progress
 from hierarchy.errors import UsageError
 from hierarchy.injection import Inject
 from hierarchy.tags import TagRules, TagStyle, TorchNN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hierarchy.summary import TracePlan
+    from pipeline import ExportResult
 
 
 def export(  # noqa: PLR0913 - a parameter is an option of the command
@@ -46,19 +53,13 @@ def export(  # noqa: PLR0913 - a parameter is an option of the command
     output_format: options.OutputFormat = TextFormat.TEXT,
 ) -> None:
     """Trace a model and write its ONNX file with the hierarchy in it, in one go."""
-    if functions and Inject.FUNCTIONS not in inject:
-        raise UsageError("--functions says what --inject functions folds: give that, too.")
-    shown = report == options.STDOUT
-    if shown and output_format is TextFormat.JSON:
-        raise UsageError("--report - and --output-format json both want standard output.")
+    fold_rules = asked.folding(inject, functions, min_nodes, max_prototypes_per_class)
+    written = asked.report_file(report, output_format)
     if plain and (inject != [Inject.METADATA] or torch_keys):
         raise UsageError("--clean-onnx writes no hierarchy: leave out --inject and --torch-keys.")
-    from hierarchy.export_config import (  # noqa: PLC0415 - for commands that trace alone
-        parse_input,
-        read_export_config,
-    )
-
-    wanted = read_export_config(config).overridden(
+    wanted, shapes = asked.tracing(
+        config,
+        input_shape,
         exporter=exporter,
         opset=opset,
         task=task,
@@ -66,48 +67,36 @@ def export(  # noqa: PLR0913 - a parameter is an option of the command
         input_text=input_text,
         dynamic=dynamic,
     )
-    asked = dict(map(parse_input, input_shape or ()))
-    from pipeline import Hierarchy, plan_source  # noqa: PLC0415 - onnx loads when it is needed
-    from pipeline import export as run  # noqa: PLC0415
-    from rewriter import FoldRules  # noqa: PLC0415
+    from pipeline import Hierarchy, plan_source  # noqa: PLC0415 - onnx loads here
+    from pipeline import export as export_source  # noqa: PLC0415
 
     hierarchy = Hierarchy(
         inject=() if plain else tuple(inject),
         rules=TagRules(tag_style, torch_nn, depth),
-        fold_rules=FoldRules(tuple(functions or ["repeated"]), min_nodes, max_prototypes_per_class),
+        fold_rules=fold_rules,
         torch_keys=torch_keys,
     )
-    written = None if shown else report
-    with progress(context):
-        if dry_run:
-            plan = plan_source(
-                source,
-                output,
-                written,
-                record=record,
-                config=wanted,
-                asked=asked,
-                trust_remote_code=trust_remote_code,
-                force=force,
-            )
-        else:
-            result = run(
-                source,
-                output,
-                config=wanted,
-                asked=asked,
-                hierarchy=hierarchy,
-                record=record,
-                report=written,
-                probe=not no_probe,
-                trust_remote_code=trust_remote_code,
-                force=force,
-            )
+    files = source, output
+    run: Callable[..., TracePlan | ExportResult] = partial(
+        export_source, *files, hierarchy=hierarchy, report=written, probe=not no_probe
+    )
     if dry_run:
-        show_result(context, plan, output_format)
+        run = partial(plan_source, *files, written)
+    with progress(context):
+        result = run(
+            record=record,
+            config=wanted,
+            asked=shapes,
+            trust_remote_code=trust_remote_code,
+            force=force,
+        )
+    if dry_run:
+        show_result(context, result, output_format)
         return
+    decided = cast("ExportResult", result).annotation
+    shown = report == options.STDOUT
     if shown:
-        sys.stdout.write(result.annotation.to_json().decode())
+        print_report(decided)
     show_result(context, result, output_format, stderr=shown)
-    if strict and (result.annotation.unresolved or result.annotation.contradicted):
-        raise typer.Exit(1)
+    if strict:
+        exit_if_open(decided)

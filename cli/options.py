@@ -71,6 +71,18 @@ DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print what would be exported, and export nothing.")
 ]
 
+# Which modules are shown.
+
+ShownModule = Annotated[
+    str | None,
+    typer.Option(
+        "--module", metavar="PATH", help="Show this module and what is below it: path or tag."
+    ),
+]
+ShownDepth = Annotated[
+    int | None, typer.Option("--depth", min=0, help="Show modules down to this many steps.")
+]
+
 # The record.
 
 RecordTarget = Annotated[

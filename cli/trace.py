@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli import options
+from cli import asked, options
 from cli.exported import show_result
 from cli.output import TextFormat, progress
 from hierarchy.errors import UsageError
@@ -39,12 +39,9 @@ def trace(  # noqa: PLR0913 - a parameter is an option of the command
     """Export a model to plain ONNX and record which module each node came from."""
     if record_only is not None and (output is not None or record is not None):
         raise UsageError("--record-only writes one file: leave out OUT.onnx and --record.")
-    from hierarchy.export_config import (  # noqa: PLC0415 - for commands that trace alone
-        parse_input,
-        read_export_config,
-    )
-
-    wanted = read_export_config(config).overridden(
+    wanted, shapes = asked.tracing(
+        config,
+        input_shape,
         exporter=exporter,
         opset=opset,
         task=task,
@@ -52,7 +49,6 @@ def trace(  # noqa: PLR0913 - a parameter is an option of the command
         input_text=input_text,
         dynamic=dynamic,
     )
-    asked = dict(map(parse_input, input_shape or ()))
     from pipeline import plan_source, trace_source  # noqa: PLC0415 - loads when it is needed
 
     run = plan_source if dry_run else partial(trace_source, probe=not no_probe)
@@ -62,7 +58,7 @@ def trace(  # noqa: PLR0913 - a parameter is an option of the command
             output,
             record=record_only or record,
             config=wanted,
-            asked=asked,
+            asked=shapes,
             trust_remote_code=trust_remote_code,
             force=force,
         )

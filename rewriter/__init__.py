@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from rewriter.report import AnnotateReport
     from rewriter.rows import ModuleRow
     from rewriter.stripping import StripResult, strip, unfold
-    from rewriter.validation import Validation, validate
+    from rewriter.validating import Validation
+    from rewriter.validation import validate
 else:
     __getattr__ = lazily(
         __name__,
@@ -46,7 +47,8 @@ else:
             "matcher": ["Candidate", "Decision"],
             "report": ["AnnotateReport"],
             "stripping": ["StripResult", "strip", "unfold"],
-            "validation": ["Validation", "validate"],
+            "validating": ["Validation"],
+            "validation": ["validate"],
         },
     )
 

@@ -1,13 +1,13 @@
 """Comparing two files of a model, by module."""
 
-from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
 from hierarchy.record import Record, read_record
-from rewriter.comparing.modules import counts, facts, module_changes
+from rewriter.comparing.modules import counts, facts, module_changes, operators, shown_changes
 from rewriter.comparing.numeric import Numeric, compare_values
 from rewriter.comparing.results import Comparison
+from rewriter.comparing.shown import choose
 from rewriter.comparing.sides import Side, tell
 from rewriter.comparing.units import Units
 from rewriter.container import OnnxContainer
@@ -20,6 +20,8 @@ def compare(
     record: Record | str | Path | None = None,
     run: bool = True,
     numeric: Numeric | None = None,
+    module: str | None = None,
+    depth: int | None = None,
 ) -> Comparison:
     """Hold two files of a model side by side.
 
@@ -33,6 +35,9 @@ def compare(
         record: A trace record of the model, or its path.
         run: Whether a file may be run to match it, where that needs matching.
         numeric: How both are run side by side; None to compare the graphs alone.
+        module: Path or tag of a module, to compare it and what is below it alone.
+        depth: How many steps below that (or below the root) modules are shown; the deepest stand
+            for all inside them.
 
     Examples:
         >>> from rewriter import Numeric, compare
@@ -43,6 +48,10 @@ def compare(
         []
         >>> found.numeric.first  # but not the numbers
         '/Net/layer.1/fc'
+        >>> compare("net.annotated.onnx", "changed.onnx", numeric=Numeric(), depth=1).numeric.first
+        '/Net/layer.1'
+        >>> compare("net.annotated.onnx", "changed.onnx", numeric=Numeric(), module="layer.0").same
+        True
 
     Returns:
         What differs, module by module.
@@ -51,7 +60,8 @@ def compare(
         FileProblem: A file cannot be read.
         ForeignRecordError: A file that carries no tags is not one of the record's model.
         RuntimeFailedError: A file does not run.
-        UsageError: Nothing tells a file's modules, or the inputs do not fit.
+        UsageError: Nothing tells a file's modules, the inputs do not fit, or neither file has such
+            a module.
     """
     if isinstance(record, str | Path):
         record = read_record(Path(record))
@@ -60,10 +70,12 @@ def compare(
         sides = left, right
         notes = tell(sides, record, run=run)
         units = Units(sides)
-        rows = module_changes(sides, units)
-        values = None if numeric is None else compare_values(sides, units, numeric, record)
+        every = module_changes(sides, units)
+        shown = choose(sides, units, every, module, depth)
+        rows = shown_changes(sides, units, every, shown)
+        values = None if numeric is None else compare_values(sides, units, numeric, record, shown)
         files = facts(left), facts(right)
-    kinds = [Counter(each.op_types) for each in files]
+        kinds = [operators(side, number, units, shown) for number, side in enumerate(sides)]
     result = Comparison(
         a=files[0],
         b=files[1],
@@ -73,7 +85,10 @@ def compare(
         modules=rows,
         numeric=values,
         notes=[*notes, *filter(None, [units.note])],
+        module=None if shown.top is None else units.tag(shown.top),
+        depth=depth,
     )
-    alike = files[0].untagged == files[1].untagged and not any(True for _ in result.changes())
+    untagged = shown.everything and files[0].untagged != files[1].untagged
+    alike = not untagged and not any(True for _ in result.changes())
     result.same = alike and (values is None or values.same)
     return result

@@ -1,6 +1,6 @@
 """Which modules of an analysis are shown, and in which order."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any, Literal
 
@@ -27,10 +27,7 @@ def selected(
     Raises:
         UsageError: There is no such module, or no such order.
     """
-    found = list(rows)
-    if module is not None:
-        top = _named(rows, module, where)
-        found = [row for row in rows if row.tag == top.tag or _below(row.tag, top.tag)]
+    found = list(rows) if module is None else _within(rows, module, where)
     if depth is not None and found:
         found = [row for row in found if row.depth <= found[0].depth + depth]
     if sort == "model":
@@ -40,18 +37,24 @@ def selected(
     return sorted(found, key=_KEYS[sort])
 
 
-def _below(tag: str, above: str) -> bool:
-    return tag.startswith((above + "/", above + "."))
-
-
-def _named(rows: Sequence[ModuleRow], module: str, where: str) -> ModuleRow:
-    for row in rows:
-        if module in {row.tag, row.path}:
-            return row
+def _within(rows: Sequence[ModuleRow], module: str, where: str) -> list[ModuleRow]:
+    """The row of a module and those below it; of a list, which has none, those of its modules."""
+    top = next((row for row in rows if module in {row.tag, row.path}), None)
+    if top is not None:
+        return [top, *(row for row in rows if row.tag.startswith((f"{top.tag}/", f"{top.tag}.")))]
+    listed = f"{module}."
+    found = [row for row in rows if row.tag.startswith(listed) or row.path.startswith(listed)]
+    if found:
+        return found
     known = [row.path for row in rows if row.path] + [row.tag for row in rows]
+    raise no_such_module(module, known, where)
+
+
+def no_such_module(module: str, known: Iterable[str], where: str) -> UsageError:
+    """The error of a module that is not there, with what is called alike."""
     near = get_close_matches(module, known, 3)
     hint = f"; there are {', '.join(near)}" if near else ""
-    raise UsageError(f"{where}: no module with nodes or weights is called {module!r}{hint}.")
+    return UsageError(f"{where}: no module with nodes or weights is called {module!r}{hint}.")
 
 
 def nested(rows: Sequence[ModuleRow]) -> dict[str | None, list[ModuleRow]]:

@@ -48,6 +48,8 @@ def _label(row: "ModuleRow", name: str) -> str:
 def comparison_html(comparison: "Comparison") -> str:
     """The modules that differ, and where the numbers part."""
     verdict = "no difference was found" if comparison.same else "they differ"
+    if comparison.module is not None:
+        verdict += f" in {comparison.module}"
     parts = [f"<div>{escape(f'{comparison.a.file} and {comparison.b.file}: {verdict}')}</div>"]
     heads = ["module", "", "nodes", "gained", "lost"]
     rows = (

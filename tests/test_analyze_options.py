@@ -142,3 +142,13 @@ def test_a_notebook_shows_trees_and_tables(file: Path) -> None:
     plain = compare(file, file, numeric=Numeric())
     assert found.modules[0].tag in plain._repr_html_()
     assert "no difference" in plain._repr_html_()
+
+
+@pytest.mark.parametrize("name", ["layer", "/Net/layer"])
+def test_a_list_of_modules(file: Path, name: str) -> None:
+    """It has no row of its own: its modules are shown, to a depth below them."""
+    every = analyze(file).modules
+    listed = [row for row in every if row.path.startswith("layer.")]
+    assert analyze(file, module=name).modules == listed
+    first = min(row.depth for row in listed)
+    assert analyze(file, module=name, depth=0).modules == [r for r in listed if r.depth == first]

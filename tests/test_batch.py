@@ -261,12 +261,16 @@ def _wait_for(path: Path, process: "subprocess.Popen[Any]") -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "exporter"),
-    [(signal.SIGINT, "auto"), (signal.SIGTERM, "torchscript")],
-    ids=["ctrl-c", "terminated"],
+    ("number", "exporter", "others"),
+    [
+        (signal.SIGINT, "auto", []),
+        (signal.SIGTERM, "torchscript", []),
+        (signal.SIGINT, "torchscript", ["again", "more"]),
+    ],
+    ids=["ctrl-c", "terminated", "while jobs wait for a trace"],
 )
 def test_stopping_leaves_nothing_half_done(
-    tmp_path: Path, number: signal.Signals, exporter: str
+    tmp_path: Path, number: signal.Signals, exporter: str, others: list[str]
 ) -> None:
     """Exit code 130, no process and no part of a file left, and a summary of what was done.
 
@@ -275,6 +279,7 @@ def test_stopping_leaves_nothing_half_done(
     """
     place(tmp_path)
     endless = '[[models]]\nsource = "models.py:endless"\n'
+    endless += "".join(f'{endless}name = "{name}"\n' for name in others)
     given = '[[models]]\nonnx = "plain.onnx"\nrecord = "plain.trace.json"\n'
     write_plan(tmp_path, f'[defaults]\ntrace = {{exporter = "{exporter}"}}\n{given}{endless}')
     with started(tmp_path, "cli", "batch", "plan.toml", "--workers", "2") as run:
@@ -293,5 +298,6 @@ def test_stopping_leaves_nothing_half_done(
     _, alive = psutil.wait_procs(family, timeout=10)
     assert not alive
     assert not left_under_way(tmp_path)
-    assert _states(tmp_path) == {"plain": "done", "endless": "stopped"}
+    stopped = dict.fromkeys(["endless", *others], "stopped")
+    assert _states(tmp_path) == {"plain": "done"} | stopped
     assert [p.read_text() for p in (tmp_path / "out" / ".batch" / "logs").glob("nursery*")] == [""]

@@ -33,22 +33,27 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, "list[subprocess.Popen[str]]"
             yield json.loads(known.read_text())["address"], [first, second]
 
 
+@pytest.mark.parametrize("shared", [False, True], ids=["job", "shared trace"])
 def test_a_killed_worker_takes_no_job_with_it(
-    tmp_path: Path, cluster: tuple[str, "list[subprocess.Popen[str]]"]
+    tmp_path: Path, cluster: tuple[str, "list[subprocess.Popen[str]]"], *, shared: bool
 ) -> None:
-    """One of two workers is killed while it works: the other does its jobs, too."""
+    """A worker is killed while it works: the other one does its jobs, too."""
     address, workers = cluster
     place(tmp_path)
-    models = (f'[[models]]\nname = "m{n}"\nsource = "models.py:slow"\n' for n in range(_JOBS))
+    models = (
+        f'[[models]]\nname = "m{n}"\nsource = "models.py:slow"\n'
+        f"trace = {{opset = {17 if shared else 17 + n}}}\n"
+        for n in range(_JOBS)
+    )
     write_plan(tmp_path, "[defaults]\ntrace = {exporter = 'torchscript'}\n" + "".join(models))
     with started(tmp_path, "cli", "batch", "plan.toml", "--cluster", address) as run:
         assert run.stderr is not None
         begun: set[str] = set()
-        while len(begun) < len(workers):  # each worker has a job, then
+        while len(begun) < (1 if shared else len(workers)):  # each worker has a job, then
             line = run.stderr.readline()
             assert line, run.communicate()
             begun |= {line.split(":")[0]} if line.endswith(": trace\n") else set()
-        victim = workers[0]
+        victim = next(worker for worker in workers if _at_work(worker))
         family = psutil.Process(victim.pid).children(recursive=True)
         victim.kill()
         out, _ = run.communicate(timeout=90)
@@ -59,6 +64,12 @@ def test_a_killed_worker_takes_no_job_with_it(
     assert not left_under_way(tmp_path)
     _, alive = psutil.wait_procs(family, timeout=10)
     assert not alive
+
+
+def _at_work(worker: "subprocess.Popen[str]") -> bool:
+    """Whether the process that starts a worker's jobs has started one."""
+    starters = psutil.Process(worker.pid).children()
+    return any("nursery" in str(p.cmdline()) and p.children() for p in starters)
 
 
 def test_a_cluster_that_is_not_there_is_bad_input(tmp_path: Path) -> None:

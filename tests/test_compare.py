@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
 from running import Run, runner
 from traced import plain_session, traced
 
@@ -27,7 +26,8 @@ from hierarchy.tags import steps
 from rewriter import Comparison, FoldRules, Numeric, Status, annotate, compare
 from rewriter.comparing.scales import Scales
 from rewriter.flow import Flow
-from tests.handmade import TWO_LAYERS_MODULES, TWO_LAYERS_SCOPES, parse, record_of, two_layers
+from tests.handmade import parse
+from tests.versions import layered, perturbed
 
 NAME, EXPORTER = "bert", "torchscript"
 STEPS = {"optimised": ORT_EXTENDED, "dynamic": DYNAMIC, "qdq": QDQ, "qoperator": QOPERATOR,
@@ -151,20 +151,6 @@ def owners(record: Record) -> list[str]:
     return [m.path for m in record.modules if m.parameters and m.calls]
 
 
-def perturbed(source: Path, target: Path, record: Record, module: str) -> Path:
-    """A copy in which the weights of one module, whatever they are called, have other values."""
-    held = {t.name for t in record.tensors if (t.parameter or "").rpartition(".")[0] == module}
-    model = onnx.load(source)
-    for weight in model.graph.initializer:
-        if weight.name in held:
-            array = numpy_helper.to_array(weight)
-            random = np.random.default_rng(array.size).standard_normal(array.shape)
-            changed = (array + random).astype(array.dtype)
-            weight.CopyFrom(numpy_helper.from_array(changed, weight.name))
-    onnx.save(model, target)
-    return target
-
-
 @pytest.mark.parametrize("module", owners(traced(NAME, EXPORTER).record))
 def test_divergence_begins_where_a_weight_was_changed(
     files: Files, record: Record, module: str, tmp_path: Path
@@ -210,30 +196,6 @@ def test_what_nothing_tells_is_refused(tmp_path: Path) -> None:
     onnx.save(parse("g (float[2] x) => (float[2] y) { y = Relu (x) }"), tmp_path / "m.onnx")
     with pytest.raises(UsageError, match="annotate it first"):
         compare(tmp_path / "m.onnx", tmp_path / "m.onnx")
-
-
-def layered(folder: Path, name: str, *, prefix: str = "", more: bool = False) -> Path:
-    """Two layers, annotated; within another module, or with a module more."""
-    modules = {prefix + p if p else p: c for p, c in TWO_LAYERS_MODULES.items()}
-    scopes = [s if s is None else prefix + s for s in TWO_LAYERS_SCOPES[:-1]]
-    scopes.append(prefix.rstrip("."))
-    model = two_layers()
-    for weight in model.graph.initializer:
-        for node in model.graph.node:
-            node.input[:] = [prefix + i if i == weight.name else i for i in node.input]
-        weight.name = prefix + weight.name
-    if prefix:
-        inner = prefix.rstrip(".")
-        modules = {"": "Outer", inner: "Net", **{p: c for p, c in modules.items() if p}}
-    if more:
-        model.graph.node[-1].output[0] = "inside"
-        model.graph.node.append(onnx.helper.make_node("Tanh", ["inside"], ["y"], name="more"))
-        modules, scopes = {**modules, "head": "Head"}, [*scopes, "head"]
-    onnx.save(model, folder / f"{name}.plain.onnx")
-    annotate(
-        folder / f"{name}.plain.onnx", record_of(model, modules, scopes), folder / f"{name}.onnx"
-    )
-    return folder / f"{name}.onnx"
 
 
 def test_modules_in_one_file_only(tmp_path: Path) -> None:

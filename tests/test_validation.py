@@ -10,6 +10,7 @@ from hierarchy import keys
 from hierarchy.errors import RecordError
 from hierarchy.injection import Inject
 from hierarchy.record import encode_record
+from hierarchy.tags import TagRules, TagStyle
 from rewriter import annotate, validate
 from tests.handmade import (
     TWO_LAYERS_MODULES,
@@ -168,10 +169,14 @@ def test_the_checkers_fault_names_the_node(annotated: Path) -> None:
     assert faults["checker"].module == tag
 
 
+@pytest.mark.parametrize("style", TagStyle)
 @pytest.mark.parametrize("kind", [Inject.ATTRIBUTES, Inject.NAMES])
-def test_tags_that_are_no_metadata(plain: Path, tmp_path: Path, kind: Inject) -> None:
+def test_tags_that_are_no_metadata(
+    plain: Path, tmp_path: Path, kind: Inject, style: TagStyle
+) -> None:
     """A file annotated with attributes or names alone is as good as one with metadata."""
-    annotate(plain, two_layers_record(), tmp_path / "b.onnx", inject=[kind])
+    rules = TagRules(style)
+    annotate(plain, two_layers_record(), tmp_path / "b.onnx", inject=[kind], rules=rules)
     found = validate(tmp_path / "b.onnx", consistency=True)
     refused = {"runs"} if kind is Inject.ATTRIBUTES else set()  # by onnxruntime, where it fuses
     assert {fault.check for fault in found.faults} <= refused

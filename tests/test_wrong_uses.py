@@ -51,6 +51,7 @@ WRONG = {
     "no number": ("trace good.py:good out.onnx --opset new", "--opset"),
     "too small a number": ("trace good.py:good out.onnx --opset 3", "7"),
     "a negative depth": ("annotate plain.onnx -o out.onnx --depth -1", "--depth"),
+    "a negative depth of what is shown": ("compare a.onnx a.onnx --depth -1", "--depth"),
     "no nodes at least": ("annotate plain.onnx -o out.onnx --min-nodes 0", "--min-nodes"),
     "no such shell": ("--show-completion sh", "sh"),
     # options that do not fit together
@@ -123,6 +124,9 @@ WRONG = {
         "annotate plain.onnx --record plain.trace.json --explain '#99'",
         "#99",
     ),
+    "no such module": ("analyze a.onnx --module layer.7", "'layer.7'"),
+    "no such module of either": ("compare a.onnx a.onnx --module layer.7", "'layer.7'"),
+    "a module of nothing": ("compare a.onnx a.onnx --module ' '", "' '"),
     # places that cannot be written
     "what is there": ("annotate plain.onnx --record plain.trace.json -o a.onnx", "--force"),
     "the input itself": (

@@ -14,6 +14,7 @@ import msgspec
 from hierarchy.errors import UsageError
 from pipeline.batch.messages import Answer, Task
 from pipeline.batch.outcome import Outcome, State
+from pipeline.batch.sharing import traced, untraced
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -102,7 +103,8 @@ def neighbours(client: "Client") -> dict[str, int]:
 
 def outcomes(
     client: "Client",
-    tasks: dict[str, Task],
+    tasks: list[Task],
+    traces: dict[str, Task],
     topic: str,
     hear: Hear,
     stopping: Callable[[], None],
@@ -110,28 +112,75 @@ def outcomes(
     """Have all tasks done; gives each job and what came of it as it ends.
 
     A worker that dies takes no job with it: Dask gives its jobs to others, a few times.
-    """
-    from distributed import as_completed  # noqa: PLC0415 - loaded already
 
+    Args:
+        client: Of the cluster.
+        tasks: What is to be done, in this order where it can be.
+        traces: By jobs, the shared traces that must be done before these.
+        topic: Under which steps are told.
+        hear: Is told every step.
+        stopping: Is told when the jobs under way are ended.
+    """
     client.subscribe_topic(topic, lambda event: hear(*event[1]))
-    run = uuid.uuid4().hex[:8]
-    futures = {
-        client.submit(
-            work, msgspec.json.encode(task), key=f"{job}-{run}", pure=False, priority=-place
-        ): task
-        for place, (job, task) in enumerate(tasks.items())
-    }
+    running = _Running(client, tasks, traces)
     finished = False
     try:
-        for future in as_completed(list(futures), raise_errors=False):
-            yield futures[future].request.job, _answer(future)
+        yield from running.ended()
         finished = True
     finally:
         if not finished:
             stopping()
-            client.cancel(list(futures), force=True)
+            client.cancel(list(running.futures), force=True)
             client.run(_stop_all, on_error="ignore")
         client.unsubscribe_topic(topic)
+
+
+class _Running:
+    """Tasks under way: jobs, and the traces that some wait for.
+
+    Attributes:
+        futures: What was given to the cluster, and for what.
+    """
+
+    def __init__(self, client: "Client", tasks: list[Task], traces: dict[str, Task]) -> None:
+        from distributed import as_completed  # noqa: PLC0415 - loaded already
+
+        self._client = client
+        self._run = uuid.uuid4().hex[:8]
+        self._ended = as_completed(raise_errors=False)
+        self._waiting: dict[str, list[tuple[int, Task]]] = {}
+        self.futures: dict[Any, Task] = {}
+        for place, task in enumerate(tasks):
+            trace = traces.get(task.request.job.id)
+            if trace is None:
+                self._begin(place, task)
+                continue
+            waiting = self._waiting.setdefault(trace.request.job.id, [])
+            waiting.append((place, task))
+            if len(waiting) == 1:
+                self._begin(place, trace)
+
+    def _begin(self, place: int, task: Task) -> None:
+        key = f"{task.request.job.id}-{self._run}"
+        message = msgspec.json.encode(task)
+        future = self._client.submit(work, message, key=key, pure=False, priority=-place)
+        self.futures[future] = task
+        self._ended.add(future)
+
+    def ended(self) -> Iterator[tuple["Job", Answer]]:
+        """Each job as it ends."""
+        for future in self._ended:
+            job, answer = self.futures[future].request.job, _answer(future)
+            waiting = self._waiting.pop(job.id, None)
+            if waiting is None:
+                yield job, answer
+            elif answer.outcome.state.complete:
+                for place, task in waiting:
+                    task.request.traced = traced(job, answer)
+                    self._begin(place, task)
+            else:
+                for _, task in waiting:
+                    yield task.request.job, untraced(job, answer)
 
 
 def _answer(future: Any) -> Answer:

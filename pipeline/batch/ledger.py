@@ -77,6 +77,10 @@ class Ledger:
         made.mkdir()
         return made
 
+    def discard(self, job: Job, run: str) -> None:
+        """Drop what a job has written there, which is no result."""
+        shutil.rmtree(self._scratch / f"{job.id}.{run}", ignore_errors=True)
+
     def entry(self, job: Job) -> Entry | None:
         """What is known of a job, if it was ever complete."""
         try:

@@ -9,6 +9,20 @@ from pipeline.batch.jobs import Job
 from pipeline.batch.outcome import Outcome
 
 
+class Traced(msgspec.Struct, frozen=True):
+    """A trace that is there already.
+
+    Attributes:
+        job: The job that made it, and that its files are called after.
+        folder: Where they are.
+        inputs: Digests of what it was made from, by path.
+    """
+
+    job: Job
+    folder: str
+    inputs: dict[str, str]
+
+
 class Request(msgspec.Struct):
     """What the nursery is asked to do.
 
@@ -18,6 +32,7 @@ class Request(msgspec.Struct):
         scratch: A folder of the job's own; each try writes into a new one within it.
         log: Where its output goes.
         threads: How many threads it may use.
+        traced: The trace that the job takes; None to trace itself, if it traces.
     """
 
     job: Job
@@ -25,6 +40,7 @@ class Request(msgspec.Struct):
     scratch: str
     log: str
     threads: int
+    traced: Traced | None = None
 
 
 class Event(msgspec.Struct, omit_defaults=True):
@@ -47,10 +63,12 @@ class Answer(msgspec.Struct):
     Attributes:
         outcome: How the job ended.
         scratch: The folder with its files.
+        log: The job whose log tells more, where it is another one.
     """
 
     outcome: Outcome
     scratch: str
+    log: str | None = None
 
 
 class Task(msgspec.Struct):

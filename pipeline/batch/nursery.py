@@ -189,6 +189,7 @@ def _live(request: Request, tell: int, life: int) -> None:
             Path(request.scratch),
             lambda step: _say(tell, Event(step=step)),
             this_process(),
+            request.traced,
         )
         _say(tell, Event(outcome=outcome))
         code = 0

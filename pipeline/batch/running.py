@@ -1,7 +1,6 @@
 """Running a plan: check all of it, leave what is done, have the rest done, and sum it up."""
 
 import time
-import uuid
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,10 +14,12 @@ from pipeline.batch.checking import check_jobs
 from pipeline.batch.digests import versions
 from pipeline.batch.jobs import Job, jobs_of
 from pipeline.batch.ledger import FOLDER, Ledger
-from pipeline.batch.messages import Answer, Request, Task
+from pipeline.batch.messages import Answer
 from pipeline.batch.outcome import Outcome, State
 from pipeline.batch.reading import read_plan
+from pipeline.batch.sharing import Sharing
 from pipeline.batch.summary import Row, Summary, row_of
+from pipeline.batch.tasks import Tasks
 
 
 class Watcher(Protocol):
@@ -173,35 +174,36 @@ def _do(
     """Have jobs done, and put what they made in its place."""
     from pipeline.batch import cluster  # noqa: PLC0415 - not needed when all is done
 
-    run = uuid.uuid4().hex[:8]
     count = min(count or cluster.cores(), len(todo))
     tell.begin(len(todo), address or f"{count} workers")
     for kept in batch.rows.values():
         tell.end(kept)
+    sharing = Sharing(todo, _kept(batch, ledger), batch.out.resolve())
     with cluster.workers(count, address) as client:
-        tasks = {
-            job.id: Task(
-                request=Request(
-                    job,
-                    folder=str(batch.folder),
-                    scratch=str(ledger.scratch(job, run).resolve()),
-                    log=str(ledger.logs.resolve() / f"{job.id}.log"),
-                    threads=1,
-                ),
-                exporters=_exporters(todo),
-                nursery_log=str(ledger.logs.resolve() / f"nursery.{run}.log"),
-                versions=versions(),
-                neighbours=cluster.neighbours(client),
-                topic=f"modelexport-{run}",
-            )
-            for job in todo
-        }
-        topic = f"modelexport-{run}"
-        for job, answer in cluster.outcomes(client, tasks, topic, tell.step, tell.stopping):
+        make = Tasks(batch.folder, ledger, _exporters(todo), cluster.neighbours(client))
+        shared = {trace.id: trace for trace in sharing.traces.values()}
+        traces = {name: make.task(trace) for name, trace in shared.items()}
+        ended = cluster.outcomes(
+            client,
+            [make.task(job, sharing.kept.get(job.id)) for job in todo],
+            {job: traces[trace.id] for job, trace in sharing.traces.items()},
+            make.topic,
+            lambda job, step: tell.step(sharing.shown_as(job), step),
+            tell.stopping,
+        )
+        for job, answer in ended:
             row = _put(job, answer, ledger)
             row.reason = reasons[job.id]
             batch.rows[job.id] = row
             tell.end(row)
+            if (trace := sharing.over(job)) is not None:
+                ledger.discard(trace, make.run)
+
+
+def _kept(batch: Batch, ledger: Ledger) -> list[tuple[Job, Outcome]]:
+    """The jobs that an earlier run did, and what came of them."""
+    entries = ((job, ledger.entry(job)) for job in batch.jobs if job.id in batch.rows)
+    return [(job, entry.outcome) for job, entry in entries if entry is not None]
 
 
 def _exporters(jobs: Iterable[Job]) -> list[str]:
@@ -219,7 +221,7 @@ def _put(job: Job, answer: Answer, ledger: Ledger) -> Row:
             outcome = Outcome(state=State.FAILED, seconds=outcome.seconds, error=str(error))
     row = row_of(job.id, outcome)
     if not outcome.state.good:
-        row.log = f"{FOLDER}/logs/{job.id}.log"
+        row.log = f"{FOLDER}/logs/{answer.log or job.id}.log"
     return row
 
 

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hierarchy.errors import ModelExportError
+from hierarchy.record import Record, read_record
 from hierarchy.tags import TagRules
 from pipeline.batch.digests import digests, file_digest
 from pipeline.batch.jobs import Job
+from pipeline.batch.messages import Traced
 from pipeline.batch.outcome import Counts, Outcome, State, sentence
 from pipeline.batch.plan import Step
+from pipeline.batch.sharing import take
 from pipeline.batch.watching import Watch
 
 if TYPE_CHECKING:
@@ -28,7 +31,9 @@ class FoundFaultsError(ModelExportError):
     """All steps were done, and what they made is not as it should be."""
 
 
-def run_job(job: Job, scratch: Path, tell: Tell, worker: str = "") -> Outcome:
+def run_job(
+    job: Job, scratch: Path, tell: Tell, worker: str = "", traced: Traced | None = None
+) -> Outcome:
     """Do all steps of a job; never raises but to stop.
 
     The working folder is the plan's. Whatever the job writes goes into `scratch`, which the run
@@ -39,13 +44,15 @@ def run_job(job: Job, scratch: Path, tell: Tell, worker: str = "") -> Outcome:
         scratch: A folder for its files.
         tell: Is told each step as it begins.
         worker: Who does it.
+        traced: A trace that is taken in place of making one.
     """
     began = time.perf_counter()
-    bench = _Bench(job, scratch)
+    bench = _Bench(job, scratch, traced)
     state, error = State.DONE, None
     try:
         for step in job.steps:
-            tell(step)
+            if traced is None or step is not Step.TRACE:
+                tell(step)
             _STEPS[step](bench)
     except MemoryError:
         state, error = State.MEMORY, "there is no more memory."
@@ -72,9 +79,10 @@ def run_job(job: Job, scratch: Path, tell: Tell, worker: str = "") -> Outcome:
 class _Bench:
     """What the steps of one job hand on to each other."""
 
-    def __init__(self, job: Job, scratch: Path) -> None:
+    def __init__(self, job: Job, scratch: Path, traced: Traced | None) -> None:
         self.job = job
         self.scratch = scratch
+        self._traced = traced
         self.counts: Counts | None = None
         self.plain = Path(job.onnx) if job.onnx else scratch / job.file("onnx")
         self.record = Path(job.record) if job.record else None
@@ -82,6 +90,8 @@ class _Bench:
         self._watch = Watch()
         named = [job.source, job.onnx, job.record, *job.inputs]
         self._inputs = digests((n for n in named if n and Path(n).exists()), Path())
+        if traced is not None:  # what it was made from, also if that has changed since
+            self._inputs |= traced.inputs
 
     def inputs(self) -> dict[str, str]:
         """Digests of what the job was made from: what its plan names, and what was opened."""
@@ -111,10 +121,20 @@ class _Bench:
 
     def trace(self, target: Path, record: Path) -> None:
         """Write the plain file and its record."""
+        if self._traced is None:
+            made = self._trace(target, record)
+        else:
+            take(self._traced, target, record)
+            made = read_record(record)
+        known = sum(op.module is not None for op in made.ops)
+        self.counts = Counts(len(made.ops), known, len(made.ops) - known)
+        self.plain, self.record, self.last = target, record, target
+
+    def _trace(self, target: Path, record: Path) -> Record:
         import tracer  # noqa: PLC0415 - torch loads only where a model is traced
 
         loaded, options = self.load(), self.job.trace
-        made = tracer.trace(
+        return tracer.trace(
             loaded.model,
             loaded.inputs,
             target,
@@ -122,10 +142,7 @@ class _Bench:
             **tracer.options_of(options),
             probe=options.probe,
             origin=loaded.origin,
-        )
-        known = sum(op.module is not None for op in made.record.ops)
-        self.counts = Counts(len(made.record.ops), known, len(made.record.ops) - known)
-        self.plain, self.record, self.last = target, record, target
+        ).record
 
     def annotate(self, target: Path) -> None:
         """Write the annotated file, and the report if it is asked for."""

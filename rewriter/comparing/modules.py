@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from hierarchy.graphs import op_type
 from rewriter.comparing.results import FileFacts, ModuleChange, Status
+from rewriter.comparing.shown import Shown
 from rewriter.comparing.sides import Side
 from rewriter.comparing.units import Units
 
@@ -37,14 +38,30 @@ class _Holding:
         return mine == (other.ops, other.covered, other.parameters, other.bytes)
 
 
-def module_changes(sides: tuple[Side, Side], units: Units) -> list[ModuleChange]:
-    """A row for each module of which either file has something, those of the first in its order."""
-    left, right = (_holdings(side, number, units) for number, side in enumerate(sides))
-    rows: list[ModuleChange] = []
+def module_changes(sides: tuple[Side, Side], units: Units) -> dict[str, ModuleChange]:
+    """By key, each module of which either file has something, those of the first in its order."""
+    return _changes(sides, units, Shown())
+
+
+def shown_changes(
+    sides: tuple[Side, Side], units: Units, every: dict[str, ModuleChange], shown: Shown
+) -> list[ModuleChange]:
+    """The rows that are shown; where one stands for several, a difference of any is its own."""
+    differing = {shown.row(key) for key, row in every.items() if row.status is not Status.SAME}
+    found = _changes(sides, units, shown)
+    for key, row in found.items():
+        if row.status is Status.SAME and key in differing:
+            row.status = Status.CHANGED
+    return list(found.values())
+
+
+def _changes(sides: tuple[Side, Side], units: Units, shown: Shown) -> dict[str, ModuleChange]:
+    left, right = (_Holdings(side, n, units, shown).by_key for n, side in enumerate(sides))
+    rows: dict[str, ModuleChange] = {}
     for key in [*left, *(key for key in right if key not in left)]:
         a, b = left.get(key, _Holding()), right.get(key, _Holding())
         if a.there or b.there:
-            rows.append(_row(units.tag(key), a, b))
+            rows[key] = _row(units.tag(key), a, b)
     return rows
 
 
@@ -78,26 +95,57 @@ def _status(a: _Holding, b: _Holding) -> Status:
     return Status.CHANGED
 
 
-def _holdings(side: Side, number: int, units: Units) -> dict[str, _Holding]:
-    found: dict[str, _Holding] = {}
-    for module in side.tree:
-        holding = found.setdefault(units.key(number, module.path), _Holding(known=True))
-        holding.class_name = holding.class_name or module.class_name
-        if module.alias_of is None:
-            holding.parameters += sum(p.size for p in module.parameters if p.tied_to is None)
-    for weight in side.weights:
-        if weight.module is not None:
-            holding = found.setdefault(units.key(number, weight.module), _Holding(known=True))
-            holding.bytes += weight.bytes or 0
-    for index, (node, claim) in enumerate(zip(side.flow.nodes, side.claims, strict=True)):
-        if claim is None:
-            continue
-        key = units.key(number, claim.module)
-        found.setdefault(key, _Holding(known=True)).ops[op_type(node)] += 1
-        if not side.flow.passive(index):
-            for other in {units.key(number, path) for path in claim.covers} - {key}:
-                found.setdefault(other, _Holding(known=True)).covered[op_type(node)] += 1
-    return found
+class _Holdings:
+    """What one file has of each module that is shown."""
+
+    def __init__(self, side: Side, number: int, units: Units, shown: Shown) -> None:
+        self._side, self._number, self._units, self._shown = side, number, units, shown
+        self.by_key: dict[str, _Holding] = {}
+        self._count_modules()
+        for weight in side.weights:
+            if weight.module is not None:
+                self._at(self._row(weight.module)).bytes += weight.bytes or 0
+        self._count_nodes()
+
+    def _row(self, path: str) -> str | None:
+        return self._shown.row(self._units.key(self._number, path))
+
+    def _at(self, key: str | None) -> _Holding:
+        if key is None:
+            return _Holding()  # of what is not shown
+        return self.by_key.setdefault(key, _Holding(known=True))
+
+    def _count_modules(self) -> None:
+        for module in self._side.tree:
+            key = self._row(module.path)
+            holding = self._at(key)
+            if key == self._units.key(self._number, module.path):
+                holding.class_name = holding.class_name or module.class_name
+            if module.alias_of is None:
+                holding.parameters += sum(p.size for p in module.parameters if p.tied_to is None)
+
+    def _count_nodes(self) -> None:
+        flow = self._side.flow
+        for index, (node, claim) in enumerate(zip(flow.nodes, self._side.claims, strict=True)):
+            if claim is None:
+                continue
+            key = self._row(claim.module)
+            self._at(key).ops[op_type(node)] += 1
+            if not flow.passive(index):
+                for other in {self._row(path) for path in claim.covers} - {key}:
+                    self._at(other).covered[op_type(node)] += 1
+
+
+def operators(side: Side, number: int, units: Units, shown: Shown) -> Counter[str]:
+    """How often each operator stands in the modules that are shown, or anywhere."""
+    if shown.everything:
+        return side.operators()
+    pairs = zip(side.flow.nodes, side.claims, strict=True)
+    return Counter(
+        op_type(node)
+        for node, claim in pairs
+        if claim is not None and shown.within(units.key(number, claim.module))
+    )
 
 
 def facts(side: Side) -> FileFacts:

@@ -12,6 +12,7 @@ from rewriter.comparing.leaving import Boundaries, boundaries
 from rewriter.comparing.pairing import NEAR, Pair, Pairing, output_names
 from rewriter.comparing.results import Deviation, NumericComparison, Unaligned
 from rewriter.comparing.running import Running, Seen, chunks, generated
+from rewriter.comparing.shown import Shown
 from rewriter.comparing.sides import Side
 from rewriter.comparing.units import Units
 from rewriter.looking import read_inputs
@@ -21,6 +22,8 @@ Given = list[tuple[str, Array]]
 
 _AGREES = 0.1
 """What is computed from a value says that both are not the same one, if it is nearer than this."""
+
+_STRAY = "differs from {}, but what is computed from it agrees: not the same value"
 
 
 class Numeric(msgspec.Struct, frozen=True):
@@ -38,9 +41,12 @@ class Numeric(msgspec.Struct, frozen=True):
 
 
 def compare_values(
-    sides: tuple[Side, Side], units: Units, how: Numeric, record: Record | None
+    sides: tuple[Side, Side], units: Units, how: Numeric, record: Record | None, shown: Shown
 ) -> NumericComparison:
     """Run both files and compare what leaves their modules.
+
+    All of them are compared, whichever are shown: the innermost values tell which of the others
+    are the same, and where divergence begins.
 
     Raises:
         RuntimeFailedError: onnxruntime does not load or run one of them.
@@ -57,15 +63,37 @@ def compare_values(
     pairing = Pairing(bounds, seen, outputs)
     pairs = pairing.run()
     values = _measured(runs, seen, pairs, units, how.tolerance)
-    unaligned = [
-        Unaligned(units.tag(value.keys[0]), "ab"[side], value.name, value.op, reason)
+    judging = _Judging(sides[0], pairs, values)
+    strays = judging.strays()
+    kept = [index for index in range(len(pairs)) if index not in strays]
+    judging.leave_out({*strays, *(index for index in kept if shown.hides(pairs[index].keys))})
+    judging.mark_beginnings()
+    rows = (shown.row(pairs[index].key) for index in kept if values[index].diverges)
+    first = next((row for row in rows if row is not None), None)
+    left = [
+        (0, pairs[index].a, pairs[index].keys, _STRAY.format(values[index].b))
+        for index in sorted(strays)
+    ]
+    left += [
+        (side, value, value.keys, reason)
         for side in (0, 1)
         for value, reason in pairing.left_over(side)
     ]
-    values, strays = _Judging(sides[0], pairs, values).judged()
-    first = next((value.tag for value in values if value.diverges), None)
     return NumericComparison(
-        inputs, how.tolerance, values, first, [*strays, *unaligned], same=first is None
+        inputs=inputs,
+        tolerance=how.tolerance,
+        values=[
+            msgspec.structs.replace(values[index], tag=units.tag(key))
+            for index in kept
+            if (key := shown.border(pairs[index].keys)) is not None
+        ],
+        first=None if first is None else units.tag(first),
+        unaligned=[
+            Unaligned(units.tag(key), "ab"[side], value.name, value.op, reason)
+            for side, value, keys, reason in left
+            if (key := shown.border(keys)) is not None
+        ],
+        same=first is None,
     )
 
 
@@ -117,7 +145,7 @@ class _Judging:
     """Tells where divergence begins, and which pairs are no pairs.
 
     A pair that is far apart while all that is computed from it agrees is not one value: something
-    was moved across the module's border. It is taken out, and said to be unaligned.
+    was moved across the module's border.
     """
 
     def __init__(self, side: Side, pairs: list[Pair], values: list[Deviation]) -> None:
@@ -128,17 +156,23 @@ class _Judging:
         for index, pair in enumerate(pairs):
             self._at.setdefault(pair.a.number, []).append(index)
 
-    def judged(self) -> tuple[list[Deviation], list[Unaligned]]:
-        """The values, and those that were taken out."""
-        strays = {index for index in range(len(self._values)) if self._is_stray(index)}
-        for index in strays:
+    def strays(self) -> set[int]:
+        """The pairs that are none."""
+        return {index for index in range(len(self._values)) if self._is_stray(index)}
+
+    def leave_out(self, indices: set[int]) -> None:
+        """See through some pairs from now on."""
+        for index in indices:
             self._at[self._pairs[index].a.number].remove(index)
-        for index, value in enumerate(self._values):
-            if value.diverges and index not in strays:
+
+    def mark_beginnings(self) -> None:
+        """Of the pairs that diverge, tell which are computed from none that does."""
+        for index in (index for at in self._at.values() for index in at):
+            if self._values[index].diverges:
                 before = self._nearest(index, lambda number: self._flow.producers[number])
-                value.begins = not any(self._values[other].diverges for other in before)
-        kept = [value for index, value in enumerate(self._values) if index not in strays]
-        return kept, [_stray(self._values[index]) for index in sorted(strays)]
+                self._values[index].begins = not any(
+                    self._values[other].diverges for other in before
+                )
 
     def _is_stray(self, index: int) -> bool:
         value = self._values[index]
@@ -168,8 +202,3 @@ class _Judging:
                 yield from self._at[number]
             else:
                 waiting.extend(step(number))
-
-
-def _stray(value: Deviation) -> Unaligned:
-    reason = f"differs from {value.b}, but what is computed from it agrees: not the same value"
-    return Unaligned(value.tag, "a", value.a, value.a_op, reason)

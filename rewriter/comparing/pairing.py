@@ -37,6 +37,12 @@ class Pair:
     b_name: str
     how: str
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The modules that it leaves in both, from the innermost in which it was found."""
+        shared = [key for key in self.a.keys if key in self.b.keys]
+        return tuple(shared[shared.index(self.key) :]) if shared else (self.key,)
+
 
 class Pairing:
     """Pairs the values of two files.

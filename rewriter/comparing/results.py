@@ -22,6 +22,8 @@ class Status(StrEnum):
 class ModuleChange(msgspec.Struct):
     """One module in two files; its own nodes, not those of modules inside it.
 
+    At the depth to which modules are shown it stands for those inside it, too.
+
     Attributes:
         tag: As the first file has it, or the second where that has no such module.
         class_name: Its class, "" when neither file says.
@@ -133,10 +135,11 @@ class NumericComparison(msgspec.Struct):
     Attributes:
         inputs: Where the inputs come from.
         tolerance: Relative distance from which on a value diverges.
-        values: What was compared, in the order in which the first file computes it.
+        values: What was compared, in the order in which the first file computes it; only what
+            leaves a module that is shown.
         first: Tag of the module in which they diverge first, if they do.
         unaligned: What was not compared.
-        same: Whether nothing diverges.
+        same: Whether nothing diverges, in the modules that are shown or inside them.
     """
 
     inputs: str
@@ -157,6 +160,9 @@ class Comparison(msgspec.Struct):
         modules: Every module of which either file has something, those of the first in its order.
         numeric: What they compute, when this was asked for.
         notes: What the user should know beyond that.
+        module: Tag of the module that was compared with what is below it; None for everything.
+            All but `a` and `b` is of it alone.
+        depth: How many steps below that modules are shown, where it was said.
     """
 
     a: FileFacts
@@ -167,6 +173,8 @@ class Comparison(msgspec.Struct):
     modules: list[ModuleChange]
     numeric: NumericComparison | None
     notes: list[str]
+    module: str | None = None
+    depth: int | None = None
 
     def changes(self) -> Iterator[ModuleChange]:
         """The modules that are not the same in both."""

@@ -5,6 +5,8 @@ the files' tags were rolled up or cut, both are, as far as either. A model insid
 (an encoder, and the classifier that it is part of) is found by its class.
 """
 
+from collections.abc import Iterator
+
 from hierarchy.module_tree import Module
 from hierarchy.tags import Tagger, TagRules, TagStyle, TorchNN
 from rewriter.comparing.sides import Side
@@ -40,13 +42,31 @@ class Units:
         """The key of a module of the first (0) or second (1) file."""
         return self._key(side, self._taggers[side].tag(path))
 
+    def names(self, side: int, path: str) -> Iterator[tuple[str, str]]:
+        """What a module of a file may be called by a user, its path and its tag, and its key.
+
+        One whose nodes carry the tag of a module above it is called by that one's names.
+        """
+        key = self.key(side, path)
+        if self.resolve(side, path) == path:
+            yield path, key
+            yield self._taggers[side].tag(path), key
+
+    def around(self, key: str) -> bool:
+        """Whether a key is that of a module around the part that both files have."""
+        tag = key.removeprefix(OUTER)
+        return tag != key and any(
+            start.startswith((f"{tag}/", f"{tag}.")) for start in self._starts
+        )
+
     def resolve(self, side: int, path: str) -> str:
         """The module path that stands for a path: no alias, rolled up and cut as in both files."""
         return self._taggers[side].resolve(path)
 
     def tag(self, key: str) -> str:
         """How a key is shown: the first file's tag where it has the module."""
-        return self._shown.get(key, key)
+        outer = key.removeprefix(OUTER)
+        return self._shown.get(key) or (outer if outer != key else self._starts[0] + key)
 
     def _key(self, side: int, tag: str) -> str:
         start = self._starts[side]

@@ -1,0 +1,65 @@
+"""What options that several commands have ask for, taken together."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cli import options
+from cli.output import TextFormat
+from hierarchy.errors import UsageError
+from hierarchy.injection import Inject
+
+if TYPE_CHECKING:
+    from hierarchy.export_config import ExportConfig, InputSpec
+    from rewriter import FoldRules
+
+
+def tracing(
+    config: Path | None, input_shape: Sequence[str] | None, **given: Any
+) -> "tuple[ExportConfig, dict[str, InputSpec]]":
+    """How a model is to be traced, and on what.
+
+    Args:
+        config: The configuration file.
+        input_shape: Shapes of inputs, as they were given.
+        given: Options that win over the configuration, by the names that it has for them.
+
+    Raises:
+        FileProblem: The configuration cannot be read.
+        UsageError: A shape is none.
+    """
+    from hierarchy.export_config import (  # noqa: PLC0415 - for commands that trace alone
+        parse_input,
+        read_export_config,
+    )
+
+    wanted = read_export_config(config).overridden(**given)
+    return wanted, dict(map(parse_input, input_shape or ()))
+
+
+def folding(
+    inject: Sequence[Inject], functions: list[str] | None, min_nodes: int, most: int | None
+) -> "FoldRules":
+    """What becomes functions, when these are injected.
+
+    Raises:
+        UsageError: It was said, and they are not.
+    """
+    if functions and Inject.FUNCTIONS not in inject:
+        raise UsageError("--functions says what --inject functions folds: give that, too.")
+    from rewriter import FoldRules  # noqa: PLC0415 - onnx loads when it is needed
+
+    return FoldRules(tuple(functions or ["repeated"]), min_nodes, most)
+
+
+def report_file(report: Path | None, output_format: TextFormat) -> Path | None:
+    """Where the report goes, unless it goes to standard output or nowhere.
+
+    Raises:
+        UsageError: Standard output is the result's.
+    """
+    if report != options.STDOUT:
+        return report
+    if output_format is TextFormat.JSON:
+        raise UsageError("--report - and --output-format json both want standard output.")
+    return None
