@@ -25,7 +25,7 @@ def _lines(cells: Sequence[Cell]) -> Iterator[str]:
     yield "Made by `make agreement`. Shares are of the nodes whose truth is known; *right* is"
     yield "exact or in the covers; *seconds* is for annotating, in total."
     yield "Held-out models were not looked at while the matcher was made. Those of earlier tables"
-    yield "have been since, to mend their wrong nodes (note 007), and count as the others now."
+    yield "have been since, to mend their wrong nodes (notes 007 and 009), and count as the others now."
     yield ""
     yield "## By what became of the numbers"
     yield ""
