@@ -5,8 +5,7 @@ that no recorded op equals get what their neighbours enclose.
 """
 
 import itertools
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,20 +17,14 @@ from rewriter.evidence.alignment import Alignment
 from rewriter.evidence.claims import Claim, Claims, Kind
 from rewriter.evidence.enclosure import Enclosure
 from rewriter.evidence.identity import UNKNOWN_SCOPE
-from rewriter.evidence.shared import calls_in_order
+from rewriter.evidence.planting import Planting
 from rewriter.evidence.values import Classes, Values, compare
 from rewriter.evidence.weights import WeightMatch, weight_readers
 from rewriter.flow import Flow
-from rewriter.wiring import NONE, Contracted, Wiring, by_graph, parent
+from rewriter.wiring import NONE, Contracted, Wiring
 
 if TYPE_CHECKING:
     from rewriter.evidence.spans import Span
-
-_NEAR_ENOUGH = 0.5
-"""Median distance of the results of sure pairs, up to which a quantised file's values tell."""
-
-_SURELY_NEAR = 0.4
-"""What nine of ten sure pairs keep, where values that are farther apart speak against a pair."""
 
 _MOST_ALTERNATIVES = 16
 """More alternatives than that say nothing about a node."""
@@ -80,7 +73,7 @@ class Settlement:
         )
         self._regions: dict[int, tuple[int, ...]] = {}
         self._reasons: dict[int, str] = {}
-        self._refuted: dict[int, int] = {}
+        self._planting = Planting(self.record, self.alignment, self.weights)
 
     def run(self, named: Mapping[int, int], *, structure: bool = True) -> None:
         """Plant what is sure, grow from it, and enclose what is left.
@@ -89,25 +82,24 @@ class Settlement:
             named: Nodes and recorded ops of equal names.
             structure: Whether the graph's structure may speak.
         """
-        self._plant_names(named)
-        if self.values is not None:
-            self._plant_values(self.values)
-        self._plant_weights()
-        self._plant_calls()
-        self._trust_rounded()
+        self._planting.names(named)
+        self._planting.values()
+        self._planting.weights()
+        self._planting.calls()
+        self._planting.trust_rounded()
         if not structure:
             return
         self.alignment.grow()
-        if self._plant_in_bodies():
+        if self._planting.in_bodies():
             self.alignment.grow()
-        while self._plant_between():
+        while self._planting.between():
             self.alignment.grow()
         self._grow_raw()
         spans = self._spans()
         enclosure = Enclosure(self.alignment, spans, self.weights.merged)
         readers = weight_readers(self.there, self._theirs.sources)
         for node in range(len(self.here)):
-            if node in self.alignment.image or self._takes_no_part(node):
+            if node in self.alignment.image or self._planting.takes_no_part(node):
                 continue
             found = enclosure.of(node)
             if ops := found.ops or self._readers_of_parts(node, readers):
@@ -149,7 +141,7 @@ class Settlement:
                 kinds[kind].known[key] = UNKNOWN_SCOPE
             else:
                 kinds[kind].by_node[key] = claim
-        for node, op in self._refuted.items():
+        for node, op in self._planting.refuted.items():
             module = self.record.ops[op].module
             settled = kinds[Kind.VALUES].by_node.get(self.flow.keys[node])
             if module is not None and (settled is None or settled.module != module):
@@ -199,156 +191,6 @@ class Settlement:
                 found[value] = named
         return found
 
-    def _plant_names(self, named: Mapping[int, int]) -> None:
-        for node, op in named.items():
-            if self.values is None or self.values.compatible(node, op) is not False:
-                self.alignment.plant(node, op, Kind.NAMES)
-            else:
-                self._refuted[node] = op
-
-    def _plant_values(self, values: Values) -> None:
-        """Nodes that compute what exactly one recorded op computes."""
-        alignment = self.alignment
-        for node in range(len(self.here)):
-            if node in alignment.image or node in values.here.passing:
-                continue
-            options = values.ops_for(node)
-            if not options:
-                continue
-            alignment.options[node] = options
-            if len(options) == 1 and values.is_sure(node):
-                op = next(iter(options))
-                # where all is rounded, order statistics alone may take one layer for the next
-                if values.rounded is None or values.rounded.ops_for(node).keys() <= {op}:
-                    alignment.plant(node, op, Kind.VALUES)
-
-    def _plant_weights(self) -> None:
-        """Nodes that read a weight which one recorded op reads."""
-        readers = weight_readers(self.there, self._theirs.sources)
-        for node in range(len(self.here)):
-            if node in self.alignment.image or self._takes_no_part(node):
-                continue
-            ops = self._readers_of_weights(node, readers)
-            options = self.alignment.options.get(node)
-            if options is not None:
-                ops = [op for op in ops if op in options]
-            if not ops or not self._may_be(node, ops[-1]):
-                continue
-            if len(ops) == 1:
-                self.alignment.plant(node, ops[0], Kind.WEIGHTS)
-            elif self._in_a_row(ops):
-                self.alignment.plant_several(node, ops, Kind.WEIGHTS)
-
-    def _plant_calls(self) -> None:
-        """Nodes that read a parameter of a module which is called several times, in their order."""
-        readers = weight_readers(self.there, self._theirs.sources)
-        held = {v: labels for v, labels in self.weights.held.items() if v in self.weights.owners}
-        image, options = self.alignment.image, self.alignment.options
-        for pairs in calls_in_order(self._ours, self._theirs, held, readers):
-            if all(image.get(node, op) == op and self._may_be(node, op) for node, op in pairs):
-                for node, op in pairs:
-                    if node not in image and op in options.get(node, (op,)):
-                        self.alignment.plant(node, op, Kind.WEIGHTS)
-
-    def _trust_rounded(self) -> None:
-        """Let near values speak, if those of sure pairs are near."""
-        if self.values is None or self.values.rounded is None:
-            return
-        rounded, image = self.values.rounded, self.alignment.image
-        distances = [rounded.distance(node, op) for node, op in image.items()]
-        known = sorted(distance for distance in distances if distance is not None)
-        if not known or known[len(known) // 2] > _NEAR_ENOUGH:
-            self.values.rounded = None
-            return
-        rounded.vetoes = known[len(known) * 9 // 10] <= _SURELY_NEAR
-        for node in range(len(self.here)):
-            settled = node in image or node in self.alignment.options
-            if not settled and not self._takes_no_part(node):
-                near = rounded.ops_for(node).items()
-                found = {op: distance for op, distance in near if not self._theirs.passing[op]}
-                self.alignment.hints[node] = found
-
-    def _takes_no_part(self, node: int) -> bool:
-        """Whether a node only passes values on, or depends on no input."""
-        return self._ours.passing[node] or self.here.derived[node]
-
-    def _plant_in_bodies(self) -> bool:
-        """Nodes of an operator that is there once in a body and once in the recorded one.
-
-        What runs in the bodies of an If or a Loop is not to be seen from outside.
-        """
-        ours, theirs = by_graph(self.here), by_graph(self.there)
-        planted = False
-        for path in sorted(ours, key=len):
-            above = parent(path)
-            if above is None or above not in ours:
-                continue
-            position, _, name = path[len(above) + 1 :].partition(".")
-            op = self.alignment.image.get(ours[above][int(position)])
-            if op is None:
-                continue
-            recorded = self.record.ops[op]
-            inside = theirs.get(f"{recorded.graph}/{recorded.index}.{name}", [])
-            for node, twin in self._unique_kinds(ours[path], inside):
-                self.alignment.plant(node, twin, Kind.STRUCTURE)
-                planted = True
-        return planted
-
-    def _plant_between(self) -> bool:
-        """Nodes of operators that the record does not have, where one op alone fits the place.
-
-        It reads what all of the node's makers make, and is read by all of its settled readers.
-        """
-        known = set(self.there.kinds)
-        planted = False
-        for node, kind in enumerate(self.here.kinds):
-            if kind in known or node in self.alignment.image or self._takes_no_part(node):
-                continue
-            ops = [op for op in self._fitting(node) if self.alignment.is_free(op)]
-            if len(ops) == 1 and self._may_be(node, ops[0]):
-                self.alignment.plant(node, ops[0], Kind.STRUCTURE)
-                planted = True
-        return planted
-
-    def _fitting(self, node: int) -> set[int]:
-        image = self.alignment.image
-        makers = [image.get(maker, NONE) for maker in self._ours.makers(node)]
-        readers = [image[reader] for reader in self._ours.readers[node] if reader in image]
-        if not makers or not readers or NONE in makers:
-            return set()
-        after = (set(self._theirs.readers[op]) for op in makers)
-        before = (set(self._theirs.makers(op)) for op in readers)
-        return set.intersection(*after, *before)
-
-    def _unique_kinds(self, nodes: list[int], ops: list[int]) -> Iterator[tuple[int, int]]:
-        there = Counter(self.there.kinds[op] for op in ops)
-        here = Counter(self.here.kinds[node] for node in nodes)
-        alone = {self.there.kinds[op]: op for op in ops}
-        for node in nodes:
-            kind = self.here.kinds[node]
-            if here[kind] == there[kind] == 1 and node not in self.alignment.image:
-                yield node, alone[kind]
-
-    def _in_a_row(self, ops: list[int]) -> bool:
-        """Whether each recorded op reads what the one before it makes."""
-        pairs = itertools.pairwise(ops)
-        return all(former in self._theirs.makers(latter) for former, latter in pairs)
-
-    def _may_be(self, node: int, op: int) -> bool:
-        values = self.values
-        exact = values is not None and values.vetoes
-        return values is None or not exact or values.compatible(node, op) is not False
-
-    def _readers_of_weights(self, node: int, readers: Mapping[int, list[int]]) -> list[int]:
-        found: dict[int, None] = {}
-        for value in self._ours.sources[node]:
-            held = self.weights.held.get(value, frozenset())
-            if len(held) == 1:
-                found.update(dict.fromkeys(readers.get(next(iter(held)), [])))
-        kinds, kind = self.there.kinds, self.here.kinds[node]
-        alike = [op for op in found if kinds[op] == kind]
-        return sorted(alike if len(alike) == 1 else found)
-
     def _readers_of_parts(self, node: int, readers: Mapping[int, list[int]]) -> tuple[int, ...]:
         """Recorded ops that read the weights which were merged into a node's."""
         merged = (self.weights.merged.get(value, ()) for value in self._ours.sources[node])
@@ -358,7 +200,7 @@ class Settlement:
     def _grow_raw(self) -> None:
         """Settle what passes values on, and constants, edge by edge."""
         image = self.alignment.image
-        passive = {n for n in range(len(self.here)) if self._takes_no_part(n)}
+        passive = {n for n in range(len(self.here)) if self._planting.takes_no_part(n)}
         if passive <= image.keys():
             return
         raw = Alignment(
@@ -381,7 +223,7 @@ class Settlement:
 
     def _done_by(self, node: int) -> tuple[int, ...]:
         op = self.alignment.image[node]
-        if self._takes_no_part(node):
+        if self._planting.takes_no_part(node):
             return (op,)
         span: Span = self.alignment.span(node, op)
         return span.ops
