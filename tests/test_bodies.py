@@ -10,6 +10,7 @@ import torch
 from fixtures_gen.truth import NOT_RUN, truth
 from fixtures_gen.zoo import FIXTURES
 from hierarchy.graphs import MAIN, NodeKey, bodies, walk_nodes
+from hierarchy.module_tree import is_within
 from tests.traced import traced
 from tracer import trace
 from tracer.tracing import EXPORTERS
@@ -48,6 +49,33 @@ def test_a_call_is_in_the_main_graph_or_in_a_body(name: str) -> None:
             where[op.module, op.call].add(op.graph == MAIN)
     assert where
     assert {call: places for call, places in where.items() if len(places) > 1} == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "exporter"),
+    [
+        (name, exporter)
+        for name in [*HIGHER_ORDER, "scripted_branch", "scripted_loop"]
+        for exporter in EXPORTERS
+        if exporter not in FIXTURES[name].refused_by
+    ],
+)
+def test_a_branch_or_loop_is_of_a_module_around_those_inside(name: str, exporter: str) -> None:
+    """It gives back what was computed inside, but is not where that was computed."""
+    done = traced(name, exporter)
+    recorded = {NodeKey(op.graph, op.index): op.module for op in done.record.ops}
+    holders = {
+        key: [f"{key.graph}/{key.position}.{body}" for body, _ in bodies(node)]
+        for key, node in walk_nodes(onnx.load(done.onnx_path))
+        if key.graph == MAIN and any(True for _ in bodies(node))
+    }
+    assert holders
+    for key, paths in holders.items():
+        inside = {recorded[k] for k in recorded if k.graph in paths} - {None}
+        module = recorded[key]
+        assert module is not None
+        assert inside
+        assert [m for m in inside if m is not None and not is_within(m, module)] == []
 
 
 def test_a_body_that_cannot_run_is_told(tmp_path: Path) -> None:

@@ -168,13 +168,18 @@ def probed(exported: Exported, call: Call, *, probe: bool) -> Probed:
 def _doubtful(
     exported: Exported, changed: Collection[str], found: Probed
 ) -> dict[NodeKey, list[ValueFingerprint]]:
-    """Nodes to ask the eager run about: those without a scope, and those with new weights."""
+    """Nodes to ask the eager run about: those without a scope, and those with new weights.
+
+    Not those in bodies that hold bodies themselves: these compute what they give back.
+    """
     doubtful = {}
     for key, node in walk_nodes(exported.graph):
-        new = key.graph == MAIN and any(name in changed for name in node.input)
-        if (new or key not in exported.scopes) and not any(True for _ in bodies(node)):
-            made = [found.values[name] for name in node.output if name in found.values]
-            doubtful[key] = made if key.graph == MAIN else found.inside.get(key, [])
+        if key.graph == MAIN:
+            if key not in exported.scopes or any(name in changed for name in node.input):
+                made = (found.values.get(name) for name in node.output)
+                doubtful[key] = [known for known in made if known is not None]
+        elif key not in exported.scopes and not any(True for _ in bodies(node)):
+            doubtful[key] = found.inside.get(key, [])
     return doubtful
 
 
