@@ -126,6 +126,7 @@ def main() -> None:
     print(f"kept numbers, names scrambled; medians of {options.rounds} (limit {LIMIT} times)")
     print("| width | nodes | tagged | annotate s | load and run s | times | ms a node |")
     print("|---|---|---|---|---|---|---|")
+    CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
         out = Path(scratch, "out.onnx")
         for width, sizes in SIZES.items():
