@@ -1,9 +1,9 @@
 """What matching costs: annotating a file with scrambled names beside loading and running it.
 
-Stacks of layers, of about the wanted numbers of nodes: of a width that models have, and of a
-toy's, which runs in no time, so that what is left is the cost of the graph alone. Names are
-scrambled, so that nothing but what the nodes compute tells them apart. The files are kept under
-temp/agreement/.
+Stacks of layers, of about the wanted numbers of nodes: as wide as BERT-base, as small models
+are, and as a toy, which runs in no time, so that what is left is the cost of the graph alone.
+Names are scrambled, so that nothing but what the nodes compute tells them apart. The files are
+kept under temp/agreement/.
 """
 
 import argparse
@@ -30,8 +30,8 @@ from hierarchy.graphs import walk_nodes
 from rewriter import annotate
 from tracer import trace
 
-REAL, TOY = 256, 16
-SIZES = {REAL: (100, 1_000, 5_000), TOY: (100, 1_000, 5_000, 20_000)}
+WIDE, SMALL, TOY = 768, 256, 16
+SIZES = {WIDE: (100,), SMALL: (100, 1_000, 5_000), TOY: (100, 1_000, 5_000, 20_000)}
 NODES_A_LAYER = 14
 QUANTISED_LAYERS = 33
 """Layers whose QDQ file has about 1,000 nodes."""
@@ -98,7 +98,7 @@ def annotating(path: Path, record: Path, out: Path, **more: Any) -> Callable[[],
 
     def run() -> str:
         try:
-            report = annotate(path, record, out, force=True, **more)
+            report = annotate(path, record, out, **more)
         except ForeignRecordError:
             return "refused"
         return f"{report.resolved} of {report.nodes}"
@@ -146,9 +146,11 @@ def measured(width: int, size: int, out: Path, rounds: int) -> tuple[int, float]
     folder = traced(max(1, round(size / NODES_A_LAYER)), width)
     path = changed(folder)
     run, beside = annotating(path, folder / "m.trace.json", out), running(path)
+    out.unlink(missing_ok=True)
     tagged = run()
     spent, plain = [], []
     for _ in range(rounds):  # side by side, so that both see the same machine
+        out.unlink(missing_ok=True)  # replacing a file takes the system as long as writing one
         spent.append(seconds_of(run))
         plain.append(seconds_of(beside))
     times = statistics.median(a / b for a, b in zip(spent, plain, strict=True))
@@ -170,6 +172,7 @@ def quantised(out: Path) -> None:
     more = {"reference": folder / "m.onnx"} if takes else {}
     run = annotating(path, folder / "m.trace.json", out, **more)
     count = sum(1 for _ in walk_nodes(onnx.load(path)))
+    out.unlink(missing_ok=True)
     start = time.perf_counter()
     tagged = run()
     spent = time.perf_counter() - start

@@ -9,6 +9,9 @@
 """
 
 import math
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import lru_cache
 from typing import Any
 
@@ -32,7 +35,17 @@ _SKETCHED = 1 << 20
 
 _SEED = 20
 
+_KINDS = "fiub"
+"""numpy's letters for numbers."""
+
+_MANY = 1 << 15
+"""Elements from which a second thread is worth its trouble."""
+
+_TOGETHER = 1 << 18
+"""Elements of equally large values that are summarised at a time."""
+
 Array = npt.NDArray[Any]
+Sketch = npt.NDArray[np.float32]
 
 
 class ValueFingerprint(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -96,28 +109,87 @@ def value_fingerprint(array: Array, beyond: float = BEYOND) -> ValueFingerprint 
         array: The value.
         beyond: Magnitude from which elements count as infinite.
     """
-    kind = array.dtype.kind
-    if kind not in "fiub":
-        return None
-    flat = array.reshape(-1)
-    with np.errstate(over="ignore"):
-        numbers = flat.astype(np.float32, copy=False)
-    if kind == "f" and flat.dtype.itemsize < numbers.dtype.itemsize:
-        flat = numbers
-    ordered = np.sort(flat)
-    nan = below = above = 0
-    if kind == "f" and flat.size and not (ordered[0] > -beyond and ordered[-1] < beyond):
-        known = flat.size - int(np.isnan(ordered[-1]) and np.isnan(ordered).sum())
-        nan = flat.size - known
-        below = int(np.searchsorted(ordered[:known], -beyond, "right"))
-        above = known - int(np.searchsorted(ordered[:known], beyond, "left"))
-        ordered = ordered[below : known - above]
+    return _alike([array], beyond)[0] if array.dtype.kind in _KINDS else None
+
+
+def value_fingerprints(
+    arrays: Sequence[Array], beyond: float = BEYOND, *, threads: int = 1
+) -> list[ValueFingerprint | None]:
+    """Summarise many values: a call for those of one size and type costs little more than for one.
+
+    Args:
+        arrays: The values.
+        beyond: Magnitude from which elements count as infinite.
+        threads: Threads to use when there are many elements.
+    """
+    groups = list(_groups(arrays))
+    count = threads if sum(array.size for array in arrays) >= _MANY else 1
+    with ThreadPoolExecutor(count) if count > 1 else nullcontext() as pool:
+        every = map if pool is None else pool.map
+        made = every(lambda group: _alike([arrays[n] for n in group], beyond), groups)
+        known = {
+            n: p
+            for group, prints in zip(groups, made, strict=True)
+            for n, p in zip(group, prints, strict=True)
+        }
+    return [known.get(n) for n in range(len(arrays))]
+
+
+def _groups(arrays: Sequence[Array]) -> Iterator[list[int]]:
+    """Places of arrays of numbers that have one size and one type, so many elements at a time."""
+    alike: dict[tuple[int, np.dtype[Any]], list[int]] = {}
+    for place, array in enumerate(arrays):
+        if array.dtype.kind in _KINDS:
+            alike.setdefault((array.size, array.dtype), []).append(place)
+    for (size, _), places in sorted(alike.items(), key=lambda group: -group[0][0]):
+        step = max(1, _TOGETHER // max(1, size))
+        yield from (places[start : start + step] for start in range(0, len(places), step))
+
+
+def _alike(arrays: list[Array], beyond: float) -> list[ValueFingerprint]:
+    """Summarise values of one size and one type."""
+    ordered = np.stack([array.reshape(-1) for array in arrays])
+    kind, size = ordered.dtype.kind, ordered.shape[1]
+    with np.errstate(over="ignore", invalid="ignore"):  # of rows that are done again
+        numbers = ordered.astype(np.float32, copy=False)
+        sketches = _sketches(numbers) if size > 1 else None
+        if kind == "f" and ordered.dtype.itemsize < numbers.dtype.itemsize:
+            ordered = numbers
+        ordered.sort(axis=1)
+        quantiles = (ordered if size <= QUANTILES else ordered[:, _picks(size)]).astype("<f4")
+    finite = np.ones(len(arrays), bool)
+    if kind == "f" and size:
+        finite = (ordered[:, 0] > -beyond) & (ordered[:, -1] < beyond)
+    return [
+        ValueFingerprint(
+            array.shape,
+            kind,
+            quantiles[row].tobytes(),
+            b"" if sketches is None else sketches[row].tobytes(),
+        )
+        if finite[row]
+        else _with_infinite(array, ordered[row], beyond)
+        for row, array in enumerate(arrays)
+    ]
+
+
+def _with_infinite(array: Array, ordered: Array, beyond: float) -> ValueFingerprint:
+    """Summarise a value that holds what is no number, or too large for one."""
+    known = ordered.size - int(np.isnan(ordered[-1]) and np.isnan(ordered).sum())
+    below = int(np.searchsorted(ordered[:known], -beyond, "right"))
+    above = known - int(np.searchsorted(ordered[:known], beyond, "left"))
+    finite = ordered[below : known - above]
+    if finite.size > QUANTILES:
+        finite = finite[_picks(finite.size)]
+    sketch = b""
+    if array.size > 1:
+        with np.errstate(over="ignore"):
+            numbers = array.reshape(-1).astype(np.float32, copy=False)
         numbers = np.where(np.abs(numbers) < beyond, numbers, np.float32(0))
-    if ordered.size > QUANTILES:
-        ordered = ordered[_picks(ordered.size)]
-    quantiles = ordered.astype("<f4").tobytes()
-    sketch = _sketch(numbers).astype("<f4").tobytes() if flat.size > 1 else b""
-    return ValueFingerprint(array.shape, kind, quantiles, sketch, below, above, nan)
+        sketch = _sketch(numbers).tobytes()
+    quantiles = finite.astype("<f4").tobytes()
+    nan = ordered.size - known
+    return ValueFingerprint(array.shape, "f", quantiles, sketch, below, above, nan)
 
 
 @lru_cache(maxsize=4096)
@@ -125,16 +197,23 @@ def _picks(size: int) -> npt.NDArray[np.int64]:
     return np.linspace(0, size - 1, QUANTILES).round().astype(np.int64)
 
 
-def _sketch(numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    size = numbers.size
+def _sketch(numbers: npt.NDArray[np.float32]) -> Sketch:
+    found: Sketch = _sketches(numbers.reshape(1, -1))[0]
+    return found
+
+
+def _sketches(numbers: npt.NDArray[np.float32]) -> Sketch:
+    """A sketch for each row."""
+    rows, size = numbers.shape
     whole = size - size % _BLOCK
-    found = numbers[whole:] @ _signs(_BLOCK)[: size - whole]
+    found = numbers[:, whole:] @ _signs(_BLOCK)[: size - whole]
     if whole:
-        blocks = numbers[:whole].reshape(-1, _BLOCK)
-        count = len(blocks) + 1
+        blocks = numbers[:, :whole].reshape(-1, _BLOCK) @ _signs(_BLOCK)
+        count = whole // _BLOCK + 1
         turns = _signs(1 << (count - 1).bit_length())[:count]
-        found = found * turns[-1] + ((blocks @ _signs(_BLOCK)) * turns[:-1]).sum(axis=0)
-    return np.asarray(found / np.float32(np.sqrt(size)), np.float32)
+        turned = blocks.reshape(rows, -1, PROJECTIONS) * turns[:-1]
+        found = found * turns[-1] + turned.sum(axis=1)
+    return np.asarray(found / np.float32(np.sqrt(size)), "<f4")
 
 
 @lru_cache(maxsize=32)
@@ -149,7 +228,7 @@ def _signs(rows: int) -> npt.NDArray[np.float32]:
 
 
 @lru_cache(maxsize=4096)
-def value_sketch_of_ones(size: int) -> npt.NDArray[np.float32]:
+def value_sketch_of_ones(size: int) -> Sketch:
     """The sketch of a value of ones: where a zero point moves a sketch."""
     return _sketch(np.ones(size, np.float32))
 
@@ -161,7 +240,7 @@ def weight_fingerprint(array: Array, *, sketched: bool = True) -> WeightFingerpr
         array: The weight.
         sketched: Make its sketch, too.
     """
-    if array.dtype.kind not in "fiub" or not array.size:
+    if array.dtype.kind not in _KINDS or not array.size:
         return None
     flat = np.ascontiguousarray(array).reshape(-1)
     wide = np.float32 if array.dtype.itemsize <= np.dtype(np.float32).itemsize else np.float64
@@ -183,27 +262,27 @@ def weight_fingerprint(array: Array, *, sketched: bool = True) -> WeightFingerpr
     if nan == flat.size:
         return None
     total, squares, cubes, absolute = (float(s) if np.isfinite(s) else 0.0 for s in sums)
-    sketch = weight_sketch(array).astype("<f4").tobytes() if sketched else b""
+    sketch = weight_sketch(array).tobytes() if sketched else b""
     powers = (total, squares, cubes, absolute)
     return WeightFingerprint(flat.size, least, greatest, powers, nan, sketch)
 
 
-def weight_sketch(array: Array) -> npt.NDArray[np.float32]:
+def weight_sketch(array: Array) -> Sketch:
     """Random projections of a weight as it lies, or of evenly spread rows of it."""
     rows = array.reshape(array.shape[0], -1) if array.ndim > 1 else array.reshape(1, -1)
     step = -(-array.size // _SKETCHED)
     part = rows[::step] if rows.shape[0] > 1 else rows[:, ::step]
     numbers = np.ascontiguousarray(part, np.float32).reshape(-1)
-    if not np.abs(numbers).max(initial=0) < BEYOND:  # nor when it is not a number
+    if not (numbers.max(initial=0) < BEYOND and numbers.min(initial=0) > -BEYOND):  # nor for NaN
         numbers = np.where(np.abs(numbers) < BEYOND, numbers, np.float32(0))
     return _sketch(numbers)
 
 
-def sketch_of_ones(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+def sketch_of_ones(shape: tuple[int, ...]) -> Sketch:
     """What `weight_sketch` gives of ones: where a zero point moves a sketch."""
     return _sketch_of_ones(shape[0] if len(shape) > 1 else 1, math.prod(shape))
 
 
 @lru_cache(maxsize=1024)
-def _sketch_of_ones(rows: int, size: int) -> npt.NDArray[np.float32]:
+def _sketch_of_ones(rows: int, size: int) -> Sketch:
     return weight_sketch(np.ones((rows, size // max(1, rows)), np.float32))

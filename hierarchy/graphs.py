@@ -21,6 +21,14 @@ SMALL_TENSOR_BYTES = 1024
 """A tensor of this size or more counts as a weight: its bytes are no part of the digest."""
 
 
+_MAY_HOLD = {
+    onnx.AttributeProto.GRAPH,
+    onnx.AttributeProto.GRAPHS,
+    onnx.AttributeProto.UNDEFINED,  # the oldest files do not say
+}
+"""Types of attributes that may hold bodies."""
+
+
 class NodeKey(NamedTuple):
     """Where a node stands: path of its graph, and position there."""
 
@@ -58,6 +66,8 @@ def walk_nodes(model: onnx.ModelProto) -> Iterator[tuple[NodeKey, onnx.NodeProto
 def bodies(node: onnx.NodeProto) -> Iterator[tuple[str, onnx.GraphProto]]:
     """The subgraphs of one node with the name that each has in a path (`then_branch`)."""
     for attribute in node.attribute:
+        if attribute.type not in _MAY_HOLD:
+            continue
         if attribute.HasField("g"):
             yield attribute.name, attribute.g
         for k, body in enumerate(attribute.graphs):

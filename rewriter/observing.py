@@ -5,13 +5,11 @@ exposed. Running a file executes it: `--no-run` is for files that are not to be 
 """
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 import numpy as np
 import onnx
 
-from hierarchy.fingerprint import Array, ValueFingerprint, value_fingerprint
+from hierarchy.fingerprint import Array, ValueFingerprint, value_fingerprint, value_fingerprints
 from hierarchy.graphs import MAIN
 from hierarchy.progress import step
 from hierarchy.record import Record
@@ -22,8 +20,8 @@ from rewriter.runtime import Session
 Prints = dict[tuple[str, str], ValueFingerprint]
 """Graph path and name of a value to its fingerprint."""
 
-_LARGE = 1 << 15
-"""Elements from which a second thread is worth its trouble."""
+_THREADS = 2
+"""Threads that make fingerprints."""
 
 _BUDGET = 1 << 30
 """Bytes of values that may be held at a time."""
@@ -71,12 +69,8 @@ class Observer:
             if known is not None:
                 found[MAIN, name] = known
         for values in self.values(feeds):
-            large = {name: array for name, array in values.items() if array.size >= _LARGE}
-            with ThreadPoolExecutor(2) as pool:
-                print_of = partial(value_fingerprint, beyond=beyond)
-                done = dict(zip(large, pool.map(print_of, large.values()), strict=True))
-            for name, array in values.items():
-                known = done[name] if name in done else print_of(array)
+            prints = value_fingerprints(list(values.values()), beyond, threads=_THREADS)
+            for name, known in zip(values, prints, strict=True):
                 if known is not None:
                     found[MAIN, name] = known
         return found

@@ -6,7 +6,10 @@ file's model at all: structure alone may not speak for a foreign file.
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from hierarchy.errors import RuntimeFailedError
 from hierarchy.fingerprint import Array, ValueFingerprint
@@ -107,9 +110,7 @@ class _Recognising:
         allowed = self._means.evidence
         names = Names(self._flow, self._record) if Kind.NAMES in allowed else None
         named = names.pairs if names is not None else {}
-        weights = self._match_weights()
-        precisions = (KEPT,) if weights.differ else (KEPT, HALF)
-        values = self._match_values(precisions) if Kind.VALUES in allowed else None
+        weights, values = self._match_contents()
         if weights.differ and values is not None:
             if values.vetoes:
                 weights.differing = 0  # weights were folded into others: it computes the same
@@ -134,46 +135,55 @@ class _Recognising:
             self._parameters(weights),
         )
 
+    def _match_contents(self) -> tuple[WeightMatch, Values | None]:
+        """Compare the weights, and what the file computes: it runs while its weights are read."""
+        with ThreadPoolExecutor(1) as beside:
+            looking = beside.submit(copy_context().run, self._match_values, KEPT)
+            weights = self._match_weights()
+            values = looking.result()
+        if values is None or values.vetoes:
+            return weights, values
+        halved = None if weights.differ else self._match_values(HALF)
+        if halved is not None and halved.vetoes:
+            return weights, halved
+        values.rounded = RoundedValues(self._here, self._there, values.here.prints, self._recorded)
+        return weights, values
+
     def _match_weights(self) -> WeightMatch:
         weights = Weights(self._flow, self._here, self._there, self._record, self._means.read)
         return weights.match(by_content=True)
 
-    def _match_values(self, precisions: tuple[Precision, ...]) -> Values | None:
-        """What the file computes, compared; None where it cannot be run or computes otherwise."""
+    def _match_values(self, precision: Precision) -> Values | None:
+        """What the file computes, compared; None where it cannot be run or may not be."""
+        if Kind.VALUES not in self._means.evidence:
+            return None
         observe = self._means.observe
         missing = self._record.probe.missing is not None and self._means.beside is None
         if observe is None or missing:
             self._note_unobserved()
             return None
-        best: Values | None = None
-        for precision in precisions:
-            try:
-                recorded = self._recorded()
-                there = Side(self._there, recorded)
-                found = self._observed(observe, there, precision)
-            except (UnfedError, RuntimeFailedError) as error:
-                self._notes.append(f"values were not compared: {error}")
-                return None
-            if _computes_alike(found):
-                found.vetoes = True
-                return found
-            best = best or found
-        if best is not None:
-            best.rounded = RoundedValues(self._here, self._there, best.here.prints, recorded)
-        return best
+        try:
+            found = self._observed(observe, Side(self._there, self._recorded), precision)
+        except (UnfedError, RuntimeFailedError) as error:
+            self._notes.append(f"values were not compared: {error}")
+            return None
+        found.vetoes = _computes_alike(found)
+        return found
 
+    @cached_property
     def _recorded(self) -> dict[int, ValueFingerprint]:
         """What the plain file computes: as recorded, or run now."""
         beside = self._means.beside
         if beside is None:
             return recorded_prints(self._record, self._there)
-        known = dict(self._given())
+        known = dict(self._given)
         wanted = [probe.name for probe in self._record.probe.inputs]
         absent = [name for name in wanted if name not in known]
         if absent:
             raise UnfedError(f"the given inputs lack {', '.join(absent)}")
         return _numbered(self._there, beside({name: known[name] for name in wanted}, KEPT.beyond))
 
+    @cached_property
     def _given(self) -> list[tuple[str, Array]]:
         """The inputs to run on."""
         if self._means.inputs is not None:
@@ -189,7 +199,7 @@ class _Recognising:
         self._refuse_inner()
         first: Values | None = None
         failure: RuntimeFailedError | None = None
-        for feeds in ways_to_feed(self._flow.model.graph, self._given()):
+        for feeds in ways_to_feed(self._flow.model.graph, self._given):
             try:
                 prints = observe(feeds, precision.beyond)
             except RuntimeFailedError as error:
@@ -209,7 +219,7 @@ class _Recognising:
         Raises:
             UnfedError: An input is named as a value inside the recorded model.
         """
-        given = {name for name, _ in self._given()}
+        given = {name for name, _ in self._given}
         computed = {name for op in self._record.ops for name in op.outputs} - given
         for value in inputs_of(self._flow.model.graph):
             if value.name in computed:

@@ -1,12 +1,18 @@
 """Fingerprints: what they are blind to, what they tell apart, and how far."""
 
 import hypothesis.strategies as st
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis.extra.numpy import arrays
 
-from hierarchy.fingerprint import value_fingerprint, weight_fingerprint, weight_sketch
+from hierarchy.fingerprint import (
+    value_fingerprint,
+    value_fingerprints,
+    weight_fingerprint,
+    weight_sketch,
+)
 
 SIZES = (5, 100, 4096, 10_000)
 
@@ -71,6 +77,32 @@ def test_any_numbers_have_a_fingerprint(array: np.ndarray) -> None:
     assert others + finite.size == array.size == known.size
     assert np.isfinite(np.frombuffer(known.sketch, "<f4")).all()
     weight_fingerprint(array)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_many_values_at_once_are_as_each_by_itself(threads: int) -> None:
+    """Together or apart, on one thread or two: rounding of the sketches is all that differs."""
+    random = np.random.default_rng(2)
+    kinds = (np.float16, np.float32, np.float64, np.int64, np.uint8, np.bool_)
+    many = [
+        (random.standard_normal(size) * 9).astype(kind)
+        for size in (0, 1, 2, 100, 4096, 10_000, 50_000)
+        for kind in kinds
+        for _ in range(3)
+    ]
+    for array in many[::2]:
+        if array.dtype.kind == "f" and array.size > 2:
+            array[random.integers(array.size, size=3)] = (np.nan, np.inf, -np.inf)
+    many += [np.array(["a"]), many[-1].reshape(2, -1)]
+    for array, known in zip(many, value_fingerprints(many, threads=threads), strict=True):
+        alone = value_fingerprint(array)
+        if alone is None:
+            assert known is None
+            continue
+        assert known is not None
+        assert msgspec.structs.replace(known, sketch=alone.sketch) == alone
+        made, expected = (np.frombuffer(each.sketch, "<f4") for each in (known, alone))
+        assert np.allclose(made, expected, atol=1e-5 * np.abs(expected).max(initial=1))
 
 
 @pytest.mark.parametrize("bits", [4, 8])

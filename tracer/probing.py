@@ -1,7 +1,6 @@
 """Fingerprints of every value of an exported graph on the probe inputs."""
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -12,7 +11,7 @@ import onnxruntime as ort
 import torch
 
 from hierarchy.errors import RuntimeFailedError
-from hierarchy.fingerprint import Array, ValueFingerprint, value_fingerprint
+from hierarchy.fingerprint import Array, ValueFingerprint, value_fingerprints
 from hierarchy.graphs import MAIN, NodeKey, bodies, walk_nodes
 from tracer.bodies import Bodies
 from tracer.exporters.exported import Exported
@@ -150,10 +149,8 @@ def _fingerprints(
         if node.op_type in _REARRANGING and node.input[0] in values and node.output[0] in values
     }
     others = [name for name in values if name not in rearranged]
-    with ThreadPoolExecutor() as pool:
-        prints = dict(
-            zip(others, pool.map(value_fingerprint, map(values.get, others)), strict=True)
-        )
+    made = value_fingerprints([values[n] for n in others], threads=torch.get_num_threads())
+    prints = dict(zip(others, made, strict=True))
     for name, source in rearranged.items():
         known = prints[source]
         prints[name] = known and msgspec.structs.replace(known, shape=values[name].shape)

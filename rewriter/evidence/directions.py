@@ -7,12 +7,9 @@ scale does not turn it at all; what a zero point adds is taken out.
 from collections import defaultdict
 
 import numpy as np
-import numpy.typing as npt
 
-from hierarchy.fingerprint import Array, sketch_of_ones, weight_sketch
+from hierarchy.fingerprint import Array, Sketch, sketch_of_ones, weight_sketch
 from hierarchy.record import Tensor
-
-Sketch = npt.NDArray[np.float32]
 
 _SAME_DIRECTION = 0.97
 """Cosine of two sketches of one weight, in however few bits; no two others came near it."""
@@ -35,12 +32,19 @@ class RecordedWeights:
         self._directions: dict[bytes, Sketch] = {}
 
     def like(self, arrays: list[Array]) -> list[list[int]]:
-        """Labels of the recorded weights that each array may be, as it lies or transposed."""
-        layouts = [(n, layout) for n, array in enumerate(arrays) for layout in _layouts(array)]
+        """Labels of the recorded weights that each array may be, as it lies or else transposed."""
+        found = self._near(arrays)
+        turned = [n for n, array in enumerate(arrays) if not found[n] and array.ndim == 2]
+        for n, labels in zip(turned, self._near([arrays[n].T for n in turned]), strict=True):
+            found[n] = labels
+        return found
+
+    def _near(self, arrays: list[Array]) -> list[list[int]]:
+        """Labels of the recorded weights that each array may be, just as it lies."""
         groups: dict[bytes, list[tuple[int, Sketch]]] = defaultdict(list)
-        for n, layout in layouts:
-            ones = sketch_of_ones(layout.shape).tobytes()
-            groups[ones].append((n, weight_sketch(layout)))
+        for n, array in enumerate(arrays):
+            ones = sketch_of_ones(array.shape).tobytes()
+            groups[ones].append((n, weight_sketch(array)))
         near: list[list[tuple[float, int]]] = [[] for _ in arrays]
         for ones, group in groups.items():
             for start in range(0, len(group), _AT_A_TIME):
@@ -61,10 +65,6 @@ class RecordedWeights:
         best = max((cosine for cosine, _ in near), default=0.0)
         good = {place for cosine, place in near if cosine >= best - _AS_GOOD}
         return [int(self.labels[place]) for place in sorted(good)]
-
-
-def _layouts(array: Array) -> tuple[Array, ...]:
-    return (array, array.T) if array.ndim == 2 else (array,)
 
 
 def _direction(sketches: Sketch, ones: Sketch) -> Sketch:

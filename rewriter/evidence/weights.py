@@ -130,7 +130,7 @@ class Weights:
 
     def _compare_some(self, values: list[int], found: WeightMatch) -> None:
         """Whether the numbers are the recorded ones, by a sample of weights of all kinds."""
-        for value in values[:: max(1, len(values) // _SAMPLE)]:
+        for value in values[:: max(1, -(-len(values) // _SAMPLE))]:
             found.compared += 1
             held = (self._tensors[label] for label in found.held[value])
             if not any(self._same(self._held[value], known) for known in held):
@@ -279,7 +279,8 @@ def weight_readers(there: Wiring, sources: list[list[int]]) -> Mapping[int, list
 
 def _plain(array: Array) -> bool:
     """Whether all numbers are equal, so that they tell nothing."""
-    return bool(array.min() == array.max())
+    first = array[:1]
+    return bool(first.min() == first.max()) and bool(array.min() == array.max())
 
 
 def _initializers(model: onnx.ModelProto, here: Wiring) -> Iterator[tuple[int, onnx.TensorProto]]:
