@@ -9,6 +9,7 @@ from cli import asked, options
 from cli.decided import exit_if_open, explain_decision, print_report, show_decided
 from cli.options import EvidenceKind
 from cli.output import TextFormat, console, print_json, progress, talk
+from cli.spooling import readable, writable
 from hierarchy.errors import UsageError
 from hierarchy.injection import Inject
 from hierarchy.tags import TagRules, TagStyle, TorchNN
@@ -16,7 +17,10 @@ from hierarchy.tags import TagRules, TagStyle, TorchNN
 
 def annotate(  # noqa: PLR0913 - a parameter is an option of the command
     context: typer.Context,
-    model: Annotated[Path, typer.Argument(metavar="IN.onnx", help="The file to annotate.")],
+    model: Annotated[
+        Path,
+        typer.Argument(metavar="IN.onnx", help="The file to annotate, - for standard input."),
+    ],
     *,
     output: Annotated[
         Path | None,
@@ -24,7 +28,7 @@ def annotate(  # noqa: PLR0913 - a parameter is an option of the command
             "--output",
             "-o",
             metavar="OUT.onnx",
-            help="Where the result goes; needless to --explain.",
+            help="Where the result goes, - for standard output; needless to --explain.",
         ),
     ] = None,
     record: options.RecordSource = None,
@@ -55,16 +59,17 @@ def annotate(  # noqa: PLR0913 - a parameter is an option of the command
             "annotate needs -o OUT.onnx, or --explain NODE to decide and write nothing."
         )
     fold_rules = asked.folding(inject, functions, min_nodes, max_prototypes_per_class)
-    written = asked.report_file(report, output_format)
+    asked.one_reader(**{"IN.onnx": model, "--record": record})
+    asked.one_writer(output, report, output_format)
     from rewriter import Matching, explained  # noqa: PLC0415 - onnx loads when needed
     from rewriter import annotate as run  # noqa: PLC0415
 
     kinds = frozenset(kind.value for kind in evidence or EvidenceKind)
-    with progress(context):
+    with writable(output) as target, progress(context), readable(model) as path:
         result = run(
-            model,
+            path,
             record,
-            output,
+            target,
             inherit_from=inherit_from,
             matching=Matching(kinds, not no_run, probe, reference, tuple(custom_ops or ())),
             inject=inject,
@@ -73,16 +78,15 @@ def annotate(  # noqa: PLR0913 - a parameter is an option of the command
             replace_keys=replace_keys,
             fold_rules=fold_rules,
             force=force,
-            report=written,
+            report=asked.report_file(report),
         )
     told = [decision for name in explain or () for decision in explained(result, name)]
-    shown = report == options.STDOUT
-    if shown:
+    if report == options.STDOUT:
         print_report(result)
     if output_format is TextFormat.JSON:
         print_json(told if explain else result)
     elif not talk(context).quiet:
-        out = console(stderr=shown)
+        out = console(stderr=options.STDOUT in {output, report})
         show_decided(result, str(output or model), out)
         for decision in told:
             explain_decision(decision, out)

@@ -52,14 +52,52 @@ def folding(
     return FoldRules(tuple(functions or ["repeated"]), min_nodes, most)
 
 
-def report_file(report: Path | None, output_format: TextFormat) -> Path | None:
-    """Where the report goes, unless it goes to standard output or nowhere.
+def report_file(report: Path | None) -> Path | None:
+    """Where the report goes, unless it goes to standard output or nowhere."""
+    return None if report == options.STDOUT else report
+
+
+def one_writer(
+    output: Path | None, report: Path | None = None, output_format: TextFormat = TextFormat.TEXT
+) -> None:
+    """Refuse to write several things to standard output.
 
     Raises:
-        UsageError: Standard output is the result's.
+        UsageError: Two want it.
     """
-    if report != options.STDOUT:
-        return report
-    if output_format is TextFormat.JSON:
-        raise UsageError("--report - and --output-format json both want standard output.")
-    return None
+    wanted = {
+        "-o -": output == options.STDOUT,
+        "--report -": report == options.STDOUT,
+        "--output-format json": output_format is TextFormat.JSON,
+    }
+    both = [name for name, wants in wanted.items() if wants]
+    if len(both) > 1:
+        raise UsageError(f"{' and '.join(both)} both want standard output.")
+
+
+def one_reader(**files: Path | None) -> None:
+    """Refuse to read several files from standard input.
+
+    Args:
+        files: What is read, by how the command's help calls it.
+
+    Raises:
+        UsageError: Two want it.
+    """
+    both = [name for name, path in files.items() if path == options.STDOUT]
+    if len(both) > 1:
+        raise UsageError(f"{' and '.join(both)} both want standard input.")
+
+
+def named(**files: Path | None) -> None:
+    """Refuse `-` where a command writes more than one file.
+
+    Args:
+        files: What is written, by how the command's help calls it.
+
+    Raises:
+        UsageError: One of them is `-`.
+    """
+    for name, path in files.items():
+        if path == options.STDOUT:
+            raise UsageError(f"{name}: - stands for no file here; give it a name.")

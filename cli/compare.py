@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from cli import options
+from cli import asked, options
 from cli.output import console, print_json, progress, talk
+from cli.spooling import readable
 from hierarchy.errors import UsageError
 
 
@@ -21,8 +22,15 @@ class ComparisonFormat(StrEnum):
 
 def compare(  # noqa: PLR0913 - a parameter is an option of the command
     context: typer.Context,
-    a: Annotated[Path, typer.Argument(metavar="A.onnx", help="The file that counts as right.")],
-    b: Annotated[Path, typer.Argument(metavar="B.onnx", help="The file that is held against it.")],
+    a: Annotated[
+        Path,
+        typer.Argument(
+            metavar="A.onnx", help="The file that counts as right, - for standard input."
+        ),
+    ],
+    b: Annotated[
+        Path, typer.Argument(metavar="B.onnx", help="The file that is held against it, - likewise.")
+    ],
     *,
     record: options.RecordSource = None,
     numeric: Annotated[
@@ -65,20 +73,21 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
         raise UsageError("--probe, --tolerance and --custom-ops are for --numeric: add it.")
     if numeric and no_run:
         raise UsageError("--numeric runs both files: it does not fit --no-run.")
+    asked.one_reader(**{"A.onnx": a, "B.onnx": b, "--record": record})
     from cli import compared  # noqa: PLC0415 - rich loads when it is needed
     from rewriter import Numeric  # noqa: PLC0415 - and onnx
     from rewriter import compare as run  # noqa: PLC0415
 
-    asked = Numeric(
+    wanted = Numeric(
         probe, Numeric().tolerance if tolerance is None else tolerance, tuple(custom_ops or ())
     )
-    with progress(context):
+    with progress(context), readable(a) as left, readable(b) as right:
         result = run(
-            a,
-            b,
+            left,
+            right,
             record=record,
             run=not no_run,
-            numeric=asked if numeric else None,
+            numeric=wanted if numeric else None,
             module=module,
             depth=depth,
         )

@@ -54,7 +54,9 @@ def export(  # noqa: PLR0913 - a parameter is an option of the command
 ) -> None:
     """Trace a model and write its ONNX file with the hierarchy in it, in one go."""
     fold_rules = asked.folding(inject, functions, min_nodes, max_prototypes_per_class)
-    written = asked.report_file(report, output_format)
+    asked.named(**{"OUT.onnx": output, "--record": record})
+    asked.one_writer(None, report, output_format)
+    written = asked.report_file(report)
     if plain and (inject != [Inject.METADATA] or torch_keys):
         raise UsageError("--clean-onnx writes no hierarchy: leave out --inject and --torch-keys.")
     wanted, shapes = asked.tracing(

@@ -44,7 +44,9 @@ class EvidenceKind(StrEnum):
 
 # What a command works on.
 
-AnnotatedFile = Annotated[Path, typer.Argument(metavar="FILE", help="The annotated file.")]
+AnnotatedFile = Annotated[
+    Path, typer.Argument(metavar="FILE", help="The annotated file, - for standard input.")
+]
 Source = Annotated[
     str,
     typer.Argument(help="Hugging Face folder or id, package.module:factory, or file.py:factory."),
@@ -55,7 +57,10 @@ Source = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Overwrite existing files.")]
 OutputFormat = Annotated[TextFormat, typer.Option(help="How to print the result.")]
 Output = Annotated[
-    Path, typer.Option("--output", "-o", metavar="OUT.onnx", help="Where the result goes.")
+    Path,
+    typer.Option(
+        "--output", "-o", metavar="OUT.onnx", help="Where the result goes, - for standard output."
+    ),
 ]
 Strict = Annotated[
     bool,

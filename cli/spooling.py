@@ -1,4 +1,4 @@
-"""Standard input in place of a file."""
+"""Standard input and output in place of files."""
 
 import shutil
 import sys
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cli.options import STDOUT
-from hierarchy.errors import OnnxFileError
+from hierarchy.errors import OnnxFileError, UsageError
 
 
 @contextmanager
@@ -28,3 +28,25 @@ def readable(model: Path) -> Iterator[Path]:
         if not path.stat().st_size:
             raise OnnxFileError("-: nothing came in on standard input.")
         yield path
+
+
+@contextmanager
+def writable(output: Path | None) -> Iterator[Path | None]:
+    """The file itself; for `-` one whose bytes go to standard output when it is complete.
+
+    Raises:
+        UsageError: Standard output cannot take it.
+    """
+    if output != STDOUT:
+        yield output
+        return
+    if sys.stdout.isatty():
+        raise UsageError("-o -: standard output is a terminal; send it to a file or a command.")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "stdout.onnx")
+        yield path
+        if len(list(Path(folder).iterdir())) > 1:
+            raise UsageError("-o -: the weights are in files of their own; give OUT.onnx a name.")
+        with path.open("rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)
+        sys.stdout.buffer.flush()

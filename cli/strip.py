@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import options
+from cli import asked, options
 from cli.output import TextFormat, console, print_json, progress, talk
+from cli.spooling import readable, writable
 from hierarchy.errors import UsageError
 from hierarchy.injection import Inject
 
@@ -44,13 +45,13 @@ def strip(
     """Give back the very bytes from before annotate; or take out some of it, and keep the rest."""
     if (functions or function) and (keep or only):
         raise UsageError("--functions and --function keep all else: they fit no --keep or --only.")
+    asked.one_writer(output, output_format=output_format)
     from rewriter import strip as run  # noqa: PLC0415 - onnx loads when it is needed
 
     gone = [Inject.FUNCTIONS] if functions or function else only or ()
-    with progress(context):
-        result = run(
-            model, output, keep=keep or (), only=gone, patterns=function or (), force=force
-        )
+    with writable(output) as target, progress(context), readable(model) as path:
+        assert target is not None
+        result = run(path, target, keep=keep or (), only=gone, patterns=function or (), force=force)
     if output_format is TextFormat.JSON:
         print_json(result)
     elif not talk(context).quiet:
@@ -67,7 +68,7 @@ def _show(result: "StripResult", output: Path) -> None:
         gone.append(f"{result.names} nodes have their earlier names")
     if result.functions:
         gone.append(f"{result.calls} calls of {len(result.functions)} functions inlined")
-    out = console()
+    out = console(stderr=output == options.STDOUT)
     out.print(f"{output}: {'; '.join(gone) or 'there was nothing to take out'}")
     for note in result.notes:
         out.print(f"  note: {note}")

@@ -39,6 +39,7 @@ def trace(  # noqa: PLR0913 - a parameter is an option of the command
     """Export a model to plain ONNX and record which module each node came from."""
     if record_only is not None and (output is not None or record is not None):
         raise UsageError("--record-only writes one file: leave out OUT.onnx and --record.")
+    asked.named(**{"OUT.onnx": output, "--record": record, "--record-only": record_only})
     wanted, shapes = asked.tracing(
         config,
         input_shape,

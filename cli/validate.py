@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import options
+from cli import asked, options
 from cli.output import TextFormat, console, print_json, progress, talk
 from cli.spooling import readable
 
@@ -41,6 +41,7 @@ def validate(
     output_format: options.OutputFormat = TextFormat.TEXT,
 ) -> None:
     """Check an annotated file; exits with 1 when it has faults."""
+    asked.one_reader(FILE=model, **{"--record": record})
     from rewriter import validate as run  # noqa: PLC0415 - onnx loads when it is needed
 
     with progress(context), readable(model) as path:
@@ -64,7 +65,8 @@ def _show(result: "Validation", model: Path, *, quiet: bool) -> None:
     out = console()
     if result.good and quiet:
         return
-    verdict = "good" if result.good else f"{len(result.faults)} faults"
+    count = len(result.faults)
+    verdict = "good" if result.good else f"{count} fault{'s' if count > 1 else ''}"
     checks = ", ".join(result.checks)
     out.print(f"{model}: {verdict} ({checks}; {result.tagged} of {result.nodes} nodes tagged)")
     for note in (*result.remarks, *result.notes) if not quiet else ():

@@ -2,8 +2,9 @@
 
 A fenced block is a file where it has a name (```python net.py, or ```toml title="plan.toml"), a
 script to run where it is Python, and command lines where it is sh. A line that ends with `&`
-stays under way until the document is done. A comment `# exits with 1: ...` says what a command
-exits with, where it is not 0. Blocks of text are shown and not run.
+stays under way until the document is done; one with a `|` is the shell's. A comment
+`# exits with 1: ...` says what a command exits with, where it is not 0. Blocks of text are shown
+and not run.
 """
 
 import os
@@ -68,7 +69,9 @@ def _command(line: str, folder: Path, under_way: ExitStack) -> None:
     program, *arguments = shlex.split(line, comments=True)
     module = PROGRAMS[program]
     expected = int(code[1]) if (code := _EXITS.search(line)) else 0
-    if arguments[-1] == "&":
+    if "|" in arguments:
+        _run(["bash", "-o", "pipefail", "-c", line], folder, expected)
+    elif arguments[-1] == "&":
         under_way.enter_context(started(folder, module, *arguments[:-1]))
     elif arguments[0] in _APART:
         _run([sys.executable, "-m", module, *arguments], folder, expected)
@@ -91,7 +94,10 @@ def _here(arguments: list[str], folder: Path) -> object:
 
 
 def _run(command: list[str], folder: Path, code: int) -> None:
-    paths = {"PYTHONPATH": os.pathsep.join([str(folder), environment()["PYTHONPATH"]])}
+    paths = {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "PYTHONPATH": os.pathsep.join([str(folder), environment()["PYTHONPATH"]]),
+    }
     done = subprocess.run(
         command,
         cwd=folder,

@@ -38,7 +38,7 @@ def runner(capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 def modelexport(*arguments: str | Path, cwd: Path, given: bytes = b"", **environment: str) -> Ran:
-    """Runs the command in a process of its own.
+    """Runs the command in a process of its own; bytes that are no text are kept as surrogates.
 
     Args:
         arguments: Behind its name.
@@ -54,4 +54,5 @@ def modelexport(*arguments: str | Path, cwd: Path, given: bytes = b"", **environ
         capture_output=True,
         check=False,
     )
-    return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+    out, err = (data.decode(errors="surrogateescape") for data in (done.stdout, done.stderr))
+    return Ran(done.returncode, out, err)

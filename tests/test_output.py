@@ -39,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def in_a_terminal(*arguments: str, cwd: Path, **environment: str) -> str:
+def in_a_terminal(*arguments: str, cwd: Path, code: int = 0, **environment: str) -> str:
     """What the command writes to a terminal, standard error included."""
     leader, follower = pty.openpty()
     usual = {k: v for k, v in os.environ.items() if k not in {"NO_COLOR", "FORCE_COLOR"}}
@@ -62,7 +62,7 @@ def in_a_terminal(*arguments: str, cwd: Path, **environment: str) -> str:
                 break
             shown += read
     os.close(leader)
-    assert process.returncode == 0, shown.decode()
+    assert process.returncode == code, shown.decode()
     return shown.decode()
 
 
@@ -169,6 +169,41 @@ def test_a_report_to_standard_output(folder: Path) -> None:
         folder, *("--record", "plain.trace.json", "--report", "-", "--quiet", "--force")
     )
     assert (quiet.out, quiet.err) == (ran.out, "")
+
+
+def test_files_through_pipes(folder: Path) -> None:
+    """`-` is standard input and output, for the file alone: the same bytes as by name."""
+    plain, named = ((folder / name).read_bytes() for name in ("plain.onnx", "a.onnx"))
+    done = modelexport(
+        *("annotate", "-", "--record", "plain.trace.json", "-o", "-"), cwd=folder, given=plain
+    )
+    assert (done.code, done.out.encode(errors="surrogateescape")) == (0, named)
+    assert "nodes tagged" in done.err
+    back = modelexport("strip", "-", "-o", "-", "--quiet", cwd=folder, given=named)
+    assert (back.code, back.out.encode(errors="surrogateescape"), back.err) == (0, plain, "")
+    compared = modelexport("compare", "a.onnx", "-", cwd=folder, given=named)
+    assert (compared.code, compared.err) == (0, "")
+    assert {path.name for path in folder.iterdir()} == {"plain.onnx", "plain.trace.json", "a.onnx"}
+
+
+def test_weights_apart_do_not_go_through_a_pipe(folder: Path) -> None:
+    """Standard output takes one file: a model with weights in others is refused."""
+    model = onnx.load(folder / "plain.onnx")
+    onnx.save_model(
+        model, folder / "apart.onnx", save_as_external_data=True, location="w", size_threshold=0
+    )
+    done = modelexport(
+        *("annotate", "apart.onnx", "--record", "plain.trace.json", "-o", "-"), cwd=folder
+    )
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert "weights" in done.err
+
+
+def test_a_file_is_not_shown_in_a_terminal(folder: Path) -> None:
+    """What is no text is refused where somebody watches."""
+    shown = in_a_terminal("strip", "a.onnx", "-o", "-", cwd=folder, code=2)
+    assert "terminal" in shown
+    assert shown.count("\n") == 1
 
 
 def test_a_configuration_from_standard_input(tmp_path: Path) -> None:

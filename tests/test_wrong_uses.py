@@ -55,6 +55,9 @@ WRONG = {
     "no nodes at least": ("annotate plain.onnx -o out.onnx --min-nodes 0", "--min-nodes"),
     "no such shell": ("--show-completion sh", "sh"),
     # options that do not fit together
+    "two from standard input": ("annotate - --record - -o out.onnx", "standard input"),
+    "two to standard output": ("strip a.onnx -o - --output-format json", "standard output"),
+    "a pipe for two files": ("export good.py:good -", "OUT.onnx"),
     "nothing to write": ("annotate plain.onnx --record plain.trace.json", "-o OUT.onnx"),
     "two files alone": ("trace good.py:good out.onnx --record-only r.json", "--record-only"),
     "neither file nor record": ("trace good.py:good", "OUT.onnx"),
