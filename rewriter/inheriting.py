@@ -12,8 +12,8 @@ from pathlib import Path
 import onnx
 
 from hierarchy.errors import RuntimeFailedError, UsageError
-from hierarchy.fingerprint import Array, ValueFingerprint, weight_fingerprint
-from hierarchy.graphs import MAIN, digest, op_type, walk_graphs, walk_nodes
+from hierarchy.fingerprint import Array, weight_fingerprint
+from hierarchy.graphs import digest, op_type, walk_graphs, walk_nodes
 from hierarchy.module_tree import ModuleTree
 from hierarchy.record import Op, Probe, ProbeInput, Record, Source, Tensor
 from hierarchy.tags import TagRules
@@ -108,9 +108,7 @@ def _ops(model: onnx.ModelProto, carried: Carried, prints: Prints) -> Iterator[O
         if claim is not None:
             module, *rest = claim.covers or (claim.module,)
             also = tuple(rest)
-        values: tuple[ValueFingerprint | None, ...] = ()
-        if key.graph == MAIN:
-            values = tuple(prints.get((MAIN, name)) for name in node.output)
+        values = tuple(prints.get((key.graph, name)) for name in node.output)
         yield Op(
             graph=key.graph,
             index=key.position,

@@ -1,16 +1,19 @@
 """What a file computes on the recorded probe inputs: a fingerprint of every value.
 
 The file runs in onnxruntime as it stands, unoptimised, with the outputs of all its nodes
-exposed. Running a file executes it: `--no-run` is for files that are not to be trusted.
+exposed. No runtime exposes what is inside bodies: each of these runs by itself. Running a file
+executes it: `--no-run` is for files that are not to be trusted.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 
 import numpy as np
 import onnx
 
+from hierarchy.bodies import Bodies, alone, names_read
 from hierarchy.fingerprint import Array, ValueFingerprint, value_fingerprint, value_fingerprints
-from hierarchy.graphs import MAIN
+from hierarchy.graphs import MAIN, bodies
 from hierarchy.progress import step
 from hierarchy.record import Record
 from rewriter.container import OnnxContainer, session_source
@@ -57,7 +60,7 @@ class Observer:
         self._sessions: list[tuple[list[str], Session]] = []
 
     def prints(self, feeds: Feeds, beyond: float) -> Prints:
-        """The fingerprint of every value of the main graph.
+        """The fingerprint of every value of the main graph, and of what bodies compute first.
 
         Raises:
             RuntimeFailedError: onnxruntime cannot load or run the file.
@@ -68,12 +71,51 @@ class Observer:
             known = value_fingerprint(array, beyond)
             if known is not None:
                 found[MAIN, name] = known
+        kept = dict(feeds)
         for values in self.values(feeds):
             prints = value_fingerprints(list(values.values()), beyond, threads=_THREADS)
             for name, known in zip(values, prints, strict=True):
                 if known is not None:
                     found[MAIN, name] = known
+            kept |= {name: values[name] for name in self._read_in_bodies & values.keys()}
+        if self._read_in_bodies:
+            found |= self._prints_in_bodies(kept, beyond)
         return found
+
+    @cached_property
+    def _read_in_bodies(self) -> set[str]:
+        """What bodies may read of the main graph, and what decides how they run."""
+        found: set[str] = set()
+        for node in self._model.graph.node:
+            for _, body in bodies(node):
+                found |= {*node.input, *names_read(body), *(value.name for value in body.output)}
+        return found
+
+    def _prints_in_bodies(self, known: Feeds, beyond: float) -> Prints:
+        """Of what nodes in bodies make when these run first, each body by itself.
+
+        Where one cannot, its values stay unknown, as those of the main graph are when the file
+        cannot run.
+        """
+        read = self._container.array
+        weights = {
+            tensor.name: array
+            for tensor in self._model.graph.initializer
+            if tensor.name in self._read_in_bodies and (array := read(tensor)) is not None
+        }
+        looking = Bodies(self._run_alone, read, rounds=1, beyond=beyond)
+        looking.look(self._model.graph, weights | known)
+        return looking.first
+
+    def _run_alone(self, graph: onnx.GraphProto, given: Mapping[str, Array]) -> dict[str, Array]:
+        shown = alone(self._model, graph, given)
+        names = [name for node in graph.node for name in node.output if name]
+        if not names:
+            return {}
+        session = self._session(shown, names)
+        fed = {value.name: given[value.name] for value in shown.graph.input}
+        pairs = zip(names, session.fetch(names, fed), strict=True)
+        return {name: value for name, value in pairs if isinstance(value, np.ndarray)}
 
     def values(self, feeds: Feeds) -> Iterator[dict[str, Array]]:
         """Every value of the main graph, a part of them at a time."""

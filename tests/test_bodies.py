@@ -3,19 +3,31 @@
 from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 import torch
 
-from fixtures_gen.truth import NOT_RUN, truth
+from agreement.scrambling import scramble
+from fixtures_gen.onnx_values import observe
+from fixtures_gen.truth import NOT_RUN, feeds, truth
 from fixtures_gen.zoo import FIXTURES
+from hierarchy.fingerprint import value_fingerprint
 from hierarchy.graphs import MAIN, NodeKey, bodies, walk_nodes
 from hierarchy.module_tree import is_within
+from rewriter import annotate
+from rewriter.evidence.claims import Kind
 from tests.traced import traced
 from tracer import trace
 from tracer.tracing import EXPORTERS
 
 HIGHER_ORDER = ["conditional", "nested_conditional", "while_loop", "scanned"]
+WITH_BODIES = [
+    (name, exporter)
+    for name in [*HIGHER_ORDER, "scripted_branch", "scripted_loop"]
+    for exporter in EXPORTERS
+    if exporter not in FIXTURES[name].refused_by
+]
 SHIFTS = (0.0, 150.0, 1000.0)
 """Added to the inputs, to take other branches."""
 
@@ -51,15 +63,7 @@ def test_a_call_is_in_the_main_graph_or_in_a_body(name: str) -> None:
     assert {call: places for call, places in where.items() if len(places) > 1} == {}
 
 
-@pytest.mark.parametrize(
-    ("name", "exporter"),
-    [
-        (name, exporter)
-        for name in [*HIGHER_ORDER, "scripted_branch", "scripted_loop"]
-        for exporter in EXPORTERS
-        if exporter not in FIXTURES[name].refused_by
-    ],
-)
+@pytest.mark.parametrize(("name", "exporter"), WITH_BODIES)
 def test_a_branch_or_loop_is_of_a_module_around_those_inside(name: str, exporter: str) -> None:
     """It gives back what was computed inside, but is not where that was computed."""
     done = traced(name, exporter)
@@ -108,6 +112,100 @@ def test_a_body_that_cannot_run_is_told(tmp_path: Path) -> None:
     unknown = {k for k, module in recorded.items() if module is None and k.graph != MAIN}
     assert unknown
     assert {k for k, why in true.open.items() if why == NOT_RUN} <= unknown
+
+
+@pytest.mark.parametrize(("name", "exporter"), WITH_BODIES)
+def test_the_record_holds_what_bodies_compute_first(name: str, exporter: str) -> None:
+    """What ran holds what it ran on first; both branches of an If hold something."""
+    done = traced(name, exporter)
+    model, inputs = FIXTURES[name].build()
+    graph = onnx.load(done.onnx_path).graph
+    observed = observe(done.onnx_path, feeds(model, inputs, graph))
+    inside = [op for op in done.record.ops if op.graph != MAIN]
+    ran = 0
+    for op in inside:
+        executions = observed.executions.get(NodeKey(op.graph, op.index), [])
+        expected = [value_fingerprint(array) for array in executions[0].outputs] if executions else []
+        for known, true in zip(op.values, expected, strict=bool(expected)):
+            assert (known is None) == (true is None)
+            if known is not None and true is not None:
+                ran += 1
+                assert known.shape == true.shape
+                assert np.allclose(known.statistics(), true.statistics(), rtol=1e-5, atol=1e-6)
+    assert ran
+    assert [op for op in inside if not any(op.values)] == []
+
+
+@pytest.mark.parametrize(("name", "exporter"), WITH_BODIES)
+def test_values_in_bodies_tell_in_any_file(name: str, exporter: str, tmp_path: Path) -> None:
+    """Nothing in the file has a name that says anything, and bodies are right all the same."""
+    done = traced(name, exporter)
+    onnx.save(scramble(onnx.load(done.onnx_path)), tmp_path / "scrambled.onnx")
+    report = annotate(tmp_path / "scrambled.onnx", done.record, tmp_path / "out.onnx")
+    recorded = {NodeKey(op.graph, op.index): op.module for op in done.record.ops}
+    known = {key: module for key, module in recorded.items() if module is not None}
+    assert {d.key: d.module for d in report.decisions if d.key in known} == known
+    by_values = {d.key for d in report.decisions if d.evidence == Kind.VALUES}
+    assert [key for key in by_values if key.graph != MAIN]
+
+
+class Wave(torch.nn.Module):
+    """A step without parameters."""
+
+    def __init__(self, speed: float) -> None:
+        super().__init__()
+        self.speed = speed
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """As fast as it is."""
+        return torch.sin(x * self.speed)
+
+
+class Waves(torch.nn.Module):
+    """Two steps in either branch that nothing but their numbers tells apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slow, self.fast = Wave(1.5), Wave(4.0)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Their sum, or their product."""
+
+        def added(y: torch.Tensor) -> torch.Tensor:
+            return self.slow(y) + self.fast(y)
+
+        def multiplied(y: torch.Tensor) -> torch.Tensor:
+            return self.fast(y) * self.slow(y)
+
+        found: torch.Tensor = torch.cond(x.mean() > 0, added, multiplied, (x,))
+        return found
+
+
+def test_what_only_numbers_tell_apart_in_a_body(tmp_path: Path) -> None:
+    """The steps change places, and so do the operands of what joins them."""
+    torch.manual_seed(0)
+    done = trace(Waves().eval(), (torch.randn(4, 8),), tmp_path / "a.onnx", exporter="dynamo")
+    model = scramble(onnx.load(done.onnx_path))
+    places: dict[NodeKey, NodeKey] = {}
+    for key, node in list(walk_nodes(model)):
+        for name, body in bodies(node):
+            path = f"{key.graph}/{key.position}.{name}"
+            *steps, last = body.node
+            half = len(steps) // 2
+            order = [*range(half, len(steps)), *range(half), len(steps)]
+            places |= {NodeKey(path, new): NodeKey(path, old) for new, old in enumerate(order)}
+            last.input[:] = reversed(last.input)
+            moved = [body.node[old] for old in order]
+            moved = [onnx.NodeProto.FromString(each.SerializeToString()) for each in moved]
+            del body.node[:]
+            body.node.extend(moved)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, tmp_path / "b.onnx")
+    report = annotate(tmp_path / "b.onnx", done.record, tmp_path / "c.onnx")
+    recorded = {NodeKey(op.graph, op.index): op.module for op in done.record.ops}
+    found = {d.key: d.module for d in report.decisions if d.key in places}
+    assert {"slow", "fast"} <= set(found.values())
+    assert found == {key: recorded[places[key]] for key in places}
 
 
 def test_fixtures_have_such_bodies() -> None:

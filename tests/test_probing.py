@@ -5,7 +5,7 @@ import onnx
 from onnx import parser
 
 from hierarchy.fingerprint import value_fingerprint
-from hierarchy.graphs import SMALL_TENSOR_BYTES
+from hierarchy.graphs import MAIN, SMALL_TENSOR_BYTES
 from tracer.exporters.exported import NOWHERE, Exported
 from tracer.probing import probe_values
 
@@ -31,4 +31,4 @@ def test_weights_that_nobody_reads_are_no_hindrance() -> None:
     x = generator.standard_normal((2, 512)).astype(np.float32)
     found = probe_values(Exported("by hand", model, weights, {}, {}, 17), {"x": x})
     assert found.missing is None
-    assert found.values == {"y": value_fingerprint(x + weights["used"])}
+    assert found.values == {(MAIN, "y"): value_fingerprint(x + weights["used"])}

@@ -1,6 +1,6 @@
 """Fingerprints of every value of an exported graph on the probe inputs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -10,10 +10,10 @@ import onnx
 import onnxruntime as ort
 import torch
 
+from hierarchy.bodies import Bodies, alone, names_read
 from hierarchy.errors import RuntimeFailedError
 from hierarchy.fingerprint import Array, ValueFingerprint, value_fingerprints
-from hierarchy.graphs import MAIN, NodeKey, bodies, walk_nodes
-from tracer.bodies import Bodies
+from hierarchy.graphs import MAIN, NodeKey, walk_nodes
 from tracer.exporters.exported import Exported
 
 _REARRANGING = {"Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
@@ -44,13 +44,14 @@ class Probed:
 
     Attributes:
         feed: The probe inputs.
-        values: The fingerprint of each value of the main graph, by name.
-        inside: Those of nodes in bodies that the exporter gave no scope.
+        values: The fingerprint of each value, by its graph's path and its name; in a body, when
+            it ran first.
+        inside: What nodes in bodies made, each time that they ran.
         missing: Why there are none, when there are none.
     """
 
     feed: dict[str, Array]
-    values: Mapping[str, ValueFingerprint] = field(default_factory=dict)
+    values: Mapping[tuple[str, str], ValueFingerprint] = field(default_factory=dict)
     inside: Mapping[NodeKey, list[ValueFingerprint]] = field(default_factory=dict)
     missing: str | None = None
 
@@ -68,38 +69,24 @@ def probe_values(exported: Exported, feed: dict[str, Array]) -> Probed:
     shown.CopyFrom(exported.graph)
     computed = _run(shown, exported.weights, feed)
     values = _fingerprints(shown.graph, computed)
-    if not any(k.graph and k not in exported.scopes for k, _ in walk_nodes(exported.graph)):
+    in_bodies = [key for key, _ in walk_nodes(exported.graph) if key.graph != MAIN]
+    if not in_bodies:
         return Probed(feed, values)
     known = {**_main_weights(exported), **feed, **computed}
     looking = Bodies(partial(_run_alone, exported.graph))
     looking.look(exported.graph.graph, known)
-    exported.notes = (*exported.notes, *looking.refused)
-    return Probed(feed, values, looking.values)
+    if any(key not in exported.scopes for key in in_bodies):
+        exported.notes = (*exported.notes, *looking.refused)
+    return Probed(feed, values | looking.first, looking.values)
 
 
 def _run_alone(
     model: onnx.ModelProto, graph: onnx.GraphProto, known: Mapping[str, Array]
 ) -> dict[str, Array]:
-    """Run a body by itself; what it reads from around it comes in as inputs."""
-    shown = onnx.ModelProto(ir_version=model.ir_version)
-    shown.opset_import.extend(model.opset_import)
-    shown.functions.extend(model.functions)
-    shown.graph.name = graph.name
-    shown.graph.node.extend(graph.node)
-    read = [name for name in dict.fromkeys(_names_read(graph)) if name in known]
-    for name in read:
-        kind = onnx.helper.np_dtype_to_tensor_dtype(known[name].dtype)
-        value = onnx.helper.make_tensor_value_info(name, kind, known[name].shape)
-        shown.graph.input.append(value)
-    return _run(shown, {}, {name: known[name] for name in read}) if graph.node else {}
-
-
-def _names_read(graph: onnx.GraphProto) -> Iterator[str]:
-    for node in graph.node:
-        yield from node.input
-        for _, body in bodies(node):
-            yield from _names_read(body)
-            yield from (value.name for value in body.output)
+    """Run a body by itself."""
+    shown = alone(model, graph, known)
+    fed = {value.name: known[value.name] for value in shown.graph.input}
+    return _run(shown, {}, fed) if graph.node else {}
 
 
 def _main_weights(exported: Exported) -> dict[str, Array]:
@@ -123,7 +110,7 @@ def _run(
     options.log_severity_level = 4
     options.add_session_config_entry("session.disable_prepacking", "1")  # for one run only
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others work beside
-    read = {*_names_read(shown.graph), *declared}  # the runtime forgets what nobody reads
+    read = {*names_read(shown.graph), *declared}  # the runtime forgets what nobody reads
     given = {name: _value(array) for name, array in weights.items() if name in read}
     if given:
         options.add_external_initializers(list(given), list(given.values()))
@@ -141,8 +128,8 @@ def _run(
 
 def _fingerprints(
     graph: onnx.GraphProto, values: Mapping[str, Array]
-) -> dict[str, ValueFingerprint]:
-    """Of every value; the same numbers in another shape are not sorted again."""
+) -> dict[tuple[str, str], ValueFingerprint]:
+    """Of every value of the main graph; the same numbers in another shape are not sorted again."""
     rearranged = {
         node.output[0]: node.input[0]
         for node in graph.node
@@ -154,7 +141,7 @@ def _fingerprints(
     for name, source in rearranged.items():
         known = prints[source]
         prints[name] = known and msgspec.structs.replace(known, shape=values[name].shape)
-    return {name: known for name, known in prints.items() if known is not None}
+    return {(MAIN, name): known for name, known in prints.items() if known is not None}
 
 
 def _value(array: Array) -> ort.OrtValue:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from hierarchy.fingerprint import ValueFingerprint, WeightFingerprint, weight_fingerprint
-from hierarchy.graphs import MAIN, NodeKey, op_type, walk_graphs, walk_nodes
+from hierarchy.graphs import NodeKey, op_type, walk_graphs, walk_nodes
 from hierarchy.module_tree import Module, ModuleTree, Parameter, is_within
 from hierarchy.record import Op, Tensor
 from tracer.exporters.exported import Exported, Scope
@@ -73,7 +73,7 @@ def _own(
 def record_ops(
     exported: Exported,
     settled: Mapping[NodeKey, Scope],
-    values: Mapping[str, ValueFingerprint],
+    values: Mapping[tuple[str, str], ValueFingerprint],
     changed: Collection[str],
     tree: ModuleTree,
 ) -> tuple[Op, ...]:
@@ -90,7 +90,7 @@ def record_ops(
         if key in settled:
             origins.add(settled[key].module)
         also = {o for o in origins if o is not None} - {scope.module} if scope else set()
-        prints = tuple(values.get(o) if key.graph == MAIN else None for o in node.output)
+        prints = tuple(values.get((key.graph, name)) for name in node.output)
         found.append(
             Op(
                 graph=key.graph,

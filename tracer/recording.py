@@ -176,7 +176,7 @@ def _doubtful(
     for key, node in walk_nodes(exported.graph):
         if key.graph == MAIN:
             if key not in exported.scopes or any(name in changed for name in node.input):
-                made = (found.values.get(name) for name in node.output)
+                made = (found.values.get((MAIN, name)) for name in node.output)
                 doubtful[key] = [known for known in made if known is not None]
         elif key not in exported.scopes and not any(True for _ in bodies(node)):
             doubtful[key] = found.inside.get(key, [])

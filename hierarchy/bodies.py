@@ -12,12 +12,15 @@ import onnx
 from onnx import numpy_helper
 
 from hierarchy.errors import RuntimeFailedError
-from hierarchy.fingerprint import Array, ValueFingerprint, value_fingerprint
+from hierarchy.fingerprint import BEYOND, Array, ValueFingerprint, value_fingerprint
 from hierarchy.graphs import MAIN, NodeKey, bodies
 
 Arrays = Mapping[str, Array]
 RunGraph = Callable[[onnx.GraphProto, Arrays], dict[str, Array]]
 """Runs a graph on values by name, and gives what each of its nodes makes."""
+
+Read = Callable[[onnx.TensorProto], Array | None]
+"""The values of an initializer; None for what numpy cannot hold."""
 
 _ROUNDS = 3
 """Of a loop: its nodes do the same in each."""
@@ -26,23 +29,42 @@ _ROUNDS = 3
 class Bodies:
     """Runs the bodies of a graph, and theirs.
 
+    Args:
+        run: Runs a body by itself.
+        read: Reads its initializers.
+        rounds: How often a loop goes round, at most.
+        beyond: Magnitude from which elements count as infinite.
+
     Attributes:
-        values: The fingerprints of what each node in a body made, of every run of it. What it
-            only passed on is left out: others hold that, too.
+        first: The fingerprints of what the nodes in a body made when it ran first, by its path
+            and the value's name.
+        values: Those of what each node made, of every run. What it only passed on is left out:
+            others hold that, too.
         refused: Why some bodies tell nothing.
     """
 
-    def __init__(self, run: RunGraph) -> None:
+    def __init__(
+        self,
+        run: RunGraph,
+        read: Read = numpy_helper.to_array,
+        *,
+        rounds: int = _ROUNDS,
+        beyond: float = BEYOND,
+    ) -> None:
+        self.first: dict[tuple[str, str], ValueFingerprint] = {}
         self.values: dict[NodeKey, list[ValueFingerprint]] = defaultdict(list)
         self.refused: list[str] = []
         self._run = run
+        self._read = read
+        self._most = rounds
+        self._beyond = beyond
 
     def look(self, graph: onnx.GraphProto, known: Arrays, path: str = MAIN) -> None:
         """Look into the bodies of a graph.
 
         Args:
             graph: The graph.
-            known: Every value that its nodes see and make.
+            known: Every value that its bodies see, and that the nodes with bodies read.
             path: Its path.
         """
         for position, node in enumerate(graph.node):
@@ -50,7 +72,7 @@ class Bodies:
                 inside = f"{path}/{position}.{name}"
                 try:
                     for given in self._rounds(node, body, known):
-                        self._look_into(body, {**known, **_held(body), **given}, inside)
+                        self._look_into(body, {**known, **self._held(body), **given}, inside)
                 except RuntimeFailedError as error:
                     self.refused.append(f"nothing is known of {inside} ({error})")
 
@@ -58,9 +80,14 @@ class Bodies:
         known = {**given, **self._run(body, given)}
         for position, node in enumerate(body.node):
             read = [known[name] for name in node.input if name in known]
-            made = [known[name] for name in node.output if name in known]
-            prints = [value_fingerprint(array) for array in made if not _passed_on(array, read)]
-            self.values[NodeKey(path, position)] += [found for found in prints if found is not None]
+            for name in node.output:
+                made = known.get(name)
+                found = None if made is None else value_fingerprint(made, self._beyond)
+                if made is None or found is None:
+                    continue
+                self.first.setdefault((path, name), found)
+                if not _passed_on(made, read):
+                    self.values[NodeKey(path, position)].append(found)
         self.look(body, known, path)
 
     def _rounds(
@@ -81,10 +108,10 @@ class Bodies:
 
     def _loop(self, node: onnx.NodeProto, body: onnx.GraphProto, known: Arrays) -> Iterator[Arrays]:
         given_most, given_more, *names = node.input
-        most = int(known[given_most].item()) if given_most else _ROUNDS
+        most = int(known[given_most].item()) if given_most else self._most
         more = known[given_more] if given_more else np.array(True)
         state = [known[name] for name in names]
-        for count in range(min(_ROUNDS, most)):
+        for count in range(min(self._most, most)):
             if not more.item():
                 return
             given = _named(body, [np.array(count), more, *state])
@@ -100,7 +127,7 @@ class Bodies:
         backwards = said.get("scan_input_directions") or [0] * len(scanned)
         turns = list(zip(scanned, axes, backwards, strict=True))
         length = min((array.shape[axis] for array, axis, _ in turns), default=0)
-        for count in range(min(_ROUNDS, length)):
+        for count in range(min(self._most, length)):
             slices = [
                 array.take(length - 1 - count if back else count, axis)
                 for array, axis, back in turns
@@ -110,11 +137,15 @@ class Bodies:
             state = self._results(body, known, given)[: len(state)]
 
     def _results(self, body: onnx.GraphProto, known: Arrays, given: Arrays) -> list[Array]:
-        seen = {**known, **_held(body), **given}
+        seen = {**known, **self._held(body), **given}
         seen |= self._run(body, seen)
         if missing := [value.name for value in body.output if value.name not in seen]:
             raise RuntimeFailedError(f"Its output {missing[0]} is no tensor.")
         return [seen[value.name] for value in body.output]
+
+    def _held(self, graph: onnx.GraphProto) -> dict[str, Array]:
+        read = ((tensor.name, self._read(tensor)) for tensor in graph.initializer)
+        return {name: array for name, array in read if array is not None}
 
 
 def _named(body: onnx.GraphProto, values: list[Array]) -> dict[str, Array]:
@@ -127,5 +158,31 @@ def _passed_on(made: Array, read: list[Array]) -> bool:
     return any(np.array_equal(np.sort(a, axis=None), np.sort(made, axis=None)) for a in alike)
 
 
-def _held(graph: onnx.GraphProto) -> dict[str, Array]:
-    return {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+def alone(model: onnx.ModelProto, graph: onnx.GraphProto, given: Arrays) -> onnx.ModelProto:
+    """A body as the main graph of a model: what it reads from around it comes in as inputs.
+
+    Args:
+        model: Where the body is.
+        graph: The body.
+        given: Every value that it sees. Those that it reads become inputs.
+    """
+    made = onnx.ModelProto(ir_version=model.ir_version)
+    made.opset_import.extend(model.opset_import)
+    made.functions.extend(model.functions)
+    made.graph.name = graph.name
+    made.graph.node.extend(graph.node)
+    for name in dict.fromkeys(names_read(graph)):
+        if name in given:
+            kind = onnx.helper.np_dtype_to_tensor_dtype(given[name].dtype)
+            value = onnx.helper.make_tensor_value_info(name, kind, given[name].shape)
+            made.graph.input.append(value)
+    return made
+
+
+def names_read(graph: onnx.GraphProto) -> Iterator[str]:
+    """Names that the nodes of a graph read, and those in bodies, and what bodies give back."""
+    for node in graph.node:
+        yield from node.input
+        for _, body in bodies(node):
+            yield from names_read(body)
+            yield from (value.name for value in body.output)
