@@ -16,6 +16,9 @@ from hierarchy.fingerprint import Array, ValueFingerprint, value_fingerprints
 from hierarchy.graphs import MAIN, NodeKey, walk_nodes
 from tracer.exporters.exported import Exported
 
+NOT_ASKED_FOR = "not asked for"
+"""Why there are no fingerprints, when nobody wanted any."""
+
 _REARRANGING = {"Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
 """Operators whose output holds the numbers of their first input, in another shape."""
 

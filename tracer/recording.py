@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from hierarchy.errors import RuntimeFailedError
 from hierarchy.fingerprint import Array, ValueFingerprint, WeightFingerprint
 from hierarchy.graphs import MAIN, NodeKey, bodies, digest, walk_nodes
 from hierarchy.module_tree import ModuleTree
@@ -19,13 +18,13 @@ from tracer.constants import Constants
 from tracer.eager import EagerOps, parts_of_operators
 from tracer.exporters.exported import Exported, Scope
 from tracer.parameters import ParameterIndex
-from tracer.probing import Probed, feed_of, probe_values
+from tracer.probing import NOT_ASKED_FOR, Probed
 from tracer.recorder import record_absent, record_modules, record_ops, record_tensors
 from tracer.settling import settle
+from tracer.telling import ProbedCall
 from tracer.watching import Heard, Listening, Watch, numpy_of, run, watched
 
 _PACKAGES = ("torch", "transformers", "onnx", "onnxscript", "modelexport")
-_NO_PROBE = "not asked for"
 
 
 @dataclass(frozen=True)
@@ -86,21 +85,21 @@ def record_eager(
         tensors=ops.tensors(),
         absent=ops.absent(),
         constants=listened.constants,
-        probe=_probe_of(feed, None if probe else _NO_PROBE),
+        probe=_probe_of(feed, None if probe else NOT_ASKED_FOR),
     )
 
 
 @one_blas_thread()
 def record_exported(
     model: nn.Module,
-    call: Call,
     listened: Listened,
     exported: Exported,
     origin: Origin | None,
-    found: Probed,
+    probing: ProbedCall,
     weights: Mapping[tuple[str, str], WeightFingerprint | None],
 ) -> Record:
     """The record of a model that was exported."""
+    call, found = probing.call, probing.found
     modules = record_modules(model, listened.watch, exported.scopes.values())
     index = ParameterIndex(model)
     changed = _changed_weights(index, exported)
@@ -151,18 +150,6 @@ def _source(
 
 def _probe_of(feed: Mapping[str, Array], missing: str | None) -> Probe:
     return Probe(tuple(ProbeInput.of(n, a) for n, a in feed.items()), missing)
-
-
-@one_blas_thread()
-def probed(exported: Exported, call: Call, *, probe: bool) -> Probed:
-    """What an exported graph computes on the example inputs."""
-    feed = feed_of(exported.graph.graph, call.tensors)
-    if not probe:
-        return Probed(feed, missing=_NO_PROBE)
-    try:
-        return probe_values(exported, feed)
-    except RuntimeFailedError as error:
-        return Probed(feed, missing=str(error))
 
 
 def _doubtful(

@@ -57,7 +57,7 @@ def settle(
         if not candidates or tensor.is_complex():
             return []
         seen = value_fingerprint(numpy_of(tensor))
-        return [c for c in candidates if seen is not None and _alike(seen, c[1])]
+        return [c for c in candidates if seen is not None and alike(seen, c[1])]
 
     with watched(model) as watch, Listening(watch, hear, inside=True):
         run(model, call)
@@ -84,7 +84,8 @@ def _bucket(fingerprint: ValueFingerprint) -> tuple[int, str]:
     return int(np.prod(fingerprint.shape)), "i" if fingerprint.kind == "u" else fingerprint.kind
 
 
-def _alike(left: ValueFingerprint, right: ValueFingerprint) -> bool:
+def alike(left: ValueFingerprint, right: ValueFingerprint) -> bool:
+    """Whether two runtimes computed the same, up to the last digits."""
     a, b = left.statistics(), right.statistics()
     if a.size != b.size or left.nan != right.nan:
         return False

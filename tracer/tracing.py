@@ -18,8 +18,9 @@ from tracer.calling import Call, Dynamic, Inputs, plan_call
 from tracer.exporters import dynamo, torchscript
 from tracer.exporters.exported import Exported
 from tracer.recorder import weight_fingerprints
-from tracer.recording import Origin, listen, probed, record_eager, record_exported
+from tracer.recording import Origin, listen, record_eager, record_exported
 from tracer.state import evaluating
+from tracer.telling import probed
 from tracer.transformers_models import ready_for_export
 from tracer.writing import data_beside, write_exported
 
@@ -110,10 +111,10 @@ def trace(  # noqa: PLR0913 - keyword-only options of an entry point
             with one_blas_thread(), ThreadPoolExecutor(1) as aside:  # both fingerprint
                 written = aside.submit(write_exported, exported, onnx_file, data)
                 weights = aside.submit(weight_fingerprints, exported)
-                found = probed(exported, call, probe=probe)
+                probing = probed(model, exported, call, probe=probe)
                 written.result()
             step("writing the record")
-            made = record_exported(model, call, listened, exported, origin, found, weights.result())
+            made = record_exported(model, listened, exported, origin, probing, weights.result())
         with writing(record_file):
             record_file.write_bytes(encode_record(made))
     return TraceResult(target, record_target, made, made.source.why)
@@ -208,11 +209,11 @@ def _record_by_export(
             raise
         return None, (f"eager: {error}",)
     step("running what was exported")
-    found = probed(exported, call, probe=probe)
-    if exporter == AUTO and probe and found.missing is not None:
-        return None, (f"eager: {found.missing}",)
+    probing = probed(model, exported, call, probe=probe)
+    if exporter == AUTO and probe and probing.found.missing is not None:
+        return None, (f"eager: {probing.found.missing}",)
     weights = weight_fingerprints(exported)
-    return record_exported(model, call, listened, exported, origin, found, weights), ()
+    return record_exported(model, listened, exported, origin, probing, weights), ()
 
 
 def checked_exporter(name: str) -> str:

@@ -76,8 +76,8 @@ def visible_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             yield path, module
 
 
-def run(model: nn.Module, call: Call) -> None:
-    """Run a model on the call's own tensors.
+def run(model: nn.Module, call: Call) -> tuple[torch.Tensor, ...]:
+    """Run a model on the call's own tensors, and give its output tensors.
 
     Raises:
         InputsError: The model refused the inputs; the message is its own first line.
@@ -91,7 +91,7 @@ def run(model: nn.Module, call: Call) -> None:
         raise InputsError(
             f"The model cannot run on these inputs ({type(error).__name__}: {first})."
         ) from error
-    call.flatten_outputs(outputs)
+    return call.flatten_outputs(outputs)
 
 
 @contextmanager

@@ -4,11 +4,18 @@ A sketch (`hierarchy.fingerprint`) is a few random projections. Rounding hardly 
 scale does not turn it at all; what a zero point adds is taken out.
 """
 
+import math
 from collections import defaultdict
 
 import numpy as np
 
-from hierarchy.fingerprint import Array, Sketch, sketch_of_ones, weight_sketch
+from hierarchy.fingerprint import (
+    Array,
+    Sketch,
+    WeightFingerprint,
+    sketch_of_ones,
+    weight_sketch,
+)
 from hierarchy.record import Tensor
 
 _SAME_DIRECTION = 0.97
@@ -17,22 +24,35 @@ _SAME_DIRECTION = 0.97
 _AS_GOOD = 0.005
 """Sketches this near to the best one's cosine are as good."""
 
+_SAME_SUMS = 1e-4
+"""Relative difference of sums of the same numbers in another order."""
+
 _AT_A_TIME = 512
 """Sketches compared at a time."""
 
 
 class RecordedWeights:
-    """The recorded weights of one size, by the direction of their sketches."""
+    """The recorded weights of one size, by the direction of their sketches.
+
+    One that was recorded twice, as it lies and transposed, is both wherever it is found: a sketch
+    sees the order of the numbers, their extremes do not.
+    """
 
     def __init__(self, labels: list[int], tensors: list[Tensor]) -> None:
         self.labels = np.array(labels)
-        self._sketches = np.stack(
-            [np.frombuffer(t.weight.sketch, "<f4") for t in tensors if t.weight is not None]
-        )
+        weights = [t.weight for t in tensors if t.weight is not None]
+        self._sketches = np.stack([np.frombuffer(w.sketch, "<f4") for w in weights])
         self._directions: dict[bytes, Sketch] = {}
+        extremes: dict[tuple[float, float], list[int]] = defaultdict(list)
+        for place, weight in enumerate(weights):
+            extremes[weight.least, weight.greatest].append(place)
+        self._twins = [
+            {n for n in extremes[each.least, each.greatest] if _same_numbers(each, weights[n])}
+            for each in weights
+        ]
 
     def like(self, arrays: list[Array]) -> list[list[int]]:
-        """Labels of the recorded weights that each array may be, as it lies or else transposed."""
+        """Labels of the recorded weights that each array may be, as it lies or transposed."""
         found = self._near(arrays)
         turned = [n for n, array in enumerate(arrays) if not found[n] and array.ndim == 2]
         for n, labels in zip(turned, self._near([arrays[n].T for n in turned]), strict=True):
@@ -64,7 +84,16 @@ class RecordedWeights:
     def _best(self, near: list[tuple[float, int]]) -> list[int]:
         best = max((cosine for cosine, _ in near), default=0.0)
         good = {place for cosine, place in near if cosine >= best - _AS_GOOD}
+        good = set().union(*(self._twins[place] for place in good))
         return [int(self.labels[place]) for place in sorted(good)]
+
+
+def _same_numbers(one: WeightFingerprint, other: WeightFingerprint) -> bool:
+    """Whether two weights of equal extremes hold the same numbers, in whatever order."""
+    return all(
+        math.isclose(a, b, rel_tol=_SAME_SUMS)
+        for a, b in zip(one.sums[1::2], other.sums[1::2], strict=True)
+    )
 
 
 def _direction(sketches: Sketch, ones: Sketch) -> Sketch:
