@@ -34,6 +34,7 @@ class Wiring:
         weights: Values that are initializers.
         derived: Whether a node depends on nothing but constants and the shapes of values.
         given: Values that come from outside: inputs of the model, and of bodies.
+        holding: Nodes that hold bodies: they give back what was computed inside.
         results: Values that graphs and functions give back; not known of a record.
         speaks_torch: Whether operators have torch's names, which say nothing about ONNX's.
     """
@@ -48,6 +49,7 @@ class Wiring:
     weights: set[int] = field(default_factory=set)
     derived: list[bool] = field(default_factory=list)
     given: set[int] = field(default_factory=set)
+    holding: set[int] = field(default_factory=set)
     results: set[int] = field(default_factory=set)
     speaks_torch: bool = False
     _numbers: dict[Scoped, int] = field(default_factory=dict)
@@ -140,6 +142,7 @@ class Wiring:
 
     def _connect(self, rows: list[Row]) -> None:
         holders = _holders(self.graphs)
+        self.holding = set(holders.values())
         for node, (graph, _, inputs, _) in enumerate(rows):
             found = []
             for name in inputs:
@@ -164,11 +167,10 @@ class Wiring:
             graph = self.graphs[holder]
 
     def _find_derived(self) -> None:
-        holding = set(_holders(self.graphs).values())
         for node, kind in enumerate(self.kinds):
             self.derived.append(
                 kind in SHAPE_SOURCES
-                or (node not in holding and all(self._settled(v) for v in self.reads(node)))
+                or (node not in self.holding and all(self._settled(v) for v in self.reads(node)))
             )
 
     def _settled(self, value: int) -> bool:

@@ -298,9 +298,15 @@ class Values:
                 if any(here.classes.distance(number, other) <= _PASSED_ON for other in alike):
                     continue
                 for op in self.there.originators(candidate):
-                    if self.there.wiring.derived[op] == here.wiring.derived[node]:
+                    if self._of_one_sort(node, op):
                         found[op] = min(distance, found.get(op, distance))
         return found
+
+    def _of_one_sort(self, node: int, op: int) -> bool:
+        """Whether both are constant or neither, and both give back what bodies compute or neither."""
+        here, there = self.here.wiring, self.there.wiring
+        alike = there.derived[op] == here.derived[node]
+        return alike and (op in there.holding) == (node in here.holding)
 
     def is_sure(self, node: int) -> bool:
         """Whether an output of a node is recognised without looking at its neighbours."""
