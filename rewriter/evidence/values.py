@@ -303,7 +303,7 @@ class Values:
         return found
 
     def _of_one_sort(self, node: int, op: int) -> bool:
-        """Whether both are constant or neither, and both give back what bodies compute or neither."""
+        """Whether both are constant, or neither is; and both hold bodies, or neither does."""
         here, there = self.here.wiring, self.there.wiring
         alike = there.derived[op] == here.derived[node]
         return alike and (op in there.holding) == (node in here.holding)
