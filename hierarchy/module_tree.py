@@ -154,7 +154,7 @@ class ModuleTree:
             shared = shared[:length]
         if all(parts == shared for parts in split):
             return ".".join(shared)
-        while shared and not self._runs_ops(".".join(shared), split):
+        while shared and shared not in split and not self._runs_ops(".".join(shared), split):
             shared = shared[:-1]
         return ".".join(shared)
 

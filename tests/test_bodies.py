@@ -17,6 +17,7 @@ from hierarchy.graphs import MAIN, NodeKey, bodies, walk_nodes
 from hierarchy.module_tree import is_within
 from rewriter import annotate
 from rewriter.evidence.claims import Kind
+from tests.descendants import Traced
 from tests.traced import traced
 from tracer import trace
 from tracer.tracing import EXPORTERS
@@ -147,6 +148,18 @@ def test_values_in_bodies_tell_in_any_file(name: str, exporter: str, tmp_path: P
     assert {d.key: d.module for d in report.decisions if d.key in known} == known
     by_values = {d.key for d in report.decisions if d.evidence == Kind.VALUES}
     assert [key for key in by_values if key.graph != MAIN]
+
+
+@pytest.mark.parametrize("name", HIGHER_ORDER)
+def test_bodies_of_an_optimised_file(name: str, tmp_path: Path) -> None:
+    """Fused nodes in bodies are of a module whose work they do, not of what holds the body."""
+    made = Traced(name, "dynamo", tmp_path)
+    path, true = made.made("onnxruntime-extended")
+    report = annotate(path, made.result.record, tmp_path / "out.onnx")
+    inside = {d.key: d.module for d in report.decisions if d.key.graph != MAIN}
+    known = true.settled.keys() & inside.keys()
+    assert known
+    assert {key: inside[key] for key in known if inside[key] not in true.settled[key]} == {}
 
 
 class Wave(torch.nn.Module):

@@ -147,3 +147,13 @@ def test_parts_of_a_weight_are_laid_together(name: str, parts: int, tmp_path: Pa
     modules = {(op.graph, op.index): op.module for op in done.record.ops}
     said = {place: report.decisions[place].module for place in origin}
     assert said == {place: modules["", before] for place, before in origin.items()}
+
+
+def test_a_weight_that_was_recorded_in_two_layouts_is_both() -> None:
+    """Tied weights that one op reads as they lie, another one transposed: neither is preferred."""
+    random = np.random.default_rng(3)
+    table, other = (random.standard_normal((11, 8)).astype(np.float32) for _ in range(2))
+    recorded = recorded_of([table, other, np.ascontiguousarray(table.T)])[table.size]
+    coarse = np.round(table * 3) / 3
+    both = [0, 2]
+    assert recorded.like([table, table.T, coarse, other]) == [both, both, both, [1]]

@@ -201,3 +201,11 @@ def test_every_node_is_visited_once_users_first() -> None:
         place = {number: at for at, number in enumerate(order)}
         for number, users in enumerate(flow.consumers):
             assert all(place[user] < place[number] for user in users)
+
+
+def test_a_module_that_did_not_run_has_what_it_and_its_parts_do() -> None:
+    """In a branch that was not taken nothing was called; a container holds, and does nothing."""
+    paths = ["", "arm", "arm.part", "arm.rest"]
+    tree = ModuleTree(Module(path, "Part", calls=int(not path)) for path in paths)
+    assert tree.common_ancestor(["arm", "arm.part"]) == "arm"
+    assert tree.common_ancestor(["arm.part", "arm.rest"]) == ""
