@@ -1,6 +1,6 @@
 """What options that several commands have ask for, taken together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,9 +70,7 @@ def one_writer(
         "--report -": report == options.STDOUT,
         "--output-format json": output_format is TextFormat.JSON,
     }
-    both = [name for name, wants in wanted.items() if wants]
-    if len(both) > 1:
-        raise UsageError(f"{' and '.join(both)} both want standard output.")
+    _one_wants("output", wanted)
 
 
 def one_reader(**files: Path | None) -> None:
@@ -84,9 +82,13 @@ def one_reader(**files: Path | None) -> None:
     Raises:
         UsageError: Two want it.
     """
-    both = [name for name, path in files.items() if path == options.STDOUT]
+    _one_wants("input", {name: path == options.STDOUT for name, path in files.items()})
+
+
+def _one_wants(stream: str, wanted: Mapping[str, bool]) -> None:
+    both = [name for name, wants in wanted.items() if wants]
     if len(both) > 1:
-        raise UsageError(f"{' and '.join(both)} both want standard input.")
+        raise UsageError(f"{' and '.join(both)} both want standard {stream}.")
 
 
 def named(**files: Path | None) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from hierarchy.errors import FileProblem
+from hierarchy.prefixes import common_start
 
 ROOT = ""
 """Path of the root module, as `named_modules()` gives it."""
@@ -144,14 +145,7 @@ class ModuleTree:
             paths: At least one module path.
         """
         split = [tuple(path.split(".")) if path else () for path in paths]
-        shared = split[0]
-        for parts in split[1:]:
-            length = 0
-            for left, right in zip(shared, parts, strict=False):
-                if left != right:
-                    break
-                length += 1
-            shared = shared[:length]
+        shared = common_start(split)
         if all(parts == shared for parts in split):
             return ".".join(shared)
         while shared and shared not in split and not self._runs_ops(".".join(shared), split):

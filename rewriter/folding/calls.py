@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 
 from hierarchy.module_tree import ModuleTree
+from hierarchy.prefixes import common_start
 from hierarchy.tags import steps
 from rewriter.folding.bench import Bench, Call, Item
 
@@ -161,18 +162,7 @@ class Calls:
 
     def _of_users(self, item: Item) -> tuple[Call, ...]:
         """What the users of a node without a module have in common."""
-        chains = [user.chain for user in self._bench.users(item)]
-        if not chains:
-            return ()
-        shared = chains[0]
-        for chain in chains[1:]:
-            length = 0
-            for left, right in zip(shared, chain, strict=False):
-                if left != right:
-                    break
-                length += 1
-            shared = shared[:length]
-        return shared
+        return common_start(user.chain for user in self._bench.users(item))
 
 
 def _uniform(members: list[Item], found: _Index) -> bool:
