@@ -113,6 +113,17 @@ def test_tokens_and_masks(exporter: str, tmp_path: Path) -> None:
     check_outputs(model, record)
 
 
+def test_a_mask_of_ones_beside_tokens(tmp_path: Path) -> None:
+    """What tells enough is left alone, all of it."""
+    torch.manual_seed(0)
+    ids = torch.randint(TOKENS, (2, 9))
+    record = traced_on(Reads(), (ids, torch.ones_like(ids)), tmp_path, "dynamo")
+    assert [array.tolist() for array in probes(record).values()] == [
+        ids.tolist(),
+        torch.ones_like(ids).tolist(),
+    ]
+
+
 def test_what_was_made_for_the_example_alone(tmp_path: Path) -> None:
     """A file that does on other inputs what the model does not is probed on the example."""
     torch.manual_seed(0)

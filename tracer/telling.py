@@ -83,7 +83,7 @@ def _gives_back(exported: Exported, found: Probed, outputs: tuple[torch.Tensor, 
 def telling(model: nn.Module, call: Call) -> tuple[Call, tuple[str, ...]]:
     """The call with other numbers in the inputs that hold the same one throughout.
 
-    Each gets the first kind of numbers on which the model runs and gives back as many that are
+    Only when they are most of what is fed: a mask of ones beside tokens does no harm. Each gets the first kind of numbers on which the model runs and gives back as many that are
     finite as before.
 
     Returns:
@@ -91,8 +91,12 @@ def telling(model: nn.Module, call: Call) -> tuple[Call, tuple[str, ...]]:
         the model takes no others.
     """
     dull = [name for name, tensor in call.tensors.items() if _is_dull(tensor)]
+    if 2 * sum(call.tensors[n].numel() for n in dull) <= sum(
+        tensor.numel() for tensor in call.tensors.values()
+    ):
+        return call, ()  # the others tell enough
     changed = []
-    finite = _finite(model, call) if dull else 0.0
+    finite = _finite(model, call)
     for name in dull:
         for tensor in _others(call.tensors[name]):
             tried = replace(call, tensors=call.tensors | {name: tensor}, outputs=[])
