@@ -83,8 +83,9 @@ def _gives_back(exported: Exported, found: Probed, outputs: tuple[torch.Tensor, 
 def telling(model: nn.Module, call: Call) -> tuple[Call, tuple[str, ...]]:
     """The call with other numbers in the inputs that hold the same one throughout.
 
-    Only when they are most of what is fed: a mask of ones beside tokens does no harm. Each gets the first kind of numbers on which the model runs and gives back as many that are
-    finite as before.
+    Only when they are most of what is fed: a mask of ones beside tokens does no harm. Each gets
+    the first kind of numbers on which the model runs and gives back as many that are finite as
+    before.
 
     Returns:
         The call, and the inputs that are others now: none when all of them tell enough, or
