@@ -43,13 +43,7 @@ class RecordedWeights:
         weights = [t.weight for t in tensors if t.weight is not None]
         self._sketches = np.stack([np.frombuffer(w.sketch, "<f4") for w in weights])
         self._directions: dict[bytes, Sketch] = {}
-        extremes: dict[tuple[float, float], list[int]] = defaultdict(list)
-        for place, weight in enumerate(weights):
-            extremes[weight.least, weight.greatest].append(place)
-        self._twins = [
-            {n for n in extremes[each.least, each.greatest] if _same_numbers(each, weights[n])}
-            for each in weights
-        ]
+        self._twins = _twins(weights)
 
     def like(self, arrays: list[Array]) -> list[list[int]]:
         """Labels of the recorded weights that each array may be, as it lies or transposed."""
@@ -86,6 +80,21 @@ class RecordedWeights:
         good = {place for cosine, place in near if cosine >= best - _AS_GOOD}
         good = set().union(*(self._twins[place] for place in good))
         return [int(self.labels[place]) for place in sorted(good)]
+
+
+def _twins(weights: list[WeightFingerprint]) -> list[set[int]]:
+    """The places of those that hold the same numbers as each, in whatever order; itself, too."""
+    found: list[set[int]] = []
+    alike: dict[tuple[float, float], list[tuple[WeightFingerprint, set[int]]]] = defaultdict(list)
+    for place, weight in enumerate(weights):
+        known = alike[weight.least, weight.greatest]
+        group = next((group for first, group in known if _same_numbers(first, weight)), None)
+        if group is None:
+            group = set()
+            known.append((weight, group))
+        group.add(place)
+        found.append(group)
+    return found
 
 
 def _same_numbers(one: WeightFingerprint, other: WeightFingerprint) -> bool:
