@@ -5,8 +5,8 @@ they leave something open. What all of it amounts to decides whether the record 
 file's model at all: structure alone may not speak for a foreign file.
 """
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -30,6 +30,8 @@ from rewriter.wiring import NONE, Wiring
 
 Considered = dict[int, list[Alternative]]
 Observe = Callable[[Feeds, float], Prints]
+
+_NO_WAY = "there is no way to feed it"
 
 _ENOUGH_VALUES = 0.2
 """Share of telling values found in the record that no other model reaches."""
@@ -93,15 +95,29 @@ def recognise(flow: Flow, record: Record, where: str, means: Means) -> Recognise
     Raises:
         ForeignRecordError: The record is of another model.
     """
-    return _Recognising(flow, record, where, means).run()
+    with ThreadPoolExecutor(1) as aside:
+        return _Recognising(flow, record, where, means, aside).run()
 
 
 class _Recognising:
-    def __init__(self, flow: Flow, record: Record, where: str, means: Means) -> None:
+    """One file and one record.
+
+    The file runs aside from the start, while its graph and its weights are looked at.
+    """
+
+    def __init__(
+        self, flow: Flow, record: Record, where: str, means: Means, aside: ThreadPoolExecutor
+    ) -> None:
         self._flow = flow
         self._record = record
         self._where = where
         self._means = means
+        self._observe = means.observe if Kind.VALUES in means.evidence else None
+        if record.probe.missing is not None and means.beside is None:
+            self._observe = None
+        self._first_look: Future[Prints] | None = None
+        if self._observe is not None:
+            self._first_look = aside.submit(copy_context().run, self._look, self._observe)
         self._here = Wiring.of_model(flow)
         self._there = Wiring.of_record(record)
         self._notes: list[str] = []
@@ -136,34 +152,26 @@ class _Recognising:
         )
 
     def _match_contents(self) -> tuple[WeightMatch, Values | None]:
-        """Compare the weights, and what the file computes: it runs while its weights are read."""
-        with ThreadPoolExecutor(1) as beside:
-            looking = beside.submit(copy_context().run, self._match_values, KEPT)
-            weights = self._match_weights()
-            values = looking.result()
-        if values is None or values.vetoes:
-            return weights, values
-        halved = None if weights.differ else self._match_values(HALF)
-        if halved is not None and halved.vetoes:
-            return weights, halved
-        values.rounded = RoundedValues(self._here, self._there, values.here.prints, self._recorded)
-        return weights, values
-
-    def _match_weights(self) -> WeightMatch:
+        """Compare the weights, and what the file computes."""
         weights = Weights(self._flow, self._here, self._there, self._record, self._means.read)
-        return weights.match(by_content=True)
+        held = weights.match(by_content=True)
+        values = self._match_values(KEPT)
+        if values is None or values.vetoes:
+            return held, values
+        halved = None if held.differ else self._match_values(HALF)
+        if halved is not None and halved.vetoes:
+            return held, halved
+        values.rounded = RoundedValues(self._here, self._there, values.here.prints, self._recorded)
+        return held, values
 
     def _match_values(self, precision: Precision) -> Values | None:
         """What the file computes, compared; None where it cannot be run or may not be."""
-        if Kind.VALUES not in self._means.evidence:
-            return None
-        observe = self._means.observe
-        missing = self._record.probe.missing is not None and self._means.beside is None
-        if observe is None or missing:
-            self._note_unobserved()
+        if self._observe is None:
+            if Kind.VALUES in self._means.evidence:
+                self._note_unobserved()
             return None
         try:
-            found = self._observed(observe, Side(self._there, self._recorded), precision)
+            found = self._observed(self._observe, Side(self._there, self._recorded), precision)
         except (UnfedError, RuntimeFailedError) as error:
             self._notes.append(f"values were not compared: {error}")
             return None
@@ -196,12 +204,12 @@ class _Recognising:
         In the very first way when none does: a quantised file shows too little to choose
         another by.
         """
-        self._refuse_inner()
         first: Values | None = None
         failure: RuntimeFailedError | None = None
-        for feeds in ways_to_feed(self._flow.model.graph, self._given):
+        for number, feeds in enumerate(self._ways()):
+            looked = self._first_look if number == 0 and precision is KEPT else None
             try:
-                prints = observe(feeds, precision.beyond)
+                prints = looked.result() if looked else observe(feeds, precision.beyond)
             except RuntimeFailedError as error:
                 failure = failure or error
                 continue
@@ -210,20 +218,29 @@ class _Recognising:
                 return found
             first = first or found
         if first is None:
-            raise failure or RuntimeFailedError("there is no way to feed it")
+            raise failure or RuntimeFailedError(_NO_WAY)
         return first
 
-    def _refuse_inner(self) -> None:
-        """A part cut out of the middle reads what was computed: no recorded input is that.
+    def _look(self, observe: Observe) -> Prints:
+        """What the file computes, fed in the first way that there is."""
+        for feeds in self._ways():
+            return observe(feeds, KEPT.beyond)
+        raise RuntimeFailedError(_NO_WAY)
+
+    def _ways(self) -> Iterator[Feeds]:
+        """The ways to feed the file.
+
+        A part cut out of the middle reads what was computed: no recorded input is that.
 
         Raises:
-            UnfedError: An input is named as a value inside the recorded model.
+            UnfedError: An input is named as a value inside the recorded model, or cannot be fed.
         """
         given = {name for name, _ in self._given}
         computed = {name for op in self._record.ops for name in op.outputs} - given
         for value in inputs_of(self._flow.model.graph):
             if value.name in computed:
                 raise UnfedError(f"its input {value.name} is computed inside the recorded model")
+        yield from ways_to_feed(self._flow.model.graph, self._given)
 
     def _note_unobserved(self) -> None:
         why = self._means.unobserved or self._record.probe.missing

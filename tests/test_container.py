@@ -18,10 +18,11 @@ from onnx.backend.test.loader import load_model_tests
 
 from hierarchy import keys
 from hierarchy.errors import FileProblem, OnnxFileError
-from hierarchy.graphs import NodeKey, walk_nodes
+from hierarchy.graphs import SMALL_TENSOR_BYTES, NodeKey, walk_nodes
 from rewriter import strip
 from rewriter.container import Edits, OnnxContainer
 from rewriter.container.wire import encode_field, encode_varint
+from tests.traced import every_case, traced
 
 Entries = list[tuple[str, str]]
 
@@ -104,6 +105,50 @@ def test_skeleton_refers_to_the_weights(tmp_path: Path) -> None:
     start, length = int(said["offset"]), int(said["length"])
     assert said["location"] == source.name
     assert source.read_bytes()[start : start + length] == model.graph.initializer[0].raw_data
+
+
+def with_empty_values_first(model: onnx.ModelProto) -> bytes:
+    """A file in which an initializer has its values twice: none, and then all of them."""
+    rest = onnx.ModelProto()
+    rest.CopyFrom(model)
+    (tensor,) = rest.graph.initializer
+    values, tensor.raw_data = tensor.raw_data, b""
+    written = tensor.SerializeToString() + encode_field(
+        onnx.TensorProto.RAW_DATA_FIELD_NUMBER, values
+    )
+    del rest.graph.initializer[:]
+    graph = rest.graph.SerializeToString() + encode_field(
+        onnx.GraphProto.INITIALIZER_FIELD_NUMBER, written
+    )
+    rest.ClearField("graph")
+    return rest.SerializeToString() + encode_field(onnx.ModelProto.GRAPH_FIELD_NUMBER, graph)
+
+
+def test_empty_values_before_the_values(tmp_path: Path) -> None:
+    """The last ones count, and stay in the file like others; all bytes come back."""
+    source, target = tmp_path / "m.onnx", tmp_path / "a.onnx"
+    model = small_model()
+    source.write_bytes(with_empty_values_first(model))
+    assert onnx.load(source) == model
+    with OnnxContainer.open(source) as container:
+        (tensor,) = container.skeleton().graph.initializer
+        assert container.payload(tensor) == model.graph.initializer[0].raw_data
+        assert not tensor.HasField("raw_data")
+    nodes = edit(source, target)
+    assert onnx.load(target) == expected(source, nodes)
+    strip(target, tmp_path / "s.onnx")
+    assert (tmp_path / "s.onnx").read_bytes() == source.read_bytes()
+
+
+@every_case
+def test_weights_of_a_traced_file_stay_in_it(name: str, exporter: str) -> None:
+    """The skeleton of what trace wrote holds small tensors only, whichever exporter made it."""
+    path = traced(name, exporter).onnx_path
+    whole = {tensor.name: tensor.raw_data for tensor in onnx.load(path).graph.initializer}
+    with OnnxContainer.open(path) as container:
+        weights = container.skeleton().graph.initializer
+        left = {t.name: values for t in weights if (values := container.payload(t)) is not None}
+    assert left == {name: raw for name, raw in whole.items() if len(raw) >= SMALL_TENSOR_BYTES}
 
 
 def test_annotated_file_runs_like_the_plain_one(tmp_path: Path) -> None:

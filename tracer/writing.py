@@ -90,9 +90,10 @@ def _external(exported: Exported, data: Path, location: str) -> Iterator[onnx.Te
 
 
 def _inside(tensor: onnx.TensorProto) -> onnx.TensorProto:
-    """An initializer without its reference, and without values yet."""
+    """An initializer without its reference, and without values, not even empty ones."""
     found = onnx.TensorProto()
     found.CopyFrom(tensor)
+    found.ClearField("raw_data")
     found.ClearField("external_data")
     found.ClearField("data_location")
     return found

@@ -122,31 +122,38 @@ class SkeletonScan:
         return numbers.count(AttributeProto.T_FIELD_NUMBER) > 1
 
     def _tensor(self, tensor: Field) -> None:
-        values = self._values(tensor)
-        if values is None:
+        found = self._values(tensor)
+        if not found:
             return
+        *empty, values = found
+        for before in empty:
+            self.splices.remove(before.start, before.end)
         stretch = Stretch(values.payload, values.end - values.payload)
         self.borrowed.add(stretch)
         self.splices.replace(values.start, values.end, self._reference(stretch))
 
-    def _values(self, tensor: Field) -> Field | None:
-        """The field with a tensor's values, if they are one array and a big one."""
+    def _values(self, tensor: Field) -> list[Field]:
+        """The field with a tensor's values, if they are one array and a big one.
+
+        Empty ones may stand before it: some writers put them there, and the last one counts.
+        """
         arrays: list[Field] = []
         kind = 0
         for field in fields(self._data, tensor.payload, tensor.end):
             if field.number in _OTHER_VALUES:
-                return None
+                return []
             if field.number in _ARRAYS:
                 arrays.append(field)
             elif field.number == TensorProto.DATA_TYPE_FIELD_NUMBER and field.wire_type == VARINT:
                 kind, _ = varint(self._data, field.payload, field.end)
-        if (
-            len(arrays) != 1
-            or arrays[0].wire_type != LENGTH
-            or kind not in _ARRAYS[arrays[0].number]
-        ):
-            return None
-        return arrays[0] if arrays[0].end - arrays[0].payload >= SMALL_TENSOR_BYTES else None
+        if not arrays:
+            return []
+        *before, values = arrays
+        if any(a.number != values.number or a.end > a.payload for a in before):
+            return []
+        if values.wire_type != LENGTH or kind not in _ARRAYS[values.number]:
+            return []
+        return arrays if values.end - values.payload >= SMALL_TENSOR_BYTES else []
 
     def _reference(self, stretch: Stretch) -> bytes:
         entries = {
