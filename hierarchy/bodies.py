@@ -102,8 +102,9 @@ class Bodies:
             return iter([{}])
         if node.op_type not in {"Loop", "Scan"}:
             raise RuntimeFailedError(f"{node.op_type} runs it in its own way.")
-        if any(name and name not in known for name in node.input):
-            raise RuntimeFailedError("It is given what is no tensor.")
+        absent = [name for name in node.input if name not in known]
+        if any(absent) or (absent and node.op_type == "Scan"):  # a Loop may leave out its limits
+            raise RuntimeFailedError("It is given what is no tensor, or something is left out.")
         return (self._loop if node.op_type == "Loop" else self._scan)(node, body, known)
 
     def _loop(self, node: onnx.NodeProto, body: onnx.GraphProto, known: Arrays) -> Iterator[Arrays]:
@@ -129,7 +130,7 @@ class Bodies:
         length = min((array.shape[axis] for array, axis, _ in turns), default=0)
         for count in range(min(self._most, length)):
             slices = [
-                array.take(length - 1 - count if back else count, axis)
+                np.asarray(array.take(length - 1 - count if back else count, axis))
                 for array, axis, back in turns
             ]
             given = _named(body, [*state, *slices])

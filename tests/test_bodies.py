@@ -1,5 +1,6 @@
 """Bodies of branches and loops: the exporter forgets their modules, the eager run knows them."""
 
+import warnings
 from collections import defaultdict
 from pathlib import Path
 
@@ -12,11 +13,14 @@ from agreement.scrambling import scramble
 from fixtures_gen.onnx_values import observe
 from fixtures_gen.truth import NOT_RUN, feeds, truth
 from fixtures_gen.zoo import FIXTURES
-from hierarchy.fingerprint import value_fingerprint
+from hierarchy.errors import RuntimeFailedError
+from hierarchy.fingerprint import BEYOND, value_fingerprint
 from hierarchy.graphs import MAIN, NodeKey, bodies, walk_nodes
 from hierarchy.module_tree import is_within
 from rewriter import annotate
+from rewriter.container import OnnxContainer
 from rewriter.evidence.claims import Kind
+from rewriter.observing import Observer
 from tests.descendants import Traced
 from tests.traced import traced
 from tracer import trace
@@ -219,6 +223,38 @@ def test_what_only_numbers_tell_apart_in_a_body(tmp_path: Path) -> None:
     found = {d.key: d.module for d in report.decisions if d.key in places}
     assert {"slow", "fast"} <= set(found.values())
     assert found == {key: recorded[places[key]] for key in places}
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # onnx's own data
+def test_bodies_of_onnx_s_own_suite(tmp_path: Path) -> None:
+    """Whatever has bodies and runs on tensors is observed; what a Scan of any rank does is seen."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # onnx's own, of its own data
+        from onnx.backend.test.case.node import collect_testcases  # noqa: PLC0415 - it warns
+
+        cases = [case for case in collect_testcases("") if case.model is not None]
+    scans = set()
+    inside: dict[str, int] = {}
+    for case in cases:
+        nodes = [node for node in case.model.graph.node if any(True for _ in bodies(node))]
+        arrays = case.data_sets[0][0]
+        if not nodes or any(isinstance(array, list) for array in arrays):
+            continue
+        path = tmp_path / f"{case.name}.onnx"
+        onnx.save(case.model, path)
+        names = [value.name for value in case.model.graph.input]
+        feeds = {name: np.asarray(array) for name, array in zip(names, arrays, strict=True)}
+        with OnnxContainer.open(path) as container:
+            observer = Observer(container, container.skeleton(), 0)
+            try:
+                prints = observer.prints(feeds, BEYOND)
+            except RuntimeFailedError:
+                continue  # onnxruntime has no kernel for it
+        inside[case.name] = len([name for graph, name in prints if graph != MAIN])
+        if {node.op_type for node in nodes} == {"Scan"} and all(all(n.input) for n in nodes):
+            scans.add(case.name)
+    assert scans
+    assert {name for name, count in inside.items() if not count} & scans == set()
 
 
 def test_fixtures_have_such_bodies() -> None:
