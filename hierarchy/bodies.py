@@ -159,8 +159,10 @@ def _passed_on(made: Array, read: list[Array]) -> bool:
     return any(np.array_equal(np.sort(a, axis=None), np.sort(made, axis=None)) for a in alike)
 
 
-def alone(model: onnx.ModelProto, graph: onnx.GraphProto, given: Arrays) -> onnx.ModelProto:
-    """A body as the main graph of a model: what it reads from around it comes in as inputs.
+def alone(
+    model: onnx.ModelProto, graph: onnx.GraphProto, given: Arrays
+) -> tuple[onnx.ModelProto, dict[str, Array]]:
+    """A body as the main graph of a model, and its inputs: what it reads from around it.
 
     Args:
         model: Where the body is.
@@ -172,12 +174,11 @@ def alone(model: onnx.ModelProto, graph: onnx.GraphProto, given: Arrays) -> onnx
     made.functions.extend(model.functions)
     made.graph.name = graph.name
     made.graph.node.extend(graph.node)
-    for name in dict.fromkeys(names_read(graph)):
-        if name in given:
-            kind = onnx.helper.np_dtype_to_tensor_dtype(given[name].dtype)
-            value = onnx.helper.make_tensor_value_info(name, kind, given[name].shape)
-            made.graph.input.append(value)
-    return made
+    fed = {name: given[name] for name in dict.fromkeys(names_read(graph)) if name in given}
+    for name, array in fed.items():
+        kind = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
+        made.graph.input.append(onnx.helper.make_tensor_value_info(name, kind, array.shape))
+    return made, fed
 
 
 def names_read(graph: onnx.GraphProto) -> Iterator[str]:

@@ -108,12 +108,11 @@ class Observer:
         return looking.first
 
     def _run_alone(self, graph: onnx.GraphProto, given: Mapping[str, Array]) -> dict[str, Array]:
-        shown = alone(self._model, graph, given)
+        shown, fed = alone(self._model, graph, given)
         names = [name for node in graph.node for name in node.output if name]
         if not names:
             return {}
         session = self._session(shown, names)
-        fed = {value.name: given[value.name] for value in shown.graph.input}
         pairs = zip(names, session.fetch(names, fed), strict=True)
         return {name: value for name, value in pairs if isinstance(value, np.ndarray)}
 

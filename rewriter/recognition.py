@@ -1,8 +1,8 @@
 """Recognising a file that is not the traced one: which evidence there is, and what it amounts to.
 
-Cheap evidence comes first. Names and weights cost next to nothing; the file is run only when
-they leave something open. What all of it amounts to decides whether the record is of the
-file's model at all: structure alone may not speak for a foreign file.
+Names, weights and values are all asked; running the file takes longest, so it goes on aside while
+the rest is looked at. What all of it amounts to decides whether the record is of the file's model
+at all: structure alone may not speak for a foreign file.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,6 +11,7 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from hierarchy.bodies import Read
 from hierarchy.errors import RuntimeFailedError
 from hierarchy.fingerprint import Array, ValueFingerprint
 from hierarchy.graphs import MAIN
@@ -21,7 +22,7 @@ from rewriter.evidence.claims import Claims, Kind
 from rewriter.evidence.names import Names
 from rewriter.evidence.rounded import RoundedValues
 from rewriter.evidence.values import HALF, KEPT, Precision, Side, Values
-from rewriter.evidence.weights import Read, WeightMatch, Weights, said_of
+from rewriter.evidence.weights import WeightMatch, Weights, said_of
 from rewriter.feeding import Feeds, UnfedError, inputs_of, ways_to_feed
 from rewriter.flow import Flow
 from rewriter.observing import Prints

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hierarchy.errors import RuntimeFailedError
+from hierarchy.varied import distinct
 from rewriter.container import SessionSource
 
 Array = npt.NDArray[Any]
@@ -175,10 +176,8 @@ class Session:
 
 
 def _distinct(array: Array, limit: int) -> Array:
-    """Integers below a limit, each as seldom as there is room, in no order."""
-    limit = min(limit, np.iinfo(array.dtype).max)
-    random = np.random.default_rng(array.size)
-    numbers = random.permutation(np.arange(array.size) * max(1, limit // array.size) % limit)
+    """Integers of the array's shape and type, below a limit."""
+    numbers = distinct(array.size, min(limit, np.iinfo(array.dtype).max))
     return numbers.astype(array.dtype).reshape(array.shape)
 
 

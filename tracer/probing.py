@@ -87,8 +87,7 @@ def _run_alone(
     model: onnx.ModelProto, graph: onnx.GraphProto, known: Mapping[str, Array]
 ) -> dict[str, Array]:
     """Run a body by itself."""
-    shown = alone(model, graph, known)
-    fed = {value.name: known[value.name] for value in shown.graph.input}
+    shown, fed = alone(model, graph, known)
     return _run(shown, {}, fed) if graph.node else {}
 
 

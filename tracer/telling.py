@@ -15,6 +15,7 @@ from hierarchy.errors import InputsError, RuntimeFailedError
 from hierarchy.fingerprint import value_fingerprint
 from hierarchy.graphs import MAIN
 from hierarchy.threads import one_blas_thread
+from hierarchy.varied import distinct
 from tracer.calling import Call
 from tracer.exporters.exported import Exported
 from tracer.probing import NOT_ASKED_FOR, Probed, feed_of, probe_values
@@ -126,10 +127,9 @@ def _others(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
         yield torch.randn(shape, generator=generator).to(tensor)
         yield torch.rand(shape, generator=generator).to(tensor)
         return
-    order = torch.randperm(size, generator=generator)
     for most in _LIMITS:
-        limit = min(most, torch.iinfo(tensor.dtype).max)
-        yield (order * max(1, limit // size) % limit).to(tensor).reshape(shape)
+        numbers = distinct(size, min(most, torch.iinfo(tensor.dtype).max))
+        yield torch.from_numpy(numbers).to(tensor).reshape(shape)
     flags = torch.ones(size)
     flags[-(size // 8 or 1) :] = 0  # a mask hides the end of the last row
     yield flags.to(tensor).reshape(shape)

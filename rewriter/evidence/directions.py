@@ -78,8 +78,8 @@ class RecordedWeights:
     def _best(self, near: list[tuple[float, int]]) -> list[int]:
         best = max((cosine for cosine, _ in near), default=0.0)
         good = {place for cosine, place in near if cosine >= best - _AS_GOOD}
-        good = set().union(*(self._twins[place] for place in good))
-        return [int(self.labels[place]) for place in sorted(good)]
+        groups = {id(self._twins[place]): self._twins[place] for place in good}  # each group once
+        return [int(self.labels[place]) for place in sorted(set().union(*groups.values()))]
 
 
 def _twins(weights: list[WeightFingerprint]) -> list[set[int]]:

@@ -7,12 +7,13 @@ not turn at all, so a weight is recognised in 16, 8 or 4 bits, and transposed.
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
 import onnx
 
+from hierarchy.bodies import Read
 from hierarchy.fingerprint import (
     Array,
     WeightFingerprint,
@@ -25,9 +26,6 @@ from rewriter.evidence.directions import RecordedWeights
 from rewriter.evidence.merged import laid_together, parts_of
 from rewriter.flow import Flow
 from rewriter.wiring import NONE, Wiring
-
-Read = Callable[[onnx.TensorProto], Array | None]
-"""The values of an initializer; None for what numpy cannot hold."""
 
 _FEWEST_ELEMENTS = 8
 """A smaller tensor (a scalar, a shape) is found anywhere and proves nothing."""
