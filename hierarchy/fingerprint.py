@@ -192,6 +192,13 @@ def _with_infinite(array: Array, ordered: Array, beyond: float) -> ValueFingerpr
     return ValueFingerprint(array.shape, "f", quantiles, sketch, below, above, nan)
 
 
+def value_sketches(arrays: Sequence[Array]) -> Sketch:
+    """The sketches of real values of one size, a row for each; of no use if one is infinite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        ordered = np.stack([array.reshape(-1) for array in arrays])
+        return _sketches(ordered.astype(np.float32, copy=False))
+
+
 @lru_cache(maxsize=4096)
 def _picks(size: int) -> npt.NDArray[np.int64]:
     return np.linspace(0, size - 1, QUANTILES).round().astype(np.int64)

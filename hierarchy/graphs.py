@@ -63,6 +63,14 @@ def walk_nodes(model: onnx.ModelProto) -> Iterator[tuple[NodeKey, onnx.NodeProto
             yield NodeKey(place.path, index), node
 
 
+def holds_bodies(node: onnx.NodeProto) -> bool:
+    """Whether a node may have subgraphs; cheaper than looking for them."""
+    for attribute in node.attribute:  # noqa: SIM110 - three times as fast as `any`
+        if attribute.type in _MAY_HOLD:
+            return True
+    return False
+
+
 def bodies(node: onnx.NodeProto) -> Iterator[tuple[str, onnx.GraphProto]]:
     """The subgraphs of one node with the name that each has in a path (`then_branch`)."""
     for attribute in node.attribute:
@@ -82,7 +90,7 @@ def op_type(node: onnx.NodeProto) -> str:
 def _within(place: Place) -> Iterator[Place]:
     yield place
     for index, node in enumerate(place.graph.node):
-        if node.attribute:
+        if holds_bodies(node):
             for name, body in bodies(node):
                 yield from _within(Place(f"{place.path}/{index}.{name}", body, place.path))
 

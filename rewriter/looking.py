@@ -14,7 +14,7 @@ from hierarchy.graphs import digest
 from hierarchy.record import Record
 from rewriter.container import OnnxContainer
 from rewriter.evidence.claims import Kind
-from rewriter.observing import Observer, expected_bytes
+from rewriter.observing import Observer, expected_bytes, recorded_values
 from rewriter.recognition import Means
 
 ALL_EVIDENCE: frozenset[str] = frozenset(Kind) - {Kind.CARRIED}
@@ -75,7 +75,8 @@ def means_of(
     """
     matching.check()
     if not matching.run:
-        yield Means(container.array, None, matching.evidence, unobserved="--no-run was given")
+        why = "--no-run was given"
+        yield Means(container.array, evidence=matching.evidence, unobserved=why)
         return
     libraries = [str(path) for path in matching.libraries]
     size = expected_bytes(record)
@@ -89,9 +90,12 @@ def means_of(
                     "be the file that was traced."
                 )
             beside = Observer(plain, plain.skeleton(), size, libraries).prints
+        recorded = recorded_values(record) if beside is None else ()
+        observer = Observer(container, model, size, libraries, recorded)
         yield Means(
             container.array,
-            Observer(container, model, size, libraries).prints,
+            observer.prints,
+            observer.prepare,
             matching.evidence,
             beside=beside,
             inputs=None if matching.probe is None else tuple(read_inputs(matching.probe)),

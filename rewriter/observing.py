@@ -12,12 +12,19 @@ import numpy as np
 import onnx
 
 from hierarchy.bodies import Bodies, alone, names_read
-from hierarchy.fingerprint import Array, ValueFingerprint, value_fingerprint, value_fingerprints
-from hierarchy.graphs import MAIN, bodies
+from hierarchy.fingerprint import (
+    BEYOND,
+    Array,
+    ValueFingerprint,
+    value_fingerprint,
+    value_fingerprints,
+)
+from hierarchy.graphs import MAIN, bodies, holds_bodies
 from hierarchy.progress import step
 from hierarchy.record import Record
-from rewriter.container import OnnxContainer, session_source
+from rewriter.container import OnnxContainer, SessionSource, session_source
 from rewriter.feeding import Feeds
+from rewriter.recalling import Recalling
 from rewriter.runtime import Session
 
 Prints = dict[tuple[str, str], ValueFingerprint]
@@ -32,7 +39,12 @@ _BUDGET = 1 << 30
 
 def expected_bytes(record: Record) -> int:
     """What all recorded values together take in memory."""
-    return sum(4 * known.size for op in record.ops for known in op.values if known is not None)
+    return sum(4 * known.size for known in recorded_values(record))
+
+
+def recorded_values(record: Record) -> Iterator[ValueFingerprint]:
+    """The fingerprints of all recorded values."""
+    return (known for op in record.ops for known in op.values if known is not None)
 
 
 class Observer:
@@ -44,6 +56,7 @@ class Observer:
         expected_bytes: Of all its values together, as far as the record tells; decides in how
             many passes they are fetched.
         libraries: Custom operator libraries to load.
+        recorded: Fingerprints that most of its values are expected to have.
     """
 
     def __init__(
@@ -52,12 +65,20 @@ class Observer:
         model: onnx.ModelProto,
         expected_bytes: int,
         libraries: Iterable[str] = (),
+        recorded: Iterable[ValueFingerprint] = (),
     ) -> None:
         self._container = container
         self._model = model
         self._passes = 1 + expected_bytes // _BUDGET
         self._libraries = tuple(libraries)
+        self._recorded = recorded
         self._sessions: list[tuple[list[str], Session]] = []
+        self._prepared: SessionSource | None = None
+
+    def prepare(self) -> None:
+        """Make what is loaded first; what is left is the runtime's work, and needs no Python."""
+        if self._parts and not self._sessions:
+            self._prepared = self._exposing(self._model, self._parts[0])
 
     def prints(self, feeds: Feeds, beyond: float) -> Prints:
         """The fingerprint of every value of the main graph, and of what bodies compute first.
@@ -67,27 +88,36 @@ class Observer:
         """
         step(f"running {self._container.path.name}")
         found: Prints = {}
-        for name, array in feeds.items():
-            known = value_fingerprint(array, beyond)
-            if known is not None:
-                found[MAIN, name] = known
         kept = dict(feeds)
         for values in self.values(feeds):
-            prints = value_fingerprints(list(values.values()), beyond, threads=_THREADS)
+            prints = self._fingerprints(list(values.values()), beyond)
             for name, known in zip(values, prints, strict=True):
                 if known is not None:
                     found[MAIN, name] = known
             kept |= {name: values[name] for name in self._read_in_bodies & values.keys()}
+        for name, array in feeds.items():
+            known = value_fingerprint(array, beyond)
+            if known is not None:
+                found[MAIN, name] = known
         if self._read_in_bodies:
             found |= self._prints_in_bodies(kept, beyond)
         return found
+
+    def _fingerprints(self, arrays: list[Array], beyond: float) -> list[ValueFingerprint | None]:
+        if beyond == BEYOND:  # as was recorded
+            return self._recalling.fingerprints(arrays, threads=_THREADS)
+        return value_fingerprints(arrays, beyond, threads=_THREADS)
+
+    @cached_property
+    def _recalling(self) -> Recalling:
+        return Recalling(self._recorded)
 
     @cached_property
     def _read_in_bodies(self) -> set[str]:
         """What bodies may read of the main graph, and what decides how they run."""
         found: set[str] = set()
         for node in self._model.graph.node:
-            for _, body in bodies(node):
+            for _, body in bodies(node) if holds_bodies(node) else ():
                 found |= {*node.input, *names_read(body), *(value.name for value in body.output)}
         return found
 
@@ -112,7 +142,7 @@ class Observer:
         names = [name for node in graph.node for name in node.output if name]
         if not names:
             return {}
-        session = self._session(shown, names)
+        session = self._session(self._exposing(shown, names))
         pairs = zip(names, session.fetch(names, fed), strict=True)
         return {name: value for name, value in pairs if isinstance(value, np.ndarray)}
 
@@ -127,24 +157,29 @@ class Observer:
         if self._sessions:
             yield from self._sessions
             return
-        model = self._model
-        every = [name for node in model.graph.node for name in node.output if name]
-        size = -(-max(1, len(every)) // self._passes)
-        for start in range(0, len(every), size):
-            names = every[start : start + size]
-            loaded = names, self._session(model, names)
-            if self._passes == 1:
+        for names in self._parts:
+            source = self._prepared or self._exposing(self._model, names)
+            self._prepared = None
+            loaded = names, self._session(source)
+            if len(self._parts) == 1:
                 self._sessions.append(loaded)
             yield loaded
 
-    def _session(self, model: onnx.ModelProto, names: list[str]) -> Session:
+    @cached_property
+    def _parts(self) -> list[list[str]]:
+        """The values of the main graph, by the pass in which they are fetched."""
+        every = [name for node in self._model.graph.node for name in node.output if name]
+        size = -(-max(1, len(every)) // self._passes)
+        return [every[start : start + size] for start in range(0, len(every), size)]
+
+    def _exposing(self, model: onnx.ModelProto, names: list[str]) -> SessionSource:
+        """A model with some values among its outputs."""
         shown = onnx.ModelProto()
         shown.CopyFrom(model)
         declared = {value.name for value in shown.graph.output}
         shown.graph.output.extend(onnx.ValueInfoProto(name=n) for n in names if n not in declared)
-        return Session(
-            self._container.path,
-            source=session_source(self._container, shown),
-            plain=True,
-            libraries=self._libraries,
-        )
+        return session_source(self._container, shown)
+
+    def _session(self, source: SessionSource) -> Session:
+        path = self._container.path
+        return Session(path, source=source, plain=True, libraries=self._libraries)

@@ -16,6 +16,7 @@ from hierarchy.errors import RuntimeFailedError
 from hierarchy.fingerprint import Array, ValueFingerprint
 from hierarchy.graphs import MAIN
 from hierarchy.record import Record
+from hierarchy.threads import short_turns
 from rewriter import kinship
 from rewriter.evidence.alignment import Alternative
 from rewriter.evidence.claims import Claims, Kind
@@ -57,6 +58,7 @@ class Means:
     Attributes:
         read: Reads an initializer.
         observe: Runs the file and gives a fingerprint of every value.
+        prepare: Does what can be done of that before it is known on what the file runs.
         evidence: The kinds that may be used.
         unobserved: Why the file is not run, when it is not.
         beside: Runs the plain file and gives a fingerprint of every value.
@@ -65,6 +67,7 @@ class Means:
 
     read: Read = field(default=lambda _: None)
     observe: Observe | None = None
+    prepare: Callable[[], None] = field(default=lambda: None)
     evidence: frozenset[str] = frozenset(Kind)
     unobserved: str = ""
     beside: Observe | None = None
@@ -96,7 +99,7 @@ def recognise(flow: Flow, record: Record, where: str, means: Means) -> Recognise
     Raises:
         ForeignRecordError: The record is of another model.
     """
-    with ThreadPoolExecutor(1) as aside:
+    with short_turns(), ThreadPoolExecutor(1) as aside:
         return _Recognising(flow, record, where, means, aside).run()
 
 
@@ -117,8 +120,9 @@ class _Recognising:
         if record.probe.missing is not None and means.beside is None:
             self._observe = None
         self._first_look: Future[Prints] | None = None
-        if self._observe is not None:
-            self._first_look = aside.submit(copy_context().run, self._look, self._observe)
+        if self._observe is not None and (feeds := self._first_way()) is not None:
+            means.prepare()  # here, so that nothing but the runtime's work is left to be done aside
+            self._first_look = aside.submit(copy_context().run, self._observe, feeds, KEPT.beyond)
         self._here = Wiring.of_model(flow)
         self._there = Wiring.of_record(record)
         self._notes: list[str] = []
@@ -222,11 +226,12 @@ class _Recognising:
             raise failure or RuntimeFailedError(_NO_WAY)
         return first
 
-    def _look(self, observe: Observe) -> Prints:
-        """What the file computes, fed in the first way that there is."""
-        for feeds in self._ways():
-            return observe(feeds, KEPT.beyond)
-        raise RuntimeFailedError(_NO_WAY)
+    def _first_way(self) -> Feeds | None:
+        """The first way to feed the file; None when there is none: `_observed` says why."""
+        try:
+            return next(self._ways(), None)
+        except UnfedError:
+            return None
 
     def _ways(self) -> Iterator[Feeds]:
         """The ways to feed the file.

@@ -69,6 +69,7 @@ class Session:
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
             options.add_session_config_entry("session.disable_prepacking", "1")
             options.enable_mem_pattern = False
+            options.enable_cpu_mem_arena = False  # it takes new pages from the system each time
         if source is not None:
             options.add_session_config_entry(_FOLDER, str(source.folder))
         try:

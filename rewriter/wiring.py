@@ -1,6 +1,6 @@
 """Operators and the values between them, in the form that a file and a record have in common."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hierarchy.graphs import MAIN, op_type, walk_graphs
@@ -89,13 +89,13 @@ class Wiring:
             path = parent(path)
         return NONE
 
-    def reads(self, node: int) -> Iterator[int]:
+    def reads(self, node: int) -> Sequence[int]:
         """The values that a node reads."""
-        return (value for value in self.inputs[node] if value != NONE)
+        return _given(self.inputs[node])
 
-    def makes(self, node: int) -> Iterator[int]:
+    def makes(self, node: int) -> Sequence[int]:
         """The values that a node makes."""
-        return (value for value in self.outputs[node] if value != NONE)
+        return _given(self.outputs[node])
 
     def constant(self, value: int) -> bool:
         """Whether a value depends on no input."""
@@ -146,13 +146,17 @@ class Wiring:
         for node, (graph, _, inputs, _) in enumerate(rows):
             found = []
             for name in inputs:
-                value = self.number(graph, name) if name else NONE
-                if name and value == NONE:
+                if not name:
+                    found.append(NONE)
+                    continue
+                value = self.number(graph, name)
+                if value == NONE:
                     value = self._define(graph, name, NONE)
                     self.given.add(value)
                 found.append(value)
-                if value != NONE and (not self.users[value] or self.users[value][-1] != node):
-                    self.users[value].append(node)
+                users = self.users[value]
+                if not users or users[-1] != node:
+                    users.append(node)
             self.inputs.append(found)
         for node, graph in enumerate(self.graphs):
             self._capture(node, graph, holders)
@@ -178,6 +182,11 @@ class Wiring:
         if maker == NONE:
             return value in self.weights
         return maker < len(self.derived) and self.derived[maker]
+
+
+def _given(values: list[int]) -> list[int]:
+    """Those that are not omitted."""
+    return [value for value in values if value != NONE] if NONE in values else values
 
 
 def parent(path: str) -> str | None:
@@ -232,9 +241,9 @@ class Contracted:
         ]
         self.origin = list(range(len(wiring.names)))
         """The value that each value is a rearrangement of: its own, when it is computed."""
-        for node, inputs in enumerate(wiring.inputs):
-            if passing is not None and self.passing[node] and inputs:
-                source = passing.get(node, inputs[0])
+        for node, inputs in enumerate(wiring.inputs if passing is not None else ()):
+            if self.passing[node] and inputs:
+                source = passing.get(node, inputs[0]) if passing else inputs[0]
                 if source != NONE and wiring.outputs[node][:1] not in ([], [NONE]):
                     self.origin[wiring.outputs[node][0]] = self.origin[source]
         self.sources: list[list[int]] = []

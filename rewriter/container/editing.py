@@ -8,7 +8,7 @@ from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProt
 from onnx import StringStringEntryProto as Entry
 
 from hierarchy import keys
-from hierarchy.graphs import NodeKey, Place, bodies, walk_graphs
+from hierarchy.graphs import NodeKey, Place, holds_bodies, walk_graphs
 from hierarchy.injection import Inject
 from rewriter.container.splicing import Splices, resized
 from rewriter.container.wire import LENGTH, Buffer, Field, WireError, encode_field, fields, messages
@@ -140,7 +140,7 @@ class Editing:
             raise WireError(_disagreement(place, "more"))
 
     def _node(self, key: NodeKey, node: NodeProto, found: Field) -> None:
-        if node.attribute and any(True for _ in bodies(node)):
+        if holds_bodies(node):
             for attribute in messages(self._data, found, NodeProto.ATTRIBUTE_FIELD_NUMBER):
                 self._attribute(attribute)
         new = self._edits.nodes.get(key)

@@ -32,6 +32,8 @@ def session_source(container: OnnxContainer, model: onnx.ModelProto) -> SessionS
         container: The file.
         model: Its skeleton, or a copy of that with more outputs, say. It stays as it is.
     """
+    if not any(held and t.data_location == t.EXTERNAL for t, held in all_tensors(model)):
+        return SessionSource(model.SerializeToString(), container.path.parent)
     whole = onnx.ModelProto()
     whole.CopyFrom(model)
     for tensor, in_attribute in all_tensors(whole):

@@ -14,6 +14,8 @@ Buffer = bytes | mmap.mmap
 VARINT, FIXED64, LENGTH, GROUP, GROUP_END, FIXED32 = range(6)
 _FIXED = {FIXED64: 8, FIXED32: 4}
 _MOST_BITS = 64
+_SHORT = [bytes([value]) for value in range(0x80)]
+"""Numbers that take one byte: nearly all of them."""
 
 
 class WireError(ValueError):
@@ -91,6 +93,8 @@ def varint(data: Buffer, at: int, end: int) -> tuple[int, int]:
 
 def encode_varint(value: int, width: int = 0) -> bytes:
     """A number, padded to `width` bytes where it needs fewer."""
+    if value < len(_SHORT) and width <= 1:
+        return _SHORT[value]
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)

@@ -6,10 +6,12 @@ scale does not turn it at all; what a zero point adds is taken out.
 
 import math
 from collections import defaultdict
+from typing import NamedTuple
 
 import numpy as np
 
 from hierarchy.fingerprint import (
+    PROJECTIONS,
     Array,
     Sketch,
     WeightFingerprint,
@@ -21,6 +23,9 @@ from hierarchy.record import Tensor
 _SAME_DIRECTION = 0.97
 """Cosine of two sketches of one weight, in however few bits; no two others came near it."""
 
+_SAME = 1e-5
+"""Largest difference of two sketches, over the sketch, of one weight none of which was rounded."""
+
 _AS_GOOD = 0.005
 """Sketches this near to the best one's cosine are as good."""
 
@@ -29,6 +34,26 @@ _SAME_SUMS = 1e-4
 
 _AT_A_TIME = 512
 """Sketches compared at a time."""
+
+
+class Alike(NamedTuple):
+    """What a weight may be.
+
+    Attributes:
+        labels: Of recorded weights.
+        exactly: Whether it holds the numbers of one of these, not just their proportions.
+    """
+
+    labels: list[int]
+    exactly: bool
+
+
+class _Near(NamedTuple):
+    """A recorded weight of nearly the direction of a weight."""
+
+    place: int
+    cosine: float
+    exactly: bool
 
 
 class RecordedWeights:
@@ -41,32 +66,45 @@ class RecordedWeights:
     def __init__(self, labels: list[int], tensors: list[Tensor]) -> None:
         self.labels = np.array(labels)
         weights = [t.weight for t in tensors if t.weight is not None]
-        self._sketches = np.stack([np.frombuffer(w.sketch, "<f4") for w in weights])
+        sketches = np.frombuffer(b"".join([w.sketch for w in weights]), "<f4")
+        self._sketches = sketches.reshape(-1, PROJECTIONS)
         self._directions: dict[bytes, Sketch] = {}
         self._twins = _twins(weights)
 
-    def like(self, arrays: list[Array]) -> list[list[int]]:
-        """Labels of the recorded weights that each array may be, as it lies or transposed."""
+    def like(self, arrays: list[Array]) -> list[Alike]:
+        """The recorded weights that each array may be, as it lies or transposed."""
         found = self._near(arrays)
-        turned = [n for n, array in enumerate(arrays) if not found[n] and array.ndim == 2]
-        for n, labels in zip(turned, self._near([arrays[n].T for n in turned]), strict=True):
-            found[n] = labels
+        turned = [n for n, array in enumerate(arrays) if not found[n].labels and array.ndim == 2]
+        for n, alike in zip(turned, self._near([arrays[n].T for n in turned]), strict=True):
+            found[n] = alike
         return found
 
-    def _near(self, arrays: list[Array]) -> list[list[int]]:
-        """Labels of the recorded weights that each array may be, just as it lies."""
+    def _near(self, arrays: list[Array]) -> list[Alike]:
+        """The recorded weights that each array may be, just as it lies."""
         groups: dict[bytes, list[tuple[int, Sketch]]] = defaultdict(list)
         for n, array in enumerate(arrays):
             ones = sketch_of_ones(array.shape).tobytes()
             groups[ones].append((n, weight_sketch(array)))
-        near: list[list[tuple[float, int]]] = [[] for _ in arrays]
+        found = [Alike([], exactly=False)] * len(arrays)
         for ones, group in groups.items():
             for start in range(0, len(group), _AT_A_TIME):
                 part = group[start : start + _AT_A_TIME]
-                cosines = self._cosines(np.stack([sketch for _, sketch in part]), ones)
-                for row, place in zip(*np.nonzero(cosines >= _SAME_DIRECTION), strict=True):
-                    near[part[row][0]].append((float(cosines[row, place]), int(place)))
-        return [self._best(found) for found in near]
+                sketches = np.stack([sketch for _, sketch in part])
+                for row, near in self._nearest(sketches, ones).items():
+                    found[part[row][0]] = self._best(near)
+        return found
+
+    def _nearest(self, sketches: Sketch, ones: bytes) -> dict[int, list[_Near]]:
+        """For each sketch the recorded weights of its direction, if there are any."""
+        cosines = self._cosines(sketches, ones)
+        rows, places = np.nonzero(cosines >= _SAME_DIRECTION)
+        apart = np.abs(self._sketches[places] - sketches[rows]).max(axis=1)
+        exactly = apart <= _SAME * np.abs(sketches).max(axis=1)[rows]
+        pairs = zip(places.tolist(), cosines[rows, places].tolist(), exactly.tolist(), strict=True)
+        found: dict[int, list[_Near]] = defaultdict(list)
+        for row, near in zip(rows.tolist(), pairs, strict=True):
+            found[row].append(_Near(*near))
+        return found
 
     def _cosines(self, sketches: Sketch, ones: bytes) -> Sketch:
         unit = np.frombuffer(ones, np.float32)
@@ -75,11 +113,12 @@ class RecordedWeights:
         found: Sketch = _direction(sketches, unit) @ self._directions[ones].T
         return found
 
-    def _best(self, near: list[tuple[float, int]]) -> list[int]:
-        best = max((cosine for cosine, _ in near), default=0.0)
-        good = {place for cosine, place in near if cosine >= best - _AS_GOOD}
-        groups = {id(self._twins[place]): self._twins[place] for place in good}  # each group once
-        return [int(self.labels[place]) for place in sorted(set().union(*groups.values()))]
+    def _best(self, near: list[_Near]) -> Alike:
+        best = max(each.cosine for each in near)
+        good = [each for each in near if each.cosine >= best - _AS_GOOD]
+        groups = {id(self._twins[n.place]): self._twins[n.place] for n in good}  # each group once
+        labels = [int(self.labels[place]) for place in sorted(set().union(*groups.values()))]
+        return Alike(labels, exactly=any(each.exactly for each in good))
 
 
 def _twins(weights: list[WeightFingerprint]) -> list[set[int]]:

@@ -7,11 +7,11 @@ their other input.
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Protocol
 
 import numpy as np
 
 from hierarchy.fingerprint import Array
+from rewriter.evidence.directions import RecordedWeights
 from rewriter.wiring import Wiring
 
 _MOST_PARTS = 4
@@ -21,14 +21,7 @@ _MOST_SIZES = 16
 """Sizes of recorded weights that are tried at an edge."""
 
 
-class Like(Protocol):
-    """The recorded weights of one size."""
-
-    def like(self, arrays: list[Array]) -> list[list[int]]:
-        """Labels of the recorded weights that each array may be."""
-
-
-def parts_of(array: Array, recorded: Mapping[int, Like]) -> list[list[int]]:
+def parts_of(array: Array, recorded: Mapping[int, RecordedWeights]) -> list[list[int]]:
     """The recorded weights that a merged one is made of, in their order; none when it is not.
 
     Args:
@@ -43,7 +36,7 @@ def parts_of(array: Array, recorded: Mapping[int, Like]) -> list[list[int]]:
     return []
 
 
-def _peeled(array: Array, recorded: Mapping[int, Like]) -> list[list[int]]:
+def _peeled(array: Array, recorded: Mapping[int, RecordedWeights]) -> list[list[int]]:
     """Take recorded weights off the first rows until none are left."""
     across = array.shape[1]
     sizes = [size for size in recorded if across and not size % across and size < array.size]
@@ -52,7 +45,7 @@ def _peeled(array: Array, recorded: Mapping[int, Like]) -> list[list[int]]:
     while row < len(array):
         for size in sizes[:_MOST_SIZES]:
             piece = array[row : row + size // across]
-            labels = recorded[size].like([piece])[0] if piece.size == size else []
+            labels = recorded[size].like([piece])[0].labels if piece.size == size else []
             if labels:
                 found.append(labels)
                 row += len(piece)
@@ -63,7 +56,7 @@ def _peeled(array: Array, recorded: Mapping[int, Like]) -> list[list[int]]:
 
 
 def laid_together(
-    arrays: Mapping[int, Array], here: Wiring, recorded: Mapping[int, Like]
+    arrays: Mapping[int, Array], here: Wiring, recorded: Mapping[int, RecordedWeights]
 ) -> Iterator[tuple[tuple[int, ...], list[int]]]:
     """Weights of a file that are the parts of one recorded weight, with what that may be.
 
@@ -102,10 +95,10 @@ def _neighbours(group: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
             yield group[start : start + length]
 
 
-def _together(parts: list[Array], recorded: Mapping[int, Like]) -> list[int]:
+def _together(parts: list[Array], recorded: Mapping[int, RecordedWeights]) -> list[int]:
     for axis in (0, 1):
         if len({part.shape[1 - axis] for part in parts}) == 1:
             whole = np.concatenate(parts, axis=axis)
-            if labels := recorded[whole.size].like([whole])[0]:
+            if labels := recorded[whole.size].like([whole])[0].labels:
                 return labels
     return []

@@ -60,6 +60,8 @@ class Names:
 
     def _fitting(self, number: int, partners: list[int]) -> Iterator[int]:
         """Same operator; of ops in several bodies the one in the body of the same path first."""
+        if not partners:
+            return iter(())
         graph, kind = self._flow.keys[number].graph, op_type(self._flow.nodes[number])
         fitting = [p for p in partners if self._ops[p].op_type == kind]
         if len({self._ops[p].graph for p in fitting} - {graph}) > 1 and not any(

@@ -7,7 +7,7 @@ not turn at all, so a weight is recognised in 16, 8 or 4 bits, and transposed.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -126,10 +126,20 @@ class Weights:
         if by_content:
             self._compare_some([v for v in own if _count(self._held[v]) >= _FEWEST_ELEMENTS], found)
 
-    def _compare_some(self, values: list[int], found: WeightMatch) -> None:
-        """Whether the numbers are the recorded ones, by a sample of weights of all kinds."""
+    def _compare_some(
+        self, values: list[int], found: WeightMatch, exact: Collection[int] = ()
+    ) -> None:
+        """Whether the numbers are the recorded ones, by a sample of weights of all kinds.
+
+        Args:
+            values: The weights.
+            found: What is known of them, and gets to know it.
+            exact: Those that are known to hold the recorded numbers.
+        """
         for value in values[:: max(1, -(-len(values) // _SAMPLE))]:
             found.compared += 1
+            if value in exact:
+                continue
             held = (self._tensors[label] for label in found.held[value])
             if not any(self._same(self._held[value], known) for known in held):
                 found.differing += 1
@@ -143,7 +153,7 @@ class Weights:
             return known.weight is None
         if tensor.data_type in _WHOLE:
             return _distance(print_, known.weight) <= _EXACT
-        return bool(RecordedWeights([0], [known]).like([array])[0])
+        return bool(RecordedWeights([0], [known]).like([array])[0].labels)
 
     def _match_contents(self, found: WeightMatch) -> None:
         """Compare the weights that names do not tell with all recorded ones of their size."""
@@ -160,17 +170,21 @@ class Weights:
                 found.matchable += array.size
                 wanted[array.size].append((value, array))
         left: dict[int, Array] = {}
+        exact: dict[int, bool] = {}
         for size, pairs in wanted.items():
-            arrays = [array for _, array in pairs]
-            alike = recorded[size].like(arrays) if size in recorded else [[]] * len(arrays)
-            for (value, array), labels in zip(pairs, alike, strict=True):
-                if labels:
+            if size not in recorded:
+                left |= dict(pairs)
+                continue
+            found_alike = recorded[size].like([array for _, array in pairs])
+            for (value, array), alike in zip(pairs, found_alike, strict=True):
+                if alike.labels:
                     found.matched += array.size
-                    found.held[value] = frozenset(labels)
+                    found.held[value] = frozenset(alike.labels)
+                    exact[value] = alike.exactly
                 else:
                     left[value] = array
-        new = [v for pairs in wanted.values() for v, _ in pairs if v in found.held]
-        self._compare_some([v for v in new if self._held[v].data_type in _WHOLE], found)
+        whole = [value for value in exact if self._held[value].data_type in _WHOLE]
+        self._compare_some(whole, found, {value for value in exact if exact[value]})
         self._match_parts(left, recorded, found)
 
     def _recorded(self) -> dict[int, RecordedWeights]:

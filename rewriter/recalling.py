@@ -1,0 +1,123 @@
+"""Values that were recorded are recognised by their sketches, which cost a tenth of sorting.
+
+A file whose numbers were kept computes what was recorded: its values need no order statistics
+of their own, they have the recorded ones.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from hierarchy.fingerprint import (
+    PROJECTIONS,
+    Array,
+    Sketch,
+    ValueFingerprint,
+    value_fingerprints,
+    value_sketches,
+)
+
+_SAME = 1e-5
+"""Largest difference of the sketches of one value, over its sketch: what rounding leaves."""
+
+_MOST_ALIKE = 8
+"""Recorded values of near sketches that are looked at."""
+
+_TOGETHER = 1 << 18
+"""Elements of equally large values that are sketched at a time."""
+
+
+class _Known(NamedTuple):
+    """Recorded values of one size, ordered by the first number of their sketches."""
+
+    prints: list[ValueFingerprint]
+    sketches: Sketch
+
+
+class Recalling:
+    """Makes fingerprints of values most of which were recorded.
+
+    Args:
+        recorded: Fingerprints of recorded values.
+    """
+
+    def __init__(self, recorded: Iterable[ValueFingerprint]) -> None:
+        self._prints: dict[int, dict[bytes, ValueFingerprint]] = defaultdict(dict)
+        for known in recorded:
+            infinite = known.negative_infinite or known.positive_infinite or known.nan
+            if known.kind == "f" and known.sketch and not infinite:
+                self._prints[known.size].setdefault(known.sketch, known)
+        self._known: dict[int, _Known] = {}
+
+    def fingerprints(
+        self, arrays: Sequence[Array], *, threads: int = 1
+    ) -> list[ValueFingerprint | None]:
+        """The fingerprints of some values, as `value_fingerprints` gives them.
+
+        Either all real values of a size get recorded order statistics, or none: those of two
+        values that hold the same numbers in another order must not differ by what rounding leaves.
+        """
+        sizes: dict[int, list[int]] = defaultdict(list)
+        for place, array in enumerate(arrays):
+            if array.dtype.kind == "f" and array.size in self._prints:
+                sizes[array.size].append(place)
+        found: dict[int, ValueFingerprint] = {}
+        for size, places in sizes.items():
+            prints = self._recall(size, [arrays[n] for n in places])
+            found |= dict(zip(places, prints, strict=False))
+        rest = [place for place in range(len(arrays)) if place not in found]
+        made = value_fingerprints([arrays[n] for n in rest], threads=threads)
+        every = found | dict(zip(rest, made, strict=True))
+        return [every[place] for place in range(len(arrays))]
+
+    def _recall(self, size: int, arrays: list[Array]) -> list[ValueFingerprint]:
+        """The fingerprints of values of one size; none when one of them was not recorded."""
+        known = self._known_of(size)
+        step = max(1, _TOGETHER // size)
+        found: list[ValueFingerprint] = []
+        for start in range(0, len(arrays), step):
+            part = arrays[start : start + step]
+            sketches = value_sketches(part)
+            twins = _twins(sketches, known)
+            if len(twins) < len(part):
+                return []
+            found += [
+                ValueFingerprint(array.shape, "f", twin.quantiles, sketch.tobytes())
+                for array, twin, sketch in zip(part, twins, sketches, strict=True)
+            ]
+        return found
+
+    def _known_of(self, size: int) -> _Known:
+        if size not in self._known:
+            prints = list(self._prints[size].values())
+            sketches = np.frombuffer(b"".join([p.sketch for p in prints]), "<f4")
+            sketches = sketches.reshape(-1, PROJECTIONS)
+            order = np.argsort(sketches[:, 0])
+            self._known[size] = _Known([prints[n] for n in order], sketches[order])
+        return self._known[size]
+
+
+def _twins(sketches: Sketch, known: _Known) -> list[ValueFingerprint]:
+    """The recorded value of each sketch; none when one of them has no or several ones."""
+    reach = np.abs(sketches).max(axis=1) * np.float32(_SAME)
+    firsts = known.sketches[:, 0]
+    low = np.searchsorted(firsts, sketches[:, 0] - reach)
+    high = np.searchsorted(firsts, sketches[:, 0] + reach, "right")
+    width = int((high - low).max(initial=0))
+    if not width or width > _MOST_ALIKE:
+        return []
+    places = low[:, None] + np.arange(width)
+    there = np.minimum(places, len(firsts) - 1)
+    apart = np.abs(known.sketches[there] - sketches[:, None]).max(axis=2)
+    near = (apart <= reach[:, None]) & (places < high[:, None])
+    if not near.any(axis=1).all() or not reach.all():
+        return []
+    rows, columns = np.nonzero(near)
+    found: dict[int, ValueFingerprint] = {}
+    for row, place in zip(rows.tolist(), there[rows, columns].tolist(), strict=True):
+        twin = known.prints[place]
+        if found.setdefault(row, twin).quantiles != twin.quantiles:
+            return []
+    return list(found.values())
