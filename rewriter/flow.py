@@ -36,6 +36,7 @@ class Flow:
     question about neighbours crosses these borders without knowing of them.
 
     Attributes:
+        places: The graphs, as `walk_graphs` gives them.
         keys, nodes: Address and proto of each node.
         producers, consumers: Numbers of the nodes that make its inputs, and use its outputs.
     """
@@ -44,9 +45,9 @@ class Flow:
         self.model = model
         self.keys: list[NodeKey] = []
         self.nodes: list[onnx.NodeProto] = []
-        self._places: list[Place] = list(walk_graphs(model))
+        self.places: list[Place] = list(walk_graphs(model))
         self._start: dict[str, int] = {}
-        for place in self._places:
+        for place in self.places:
             self._start[place.path] = len(self.nodes)
             self.nodes.extend(place.graph.node)
             self.keys.extend(NodeKey(place.path, i) for i in range(len(place.graph.node)))
@@ -55,9 +56,9 @@ class Flow:
         self._reads_data = [False] * len(self.nodes)
         self._makers: dict[str, dict[str, int | None]] = {}
         self._callers = self._find_callers()
-        for place in self._places:
+        for place in self.places:
             self._makers[place.path] = self._defined(place)
-        for place in self._places:
+        for place in self.places:
             self._connect(place)
         self.derived = self._find_derived()
 
@@ -79,7 +80,7 @@ class Flow:
 
     def users_first(self) -> Iterator[int]:
         """Every node, after the nodes that use its outputs (apart from loops' feedback)."""
-        yield from self._users_first(self._places[0])
+        yield from self._users_first(self.places[0])
         for place in self._functions_callers_first():
             yield from self._users_first(place)
 
@@ -91,7 +92,7 @@ class Flow:
                 yield from self._users_first(body)
 
     def _functions_callers_first(self) -> list[Place]:
-        functions = {p.path: p for p in self._places if p.path.startswith("@") and p.parent is None}
+        functions = {p.path: p for p in self.places if p.path.startswith("@") and p.parent is None}
         ordered: list[Place] = []
         seen: set[str] = set()
 
@@ -115,11 +116,11 @@ class Flow:
 
     def _find_callers(self) -> dict[str, list[int]]:
         """Function path to the nodes that call it; fills the maps between nodes and bodies too."""
-        self._parents = {place.path: place.parent for place in self._places}
+        self._parents = {place.path: place.parent for place in self.places}
         self._bodies: dict[int, list[Place]] = {}
         self._holder: dict[str, int] = {}
         named: dict[tuple[str, str, str], str] = {}
-        for place in self._places:
+        for place in self.places:
             if place.parent is not None:
                 position = place.path[len(place.parent) + 1 :].partition(".")[0]
                 holder = self._start[place.parent] + int(position)

@@ -1,11 +1,11 @@
 """Which parameter an initializer holds, and which module owns it."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import onnx
 
-from hierarchy.graphs import walk_graphs
+from hierarchy.graphs import Place, walk_graphs
 from hierarchy.module_tree import ModuleTree
 
 Shape = tuple[int, ...]
@@ -21,9 +21,9 @@ def initializers(model: onnx.ModelProto) -> dict[str, Shape]:
     }
 
 
-def weight_names(model: onnx.ModelProto) -> Iterator[tuple[str, str]]:
-    """Graph path and name of every initializer, sparse ones included."""
-    for place in walk_graphs(model):
+def weight_names(places: Iterable[Place]) -> Iterator[tuple[str, str]]:
+    """Graph path and name of every initializer of some graphs, sparse ones included."""
+    for place in places:
         if isinstance(place.graph, onnx.GraphProto):
             yield from ((place.path, weight.name) for weight in place.graph.initializer)
             yield from ((place.path, w.values.name) for w in place.graph.sparse_initializer)

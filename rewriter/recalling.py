@@ -56,8 +56,8 @@ class Recalling:
     ) -> list[ValueFingerprint | None]:
         """The fingerprints of some values, as `value_fingerprints` gives them.
 
-        Either all real values of a size get recorded order statistics, or none: those of two
-        values that hold the same numbers in another order must not differ by what rounding leaves.
+        Either all values of a size that are finite get recorded order statistics, or none: those
+        of two that hold the same numbers in another order must not differ by what rounding leaves.
         """
         sizes: dict[int, list[int]] = defaultdict(list)
         for place, array in enumerate(arrays):
@@ -65,28 +65,31 @@ class Recalling:
                 sizes[array.size].append(place)
         found: dict[int, ValueFingerprint] = {}
         for size, places in sizes.items():
-            prints = self._recall(size, [arrays[n] for n in places])
-            found |= dict(zip(places, prints, strict=False))
+            found |= self._recall(size, {place: arrays[place] for place in places})
         rest = [place for place in range(len(arrays)) if place not in found]
         made = value_fingerprints([arrays[n] for n in rest], threads=threads)
         every = found | dict(zip(rest, made, strict=True))
         return [every[place] for place in range(len(arrays))]
 
-    def _recall(self, size: int, arrays: list[Array]) -> list[ValueFingerprint]:
-        """The fingerprints of values of one size; none when one of them was not recorded."""
+    def _recall(self, size: int, arrays: dict[int, Array]) -> dict[int, ValueFingerprint]:
+        """The fingerprints of the finite values of one size; none when one was not recorded.
+
+        Zeros have no sketch to speak of, and are left out, too.
+        """
         known = self._known_of(size)
         step = max(1, _TOGETHER // size)
-        found: list[ValueFingerprint] = []
+        found: dict[int, ValueFingerprint] = {}
         for start in range(0, len(arrays), step):
-            part = arrays[start : start + step]
-            sketches = value_sketches(part)
-            twins = _twins(sketches, known)
-            if len(twins) < len(part):
-                return []
-            found += [
-                ValueFingerprint(array.shape, "f", twin.quantiles, sketch.tobytes())
-                for array, twin, sketch in zip(part, twins, sketches, strict=True)
-            ]
+            places = list(arrays)[start : start + step]
+            sketches = value_sketches([arrays[place] for place in places])
+            usable = np.flatnonzero(np.isfinite(sketches).all(axis=1) & sketches.any(axis=1))
+            twins = _twins(sketches[usable], known)
+            if len(twins) < len(usable):
+                return {}
+            for row, twin in zip(usable.tolist(), twins, strict=True):
+                place = places[row]
+                shape, sketch = arrays[place].shape, sketches[row].tobytes()
+                found[place] = ValueFingerprint(shape, "f", twin.quantiles, sketch)
         return found
 
     def _known_of(self, size: int) -> _Known:
@@ -101,7 +104,7 @@ class Recalling:
 
 def _twins(sketches: Sketch, known: _Known) -> list[ValueFingerprint]:
     """The recorded value of each sketch; none when one of them has no or several ones."""
-    reach = np.abs(sketches).max(axis=1) * np.float32(_SAME)
+    reach = np.abs(sketches).max(axis=1, initial=0) * np.float32(_SAME)
     firsts = known.sketches[:, 0]
     low = np.searchsorted(firsts, sketches[:, 0] - reach)
     high = np.searchsorted(firsts, sketches[:, 0] + reach, "right")
@@ -112,7 +115,7 @@ def _twins(sketches: Sketch, known: _Known) -> list[ValueFingerprint]:
     there = np.minimum(places, len(firsts) - 1)
     apart = np.abs(known.sketches[there] - sketches[:, None]).max(axis=2)
     near = (apart <= reach[:, None]) & (places < high[:, None])
-    if not near.any(axis=1).all() or not reach.all():
+    if not near.any(axis=1).all():
         return []
     rows, columns = np.nonzero(near)
     found: dict[int, ValueFingerprint] = {}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hierarchy.graphs import MAIN, op_type, walk_graphs
+from hierarchy.graphs import MAIN, op_type
 from hierarchy.record import EAGER, Record
 from rewriter.flow import SHAPE_SOURCES, Flow, rearranges
 from rewriter.ownership import weight_names
@@ -61,8 +61,8 @@ class Wiring:
             (key.graph, op_type(node), node.input, node.output)
             for key, node in zip(flow.keys, flow.nodes, strict=True)
         )
-        wiring = cls._of(list(rows), weight_names(flow.model))
-        for place in walk_graphs(flow.model):
+        wiring = cls._of(list(rows), weight_names(flow.places))
+        for place in flow.places:
             for output in place.graph.output:
                 name = output if isinstance(output, str) else output.name
                 wiring.results.add(wiring.number(place.path, name))

@@ -6,6 +6,12 @@ from typing import NamedTuple
 
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto
 
+_NUMBERS_AND_STRINGS = {
+    *(AttributeProto.FLOAT, AttributeProto.INT, AttributeProto.STRING),
+    *(AttributeProto.FLOATS, AttributeProto.INTS, AttributeProto.STRINGS),
+}
+"""Types of attributes that hold no tensors."""
+
 
 class Held(NamedTuple):
     """A tensor, and whether an attribute holds it (else it is an initializer)."""
@@ -39,6 +45,8 @@ def _in_nodes(nodes: Iterable[NodeProto]) -> Iterator[Held]:
 
 def _in_attributes(attributes: Iterable[AttributeProto]) -> Iterator[Held]:
     for attribute in attributes:
+        if attribute.type in _NUMBERS_AND_STRINGS:
+            continue
         sparse = [attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else []
         for tensor in (
             *([attribute.t] if attribute.HasField("t") else ()),

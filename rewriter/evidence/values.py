@@ -85,14 +85,8 @@ class Classes:
                 self.buckets[bucket].append(number)
             self.of[value] = number
             self.members[number].append(value)
-        self.quantiles = np.zeros((len(firsts), QUANTILES), np.float32)
-        counts = np.zeros(len(firsts), np.int64)
-        for number, found in enumerate(firsts):
-            statistics = found.statistics()
-            counts[number] = statistics.size
-            if statistics.size:
-                self.quantiles[number, : statistics.size] = statistics
-                self.quantiles[number, statistics.size :] = statistics[-1]
+        counts = np.array([len(found.quantiles) // 4 for found in firsts], np.int64)
+        self.quantiles = _rows(firsts)
         self.scale = np.abs(self.quantiles).max(axis=1, initial=0)
         steps = np.diff(self.quantiles, axis=1) > _RESOLUTION * self.scale[:, None]
         distinct = steps.sum(axis=1) + 1
@@ -104,6 +98,16 @@ class Classes:
         """Largest difference of the order statistics of two classes, over the magnitude."""
         gap = float(np.abs(self.quantiles[one] - self.quantiles[other]).max(initial=0))
         return gap / max(float(self.scale[one]), float(self.scale[other]), 1e-30)
+
+
+def _rows(prints: list[ValueFingerprint]) -> npt.NDArray[np.float32]:
+    """Order statistics, a row for each value; where there are few, the last one is repeated."""
+    width = 4 * QUANTILES
+    rows = []
+    for known in prints:
+        row = known.quantiles or b"\0" * 4
+        rows.append(row + row[-4:] * ((width - len(row)) // 4) if len(row) < width else row)
+    return np.frombuffer(b"".join(rows), "<f4").reshape(-1, QUANTILES)
 
 
 Candidates = list[dict[int, float]]

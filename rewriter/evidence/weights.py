@@ -19,7 +19,7 @@ from hierarchy.fingerprint import (
     WeightFingerprint,
     weight_fingerprint,
 )
-from hierarchy.graphs import MAIN, walk_graphs
+from hierarchy.graphs import MAIN
 from hierarchy.record import Record, Tensor
 from rewriter.evidence.dequantizing import dequantized
 from rewriter.evidence.directions import RecordedWeights
@@ -90,7 +90,7 @@ class Weights:
         }
         absent = enumerate(record.absent, len(there.names))  # numbers that no value has
         self._tensors |= dict(absent)
-        self._held = dict(_initializers(flow.model, here))
+        self._held = dict(_initializers(flow, here))
 
     def match(self, *, by_content: bool) -> WeightMatch:
         """Find each weight in the record.
@@ -295,8 +295,8 @@ def _plain(array: Array) -> bool:
     return bool(first.min() == first.max()) and bool(array.min() == array.max())
 
 
-def _initializers(model: onnx.ModelProto, here: Wiring) -> Iterator[tuple[int, onnx.TensorProto]]:
-    for place in walk_graphs(model):
+def _initializers(flow: Flow, here: Wiring) -> Iterator[tuple[int, onnx.TensorProto]]:
+    for place in flow.places:
         if isinstance(place.graph, onnx.GraphProto):
             for tensor in place.graph.initializer:
                 value = here.number(place.path, tensor.name)
