@@ -212,7 +212,7 @@ def _fill(dtype: str, shape: Iterable[int], random: np.random.Generator) -> Arra
         return random.standard_normal(shape).astype(dtype)
     found = np.ones(shape, dtype)  # an index that nearly every table has, and a mask that hides
     if found.size > _FLAGS:
-        found.reshape(-1)[-(found.size // 8) :] = 0  # nothing but the end of the last row
+        found.reshape(-1)[-max(1, found.size // 8) :] = 0  # nothing but the end of the last row
     return found
 
 

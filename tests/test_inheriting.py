@@ -217,6 +217,17 @@ def test_inputs_are_as_different_as_the_file_takes_them(tmp_path: Path) -> None:
     assert set(kinds.flat) == {0, 1}
 
 
+@pytest.mark.parametrize("tokens", [1, 2, 3, 5, 7, 8, 40])
+def test_a_mask_hides_the_end_at_most(tmp_path: Path, tokens: int) -> None:
+    """However short a text is: one of which all is hidden computes no numbers."""
+    model = parse(f"agraph (int64[1, {tokens}] mask) => (int64[1, {tokens}] y) {{ y = Neg(mask) }}")
+    onnx.save(model, tmp_path / "m.onnx")
+    mask = Session(tmp_path / "m.onnx").working_feeds()["mask"].reshape(-1)
+    assert mask[0] == 1
+    assert (np.diff(mask) <= 0).all()
+    assert mask.all() == (tokens <= 2)
+
+
 def run(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
     capsys.readouterr()
     with pytest.raises(SystemExit) as stopped:
