@@ -41,15 +41,20 @@ class TagRules(msgspec.Struct, frozen=True):
     depth: int | None = None
 
 
+_BREAKING = frozenset("/%")
+
+
 def escape(name: str) -> str:
     """Percent-encode what would break a tag: slashes, percent signs, control characters.
 
     >>> escape("a/b")
     'a%2Fb'
     """
+    if name.isprintable() and not _BREAKING & {*name}:
+        return name
     return "".join(
         "".join(f"%{byte:02X}" for byte in char.encode())
-        if char in "/%" or not char.isprintable()
+        if char in _BREAKING or not char.isprintable()
         else char
         for char in name
     )

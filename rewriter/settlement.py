@@ -13,15 +13,16 @@ from hierarchy.fingerprint import ValueFingerprint, value_fingerprint
 from hierarchy.graphs import MAIN
 from hierarchy.module_tree import ModuleTree
 from hierarchy.record import Op, Record
+from rewriter.contracted import Contracted, Uncontracted
 from rewriter.evidence.alignment import Alignment
 from rewriter.evidence.claims import Claim, Claims, Kind
 from rewriter.evidence.enclosure import Enclosure
 from rewriter.evidence.identity import UNKNOWN_SCOPE
 from rewriter.evidence.planting import Planting
 from rewriter.evidence.values import Classes, Values, compare
-from rewriter.evidence.weights import WeightMatch, weight_readers
+from rewriter.evidence.weights import WeightMatch
 from rewriter.flow import Flow
-from rewriter.wiring import NONE, Contracted, Wiring
+from rewriter.wiring import NONE, Wiring
 
 if TYPE_CHECKING:
     from rewriter.evidence.spans import Span
@@ -95,12 +96,17 @@ class Settlement:
         while self._planting.between():
             self.alignment.grow()
         self._grow_raw()
-        spans = self._spans()
+        image, no_part = self.alignment.image, self._planting.takes_no_part
+        left = [n for n in range(len(self.here)) if n not in image and not no_part(n)]
+        if left:
+            self._enclose(left)
+
+    def _enclose(self, nodes: list[int]) -> None:
+        """Give nodes that no recorded op equals what their neighbours enclose."""
+        spans = {node: self._done_by(node) for node in self.alignment.image}
         enclosure = Enclosure(self.alignment, spans, self.weights.merged)
-        readers = weight_readers(self.there, self._theirs.sources)
-        for node in range(len(self.here)):
-            if node in self.alignment.image or self._planting.takes_no_part(node):
-                continue
+        readers = self._theirs.weight_readers
+        for node in nodes:
             found = enclosure.of(node)
             if ops := found.ops or self._readers_of_parts(node, readers):
                 self._regions[node] = ops
@@ -158,7 +164,7 @@ class Settlement:
         """
         if node in self.alignment.image or self._ours.passing[node]:
             return None
-        owners = {self.weights.owners.get(value) for value in self._ours.sources[node]} - {None}
+        owners = {self.weights.owners.get(value) for value in self._ours.sources(node)} - {None}
         owner = owners.pop() if len(owners) == 1 else None
         for value in self.here.makes(node):
             module = self._computes_constant(value, constants)
@@ -193,7 +199,7 @@ class Settlement:
 
     def _readers_of_parts(self, node: int, readers: Mapping[int, list[int]]) -> tuple[int, ...]:
         """Recorded ops that read the weights which were merged into a node's."""
-        merged = (self.weights.merged.get(value, ()) for value in self._ours.sources[node])
+        merged = (self.weights.merged.get(value, ()) for value in self._ours.sources(node))
         parts = itertools.chain.from_iterable(merged)
         return tuple(sorted({op for part in parts for op in readers.get(part, ())}))
 
@@ -204,8 +210,8 @@ class Settlement:
         if passive <= image.keys():
             return
         raw = Alignment(
-            Contracted(self.here, None),
-            Contracted(self.there, None),
+            Uncontracted(self.here),
+            Uncontracted(self.there),
             self.values,
             self.weights.held,
             self.alignment.inputs,
@@ -217,9 +223,6 @@ class Settlement:
         for node, op in raw.image.items():
             if node not in image:
                 self.alignment.plant(node, op, Kind.STRUCTURE)
-
-    def _spans(self) -> dict[int, tuple[int, ...]]:
-        return {node: self._done_by(node) for node in self.alignment.image}
 
     def _done_by(self, node: int) -> tuple[int, ...]:
         op = self.alignment.image[node]

@@ -1,11 +1,11 @@
 """Operators and the values between them, in the form that a file and a record have in common."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from hierarchy.graphs import MAIN, op_type
 from hierarchy.record import EAGER, Record
-from rewriter.flow import SHAPE_SOURCES, Flow, rearranges
+from rewriter.flow import SHAPE_SOURCES, Flow
 from rewriter.ownership import weight_names
 
 Row = tuple[str, str, Iterable[str], Iterable[str]]
@@ -53,6 +53,8 @@ class Wiring:
     results: set[int] = field(default_factory=set)
     speaks_torch: bool = False
     _numbers: dict[Scoped, int] = field(default_factory=dict)
+    _reads: list[list[int]] = field(default_factory=list)
+    _makes: list[list[int]] = field(default_factory=list)
 
     @classmethod
     def of_model(cls, flow: Flow) -> "Wiring":
@@ -91,11 +93,11 @@ class Wiring:
 
     def reads(self, node: int) -> Sequence[int]:
         """The values that a node reads."""
-        return _given(self.inputs[node])
+        return self._reads[node]
 
     def makes(self, node: int) -> Sequence[int]:
         """The values that a node makes."""
-        return _given(self.outputs[node])
+        return self._makes[node]
 
     def constant(self, value: int) -> bool:
         """Whether a value depends on no input."""
@@ -126,6 +128,8 @@ class Wiring:
                 [wiring._define(graph, name, node) if name else NONE for name in outputs]
             )
         wiring._connect(rows)
+        wiring._reads = [_given(values) for values in wiring.inputs]
+        wiring._makes = [_given(values) for values in wiring.outputs]
         wiring._find_derived()
         return wiring
 
@@ -149,7 +153,9 @@ class Wiring:
                 if not name:
                     found.append(NONE)
                     continue
-                value = self.number(graph, name)
+                value = self._numbers.get((graph, name), NONE)
+                if value == NONE:
+                    value = self.number(graph, name)
                 if value == NONE:
                     value = self._define(graph, name, NONE)
                     self.given.add(value)
@@ -164,24 +170,22 @@ class Wiring:
     def _capture(self, node: int, graph: str, holders: dict[str, int]) -> None:
         """Let the nodes that hold a body read what a node in it takes from outside."""
         while (holder := holders.get(graph)) is not None:
-            for value in self.reads(node):
+            for value in _given(self.inputs[node]):
                 if not self.names[value][0].startswith(graph) and value not in self.weights:
                     self.inputs[holder].append(value)
                     self.users[value].append(holder)
             graph = self.graphs[holder]
 
     def _find_derived(self) -> None:
+        derived, maker, weights = self.derived, self.maker, self.weights
         for node, kind in enumerate(self.kinds):
-            self.derived.append(
-                kind in SHAPE_SOURCES
-                or (node not in self.holding and all(self._settled(v) for v in self.reads(node)))
-            )
-
-    def _settled(self, value: int) -> bool:
-        maker = self.maker[value]
-        if maker == NONE:
-            return value in self.weights
-        return maker < len(self.derived) and self.derived[maker]
+            settled = node not in self.holding
+            for value in self._reads[node] if settled else ():
+                made = maker[value]
+                settled = value in weights if made == NONE else made < node and derived[made]
+                if not settled:
+                    break
+            derived.append(settled or kind in SHAPE_SOURCES)
 
 
 def _given(values: list[int]) -> list[int]:
@@ -218,55 +222,3 @@ def _holders(graphs: list[str]) -> dict[str, int]:
             if position.isdigit():
                 found[path] = start[above] + int(position)
     return found
-
-
-class Contracted:
-    """A wiring seen without the nodes that only pass values on.
-
-    Casts, reshapes, transpositions, quantisers and whatever else gives back the numbers that it
-    read: exporters and optimisers add and drop them at will, so neighbours are compared across
-    them.
-
-    Args:
-        wiring: The graph.
-        passing: Nodes and the input that each passes on, found by values; operators that do so
-            by their nature are found anyway. None to leave all nodes in.
-    """
-
-    def __init__(self, wiring: Wiring, passing: Mapping[int, int] | None) -> None:
-        self.wiring = wiring
-        self.passing = [
-            passing is not None and (node in passing or rearranges(kind))
-            for node, kind in enumerate(wiring.kinds)
-        ]
-        self.origin = list(range(len(wiring.names)))
-        """The value that each value is a rearrangement of: its own, when it is computed."""
-        for node, inputs in enumerate(wiring.inputs if passing is not None else ()):
-            if self.passing[node] and inputs:
-                source = passing.get(node, inputs[0]) if passing else inputs[0]
-                if source != NONE and wiring.outputs[node][:1] not in ([], [NONE]):
-                    self.origin[wiring.outputs[node][0]] = self.origin[source]
-        self.sources: list[list[int]] = []
-        """Values that each node reads, seen through what passes them on."""
-        self.readers: list[list[int]] = [[] for _ in wiring.kinds]
-        """Nodes that read what each node computes, each once, likewise."""
-        self._reading: dict[int, list[int]] = {}
-        for node in range(len(wiring)):
-            origins = [self.origin[value] for value in wiring.reads(node)]
-            self.sources.append(origins)
-            if self.passing[node]:
-                continue
-            for value in dict.fromkeys(origins):
-                maker = wiring.maker[value]
-                if maker == NONE:
-                    self._reading.setdefault(value, []).append(node)
-                elif not self.readers[maker] or self.readers[maker][-1] != node:
-                    self.readers[maker].append(node)
-
-    def reading(self, value: int) -> list[int]:
-        """Nodes that read a value which no node makes."""
-        return self._reading.get(value, [])
-
-    def makers(self, node: int) -> Iterator[int]:
-        """Nodes that compute what a node reads."""
-        return (m for value in self.sources[node] if (m := self.wiring.maker[value]) != NONE)

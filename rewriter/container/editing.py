@@ -93,7 +93,9 @@ class Editing:
         self._data = data
         self._edits = edits
         self._made: dict[int, dict[tuple[str, str], bytes]] = {}
-        self._places = walk_graphs(model)
+        places = list(walk_graphs(model))
+        self._nested = len(places) > 1
+        self._places = iter(places)
         self._edited: Counter[str] = Counter()
         self.splices = Splices()
         self.changes = Changes()
@@ -140,7 +142,7 @@ class Editing:
             raise WireError(_disagreement(place, "more"))
 
     def _node(self, key: NodeKey, node: NodeProto, found: Field) -> None:
-        if holds_bodies(node):
+        if self._nested and holds_bodies(node):
             for attribute in messages(self._data, found, NodeProto.ATTRIBUTE_FIELD_NUMBER):
                 self._attribute(attribute)
         new = self._edits.nodes.get(key)

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from rewriter.contracted import Uncontracted
 from rewriter.evidence.claims import Kind
 from rewriter.evidence.spans import Span, span_of
 from rewriter.evidence.values import Values
-from rewriter.wiring import NONE, Contracted
+from rewriter.wiring import NONE
 
 _STRONG = 1.25
 """A score beyond it is more than one neighbour's word."""
@@ -56,8 +57,8 @@ class Alignment:
         ambiguous: Nodes between whose alternatives nothing decides.
     """
 
-    here: Contracted
-    there: Contracted
+    here: Uncontracted
+    there: Uncontracted
     values: Values | None
     weights: Mapping[int, frozenset[int]]
     inputs: Mapping[int, int] = field(default_factory=dict)
@@ -93,8 +94,11 @@ class Alignment:
 
     def grow(self) -> None:
         """Settle what follows from what is settled, until nothing more does."""
-        waiting = self._around(self.image) | set(self.options) | set(self.hints)
-        waiting |= self._at_inputs()
+        if self.only is not None:
+            waiting = {n for n in self.only - self.image.keys() if self._has_neighbours(n)}
+        else:
+            waiting = self._around(self.image) | set(self.options) | set(self.hints)
+            waiting |= {n for value in self.inputs for n in self.here.reading(value)}
         weak: set[int] = set()
         while waiting or weak:
             settled = self._settle(waiting, _STRONG, weak)
@@ -104,6 +108,13 @@ class Alignment:
                     break
             waiting = self._around(settled)
         self._decide_ties()
+
+    def _has_neighbours(self, node: int) -> bool:
+        """Whether something is known of what stands beside a node."""
+        beside = (*self.here.makers(node), *self.here.readers(node))
+        return any(other in self.image for other in beside) or any(
+            value in self.inputs for value in self.here.sources(node)
+        )
 
     def _settle(self, nodes: set[int], least: float, weak: set[int]) -> list[int]:
         """Settle those of some nodes for which more than the least score speaks.
@@ -124,10 +135,6 @@ class Alignment:
         weak.difference_update(settled)
         return settled
 
-    def _at_inputs(self) -> set[int]:
-        found = {n for value in self.inputs for n in self.here.reading(value)}
-        return {node for node in found if self.only is None or node in self.only}
-
     def _decide_ties(self) -> None:
         """What is left over: alternatives that nothing tells apart."""
         for node in self.options:
@@ -140,7 +147,7 @@ class Alignment:
         found: set[int] = set()
         for node in nodes:
             found.update(self.here.makers(node))
-            found.update(self.here.readers[node])
+            found.update(self.here.readers(node))
         return {
             node
             for node in found
@@ -168,7 +175,7 @@ class Alignment:
     def _is_a_neighbour(self, node: int, op: int) -> bool:
         """Whether an open neighbour is of a recorded op's operator, and the node is not."""
         kinds, kind = self.here.wiring.kinds, self.there.wiring.kinds[op]
-        beside = (*self.here.makers(node), *self.here.readers[node])
+        beside = (*self.here.makers(node), *self.here.readers(node))
         return kinds[node] != kind and any(
             kinds[other] == kind and self.image.get(other, op) == op for other in beside
         )
@@ -198,11 +205,11 @@ class Alignment:
         found: dict[int, None] = {}
         for maker in self.here.makers(node):
             if (image := self.image.get(maker)) is not None:
-                found.update(dict.fromkeys(self.there.readers[image]))
-        for reader in self.here.readers[node]:
+                found.update(dict.fromkeys(self.there.readers(image)))
+        for reader in self.here.readers(node):
             if (image := self.image.get(reader)) is not None:
                 found.update(dict.fromkeys(self.there.makers(image)))
-        for value in self.here.sources[node]:
+        for value in self.here.sources(node):
             if (given := self.inputs.get(value)) is not None:
                 found.update(dict.fromkeys(self.there.reading(given)))
         return [op for op in found if self._eligible(node, op, kind)]
@@ -239,7 +246,7 @@ class Alignment:
                 continue
             span = span or self.span(node, op)
             score += _agreement(span, image)
-        for reader in self.here.readers[node]:
+        for reader in self.here.readers(node):
             image = self.image.get(reader)
             if image is None or image == op:
                 continue
@@ -259,18 +266,18 @@ class Alignment:
         return any(each is None or each > _MUCH_NEARER * distance for each in before)
 
     def _input_score(self, node: int, op: int) -> float:
-        theirs = self.there.sources[op]
-        given = (self.inputs.get(value) for value in self.here.sources[node])
+        theirs = self.there.sources(op)
+        given = (self.inputs.get(value) for value in self.here.sources(node))
         return float(sum(value in theirs for value in given if value is not None))
 
     def _weight_score(self, node: int, op: int) -> float:
         ours: set[int] = set()
-        for value in self.here.sources[node]:
+        for value in self.here.sources(node):
             ours |= self.weights.get(value, frozenset())
         theirs = self._recorded_weights.get(op)
         if theirs is None:
             wiring = self.there.wiring
-            theirs = frozenset(v for v in self.there.sources[op] if v in wiring.weights)
+            theirs = frozenset(v for v in self.there.sources(op) if v in wiring.weights)
             self._recorded_weights[op] = theirs
         if not theirs or not (ours or theirs & self._everywhere):
             return 0.0
@@ -286,7 +293,7 @@ class Alignment:
     def _sources_of(self, op: int) -> frozenset[int]:
         found = self._recorded_sources.get(op)
         if found is None:
-            makers = (self.there.wiring.maker[value] for value in self.there.sources[op])
+            makers = (self.there.wiring.maker[value] for value in self.there.sources(op))
             found = self._recorded_sources[op] = frozenset(m for m in makers if m != NONE)
         return found
 

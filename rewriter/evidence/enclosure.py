@@ -8,8 +8,9 @@ origins are among the recorded ops on the ways between these.
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
+from rewriter.contracted import Uncontracted
 from rewriter.evidence.alignment import Alignment
-from rewriter.wiring import NONE, Contracted
+from rewriter.wiring import NONE
 
 _FARTHEST = 48
 """Nodes looked at on each side of an open node."""
@@ -87,14 +88,14 @@ class Enclosure:
         alike = {
             op
             for maker in made_from
-            for op in there.readers[maker]
+            for op in there.readers(maker)
             if there.wiring.kinds[op] == here.wiring.kinds[node]
         }
         return alike.pop() if len(alike) == 1 else None
 
     def _enclosed(self, node: int) -> Enclosed:
         here, there = self._alignment.here, self._alignment.there
-        sinks = self._nearest(node, lambda n: here.readers[n])
+        sinks = self._nearest(node, here.readers)
         starts = self._nearest(node, here.makers)
         begins = {self._alignment.image[start] for start in starts}
         if sinks:
@@ -147,29 +148,29 @@ class Enclosure:
     def _reading_its_weights(self, node: int, region: set[int]) -> list[int]:
         alignment = self._alignment
         ours: set[int] = set()
-        for value in alignment.here.sources[node]:
+        for value in alignment.here.sources(node):
             ours |= alignment.weights.get(value, frozenset())
             ours |= self._merged.get(value, frozenset())
-        return [op for op in region if ours & set(alignment.there.sources[op])]
+        return [op for op in region if ours & set(alignment.there.sources(op))]
 
 
-def _last(there: Contracted, begins: set[int]) -> set[int]:
+def _last(there: Uncontracted, begins: set[int]) -> set[int]:
     """Recorded ops after some ops whose results nobody reads: the model's own results."""
     seen = set(begins)
     waiting = list(begins)
     found: set[int] = set()
     while waiting and len(seen) <= _LARGEST:
         op = waiting.pop()
-        if not there.readers[op] and op not in begins:
+        if not there.readers(op) and op not in begins:
             found.add(op)
-        for reader in there.readers[op]:
+        for reader in there.readers(op):
             if reader not in seen:
                 seen.add(reader)
                 waiting.append(reader)
     return set() if waiting else found
 
 
-def _between(there: Contracted, begins: set[int], ends: set[int]) -> set[int] | None:
+def _between(there: Uncontracted, begins: set[int], ends: set[int]) -> set[int] | None:
     """Recorded ops on the ways from some ops (not included) to some others (included).
 
     Ops are numbered in an order in which they can run, so a way from `begins` never leads to
@@ -194,12 +195,12 @@ def _between(there: Contracted, begins: set[int], ends: set[int]) -> set[int] | 
     return seen if not touched else _reached(there, touched, seen)
 
 
-def _reached(there: Contracted, starts: set[int], within: set[int]) -> set[int]:
+def _reached(there: Uncontracted, starts: set[int], within: set[int]) -> set[int]:
     """Ops of a set that are reached from some of it, these included."""
     found = set(starts)
     waiting = list(starts)
     while waiting:
-        for reader in there.readers[waiting.pop()]:
+        for reader in there.readers(waiting.pop()):
             if reader in within and reader not in found:
                 found.add(reader)
                 waiting.append(reader)

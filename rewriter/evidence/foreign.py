@@ -12,6 +12,7 @@ from hierarchy import keys
 from hierarchy.graphs import MAIN
 from hierarchy.module_tree import ROOT, ModuleTree
 from hierarchy.tags import well_formed
+from rewriter.contracted import Contracted
 from rewriter.evidence.claims import Claim, Claims, Kind
 from rewriter.evidence.trees import (
     ATTRIBUTES,
@@ -26,7 +27,7 @@ from rewriter.evidence.trees import (
 )
 from rewriter.flow import Flow
 from rewriter.ownership import initializers
-from rewriter.wiring import Contracted, Wiring
+from rewriter.wiring import Wiring
 
 if TYPE_CHECKING:
     from hierarchy.graphs import NodeKey
@@ -145,7 +146,7 @@ def read_weight_names(model: onnx.ModelProto, flow: Flow) -> Carried | None:
     tied = _tied(model, seen, owners)
     claims = Claims()
     for node, key in enumerate(flow.keys):
-        weights = [value for value in seen.sources[node] if value in owners]
+        weights = [value for value in seen.sources(node) if value in owners]
         paths = tuple(sorted({owners[value] for value in weights if value not in tied}))
         if not weights:
             claims.reasons[key] = "it reads no weight whose name tells a module"

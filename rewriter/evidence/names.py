@@ -50,9 +50,8 @@ class Names:
         return pairs
 
     def _by_output(self, number: int) -> Iterator[int]:
-        node = self._flow.nodes[number]
-        for output in filter(None, node.output):
-            yield from self._fitting(number, self._outputs.get(output, []))
+        known = (self._outputs.get(output) for output in self._flow.nodes[number].output)
+        return (p for partners in known if partners for p in self._fitting(number, partners))
 
     def _by_name(self, number: int) -> Iterator[int]:
         name = self._flow.nodes[number].name

@@ -11,7 +11,7 @@ from hierarchy.record import Record
 from rewriter.evidence.alignment import Alignment
 from rewriter.evidence.claims import Kind
 from rewriter.evidence.shared import calls_in_order
-from rewriter.evidence.weights import WeightMatch, weight_readers
+from rewriter.evidence.weights import WeightMatch
 from rewriter.wiring import NONE, by_graph, parent
 
 _NEAR_ENOUGH = 0.5
@@ -70,7 +70,7 @@ class Planting:
 
     def weights(self) -> None:
         """Nodes that read a weight which one recorded op reads."""
-        readers = weight_readers(self._there, self._theirs.sources)
+        readers = self._theirs.weight_readers
         for node in range(len(self._here)):
             if node in self._alignment.image or self.takes_no_part(node):
                 continue
@@ -87,7 +87,7 @@ class Planting:
 
     def calls(self) -> None:
         """Nodes that read a parameter of a module which is called several times, in their order."""
-        readers = weight_readers(self._there, self._theirs.sources)
+        readers = self._theirs.weight_readers
         held = {v: labels for v, labels in self._weights.held.items() if v in self._weights.owners}
         image, options = self._alignment.image, self._alignment.options
         for pairs in calls_in_order(self._ours, self._theirs, held, readers):
@@ -159,10 +159,10 @@ class Planting:
     def _fitting(self, node: int) -> set[int]:
         image = self._alignment.image
         makers = [image.get(maker, NONE) for maker in self._ours.makers(node)]
-        readers = [image[reader] for reader in self._ours.readers[node] if reader in image]
+        readers = [image[reader] for reader in self._ours.readers(node) if reader in image]
         if not makers or not readers or NONE in makers:
             return set()
-        after = (set(self._theirs.readers[op]) for op in makers)
+        after = (set(self._theirs.readers(op)) for op in makers)
         before = (set(self._theirs.makers(op)) for op in readers)
         return set.intersection(*after, *before)
 
@@ -187,7 +187,7 @@ class Planting:
 
     def _readers_of_weights(self, node: int, readers: Mapping[int, list[int]]) -> list[int]:
         found: dict[int, None] = {}
-        for value in self._ours.sources[node]:
+        for value in self._ours.sources(node):
             held = self._weights.held.get(value, frozenset())
             if len(held) == 1:
                 found.update(dict.fromkeys(readers.get(next(iter(held)), [])))

@@ -7,15 +7,15 @@ from each other, their order does: the first reader is the first recorded one.
 import itertools
 from collections.abc import Iterator, Mapping
 
-from rewriter.wiring import Contracted
+from rewriter.contracted import Uncontracted
 
 _MOST_LOOKED_AT = 20_000
 """Nodes, for all weights together: the way from one call to the next is short."""
 
 
 def calls_in_order(
-    here: Contracted,
-    there: Contracted,
+    here: Uncontracted,
+    there: Uncontracted,
     held: Mapping[int, frozenset[int]],
     recorded: Mapping[int, list[int]],
 ) -> Iterator[list[tuple[int, int]]]:
@@ -40,7 +40,7 @@ def calls_in_order(
 class _Ways:
     """Finds whether one node follows from another."""
 
-    def __init__(self, graph: Contracted) -> None:
+    def __init__(self, graph: Uncontracted) -> None:
         self._graph = graph
         self._left = _MOST_LOOKED_AT
         self._known: dict[tuple[int, int], bool] = {}
@@ -59,7 +59,7 @@ class _Ways:
         waiting = [start]
         while waiting and self._left > 0:
             self._left -= 1
-            for reader in self._graph.readers[waiting.pop()]:
+            for reader in self._graph.readers(waiting.pop()):
                 if reader == end:
                     return True
                 if reader < end and reader not in seen:

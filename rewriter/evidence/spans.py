@@ -7,8 +7,9 @@ them all. That needs no list of fused operators.
 
 from typing import NamedTuple
 
+from rewriter.contracted import Uncontracted
 from rewriter.evidence.values import Values
-from rewriter.wiring import NONE, Contracted
+from rewriter.wiring import NONE
 
 _LARGEST = 64
 """No node does the work of more recorded ops than that."""
@@ -29,8 +30,8 @@ class Span(NamedTuple):
 
 
 def span_of(
-    here: Contracted,
-    there: Contracted,
+    here: Uncontracted,
+    there: Uncontracted,
     values: Values | None,
     node: int,
     op: int,
@@ -56,7 +57,7 @@ def span_of(
     before: set[int] = set()
     closed = True
     for current in ops:
-        for value in there.sources[current]:
+        for value in there.sources(current):
             if value in there.wiring.weights:
                 continue
             maker = there.wiring.maker[value]

@@ -91,8 +91,9 @@ class Classes:
         steps = np.diff(self.quantiles, axis=1) > _RESOLUTION * self.scale[:, None]
         distinct = steps.sum(axis=1) + 1
         real = np.array([found.kind == "f" for found in firsts], bool)
-        self.telling = (counts >= _FEWEST_ELEMENTS) & (distinct >= _FEWEST_DISTINCT)
-        self.sure = self.telling & real & (distinct >= _MANY_DISTINCT)
+        telling = (counts >= _FEWEST_ELEMENTS) & (distinct >= _FEWEST_DISTINCT)
+        self.telling: list[bool] = telling.tolist()
+        self.sure: list[bool] = (telling & real & (distinct >= _MANY_DISTINCT)).tolist()
 
     def distance(self, one: int, other: int) -> float:
         """Largest difference of the order statistics of two classes, over the magnitude."""
@@ -191,17 +192,17 @@ class Side:
         of = self.classes.of
         self.passing: dict[int, int] = {}
         for node in range(len(wiring)):
-            made = (of.get(value) for value in wiring.makes(node))
-            outputs = {c for c in made if c is not None and self.classes.telling[c]}
+            made = [of[value] for value in wiring.makes(node) if value in of]
             for value in wiring.reads(node):
-                if of.get(value) in outputs and not wiring.constant(value):
+                number = of.get(value)
+                if number in made and self.classes.telling[number] and not wiring.constant(value):
                     self.passing[node] = value
                     break
 
     def originators(self, number: int) -> list[int]:
         """Nodes that compute a class, and do not just pass it on."""
         makers = (self.wiring.maker[value] for value in self.classes.members[number])
-        return [node for node in dict.fromkeys(makers) if node not in {NONE, *self.passing}]
+        return [n for n in dict.fromkeys(makers) if n != NONE and n not in self.passing]
 
 
 def _computed(side: Side) -> set[int]:
@@ -316,4 +317,4 @@ class Values:
         """Whether an output of a node is recognised without looking at its neighbours."""
         classes = self.here.classes
         numbers = (classes.of.get(value) for value in self.here.wiring.makes(node))
-        return any(number is not None and bool(classes.sure[number]) for number in numbers)
+        return any(number is not None and classes.sure[number] for number in numbers)

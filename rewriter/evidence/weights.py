@@ -7,7 +7,7 @@ not turn at all, so a weight is recognised in 16, 8 or 4 bits, and transposed.
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -277,16 +277,6 @@ def said_of(differing: int, compared: int, example: str) -> str:
         f"the weights are not the recorded ones ({differing} of {compared} that were compared "
         f"differ, {example} for one): the model was trained further, or anew"
     )
-
-
-def weight_readers(there: Wiring, sources: list[list[int]]) -> Mapping[int, list[int]]:
-    """Recorded ops that read each recorded weight, across what only rearranges it."""
-    found: dict[int, list[int]] = defaultdict(list)
-    for node, values in enumerate(sources):
-        for value in values:
-            if value in there.weights and node not in found[value]:
-                found[value].append(node)
-    return found
 
 
 def _plain(array: Array) -> bool:
