@@ -276,13 +276,31 @@ def weight_fingerprint(array: Array, *, sketched: bool = True) -> WeightFingerpr
 
 def weight_sketch(array: Array) -> Sketch:
     """Random projections of a weight as it lies, or of evenly spread rows of it."""
-    rows = array.reshape(array.shape[0], -1) if array.ndim > 1 else array.reshape(1, -1)
-    step = -(-array.size // _SKETCHED)
-    part = rows[::step] if rows.shape[0] > 1 else rows[:, ::step]
-    numbers = np.ascontiguousarray(part, np.float32).reshape(-1)
+    found: Sketch = weight_sketches([array])[0]
+    return found
+
+
+def weight_sketches(arrays: Sequence[Array]) -> Sketch:
+    """Those of weights of one size and as many rows, a row for each."""
+    step = max(1, _TOGETHER // max(1, arrays[0].size))
+    parts = [arrays[start : start + step] for start in range(0, len(arrays), step)]
+    return np.concatenate([_sketches(_stacked(part)) for part in parts])
+
+
+def _stacked(weights: Sequence[Array]) -> npt.NDArray[np.float32]:
+    """The numbers that are projected, a row for each weight; zero in place of what is none."""
+    rows = [np.ascontiguousarray(_spread(weight), np.float32) for weight in weights]
+    numbers = rows[0].reshape(1, -1) if len(rows) == 1 else np.stack(rows).reshape(len(rows), -1)
     if not (numbers.max(initial=0) < BEYOND and numbers.min(initial=0) > -BEYOND):  # nor for NaN
         numbers = np.where(np.abs(numbers) < BEYOND, numbers, np.float32(0))
-    return _sketch(numbers)
+    return numbers
+
+
+def _spread(weight: Array) -> Array:
+    """A weight, or evenly spread rows of one that is very large."""
+    rows = weight.reshape(weight.shape[0], -1) if weight.ndim > 1 else weight.reshape(1, -1)
+    step = -(-weight.size // _SKETCHED)
+    return rows[::step] if rows.shape[0] > 1 else rows[:, ::step]
 
 
 def sketch_of_ones(shape: tuple[int, ...]) -> Sketch:

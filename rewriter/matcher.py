@@ -125,7 +125,6 @@ def match_record(
     Raises:
         ForeignRecordError: The record is of another model.
     """
-    flow = Flow(model)
     identity = Identity(model)
     means = means or Means()
     parameters = {t.name: t.parameter for t in record.tensors if t.parameter is not None}
@@ -133,11 +132,12 @@ def match_record(
     weighed: dict[int, tuple[Candidate, ...]] = {}
     origins: dict[int, tuple[str, ...]] = {}
     if Kind.IDENTITY in means.evidence and identity.holds(record):
+        flow = Flow(model)
         spoken = [identity.claims(record)]
         notes = tuple(filter(None, [other_weights(model, record, means.read)]))
     else:
-        found = recognise(flow, record, where, means)
-        spoken, notes = found.claims, found.notes
+        found = recognise(model, record, where, means)
+        flow, spoken, notes = found.flow, found.claims, found.notes
         origins = {
             n: tuple(_name(record.ops[op]) for op in ops) for n, ops in found.origins.items()
         }

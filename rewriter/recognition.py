@@ -11,6 +11,8 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import onnx
+
 from hierarchy.bodies import Read
 from hierarchy.errors import RuntimeFailedError
 from hierarchy.fingerprint import Array, ValueFingerprint
@@ -79,6 +81,7 @@ class Recognised:
     """What was recognised.
 
     Attributes:
+        flow: The file.
         claims: What each kind of evidence says.
         notes: What the user should know.
         origins: Recorded ops whose work each node does.
@@ -86,6 +89,7 @@ class Recognised:
         parameters: Initializer name to the parameter that it holds.
     """
 
+    flow: Flow
     claims: list[Claims]
     notes: tuple[str, ...]
     origins: dict[int, tuple[int, ...]]
@@ -93,14 +97,14 @@ class Recognised:
     parameters: dict[str, str]
 
 
-def recognise(flow: Flow, record: Record, where: str, means: Means) -> Recognised:
+def recognise(model: onnx.ModelProto, record: Record, where: str, means: Means) -> Recognised:
     """Match a file with a record by all evidence but identity.
 
     Raises:
         ForeignRecordError: The record is of another model.
     """
     with short_turns(), ThreadPoolExecutor(1) as aside:
-        return _Recognising(flow, record, where, means, aside).run()
+        return _Recognising(model, record, where, means, aside).run()
 
 
 class _Recognising:
@@ -110,9 +114,14 @@ class _Recognising:
     """
 
     def __init__(
-        self, flow: Flow, record: Record, where: str, means: Means, aside: ThreadPoolExecutor
+        self,
+        model: onnx.ModelProto,
+        record: Record,
+        where: str,
+        means: Means,
+        aside: ThreadPoolExecutor,
     ) -> None:
-        self._flow = flow
+        self._model = model
         self._record = record
         self._where = where
         self._means = means
@@ -123,7 +132,8 @@ class _Recognising:
         if self._observe is not None and (feeds := self._first_way()) is not None:
             means.prepare()  # here, so that nothing but the runtime's work is left to be done aside
             self._first_look = aside.submit(copy_context().run, self._observe, feeds, KEPT.beyond)
-        self._here = Wiring.of_model(flow)
+        self._flow = Flow(model)
+        self._here = Wiring.of_model(self._flow)
         self._there = Wiring.of_record(record)
         self._notes: list[str] = []
 
@@ -149,6 +159,7 @@ class _Recognising:
             reasons = names.why_not(n for n, key in enumerate(keys) if key not in settled)
             claims.insert(0, Claims(reasons={keys[n]: reason for n, reason in reasons.items()}))
         return Recognised(
+            self._flow,
             claims,
             tuple(self._notes),
             {node: ops for node in range(len(self._here)) if (ops := found.origins(node))},
@@ -243,10 +254,10 @@ class _Recognising:
         """
         given = {name for name, _ in self._given}
         computed = {name for op in self._record.ops for name in op.outputs} - given
-        for value in inputs_of(self._flow.model.graph):
+        for value in inputs_of(self._model.graph):
             if value.name in computed:
                 raise UnfedError(f"its input {value.name} is computed inside the recorded model")
-        yield from ways_to_feed(self._flow.model.graph, self._given)
+        yield from ways_to_feed(self._model.graph, self._given)
 
     def _note_unobserved(self) -> None:
         why = self._means.unobserved or self._record.probe.missing
@@ -266,7 +277,7 @@ class _Recognising:
             if weights.matchable and share >= _ENOUGH_WEIGHTS:
                 return
         others = weights.differ or weights.matchable > 0
-        found = kinship.compare(self._flow.model, self._record)
+        found = kinship.compare(self._model, self._record)
         if not weights.differ or share < _NEARLY_ALL_WEIGHTS or paired:
             looked = (
                 f", {share:.0%} of its weights hold recorded numbers" if weights.matchable else ""

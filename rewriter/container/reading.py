@@ -27,7 +27,7 @@ _UNREADABLE = {onnx.TensorProto.STRING, onnx.TensorProto.UNDEFINED}
 _PACKED = {
     kind
     for name, kind in onnx.TensorProto.DataType.items()
-    if name in {"INT4", "UINT4", "FLOAT4E2M1", "INT2", "UINT2"}
+    if name in {"INT4", "UINT4", "FLOAT4E2M1", "INT2", "UINT2", "FLOAT6E2M3", "FLOAT6E3M2"}
 }
 _PROTOBUF_LIMIT = 2**31 - 1
 _LAST_WITHOUT_OPSETS = 2

@@ -16,7 +16,7 @@ from hierarchy.fingerprint import (
     Sketch,
     WeightFingerprint,
     sketch_of_ones,
-    weight_sketch,
+    weight_sketches,
 )
 from hierarchy.record import Tensor
 
@@ -81,17 +81,17 @@ class RecordedWeights:
 
     def _near(self, arrays: list[Array]) -> list[Alike]:
         """The recorded weights that each array may be, just as it lies."""
-        groups: dict[bytes, list[tuple[int, Sketch]]] = defaultdict(list)
+        groups: dict[tuple[int, int], list[int]] = defaultdict(list)
         for n, array in enumerate(arrays):
-            ones = sketch_of_ones(array.shape).tobytes()
-            groups[ones].append((n, weight_sketch(array)))
+            groups[len(array) if array.ndim > 1 else 1, array.size].append(n)
         found = [Alike([], exactly=False)] * len(arrays)
-        for ones, group in groups.items():
+        for group in groups.values():
+            ones = sketch_of_ones(arrays[group[0]].shape).tobytes()
             for start in range(0, len(group), _AT_A_TIME):
                 part = group[start : start + _AT_A_TIME]
-                sketches = np.stack([sketch for _, sketch in part])
+                sketches = weight_sketches([arrays[n] for n in part])
                 for row, near in self._nearest(sketches, ones).items():
-                    found[part[row][0]] = self._best(near)
+                    found[part[row]] = self._best(near)
         return found
 
     def _nearest(self, sketches: Sketch, ones: bytes) -> dict[int, list[_Near]]:
