@@ -53,6 +53,7 @@ class OnnxContainer:
 
     def __init__(self, path: Path, data: mmap.mmap, descriptor: int) -> None:
         self.path = path
+        self._name = path.name
         self._data = data
         self._descriptor = descriptor
         try:
@@ -237,7 +238,7 @@ class OnnxContainer:
         """Where in this file a tensor's values are, if its reference says so."""
         said = reference(tensor)
         numbers = said.get("offset", ""), said.get("length", "")
-        if said.get("location") != self.path.name or not all(map(str.isdecimal, numbers)):
+        if said.get("location") != self._name or not all(map(str.isdecimal, numbers)):
             return None
         return Stretch(*map(int, numbers))
 

@@ -7,6 +7,7 @@ takes its vote for its neighbours with it.
 """
 
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 
 from hierarchy.graphs import op_type
 from hierarchy.record import Op, Record
@@ -20,16 +21,39 @@ class Names:
         self._flow = flow
         self._ops = record.ops
         self._parameters = {t.name: t.parameter for t in record.tensors if t.parameter}
-        self._outputs: dict[str, list[int]] = {}
-        self._names: dict[str, list[int]] = {}
-        for number, op in enumerate(record.ops):
-            for output in filter(None, op.outputs):
-                self._outputs.setdefault(output, []).append(number)
-            if op.name:
-                self._names.setdefault(op.name, []).append(number)
         self._dropped: dict[int, str] = {}
-        self.pairs = self._pair()
-        self._drop_contradicted()
+        self.pairs: dict[int, int] = {}
+        if self._have_any_in_common():
+            self.pairs = self._pair()
+            self._drop_contradicted()
+
+    @cached_property
+    def _outputs(self) -> dict[str, list[int]]:
+        """The recorded ops that make a tensor of each name."""
+        found: dict[str, list[int]] = {}
+        for number, op in enumerate(self._ops):
+            for output in filter(None, op.outputs):
+                found.setdefault(output, []).append(number)
+        return found
+
+    @cached_property
+    def _names(self) -> dict[str, list[int]]:
+        """The recorded ops of each name."""
+        found: dict[str, list[int]] = {}
+        for number, op in enumerate(self._ops):
+            if op.name:
+                found.setdefault(op.name, []).append(number)
+        return found
+
+    def _have_any_in_common(self) -> bool:
+        """Whether a single name was recorded; where all were changed that is seen at once."""
+        nodes = self._flow.nodes
+        outputs = {output for op in self._ops for output in op.outputs if output}
+        names = {op.name for op in self._ops if op.name}
+        return not (
+            outputs.isdisjoint(output for node in nodes for output in node.output)
+            and names.isdisjoint(node.name for node in nodes)
+        )
 
     def why_not(self, nodes: Iterable[int]) -> dict[int, str]:
         """Why nodes do not pair with a recorded op by name; nothing of those that do."""
