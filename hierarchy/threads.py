@@ -2,8 +2,9 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
+from threading import Lock
 
 from threadpoolctl import ThreadpoolController
 
@@ -22,19 +23,41 @@ def one_blas_thread() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def short_turns() -> Iterator[None]:
+class _Turns:
+    """The process's setting, kept while anybody wants short turns."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._wanted = 0
+        self._before = 0.0
+
+    @contextmanager
+    def short(self) -> Iterator[None]:
+        with self._lock:
+            if not self._wanted:
+                self._before = sys.getswitchinterval()
+                if self._before > _TURN:
+                    sys.setswitchinterval(_TURN)
+            self._wanted += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._wanted -= 1
+                if not self._wanted and self._before > _TURN:
+                    sys.setswitchinterval(self._before)
+
+
+_TURNS = _Turns()
+
+
+def short_turns() -> AbstractContextManager[None]:
     """Let a thread that mostly waits for others' code take its turn soon.
 
     Python hands over after 5 ms: loading and running a small file takes no longer than that, and
-    asks for three turns.
+    asks for three turns. The last of several users to leave restores the setting.
     """
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(min(before, _TURN))
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)
+    return _TURNS.short()
 
 
 @cache
