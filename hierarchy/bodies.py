@@ -32,7 +32,7 @@ class Bodies:
     Args:
         run: Runs a body by itself.
         read: Reads its initializers.
-        rounds: How often a loop goes round, at most.
+        once: Only what runs first is wanted: loops go round once, and `values` stays empty.
         beyond: Magnitude from which elements count as infinite.
 
     Attributes:
@@ -48,7 +48,7 @@ class Bodies:
         run: RunGraph,
         read: Read = numpy_helper.to_array,
         *,
-        rounds: int = _ROUNDS,
+        once: bool = False,
         beyond: float = BEYOND,
     ) -> None:
         self.first: dict[tuple[str, str], ValueFingerprint] = {}
@@ -56,7 +56,8 @@ class Bodies:
         self.refused: list[str] = []
         self._run = run
         self._read = read
-        self._most = rounds
+        self._once = once
+        self._most = 1 if once else _ROUNDS
         self._beyond = beyond
 
     def look(self, graph: onnx.GraphProto, known: Arrays, path: str = MAIN) -> None:
@@ -86,7 +87,7 @@ class Bodies:
                 if made is None or found is None:
                     continue
                 self.first.setdefault((path, name), found)
-                if not _passed_on(made, read):
+                if not self._once and not _passed_on(made, read):
                     self.values[NodeKey(path, position)].append(found)
         self.look(body, known, path)
 

@@ -193,10 +193,16 @@ def _with_infinite(array: Array, ordered: Array, beyond: float) -> ValueFingerpr
 
 
 def value_sketches(arrays: Sequence[Array]) -> Sketch:
-    """The sketches of real values of one size, a row for each; of no use if one is infinite."""
+    """Those of real values of one size, a row for each; they say nothing of infinite ones."""
     with np.errstate(over="ignore", invalid="ignore"):
-        ordered = np.stack([array.reshape(-1) for array in arrays])
-        return _sketches(ordered.astype(np.float32, copy=False))
+        stacked = (np.stack([array.reshape(-1) for array in part]) for part in _parts(arrays))
+        return np.concatenate([_sketches(part.astype(np.float32, copy=False)) for part in stacked])
+
+
+def _parts(arrays: Sequence[Array]) -> Iterator[Sequence[Array]]:
+    """Arrays of one size, so many elements at a time."""
+    step = max(1, _TOGETHER // max(1, arrays[0].size))
+    return (arrays[start : start + step] for start in range(0, len(arrays), step))
 
 
 @lru_cache(maxsize=4096)
@@ -282,9 +288,7 @@ def weight_sketch(array: Array) -> Sketch:
 
 def weight_sketches(arrays: Sequence[Array]) -> Sketch:
     """Those of weights of one size and as many rows, a row for each."""
-    step = max(1, _TOGETHER // max(1, arrays[0].size))
-    parts = [arrays[start : start + step] for start in range(0, len(arrays), step)]
-    return np.concatenate([_sketches(_stacked(part)) for part in parts])
+    return np.concatenate([_sketches(_stacked(part)) for part in _parts(arrays)])
 
 
 def _stacked(weights: Sequence[Array]) -> npt.NDArray[np.float32]:

@@ -7,7 +7,7 @@ from rewriter.flow import rearranges
 from rewriter.wiring import NONE, Wiring
 
 
-class Uncontracted:
+class Linked:
     """A wiring, every node of it. Neighbours are looked up when somebody asks.
 
     Attributes:
@@ -56,7 +56,7 @@ class Uncontracted:
         return found
 
 
-class Contracted(Uncontracted):
+class Contracted(Linked):
     """A wiring seen without the nodes that only pass values on.
 
     Casts, reshapes, transpositions, quantisers and whatever else gives back the numbers that it

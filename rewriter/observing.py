@@ -133,7 +133,7 @@ class Observer:
             for tensor in self._model.graph.initializer
             if tensor.name in self._read_in_bodies and (array := read(tensor)) is not None
         }
-        looking = Bodies(self._run_alone, read, rounds=1, beyond=beyond)
+        looking = Bodies(self._run_alone, read, once=True, beyond=beyond)
         looking.look(self._model.graph, weights | known)
         return looking.first
 

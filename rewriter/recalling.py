@@ -25,9 +25,6 @@ _SAME = 1e-5
 _MOST_ALIKE = 8
 """Recorded values of near sketches that are looked at."""
 
-_TOGETHER = 1 << 18
-"""Elements of equally large values that are sketched at a time."""
-
 
 class _Known(NamedTuple):
     """Recorded values of one size, ordered by the first number of their sketches."""
@@ -76,20 +73,17 @@ class Recalling:
 
         Zeros have no sketch to speak of, and are left out, too.
         """
-        known = self._known_of(size)
-        step = max(1, _TOGETHER // size)
-        found: dict[int, ValueFingerprint] = {}
-        for start in range(0, len(arrays), step):
-            places = list(arrays)[start : start + step]
-            sketches = value_sketches([arrays[place] for place in places])
-            usable = np.flatnonzero(np.isfinite(sketches).all(axis=1) & sketches.any(axis=1))
-            twins = _twins(sketches[usable], known)
-            if len(twins) < len(usable):
-                return {}
-            for row, twin in zip(usable.tolist(), twins, strict=True):
-                place = places[row]
-                shape, sketch = arrays[place].shape, sketches[row].tobytes()
-                found[place] = ValueFingerprint(shape, "f", twin.quantiles, sketch)
+        sketches = value_sketches(list(arrays.values()))
+        usable = np.flatnonzero(np.isfinite(sketches).all(axis=1) & sketches.any(axis=1))
+        twins = _twins(sketches[usable], self._known_of(size))
+        if len(twins) < len(usable):
+            return {}
+        places = list(arrays)
+        found = {}
+        for row, twin in zip(usable.tolist(), twins, strict=True):
+            place = places[row]
+            shape, sketch = arrays[place].shape, sketches[row].tobytes()
+            found[place] = ValueFingerprint(shape, "f", twin.quantiles, sketch)
         return found
 
     def _known_of(self, size: int) -> _Known:

@@ -3,6 +3,7 @@
 The one module that imports onnxruntime.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hierarchy.errors import RuntimeFailedError
-from hierarchy.varied import distinct
+from hierarchy.varied import SWITCHES, distinct, flags
 from rewriter.container import SessionSource
 
 Array = npt.NDArray[Any]
@@ -34,8 +35,6 @@ _OPEN_SIZES = ((2, 9), (2, 2), (1, 1), (2, 8), (2, 16), (2, 32), (2, 64), (2, 22
 
 _RANGES = (1 << 15, 1 << 12, 1 << 10, 1 << 8, 1 << 6, 1 << 5, 1 << 4, 1 << 3)
 """How far integers are tried to reach; what runs on none of these gets zeros and ones."""
-
-_FLAGS = 2
 
 
 class Session:
@@ -142,7 +141,7 @@ class Session:
         if numbers < 1 and (share := _share_of_numbers(self.run(positive))) > numbers:
             feeds, numbers = positive, share  # it takes roots or logarithms of them
         for name, array in feeds.items():
-            if array.dtype.kind not in "iu" or array.size <= _FLAGS:
+            if array.dtype.kind not in "iu" or array.size <= SWITCHES:
                 continue
             for limit in _RANGES:
                 wider = feeds | {name: _distinct(array, limit)}
@@ -210,10 +209,7 @@ def _fill(dtype: str, shape: Iterable[int], random: np.random.Generator) -> Arra
         return np.ones(shape, dtype=bool)
     if dtype.startswith("float"):
         return random.standard_normal(shape).astype(dtype)
-    found = np.ones(shape, dtype)  # an index that nearly every table has, and a mask that hides
-    if found.size > _FLAGS:
-        found.reshape(-1)[-max(1, found.size // 8) :] = 0  # nothing but the end of the last row
-    return found
+    return flags(math.prod(shape)).astype(dtype).reshape(shape)
 
 
 def _first_line(error: Exception) -> str:

@@ -13,7 +13,7 @@ from hierarchy.fingerprint import ValueFingerprint, value_fingerprint
 from hierarchy.graphs import MAIN
 from hierarchy.module_tree import ModuleTree
 from hierarchy.record import Op, Record
-from rewriter.contracted import Contracted, Uncontracted
+from rewriter.contracted import Contracted, Linked
 from rewriter.evidence.alignment import Alignment
 from rewriter.evidence.claims import Claim, Claims, Kind
 from rewriter.evidence.enclosure import Enclosure
@@ -210,8 +210,8 @@ class Settlement:
         if passive <= image.keys():
             return
         raw = Alignment(
-            Uncontracted(self.here),
-            Uncontracted(self.there),
+            Linked(self.here),
+            Linked(self.there),
             self.values,
             self.weights.held,
             self.alignment.inputs,

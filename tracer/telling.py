@@ -15,15 +15,12 @@ from hierarchy.errors import InputsError, RuntimeFailedError
 from hierarchy.fingerprint import value_fingerprint
 from hierarchy.graphs import MAIN
 from hierarchy.threads import one_blas_thread
-from hierarchy.varied import distinct
+from hierarchy.varied import SWITCHES, distinct, flags
 from tracer.calling import Call
 from tracer.exporters.exported import Exported
 from tracer.probing import NOT_ASKED_FOR, Probed, feed_of, probe_values
 from tracer.settling import alike
 from tracer.watching import numpy_of, run
-
-_FLAGS = 2
-"""An input of no more elements switches something."""
 
 _LIMITS = (1 << 15, 1 << 10, 1 << 6, 1 << 3)
 """How far whole numbers are tried to reach: many index a table."""
@@ -114,7 +111,7 @@ def telling(model: nn.Module, call: Call) -> tuple[Call, tuple[str, ...]]:
 
 
 def _is_dull(tensor: torch.Tensor) -> bool:
-    if tensor.numel() <= _FLAGS or tensor.dtype is torch.bool or tensor.is_complex():
+    if tensor.numel() <= SWITCHES or tensor.dtype is torch.bool or tensor.is_complex():
         return False
     return bool((tensor == tensor.reshape(-1)[0]).all())
 
@@ -130,9 +127,7 @@ def _others(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
     for most in _LIMITS:
         numbers = distinct(size, min(most, torch.iinfo(tensor.dtype).max))
         yield torch.from_numpy(numbers).to(tensor).reshape(shape)
-    flags = torch.ones(size)
-    flags[-(size // 8 or 1) :] = 0  # a mask hides the end of the last row
-    yield flags.to(tensor).reshape(shape)
+    yield torch.from_numpy(flags(size)).to(tensor).reshape(shape)
 
 
 def _finite(model: nn.Module, call: Call) -> float:

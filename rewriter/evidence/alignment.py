@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from rewriter.contracted import Uncontracted
+from rewriter.contracted import Linked
 from rewriter.evidence.claims import Kind
 from rewriter.evidence.spans import Span, span_of
 from rewriter.evidence.values import Values
@@ -57,8 +57,8 @@ class Alignment:
         ambiguous: Nodes between whose alternatives nothing decides.
     """
 
-    here: Uncontracted
-    there: Uncontracted
+    here: Linked
+    there: Linked
     values: Values | None
     weights: Mapping[int, frozenset[int]]
     inputs: Mapping[int, int] = field(default_factory=dict)

@@ -8,7 +8,7 @@ origins are among the recorded ops on the ways between these.
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from rewriter.contracted import Uncontracted
+from rewriter.contracted import Linked
 from rewriter.evidence.alignment import Alignment
 from rewriter.wiring import NONE
 
@@ -154,7 +154,7 @@ class Enclosure:
         return [op for op in region if ours & set(alignment.there.sources(op))]
 
 
-def _last(there: Uncontracted, begins: set[int]) -> set[int]:
+def _last(there: Linked, begins: set[int]) -> set[int]:
     """Recorded ops after some ops whose results nobody reads: the model's own results."""
     seen = set(begins)
     waiting = list(begins)
@@ -170,7 +170,7 @@ def _last(there: Uncontracted, begins: set[int]) -> set[int]:
     return set() if waiting else found
 
 
-def _between(there: Uncontracted, begins: set[int], ends: set[int]) -> set[int] | None:
+def _between(there: Linked, begins: set[int], ends: set[int]) -> set[int] | None:
     """Recorded ops on the ways from some ops (not included) to some others (included).
 
     Ops are numbered in an order in which they can run, so a way from `begins` never leads to
@@ -195,7 +195,7 @@ def _between(there: Uncontracted, begins: set[int], ends: set[int]) -> set[int] 
     return seen if not touched else _reached(there, touched, seen)
 
 
-def _reached(there: Uncontracted, starts: set[int], within: set[int]) -> set[int]:
+def _reached(there: Linked, starts: set[int], within: set[int]) -> set[int]:
     """Ops of a set that are reached from some of it, these included."""
     found = set(starts)
     waiting = list(starts)

@@ -48,11 +48,9 @@ class Names:
     def _have_any_in_common(self) -> bool:
         """Whether a single name was recorded; where all were changed that is seen at once."""
         nodes = self._flow.nodes
-        outputs = {output for op in self._ops for output in op.outputs if output}
-        names = {op.name for op in self._ops if op.name}
         return not (
-            outputs.isdisjoint(output for node in nodes for output in node.output)
-            and names.isdisjoint(node.name for node in nodes)
+            self._outputs.keys().isdisjoint(output for node in nodes for output in node.output)
+            and self._names.keys().isdisjoint(node.name for node in nodes)
         )
 
     def why_not(self, nodes: Iterable[int]) -> dict[int, str]:

@@ -7,15 +7,15 @@ from each other, their order does: the first reader is the first recorded one.
 import itertools
 from collections.abc import Iterator, Mapping
 
-from rewriter.contracted import Uncontracted
+from rewriter.contracted import Linked
 
 _MOST_LOOKED_AT = 20_000
 """Nodes, for all weights together: the way from one call to the next is short."""
 
 
 def calls_in_order(
-    here: Uncontracted,
-    there: Uncontracted,
+    here: Linked,
+    there: Linked,
     held: Mapping[int, frozenset[int]],
     recorded: Mapping[int, list[int]],
 ) -> Iterator[list[tuple[int, int]]]:
@@ -40,7 +40,7 @@ def calls_in_order(
 class _Ways:
     """Finds whether one node follows from another."""
 
-    def __init__(self, graph: Uncontracted) -> None:
+    def __init__(self, graph: Linked) -> None:
         self._graph = graph
         self._left = _MOST_LOOKED_AT
         self._known: dict[tuple[int, int], bool] = {}

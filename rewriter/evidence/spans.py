@@ -7,7 +7,7 @@ them all. That needs no list of fused operators.
 
 from typing import NamedTuple
 
-from rewriter.contracted import Uncontracted
+from rewriter.contracted import Linked
 from rewriter.evidence.values import Values
 from rewriter.wiring import NONE
 
@@ -30,8 +30,8 @@ class Span(NamedTuple):
 
 
 def span_of(
-    here: Uncontracted,
-    there: Uncontracted,
+    here: Linked,
+    there: Linked,
     values: Values | None,
     node: int,
     op: int,

@@ -170,21 +170,24 @@ class Weights:
                 found.matchable += array.size
                 wanted[array.size].append((value, array))
         left: dict[int, Array] = {}
-        exact: dict[int, bool] = {}
+        new: list[int] = []
+        exact: set[int] = set()
         for size, pairs in wanted.items():
             if size not in recorded:
                 left |= dict(pairs)
                 continue
-            found_alike = recorded[size].like([array for _, array in pairs])
-            for (value, array), alike in zip(pairs, found_alike, strict=True):
+            every = recorded[size].like([array for _, array in pairs])
+            for (value, array), alike in zip(pairs, every, strict=True):
                 if alike.labels:
                     found.matched += array.size
                     found.held[value] = frozenset(alike.labels)
-                    exact[value] = alike.exactly
+                    new.append(value)
+                    if alike.exactly:
+                        exact.add(value)
                 else:
                     left[value] = array
-        whole = [value for value in exact if self._held[value].data_type in _WHOLE]
-        self._compare_some(whole, found, {value for value in exact if exact[value]})
+        whole = [value for value in new if self._held[value].data_type in _WHOLE]
+        self._compare_some(whole, found, exact)
         self._match_parts(left, recorded, found)
 
     def _recorded(self) -> dict[int, RecordedWeights]:
