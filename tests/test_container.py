@@ -26,6 +26,9 @@ from tests.traced import every_case, traced
 
 Entries = list[tuple[str, str]]
 
+NO_NUMBERS = {"UNDEFINED", "STRING"}
+"""Types of tensors that hold none."""
+
 
 def edit(source: Path, target: Path, *, force: bool = False) -> dict[NodeKey, Entries]:
     """Tag every node of a file, and the model."""
@@ -57,6 +60,25 @@ def small_model(weight_bytes: int = 40_000) -> onnx.ModelProto:
     weight = np.random.default_rng(0).standard_normal((side, side)).astype(np.float32)
     model.graph.initializer.append(numpy_helper.from_array(weight, "w"))
     return model
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (37, 160)])
+@pytest.mark.parametrize("kind", sorted(set(onnx.TensorProto.DataType.keys()) - NO_NUMBERS))
+def test_weights_of_every_type_are_read_where_they_are(
+    kind: str, shape: tuple[int, int], tmp_path: Path
+) -> None:
+    """Small or large, in the file or beside it, several in a byte: as onnx itself reads them."""
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(onnx.TensorProto.DataType.Value(kind))
+    numbers = np.random.default_rng(4).integers(0, 2, shape).astype(dtype)
+    model = small_model(16)
+    model.graph.initializer.append(numpy_helper.from_array(numbers, "typed"))
+    truth = np.asarray(numpy_helper.to_array(model.graph.initializer[-1]), complex)
+    onnx.save(model, tmp_path / "in.onnx")
+    onnx.save(model, tmp_path / "out.onnx", save_as_external_data=True, size_threshold=0)
+    for name in ("in.onnx", "out.onnx"):
+        with OnnxContainer.open(tmp_path / name) as container:
+            read = np.array(container.array(container.skeleton().graph.initializer[-1]), complex)
+        assert np.array_equal(read, truth, equal_nan=True)
 
 
 def backend_models() -> list[Path]:
