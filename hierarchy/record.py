@@ -113,7 +113,7 @@ class Constant(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ProbeInput(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One input of the probe: raw little-endian bytes, deflated."""
+    """One input of the probe: raw little-endian bytes, or strings as JSON, deflated."""
 
     name: str
     dtype: str
@@ -123,11 +123,17 @@ class ProbeInput(msgspec.Struct, frozen=True, omit_defaults=True):
     @classmethod
     def of(cls, name: str, array: Array) -> "ProbeInput":
         """Pack an array."""
+        if array.dtype.kind == "O":
+            strings = msgspec.json.encode(array.reshape(-1).tolist())
+            return cls(name, array.dtype.name, array.shape, zlib.compress(strings, 6))
         little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
         return cls(name, array.dtype.name, array.shape, zlib.compress(little.tobytes(), 6))
 
     def array(self) -> Array:
         """Unpack the array."""
+        if self.dtype == "object":
+            strings = msgspec.json.decode(zlib.decompress(self.data), type=list[str])
+            return np.array(strings, object).reshape(self.shape)
         dtype = np.dtype(self.dtype).newbyteorder("<")
         return np.frombuffer(zlib.decompress(self.data), dtype).reshape(self.shape)
 

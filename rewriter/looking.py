@@ -110,6 +110,8 @@ def read_inputs(path: Path) -> Iterator[tuple[str, Array]]:
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            yield from ((name, arrays[name]) for name in arrays.files)
+            for name in arrays.files:
+                array = arrays[name]
+                yield name, array.astype(object) if array.dtype.kind == "U" else array
     except (OSError, ValueError, AttributeError) as error:
         raise UsageError(f"{path}: not an .npz file of arrays by input name ({error}).") from error

@@ -1,6 +1,5 @@
 """Annotating files that `trace` did not write: renamed, reordered, optimised, from elsewhere."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -289,46 +288,6 @@ def test_reordered_nodes(traced) -> None:
             )
     assert wrong
     assert not any(wrong)
-
-
-ODD = """
-<ir_version: 8, opset_import: ["" : 17]>
-odd (float[3, 4] x, float[0, 4] nothing) => (float[3, 4] y, float[0, 4] z) {
-   [nan] n = Log (x)
-   [inf] i = Reciprocal (n)
-   [big] b = Mul (i, i)
-   [none] e = Relu (nothing)
-   [seq] s = SequenceConstruct (b, i)
-   [pos] p = Constant <value = int64 {0}> ()
-   [at] a = SequenceAt (s, p)
-   [opt] o = Optional (a)
-   [get] g = OptionalGetElement (o)
-   [sum] y = Add (g, b)
-   [empty] z = Neg (e)
-}
-"""
-
-
-@pytest.fixture
-def odd(tmp_path: Path) -> Iterator[tuple[Path, Record]]:
-    from handmade import record_of  # noqa: PLC0415 - a helper of one test
-
-    model = onnx.parser.parse_model(ODD)
-    scopes = [f"part.{n % 3}" for n in range(len(model.graph.node))]
-    record = record_of(model, {"": "Net", **{f"part.{n}": "Part" for n in range(3)}}, scopes)
-    for n, node in enumerate(model.graph.node):
-        node.name = f"renamed{n}"
-    onnx.save(model, tmp_path / "odd.onnx")
-    return tmp_path / "odd.onnx", record
-
-
-def test_odd_values_do_not_stop_it(odd) -> None:
-    """NaN, infinities, empty tensors, sequences and optionals are no reason to fail."""
-    path, record = odd
-    report = decide(path, record)
-    true = {op.outputs[0]: op.module for op in record.ops}
-    nodes = onnx.load(path).graph.node
-    assert [d.module for d in report.decisions] == [true[node.output[0]] for node in nodes]
 
 
 def test_a_record_is_read_back_as_it_was(traced) -> None:
