@@ -16,6 +16,7 @@ from cli.main import main
 from hierarchy.record import ProbeInput
 from hierarchy.tags import TagRules
 from rewriter import AnnotateReport, Matching, annotate
+from rewriter.evidence.claims import Kind
 from rewriter.inheriting import inherited_record
 from tests.handmade import parse, record_of
 from tracer import trace
@@ -75,8 +76,9 @@ class Odd:
         self.modules = [("part", "", "other")[n % 3] for n in range(len(model.graph.node))]
         record = record_of(model, {"": "Net", "part": "Part", "other": "Part"}, self.modules)
         self.annotated, self.changed = folder / "a.onnx", folder / "b.onnx"
-        onnx.save(model, folder / "m.onnx")
-        annotate(folder / "m.onnx", record, self.annotated)
+        self.plain, self.record = folder / "m.onnx", record
+        onnx.save(model, self.plain)
+        annotate(self.plain, record, self.annotated)
         onnx.save(scramble(model), self.changed)
 
 
@@ -123,6 +125,21 @@ def test_the_command_says_what_it_could_not_look_at(
     check(said, odd.modules)
     assert any("not compared" in note for note in said.notes) == (text == UNFED)
     assert ("not compared" in capsys.readouterr().out) == (text == UNFED)
+
+
+def test_strings_of_ones_own_are_fed(tmp_path: Path) -> None:
+    """An .npz holds them as numpy keeps text; the reference and the file both take them."""
+    odd = Odd(ODD, tmp_path)
+    known = inherited_record(odd.annotated, TagRules(), Matching()).probe
+    own = {given.name: given.array() for given in known.inputs}
+    own["words"] = np.array(["one", "two", "three"])
+    np.savez(tmp_path / "own.npz", **own)
+    record = msgspec.structs.replace(odd.record, probe=known)
+    matching = Matching(reference=odd.plain, probe=tmp_path / "own.npz")
+    report = annotate(odd.changed, record, tmp_path / "c.onnx", matching=matching)
+    check(report, odd.modules)
+    assert not any("not compared" in note for note in report.notes)
+    assert report.evidence[Kind.VALUES]
 
 
 class Spoilt(nn.Module):
