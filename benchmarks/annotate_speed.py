@@ -54,9 +54,9 @@ def make(path: Path, megabytes: int) -> None:
 
 def record_of(model: onnx.ModelProto) -> bytes:
     """A record in which every pair of nodes is a block."""
-    from hierarchy.graphs import digest, walk_nodes
-    from hierarchy.module_tree import Module
-    from hierarchy.record import Op, Probe, Record, Source, Tensor, encode_record
+    from modelexport.hierarchy.graph_paths import digest, walk_nodes
+    from modelexport.hierarchy.module_tree import Module
+    from modelexport.hierarchy.record import Op, Probe, Record, Source, Tensor, encode_record
 
     ops = [
         Op("", k.position, n.name, n.op_type, tuple(n.output), f"blocks.{k.position // 2}")
@@ -85,12 +85,12 @@ def contenders(source: Path, out: Path) -> dict[str, Callable[[], object]]:
         shutil.copyfile(source, out)
 
     def ours() -> None:
-        from rewriter import annotate
+        from modelexport.rewriter import annotate
 
         annotate(source, source.with_suffix(".trace.json"), out, force=True)
 
     def skeleton() -> object:
-        from rewriter.container import OnnxContainer
+        from modelexport.rewriter.container import OnnxContainer
 
         with OnnxContainer.open(source) as container:
             return container.skeleton()

@@ -104,7 +104,7 @@ def _matrix(folder: Path, count: int, exporter: str, *, alone: bool) -> float:
 
 def _start(folder: Path, *options: str) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        [sys.executable, "-m", "cli", "--quiet", "batch", "plan.toml", *options],
+        [sys.executable, "-m", "modelexport", "--quiet", "batch", "plan.toml", *options],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )

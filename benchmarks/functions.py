@@ -61,14 +61,14 @@ def optimised(source: Path, target: Path) -> None:
 
 def ops(model: onnx.ModelProto) -> Counter[str]:
     """Operators of all graphs."""
-    from hierarchy.graphs import walk_nodes
+    from modelexport.hierarchy.graph_paths import walk_nodes
 
     return Counter(node.op_type for _, node in walk_nodes(model))
 
 
 def faults(source: Path, folded: Path, feeds: dict[str, Any], folder: Path) -> list[str]:
     """What does not hold of a folded file."""
-    from rewriter import unfold
+    from modelexport.rewriter import unfold
 
     found = []
     plain, model = onnx.load(source), onnx.load(folded)
@@ -103,7 +103,7 @@ def _clients(path: Path, model: onnx.ModelProto) -> list[str]:
     import onnx_ir
     from onnx.reference import ReferenceEvaluator
 
-    from rewriter.surgery import Surgery
+    from modelexport.rewriter.surgery import Surgery
 
     readers = {
         "onnx.reference": lambda: ReferenceEvaluator(model),
@@ -121,9 +121,9 @@ def _clients(path: Path, model: onnx.ModelProto) -> list[str]:
 
 def measure(family: str, exporter: str, *, dynamic: bool, folder: Path) -> list[Row]:
     """The rows of one export: as exported, and after onnxruntime."""
-    from hierarchy.errors import ExportFailedError
-    from hierarchy.record import read_record
-    from tracer import trace
+    from modelexport.errors import ExportFailedError
+    from modelexport.hierarchy.record import read_record
+    from modelexport.tracer import trace
 
     shapes = "dynamic" if dynamic else "static"
     case = {"family": family, "exporter": exporter, "shapes": shapes}
@@ -144,8 +144,8 @@ def measure(family: str, exporter: str, *, dynamic: bool, folder: Path) -> list[
 
 def fold(source: Path, record: Any, feeds: dict[str, Any], folder: Path) -> Row:
     """Fold one file in both ways; the row tells of the outermost calls."""
-    from hierarchy.injection import Inject
-    from rewriter import FoldRules, annotate
+    from modelexport.hierarchy.choices import Inject
+    from modelexport.rewriter import FoldRules, annotate
 
     target, row, wrong = folder / "folded.onnx", {}, []
     for mode in ("nested", "repeated"):
@@ -218,8 +218,8 @@ def make_chain(size: int, folder: Path, side: int = 256, block: int = 10) -> Pat
 def scale(source: Path) -> Row:
     """Fold a file in this process; time, and private memory at its peak over what was there."""
     from annotate_speed import anonymous
-    from hierarchy.injection import Inject
-    from rewriter import annotate
+    from modelexport.hierarchy.choices import Inject
+    from modelexport.rewriter import annotate
 
     target, stop, peak = source.with_suffix(".folded"), threading.Event(), 0
 
@@ -245,9 +245,9 @@ def scale(source: Path) -> Row:
 def latency(folder: Path, rounds: int = 15) -> Row:
     """Loading and running a bigger encoder: flat, folded, and unfolded again; in turns."""
     from function_models import ENCODER, hugging_face, text
-    from hierarchy.injection import Inject
-    from rewriter import annotate, unfold
-    from tracer import trace
+    from modelexport.hierarchy.choices import Inject
+    from modelexport.rewriter import annotate, unfold
+    from modelexport.tracer import trace
 
     settings = {**ENCODER, "hidden_size": 384, "intermediate_size": 1536, "num_hidden_layers": 12}
     model, inputs = hugging_face("bert", "AutoModel", text(), **settings)

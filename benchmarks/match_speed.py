@@ -25,10 +25,10 @@ from agreement.lossy import PREPARED, QDQ
 from agreement.steps import Given, Step
 from agreement.store import CACHE, key_of, sources, stored, tools_apart
 from fixtures_gen.onnx_values import Array
-from hierarchy.errors import ForeignRecordError
-from hierarchy.graphs import walk_nodes
-from rewriter import annotate
-from tracer import trace
+from modelexport.errors import ForeignRecordError
+from modelexport.hierarchy.graph_paths import walk_nodes
+from modelexport.rewriter import annotate
+from modelexport.tracer import trace
 
 WIDE, SMALL, TOY = 768, 256, 16
 SIZES = {WIDE: (100,), SMALL: (100, 1_000, 5_000), TOY: (100, 1_000, 5_000, 20_000)}

@@ -17,8 +17,8 @@ import msgspec
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rewriter import Analysis, ModuleRow
-from rewriter.selecting import nested, short_name
+from modelexport.rewriter import Analysis, ModuleRow
+from modelexport.rewriter.analysis.selecting import nested, short_name
 
 _LEAF, _HOLDER, _INK = "#2f6fab", "#b9d2e8", "#333333"
 _ROW_HEIGHT, _PANEL_WIDTH, _INDENT, _LETTER = 0.24, 2.2, 0.16, 0.075

@@ -39,7 +39,7 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--rounds", type=int, default=9)
     rounds = options.parse_args().rounds
-    modelexport = [sys.executable, "-m", "cli"]
+    modelexport = [sys.executable, "-m", "modelexport"]
     commands = {
         "python -c pass": [sys.executable, "-c", "pass"],
         "modelexport --help": [*modelexport, "--help"],

@@ -22,9 +22,9 @@ import torch
 from transformers import AutoConfig, AutoModel
 from transformers.exporters.exporter_onnx import OnnxConfig, OnnxExporter
 
-from tracer import load, trace
-from tracer.calling import flat_forward, plan_call
-from tracer.transformers_models import ready_for_export
+from modelexport.tracer import load, trace
+from modelexport.tracer.sources.signature import flat_forward, plan_call
+from modelexport.tracer.sources.transformers_models import ready_for_export
 
 LIMITS = {"dynamo": 1.10, "torchscript": 1.30}
 OPSETS = {"dynamo": 18, "torchscript": 17}

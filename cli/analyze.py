@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import options
-from cli.output import console, print_json, progress, talk
-from cli.spooling import readable
-from hierarchy.errors import UsageError
+from modelexport.cli import options
+from modelexport.cli.output import console, print_json, progress, talk
+from modelexport.cli.stdio_files import readable
+from modelexport.errors import UsageError
 
 if TYPE_CHECKING:
-    from rewriter import Analysis
+    from modelexport.rewriter import Analysis
 
 
 class AnalysisFormat(StrEnum):
@@ -71,8 +71,8 @@ def analyze(
     """Show the modules of an ONNX file: nodes, operators, parameters, costs."""
     if unresolved and output_format is AnalysisFormat.CSV:
         raise UsageError("--unresolved does not fit csv, which is a line a module; json has it.")
-    from rewriter import analyze as run  # noqa: PLC0415 - onnx loads when it is needed
-    from rewriter.costs.shapes import parse_dimension  # noqa: PLC0415
+    from modelexport.rewriter import analyze as run  # noqa: PLC0415 - onnx loads when it is needed
+    from modelexport.rewriter.analysis.costs.shapes import parse_dimension  # noqa: PLC0415
 
     dims = dict(map(parse_dimension, dim or ()))
     results = []
@@ -101,19 +101,19 @@ def analyze(
 
 def _show(results: "list[Analysis]", output_format: AnalysisFormat, *, unresolved: bool) -> None:
     """Print analyses as text."""
-    from cli import render  # noqa: PLC0415 - rich loads when it is needed
+    from modelexport.cli import render_analysis  # noqa: PLC0415 - rich loads when it is needed
 
     if output_format is AnalysisFormat.CSV:
-        render.write_csv(results)
+        render_analysis.write_csv(results)
     elif output_format is AnalysisFormat.MARKDOWN:
-        typer.echo(render.markdown(results, unresolved=unresolved))
+        typer.echo(render_analysis.markdown(results, unresolved=unresolved))
     else:
         parts = {
-            AnalysisFormat.SUMMARY: render.summaries,
-            AnalysisFormat.TABLE: render.tables,
-            AnalysisFormat.TREE: render.trees,
+            AnalysisFormat.SUMMARY: render_analysis.summaries,
+            AnalysisFormat.TABLE: render_analysis.tables,
+            AnalysisFormat.TREE: render_analysis.trees,
         }[output_format](results)
         for part in parts:
             console().print(part)
-        for line in render.unresolved(results) if unresolved else ():
+        for line in render_analysis.unresolved(results) if unresolved else ():
             console().print(line)

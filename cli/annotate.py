@@ -5,14 +5,19 @@ from typing import Annotated
 
 import typer
 
-from cli import asked, options
-from cli.decided import exit_if_open, explain_decision, print_report, show_decided
-from cli.options import EvidenceKind
-from cli.output import TextFormat, console, print_json, progress, talk
-from cli.spooling import readable, writable
-from hierarchy.errors import UsageError
-from hierarchy.injection import Inject
-from hierarchy.tags import TagRules, TagStyle, TorchNN
+from modelexport.cli import option_checks, options
+from modelexport.cli.options import EvidenceKind
+from modelexport.cli.output import TextFormat, console, print_json, progress, talk
+from modelexport.cli.render_decisions import (
+    exit_if_open,
+    explain_decision,
+    print_report,
+    show_decided,
+)
+from modelexport.cli.stdio_files import readable, writable
+from modelexport.errors import UsageError
+from modelexport.hierarchy.choices import Inject
+from modelexport.hierarchy.tags import TagRules, TagStyle, TorchNN
 
 
 def annotate(  # noqa: PLR0913 - a parameter is an option of the command
@@ -58,11 +63,11 @@ def annotate(  # noqa: PLR0913 - a parameter is an option of the command
         raise UsageError(
             "annotate needs -o OUT.onnx, or --explain NODE to decide and write nothing."
         )
-    fold_rules = asked.folding(inject, functions, min_nodes, max_prototypes_per_class)
-    asked.one_reader(**{"IN.onnx": model, "--record": record})
-    asked.one_writer(output, report, output_format)
-    from rewriter import Matching, explained  # noqa: PLC0415 - onnx loads when needed
-    from rewriter import annotate as run  # noqa: PLC0415
+    fold_rules = option_checks.folding(inject, functions, min_nodes, max_prototypes_per_class)
+    option_checks.one_reader(**{"IN.onnx": model, "--record": record})
+    option_checks.one_writer(output, report, output_format)
+    from modelexport.rewriter import Matching, explained  # noqa: PLC0415 - onnx loads when needed
+    from modelexport.rewriter import annotate as run  # noqa: PLC0415
 
     kinds = frozenset(kind.value for kind in evidence or EvidenceKind)
     with writable(output) as target, progress(context), readable(model) as path:
@@ -78,7 +83,7 @@ def annotate(  # noqa: PLR0913 - a parameter is an option of the command
             replace_keys=replace_keys,
             fold_rules=fold_rules,
             force=force,
-            report=asked.report_file(report),
+            report=option_checks.report_file(report),
         )
     told = [decision for name in explain or () for decision in explained(result, name)]
     if report == options.STDOUT:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import options
-from cli.output import TextFormat, console, print_json, talk
+from modelexport.cli import options
+from modelexport.cli.output import TextFormat, console, print_json, talk
 
 if TYPE_CHECKING:
-    from pipeline.batch import Batch
+    from modelexport.pipeline.batch import Batch
 
 
 def batch(
@@ -50,8 +50,8 @@ def batch(
     Exits with 1 when a job failed. What came of each job is in summary.json and summary.md
     beside the results.
     """
-    from cli.batch_progress import progress  # noqa: PLC0415 - for this command only
-    from pipeline.batch import load_plan, markdown, run_plan  # noqa: PLC0415 - for this one only
+    from modelexport.cli.batch_progress import progress  # noqa: PLC0415 - for this command only
+    from modelexport.pipeline.batch import load_plan, markdown, run_plan  # noqa: PLC0415 - for this one only
 
     if dry_run:
         _show_jobs(load_plan(plan), output_format)

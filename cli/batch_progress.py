@@ -12,14 +12,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.progress import TimeElapsedColumn as Elapsed
 
 if TYPE_CHECKING:
-    from pipeline.batch import Row, Watcher
+    from modelexport.pipeline.batch import Row, Watcher
 
 
 @contextmanager
 def progress(*, quiet: bool) -> Iterator["Watcher"]:
     """Who shows a run: nobody, bars, or lines."""
     if quiet:
-        from pipeline.batch import Silent  # noqa: PLC0415 - for this command only
+        from modelexport.pipeline.batch import Silent  # noqa: PLC0415 - for this command only
 
         yield Silent()
     elif sys.stderr.isatty():

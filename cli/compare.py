@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from cli import asked, options
-from cli.output import console, print_json, progress, talk
-from cli.spooling import readable
-from hierarchy.errors import UsageError
+from modelexport.cli import option_checks, options
+from modelexport.cli.output import console, print_json, progress, talk
+from modelexport.cli.stdio_files import readable
+from modelexport.errors import UsageError
 
 
 class ComparisonFormat(StrEnum):
@@ -73,10 +73,10 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
         raise UsageError("--probe, --tolerance and --custom-ops are for --numeric: add it.")
     if numeric and no_run:
         raise UsageError("--numeric runs both files: it does not fit --no-run.")
-    asked.one_reader(**{"A.onnx": a, "B.onnx": b, "--record": record})
-    from cli import compared  # noqa: PLC0415 - rich loads when it is needed
-    from rewriter import Numeric  # noqa: PLC0415 - and onnx
-    from rewriter import compare as run  # noqa: PLC0415
+    option_checks.one_reader(**{"A.onnx": a, "B.onnx": b, "--record": record})
+    from modelexport.cli import render_comparison  # noqa: PLC0415 - rich loads when it is needed
+    from modelexport.rewriter import Numeric  # noqa: PLC0415 - and onnx
+    from modelexport.rewriter import compare as run  # noqa: PLC0415
 
     wanted = Numeric(
         probe, Numeric().tolerance if tolerance is None else tolerance, tuple(custom_ops or ())
@@ -94,9 +94,9 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
     if output_format is ComparisonFormat.JSON:
         print_json(result)
     elif output_format is ComparisonFormat.MARKDOWN:
-        typer.echo(compared.markdown(result, every=every))
+        typer.echo(render_comparison.markdown(result, every=every))
     elif not (result.same and talk(context).quiet):
-        for part in compared.text(result, every=every):
+        for part in render_comparison.text(result, every=every):
             console().print(part)
     if not result.same:
         raise typer.Exit(1)

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from cli import options
-from cli.output import TextFormat, console, print_json, talk
+from modelexport.cli import options
+from modelexport.cli.output import TextFormat, console, print_json, talk
 
 if TYPE_CHECKING:
-    from pipeline import Diagnosis
+    from modelexport.pipeline import Diagnosis
 
 
 def doctor(
@@ -18,7 +18,7 @@ def doctor(
 
     Exits with 1 when something is missing that every command needs.
     """
-    from pipeline import diagnose  # noqa: PLC0415 - loads when it is needed
+    from modelexport.pipeline import diagnose  # noqa: PLC0415 - loads when it is needed
 
     found = diagnose()
     if output_format is TextFormat.JSON:

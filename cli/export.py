@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from cli import asked, options
-from cli.decided import exit_if_open, print_report
-from cli.exported import show_result
-from cli.output import TextFormat, progress
-from hierarchy.errors import UsageError
-from hierarchy.injection import Inject
-from hierarchy.tags import TagRules, TagStyle, TorchNN
+from modelexport.cli import option_checks, options
+from modelexport.cli.output import TextFormat, progress
+from modelexport.cli.render_decisions import exit_if_open, print_report
+from modelexport.cli.render_export import show_result
+from modelexport.errors import UsageError
+from modelexport.hierarchy.choices import Inject
+from modelexport.hierarchy.tags import TagRules, TagStyle, TorchNN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hierarchy.summary import TracePlan
-    from pipeline import ExportResult
+    from modelexport.hierarchy.trace_summary import TracePlan
+    from modelexport.pipeline import ExportResult
 
 
 def export(  # noqa: PLR0913 - a parameter is an option of the command
@@ -53,13 +53,13 @@ def export(  # noqa: PLR0913 - a parameter is an option of the command
     output_format: options.OutputFormat = TextFormat.TEXT,
 ) -> None:
     """Trace a model and write its ONNX file with the hierarchy in it, in one go."""
-    fold_rules = asked.folding(inject, functions, min_nodes, max_prototypes_per_class)
-    asked.named(**{"OUT.onnx": output, "--record": record})
-    asked.one_writer(None, report, output_format)
-    written = asked.report_file(report)
+    fold_rules = option_checks.folding(inject, functions, min_nodes, max_prototypes_per_class)
+    option_checks.named(**{"OUT.onnx": output, "--record": record})
+    option_checks.one_writer(None, report, output_format)
+    written = option_checks.report_file(report)
     if plain and (inject != [Inject.METADATA] or torch_keys):
         raise UsageError("--clean-onnx writes no hierarchy: leave out --inject and --torch-keys.")
-    wanted, shapes = asked.tracing(
+    wanted, shapes = option_checks.tracing(
         config,
         input_shape,
         exporter=exporter,
@@ -69,8 +69,8 @@ def export(  # noqa: PLR0913 - a parameter is an option of the command
         input_text=input_text,
         dynamic=dynamic,
     )
-    from pipeline import Hierarchy, plan_source  # noqa: PLC0415 - onnx loads here
-    from pipeline import export as export_source  # noqa: PLC0415
+    from modelexport.pipeline import Hierarchy, plan_source  # noqa: PLC0415 - onnx loads here
+    from modelexport.pipeline import export as export_source  # noqa: PLC0415
 
     hierarchy = Hierarchy(
         inject=() if plain else tuple(inject),

@@ -11,18 +11,18 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from cli.analyze import analyze
-from cli.annotate import annotate
-from cli.batch import batch
-from cli.compare import compare
-from cli.doctor import doctor
-from cli.examples import examples
-from cli.export import export
-from cli.output import Talk, complain, talk
-from cli.strip import strip
-from cli.trace import trace
-from cli.validate import validate
-from hierarchy.errors import ModelExportError
+from modelexport.cli.analyze import analyze
+from modelexport.cli.annotate import annotate
+from modelexport.cli.batch import batch
+from modelexport.cli.compare import compare
+from modelexport.cli.doctor import doctor
+from modelexport.cli.examples import examples
+from modelexport.cli.export import export
+from modelexport.cli.output import Talk, complain, talk
+from modelexport.cli.strip import strip
+from modelexport.cli.trace import trace
+from modelexport.cli.validate import validate
+from modelexport.errors import ModelExportError
 
 NAME = "modelexport"
 

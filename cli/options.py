@@ -11,9 +11,9 @@ from typing import Annotated
 
 import typer
 
-from cli.output import TextFormat
-from hierarchy.injection import Inject
-from hierarchy.tags import TagStyle, TorchNN
+from modelexport.cli.output import TextFormat
+from modelexport.hierarchy.choices import Inject
+from modelexport.hierarchy.tags import TagStyle, TorchNN
 
 STDOUT = Path("-")
 """Standard input or output in place of a file."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import typer
 
-from hierarchy.progress import listening
+from modelexport.support.progress import listening
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,7 +51,7 @@ def console(*, stderr: bool = False) -> "Console":
     Args:
         stderr: Standard error instead, where standard output is taken by data.
     """
-    from cli.consoles import PipeConsole  # noqa: PLC0415 - rich loads when there is text to print
+    from modelexport.cli.consoles import PipeConsole  # noqa: PLC0415 - rich loads when there is text to print
 
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _WIDE

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import asked, options
-from cli.output import TextFormat, console, print_json, progress, talk
-from cli.spooling import readable, writable
-from hierarchy.errors import UsageError
-from hierarchy.injection import Inject
+from modelexport.cli import option_checks, options
+from modelexport.cli.output import TextFormat, console, print_json, progress, talk
+from modelexport.cli.stdio_files import readable, writable
+from modelexport.errors import UsageError
+from modelexport.hierarchy.choices import Inject
 
 if TYPE_CHECKING:
-    from rewriter import StripResult
+    from modelexport.rewriter import StripResult
 
 
 def strip(
@@ -45,8 +45,8 @@ def strip(
     """Give back the very bytes from before annotate; or take out some of it, and keep the rest."""
     if (functions or function) and (keep or only):
         raise UsageError("--functions and --function keep all else: they fit no --keep or --only.")
-    asked.one_writer(output, output_format=output_format)
-    from rewriter import strip as run  # noqa: PLC0415 - onnx loads when it is needed
+    option_checks.one_writer(output, output_format=output_format)
+    from modelexport.rewriter import strip as run  # noqa: PLC0415 - onnx loads when it is needed
 
     gone = [Inject.FUNCTIONS] if functions or function else only or ()
     with writable(output) as target, progress(context), readable(model) as path:
@@ -59,7 +59,7 @@ def strip(
 
 
 def _show(result: "StripResult", output: Path) -> None:
-    from cli.tables import counted  # noqa: PLC0415 - rich loads when it is needed
+    from modelexport.cli.tables import counted  # noqa: PLC0415 - rich loads when it is needed
 
     gone = [f"{counted(result.keys, None)} on {result.nodes} nodes"] if result.keys else []
     if result.attributes:

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from cli import asked, options
-from cli.exported import show_result
-from cli.output import TextFormat, progress
-from hierarchy.errors import UsageError
+from modelexport.cli import option_checks, options
+from modelexport.cli.output import TextFormat, progress
+from modelexport.cli.render_export import show_result
+from modelexport.errors import UsageError
 
 
 def trace(  # noqa: PLR0913 - a parameter is an option of the command
@@ -39,8 +39,8 @@ def trace(  # noqa: PLR0913 - a parameter is an option of the command
     """Export a model to plain ONNX and record which module each node came from."""
     if record_only is not None and (output is not None or record is not None):
         raise UsageError("--record-only writes one file: leave out OUT.onnx and --record.")
-    asked.named(**{"OUT.onnx": output, "--record": record, "--record-only": record_only})
-    wanted, shapes = asked.tracing(
+    option_checks.named(**{"OUT.onnx": output, "--record": record, "--record-only": record_only})
+    wanted, shapes = option_checks.tracing(
         config,
         input_shape,
         exporter=exporter,
@@ -50,7 +50,7 @@ def trace(  # noqa: PLR0913 - a parameter is an option of the command
         input_text=input_text,
         dynamic=dynamic,
     )
-    from pipeline import plan_source, trace_source  # noqa: PLC0415 - loads when it is needed
+    from modelexport.pipeline import plan_source, trace_source  # noqa: PLC0415 - loads when it is needed
 
     run = plan_source if dry_run else partial(trace_source, probe=not no_probe)
     with progress(context):

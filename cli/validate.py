@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import asked, options
-from cli.output import TextFormat, console, print_json, progress, talk
-from cli.spooling import readable
+from modelexport.cli import option_checks, options
+from modelexport.cli.output import TextFormat, console, print_json, progress, talk
+from modelexport.cli.stdio_files import readable
 
 if TYPE_CHECKING:
-    from rewriter import Validation
+    from modelexport.rewriter import Validation
 
 
 def validate(
@@ -41,8 +41,8 @@ def validate(
     output_format: options.OutputFormat = TextFormat.TEXT,
 ) -> None:
     """Check an annotated file; exits with 1 when it has faults."""
-    asked.one_reader(FILE=model, **{"--record": record})
-    from rewriter import validate as run  # noqa: PLC0415 - onnx loads when it is needed
+    option_checks.one_reader(FILE=model, **{"--record": record})
+    from modelexport.rewriter import validate as run  # noqa: PLC0415 - onnx loads when it is needed
 
     with progress(context), readable(model) as path:
         result = run(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import typer
 
-from cli.main import app
+from modelexport.cli.main import app
 
 WIDTH = 90
 PLAIN = {"COLUMNS": str(WIDTH), "NO_COLOR": "1", "TERM": "dumb", "LC_ALL": "C.UTF-8"}
@@ -34,7 +34,7 @@ def help_text(command: str) -> str:
     """
     arguments = [*filter(None, [command]), "--help"]
     ran = subprocess.run(  # noqa: S603 - our own command line
-        [sys.executable, "-m", "cli", *arguments],
+        [sys.executable, "-m", "modelexport", *arguments],
         env={**os.environ, **PLAIN},
         capture_output=True,
         check=True,

@@ -12,7 +12,7 @@ import onnx
 import onnxruntime as ort
 from onnx import numpy_helper
 
-from hierarchy.graphs import MAIN, NodeKey, bodies
+from modelexport.hierarchy.graph_paths import MAIN, NodeKey, bodies
 
 Array = npt.NDArray[Any]
 Values = dict[str, Array]

@@ -11,13 +11,20 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from hierarchy.export_config import ExportConfig
-from hierarchy.record import FORMAT, VERSION, Record
-from hierarchy.summary import TracePlan, TraceSummary
-from pipeline import Diagnosis, ExportResult
-from pipeline.batch import Plan, Summary
-from pipeline.batch.jobs import Job
-from rewriter import Analysis, AnnotateReport, Comparison, Decision, StripResult, Validation
+from modelexport.hierarchy.export_config import ExportConfig
+from modelexport.hierarchy.record import FORMAT, VERSION, Record
+from modelexport.hierarchy.trace_summary import TracePlan, TraceSummary
+from modelexport.pipeline import Diagnosis, ExportResult
+from modelexport.pipeline.batch import Plan, Summary
+from modelexport.pipeline.batch.jobs import Job
+from modelexport.rewriter import (
+    Analysis,
+    AnnotateReport,
+    Comparison,
+    Decision,
+    StripResult,
+    Validation,
+)
 
 
 class Published(NamedTuple):

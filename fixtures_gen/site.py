@@ -10,16 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from cli.examples import EXAMPLES
-from cli.main import COMMANDS, NAME, app
 from fixtures_gen.schema import SCHEMAS
+from modelexport.cli.examples import EXAMPLES
+from modelexport.cli.main import COMMANDS, NAME, app
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.structure.files import Files
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("hierarchy", "tracer", "rewriter", "pipeline", "pipeline.batch")
+PACKAGES = (
+    "modelexport",
+    *(
+        "modelexport.hierarchy",
+        "modelexport.tracer",
+        "modelexport.rewriter",
+        "modelexport.pipeline",
+    ),
+    "modelexport.pipeline.batch",
+)
 _LEVELS = {"--verbose", "--quiet", "--help"}
 """Options of every command: they stand on the page of the commands alone."""
 

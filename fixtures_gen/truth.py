@@ -29,7 +29,7 @@ from torch import nn
 from fixtures_gen.eager import Eager, Sorted, Step, corners, in_order, run_eagerly
 from fixtures_gen.onnx_values import Array, Execution, Observed, observe
 from fixtures_gen.registry import Inputs, inputs_as_call
-from hierarchy.graphs import NodeKey, bodies, walk_nodes
+from modelexport.hierarchy.graph_paths import NodeKey, bodies, walk_nodes
 
 FEWEST_ELEMENTS = 8
 FEWEST_DISTINCT = 3

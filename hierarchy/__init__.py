@@ -2,18 +2,16 @@
 
 from typing import TYPE_CHECKING
 
-from hierarchy.lazily import lazily
+from modelexport.support.lazy_exports import lazily
 
 if TYPE_CHECKING:
-    from hierarchy.errors import ModelExportError
-    from hierarchy.module_tree import Module, ModuleTree, Parameter
-    from hierarchy.record import Record, read_record, record_path
-    from hierarchy.tags import Tagger, TagRules, TagStyle, TorchNN
+    from modelexport.hierarchy.module_tree import Module, ModuleTree, Parameter
+    from modelexport.hierarchy.record import Record, read_record, record_path
+    from modelexport.hierarchy.tags import Tagger, TagRules, TagStyle, TorchNN
 else:
     __getattr__ = lazily(
         __name__,
         {
-            "errors": ["ModelExportError"],
             "module_tree": ["Module", "ModuleTree", "Parameter"],
             "record": ["Record", "read_record", "record_path"],
             "tags": ["TagRules", "TagStyle", "Tagger", "TorchNN"],
@@ -21,7 +19,6 @@ else:
     )
 
 __all__ = [
-    "ModelExportError",
     "Module",
     "ModuleTree",
     "Parameter",

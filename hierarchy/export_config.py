@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from hierarchy.errors import UsageError
-from hierarchy.settings import read_settings
+from modelexport.errors import UsageError
+from modelexport.support.settings import read_settings
 
 HTP = "htp"
 """What earlier tools called tracing with torch's own tracking of modules."""

@@ -17,7 +17,7 @@ NAMESPACE = "namespace"
 
 FOLDED = "hierarchy.folded"
 """On a folded model: what the nodes inside functions were called and where they stood, see
-`rewriter.folding.memory`."""
+`rewriter.folding.flat_snapshot`."""
 
 FUNCTION = "hierarchy.function"
 """On a function that folding made: JSON, see `rewriter.folding.functions.FunctionNote`."""

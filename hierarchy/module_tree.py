@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from hierarchy.errors import FileProblem
-from hierarchy.prefixes import common_start
+from modelexport.errors import FileProblem
+from modelexport.support.prefixes import common_start
 
 ROOT = ""
 """Path of the root module, as `named_modules()` gives it."""

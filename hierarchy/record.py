@@ -13,11 +13,11 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from hierarchy.errors import FileProblem, RecordError
-from hierarchy.files import check_target
-from hierarchy.fingerprint import Array, ValueFingerprint, WeightFingerprint
-from hierarchy.module_tree import Module, ModuleTree
-from hierarchy.settings import STDIN
+from modelexport.errors import FileProblem, RecordError
+from modelexport.hierarchy.fingerprints import Array, ValueFingerprint, WeightFingerprint
+from modelexport.hierarchy.module_tree import Module, ModuleTree
+from modelexport.support.files import check_target
+from modelexport.support.settings import STDIN
 
 FORMAT = "modelexport.trace"
 VERSION = 1
@@ -51,7 +51,7 @@ class Op(msgspec.Struct, frozen=True, omit_defaults=True):
     """One node of the plain file.
 
     Attributes:
-        graph: Path of the graph that holds it, see `hierarchy.graphs`; "" is the main graph.
+        graph: Path of the graph that holds it, see `hierarchy.graph_paths`; "" is the main graph.
         index: Position within that graph.
         name: Node name.
         op_type: ONNX operator, with its domain in front when that is not the default one

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
-from hierarchy.module_tree import ROOT, ModuleTree
+from modelexport.hierarchy.module_tree import ROOT, ModuleTree
 
 
 class TagStyle(StrEnum):

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from hierarchy.lazily import lazily
+from modelexport.support.lazy_exports import lazily
 
 if TYPE_CHECKING:
-    from pipeline.diagnosing import Diagnosis, PackageState, diagnose
-    from pipeline.exporting import ExportResult, Hierarchy, export
-    from pipeline.tracing import plan_source, trace_source
+    from modelexport.pipeline.diagnosing import Diagnosis, PackageState, diagnose
+    from modelexport.pipeline.exporting import ExportResult, Hierarchy, export
+    from modelexport.pipeline.tracing import plan_source, trace_source
 else:
     __getattr__ = lazily(
         __name__,

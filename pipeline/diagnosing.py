@@ -11,7 +11,7 @@ from importlib import metadata
 import msgspec
 from packaging.requirements import Requirement
 
-from hierarchy.errors import UsageError
+from modelexport.errors import UsageError
 
 _NAME = "modelexport"
 _OF_A_CHECKOUT = frozenset({"dev", "demo", "bench", "docs"})

@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from hierarchy.errors import FileProblem, ModelExportError
-from hierarchy.export_config import ExportConfig, InputSpec
-from hierarchy.extras import needing
-from hierarchy.files import check_target, replacing, writing
-from hierarchy.injection import Inject
-from hierarchy.progress import step
-from hierarchy.record import Record, record_path
-from hierarchy.summary import TraceSummary, summary_of
-from hierarchy.tags import TagRules
-from pipeline.tracing import check_traced, loaded_source
-from rewriter.annotating import annotate
-from rewriter.folding import FoldRules
-from rewriter.report import AnnotateReport
+from modelexport.errors import FileProblem, ModelExportError
+from modelexport.hierarchy.choices import Inject
+from modelexport.hierarchy.export_config import ExportConfig, InputSpec
+from modelexport.hierarchy.record import Record, record_path
+from modelexport.hierarchy.tags import TagRules
+from modelexport.hierarchy.trace_summary import TraceSummary, summary_of
+from modelexport.pipeline.tracing import check_traced, loaded_source
+from modelexport.rewriter.annotation.annotating import annotate
+from modelexport.rewriter.annotation.report import AnnotateReport
+from modelexport.rewriter.folding import FoldRules
+from modelexport.support.extras import needing
+from modelexport.support.files import check_target, replacing, writing
+from modelexport.support.progress import step
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from tracer import Loaded, TraceResult
+    from modelexport.tracer import Loaded, TraceResult
 
 
 class Hierarchy(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,7 +150,7 @@ def _loaded(
     if isinstance(source, str):
         return loaded_source(source, config, asked, trust_remote_code=trust_remote_code)
     with needing("trace", "exporting"):
-        import tracer  # noqa: PLC0415 - torch loads when a model is to be traced
+        from modelexport import tracer  # noqa: PLC0415 - torch loads when a model is to be traced
     return tracer.Loaded(source, inputs, tracer.Origin(type(source).__name__))
 
 
@@ -167,7 +167,7 @@ def _staged(target: Path) -> Iterator[Path]:
 
 
 def _trace(loaded: "Loaded", plain: Path, config: ExportConfig, *, probe: bool) -> "TraceResult":
-    import tracer  # noqa: PLC0415 - see above
+    from modelexport import tracer  # noqa: PLC0415 - see above
 
     return tracer.trace(
         loaded.model,

@@ -5,16 +5,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hierarchy.errors import UsageError
-from hierarchy.export_config import ExportConfig, InputSpec
-from hierarchy.extras import needing
-from hierarchy.files import check_target
-from hierarchy.progress import step
-from hierarchy.record import EAGER, check_targets, record_path
-from hierarchy.summary import TracePlan, TraceSummary, summary_of
+from modelexport.errors import UsageError
+from modelexport.hierarchy.export_config import ExportConfig, InputSpec
+from modelexport.hierarchy.record import EAGER, check_targets, record_path
+from modelexport.hierarchy.trace_summary import TracePlan, TraceSummary, summary_of
+from modelexport.support.extras import needing
+from modelexport.support.files import check_target
+from modelexport.support.progress import step
 
 if TYPE_CHECKING:
-    from tracer import Loaded, RecordResult, TraceResult
+    from modelexport.tracer import Loaded, RecordResult, TraceResult
 
 
 def trace_source(
@@ -45,7 +45,7 @@ def trace_source(
     """
     check_traced(onnx_path, record, config, force=force)
     loaded = loaded_source(source, config, asked, trust_remote_code=trust_remote_code)
-    import tracer  # noqa: PLC0415 - torch loads when a model is to be traced
+    from modelexport import tracer  # noqa: PLC0415 - torch loads when a model is to be traced
 
     run: Callable[..., RecordResult | TraceResult]
     if onnx_path is None:
@@ -86,7 +86,7 @@ def plan_source(
     for path in filter(None, others):
         check_target(path, force=force)
     loaded = loaded_source(source, config, asked, trust_remote_code=trust_remote_code)
-    import tracer  # noqa: PLC0415 - see above
+    from modelexport import tracer  # noqa: PLC0415 - see above
 
     beside = None if onnx_path is None else record_path(onnx_path)
     return tracer.planned(loaded, config, onnx_path, record or beside, *others)
@@ -123,5 +123,5 @@ def loaded_source(
     """
     step("loading torch")
     with needing("trace", "tracing"):
-        import tracer  # noqa: PLC0415 - see above
+        from modelexport import tracer  # noqa: PLC0415 - see above
     return tracer.load_configured(source, config, asked, trust_remote_code=trust_remote_code)

@@ -2,12 +2,15 @@
 
 from typing import TYPE_CHECKING
 
-from hierarchy.lazily import lazily
+from modelexport.support.lazy_exports import lazily
 
 if TYPE_CHECKING:
-    from rewriter.analysis import Analysis, Unresolved, analyze
-    from rewriter.annotating import annotate
-    from rewriter.comparing import (
+    from modelexport.rewriter.analysis.analyzing import Analysis, Unresolved, analyze
+    from modelexport.rewriter.analysis.totals import ModuleRow
+    from modelexport.rewriter.annotation.annotating import annotate
+    from modelexport.rewriter.annotation.report import AnnotateReport
+    from modelexport.rewriter.annotation.stripping import StripResult, strip, unfold
+    from modelexport.rewriter.comparison import (
         Comparison,
         Deviation,
         FileFacts,
@@ -17,38 +20,35 @@ if TYPE_CHECKING:
         Status,
         Unaligned,
     )
-    from rewriter.comparison import compare
-    from rewriter.consistency import Fault
-    from rewriter.explaining import explained
-    from rewriter.folding import FoldReport, FoldRules, Prototype, UnfoldReport
-    from rewriter.looking import Matching
-    from rewriter.matcher import Candidate, Decision
-    from rewriter.report import AnnotateReport
-    from rewriter.rows import ModuleRow
-    from rewriter.stripping import StripResult, strip, unfold
-    from rewriter.validating import Validation
-    from rewriter.validation import validate
+    from modelexport.rewriter.comparison.comparing import compare
+    from modelexport.rewriter.folding import FoldReport, FoldRules, Prototype, UnfoldReport
+    from modelexport.rewriter.matching.explaining import explained
+    from modelexport.rewriter.matching.matcher import Candidate, Decision
+    from modelexport.rewriter.matching.options import Matching
+    from modelexport.rewriter.validation import Validation
+    from modelexport.rewriter.validation.consistency import Fault
+    from modelexport.rewriter.validation.validating import validate
 else:
     __getattr__ = lazily(
         __name__,
         {
-            "analysis": ["Analysis", "Unresolved", "analyze"],
-            "rows": ["ModuleRow"],
-            "annotating": ["annotate"],
-            "comparing": [
+            "analysis.analyzing": ["Analysis", "Unresolved", "analyze"],
+            "analysis.totals": ["ModuleRow"],
+            "annotation.annotating": ["annotate"],
+            "comparison": [
                 *("Comparison", "Deviation", "FileFacts", "ModuleChange", "Numeric"),
                 *("NumericComparison", "Status", "Unaligned"),
             ],
-            "comparison": ["compare"],
-            "consistency": ["Fault"],
-            "explaining": ["explained"],
+            "comparison.comparing": ["compare"],
+            "validation.consistency": ["Fault"],
+            "matching.explaining": ["explained"],
             "folding": ["FoldReport", "FoldRules", "Prototype", "UnfoldReport"],
-            "looking": ["Matching"],
-            "matcher": ["Candidate", "Decision"],
-            "report": ["AnnotateReport"],
-            "stripping": ["StripResult", "strip", "unfold"],
-            "validating": ["Validation"],
-            "validation": ["validate"],
+            "matching.options": ["Matching"],
+            "matching.matcher": ["Candidate", "Decision"],
+            "annotation.report": ["AnnotateReport"],
+            "annotation.stripping": ["StripResult", "strip", "unfold"],
+            "validation": ["Validation"],
+            "validation.validating": ["validate"],
         },
     )
 

@@ -1,9 +1,9 @@
 """A torch model in, plain ONNX and a trace record out."""
 
-from tracer.configured import TraceOptions, load_configured, options_of, planned
-from tracer.recording import Origin
-from tracer.sources import Loaded, load
-from tracer.tracing import RecordResult, TraceResult, record, trace
+from modelexport.tracer.from_config import TraceOptions, load_configured, options_of, planned
+from modelexport.tracer.sources.loading import Loaded, load
+from modelexport.tracer.sources.origin import Origin
+from modelexport.tracer.tracing import RecordResult, TraceResult, record, trace
 
 __all__ = [
     "Loaded",

@@ -8,21 +8,22 @@ from pathlib import Path
 
 from torch import nn
 
-from hierarchy.errors import ExportFailedError, UsageError
-from hierarchy.export_config import HTP
-from hierarchy.files import replacing, writing
-from hierarchy.progress import step
-from hierarchy.record import EAGER, Record, encode_record, record_path
-from hierarchy.threads import one_blas_thread
-from tracer.calling import Call, Dynamic, Inputs, plan_call
-from tracer.exporters import dynamo, torchscript
-from tracer.exporters.exported import Exported
-from tracer.recorder import weight_fingerprints
-from tracer.recording import Origin, listen, record_eager, record_exported
-from tracer.state import evaluating
-from tracer.telling import probed
-from tracer.transformers_models import ready_for_export
-from tracer.writing import data_beside, write_exported
+from modelexport.errors import ExportFailedError, UsageError
+from modelexport.hierarchy.export_config import HTP
+from modelexport.hierarchy.record import EAGER, Record, encode_record, record_path
+from modelexport.support.files import replacing, writing
+from modelexport.support.progress import step
+from modelexport.support.threads import one_blas_thread
+from modelexport.tracer.eager.model_state import evaluating
+from modelexport.tracer.exporters import dynamo, torchscript
+from modelexport.tracer.exporters.exported import Exported
+from modelexport.tracer.exporters.writing import data_beside, write_exported
+from modelexport.tracer.records.building import listen, record_eager, record_exported
+from modelexport.tracer.records.ops import weight_fingerprints
+from modelexport.tracer.records.probe_inputs import probed
+from modelexport.tracer.sources.origin import Origin
+from modelexport.tracer.sources.signature import Call, Dynamic, Inputs, plan_call
+from modelexport.tracer.sources.transformers_models import ready_for_export
 
 AUTO = "auto"
 EXPORTERS = {dynamo.NAME: dynamo.export, torchscript.NAME: torchscript.export}

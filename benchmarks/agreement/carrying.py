@@ -11,7 +11,7 @@ from collections import defaultdict
 import onnx
 
 from fixtures_gen.truth import Truth
-from hierarchy.graphs import NodeKey, walk_nodes
+from modelexport.hierarchy.graph_paths import NodeKey, walk_nodes
 
 RESCALING = {"Cast", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"}
 ABSORBED = {"Relu", "Clip"}

@@ -16,10 +16,10 @@ from agreement.plan import FOREIGN, QUANTISED, Transformation
 from agreement.store import CACHE, NotPossible, first_line
 from agreement.subjects import Made, Subject
 from fixtures_gen.truth import Truth
-from hierarchy.errors import ForeignRecordError
-from hierarchy.graphs import walk_nodes
-from hierarchy.module_tree import ModuleTree
-from rewriter import AnnotateReport, Decision, annotate
+from modelexport.errors import ForeignRecordError
+from modelexport.hierarchy.graph_paths import walk_nodes
+from modelexport.hierarchy.module_tree import ModuleTree
+from modelexport.rewriter import AnnotateReport, Decision, annotate
 
 
 class Cell(msgspec.Struct):

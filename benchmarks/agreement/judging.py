@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from enum import StrEnum
 
-from hierarchy.module_tree import ModuleTree, is_within
+from modelexport.hierarchy.module_tree import ModuleTree, is_within
 
 
 class Verdict(StrEnum):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import onnx
 
-from hierarchy.graphs import bodies, walk_graphs
+from modelexport.hierarchy.graph_paths import bodies, walk_graphs
 
 _SEED = 11
 

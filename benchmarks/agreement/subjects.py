@@ -19,10 +19,10 @@ from fixtures_gen.eager import Eager, run_eagerly
 from fixtures_gen.onnx_values import Array, observe
 from fixtures_gen.registry import Inputs
 from fixtures_gen.truth import Truth, feeds, settle
-from hierarchy.graphs import NodeKey
-from hierarchy.record import Record, read_record
-from tracer import trace
-from tracer.tracing import EXPORTERS
+from modelexport.hierarchy.graph_paths import NodeKey
+from modelexport.hierarchy.record import Record, read_record
+from modelexport.tracer import trace
+from modelexport.tracer.tracing import EXPORTERS
 
 Feeds = dict[str, Array]
 
@@ -150,7 +150,7 @@ class Subject:
         if start in _RECORDED:
             path = self.plain_path(start)
         else:
-            path = self._traced(start, "tracer/exporters", "tracer/calling.py") / "m.onnx"
+            path = self._traced(start, "tracer/exporters", "tracer/sources/signature.py") / "m.onnx"
         model, _ = self._model(start.variant)
         given = feeds(model, self._inputs(start), onnx.load(path, load_external_data=False).graph)
         key = key_of(hashlib.sha256(path.read_bytes()).hexdigest())

@@ -17,7 +17,7 @@ from fixtures_gen.registry import SEED, Inputs, randomized
 from fixtures_gen.torch_zoo import Hourglass, Stacked
 from fixtures_gen.transformers_zoo import BATCH, IMAGE, VOCABULARY, build, image, text
 from fixtures_gen.zoo import FIXTURES
-from tracer import load
+from modelexport.tracer import load
 
 DEPTH, WIDTH = 4, 32
 OTHER_DEPTH, OTHER_WIDTH = 3, 48

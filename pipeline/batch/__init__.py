@@ -6,9 +6,9 @@ parent process (`keeper`, `nursery`) that forks for each job (`steps`), so that 
 hangs or grows hurts nobody else.
 """
 
-from pipeline.batch.plan import Plan
-from pipeline.batch.running import Batch, Silent, Watcher, load_plan, run_plan
-from pipeline.batch.summary import Row, Summary, markdown
+from modelexport.pipeline.batch.plan import Plan
+from modelexport.pipeline.batch.running import Batch, Silent, Watcher, load_plan, run_plan
+from modelexport.pipeline.batch.summary import Row, Summary, markdown
 
 __all__ = [
     "Batch",

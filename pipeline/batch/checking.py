@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from contextlib import chdir
 from pathlib import Path
 
-from hierarchy.errors import FileProblem, PlanError, SourceError
-from hierarchy.sources import check_file, check_folder, factory_of
-from pipeline.batch.jobs import Job
+from modelexport.errors import FileProblem, PlanError, SourceError
+from modelexport.hierarchy.source_names import check_file, check_folder, factory_of
+from modelexport.pipeline.batch.jobs import Job
 
 
 def check_jobs(jobs: Iterable[Job], folder: Path, where: Path) -> None:

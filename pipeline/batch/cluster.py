@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from hierarchy.errors import UsageError
-from pipeline.batch.messages import Answer, Task
-from pipeline.batch.outcome import Outcome, State
-from pipeline.batch.sharing import traced, untraced
+from modelexport.errors import UsageError
+from modelexport.pipeline.batch.messages import Answer, Task
+from modelexport.pipeline.batch.outcome import Outcome, State
+from modelexport.pipeline.batch.sharing import traced, untraced
 
 if TYPE_CHECKING:
     from distributed import Client
 
-    from pipeline.batch.jobs import Job
+    from modelexport.pipeline.batch.jobs import Job
 
 _PATIENCE = 10
 """Seconds within which a scheduler must answer and have a worker."""
@@ -204,8 +204,8 @@ def work(message: bytes) -> bytes:
     """Do one job; runs in a worker."""
     from distributed import get_worker  # noqa: PLC0415 - runs in a worker only
 
-    from pipeline.batch.digests import versions  # noqa: PLC0415
-    from pipeline.batch.keeper import keeper  # noqa: PLC0415
+    from modelexport.pipeline.batch.digests import versions  # noqa: PLC0415
+    from modelexport.pipeline.batch.fork_server_client import keeper  # noqa: PLC0415
 
     task = msgspec.json.decode(message, type=Task)
     worker = get_worker()
@@ -231,6 +231,6 @@ def _other_versions(wanted: dict[str, str], found: dict[str, str]) -> Answer:
 
 
 def _stop_all() -> None:
-    from pipeline.batch.keeper import stop_all  # noqa: PLC0415 - runs in a worker
+    from modelexport.pipeline.batch.fork_server_client import stop_all  # noqa: PLC0415 - runs in a worker
 
     stop_all()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from pipeline.batch.jobs import Job
+from modelexport.pipeline.batch.jobs import Job
 
 _VERSIONS = ("modelexport", "torch", "transformers", "onnx", "onnxscript", "onnxruntime")
 """Packages whose versions a result depends on."""

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from hierarchy.errors import PlanError
-from hierarchy.sources import factory_of
-from pipeline.batch.plan import (
+from modelexport.errors import PlanError
+from modelexport.hierarchy.source_names import factory_of
+from modelexport.pipeline.batch.plan import (
     AnnotateOptions,
     Matrix,
     Model,

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import msgspec
 
-from hierarchy.errors import FileProblem, UsageError
-from hierarchy.files import check_target, replacing, write_problem
-from pipeline.batch.digests import MISSING, content_digest, options_digest
-from pipeline.batch.jobs import Job
-from pipeline.batch.outcome import Outcome, State
+from modelexport.errors import FileProblem, UsageError
+from modelexport.pipeline.batch.digests import MISSING, content_digest, options_digest
+from modelexport.pipeline.batch.jobs import Job
+from modelexport.pipeline.batch.outcome import Outcome, State
+from modelexport.support.files import check_target, replacing, write_problem
 
 FOLDER = ".batch"
 """Within the folder of results; everything in it is ours."""

@@ -5,8 +5,8 @@ import socket
 
 import msgspec
 
-from pipeline.batch.jobs import Job
-from pipeline.batch.outcome import Outcome
+from modelexport.pipeline.batch.jobs import Job
+from modelexport.pipeline.batch.outcome import Outcome
 
 
 class Traced(msgspec.Struct, frozen=True):

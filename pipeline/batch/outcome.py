@@ -4,7 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
-from hierarchy.errors import ModelExportError
+from modelexport.errors import ModelExportError
 
 
 class State(StrEnum):

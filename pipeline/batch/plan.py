@@ -9,9 +9,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from hierarchy.export_config import ExportConfig
-from hierarchy.injection import Inject
-from hierarchy.tags import TagStyle, TorchNN
+from modelexport.hierarchy.choices import Inject
+from modelexport.hierarchy.export_config import ExportConfig
+from modelexport.hierarchy.tags import TagStyle, TorchNN
 
 
 class Step(StrEnum):

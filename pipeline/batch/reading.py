@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from hierarchy.errors import PlanError
-from hierarchy.settings import read_settings
-from pipeline.batch.plan import Plan
+from modelexport.errors import PlanError
+from modelexport.pipeline.batch.plan import Plan
+from modelexport.support.settings import read_settings
 
 _UNKNOWN = re.compile(r"^Object contains unknown field `(?P<key>.*?)`(?: - at `(?P<path>.*)`)?$")
 _AT = re.compile(r"^(?P<what>.*) - at `(?P<path>.*)`$")

@@ -8,18 +8,18 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
-from hierarchy.errors import FileProblem, MissingExtraError, UsageError
-from pipeline.batch import summary as summaries
-from pipeline.batch.checking import check_jobs
-from pipeline.batch.digests import versions
-from pipeline.batch.jobs import Job, jobs_of
-from pipeline.batch.ledger import FOLDER, Ledger
-from pipeline.batch.messages import Answer
-from pipeline.batch.outcome import Outcome, State
-from pipeline.batch.reading import read_plan
-from pipeline.batch.sharing import Sharing
-from pipeline.batch.summary import Row, Summary, row_of
-from pipeline.batch.tasks import Tasks
+from modelexport.errors import FileProblem, MissingExtraError, UsageError
+from modelexport.pipeline.batch import summary as summaries
+from modelexport.pipeline.batch.checking import check_jobs
+from modelexport.pipeline.batch.digests import versions
+from modelexport.pipeline.batch.jobs import Job, jobs_of
+from modelexport.pipeline.batch.ledger import FOLDER, Ledger
+from modelexport.pipeline.batch.messages import Answer
+from modelexport.pipeline.batch.outcome import Outcome, State
+from modelexport.pipeline.batch.reading import read_plan
+from modelexport.pipeline.batch.sharing import Sharing
+from modelexport.pipeline.batch.summary import Row, Summary, row_of
+from modelexport.pipeline.batch.tasks import Tasks
 
 
 class Watcher(Protocol):
@@ -172,7 +172,7 @@ def _do(
     address: str | None,
 ) -> None:
     """Have jobs done, and put what they made in its place."""
-    from pipeline.batch import cluster  # noqa: PLC0415 - not needed when all is done
+    from modelexport.pipeline.batch import cluster  # noqa: PLC0415 - not needed when all is done
 
     count = min(count or cluster.cores(), len(todo))
     tell.begin(len(todo), address or f"{count} workers")

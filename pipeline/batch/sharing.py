@@ -11,10 +11,10 @@ from pathlib import Path
 
 import msgspec
 
-from pipeline.batch.jobs import Job
-from pipeline.batch.messages import Answer, Traced
-from pipeline.batch.outcome import Outcome
-from pipeline.batch.plan import Step
+from modelexport.pipeline.batch.jobs import Job
+from modelexport.pipeline.batch.messages import Answer, Traced
+from modelexport.pipeline.batch.outcome import Outcome
+from modelexport.pipeline.batch.plan import Step
 
 _MARK = "~trace"
 """Ends the id of a shared trace; no job has such a letter in its own."""

@@ -7,20 +7,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hierarchy.errors import ModelExportError
-from hierarchy.record import Record, read_record
-from hierarchy.tags import TagRules
-from pipeline.batch.digests import digests, file_digest
-from pipeline.batch.jobs import Job
-from pipeline.batch.messages import Traced
-from pipeline.batch.outcome import Counts, Outcome, State, sentence
-from pipeline.batch.plan import Step
-from pipeline.batch.sharing import take
-from pipeline.batch.watching import Watch
+from modelexport.errors import ModelExportError
+from modelexport.hierarchy.record import Record, read_record
+from modelexport.hierarchy.tags import TagRules
+from modelexport.pipeline.batch.digests import digests, file_digest
+from modelexport.pipeline.batch.jobs import Job
+from modelexport.pipeline.batch.messages import Traced
+from modelexport.pipeline.batch.outcome import Counts, Outcome, State, sentence
+from modelexport.pipeline.batch.plan import Step
+from modelexport.pipeline.batch.sharing import take
+from modelexport.pipeline.batch.watching import Watch
 
 if TYPE_CHECKING:
-    from rewriter import AnnotateReport
-    from tracer import Loaded
+    from modelexport.rewriter import AnnotateReport
+    from modelexport.tracer import Loaded
 
 Tell = Callable[[str], None]
 _APART = ".plain"
@@ -102,7 +102,7 @@ class _Bench:
 
     def load(self) -> "Loaded":
         """The model of the job's source."""
-        import tracer  # noqa: PLC0415 - torch loads only where a model is traced
+        from modelexport import tracer  # noqa: PLC0415 - torch loads only where a model is traced
 
         options = self.job.trace
         assert self.job.source is not None
@@ -113,7 +113,7 @@ class _Bench:
 
     def external(self) -> None:
         """Count the external weights of a file that was given among the inputs."""
-        from rewriter.container import OnnxContainer  # noqa: PLC0415 - onnx loads when needed
+        from modelexport.rewriter.container import OnnxContainer  # noqa: PLC0415 - onnx loads when needed
 
         with OnnxContainer.open(self.plain) as container:
             files = {str(found.path) for found in container.external_locations()}
@@ -131,7 +131,7 @@ class _Bench:
         self.plain, self.record, self.last = target, record, target
 
     def _trace(self, target: Path, record: Path) -> Record:
-        import tracer  # noqa: PLC0415 - torch loads only where a model is traced
+        from modelexport import tracer  # noqa: PLC0415 - torch loads only where a model is traced
 
         loaded, options = self.load(), self.job.trace
         return tracer.trace(
@@ -146,7 +146,7 @@ class _Bench:
 
     def annotate(self, target: Path) -> None:
         """Write the annotated file, and the report if it is asked for."""
-        from rewriter import FoldRules, Matching, annotate  # noqa: PLC0415 - onnx loads here
+        from modelexport.rewriter import FoldRules, Matching, annotate  # noqa: PLC0415 - onnx loads here
 
         options = self.job.annotate
         fold = FoldRules(options.functions, options.min_nodes, options.max_prototypes_per_class)
@@ -196,7 +196,7 @@ def _export(bench: _Bench) -> None:
 
 
 def _validate(bench: _Bench) -> None:
-    from rewriter import validate  # noqa: PLC0415 - onnx loads when it is needed
+    from modelexport.rewriter import validate  # noqa: PLC0415 - onnx loads when it is needed
 
     if bench.job.onnx:
         bench.external()

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import msgspec
 
-from hierarchy.files import replacing
-from pipeline.batch.outcome import Outcome, State
+from modelexport.pipeline.batch.outcome import Outcome, State
+from modelexport.support.files import replacing
 
 
 class Row(msgspec.Struct):

@@ -3,10 +3,10 @@
 import uuid
 from pathlib import Path
 
-from pipeline.batch.digests import versions
-from pipeline.batch.jobs import Job
-from pipeline.batch.ledger import Ledger
-from pipeline.batch.messages import Request, Task, Traced
+from modelexport.pipeline.batch.digests import versions
+from modelexport.pipeline.batch.jobs import Job
+from modelexport.pipeline.batch.ledger import Ledger
+from modelexport.pipeline.batch.messages import Request, Task, Traced
 
 
 class Tasks:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-_OURS = ("cli", "hierarchy", "pipeline", "rewriter", "tracer")
+_OURS = ("modelexport",)
 _SYSTEM = ("/dev", "/proc", "/sys")
 
 

@@ -6,8 +6,8 @@ Writing copies the file's own bytes and splices entries into its nodes, so that 
 nobody asked to change is there byte for byte, and memory stays at the skeleton's size.
 """
 
-from rewriter.container.editing import Changes, Edits
-from rewriter.container.reading import OnnxContainer
-from rewriter.container.session import SessionSource, session_source
+from modelexport.rewriter.container.editing import Changes, Edits
+from modelexport.rewriter.container.reading import OnnxContainer
+from modelexport.rewriter.container.session import SessionSource, session_source
 
 __all__ = ["Changes", "Edits", "OnnxContainer", "SessionSource", "session_source"]

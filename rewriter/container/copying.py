@@ -5,7 +5,7 @@ import mmap
 import os
 from collections.abc import Callable, Iterable
 
-from rewriter.container.splicing import Range
+from modelexport.rewriter.container.splicing import Range
 
 _STEP = 1 << 28
 _BLOCK = 1 << 20

@@ -7,11 +7,19 @@ from dataclasses import dataclass, field
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto
 from onnx import StringStringEntryProto as Entry
 
-from hierarchy import keys
-from hierarchy.graphs import NodeKey, Place, holds_bodies, walk_graphs
-from hierarchy.injection import Inject
-from rewriter.container.splicing import Splices, resized
-from rewriter.container.wire import LENGTH, Buffer, Field, WireError, encode_field, fields, messages
+from modelexport.hierarchy import keys
+from modelexport.hierarchy.choices import Inject
+from modelexport.hierarchy.graph_paths import NodeKey, Place, holds_bodies, walk_graphs
+from modelexport.rewriter.container.splicing import Splices, resized
+from modelexport.rewriter.container.wire import (
+    LENGTH,
+    Buffer,
+    Field,
+    WireError,
+    encode_field,
+    fields,
+    messages,
+)
 
 Entries = Sequence[tuple[str, str]]
 
@@ -191,7 +199,7 @@ class Editing:
         self.splices.insert(at, encode_field(NodeProto.ATTRIBUTE_FIELD_NUMBER, payload))
 
     def _attribute(self, attribute: Field) -> None:
-        """Edit the bodies that an attribute holds, in the order of `hierarchy.graphs.bodies`."""
+        """Edit the bodies that an attribute holds, in the order of `graph_paths.bodies`."""
         one = list(messages(self._data, attribute, AttributeProto.G_FIELD_NUMBER))
         with self.splices.inside(attribute):
             if one:

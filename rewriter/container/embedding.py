@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 from onnx import ModelProto, TensorProto
 
-from rewriter.container.skeleton import HOLDERS, Stretch
-from rewriter.container.splicing import Range
-from rewriter.container.wire import LENGTH, encode_varint, fields
+from modelexport.rewriter.container.skeleton import HOLDERS, Stretch
+from modelexport.rewriter.container.splicing import Range
+from modelexport.rewriter.container.wire import LENGTH, encode_varint, fields
 
 Segment = bytes | bytearray | Range
 Borrowed = Callable[[TensorProto], Stretch | None]

@@ -11,9 +11,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
-from hierarchy.errors import FileProblem, OnnxFileError
-from hierarchy.files import replacing, write_problem
-from rewriter.container.copying import copy_range
+from modelexport.errors import FileProblem, OnnxFileError
+from modelexport.rewriter.container.copying import copy_range
+from modelexport.support.files import replacing, write_problem
 
 
 class External(NamedTuple):

@@ -14,14 +14,14 @@ import numpy.typing as npt
 import onnx
 from google.protobuf.message import DecodeError
 
-from hierarchy.errors import OnnxFileError
-from rewriter.container.copying import write_segments
-from rewriter.container.editing import Changes, Editing, Edits
-from rewriter.container.embedding import Embedding
-from rewriter.container.external import External, resolve, write_beside
-from rewriter.container.skeleton import SkeletonScan, Stretch
-from rewriter.container.tensors import all_tensors, reference
-from rewriter.container.wire import CutOffError, WireError
+from modelexport.errors import OnnxFileError
+from modelexport.rewriter.container.copying import write_segments
+from modelexport.rewriter.container.editing import Changes, Editing, Edits
+from modelexport.rewriter.container.embedding import Embedding
+from modelexport.rewriter.container.external import External, resolve, write_beside
+from modelexport.rewriter.container.skeleton import SkeletonScan, Stretch
+from modelexport.rewriter.container.tensors import all_tensors, reference
+from modelexport.rewriter.container.wire import CutOffError, WireError
 
 _UNREADABLE = {onnx.TensorProto.STRING, onnx.TensorProto.UNDEFINED}
 _PACKED = {

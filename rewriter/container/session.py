@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import onnx
 
-from rewriter.container.reading import OnnxContainer
-from rewriter.container.tensors import all_tensors
+from modelexport.rewriter.container.reading import OnnxContainer
+from modelexport.rewriter.container.tensors import all_tensors
 
 
 class SessionSource(NamedTuple):

@@ -7,9 +7,9 @@ from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProt
 from onnx import StringStringEntryProto as Entry
 from onnx import TrainingInfoProto as TrainingInfo
 
-from hierarchy.graphs import SMALL_TENSOR_BYTES
-from rewriter.container.splicing import Splices
-from rewriter.container.wire import (
+from modelexport.hierarchy.graph_paths import SMALL_TENSOR_BYTES
+from modelexport.rewriter.container.splicing import Splices
+from modelexport.rewriter.container.wire import (
     LENGTH,
     VARINT,
     Buffer,

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from operator import itemgetter
 from typing import NamedTuple
 
-from rewriter.container.wire import Buffer, Field, WireError, encode_varint
+from modelexport.rewriter.container.wire import Buffer, Field, WireError, encode_varint
 
 _WORTH_A_COPY = 1 << 16
 """Ranges below this are gathered in memory: a system call each would take longer."""

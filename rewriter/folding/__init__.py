@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from hierarchy.lazily import lazily
+from modelexport.support.lazy_exports import lazily
 
 if TYPE_CHECKING:
-    from rewriter.folding.choosing import FoldRules
-    from rewriter.folding.flattening import unfolded
-    from rewriter.folding.folding import FoldReport, Prototype, fold
-    from rewriter.folding.unfolding import UnfoldReport, unfold
+    from modelexport.rewriter.folding.choosing import FoldRules
+    from modelexport.rewriter.folding.flattening import unfolded
+    from modelexport.rewriter.folding.folding import FoldReport, Prototype, fold
+    from modelexport.rewriter.folding.unfolding import UnfoldReport, unfold
 else:
     __getattr__ = lazily(
         __name__,

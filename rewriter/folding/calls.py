@@ -8,10 +8,10 @@ module whose values leave it and come back was called again.
 from collections import Counter, defaultdict
 from collections.abc import Callable
 
-from hierarchy.module_tree import ModuleTree
-from hierarchy.prefixes import common_start
-from hierarchy.tags import steps
-from rewriter.folding.bench import Bench, Call, Item
+from modelexport.hierarchy.module_tree import ModuleTree
+from modelexport.hierarchy.tags import steps
+from modelexport.rewriter.folding.fold_graph import Bench, Call, Item
+from modelexport.support.prefixes import common_start
 
 _Index = dict[int, int]
 

@@ -4,12 +4,12 @@ from collections import Counter
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from hierarchy.errors import UsageError
-from hierarchy.module_tree import is_within
-from rewriter.folding.bench import Bench, Call, Item
-from rewriter.folding.cycles import acyclic
-from rewriter.folding.hoisting import instances
-from rewriter.folding.prototypes import Structure, difference, structure
+from modelexport.errors import UsageError
+from modelexport.hierarchy.module_tree import is_within
+from modelexport.rewriter.folding.cycles import acyclic
+from modelexport.rewriter.folding.fold_graph import Bench, Call, Item
+from modelexport.rewriter.folding.hoisting import instances
+from modelexport.rewriter.folding.prototypes import Structure, difference, structure
 
 REPEATED, NESTED, ALL = "repeated", "nested", "all"
 _WORDS = {REPEATED, NESTED, ALL}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from rewriter.folding.bench import Bench, Call, Item
+from modelexport.rewriter.folding.fold_graph import Bench, Call, Item
 
 Groups = dict[Call, list[Item]]
 

@@ -2,7 +2,7 @@
 
 import onnx
 
-from hierarchy import keys
+from modelexport.hierarchy import keys
 
 
 def folded_functions(model: onnx.ModelProto) -> list[onnx.FunctionProto]:
@@ -14,7 +14,7 @@ def unfolded(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
     """A model without functions of our making; itself if it has none."""
     if not folded_functions(model):
         return model
-    from rewriter.folding.unfolding import unfold  # noqa: PLC0415 - few files have any
+    from modelexport.rewriter.folding.unfolding import unfold  # noqa: PLC0415 - few files have any
 
     made = onnx.ModelProto()
     made.CopyFrom(model)

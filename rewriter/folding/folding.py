@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING
 import msgspec
 import onnx
 
-from hierarchy import keys
-from hierarchy.module_tree import ModuleTree
-from hierarchy.tags import Tagger, escape, namespace, steps
-from rewriter.evidence.carried import tag_paths
-from rewriter.folding.bench import Bench, Call, Constant, Item
-from rewriter.folding.calls import Calls
-from rewriter.folding.choosing import Choosing, ClassName, FoldRules, within
-from rewriter.folding.cycles import Groups, acyclic
-from rewriter.folding.functions import Folded, FunctionMaker, FunctionNote
-from rewriter.folding.hoisting import hoist
-from rewriter.folding.memory import Memory, Was, remember
-from rewriter.folding.prototypes import Structure, difference, structure
-from rewriter.folding.relative import Rebasing
-from rewriter.inject.names import unique
+from modelexport.hierarchy import keys
+from modelexport.hierarchy.module_tree import ModuleTree
+from modelexport.hierarchy.tags import Tagger, escape, namespace, steps
+from modelexport.rewriter.folding.calls import Calls
+from modelexport.rewriter.folding.choosing import Choosing, ClassName, FoldRules, within
+from modelexport.rewriter.folding.cycles import Groups, acyclic
+from modelexport.rewriter.folding.flat_snapshot import Memory, Was, remember
+from modelexport.rewriter.folding.fold_graph import Bench, Call, Constant, Item
+from modelexport.rewriter.folding.functions import Folded, FunctionMaker, FunctionNote
+from modelexport.rewriter.folding.hoisting import hoist
+from modelexport.rewriter.folding.prototypes import Structure, difference, structure
+from modelexport.rewriter.folding.relative import Rebasing
+from modelexport.rewriter.inject.names import unique
+from modelexport.rewriter.matching.evidence.carried import tag_paths
 
 if TYPE_CHECKING:
-    from rewriter.matcher import Decision
+    from modelexport.rewriter.matching.matcher import Decision
 
 _FIRST_WITH_FUNCTIONS = 8
 _FIRST_WITH_FUNCTION_TYPES = 10
@@ -367,7 +367,7 @@ def _is_weight(constant: Constant) -> bool:
 
 
 def _domains(nodes: Iterable[onnx.NodeProto]) -> set[str]:
-    from hierarchy.graphs import bodies  # noqa: PLC0415
+    from modelexport.hierarchy.graph_paths import bodies  # noqa: PLC0415
 
     found: set[str] = set()
     for node in nodes:

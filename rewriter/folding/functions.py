@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 import msgspec
 import onnx
 
-from hierarchy import keys
-from hierarchy.module_tree import is_within
-from hierarchy.tags import escape, steps
-from rewriter.folding.bench import Bench, Call, Constant, Item
-from rewriter.folding.choosing import within
-from rewriter.folding.prototypes import CONSTANT, VALUE, Slot, Structure
-from rewriter.folding.relative import Rebasing
-from rewriter.folding.renaming import renamed
-from rewriter.inject.names import unique
+from modelexport.hierarchy import keys
+from modelexport.hierarchy.module_tree import is_within
+from modelexport.hierarchy.tags import escape, steps
+from modelexport.rewriter.folding.choosing import within
+from modelexport.rewriter.folding.fold_graph import Bench, Call, Constant, Item
+from modelexport.rewriter.folding.prototypes import CONSTANT, VALUE, Slot, Structure
+from modelexport.rewriter.folding.relative import Rebasing
+from modelexport.rewriter.folding.renaming import renamed
+from modelexport.rewriter.inject.names import unique
 
 if TYPE_CHECKING:
-    from rewriter.folding.memory import Was
+    from modelexport.rewriter.folding.flat_snapshot import Was
 
 Column = tuple[str, ...]
 """What one slot is in each of the calls."""

@@ -7,7 +7,7 @@ value's producing cone goes to the module around, unless it is the call's own wo
 
 from collections import defaultdict
 
-from rewriter.folding.bench import Bench, Call, Item
+from modelexport.rewriter.folding.fold_graph import Bench, Call, Item
 
 _PRODUCTS = frozenset(
     {

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 
 import onnx
 
-from hierarchy import keys
-from hierarchy.graphs import bodies
-from rewriter.folding.bench import local_names
-from rewriter.folding.relative import Rebasing
-from rewriter.folding.renaming import renamed
-from rewriter.inject.names import unique
+from modelexport.hierarchy import keys
+from modelexport.hierarchy.graph_paths import bodies
+from modelexport.rewriter.folding.fold_graph import local_names
+from modelexport.rewriter.folding.relative import Rebasing
+from modelexport.rewriter.folding.renaming import renamed
+from modelexport.rewriter.inject.names import unique
 
 _Key = tuple[str, str, str]
 

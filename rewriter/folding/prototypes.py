@@ -10,9 +10,9 @@ from typing import Any
 
 import onnx
 
-from hierarchy.graphs import bodies
-from hierarchy.keys import TAG_ATTRIBUTE
-from rewriter.folding.bench import Bench, Item, captured
+from modelexport.hierarchy.graph_paths import bodies
+from modelexport.hierarchy.keys import TAG_ATTRIBUTE
+from modelexport.rewriter.folding.fold_graph import Bench, Item, captured
 
 WEIGHT, VALUE, CONSTANT = "weight", "value", "constant"
 

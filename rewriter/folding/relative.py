@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 import msgspec
 import onnx
 
-from hierarchy import keys
-from hierarchy.graphs import bodies
-from hierarchy.module_tree import ModuleTree
-from hierarchy.tags import namespace
+from modelexport.hierarchy import keys
+from modelexport.hierarchy.graph_paths import bodies
+from modelexport.hierarchy.module_tree import ModuleTree
+from modelexport.hierarchy.tags import namespace
 
 ITSELF = "."
 

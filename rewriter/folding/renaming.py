@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 
 import onnx
 
-from hierarchy.graphs import bodies
-from rewriter.folding.bench import local_names
+from modelexport.hierarchy.graph_paths import bodies
+from modelexport.rewriter.folding.fold_graph import local_names
 
 
 def renamed(node: onnx.NodeProto, names: Mapping[str, str]) -> onnx.NodeProto:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import msgspec
 import onnx
 
-from hierarchy import keys
-from rewriter.folding.functions import ConstantNote
-from rewriter.folding.memory import Memory, Was, become
-from rewriter.folding.renaming import renamed
+from modelexport.hierarchy import keys
+from modelexport.rewriter.folding.flat_snapshot import Memory, Was, become
+from modelexport.rewriter.folding.functions import ConstantNote
+from modelexport.rewriter.folding.renaming import renamed
 
 
 class Restoring:

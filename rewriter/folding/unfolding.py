@@ -6,15 +6,15 @@ from fnmatch import fnmatchcase
 import msgspec
 import onnx
 
-from hierarchy import keys
-from hierarchy.graphs import walk_graphs
-from hierarchy.module_tree import ModuleTree
-from rewriter.evidence import carried as own
-from rewriter.folding.flattening import folded_functions
-from rewriter.folding.inlining import Inlining
-from rewriter.folding.memory import recall
-from rewriter.folding.relative import Rebasing
-from rewriter.folding.restoring import Restoring
+from modelexport.hierarchy import keys
+from modelexport.hierarchy.graph_paths import walk_graphs
+from modelexport.hierarchy.module_tree import ModuleTree
+from modelexport.rewriter.folding.flat_snapshot import recall
+from modelexport.rewriter.folding.flattening import folded_functions
+from modelexport.rewriter.folding.inlining import Inlining
+from modelexport.rewriter.folding.relative import Rebasing
+from modelexport.rewriter.folding.restoring import Restoring
+from modelexport.rewriter.matching.evidence import carried as own
 
 
 class UnfoldReport(msgspec.Struct):

@@ -2,12 +2,12 @@
 
 import onnx
 
-from hierarchy import keys
-from hierarchy.graphs import walk_nodes
-from hierarchy.injection import Inject
-from rewriter.container import Edits
-from rewriter.container.editing import goes
-from rewriter.inject.names import rename
+from modelexport.hierarchy import keys
+from modelexport.hierarchy.choices import Inject
+from modelexport.hierarchy.graph_paths import walk_nodes
+from modelexport.rewriter.container import Edits
+from modelexport.rewriter.container.editing import goes
+from modelexport.rewriter.inject.names import rename
 
 
 def apply(model: onnx.ModelProto, edits: Edits) -> None:

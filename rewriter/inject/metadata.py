@@ -3,10 +3,10 @@
 import msgspec
 import onnx
 
-from hierarchy import keys
-from hierarchy.module_tree import ROOT, EmbeddedTree, ModuleTree
-from hierarchy.tags import Tagger, TagRules, namespace
-from rewriter.matcher import Decision
+from modelexport.hierarchy import keys
+from modelexport.hierarchy.module_tree import ROOT, EmbeddedTree, ModuleTree
+from modelexport.hierarchy.tags import Tagger, TagRules, namespace
+from modelexport.rewriter.matching.matcher import Decision
 
 Entries = list[tuple[str, str]]
 

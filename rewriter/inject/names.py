@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import msgspec
 import onnx
 
-from hierarchy import keys
-from hierarchy.graphs import NodeKey, walk_nodes
-from hierarchy.tags import Tagger, escape, steps
-from rewriter.evidence.carried import embedded_names
+from modelexport.hierarchy import keys
+from modelexport.hierarchy.graph_paths import NodeKey, walk_nodes
+from modelexport.hierarchy.tags import Tagger, escape, steps
+from modelexport.rewriter.matching.evidence.carried import embedded_names
 
 if TYPE_CHECKING:
-    from rewriter.matcher import Decision
+    from modelexport.rewriter.matching.matcher import Decision
 
 Names = dict[NodeKey, str | None]
 

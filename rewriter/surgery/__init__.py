@@ -7,6 +7,6 @@ and everything else is what the model had: each object that graphsurgeon made re
 message that it was made of, and only what differs from that is written anew.
 """
 
-from rewriter.surgery.operation import Surgery
+from modelexport.rewriter.surgery.operation import Surgery
 
 __all__ = ["Surgery"]

@@ -6,10 +6,10 @@ import onnx
 import onnx_graphsurgeon as gs
 from onnx_graphsurgeon.logger import G_LOGGER
 
-from hierarchy.errors import SurgeryError
-from hierarchy.graphs import op_type, walk_graphs
-from rewriter.surgery.remembered import Memory, Payload
-from rewriter.surgery.restoring import Restoring
+from modelexport.errors import SurgeryError
+from modelexport.hierarchy.graph_paths import op_type, walk_graphs
+from modelexport.rewriter.surgery.remembered import Memory, Payload
+from modelexport.rewriter.surgery.restoring import Restoring
 
 
 class Surgery:

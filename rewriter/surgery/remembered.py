@@ -9,7 +9,7 @@ import onnx_graphsurgeon as gs
 from onnx import numpy_helper
 from onnx_graphsurgeon.ir.tensor import LazyValues, SparseValues
 
-from hierarchy.graphs import bodies
+from modelexport.hierarchy.graph_paths import bodies
 
 Payload = Callable[[onnx.TensorProto], bytes | None]
 """Gives the values of a tensor that a skeleton left in its file; None for other tensors."""

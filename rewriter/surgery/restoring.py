@@ -8,7 +8,7 @@ import onnx_graphsurgeon as gs
 from onnx_graphsurgeon.exporters.onnx_exporter import OnnxExporter
 from onnx_graphsurgeon.ir.tensor import SparseValues
 
-from rewriter.surgery.remembered import (
+from modelexport.rewriter.surgery.remembered import (
     Graph,
     Graphlike,
     Memory,

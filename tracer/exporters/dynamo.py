@@ -19,15 +19,15 @@ import onnx_ir
 import torch
 from torch import nn
 
-from hierarchy import keys
-from hierarchy.errors import ExportFailedError
-from hierarchy.fingerprint import Array
-from hierarchy.graphs import SMALL_TENSOR_BYTES, walk_graphs, walk_nodes
-from tracer.calling import Call, flat_forward
-from tracer.exporters.exported import NOWHERE, Exported, Scope, contiguous
-from tracer.exporters.locations import innermost_line
-from tracer.exporters.naming import free_axes, name_axes, name_outputs
-from tracer.transformers_models import onnx_exporter
+from modelexport.errors import ExportFailedError
+from modelexport.hierarchy import keys
+from modelexport.hierarchy.fingerprints import Array
+from modelexport.hierarchy.graph_paths import SMALL_TENSOR_BYTES, walk_graphs, walk_nodes
+from modelexport.tracer.exporters.exported import NOWHERE, Exported, Scope, contiguous
+from modelexport.tracer.exporters.locations import innermost_line
+from modelexport.tracer.exporters.naming import free_axes, name_axes, name_outputs
+from modelexport.tracer.sources.signature import Call, flat_forward
+from modelexport.tracer.sources.transformers_models import onnx_exporter
 
 NAME = "dynamo"
 FLOOR = 18

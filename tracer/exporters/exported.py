@@ -8,8 +8,8 @@ import onnx
 import torch
 from onnx import numpy_helper
 
-from hierarchy.fingerprint import Array
-from hierarchy.graphs import MAIN, NodeKey, walk_graphs
+from modelexport.hierarchy.fingerprints import Array
+from modelexport.hierarchy.graph_paths import MAIN, NodeKey, walk_graphs
 
 NOWHERE = "weights"
 """The file that a graph refers to for weights that are still in memory."""

@@ -7,8 +7,8 @@ import onnx_ir
 import torch
 from torch.onnx._internal.exporter import _ir_passes
 
-from hierarchy.errors import ExportFailedError
-from tracer.calling import Call
+from modelexport.errors import ExportFailedError
+from modelexport.tracer.sources.signature import Call
 
 
 def free_axes(call: Call) -> Iterator[dict[int, object]]:

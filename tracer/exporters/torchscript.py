@@ -25,12 +25,12 @@ import torch
 from torch import nn
 from torch.onnx._internal.torchscript_exporter import onnx_proto_utils
 
-from hierarchy.errors import ExportFailedError
-from hierarchy.fingerprint import Array
-from hierarchy.graphs import SMALL_TENSOR_BYTES, NodeKey, walk_nodes
-from tracer.calling import Call, flat_forward
-from tracer.exporters.exported import Exported, Scope, put_back
-from tracer.exporters.locations import innermost_line
+from modelexport.errors import ExportFailedError
+from modelexport.hierarchy.fingerprints import Array
+from modelexport.hierarchy.graph_paths import SMALL_TENSOR_BYTES, NodeKey, walk_nodes
+from modelexport.tracer.exporters.exported import Exported, Scope, put_back
+from modelexport.tracer.exporters.locations import innermost_line
+from modelexport.tracer.sources.signature import Call, flat_forward
 
 NAME = "torchscript"
 LARGEST_OPSET = 20

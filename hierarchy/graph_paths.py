@@ -1,0 +1,159 @@
+"""Walking an ONNX model: which graphs it holds, how a node is addressed, how it is recognised.
+
+A node is addressed by the path of its graph and its position there (`NodeKey`). The main graph
+is "". The body that attribute `then_branch` holds on node 7 of graph `P` is
+`P/7.then_branch`; the k-th of a list of bodies is `P/7.bodies[k]`. A model-local function is
+`@domain:name`, or `@domain:name:overload`; a second one of that name has `#2` behind it.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import onnx
+
+from modelexport.hierarchy.keys import TAG_ATTRIBUTE
+
+MAIN = ""
+"""Path of the main graph."""
+
+SMALL_TENSOR_BYTES = 1024
+"""A tensor of this size or more counts as a weight: its bytes are no part of the digest."""
+
+
+_MAY_HOLD = {
+    onnx.AttributeProto.GRAPH,
+    onnx.AttributeProto.GRAPHS,
+    onnx.AttributeProto.UNDEFINED,  # the oldest files do not say
+}
+"""Types of attributes that may hold bodies."""
+
+
+class NodeKey(NamedTuple):
+    """Where a node stands: path of its graph, and position there."""
+
+    graph: str
+    position: int
+
+
+class Place(NamedTuple):
+    """One graph or function body of a model, with its path and that of the graph around it."""
+
+    path: str
+    graph: onnx.GraphProto | onnx.FunctionProto
+    parent: str | None
+
+
+def walk_graphs(model: onnx.ModelProto) -> Iterator[Place]:
+    """Every graph of a model: main, the bodies inside it, then each function with its bodies."""
+    yield from _within(Place(MAIN, model.graph, None))
+    seen: dict[str, int] = {}
+    for function in model.functions:
+        path = "@" + ":".join([function.domain, function.name, *filter(None, [function.overload])])
+        seen[path] = seen.get(path, 0) + 1
+        if seen[path] > 1:
+            path += f"#{seen[path]}"
+        yield from _within(Place(path, function, None))
+
+
+def walk_nodes(model: onnx.ModelProto) -> Iterator[tuple[NodeKey, onnx.NodeProto]]:
+    """Every node of every graph, in the order of `walk_graphs`."""
+    for place in walk_graphs(model):
+        for index, node in enumerate(place.graph.node):
+            yield NodeKey(place.path, index), node
+
+
+def holds_bodies(node: onnx.NodeProto) -> bool:
+    """Whether a node may have subgraphs; cheaper than looking for them."""
+    for attribute in node.attribute:  # noqa: SIM110 - three times as fast as `any`
+        if attribute.type in _MAY_HOLD:
+            return True
+    return False
+
+
+def bodies(node: onnx.NodeProto) -> Iterator[tuple[str, onnx.GraphProto]]:
+    """The subgraphs of one node with the name that each has in a path (`then_branch`)."""
+    for attribute in node.attribute:
+        if attribute.type not in _MAY_HOLD:
+            continue
+        if attribute.HasField("g"):
+            yield attribute.name, attribute.g
+        for k, body in enumerate(attribute.graphs):
+            yield f"{attribute.name}[{k}]", body
+
+
+def op_type(node: onnx.NodeProto) -> str:
+    """The operator, with its domain in front when that is not the default one."""
+    return f"{node.domain}::{node.op_type}" if node.domain not in {"", "ai.onnx"} else node.op_type
+
+
+def _within(place: Place) -> Iterator[Place]:
+    yield place
+    for index, node in enumerate(place.graph.node):
+        if holds_bodies(node):
+            for name, body in bodies(node):
+                yield from _within(Place(f"{place.path}/{index}.{name}", body, place.path))
+
+
+def digest(model: onnx.ModelProto) -> str:
+    """What two files of the same plain graph have in common.
+
+    Covers every node, input, output, and the name, type and shape of each initializer; not
+    the weights' bytes, nor where they are stored, nor metadata or doc strings. So annotating
+    a file or moving its weights to external data leaves the digest as it was.
+    """
+    hashed = hashlib.sha256()
+
+    def add(*parts: str | bytes) -> None:
+        for part in parts:
+            data = part if isinstance(part, bytes) else part.encode(errors="surrogatepass")
+            hashed.update(b"%d:" % len(data))
+            hashed.update(data)
+
+    for opset in sorted(model.opset_import, key=lambda entry: entry.domain):
+        add(opset.domain, str(opset.version))
+    for place in walk_graphs(model):
+        add(place.path)
+        if isinstance(place.graph, onnx.GraphProto):
+            for initializer in place.graph.initializer:
+                add(initializer.name, _kind(initializer))
+            for sparse in place.graph.sparse_initializer:
+                add(sparse.values.name, _kind(sparse.values))
+            for value in (*place.graph.input, *place.graph.output):
+                add(value.name, value.type.SerializeToString(deterministic=True))
+        else:
+            add(*place.graph.input, "->", *place.graph.output, *place.graph.attribute)
+        for node in place.graph.node:
+            add(node.name, op_type(node), node.overload, *node.input, "->", *node.output)
+            for attribute in node.attribute:
+                if attribute.name != TAG_ATTRIBUTE:
+                    add(attribute.name, *_attribute(attribute))
+    return hashed.hexdigest()
+
+
+def _attribute(attribute: onnx.AttributeProto) -> Iterator[str | bytes]:
+    """What identifies an attribute; the bodies of graph attributes are walked elsewhere."""
+    tensors = [*([attribute.t] if attribute.HasField("t") else ()), *attribute.tensors]
+    if attribute.HasField("sparse_tensor"):
+        tensors.append(attribute.sparse_tensor.values)
+    if attribute.HasField("g") or attribute.graphs:
+        yield str(len(attribute.graphs))
+    elif not tensors:
+        yield attribute.SerializeToString(deterministic=True)
+    for tensor in tensors:
+        yield _kind(tensor)
+        if _bytes(tensor) < SMALL_TENSOR_BYTES:
+            yield from (tensor.raw_data, str(list(tensor.float_data)), str(list(tensor.int64_data)))
+            yield from (str(list(tensor.int32_data)), str(list(tensor.double_data)))
+            yield from (str(list(tensor.uint64_data)), str(list(tensor.string_data)))
+
+
+def _kind(tensor: onnx.TensorProto) -> str:
+    return f"{tensor.data_type}{list(tensor.dims)}"
+
+
+def _bytes(tensor: onnx.TensorProto) -> int:
+    size = 8 if tensor.data_type in {onnx.TensorProto.INT64, onnx.TensorProto.DOUBLE} else 4
+    for extent in tensor.dims:
+        size *= extent
+    return size

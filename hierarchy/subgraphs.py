@@ -1,0 +1,191 @@
+"""What the nodes inside bodies of If, Loop and Scan compute.
+
+No runtime shows that, so each body runs as a graph of its own, on what reached it: both branches
+of an If, whichever was taken, and the first rounds of a loop.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from modelexport.errors import RuntimeFailedError
+from modelexport.hierarchy.fingerprints import BEYOND, Array, ValueFingerprint, value_fingerprint
+from modelexport.hierarchy.graph_paths import MAIN, NodeKey, bodies
+
+Arrays = Mapping[str, Array]
+RunGraph = Callable[[onnx.GraphProto, Arrays], dict[str, Array]]
+"""Runs a graph on values by name, and gives what each of its nodes makes."""
+
+Read = Callable[[onnx.TensorProto], Array | None]
+"""The values of an initializer; None for what numpy cannot hold."""
+
+_ROUNDS = 3
+"""Of a loop: its nodes do the same in each."""
+
+
+class Bodies:
+    """Runs the bodies of a graph, and theirs.
+
+    Args:
+        run: Runs a body by itself.
+        read: Reads its initializers.
+        once: Only what runs first is wanted: loops go round once, and `values` stays empty.
+        beyond: Magnitude from which elements count as infinite.
+
+    Attributes:
+        first: The fingerprints of what the nodes in a body made when it ran first, by its path
+            and the value's name.
+        values: Those of what each node made, of every run. What it only passed on is left out:
+            others hold that, too.
+        refused: Why some bodies tell nothing.
+    """
+
+    def __init__(
+        self,
+        run: RunGraph,
+        read: Read = numpy_helper.to_array,
+        *,
+        once: bool = False,
+        beyond: float = BEYOND,
+    ) -> None:
+        self.first: dict[tuple[str, str], ValueFingerprint] = {}
+        self.values: dict[NodeKey, list[ValueFingerprint]] = defaultdict(list)
+        self.refused: list[str] = []
+        self._run = run
+        self._read = read
+        self._once = once
+        self._most = 1 if once else _ROUNDS
+        self._beyond = beyond
+
+    def look(self, graph: onnx.GraphProto, known: Arrays, path: str = MAIN) -> None:
+        """Look into the bodies of a graph.
+
+        Args:
+            graph: The graph.
+            known: Every value that its bodies see, and that the nodes with bodies read.
+            path: Its path.
+        """
+        for position, node in enumerate(graph.node):
+            for name, body in bodies(node):
+                inside = f"{path}/{position}.{name}"
+                try:
+                    for given in self._rounds(node, body, known):
+                        self._look_into(body, {**known, **self._held(body), **given}, inside)
+                except RuntimeFailedError as error:
+                    self.refused.append(f"nothing is known of {inside} ({error})")
+
+    def _look_into(self, body: onnx.GraphProto, given: Arrays, path: str) -> None:
+        known = {**given, **self._run(body, given)}
+        for position, node in enumerate(body.node):
+            read = [known[name] for name in node.input if name in known]
+            for name in node.output:
+                made = known.get(name)
+                found = None if made is None else value_fingerprint(made, self._beyond)
+                if made is None or found is None:
+                    continue
+                self.first.setdefault((path, name), found)
+                if not self._once and not _passed_on(made, read):
+                    self.values[NodeKey(path, position)].append(found)
+        self.look(body, known, path)
+
+    def _rounds(
+        self, node: onnx.NodeProto, body: onnx.GraphProto, known: Arrays
+    ) -> Iterator[Arrays]:
+        """The inputs of a body, each time that it runs.
+
+        Raises:
+            RuntimeFailedError: They are not tensors, or the operator runs bodies in its own way.
+        """
+        if node.op_type == "If":
+            return iter([{}])
+        if node.op_type not in {"Loop", "Scan"}:
+            raise RuntimeFailedError(f"{node.op_type} runs it in its own way.")
+        absent = [name for name in node.input if name not in known]
+        if any(absent) or (absent and node.op_type == "Scan"):  # a Loop may leave out its limits
+            raise RuntimeFailedError("It is given what is no tensor, or something is left out.")
+        return (self._loop if node.op_type == "Loop" else self._scan)(node, body, known)
+
+    def _loop(self, node: onnx.NodeProto, body: onnx.GraphProto, known: Arrays) -> Iterator[Arrays]:
+        given_most, given_more, *names = node.input
+        most = int(known[given_most].item()) if given_most else self._most
+        more = known[given_more] if given_more else np.array(True)
+        state = [known[name] for name in names]
+        for count in range(min(self._most, most)):
+            if not more.item():
+                return
+            given = _named(body, [np.array(count), more, *state])
+            yield given
+            more, *state = self._results(body, known, given)[: 1 + len(state)]
+
+    def _scan(self, node: onnx.NodeProto, body: onnx.GraphProto, known: Arrays) -> Iterator[Arrays]:
+        said = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        values = [known[name] for name in node.input]
+        split = len(values) - said["num_scan_inputs"]
+        state, scanned = values[:split], values[split:]
+        axes = said.get("scan_input_axes") or [0] * len(scanned)
+        backwards = said.get("scan_input_directions") or [0] * len(scanned)
+        turns = list(zip(scanned, axes, backwards, strict=True))
+        length = min((array.shape[axis] for array, axis, _ in turns), default=0)
+        for count in range(min(self._most, length)):
+            slices = [
+                np.asarray(array.take(length - 1 - count if back else count, axis))
+                for array, axis, back in turns
+            ]
+            given = _named(body, [*state, *slices])
+            yield given
+            state = self._results(body, known, given)[: len(state)]
+
+    def _results(self, body: onnx.GraphProto, known: Arrays, given: Arrays) -> list[Array]:
+        seen = {**known, **self._held(body), **given}
+        seen |= self._run(body, seen)
+        if missing := [value.name for value in body.output if value.name not in seen]:
+            raise RuntimeFailedError(f"Its output {missing[0]} is no tensor.")
+        return [seen[value.name] for value in body.output]
+
+    def _held(self, graph: onnx.GraphProto) -> dict[str, Array]:
+        read = ((tensor.name, self._read(tensor)) for tensor in graph.initializer)
+        return {name: array for name, array in read if array is not None}
+
+
+def _named(body: onnx.GraphProto, values: list[Array]) -> dict[str, Array]:
+    return {value.name: array for value, array in zip(body.input, values, strict=True)}
+
+
+def _passed_on(made: Array, read: list[Array]) -> bool:
+    """Whether an array holds the numbers of one that was read."""
+    alike = [array for array in read if array.size == made.size]
+    return any(np.array_equal(np.sort(a, axis=None), np.sort(made, axis=None)) for a in alike)
+
+
+def alone(
+    model: onnx.ModelProto, graph: onnx.GraphProto, given: Arrays
+) -> tuple[onnx.ModelProto, dict[str, Array]]:
+    """A body as the main graph of a model, and its inputs: what it reads from around it.
+
+    Args:
+        model: Where the body is.
+        graph: The body.
+        given: Every value that it sees. Those that it reads become inputs.
+    """
+    made = onnx.ModelProto(ir_version=model.ir_version)
+    made.opset_import.extend(model.opset_import)
+    made.functions.extend(model.functions)
+    made.graph.name = graph.name
+    made.graph.node.extend(graph.node)
+    fed = {name: given[name] for name in dict.fromkeys(names_read(graph)) if name in given}
+    for name, array in fed.items():
+        kind = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
+        made.graph.input.append(onnx.helper.make_tensor_value_info(name, kind, array.shape))
+    return made, fed
+
+
+def names_read(graph: onnx.GraphProto) -> Iterator[str]:
+    """Names that the nodes of a graph read, and those in bodies, and what bodies give back."""
+    for node in graph.node:
+        yield from node.input
+        for _, body in bodies(node):
+            yield from names_read(body)
+            yield from (value.name for value in body.output)

@@ -1,0 +1,130 @@
+"""Hierarchy-preserving ONNX: every node of any ONNX file knows the PyTorch module it came from.
+
+    from modelexport import annotate, trace
+
+    trace(model, example_inputs, "net.onnx")
+    annotate("optimised.onnx", "net.trace.json", "annotated.onnx")
+
+This package is the public API; its rooms (`modelexport.rewriter`, `modelexport.tracer` …) are
+folders of their own. Every name loads its module when it is first asked for: neither torch nor
+onnxruntime is imported before something needs it.
+"""
+
+from typing import TYPE_CHECKING
+
+from modelexport.support.lazy_exports import lazily
+
+if TYPE_CHECKING:
+    from modelexport.errors import (
+        ExportFailedError,
+        FileProblem,
+        ForeignRecordError,
+        InputsError,
+        MissingExtraError,
+        ModelExportError,
+        OnnxFileError,
+        PlanError,
+        RecordError,
+        RuntimeFailedError,
+        SettingsError,
+        SourceError,
+        SurgeryError,
+        UsageError,
+    )
+    from modelexport.hierarchy.choices import Inject
+    from modelexport.hierarchy.record import Record, read_record
+    from modelexport.hierarchy.tags import TagRules, TagStyle, TorchNN
+    from modelexport.pipeline.batch import load_plan, run_plan
+    from modelexport.pipeline.diagnosing import Diagnosis, diagnose
+    from modelexport.pipeline.exporting import ExportResult, export
+    from modelexport.rewriter import (
+        Analysis,
+        AnnotateReport,
+        Comparison,
+        FoldRules,
+        Matching,
+        StripResult,
+        Validation,
+        analyze,
+        annotate,
+        compare,
+        explained,
+        strip,
+        unfold,
+        validate,
+    )
+    from modelexport.tracer.sources.loading import load
+    from modelexport.tracer.tracing import RecordResult, TraceResult, record, trace
+else:
+    __getattr__ = lazily(
+        __name__,
+        {
+            "errors": [
+                *("ExportFailedError", "FileProblem", "ForeignRecordError", "InputsError"),
+                *("MissingExtraError", "ModelExportError", "OnnxFileError", "PlanError"),
+                *("RecordError", "RuntimeFailedError", "SettingsError", "SourceError"),
+                *("SurgeryError", "UsageError"),
+            ],
+            "hierarchy.choices": ["Inject"],
+            "hierarchy.record": ["Record", "read_record"],
+            "hierarchy.tags": ["TagRules", "TagStyle", "TorchNN"],
+            "pipeline.batch": ["load_plan", "run_plan"],
+            "pipeline.diagnosing": ["Diagnosis", "diagnose"],
+            "pipeline.exporting": ["ExportResult", "export"],
+            "rewriter": [
+                *("Analysis", "AnnotateReport", "Comparison", "FoldRules", "Matching"),
+                *("StripResult", "Validation", "analyze", "annotate", "compare", "explained"),
+                *("strip", "unfold", "validate"),
+            ],
+            "tracer.sources.loading": ["load"],
+            "tracer.tracing": ["RecordResult", "TraceResult", "record", "trace"],
+        },
+    )
+
+__all__ = [
+    "Analysis",
+    "AnnotateReport",
+    "Comparison",
+    "Diagnosis",
+    "ExportFailedError",
+    "ExportResult",
+    "FileProblem",
+    "FoldRules",
+    "ForeignRecordError",
+    "Inject",
+    "InputsError",
+    "Matching",
+    "MissingExtraError",
+    "ModelExportError",
+    "OnnxFileError",
+    "PlanError",
+    "Record",
+    "RecordError",
+    "RecordResult",
+    "RuntimeFailedError",
+    "SettingsError",
+    "SourceError",
+    "StripResult",
+    "SurgeryError",
+    "TagRules",
+    "TagStyle",
+    "TorchNN",
+    "TraceResult",
+    "UsageError",
+    "Validation",
+    "analyze",
+    "annotate",
+    "compare",
+    "diagnose",
+    "explained",
+    "export",
+    "load",
+    "load_plan",
+    "read_record",
+    "record",
+    "run_plan",
+    "strip",
+    "trace",
+    "unfold",
+    "validate",
+]

@@ -1,0 +1,1 @@
+"""What a file holds, module by module, and what it costs."""

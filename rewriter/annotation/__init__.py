@@ -1,0 +1,1 @@
+"""Annotating files, stripping them, and carrying a hierarchy from one file to another."""

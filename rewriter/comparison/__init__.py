@@ -1,0 +1,23 @@
+"""Two files of a model, held side by side module by module; and run side by side."""
+
+from modelexport.rewriter.comparison.numeric import Numeric
+from modelexport.rewriter.comparison.results import (
+    Comparison,
+    Deviation,
+    FileFacts,
+    ModuleChange,
+    NumericComparison,
+    Status,
+    Unaligned,
+)
+
+__all__ = [
+    "Comparison",
+    "Deviation",
+    "FileFacts",
+    "ModuleChange",
+    "Numeric",
+    "NumericComparison",
+    "Status",
+    "Unaligned",
+]

@@ -1,0 +1,1 @@
+"""Running files in onnxruntime: sessions, feeding, and observing every value."""

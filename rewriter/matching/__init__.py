@@ -1,0 +1,1 @@
+"""Matching the nodes of a file with the ops of a record."""

@@ -1,0 +1,1 @@
+"""Aligning two graphs: seeds, what grows from them, and what their neighbours enclose."""

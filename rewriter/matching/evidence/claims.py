@@ -1,0 +1,62 @@
+"""What a kind of evidence says about the nodes of a model."""
+
+from enum import StrEnum
+
+import msgspec
+
+from modelexport.hierarchy.graph_paths import NodeKey
+from modelexport.hierarchy.module_tree import ModuleTree
+from modelexport.hierarchy.record import Op
+
+
+class Kind(StrEnum):
+    """The kinds of evidence, the strongest first."""
+
+    IDENTITY = "identity"
+    CARRIED = "carried"
+    NAMES = "names"
+    WEIGHTS = "weights"
+    VALUES = "values"
+    STRUCTURE = "structure"
+    PROPAGATION = "propagation"
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """One node's module according to one kind of evidence.
+
+    Attributes:
+        module: Path of the module.
+        kind: The evidence.
+        covers: Paths of all modules that it came from, when there are several.
+        call: Which call of the module it was, from 0; None when unknown.
+    """
+
+    module: str
+    kind: str
+    covers: tuple[str, ...] = ()
+    call: int | None = None
+
+
+def claim_of(op: Op, module: str, kind: Kind, tree: ModuleTree) -> Claim:
+    """What a recorded op says of the node that it is: all its modules, under their ancestor."""
+    if not op.also:
+        return Claim(module, kind, call=op.call)
+    covers = tuple(sorted({module, *op.also}))
+    above = tree.common_ancestor(covers)
+    return Claim(above, kind, covers, op.call if above == module else None)
+
+
+class Claims(msgspec.Struct):
+    """All that one kind of evidence says.
+
+    Attributes:
+        by_node: The claims.
+        known: Nodes that it recognised without learning their module, each with the reason.
+        reasons: Why it says nothing about a node.
+        refuted: Nodes about which this kind spoke and a stronger one proved it wrong: what it said.
+    """
+
+    by_node: dict[NodeKey, Claim] = {}
+    known: dict[NodeKey, str] = {}
+    reasons: dict[NodeKey, str] = {}
+    refuted: dict[NodeKey, str] = {}

@@ -1,0 +1,326 @@
+"""Recognising a file that is not the traced one: which evidence there is, and what it amounts to.
+
+Names, weights and values are all asked; running the file takes longest, so it goes on aside while
+the rest is looked at. What all of it amounts to decides whether the record is of the file's model
+at all: structure alone may not speak for a foreign file.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import onnx
+
+from modelexport.errors import RuntimeFailedError
+from modelexport.hierarchy.fingerprints import Array, ValueFingerprint
+from modelexport.hierarchy.graph_paths import MAIN
+from modelexport.hierarchy.record import Record
+from modelexport.hierarchy.subgraphs import Read
+from modelexport.rewriter.execution.feeding import Feeds, UnfedError, inputs_of, ways_to_feed
+from modelexport.rewriter.execution.observing import Prints
+from modelexport.rewriter.graph.flow import Flow
+from modelexport.rewriter.graph.wiring import NONE, Wiring
+from modelexport.rewriter.matching import model_identity
+from modelexport.rewriter.matching.alignment.aligner import Alternative
+from modelexport.rewriter.matching.evidence.claims import Claims, Kind
+from modelexport.rewriter.matching.evidence.names import Names
+from modelexport.rewriter.matching.evidence.quantised_values import RoundedValues
+from modelexport.rewriter.matching.evidence.values import HALF, KEPT, Precision, Side, Values
+from modelexport.rewriter.matching.evidence.weights import WeightMatch, Weights, said_of
+from modelexport.rewriter.matching.resolver import Settlement, recorded_prints
+from modelexport.support.threads import short_turns
+
+Considered = dict[int, list[Alternative]]
+Observe = Callable[[Feeds, float], Prints]
+
+_NO_WAY = "there is no way to feed it"
+
+_ENOUGH_VALUES = 0.2
+"""Share of telling values found in the record that no other model reaches."""
+
+_MOST_VALUES = 0.5
+"""Share from which values that are not found speak against a pair."""
+
+_MUCH_RECALLED = 0.5
+"""Share of recorded values that a file in half precision shows; one in 8 bits may show few."""
+
+_ENOUGH_WEIGHTS = 0.5
+"""Share of weights found in the record that no other model reaches."""
+
+_NEARLY_ALL_WEIGHTS = 0.9
+"""Share of weights of recorded direction from which a model is a sibling trained further."""
+
+
+@dataclass(frozen=True)
+class Means:
+    """What matching may look at beyond the graph.
+
+    Attributes:
+        read: Reads an initializer.
+        observe: Runs the file and gives a fingerprint of every value.
+        prepare: Does what can be done of that before it is known on what the file runs.
+        evidence: The kinds that may be used.
+        unobserved: Why the file is not run, when it is not.
+        beside: Runs the plain file and gives a fingerprint of every value.
+        inputs: Inputs in place of the recorded ones, by name.
+    """
+
+    read: Read = field(default=lambda _: None)
+    observe: Observe | None = None
+    prepare: Callable[[], None] = field(default=lambda: None)
+    evidence: frozenset[str] = frozenset(Kind)
+    unobserved: str = ""
+    beside: Observe | None = None
+    inputs: tuple[tuple[str, Array], ...] | None = None
+
+
+@dataclass
+class Recognised:
+    """What was recognised.
+
+    Attributes:
+        flow: The file.
+        claims: What each kind of evidence says.
+        notes: What the user should know.
+        origins: Recorded ops whose work each node does.
+        considered: Recorded ops that were weighed for each node.
+        parameters: Initializer name to the parameter that it holds.
+    """
+
+    flow: Flow
+    claims: list[Claims]
+    notes: tuple[str, ...]
+    origins: dict[int, tuple[int, ...]]
+    considered: Considered
+    parameters: dict[str, str]
+
+
+def recognise(model: onnx.ModelProto, record: Record, where: str, means: Means) -> Recognised:
+    """Match a file with a record by all evidence but identity.
+
+    Raises:
+        ForeignRecordError: The record is of another model.
+    """
+    with short_turns(), ThreadPoolExecutor(1) as aside:
+        return _Recognising(model, record, where, means, aside).run()
+
+
+class _Recognising:
+    """One file and one record.
+
+    The file runs aside from the start, while its graph and its weights are looked at.
+    """
+
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        record: Record,
+        where: str,
+        means: Means,
+        aside: ThreadPoolExecutor,
+    ) -> None:
+        self._model = model
+        self._record = record
+        self._where = where
+        self._means = means
+        self._observe = means.observe if Kind.VALUES in means.evidence else None
+        if record.probe.missing is not None and means.beside is None:
+            self._observe = None
+        self._first_look: Future[Prints] | None = None
+        if self._observe is not None and (feeds := self._first_way()) is not None:
+            means.prepare()  # here, so that nothing but the runtime's work is left to be done aside
+            self._first_look = aside.submit(copy_context().run, self._observe, feeds, KEPT.beyond)
+        self._flow = Flow(model)
+        self._here = Wiring.of_model(self._flow)
+        self._there = Wiring.of_record(record)
+        self._notes: list[str] = []
+
+    def run(self) -> Recognised:
+        allowed = self._means.evidence
+        names = Names(self._flow, self._record) if Kind.NAMES in allowed else None
+        named = names.pairs if names is not None else {}
+        weights, values = self._match_contents()
+        if weights.differ and values is not None:
+            if values.vetoes:
+                weights.differing = 0  # weights were folded into others: it computes the same
+            else:
+                values = None
+        self._judge(values, weights, len(named))
+        if Kind.WEIGHTS not in allowed:
+            weights = WeightMatch()
+        found = Settlement(self._flow, self._record, self._here, self._there, values, weights)
+        found.run(named, structure=Kind.STRUCTURE in allowed)
+        claims = found.claims()
+        if names is not None:
+            settled = {key for said in claims for key in said.by_node}
+            keys = self._flow.keys
+            reasons = names.why_not(n for n, key in enumerate(keys) if key not in settled)
+            claims.insert(0, Claims(reasons={keys[n]: reason for n, reason in reasons.items()}))
+        return Recognised(
+            self._flow,
+            claims,
+            tuple(self._notes),
+            {node: ops for node in range(len(self._here)) if (ops := found.origins(node))},
+            found.alignment.considered,
+            self._parameters(weights),
+        )
+
+    def _match_contents(self) -> tuple[WeightMatch, Values | None]:
+        """Compare the weights, and what the file computes."""
+        weights = Weights(self._flow, self._here, self._there, self._record, self._means.read)
+        held = weights.match(by_content=True)
+        values = self._match_values(KEPT)
+        if values is None or values.vetoes:
+            return held, values
+        halved = None if held.differ else self._match_values(HALF)
+        if halved is not None and halved.vetoes:
+            return held, halved
+        values.rounded = RoundedValues(self._here, self._there, values.here.prints, self._recorded)
+        return held, values
+
+    def _match_values(self, precision: Precision) -> Values | None:
+        """What the file computes, compared; None where it cannot be run or may not be."""
+        if self._observe is None:
+            if Kind.VALUES in self._means.evidence:
+                self._note_unobserved()
+            return None
+        try:
+            found = self._observed(self._observe, Side(self._there, self._recorded), precision)
+        except (UnfedError, RuntimeFailedError) as error:
+            self._notes.append(f"values were not compared: {error}")
+            return None
+        found.vetoes = _computes_alike(found)
+        return found
+
+    @cached_property
+    def _recorded(self) -> dict[int, ValueFingerprint]:
+        """What the plain file computes: as recorded, or run now."""
+        beside = self._means.beside
+        if beside is None:
+            return recorded_prints(self._record, self._there)
+        known = dict(self._given)
+        wanted = [probe.name for probe in self._record.probe.inputs]
+        absent = [name for name in wanted if name not in known]
+        if absent:
+            raise UnfedError(f"the given inputs lack {', '.join(absent)}")
+        return _numbered(self._there, beside({name: known[name] for name in wanted}, KEPT.beyond))
+
+    @cached_property
+    def _given(self) -> list[tuple[str, Array]]:
+        """The inputs to run on."""
+        if self._means.inputs is not None:
+            return list(self._means.inputs)
+        return [(probe.name, probe.array()) for probe in self._record.probe.inputs]
+
+    def _observed(self, observe: Observe, there: Side, precision: Precision) -> Values:
+        """What the file computes, fed in the first way under which it does what was recorded.
+
+        In the very first way when none does: a quantised file shows too little to choose
+        another by.
+        """
+        first: Values | None = None
+        failure: RuntimeFailedError | None = None
+        for number, feeds in enumerate(self._ways()):
+            looked = self._first_look if number == 0 and precision is KEPT else None
+            try:
+                prints = looked.result() if looked else observe(feeds, precision.beyond)
+            except RuntimeFailedError as error:
+                failure = failure or error
+                continue
+            found = Values(Side(self._here, _numbered(self._here, prints)), there, precision)
+            if found.matched_share() > _MOST_VALUES:
+                return found
+            first = first or found
+        if first is None:
+            raise failure or RuntimeFailedError(_NO_WAY)
+        return first
+
+    def _first_way(self) -> Feeds | None:
+        """The first way to feed the file; None when there is none: `_observed` says why."""
+        try:
+            return next(self._ways(), None)
+        except UnfedError:
+            return None
+
+    def _ways(self) -> Iterator[Feeds]:
+        """The ways to feed the file.
+
+        A part cut out of the middle reads what was computed: no recorded input is that.
+
+        Raises:
+            UnfedError: An input is named as a value inside the recorded model, or cannot be fed.
+        """
+        given = {name for name, _ in self._given}
+        computed = {name for op in self._record.ops for name in op.outputs} - given
+        for value in inputs_of(self._model.graph):
+            if value.name in computed:
+                raise UnfedError(f"its input {value.name} is computed inside the recorded model")
+        yield from ways_to_feed(self._model.graph, self._given)
+
+    def _note_unobserved(self) -> None:
+        why = self._means.unobserved or self._record.probe.missing
+        if why:
+            self._notes.append(f"values were not compared: {why}")
+
+    def _judge(self, values: Values | None, weights: WeightMatch, paired: int) -> None:
+        """Refuse a record that is not of the file's model.
+
+        Raises:
+            ForeignRecordError: Too little is in common.
+        """
+        share = weights.matched / max(1, weights.matchable)
+        if not weights.differ:
+            if values is not None and values.matched_share() >= _ENOUGH_VALUES:
+                return
+            if weights.matchable and share >= _ENOUGH_WEIGHTS:
+                return
+        others = weights.differ or weights.matchable > 0
+        found = model_identity.compare(self._model, self._record)
+        if not weights.differ or share < _NEARLY_ALL_WEIGHTS or paired:
+            looked = (
+                f", {share:.0%} of its weights hold recorded numbers" if weights.matchable else ""
+            )
+            if values is not None:
+                looked += f", {values.matched_share():.0%} of what it computes was recorded"
+            model_identity.refuse_foreign(
+                found,
+                paired,
+                len(self._flow),
+                self._where,
+                all_ops=len(self._there) if others else None,
+                found=looked,
+            )
+        if weights.differ:
+            said = said_of(weights.differing, weights.compared, weights.example)
+            self._notes.append(f"{said}, and its values were not compared")
+
+    def _parameters(self, weights: WeightMatch) -> dict[str, str]:
+        """Initializer name to parameter, of the main graph."""
+        recorded = {self._there.number(t.graph, t.name): t.parameter for t in self._record.tensors}
+        found = {}
+        for value, held in weights.held.items():
+            graph, name = self._here.names[value]
+            parameter = recorded.get(next(iter(held))) if len(held) == 1 else None
+            if graph == MAIN and parameter is not None:
+                found[name] = parameter
+        return found
+
+
+def _computes_alike(values: Values) -> bool:
+    """Whether a file computes what was recorded, so that other values speak against a pair.
+
+    In half precision, a quantised file reaches a good part of what was recorded, too; and what
+    it shows in real numbers may be little.
+    """
+    share, recalled = values.matched_share(), values.recalled_share()
+    if values.precision is KEPT:
+        return max(share, recalled) >= KEPT.enough
+    return share >= values.precision.enough and recalled >= _MUCH_RECALLED
+
+
+def _numbered(wiring: Wiring, prints: Prints) -> dict[int, ValueFingerprint]:
+    """Fingerprints by the numbers that values have in a wiring."""
+    numbers = ((wiring.number(*place), known) for place, known in prints.items())
+    return {value: known for value, known in numbers if value != NONE}

@@ -1,0 +1,264 @@
+"""Recognising the nodes of a file that is not the traced one: all kinds of evidence together.
+
+Names, weights and values plant what they are sure of; the alignment grows from there; nodes
+that no recorded op equals get what their neighbours enclose.
+"""
+
+import itertools
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from modelexport.hierarchy.fingerprints import ValueFingerprint, value_fingerprint
+from modelexport.hierarchy.graph_paths import MAIN
+from modelexport.hierarchy.module_tree import ModuleTree
+from modelexport.hierarchy.record import Op, Record
+from modelexport.rewriter.graph.contracted import Contracted, Linked
+from modelexport.rewriter.graph.flow import Flow
+from modelexport.rewriter.graph.wiring import NONE, Wiring
+from modelexport.rewriter.matching.alignment.aligner import Alignment
+from modelexport.rewriter.matching.alignment.enclosure import Enclosure
+from modelexport.rewriter.matching.alignment.seeds import Planting
+from modelexport.rewriter.matching.evidence.claims import Claim, Claims, Kind
+from modelexport.rewriter.matching.evidence.identity import UNKNOWN_SCOPE
+from modelexport.rewriter.matching.evidence.values import Classes, Values, compare
+from modelexport.rewriter.matching.evidence.weights import WeightMatch
+
+if TYPE_CHECKING:
+    from modelexport.rewriter.matching.alignment.spans import Span
+
+_MOST_ALTERNATIVES = 16
+"""More alternatives than that say nothing about a node."""
+
+
+def recorded_prints(record: Record, there: Wiring) -> dict[int, ValueFingerprint]:
+    """Recorded values, the probe inputs included, by their number in the wiring."""
+    found = {}
+    for given in record.probe.inputs:
+        value = there.number(MAIN, given.name)
+        known = value_fingerprint(given.array())
+        if value != NONE and known is not None:
+            found[value] = known
+    for node, op in enumerate(record.ops):
+        pairs = zip(there.outputs[node], op.values, strict=False)
+        found |= {v: known for v, known in pairs if known is not None and v != NONE}
+    return found
+
+
+@dataclass
+class Settlement:
+    """Settles the nodes of one file.
+
+    Attributes:
+        flow, record: What is matched.
+        here, there: Their wirings.
+        values: What is known of the values of both.
+        weights: What is known of the weights of both.
+    """
+
+    flow: Flow
+    record: Record
+    here: Wiring
+    there: Wiring
+    values: Values | None = None
+    weights: WeightMatch = field(default_factory=WeightMatch)
+
+    def __post_init__(self) -> None:
+        """See the graphs without what only passes values on."""
+        values = self.values
+        exact = values is not None and values.vetoes  # a quantised file may round a part to nothing
+        self._ours = Contracted(self.here, values.here.passing if values and exact else {})
+        self._theirs = Contracted(self.there, values.there.passing if values and exact else {})
+        self.alignment = Alignment(
+            self._ours, self._theirs, values, self.weights.held, self._matched_inputs()
+        )
+        self._regions: dict[int, tuple[int, ...]] = {}
+        self._reasons: dict[int, str] = {}
+        self._planting = Planting(self.record, self.alignment, self.weights)
+
+    def run(self, named: Mapping[int, int], *, structure: bool = True) -> None:
+        """Plant what is sure, grow from it, and enclose what is left.
+
+        Args:
+            named: Nodes and recorded ops of equal names.
+            structure: Whether the graph's structure may speak.
+        """
+        self._planting.names(named)
+        self._planting.values()
+        self._planting.weights()
+        self._planting.calls()
+        self._planting.trust_rounded()
+        if not structure:
+            return
+        self.alignment.grow()
+        if self._planting.in_bodies():
+            self.alignment.grow()
+        while self._planting.between():
+            self.alignment.grow()
+        self._grow_raw()
+        image, no_part = self.alignment.image, self._planting.takes_no_part
+        left = [n for n in range(len(self.here)) if n not in image and not no_part(n)]
+        if left:
+            self._enclose(left)
+
+    def _enclose(self, nodes: list[int]) -> None:
+        """Give nodes that no recorded op equals what their neighbours enclose."""
+        spans = {node: self._done_by(node) for node in self.alignment.image}
+        enclosure = Enclosure(self.alignment, spans, self.weights.merged)
+        readers = self._theirs.weight_readers
+        for node in nodes:
+            found = enclosure.of(node)
+            if ops := found.ops or self._readers_of_parts(node, readers):
+                self._regions[node] = ops
+            else:
+                self._reasons[node] = found.reason
+
+    def origins(self, node: int) -> tuple[int, ...]:
+        """The recorded ops whose work a node does, as far as it is known."""
+        if node in self.alignment.image:
+            return self._done_by(node)
+        return self._regions.get(node, ())
+
+    def claims(self) -> list[Claims]:
+        """What was found, a `Claims` for each kind of evidence."""
+        kinds = {kind: Claims() for kind in (Kind.NAMES, Kind.WEIGHTS, Kind.VALUES, Kind.STRUCTURE)}
+        tree = self.record.tree
+        constants = constant_modules(self.record, self.values)
+        for node, key in enumerate(self.flow.keys):
+            own = self._by_itself(node, constants)
+            if own is not None:
+                kinds[Kind(own.kind)].by_node[key] = own
+                continue
+            if node in self.alignment.image:
+                kind, ops = self.alignment.kinds[node], self._done_by(node)
+            elif node in self._regions:
+                kind, ops = Kind.STRUCTURE, self._regions[node]
+            elif node in self.alignment.ambiguous:
+                kind, ops = Kind.VALUES, self._alternatives(node)
+            else:
+                if node in self._reasons:
+                    kinds[Kind.STRUCTURE].reasons[key] = self._reasons[node]
+                elif self._ours.passing[node]:
+                    kinds[Kind.STRUCTURE].known[key] = "it gives back the numbers that it reads"
+                continue
+            unknown = node in self.alignment.image and self.record.ops[ops[0]].module is None
+            claim = None if unknown else claim_for([self.record.ops[op] for op in ops], kind, tree)
+            if claim is None:
+                kinds[kind].known[key] = UNKNOWN_SCOPE
+            else:
+                kinds[kind].by_node[key] = claim
+        for node, op in self._planting.refuted.items():
+            module = self.record.ops[op].module
+            settled = kinds[Kind.VALUES].by_node.get(self.flow.keys[node])
+            if module is not None and (settled is None or settled.module != module):
+                kinds[Kind.VALUES].refuted[self.flow.keys[node]] = (
+                    f"names say {module or 'the root'}, but what it computes is something else"
+                )
+        return list(kinds.values())
+
+    def _by_itself(self, node: int, constants: Mapping[int, str]) -> Claim | None:
+        """The module of a node that is recognised without a recorded op.
+
+        It computes a constant that one module computes; or reads a parameter of one of the
+        modules whose work it does, or depends on nothing else.
+        """
+        if node in self.alignment.image or self._ours.passing[node]:
+            return None
+        owners = {self.weights.owners.get(value) for value in self._ours.sources(node)} - {None}
+        owner = owners.pop() if len(owners) == 1 else None
+        for value in self.here.makes(node):
+            module = self._computes_constant(value, constants)
+            # whole numbers that count up are computed everywhere: a weight tells more
+            if module is not None and (owner is None or self._is_real(value)):
+                return Claim(module, Kind.VALUES)
+        ops = (self.record.ops[op] for op in self._regions.get(node, ()))
+        within = {path for op in ops for path in (op.module, *op.also)}
+        if owner is not None and (self.here.derived[node] or owner in within):
+            return Claim(owner, Kind.WEIGHTS)
+        return None
+
+    def _computes_constant(self, value: int, constants: Mapping[int, str]) -> str | None:
+        values = self.values
+        return constants.get(values.here.classes.of.get(value, NONE)) if values else None
+
+    def _is_real(self, value: int) -> bool:
+        return self.values is not None and self.values.here.prints[value].kind == "f"
+
+    def _matched_inputs(self) -> dict[int, int]:
+        """Inputs of the file to the recorded ones: by what they were fed, else by name."""
+        theirs = {self.there.names[value]: value for value in self.there.given}
+        found = {}
+        for value in self.here.given:
+            alike = [v for v in theirs.values() if self.values and self.values.agree(value, v)]
+            named = theirs.get(self.here.names[value])
+            if len(alike) == 1:
+                found[value] = alike[0]
+            elif named is not None and (not alike or named in alike):
+                found[value] = named
+        return found
+
+    def _readers_of_parts(self, node: int, readers: Mapping[int, list[int]]) -> tuple[int, ...]:
+        """Recorded ops that read the weights which were merged into a node's."""
+        merged = (self.weights.merged.get(value, ()) for value in self._ours.sources(node))
+        parts = itertools.chain.from_iterable(merged)
+        return tuple(sorted({op for part in parts for op in readers.get(part, ())}))
+
+    def _grow_raw(self) -> None:
+        """Settle what passes values on, and constants, edge by edge."""
+        image = self.alignment.image
+        passive = {n for n in range(len(self.here)) if self._planting.takes_no_part(n)}
+        if passive <= image.keys():
+            return
+        raw = Alignment(
+            Linked(self.here),
+            Linked(self.there),
+            self.values,
+            self.weights.held,
+            self.alignment.inputs,
+        )
+        for node, op in image.items():
+            raw.plant(node, op, self.alignment.kinds[node])
+        raw.only = passive
+        raw.grow()
+        for node, op in raw.image.items():
+            if node not in image:
+                self.alignment.plant(node, op, Kind.STRUCTURE)
+
+    def _done_by(self, node: int) -> tuple[int, ...]:
+        op = self.alignment.image[node]
+        if self._planting.takes_no_part(node):
+            return (op,)
+        span: Span = self.alignment.span(node, op)
+        return span.ops
+
+    def _alternatives(self, node: int) -> tuple[int, ...]:
+        best = self.alignment.ambiguous[node]
+        return tuple(each.op for each in best[: _MOST_ALTERNATIVES + 1])
+
+
+def constant_modules(record: Record, values: Values | None) -> dict[int, str]:
+    """Classes of the file's constants that exactly one module computes, and that module."""
+    if values is None:
+        return {}
+    found: dict[int, set[str]] = {}
+    recorded = Classes({n: constant.value for n, constant in enumerate(record.constants)})
+    for number, alike in enumerate(compare(values.here.classes, recorded, values.precision)):
+        members = values.here.classes.members[number]
+        if alike and all(values.here.wiring.constant(value) for value in members):
+            places = (place for each in alike for place in recorded.members[each])
+            found[number] = {record.tree.canonical(record.constants[p].module) for p in places}
+    return {number: modules.pop() for number, modules in found.items() if len(modules) == 1}
+
+
+def claim_for(ops: Collection[Op], kind: Kind, tree: ModuleTree) -> Claim | None:
+    """The modules of some recorded ops under their common ancestor; None when none is known."""
+    modules: Collection[str] = {
+        path for op in ops if op.module is not None for path in (op.module, *op.also)
+    }
+    if not modules:
+        return None
+    covers = tuple(sorted(modules))
+    if len(covers) == 1:
+        calls = {op.call for op in ops if op.module is not None}
+        return Claim(covers[0], kind, call=calls.pop() if len(calls) == 1 else None)
+    return Claim(tree.common_ancestor(covers), kind, covers)

@@ -1,0 +1,1 @@
+"""What knows no domain: files, settings, threads, progress, lazy exports. The ground floor."""

@@ -1,0 +1,220 @@
+"""The benchmark of agreement itself: its verdicts, its transformations, and its truth."""
+
+import json
+import os
+import subprocess
+import sys
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import pytest
+
+from agreement import carrying
+from agreement.judging import Verdict, judge
+from agreement.kept import REORDERED, SCRAMBLED, folded
+from agreement.lossy import DYNAMIC, FOUR_BITS, HALF, PREPARED, QDQ, QOPERATOR
+from agreement.plan import TRANSFORMATIONS
+from agreement.steps import Given, Step
+from agreement.zoo import ENTRIES
+from fixtures_gen.onnx_values import observe
+from fixtures_gen.truth import Truth, feeds, truth
+from fixtures_gen.zoo import FIXTURES
+from modelexport.hierarchy.graph_paths import walk_graphs, walk_nodes
+from modelexport.tracer import trace
+
+if TYPE_CHECKING:
+    from modelexport.hierarchy.module_tree import ModuleTree
+
+ROOT = Path(__file__).parents[2]
+LOSSY = (HALF, DYNAMIC, QDQ, QOPERATOR, FOUR_BITS)
+NAMES = ("nested_sequential", "conv_batchnorm")
+
+
+class Start:
+    """A fixture, exported, with its truth."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.model, self.inputs = FIXTURES[name].build()
+        self.path = folder / "plain.onnx"
+        self.tree = trace(self.model, self.inputs, self.path, probe=False).record.tree
+        self.truth = truth(self.model, self.inputs, self.path)
+        self.feeds = feeds(self.model, self.inputs, onnx.load(self.path).graph)
+
+    def after(self, step: Step, source: Path | None = None) -> Path:
+        source = source or self.path
+        target = source.with_name(f"{source.stem}-{step.apply.__name__}.onnx")
+        step.apply(Given(source, target, self.feeds))
+        return target
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def start(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Start:
+    return Start(request.param, tmp_path_factory.mktemp(request.param))
+
+
+def test_verdicts_are_what_they_are_called(start: Start) -> None:
+    """Each module is judged against itself, those above, those beside, and several at once."""
+    tree: ModuleTree = start.tree
+    paths = [module.path for module in tree if module.alias_of is None]
+    for true in paths:
+        assert judge({true}, true, (), tree) is Verdict.EXACT
+        assert judge({true}, None, (), tree) is Verdict.UNRESOLVED
+        for said in set(paths) - {true}:
+            above = not said or true.startswith(f"{said}.")
+            plain = Verdict.ANCESTOR if above else Verdict.WRONG
+            assert judge({true}, said, (), tree) is plain
+            several = {true, said}
+            common = tree.common_ancestor(several)
+            assert judge(several, said, (), tree) is Verdict.EXACT
+            assert judge(several, common, several, tree) is Verdict.EXACT
+            if common not in several:
+                assert judge({true}, common, several, tree) is Verdict.IN_COVERS
+                assert judge(several, common, (), tree) is Verdict.ANCESTOR
+                assert judge({true}, said, several, tree) is Verdict.WRONG
+
+
+def test_aliases_count_as_what_they_stand_for(tmp_path: Path) -> None:
+    """A module that is reached by another of its paths is the same one."""
+    tree = Start("shared_module", tmp_path).tree
+    aliases = [module for module in tree if module.alias_of is not None]
+    assert aliases
+    for module in aliases:
+        assert judge({module.path}, module.alias_of, (), tree) is Verdict.EXACT
+
+
+def names_of(model: onnx.ModelProto) -> set[str]:
+    found = set()
+    for place in walk_graphs(model):
+        for node in place.graph.node:
+            found |= {node.name, *node.input, *node.output}
+        assert isinstance(place.graph, onnx.GraphProto)
+        values = (place.graph.input, place.graph.output, place.graph.initializer)
+        found |= {value.name for value in chain(*values, place.graph.value_info)}
+    return found - {""}
+
+
+def by_order(path: Path, start: Start) -> dict[str, np.ndarray]:
+    names = [value.name for value in onnx.load(path).graph.input]
+    return dict(zip(names, start.feeds.values(), strict=True))
+
+
+def outputs(path: Path, given: dict[str, np.ndarray]) -> list[np.ndarray]:
+    observed = observe(path, given)
+    made = {
+        name: value
+        for (graph, position), runs in observed.executions.items()
+        if not graph
+        for name, value in zip(
+            observed.model.graph.node[position].output, runs[0].outputs, strict=True
+        )
+    }
+    return [made[value.name] for value in observed.model.graph.output]
+
+
+@pytest.mark.parametrize("name", ["conv_batchnorm", "conditional", "scripted_loop"])
+def test_scrambling_and_reordering_keep_all_but_names_and_order(name: str, tmp_path: Path) -> None:
+    """No name is left, the outputs are the same, and the truth is where it is carried to."""
+    start = Start(name, tmp_path)
+    reordered = start.after(REORDERED)
+    scrambled = start.after(SCRAMBLED, reordered)
+    plain, last = onnx.load(start.path), onnx.load(scrambled)
+    assert not names_of(plain) & names_of(last)
+    assert sorted(n.op_type for _, n in walk_nodes(plain)) == sorted(
+        n.op_type for _, n in walk_nodes(last)
+    )
+    for before, after in zip(
+        outputs(start.path, start.feeds),
+        outputs(scrambled, by_order(scrambled, start)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(before, after)
+    moved = carrying.by_names(plain, start.truth, onnx.load(reordered))
+    true = truth(start.model, start.inputs, scrambled)
+    carried = carrying.by_position(moved, last)
+    # casts are set aside when truth is carried by names
+    assert carried.settled == {
+        key: modules
+        for key, modules in true.settled.items()
+        if true.op_types[key] not in carrying.RESCALING
+    }
+    assert carried.settled
+
+
+def test_folding_is_undone_by_inlining(start: Start) -> None:
+    """Made-up functions hold the nodes, and computing through them changes nothing."""
+    model = folded(onnx.load(start.path))
+    assert {node.op_type for node in model.graph.node} == {f.name for f in model.functions}
+    onnx.checker.check_model(model, full_check=True)
+    inlined = onnx.inliner.inline_local_functions(model)
+    assert [n.op_type for n in inlined.graph.node] == [
+        n.op_type for n in onnx.load(start.path).graph.node
+    ]
+
+
+@pytest.mark.parametrize("step", LOSSY, ids=lambda step: step.name)
+def test_truth_carried_over_a_loss_fits_the_values(start: Start, step: Step) -> None:
+    """What a node of a lossy file computes goes with a value made in its true modules."""
+    before = start.path
+    known: Truth = start.truth
+    if step in {QDQ, QOPERATOR}:
+        before = start.after(PREPARED)
+        known = truth(start.model, start.inputs, before)
+    after = start.after(step, before)
+    carried = carrying.by_names(onnx.load(before), known, onnx.load(after))
+    old, new = observe(before, start.feeds), observe(after, start.feeds)
+    assert carried.settled
+    for key, modules in carried.settled.items():
+        (run,) = new.executions[key]
+        rivals = [
+            old.executions[k][0].outputs[0]
+            for k, true in known.settled.items()
+            if true <= modules and old.executions[k][0].outputs[0].shape == run.outputs[0].shape
+        ]
+        # a product before its bias is added goes less well with the sum than the sum itself
+        assert max(alike(run.outputs[0], rival) for rival in rivals) > 0.7, (key, modules)
+    answered = set(carried.settled.values())
+    lost = {m for m in known.settled.values() if not any(m <= a for a in answered)}
+    assert not lost
+
+
+def alike(left: np.ndarray, right: np.ndarray) -> float:
+    """The correlation of two tensors: blind to scale and zero point."""
+    pair = np.stack([left.astype(np.float64).ravel(), right.astype(np.float64).ravel()])
+    return float(np.corrcoef(pair)[0, 1])
+
+
+def test_the_table_names_every_model_and_transformation_once() -> None:
+    """Some models are held out, and each kind of file is there with and without its names."""
+    assert any(entry.held_out for entry in ENTRIES.values())
+    for kind in {row.kind for row in TRANSFORMATIONS.values()}:
+        rows = [row for row in TRANSFORMATIONS.values() if row.kind == kind]
+        assert {row.scrambled for row in rows} == {True, False}
+
+
+def test_the_command_writes_its_table(tmp_path: Path) -> None:
+    """One model, own and foreign files: every verdict is counted, every cell has a status."""
+    command = [sys.executable, "benchmarks/agreement.py", "--models", "no_parameters"]
+    rows = "plain;plain, scrambled;opset 21;another width"
+    done = subprocess.run(
+        [*command, "--transforms", rows, "--out", str(tmp_path), "--jobs", "1"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    cells = json.loads((tmp_path / "agreement.json").read_text())
+    assert [cell["transform"] for cell in cells] == rows.split(";")
+    assert cells[-1]["status"] == "not possible"
+    assert cells[-1]["said"]
+    verdicts = ("exact", "in_covers", "ancestor", "unresolved", "wrong")
+    for cell in cells[:-1]:
+        assert sum(cell[verdict] for verdict in verdicts) == cell["known"] > 0
+    plain = cells[0]
+    assert plain["exact"] == plain["known"]
+    text = (tmp_path / "agreement.md").read_text()
+    assert all(f"| {name} |" in text for name in rows.split(";"))
+    assert str(Path.home()) not in text + done.stdout

@@ -1,0 +1,154 @@
+"""Selecting, ordering and printing what analyze finds, of one file or of several."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import onnx
+import pytest
+
+from modelexport.errors import UsageError
+from modelexport.hierarchy.module_tree import is_within
+from modelexport.rewriter import Numeric, analyze, annotate, compare
+from tests.helpers.handmade import two_layers, two_layers_record
+from tests.helpers.running import Run, modelexport, runner
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    onnx.save(two_layers(), tmp_path / "plain.onnx")
+    annotate(tmp_path / "plain.onnx", two_layers_record(), tmp_path / "a.onnx")
+    return tmp_path / "a.onnx"
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    return runner(capsys)
+
+
+@pytest.mark.parametrize("path", ["layer.0", "layer.1", "layer.1.fc"])
+def test_a_module_and_what_is_below_it(file: Path, path: str) -> None:
+    """By path or by tag; the rows are those of the whole."""
+    every = analyze(file).modules
+    below = [row for row in every if is_within(row.path, path)]
+    assert analyze(file, module=path).modules == below
+    assert analyze(file, module=below[0].tag).modules == below
+    assert analyze(file, module=path, depth=0).modules == below[:1]
+
+
+def test_a_module_that_is_not_there(file: Path) -> None:
+    """Refused, with what comes near."""
+    with pytest.raises(UsageError, match=r"layer\.1"):
+        analyze(file, module="layer.11")
+
+
+@pytest.mark.parametrize("kind", sorted({node.op_type for node in two_layers().graph.node}))
+def test_one_operator(file: Path, kind: str) -> None:
+    """Only its nodes are counted, and only modules that have some are shown."""
+    every = {row.tag: row for row in analyze(file).modules}
+    rows = analyze(file, op_types=[kind]).modules
+    assert [r.tag for r in rows[1:]] == [t for t, r in every.items() if kind in r.op_types][1:]
+    for row in rows:
+        assert row.nodes == every[row.tag].op_types.get(kind, 0)
+        assert set(row.op_types) <= {kind}
+
+
+@pytest.mark.parametrize(
+    ("sort", "of"),
+    [
+        ("nodes", "nodes"),
+        ("params", "parameters"),
+        ("macs", "macs"),
+        ("bytes", "weight_bytes"),
+        ("name", "tag"),
+    ],
+)
+def test_orders(file: Path, sort: str, of: str) -> None:
+    """The greatest first, names from the beginning; nothing is lost."""
+    rows = analyze(file, sort=sort, dims={"N": 2}).modules  # type: ignore[arg-type]
+    found = [getattr(row, of) for row in rows]
+    assert found == sorted(found, reverse=sort != "name")
+    assert {row.tag for row in rows} == {row.tag for row in analyze(file).modules}
+
+
+def test_unresolved_nodes_are_listed(file: Path, run: Run) -> None:
+    """Each with its place and the reason; in JSON always."""
+    model = onnx.load(file)
+    bare = model.graph.node[3]
+    del bare.metadata_props[:]
+    onnx.save(model, file)
+    said = json.loads(run("analyze", file, "--output-format", "json").out)["unresolved"]
+    assert [(each["position"], each["name"]) for each in said] == [(3, bare.name)]
+    assert said[0]["reason"]
+    for form in ("tree", "table", "summary", "markdown"):
+        shown = run("analyze", file, "--unresolved", "--output-format", form)
+        assert bare.name in shown.out
+        assert said[0]["reason"] in shown.out
+    assert run("analyze", file, "--unresolved", "--output-format", "csv").code == 2
+
+
+@pytest.mark.parametrize("form", ["tree", "table", "summary", "markdown", "csv", "json"])
+def test_several_files(file: Path, run: Run, form: str) -> None:
+    """Both are named, and every module is there."""
+    plain = file.with_name("plain.onnx")
+    ran = run("analyze", file, plain, "--output-format", form)
+    assert (ran.code, ran.err) == (0, "")
+    if form != "csv" or analyze(plain).modules:  # a line a module
+        assert all(each.name in ran.out for each in (file, plain))
+    if form == "json":
+        assert [each["file"] for each in json.loads(ran.out)] == [file.name, plain.name]
+    if form == "csv":
+        rows = list(csv.DictReader(io.StringIO(ran.out)))
+        both = [(each.name, row.macs) for each in (file, plain) for row in analyze(each).modules]
+        assert [(row["file"], int(row["macs"])) for row in rows] == both
+
+
+def test_markdown_is_tables(file: Path, run: Run) -> None:
+    """Every line of a table has as many cells as its head."""
+    ran = run("analyze", file, "--output-format", "markdown")
+    for block in ran.out.strip().split("\n\n"):
+        cells = [line.count("|") for line in block.splitlines()]
+        assert len(set(cells)) == 1
+    assert all(f"| {row.tag} |" in ran.out for row in analyze(file).modules)
+
+
+@pytest.mark.parametrize("command", ["analyze", "validate"])
+def test_standard_input(file: Path, command: str) -> None:
+    """- reads what comes in; nothing is bad input."""
+    by_pipe = modelexport(command, "-", cwd=file.parent, given=file.read_bytes())
+    assert (by_pipe.code, by_pipe.err) == (0, "")
+    empty = modelexport(command, "-", cwd=file.parent)
+    assert (empty.code, empty.err.count("\n")) == (2, 1)
+
+
+@pytest.mark.parametrize("text", ["N", "N=x", "=3", "M=3"])
+def test_wrong_dimensions(file: Path, run: Run, text: str) -> None:
+    """One sentence that names what was given."""
+    ran = run("analyze", file, "--dim", text)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert text.partition("=")[0] in ran.err
+
+
+def test_a_notebook_shows_trees_and_tables(file: Path) -> None:
+    """Every module is in the HTML, under the one above it, and names are escaped."""
+    found = analyze(file)
+    html = found._repr_html_()
+    places = [html.index(f"<b>{row.tag.rpartition('/')[2]}</b>") for row in found.modules[:3]]
+    assert places == sorted(places)
+    assert html.count("<details") == html.count("</details>")
+    found.file = "<script>"
+    assert "<script>" not in found._repr_html_()
+    plain = compare(file, file, numeric=Numeric())
+    assert found.modules[0].tag in plain._repr_html_()
+    assert "no difference" in plain._repr_html_()
+
+
+@pytest.mark.parametrize("name", ["layer", "/Net/layer"])
+def test_a_list_of_modules(file: Path, name: str) -> None:
+    """It has no row of its own: its modules are shown, to a depth below them."""
+    every = analyze(file).modules
+    listed = [row for row in every if row.path.startswith("layer.")]
+    assert analyze(file, module=name).modules == listed
+    first = min(row.depth for row in listed)
+    assert analyze(file, module=name, depth=0).modules == [r for r in listed if r.depth == first]

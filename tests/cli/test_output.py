@@ -1,0 +1,216 @@
+"""What goes where: results, notes, progress, colours, and how much of each."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import onnx
+import pytest
+
+from modelexport.hierarchy.record import encode_record
+from modelexport.rewriter import AnnotateReport, annotate
+from modelexport.support.progress import listening, step
+from tests.helpers.handmade import two_layers, two_layers_record
+from tests.helpers.running import ROOT, Ran, modelexport
+
+SLOW = """
+import time
+import torch
+
+def build():
+    time.sleep(1.5)
+    return torch.nn.Linear(2, 2), (torch.zeros(1, 2),)
+"""
+ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+COLOUR = re.compile(r"\x1b\[(?:[0-9;]*;)?[349][0-7](?:;[0-9;]*)?m")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A plain file, its record, and the annotated file."""
+    onnx.save(two_layers(), tmp_path / "plain.onnx")
+    (tmp_path / "plain.trace.json").write_bytes(encode_record(two_layers_record()))
+    annotate(tmp_path / "plain.onnx", tmp_path / "plain.trace.json", tmp_path / "a.onnx")
+    return tmp_path
+
+
+def in_a_terminal(*arguments: str, cwd: Path, code: int = 0, **environment: str) -> str:
+    """What the command writes to a terminal, standard error included."""
+    leader, follower = pty.openpty()
+    usual = {k: v for k, v in os.environ.items() if k not in {"NO_COLOR", "FORCE_COLOR"}}
+    with subprocess.Popen(
+        [sys.executable, "-B", "-m", "modelexport", *arguments],
+        cwd=cwd,
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        env={**usual, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", **environment},
+    ) as process:
+        os.close(follower)
+        shown = b""
+        while True:
+            try:
+                read = os.read(leader, 4096)
+            except OSError:  # how Linux says that nobody has the other end any more
+                break
+            if not read:
+                break
+            shown += read
+    os.close(leader)
+    assert process.returncode == code, shown.decode()
+    return shown.decode()
+
+
+def annotated(folder: Path, *options: str, given: bytes = b"", **environment: str) -> Ran:
+    command = ("annotate", "plain.onnx", "-o", "b.onnx", *options)
+    return modelexport(*command, cwd=folder, given=given, **environment)
+
+
+def test_steps_are_heard_where_somebody_listens() -> None:
+    """And by nobody else, before or afterwards."""
+    heard: list[str] = []
+    step("unheard")
+    with listening(heard.append):
+        step("one")
+        with listening(lambda what: heard.append(f"inner {what}")):
+            step("two")
+        step("three")
+    step("unheard")
+    assert heard == ["one", "inner two", "three"]
+
+
+def test_annotating_tells_its_steps(folder: Path) -> None:
+    """Reading, matching and writing, in this order."""
+    heard: list[str] = []
+    with listening(heard.append):
+        annotate(folder / "plain.onnx", two_layers_record(), folder / "b.onnx")
+    assert heard == ["reading plain.onnx", "matching", "writing"]
+
+
+def test_progress_is_for_terminals(tmp_path: Path) -> None:
+    """What takes over a second shows there what it does; nothing of it remains in a pipe."""
+    (tmp_path / "slow.py").write_text(SLOW)
+    command = ("export", "slow.py:build", "m.onnx", "--exporter", "torchscript")
+    shown = in_a_terminal(*command, cwd=tmp_path)
+    assert "loading slow.py:build" in shown
+    assert "nodes tagged" in ESCAPE.sub("", shown).splitlines()[-1]
+    quiet = in_a_terminal(*command, "--force", "--quiet", cwd=tmp_path)
+    assert quiet == ""
+    piped = modelexport(*command, "--force", cwd=tmp_path)
+    assert (piped.code, piped.err) == (0, "")
+    assert "loading" not in piped.out
+
+
+def test_no_color_is_respected(folder: Path) -> None:
+    """In a terminal there are colours, unless the user wants none."""
+    assert COLOUR.search(in_a_terminal("analyze", "a.onnx", cwd=folder))
+    assert not COLOUR.search(in_a_terminal("analyze", "a.onnx", cwd=folder, NO_COLOR="1"))
+    assert not ESCAPE.search(modelexport("analyze", "a.onnx", cwd=folder).out)
+
+
+def test_data_is_alone_on_standard_output(folder: Path) -> None:
+    """It parses, and nothing else is said."""
+    for command in (
+        ("analyze", "a.onnx"),
+        ("validate", "a.onnx"),
+        ("annotate", "plain.onnx", "--record", "plain.trace.json", "-o", "b.onnx"),
+        ("annotate", "plain.onnx", "--record", "plain.trace.json", "--explain", "#3"),
+        ("doctor",),
+    ):
+        ran = modelexport(*command, "--output-format", "json", cwd=folder)
+        assert (ran.code, ran.err) == (0, "")
+        assert json.loads(ran.out)
+
+
+def test_what_a_model_prints_is_no_result(tmp_path: Path) -> None:
+    """Standard output is the command's own, also where the user's code writes to it."""
+    (tmp_path / "loud.py").write_text(SLOW.replace("time.sleep(1.5)", "print('built')"))
+    command = ("trace", "loud.py:build", "m.onnx", "--exporter", "torchscript")
+    ran = modelexport(*command, "--output-format", "json", cwd=tmp_path)
+    assert ran.code == 0
+    assert json.loads(ran.out)["onnx"] == "m.onnx"
+    assert ran.err == "built\n"
+
+
+def test_levels_work_behind_the_command(folder: Path) -> None:
+    """--quiet and --verbose mean the same before the command's name and behind it."""
+    options = ("--record", "plain.trace.json", "--force")
+    assert annotated(folder, *options, "--quiet") == (0, "", "")
+    assert annotated(folder, *options, "-q") == (0, "", "")
+    assert annotated(folder, *options).out != ""
+    before = modelexport("--verbose", "analyze", "nowhere.onnx", cwd=folder)
+    behind = modelexport("analyze", "nowhere.onnx", "--verbose", cwd=folder)
+    assert before == behind
+    assert "Traceback" in behind.err
+
+
+def test_a_record_from_standard_input(folder: Path) -> None:
+    """`-` reads it; what is no record is refused in one sentence."""
+    given = (folder / "plain.trace.json").read_bytes()
+    assert annotated(folder, "--record", "-", given=given).code == 0
+    assert (folder / "b.onnx").read_bytes() == (folder / "a.onnx").read_bytes()
+    ran = annotated(folder, "--record", "-", "--force", given=b"{}")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "standard input" in ran.err
+
+
+def test_a_report_to_standard_output(folder: Path) -> None:
+    """`-` writes it there alone; the rest goes to standard error, and is silenced there."""
+    ran = annotated(folder, "--record", "plain.trace.json", "--report", "-")
+    report = msgspec.json.decode(ran.out, type=AnnotateReport)
+    assert f"{report.resolved} of {report.nodes} nodes tagged" in ran.err
+    assert not (folder / "-").exists()
+    quiet = annotated(
+        folder, *("--record", "plain.trace.json", "--report", "-", "--quiet", "--force")
+    )
+    assert (quiet.out, quiet.err) == (ran.out, "")
+
+
+def test_files_through_pipes(folder: Path) -> None:
+    """`-` is standard input and output, for the file alone: the same bytes as by name."""
+    plain, named = ((folder / name).read_bytes() for name in ("plain.onnx", "a.onnx"))
+    done = modelexport(
+        *("annotate", "-", "--record", "plain.trace.json", "-o", "-"), cwd=folder, given=plain
+    )
+    assert (done.code, done.out.encode(errors="surrogateescape")) == (0, named)
+    assert "nodes tagged" in done.err
+    back = modelexport("strip", "-", "-o", "-", "--quiet", cwd=folder, given=named)
+    assert (back.code, back.out.encode(errors="surrogateescape"), back.err) == (0, plain, "")
+    compared = modelexport("compare", "a.onnx", "-", cwd=folder, given=named)
+    assert (compared.code, compared.err) == (0, "")
+    assert {path.name for path in folder.iterdir()} == {"plain.onnx", "plain.trace.json", "a.onnx"}
+
+
+def test_weights_apart_do_not_go_through_a_pipe(folder: Path) -> None:
+    """Standard output takes one file: a model with weights in others is refused."""
+    model = onnx.load(folder / "plain.onnx")
+    onnx.save_model(
+        model, folder / "apart.onnx", save_as_external_data=True, location="w", size_threshold=0
+    )
+    done = modelexport(
+        *("annotate", "apart.onnx", "--record", "plain.trace.json", "-o", "-"), cwd=folder
+    )
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert "weights" in done.err
+
+
+def test_a_file_is_not_shown_in_a_terminal(folder: Path) -> None:
+    """What is no text is refused where somebody watches."""
+    shown = in_a_terminal("strip", "a.onnx", "-o", "-", cwd=folder, code=2)
+    assert "terminal" in shown
+    assert shown.count("\n") == 1
+
+
+def test_a_configuration_from_standard_input(tmp_path: Path) -> None:
+    """`-` reads JSON."""
+    ran = modelexport(
+        *("trace", "x.py:y", "m.onnx", "--config", "-"), cwd=tmp_path, given=b'{"opset": "new"}'
+    )
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "standard input" in ran.err
+    assert "$.opset" in ran.err

@@ -1,0 +1,92 @@
+"""The command starts at once: what is heavy is imported by the command that needs it.
+
+How long that takes is measured by `benchmarks/startup.py`.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import onnx
+import pytest
+
+from modelexport.rewriter import annotate
+from tests.helpers.handmade import two_layers, two_layers_record
+from tests.helpers.running import ROOT
+
+HEAVY = {"torch", "transformers", "onnxruntime", "onnxscript", "safetensors"}
+HEAVY |= {"jsonschema", "yaml", "pydantic"}
+ONNX = {"onnx", "numpy", "google"}
+
+CODE = """
+import sys
+from modelexport.cli.main import main
+try:
+    main(sys.argv[1:])
+finally:
+    print(*sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
+"""
+
+
+@pytest.fixture(scope="module")
+def annotated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small annotated file."""
+    folder = tmp_path_factory.mktemp("startup")
+    onnx.save(two_layers(), folder / "plain.onnx")
+    annotate(folder / "plain.onnx", two_layers_record(), folder / "a.onnx")
+    return folder / "a.onnx"
+
+
+def imported(folder: Path, *arguments: str | Path) -> set[str]:
+    """Top-level packages in memory after a command that succeeds."""
+    ran = subprocess.run(
+        [sys.executable, "-c", CODE, *map(str, arguments)],
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(ran.stderr.split())
+
+
+@pytest.mark.parametrize("arguments", ["--help", "--version", "trace --help", "annotate --help"])
+def test_help_needs_nothing(tmp_path: Path, arguments: str) -> None:
+    """Neither torch nor onnx, nor numpy."""
+    assert not imported(tmp_path, *arguments.split()) & (HEAVY | ONNX)
+
+
+def test_doctor_imports_nothing_of_what_it_tells_about(tmp_path: Path) -> None:
+    """Versions are read from what is installed."""
+    assert not imported(tmp_path, "doctor") & (HEAVY | ONNX)
+
+
+@pytest.mark.parametrize("arguments", [["analyze"], ["strip", "-o", "plain.onnx"]])
+def test_reading_a_file_needs_onnx_only(
+    annotated: Path, tmp_path: Path, arguments: list[str]
+) -> None:
+    """No torch, no onnxruntime."""
+    found = imported(tmp_path, *arguments, annotated)
+    assert "onnx" in found
+    assert not found & HEAVY
+
+
+def test_annotating_the_traced_file_runs_nothing(annotated: Path, tmp_path: Path) -> None:
+    """A file that the record recognises needs no onnxruntime either."""
+    assert not imported(tmp_path, "annotate", annotated, "-o", "again.onnx") & HEAVY
+
+
+def test_wrong_use_is_told_without_torch(tmp_path: Path) -> None:
+    """What can be refused without loading torch for it is refused at once."""
+    (tmp_path / "there.onnx").write_text("mine")
+    code = CODE.replace("main(sys.argv[1:])", "main('trace x:y there.onnx'.split())")
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 2
+    assert not set(ran.stderr.splitlines()[-1].split()) & HEAVY

@@ -1,0 +1,69 @@
+"""Folded models, and what unfolding has to bring back."""
+
+from collections import Counter
+from pathlib import Path
+
+import onnx
+import onnx.inliner
+import onnx.reference
+from onnx import ModelProto
+
+from modelexport.hierarchy.choices import Inject
+from modelexport.hierarchy.graph_paths import digest, walk_nodes
+from modelexport.hierarchy.record import Record
+from modelexport.rewriter import AnnotateReport, FoldRules, analyze, annotate, strip, unfold
+from tests.helpers.bodies import saved
+from tests.helpers.handmade import (
+    TWO_LAYERS_MODULES,
+    TWO_LAYERS_SCOPES,
+    record_of,
+    two_layers,
+)
+
+MODES = ("repeated", "nested", "all")
+FOLD = [Inject.FUNCTIONS]
+
+
+def ops(model: ModelProto, *, constants: bool = True) -> Counter[str]:
+    """Operators of all graphs; the inliner of onnx leaves constants of functions as nodes."""
+    counted = Counter(node.op_type for _, node in walk_nodes(model))
+    if not constants:
+        del counted["Constant"]
+    return counted
+
+
+def rows(path: Path) -> dict[str, tuple[int, dict[str, int], int]]:
+    return {r.tag: (r.own_nodes, r.op_types, r.parameters) for r in analyze(path).modules}
+
+
+def folded(
+    model: ModelProto, record: Record, folder: Path, *functions: str, **options: int
+) -> tuple[AnnotateReport, ModelProto]:
+    """Fold a model in a folder; gives the report and the folded model."""
+    source, target = saved(folder, model), folder / "f.onnx"
+    rules = FoldRules(functions or ("repeated",), **options)
+    report = annotate(source, record, target, inject=FOLD, fold_rules=rules, force=True)
+    made = onnx.load(target)
+    onnx.checker.check_model(made, full_check=True)
+    if made.functions:
+        unfold_and_compare(target, source, folder)
+    return report, made
+
+
+def blocks_record(model: ModelProto | None = None) -> Record:
+    """The record of two layers whose last Identity is the root's, so that they are alike."""
+    return record_of(model or two_layers(), TWO_LAYERS_MODULES, [*TWO_LAYERS_SCOPES[:-1], ""])
+
+
+def unfold_and_compare(target: Path, source: Path, folder: Path) -> None:
+    """Unfolding and stripping brings back every node and weight, under its name, in its place."""
+    unfold(target, folder / "u.onnx", force=True)
+    flat = onnx.load(folder / "u.onnx")
+    assert not flat.functions
+    onnx.checker.check_model(flat, full_check=True)
+    strip(folder / "u.onnx", folder / "s.onnx", force=True)
+    back, plain = onnx.load(folder / "s.onnx"), onnx.load(source)
+    assert list(back.graph.node) == list(plain.graph.node)
+    assert list(back.graph.initializer) == list(plain.graph.initializer)
+    assert list(back.opset_import) == list(plain.opset_import)
+    assert digest(back) == digest(plain)

@@ -1,0 +1,138 @@
+"""Small models and records made by hand, for tests that need no tracer."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnx
+from onnx import numpy_helper, parser
+
+from modelexport.hierarchy.graph_paths import digest, op_type, walk_nodes
+from modelexport.hierarchy.module_tree import Module, Parameter
+from modelexport.hierarchy.record import Op, Probe, ProbeInput, Record, Source, Tensor
+
+HEADER = '<ir_version: 8, opset_import: ["" : 17]>'
+WIDTH = 4
+
+TWO_LAYERS = """
+agraph (float[N, 4] x) => (float[N, 4] y) {
+   [first] one = Constant <value = float {1.0}> ()
+   [proj0] h0 = MatMul (x, layer.0.fc.weight)
+   [bias0] a0 = Add (h0, layer.0.fc.bias)
+   [relu0] r0 = Relu (a0)
+   [plus0] p0 = Add (r0, one)
+   [proj1] h1 = MatMul (p0, layer.1.fc.weight)
+   [bias1] a1 = Add (h1, layer.1.fc.bias)
+   [relu1] r1 = Relu (a1)
+   [plus1] p1 = Add (r1, one)
+   [last] y = Identity (p1)
+}
+"""
+TWO_LAYERS_MODULES = {
+    "": "Net",
+    "layer": "ModuleList",
+    "layer.0": "Block",
+    "layer.0.fc": "Linear",
+    "layer.1": "Block",
+    "layer.1.fc": "Linear",
+}
+TWO_LAYERS_SCOPES = (
+    None,
+    *("layer.0.fc", "layer.0.fc", "layer.0", "layer.0"),
+    *("layer.1.fc", "layer.1.fc", "layer.1", "layer.1"),
+    None,
+)
+
+
+def parse(text: str, weights: Mapping[str, Sequence[int]] | None = None) -> onnx.ModelProto:
+    """A model from ONNX text; names with dots and weights of the given shapes are allowed."""
+    plain = text
+    for name in weights or {}:
+        plain = plain.replace(name, name.replace(".", "__dot__"))
+    model = parser.parse_model(HEADER + plain)
+    for graph in [model.graph]:
+        for node in graph.node:
+            node.input[:] = [name.replace("__dot__", ".") for name in node.input]
+    random = np.random.default_rng(0)
+    for name, shape in (weights or {}).items():
+        values = random.standard_normal(tuple(shape)).astype(np.float32)
+        model.graph.initializer.append(numpy_helper.from_array(values, name))
+    return model
+
+
+def two_layers(width: int = WIDTH, text: str = TWO_LAYERS) -> onnx.ModelProto:
+    """Two layers of a linear module, a relu and an addition."""
+    shapes: dict[str, Sequence[int]] = {}
+    for layer in (0, 1):
+        shapes[f"layer.{layer}.fc.weight"] = (width, width)
+        shapes[f"layer.{layer}.fc.bias"] = (width,)
+    return parse(text.replace("N, 4", f"N, {width}"), shapes)
+
+
+def record_of(
+    model: onnx.ModelProto, modules: Mapping[str, str], scopes: Sequence[str | None]
+) -> Record:
+    """The record that tracing would have written.
+
+    Args:
+        model: The plain model; weights called `path.name` belong to module `path`.
+        modules: Class by path, in the order of `named_modules()`.
+        scopes: The module of each node, in the order of `walk_nodes`.
+    """
+    nodes = list(walk_nodes(model))
+    ops = [
+        Op(
+            key.graph,
+            key.position,
+            node.name,
+            op_type(node),
+            tuple(node.output),
+            module=scope,
+            scope_from=None if scope is None else "exporter",
+            inputs=tuple(node.input),
+        )
+        for (key, node), scope in zip(nodes, scopes, strict=True)
+    ]
+    held = {w.name: tuple(w.dims) for w in model.graph.initializer if "." in w.name}
+    tree = [_module(path, name, held, scopes) for path, name in modules.items()]
+    names = {f"{m.path}.{p.name}" for m in tree for p in m.parameters}
+    tensors = [Tensor(name, name if name in names else None) for name in held]
+    shape = [d.dim_value or 2 for d in model.graph.input[0].type.tensor_type.shape.dim]
+    probe = ProbeInput.of(model.graph.input[0].name, np.ones(shape, np.float32))
+    return Record(
+        source=Source("handmade", "hand", 17),
+        digest=digest(model),
+        modules=tuple(tree),
+        ops=tuple(ops),
+        tensors=tuple(tensors),
+        probe=Probe((probe,)),
+    )
+
+
+def _module(
+    path: str, name: str, held: Mapping[str, tuple[int, ...]], scopes: Sequence[str | None]
+) -> Module:
+    own = [(n.rpartition(".")[2], s) for n, s in held.items() if n.rpartition(".")[0] == path]
+    where = "torch.nn.modules.linear" if name == "Linear" else "handmade"
+    called = any(s is not None and (s == path or not path or s.startswith(path)) for s in scopes)
+    container = name in {"ModuleList", "ModuleDict"}
+    return Module(
+        path,
+        name,
+        where,
+        parameters=tuple(Parameter(n, s) for n, s in own),
+        calls=int(called and not container),
+    )
+
+
+def two_layers_record(model: onnx.ModelProto | None = None) -> Record:
+    """The record of `two_layers`."""
+    return record_of(model or two_layers(), TWO_LAYERS_MODULES, TWO_LAYERS_SCOPES)
+
+
+def nameless(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with numbers in place of the names of its weights, which told their modules."""
+    for number, weight in enumerate(model.graph.initializer):
+        for node in model.graph.node:
+            node.input[:] = [str(number) if i == weight.name else i for i in node.input]
+        weight.name = str(number)
+    return model

@@ -1,0 +1,362 @@
+"""Export configurations: read from three formats, wrong keys named, and all of it carried out."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+import yaml
+from torch import nn
+from transformers import AutoConfig, AutoModel
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from fixtures_gen.zoo import FIXTURES
+from modelexport.errors import SettingsError
+from modelexport.hierarchy.export_config import (
+    ExportConfig,
+    InputSpec,
+    parse_input,
+    read_export_config,
+)
+from modelexport.hierarchy.record import read_record
+from modelexport.tracer import load_configured, options_of, trace
+from modelexport.tracer.tracing import EXPORTERS
+from tests.helpers.documents import carry_out
+from tests.helpers.running import Ran, Run, runner
+from tests.helpers.traced import plain_session
+
+WIDTH = 6
+EXTENTS = 5, 9
+"""A batch and a length that no example input has."""
+
+
+class Pair(nn.Module):
+    """Two inputs whose first two axes agree, two outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Linear(WIDTH, WIDTH)
+
+    def forward(
+        self, x: torch.Tensor, mask: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        scaled = self.scale(x)
+        if mask is not None:
+            scaled = scaled * mask.unsqueeze(-1)
+        return scaled, scaled.mean(1)
+
+
+class Fixed(nn.Module):
+    """Something that works for one length only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.place = nn.Parameter(torch.randn(4, WIDTH))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.place
+
+
+def pair() -> tuple[nn.Module, tuple[torch.Tensor, torch.Tensor]]:
+    torch.manual_seed(1)
+    return Pair().eval(), (torch.randn(2, 3, WIDTH), torch.ones(2, 3))
+
+
+def fixed() -> tuple[nn.Module, tuple[torch.Tensor]]:
+    return Fixed().eval(), (torch.randn(2, 4, WIDTH),)
+
+
+PAIR, FIXED = f"{__name__}:pair", f"{__name__}:fixed"
+CONFIG = {
+    "exporter": "torchscript",
+    "opset": 15,
+    "inputs": {
+        "x": {"shape": [3, 4, WIDTH], "range": [2, 5]},
+        "mask": {"shape": [3, 4], "dtype": "int64", "range": [7, 9]},
+    },
+    "dynamic_axes": {"x": {"0": "batch", "1": "length"}, "mask": {"0": "batch", "1": "length"}},
+    "output_names": ["scaled", "mean"],
+}
+
+
+def toml(config: dict[str, object], where: str = "") -> str:
+    """A configuration as TOML: plain values first, then tables."""
+    lines = [f"{k} = {json.dumps(v)}" for k, v in config.items() if not isinstance(v, dict)]
+    for key, value in config.items():
+        if isinstance(value, dict):
+            lines += [f"[{where}{key}]", toml(value, f"{where}{key}.")]
+    return "\n".join(lines)
+
+
+WRITERS = {".json": json.dumps, ".toml": toml, ".yaml": yaml.safe_dump, ".yml": yaml.safe_dump}
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.chdir(tmp_path)
+    return runner(capsys)
+
+
+def configured(run: Run, config: dict[str, object], *options: str, source: str = PAIR) -> Ran:
+    Path("config.json").write_text(json.dumps(config))
+    return run("trace", source, "m.onnx", "--config", "config.json", *options)
+
+
+def dims(value: onnx.ValueInfoProto) -> list[int | str]:
+    return [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_the_formats_say_the_same(tmp_path: Path, suffix: str) -> None:
+    """JSON, TOML and YAML; axes are numbers, as text or not."""
+    path = tmp_path / f"config{suffix}"
+    path.write_text(WRITERS[suffix](CONFIG))
+    found = read_export_config(path)
+    assert found.dynamic_axes == {"x": {0: "batch", 1: "length"}, "mask": {0: "batch", 1: "length"}}
+    assert found.inputs["mask"] == InputSpec((3, 4), "int64", (7, 9))
+    assert (found.exporter, found.opset, found.output_names) == (
+        *("torchscript", 15),
+        ("scaled", "mean"),
+    )
+
+
+WRONG = {
+    '{"opset": "17"}': "$.opset",
+    '{"opset": 3}': "$.opset",
+    '{"opsett": 17}': "opsett",
+    '{"exporter": "magic"}': "$.exporter",
+    '{"inputs": {"good": {}, "x": {"shape": [1, "2"]}}}': "$.inputs.x.shape[1]",
+    '{"inputs": {"good": {}, "x": {"shape": [1, 0]}}}': "$.inputs.x.shape[1]",
+    '{"inputs": {"good": {}, "x.y": {"shape": 3}}}': '$.inputs["x.y"].shape',
+    '{"inputs": {"good": {}, "x": {"dtype": "float"}}}': "$.inputs.x.dtype",
+    '{"inputs": {"good": {}, "x": {"range": [2, 1]}}}': "$.inputs.x",
+    '{"inputs": {"good": {}, "x": {"shpe": [2]}}}': "$.inputs.x",
+    '{"inputs": 7}': "$.inputs",
+    '{"dynamic_axes": {"x": {"0": "b"}, "y": {"first": "b"}}}': "$.dynamic_axes.y",
+    '{"dynamic_axes": {"x": {"0": "b", "1": 7}}}': '$.dynamic_axes.x["1"]',
+    '{"dynamic": true, "dynamic_axes": {"x": {"0": "b"}}}': "dynamic_axes",
+    '{"output_names": ["a", "a"]}': "output_names",
+    '{"output_names": [""]}': "$.output_names[0]",
+    "[]": "keys and values",
+    "{": "JSON",
+}
+
+
+@pytest.mark.parametrize(("text", "named"), WRONG.items())
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, named: str) -> None:
+    """The message has the file and the key."""
+    path = tmp_path / "config.json"
+    path.write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        read_export_config(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert named in str(caught.value)
+
+
+@pytest.mark.parametrize("exporter", EXPORTERS)
+def test_all_of_it_reaches_the_exporter(run: Run, tmp_path: Path, exporter: str) -> None:
+    """Shapes, dtypes and ranges of inputs; names of axes and outputs; the opset."""
+    assert configured(run, CONFIG | {"exporter": exporter}).code == 0
+    model = onnx.load(tmp_path / "m.onnx")
+    record = read_record(tmp_path / "m.trace.json")
+    fed = {entry.name: entry.array() for entry in record.probe.inputs}
+    assert record.source.exporter == exporter
+    assert {name: array.shape for name, array in fed.items()} == {
+        "x": (3, 4, WIDTH),
+        "mask": (3, 4),
+    }
+    assert (fed["mask"].dtype, set(np.unique(fed["mask"]))) == (np.int64, {7, 8, 9})
+    assert 2 <= fed["x"].min() < fed["x"].max() <= 5
+    assert {value.name: dims(value) for value in model.graph.input} == {
+        "x": ["batch", "length", WIDTH],
+        "mask": ["batch", "length"],
+    }
+    assert [value.name for value in model.graph.output] == CONFIG["output_names"]
+    _compare(tmp_path / "m.onnx", *pair())
+
+
+def _compare(path: Path, model: nn.Module, example: tuple[torch.Tensor, ...]) -> None:
+    """The file computes what the model does, on extents that it was not traced with."""
+    inputs = [torch.randn(*EXTENTS, *tensor.shape[2:]) for tensor in example]
+    session = plain_session(path)
+    types = {value.name: value.type for value in session.get_inputs()}
+    feeds = {
+        name: (tensor if "float" in types[name] else tensor.round().long()).numpy()
+        for name, tensor in zip(types, inputs, strict=True)
+    }
+    with torch.no_grad():
+        expected = model(*map(torch.from_numpy, feeds.values()))
+    for found, wanted in zip(session.run(None, feeds), expected, strict=True):
+        np.testing.assert_allclose(found, wanted.numpy(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("exporter", EXPORTERS)
+def test_models_of_transformers_take_names_and_axes(tmp_path: Path, exporter: str) -> None:
+    """Through transformers' own front end, too."""
+    model, inputs = FIXTURES["bert"].build()
+    assert isinstance(inputs, dict)
+    axes = {name: {0: "batch", 1: "length"} for name in inputs}
+    with torch.no_grad():
+        names = [f"given_{k}" for k in range(len(model(**inputs).to_tuple()))]
+    done = trace(
+        *(model, inputs, tmp_path / "m.onnx"),
+        exporter=exporter,
+        dynamic=axes,
+        output_names=names,
+        probe=False,
+    )
+    graph = onnx.load(done.onnx_path).graph
+    assert [value.name for value in graph.output] == names
+    assert all(dims(value) == ["batch", "length"] for value in graph.input)
+    session = plain_session(done.onnx_path)
+    longer = {name: tensor.repeat(3, 1)[:5, :-1].contiguous() for name, tensor in inputs.items()}
+    with torch.no_grad():
+        expected = model(**longer).to_tuple()
+    feeds = {value.name: longer[value.name].numpy() for value in session.get_inputs()}
+    for found, wanted in zip(session.run(None, feeds), expected, strict=True):
+        np.testing.assert_allclose(found, wanted.numpy(), rtol=1e-3, atol=1e-4)
+
+
+def test_an_axis_that_cannot_be_dynamic_is_refused(run: Run, tmp_path: Path) -> None:
+    """Asked for by name it must come out dynamic; `--dynamic` takes what it gets."""
+    config = {"exporter": "dynamo", "dynamic_axes": {"x": {"1": "length"}}}
+    ran = configured(run, config, source=FIXED)
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "axis 1 of x" in ran.err
+    assert not (tmp_path / "m.onnx").exists()
+    assert configured(run, {"exporter": "dynamo", "dynamic": True}, source=FIXED).code == 0
+    assert isinstance(dims(onnx.load(tmp_path / "m.onnx").graph.input[0])[0], str)
+
+
+def test_options_win_over_the_configuration(run: Run, tmp_path: Path) -> None:
+    """Opset, exporter, shape and dynamic axes of the command line; the rest is as configured."""
+    options = ["--opset", "18", "--input-shape", f"x=1x2x{WIDTH}", "--input-shape", "mask=1x2"]
+    assert configured(run, CONFIG, *options, "--no-dynamic").code == 0
+    model = onnx.load(tmp_path / "m.onnx")
+    fed = {e.name: e.array() for e in read_record(tmp_path / "m.trace.json").probe.inputs}
+    assert {entry.domain: entry.version for entry in model.opset_import}[""] == 18
+    assert {name: array.shape for name, array in fed.items()} == {
+        "x": (1, 2, WIDTH),
+        "mask": (1, 2),
+    }
+    assert set(np.unique(fed["mask"])) <= {7, 8, 9}
+    assert dims(model.graph.input[0]) == [1, 2, WIDTH]
+
+
+def test_configured_inputs_are_all_inputs(run: Run, tmp_path: Path) -> None:
+    """What the factory gives beyond them is left out; what is not said stays as it was given."""
+    ran = configured(run, {"exporter": "torchscript", "inputs": {"x": {}}})
+    fed = {e.name: e.array() for e in read_record(tmp_path / "m.trace.json").probe.inputs}
+    _, (x, _) = pair()
+    assert ran.code == 0
+    assert list(fed) == ["x"]
+    np.testing.assert_array_equal(fed["x"], x.numpy())
+
+
+def test_a_shape_of_one_input_leaves_the_others(run: Run, tmp_path: Path) -> None:
+    """--input-shape changes the input that it names, also of a factory's positional ones."""
+    options = ["--exporter", "torchscript", "--input-shape", f"x=2x3x{WIDTH}:float32"]
+    assert run("trace", PAIR, "m.onnx", *options).code == 0
+    fed = {e.name: e.array() for e in read_record(tmp_path / "m.trace.json").probe.inputs}
+    _, (x, mask) = pair()
+    np.testing.assert_array_equal(fed["mask"], mask.numpy())
+    assert not np.array_equal(fed["x"], x.numpy())
+
+
+MISFITS = {
+    "an input that is not there": ({"inputs": {"y": {"shape": [1]}}}, "no input y"),
+    "an axis that is not there": ({"dynamic_axes": {"x": {"7": "far"}}}, "no axis 7"),
+    "axes of nothing": ({"dynamic_axes": {"y": {"0": "far"}}}, "no input y"),
+    "too few names": ({"output_names": ["one"]}, "2 tensors"),
+    "an input's name": ({"output_names": ["x", "mean"]}, "input is called so"),
+    "a range that does not fit": (
+        {"inputs": {"x": {}, "mask": {"dtype": "uint8", "range": [0, 256]}}},
+        "range of input mask",
+    ),
+    "halves among whole numbers": (
+        {"inputs": {"x": {}, "mask": {"dtype": "int64", "range": [0, 0.5]}}},
+        "range of input mask",
+    ),
+    "attention of no transformer": ({"attention": "eager"}, "--attention"),
+    "text for no tokenizer": ({"input_text": "words"}, "--input-text"),
+    "a task of a factory": ({"task": "fill-mask"}, "--task"),
+}
+
+
+@pytest.mark.parametrize(("config", "named"), MISFITS.values(), ids=MISFITS.keys())
+def test_what_does_not_fit_the_model_is_refused(
+    run: Run, tmp_path: Path, config: dict[str, object], named: str
+) -> None:
+    """One sentence that names it, and no file."""
+    ran = configured(run, config)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert named in ran.err
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A transformers model in a folder, without a tokenizer."""
+    path = tmp_path_factory.mktemp("model")
+    config = AutoConfig.for_model(
+        *("bert",), hidden_size=8, num_hidden_layers=1, num_attention_heads=2, vocab_size=20
+    )
+    AutoModel.from_config(config).save_pretrained(path)
+    return path
+
+
+def marked_attention(*args: object, **options: object) -> tuple[torch.Tensor, None]:
+    """Attention that leaves an operator in the graph which no model has."""
+    found, _ = ALL_ATTENTION_FUNCTIONS["sdpa"](*args, **options)
+    return torch.atan(found), None
+
+
+@pytest.mark.parametrize("exporter", EXPORTERS)
+def test_the_attention_implementation_arrives(
+    folder: Path, tmp_path: Path, exporter: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is made of the implementation that was asked for, and no other."""
+    monkeypatch.setitem(ALL_ATTENTION_FUNCTIONS._global_mapping, "marked", marked_attention)
+    operators = {}
+    for name in ("marked", "sdpa", "eager"):
+        config = ExportConfig(exporter=exporter, attention=name, inputs={"input_ids": InputSpec()})
+        loaded = load_configured(str(folder), config)
+        target = tmp_path / f"{name}.onnx"
+        done = trace(loaded.model, loaded.inputs, target, **options_of(config), probe=False)
+        operators[name] = [op.op_type for op in done.record.ops]
+    assert set(operators["marked"]) - set(operators["sdpa"]) == {torch.atan.__name__.capitalize()}
+    assert operators["eager"] != operators["sdpa"]
+
+
+def test_an_unknown_attention_implementation_is_refused(run: Run, folder: Path) -> None:
+    """One sentence that names it."""
+    ran = run("trace", folder, "m.onnx", "--attention", "psychic")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "psychic" in ran.err
+
+
+def test_shapes_on_the_command_line() -> None:
+    """A name, extents, and a dtype behind a colon."""
+    assert parse_input("x=1x8") == ("x", InputSpec((1, 8)))
+    assert parse_input("x=8:int64") == ("x", InputSpec((8,), "int64"))
+
+
+GUIDE = (Path(__file__).parents[2] / "docs" / "exporting.md").read_text()
+
+
+def test_the_guide_does_what_it_says(tmp_path: Path) -> None:
+    """Its files and commands, in their order; the table of keys lists all keys."""
+    carry_out(GUIDE, tmp_path)
+    config = read_export_config(tmp_path / "export_config.json")
+    graph = onnx.load(tmp_path / "configured.onnx").graph
+    assert tuple(value.name for value in graph.output) == config.output_names
+    assert {value.name: dims(value) for value in graph.input} == {
+        name: list(axes.values()) for name, axes in config.dynamic_axes.items()
+    }
+    assert not (tmp_path / "nowhere.onnx").exists()
+    listed = re.findall(r"^\| (`[\w`, ]+`) \|", GUIDE.partition("| key |")[2], re.MULTILINE)
+    keys = {key for cell in listed for key in re.findall(r"`(\w+)`", cell)}
+    assert keys == set(ExportConfig.__struct_fields__)

@@ -1,0 +1,91 @@
+"""What each package gives out, and what it never imports."""
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+PUBLIC = {
+    "modelexport.hierarchy": {
+        *("Module", "ModuleTree", "Parameter", "Record", "TagRules"),
+        *("TagStyle", "Tagger", "TorchNN", "read_record", "record_path"),
+    },
+    "modelexport.rewriter": {
+        *("Analysis", "AnnotateReport", "Candidate", "Comparison", "Decision", "Deviation"),
+        *("Fault", "FileFacts", "FoldReport", "FoldRules", "Matching", "ModuleChange"),
+        *("ModuleRow", "Numeric", "NumericComparison", "Prototype", "Status", "StripResult"),
+        *("Unaligned", "UnfoldReport", "Unresolved", "Validation"),
+        *("analyze", "annotate", "compare", "explained", "strip", "unfold", "validate"),
+    },
+    "modelexport.pipeline.batch": {
+        *("Batch", "Plan", "Row", "Silent", "Summary", "Watcher"),
+        *("load_plan", "markdown", "run_plan"),
+    },
+    "modelexport.tracer": {
+        *("Loaded", "Origin", "RecordResult", "TraceOptions", "TraceResult", "load"),
+        *("load_configured", "options_of", "planned", "record", "trace"),
+    },
+    "modelexport.pipeline": {
+        *("Diagnosis", "ExportResult", "Hierarchy", "PackageState", "diagnose", "export"),
+        *("plan_source", "trace_source"),
+    },
+    "modelexport.cli": {"app", "main"},
+}
+
+
+@pytest.mark.parametrize("package", PUBLIC)
+def test_the_public_names_are_these(package: str) -> None:
+    """`__all__` is the public API: sorted, importable, and changed on purpose only."""
+    found = importlib.import_module(package)
+    assert set(found.__all__) == PUBLIC[package]
+    assert list(found.__all__) == sorted(found.__all__)
+    assert all(hasattr(found, name) for name in found.__all__)
+
+
+@pytest.mark.parametrize("package", PUBLIC)
+def test_other_names_are_unknown(package: str) -> None:
+    """A package that gives its names out lazily refuses a wrong one as any other does."""
+    found = importlib.import_module(package)
+    with pytest.raises(AttributeError, match="has no attribute 'nothing_of_the_kind'"):
+        found.nothing_of_the_kind  # noqa: B018 - the access is the test
+
+
+def loaded(*statements: str) -> set[str]:
+    """Top-level packages in memory after the statements ran in a fresh interpreter."""
+    code = "; ".join([*statements, "import sys", "print(*{n.split('.')[0] for n in sys.modules})"])
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(ran.stdout.split())
+
+
+def test_hierarchy_needs_neither_torch_nor_onnxruntime() -> None:
+    """The ground floor is light."""
+    assert not loaded("import modelexport.hierarchy") & {
+        "torch",
+        "transformers",
+        "onnxruntime",
+        "rewriter",
+    }
+
+
+def test_rewriter_never_imports_torch() -> None:
+    """Annotating, analyzing and validating work where torch is not installed."""
+    assert not loaded("import modelexport.rewriter") & {"torch", "transformers", "tracer"}
+
+
+def test_the_pipeline_asks_the_tracer_only_when_there_is_something_to_trace() -> None:
+    """Its own code loads without torch."""
+    names = "from modelexport.pipeline import diagnose, export, plan_source, trace_source"
+    assert not loaded(names) & {"torch", "transformers", "tracer", "onnxruntime"}
+
+
+def test_the_command_line_starts_light() -> None:
+    """Showing help or the version loads no onnx, no onnxruntime, no torch."""
+    heavy = {"torch", "transformers", "onnx", "onnxruntime"}
+    assert not loaded("import modelexport.cli.main") & heavy
+
+
+def test_batch_plans_need_nothing_heavy() -> None:
+    """Reading a plan, and seeing that all of it is done, loads no torch, no onnx and no Dask."""
+    heavy = {"torch", "transformers", "onnx", "onnxruntime", "distributed", "dask"}
+    assert not loaded("import modelexport.pipeline.batch") & heavy

@@ -1,0 +1,106 @@
+"""The documentation: it builds strictly, and its commands and snippets do what it says."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import onnx
+import pytest
+
+from fixtures_gen.site import PACKAGES, pages
+from modelexport.cli.main import COMMANDS
+from modelexport.hierarchy import keys
+from modelexport.hierarchy.graph_paths import walk_nodes
+from modelexport.pipeline.batch import load_plan
+from tests.helpers.batching import ROOT, environment, rows
+from tests.helpers.documents import blocks, carry_out, commands
+
+DOCS = ROOT / "docs"
+FIRST = DOCS / "getting-started.md"
+PAGES = sorted(
+    page
+    for page in DOCS.rglob("*.md")
+    if page not in {FIRST, DOCS / "exporting.md"}  # which test_export_config carries out
+    and any(b.language in {"sh", "python"} for b in blocks(page.read_text()))
+)
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which getting-started was done."""
+    folder = tmp_path_factory.mktemp("begun")
+    carry_out(FIRST.read_text(), folder)
+    return folder
+
+
+def _tagged(path: Path) -> bool:
+    carried = [{e.key for e in node.metadata_props} for _, node in walk_nodes(onnx.load(path))]
+    return all(keys.TAG in found for found in carried)
+
+
+def test_getting_started_makes_what_it_says(begun: Path) -> None:
+    """Every annotated file has a tag on every node, and strip gives back the traced one."""
+    for name in ("net.annotated.onnx", "net.exported.onnx", "api.annotated.onnx"):
+        assert _tagged(begun / name), name
+    assert (begun / "net.plain.onnx").read_bytes() == (begun / "net.onnx").read_bytes()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_pages_do_what_they_say(begun: Path, tmp_path: Path, page: Path) -> None:
+    """Every command of a page succeeds, in order, from where getting-started leaves off."""
+    folder = tmp_path / "page"
+    shutil.copytree(begun, folder)
+    text = page.read_text()
+    carry_out(text, folder)
+    written = {name for line in commands(text) for name in re.findall(r"-o (\S{2,})", line)}
+    assert all((folder / name).is_file() for name in written)
+    if page.stem == "batch":
+        assert {row["state"] for row in rows(folder).values()} == {"kept"}
+
+
+def test_every_guide_is_carried_out() -> None:
+    """No guide is without commands, and none of its commands stands in a block that is not run."""
+    assert set((DOCS / "guides").glob("*.md")) <= set(PAGES)
+    for page in [FIRST, *PAGES]:
+        shown = [b.text for b in blocks(page.read_text()) if b.language == "text"]
+        assert not any(line.startswith("modelexport") for t in shown for line in t.splitlines())
+
+
+def test_the_example_plan_runs(begun: Path, tmp_path: Path) -> None:
+    """docs/batch-plan.toml is done to the end with the model of getting-started."""
+    folder = tmp_path / "example"
+    shutil.copytree(begun, folder)
+    shutil.copy(DOCS / "batch-plan.toml", folder / "plan.toml")
+    shutil.copy(folder / "net.onnx", folder / "old.onnx")
+    shutil.copy(folder / "net.trace.json", folder / "net.record.json")
+    carry_out("```sh\nmodelexport batch plan.toml --workers 2\n```\n", folder)
+    expected = {job.id for job in load_plan(folder / "plan.toml").jobs}
+    assert {job for job, row in rows(folder).items() if row["state"] == "done"} == expected
+
+
+def test_the_reference_has_all_commands_and_packages() -> None:
+    """A page for each, with every option of the command and every public name of the package."""
+    made = pages()
+    for command in COMMANDS:
+        text = made[f"reference/commands/{command.__name__}.md"]
+        shown = (ROOT / "tests" / "snapshots" / f"help-{command.__name__}.txt").read_text()
+        options = set(re.findall(r"--[\w-]+", shown.partition("Examples:")[0]))
+        assert options - set(re.findall(r"--[\w-]+", text)) <= {"--verbose", "--quiet", "--help"}
+    for package in PACKAGES:
+        assert f"::: {package}." in made[f"reference/python/{package}.md"]
+
+
+def test_the_site_builds_strictly(tmp_path: Path) -> None:
+    """No dead link, no missing page, no docstring that does not render."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path / "site"],
+        cwd=ROOT,
+        env=environment() | {"NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert (tmp_path / "site" / "reference" / "commands" / "batch.html").is_file()

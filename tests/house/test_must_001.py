@@ -1,0 +1,139 @@
+"""MUST-001: nothing about any model is written into the packages."""
+
+import ast
+import importlib
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import get_args
+
+import onnx
+import pytest
+import torch
+from rich.console import JustifyMethod
+from transformers.models.auto import configuration_auto, modeling_auto
+
+from fixtures_gen.zoo import FIXTURES
+from modelexport.tracer import trace
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("hierarchy", "support", "tracer", "rewriter", "pipeline", "cli")
+SHORTEST = 4
+"""Names below this length (`x`, `add`) say nothing about a model."""
+
+
+@cache
+def names_of_transformers() -> frozenset[str]:
+    """Architectures, classes and configs of all of transformers' own mappings."""
+    found: set[str] = set()
+    for module in (configuration_auto, modeling_auto):
+        for attribute, mapping in vars(module).items():
+            if attribute.endswith("_MAPPING_NAMES"):
+                for key, value in mapping.items():
+                    found.add(key)
+                    found.update([value] if isinstance(value, str) else filter(None, value))
+    return frozenset(found)
+
+
+@pytest.fixture(scope="module")
+def names_of_the_zoo(tmp_path_factory: pytest.TempPathFactory) -> frozenset[str]:
+    """Classes, module paths, parameters, nodes and tensors of every fixture."""
+    folder = tmp_path_factory.mktemp("names")
+    found: set[str] = set()
+    for name, fixture in FIXTURES.items():
+        model, inputs = fixture.build()
+        for path, module in model.named_modules():
+            found.add(path)
+            if not type(module).__module__.startswith("torch."):
+                found.add(type(module).__name__)
+        found.update(name for name, _ in model.named_parameters())
+        if "torchscript" not in fixture.refused_by:
+            target = folder / f"{name}.onnx"
+            trace(model, inputs, target, exporter="torchscript", probe=False)
+            graph = onnx.load(target).graph
+            found.update(n.name for n in graph.node)
+            found.update(o for n in graph.node for o in (*n.input, *n.output))
+    return frozenset(found)
+
+
+@cache
+def vocabulary() -> frozenset[str]:
+    """Words of the frameworks themselves: protobuf fields, operators, torch's and Python's API."""
+    words: set[str] = set()
+    words.update(get_args(JustifyMethod))  # rich's
+    for name, message in onnx.onnx_ml_pb2.DESCRIPTOR.message_types_by_name.items():
+        words.add(name.removesuffix("Proto").lower())
+        words.update(message.fields_by_name)
+    for schema in onnx.defs.get_all_schemas():
+        words.add(schema.name)
+        words.update(schema.attributes)
+    words.update(dir(torch.nn.Module), dir(torch.nn), dir(torch), dir(torch.Tensor), dir(str))
+    return frozenset(words)
+
+
+def constants(source: str) -> Iterator[tuple[int, str]]:
+    """Every string constant of a module that is no docstring, f-strings' parts included."""
+    tree = ast.parse(source)
+    documentation = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in documentation
+        ):
+            yield node.lineno, node.value
+
+
+def violations(source: str, names: frozenset[str]) -> list[tuple[int, str]]:
+    """String constants that are, or hold as a path or a word, the name of something in a model."""
+    forbidden = {n for n in names if len(n) >= SHORTEST} - vocabulary()
+    found = []
+    for line, text in constants(source):
+        words = {text, *re.split(r"[\s/]+", text)} if " " not in text else {text}
+        found += [(line, word) for word in words if word in forbidden]
+    return found
+
+
+def sources() -> list[Path]:
+    return [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+
+
+def test_packages_know_no_model_of_transformers() -> None:
+    """No package names an architecture, class or config of transformers."""
+    names = names_of_transformers()
+    found = {str(p.relative_to(ROOT)): violations(p.read_text(), names) for p in sources()}
+    assert {path: lines for path, lines in found.items() if lines} == {}
+
+
+def test_packages_know_no_model_of_the_zoo(names_of_the_zoo: frozenset[str]) -> None:
+    """No package names a class, module, parameter, node or tensor of any fixture."""
+    found = {
+        str(p.relative_to(ROOT)): violations(p.read_text(), names_of_the_zoo) for p in sources()
+    }
+    assert {path: lines for path, lines in found.items() if lines} == {}
+
+
+def test_scan_sees_every_package() -> None:
+    """The scan covers each package, wherever it is imported from."""
+    scanned = set(sources())
+    for package in PACKAGES:
+        file = importlib.import_module(f"modelexport.{package}").__file__
+        assert file is not None
+        assert Path(file).resolve() in scanned
+
+
+def test_scan_finds_a_planted_name(names_of_the_zoo: frozenset[str]) -> None:
+    """A name of any kind, planted into real source, is found; in a docstring it is not."""
+    model, _ = next(iter(FIXTURES.values())).build()
+    parameter = max((name for name, _ in model.named_parameters()), key=len)
+    architecture = max(names_of_transformers(), key=len)
+    source = sources()[0].read_text()
+    for name, names in (
+        (parameter, names_of_the_zoo),
+        (architecture, names_of_transformers()),
+    ):
+        planted = f"{source}\nif kind == {name!r}:\n    pass\n"
+        assert [word for _, word in violations(planted, names)] == [name]
+        documented = f'def f():\n    """{name}"""\n'
+        assert violations(documented, names) == []

@@ -1,0 +1,58 @@
+"""The README's commands and code do what it says."""
+
+import re
+from pathlib import Path
+
+import onnx
+import pytest
+
+from modelexport.hierarchy import keys
+from modelexport.hierarchy.graph_paths import digest, walk_nodes
+from tests.helpers.documents import carry_out
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which everything of the README was done, in its order."""
+    folder = tmp_path_factory.mktemp("readme")
+    carry_out(README, folder)
+    return folder
+
+
+def test_annotated_file_has_a_tag_on_every_node(folder: Path) -> None:
+    """Every file that the README annotates has a tag on every node."""
+    named = re.findall(r"-o (\S+\.onnx)", README)
+    annotated = [name for name in named if name not in {"net.plain.onnx", "folded.onnx"}]
+    assert annotated
+    for name in annotated:
+        for key, node in walk_nodes(onnx.load(folder / name)):
+            carried = {entry.key for entry in node.metadata_props}
+            carried |= {attribute.name for attribute in node.attribute}
+            assert {keys.TAG, keys.TAG_ATTRIBUTE} & carried, (name, key)
+
+
+def test_folded_file_has_functions_and_comes_back(folder: Path) -> None:
+    """The README's folded file calls functions, and unfolds to the traced graph."""
+    folded, flat, plain = (onnx.load(folder / n) for n in ("folded.onnx", "flat.onnx", "net.onnx"))
+    calls = [node for node in folded.graph.node if node.domain]
+    assert len(calls) > len(folded.functions) > 0
+    assert digest(flat) == digest(plain)
+
+
+def test_strip_gives_back_the_traced_file(folder: Path) -> None:
+    """The README's stripped file is the traced one, byte for byte."""
+    assert (folder / "net.plain.onnx").read_bytes() == (folder / "net.onnx").read_bytes()
+
+
+def test_keys_of_the_table_are_the_keys(folder: Path) -> None:
+    """The table of keys lists what our metadata consists of."""
+    listed = set(re.findall(r"^\| `([\w.]+)` \|", README, re.MULTILINE))
+    written = {
+        entry.key
+        for _, node in walk_nodes(onnx.load(folder / "net.annotated.onnx"))
+        for entry in node.metadata_props
+    }
+    assert written <= listed
+    assert listed == {keys.TAG, keys.NAMESPACE, keys.EVIDENCE, keys.COVERS}

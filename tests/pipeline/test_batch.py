@@ -1,0 +1,303 @@
+"""Batch runs on this machine: what they make, what they leave alone, and what cannot hurt them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import onnx
+import psutil
+import pytest
+
+from fixtures_gen.schema import SCHEMAS, schema_text
+from modelexport.hierarchy import keys
+from modelexport.hierarchy.graph_paths import walk_nodes
+from modelexport.pipeline.batch.digests import content_digest
+from modelexport.rewriter import analyze
+from tests.helpers.batching import (
+    batch,
+    environment,
+    left_under_way,
+    place,
+    rows,
+    started,
+    summary,
+    write_plan,
+)
+
+MIXED = """
+[defaults]
+steps = ["trace", "annotate", "validate"]
+[defaults.trace]
+exporter = "torchscript"
+[[models]]
+source = "models.py:tiny"
+[[models]]
+name = "exported"
+source = "models.py:tiny"
+steps = ["export", "validate"]
+annotate = {report = true}
+[[models]]
+source = "models.py:broken"
+[[models]]
+source = "models.py:dying"
+[[models]]
+source = "models.py:endless"
+timeout = 1.5
+[[models]]
+source = "models.py:greedy"
+memory = "1.5 GiB"
+[[models]]
+onnx = "plain.onnx"
+record = "plain.trace.json"
+[[models]]
+name = "untagged"
+onnx = "plain.onnx"
+steps = ["validate"]
+[[models]]
+name = "last"
+source = "models.py:tiny"
+"""
+GOOD = {"tiny", "exported", "plain", "last"}
+BAD = {
+    "broken": ("failed", "no such weights"),
+    "dying": ("failed", "exit code 3"),
+    "endless": ("timeout", "1.5 s"),
+    "greedy": ("memory", "1.5 GiB"),
+    "untagged": ("faults", "no node carries a tag"),
+}
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, str, str]:
+    """A run of good and bad jobs by two workers: its folder, exit code, output and errors."""
+    folder = place(tmp_path_factory.mktemp("mixed"))
+    write_plan(folder, MIXED)
+    return folder, *batch(folder, "--workers", "2")
+
+
+def test_bad_jobs_hurt_no_others(mixed: tuple[Path, int, str, str]) -> None:
+    """Whatever a job does, its neighbours are done; each says what went wrong; exit code 1."""
+    folder, code, _, _ = mixed
+    found = rows(folder)
+    assert code == 1
+    assert set(found) == GOOD | set(BAD)
+    assert {job for job, row in found.items() if row["state"] == "done"} == GOOD
+    for job, (state, words) in BAD.items():
+        assert found[job]["state"] == state
+        assert words in found[job]["error"]
+        assert (folder / "out" / found[job]["log"]).is_file()
+    assert not left_under_way(folder)
+
+
+def test_files_are_those_of_the_summary(mixed: tuple[Path, int, str, str]) -> None:
+    """Every file of a good job is there, annotated, with as many nodes as the summary says."""
+    folder, _, _, _ = mixed
+    listed = {name for row in rows(folder).values() for name in row["files"]}
+    there = {path.name for path in (folder / "out").iterdir() if path.is_file()}
+    assert there == listed | {"summary.json", "summary.md"}
+    for job in GOOD:
+        row = rows(folder)[job]
+        kind = "onnx" if job == "exported" else "annotated.onnx"
+        path = folder / "out" / f"{job}.{kind}"
+        nodes = [node for _, node in walk_nodes(onnx.load(path))]
+        tagged = [n for n in nodes if keys.TAG in {entry.key for entry in n.metadata_props}]
+        assert (row["nodes"], row["tagged"]) == (len(nodes), len(tagged))
+        assert row["unresolved"] == len(nodes) - len(tagged)
+        assert analyze(path).tagged == len(tagged) > 0
+    assert "exported.report.json" in listed
+
+
+def test_the_summary_is_data_and_a_table(mixed: tuple[Path, int, str, str]) -> None:
+    """summary.json validates against its schema; the table has a line for each job."""
+    folder, _, out, _ = mixed
+    schema = json.loads(schema_text(SCHEMAS["schemas/batch.schema.json"]))
+    jsonschema.Draft202012Validator(schema).validate(summary(folder))
+    assert (folder / "out" / "summary.md").read_text() == out
+    for job, row in rows(folder).items():
+        line = next(line for line in out.splitlines() if line.startswith(f"| {job} |"))
+        assert f"| {row['state']} |" in line
+        assert (row["error"] or "") in line
+
+
+def test_progress_is_plain_lines_in_a_log(mixed: tuple[Path, int, str, str]) -> None:
+    """Standard error has each job's steps and end, numbered, without control characters."""
+    folder, _, _, err = mixed
+    lines = err.splitlines()
+    assert "\x1b" not in err
+    assert "\r" not in err
+    for number, line in enumerate((line for line in lines if line.startswith("[")), 1):
+        assert line.startswith(f"[{number}/{len(rows(folder))}] ")
+    for job, row in rows(folder).items():
+        assert any(f"] {job}: {row['state']}" in line for line in lines)
+    assert {"tiny: trace", "tiny: annotate", "tiny: validate"} <= set(lines)
+
+
+RESUMED = """
+[defaults]
+annotate = {report = true}
+[[models]]
+onnx = "plain.onnx"
+record = "plain.trace.json"
+[[models]]
+name = "cut"
+onnx = "plain.onnx"
+record = "plain.trace.json"
+annotate = {depth = 1}
+"""
+
+
+@pytest.fixture(scope="module")
+def resumed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a plan that was run once."""
+    folder = place(tmp_path_factory.mktemp("resumed"))
+    write_plan(folder, RESUMED)
+    assert batch(folder, "--workers", "1")[0] == 0
+    return folder
+
+
+def _states(folder: Path) -> dict[str, str]:
+    return {job: row["state"] for job, row in rows(folder).items()}
+
+
+def _contents(folder: Path) -> dict[str, str]:
+    return {
+        p.name: content_digest(p) for p in (folder / "out").glob("*") if "summary" not in p.name
+    }
+
+
+def test_resuming_does_only_what_changed(resumed: Path) -> None:
+    """Dates say nothing, contents do: of options, of inputs and of what was written."""
+    before = _contents(resumed)
+    for path in [*resumed.glob("*"), *(resumed / "out").glob("*")]:
+        os.utime(path)
+    assert batch(resumed, "--resume")[0] == 0
+    assert _states(resumed) == {"plain": "kept", "cut": "kept"}
+
+    write_plan(resumed, RESUMED.replace("depth = 1", "depth = 2"))
+    assert batch(resumed, "--resume")[0] == 0
+    assert _states(resumed) == {"plain": "kept", "cut": "done"}
+    assert "options" in rows(resumed)["cut"]["reason"]
+
+    damaged = resumed / "out" / "plain.annotated.onnx"
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    (resumed / "out" / "cut.report.json").unlink()
+    assert batch(resumed, "--resume")[0] == 0
+    assert _states(resumed) == {"plain": "done", "cut": "done"}
+    assert rows(resumed)["plain"]["reason"].startswith("plain.annotated.onnx")
+    assert rows(resumed)["cut"]["reason"].startswith("cut.report.json")
+    after = _contents(resumed)
+    assert {n: d for n, d in after.items() if n.startswith("plain")} == {
+        name: digest for name, digest in before.items() if name.startswith("plain")
+    }
+
+
+def test_resuming_sees_inputs_change(resumed: Path) -> None:
+    """A record with other content is another input."""
+    assert batch(resumed, "--resume")[0] == 0
+    record = resumed / "plain.trace.json"
+    record.write_bytes(record.read_bytes() + b"\n")
+    assert batch(resumed, "--resume")[0] == 0
+    assert set(_states(resumed).values()) == {"done"}
+    assert "plain.trace.json changed" in rows(resumed)["plain"]["reason"]
+
+
+def test_a_finished_plan_resumes_without_heavy_imports(resumed: Path) -> None:
+    """Neither torch nor onnx nor Dask is loaded to see that all is done."""
+    assert batch(resumed, "--resume")[0] == 0
+    code = (
+        "import sys\nfrom modelexport.cli.main import main\n"
+        "try: main(['--quiet', 'batch', 'plan.toml', '--resume'])\n"
+        "finally: print(*{n.split('.')[0] for n in sys.modules}, file=sys.stderr)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=resumed,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert set(_states(resumed).values()) == {"kept"}
+    assert not set(ran.stderr.split()) & {"torch", "transformers", "onnx", "distributed"}
+
+
+def test_what_a_factory_imports_and_opens_is_an_input(mixed: tuple[Path, int, str, str]) -> None:
+    """The ledger of a traced job names the helper module that its source imports."""
+    folder, _, _, _ = mixed
+    entry = json.loads((folder / "out" / ".batch" / "done" / "tiny.json").read_text())
+    inputs = entry["outcome"]["inputs"]
+    users = {path.name for path in folder.glob("*.py")}
+    assert users <= set(inputs)
+    assert all(digest == content_digest(folder / name) for name, digest in inputs.items())
+
+
+def test_files_of_others_are_not_overwritten(resumed: Path, tmp_path: Path) -> None:
+    """Without --resume or --force, what stands in the way stays, in one sentence."""
+    place(tmp_path)
+    write_plan(tmp_path, RESUMED)
+    (tmp_path / "out").mkdir()
+    mine = tmp_path / "out" / "plain.annotated.onnx"
+    mine.write_bytes(b"mine")
+    for options in ([], ["--resume"]):
+        code, _, err = batch(tmp_path, *options)
+        assert (code, mine.read_bytes()) == (2, b"mine")
+        assert err.count("\n") == 1
+        assert "plain.annotated.onnx: exists already" in err
+    assert batch(resumed)[0] == 2
+
+
+def _wait_for(path: Path, process: "subprocess.Popen[Any]") -> None:
+    until = time.monotonic() + 60
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("number", "exporter", "others"),
+    [
+        (signal.SIGINT, "auto", []),
+        (signal.SIGTERM, "torchscript", []),
+        (signal.SIGINT, "torchscript", ["again", "more"]),
+    ],
+    ids=["ctrl-c", "terminated", "while jobs wait for a trace"],
+)
+def test_stopping_leaves_nothing_half_done(
+    tmp_path: Path, number: signal.Signals, exporter: str, others: list[str]
+) -> None:
+    """Exit code 130, no process and no part of a file left, and a summary of what was done.
+
+    Meanwhile no second run into the same folder is let in; and nothing had to be said about
+    threads in the process that forks.
+    """
+    place(tmp_path)
+    endless = '[[models]]\nsource = "models.py:endless"\n'
+    endless += "".join(f'{endless}name = "{name}"\n' for name in others)
+    given = '[[models]]\nonnx = "plain.onnx"\nrecord = "plain.trace.json"\n'
+    write_plan(tmp_path, f'[defaults]\ntrace = {{exporter = "{exporter}"}}\n{given}{endless}')
+    with started(tmp_path, "modelexport", "batch", "plan.toml", "--workers", "2") as run:
+        _wait_for(tmp_path / "begun", run)
+        _wait_for(tmp_path / "out" / "plain.annotated.onnx", run)
+        assert "another batch run" in batch(tmp_path, "--resume")[2]
+        family = psutil.Process(run.pid).children(recursive=True)
+        os.killpg(run.pid, number) if number == signal.SIGINT else run.send_signal(number)
+        _, err = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert err.splitlines()[-1] in {
+        "modelexport: stopped.",
+        "stopping: the jobs under way are ended",
+    }
+    assert "Traceback" not in err
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert not alive
+    assert not left_under_way(tmp_path)
+    stopped = dict.fromkeys(["endless", *others], "stopped")
+    assert _states(tmp_path) == {"plain": "done"} | stopped
+    assert [p.read_text() for p in (tmp_path / "out" / ".batch" / "logs").glob("nursery*")] == [""]

@@ -1,0 +1,186 @@
+"""Batch plans: what they come to, and what is refused before anything runs."""
+
+import json
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from fixtures_gen.schema import SCHEMAS, schema_text
+from modelexport.cli.main import main
+from modelexport.hierarchy.choices import Inject
+from modelexport.pipeline.batch import load_plan
+from modelexport.pipeline.batch.plan import Exporter, Step, size_in_bytes
+from tests.helpers.batching import ROOT, environment, place, write_plan
+
+Refused = Callable[[str], str]
+
+
+@pytest.fixture
+def refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Refused:
+    """Gives a plan to the command, which must refuse it and leave nothing; gives the sentence."""
+    place(tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+    def command(text: str) -> str:
+        plan = write_plan(tmp_path, text)
+        before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(SystemExit) as stopped:
+            main(["batch", plan.name])
+        captured = capsys.readouterr()
+        assert stopped.value.code == 2, captured
+        assert captured.out == ""
+        assert captured.err.count("\n") == 1
+        assert sorted(tmp_path.rglob("*")) == before
+        return captured.err
+
+    return command
+
+
+ONE = '[[models]]\nsource = "models.py:tiny"\n'
+BAD = {
+    "no models": ("out = 'o'", "missing required field `models`"),
+    "an empty list of models": ("models = []", "$.models: "),
+    "no TOML": ("models = [", "not TOML"),
+    "a misspelt key": (ONE * 2 + '[[models]]\nsorce = "x"', "$.models[2].sorce: unknown key"),
+    "a misspelt key, what was meant": (ONE + "[defalts]", "did you mean defaults?"),
+    "a misspelt option": (ONE + "[models.trace]\nopsett = 18", "$.models[0].trace.opsett"),
+    "a misspelt default": ("[defaults.annotate]\ninjct = 1\n" + ONE, "$.defaults.annotate.injct"),
+    "a misspelt axis": ("[matrix]\nexporters = []\n" + ONE, "did you mean exporter?"),
+    "an unknown step": ("[defaults]\nsteps = ['trac']\n" + ONE, "$.defaults.steps[0]"),
+    "a step of another kind": (ONE + "steps = 3", "$.models[0].steps"),
+    "an unknown exporter": (ONE + "trace = {exporter = 'odd'}", "$.models[0].trace.exporter"),
+    "an opset too low": (ONE + "trace = {opset = 3}", "$.models[0].trace.opset"),
+    "no time at all": (ONE + "timeout = 0", "$.models[0].timeout"),
+    "a size without unit": (ONE + "memory = '4'", "$.models[0].memory"),
+    "a name with a slash": (ONE + "name = 'a/b'", "$.models[0].name"),
+    "neither source nor file": ("[[models]]\nname = 'x'", "$.models[0]: a model needs either"),
+    "both source and file": (ONE + "onnx = 'plain.onnx'", "$.models[0]: a model needs either"),
+    "a record of a source": (ONE + "record = 'plain.trace.json'", "$.models[0].record"),
+    "annotating first": (ONE + "steps = ['annotate', 'trace']", "$.models[0].steps"),
+    "tracing a file": ("[[models]]\nonnx = 'plain.onnx'\nsteps = ['trace']", "$.models[0].steps"),
+    "options that nobody reads": (
+        "[[models]]\nonnx = 'plain.onnx'\ntrace = {opset = 18}",
+        "$.models[0].trace: none of its steps (annotate) reads this",
+    ),
+    "a missing factory file": ("[[models]]\nsource = 'nowhere.py:f'", "nowhere.py: there is no"),
+    "a missing package": ("[[models]]\nsource = 'nowhere.at:f'", "no module called nowhere"),
+    "a missing folder": ("[[models]]\nsource = './nowhere'", "./nowhere: there is no such folder"),
+    "a folder without model": ("[[models]]\nsource = '.'", "no config.json"),
+    "a missing file": ("[[models]]\nonnx = 'nowhere.onnx'", "nowhere.onnx: there is no such file"),
+    "a missing record": (
+        "[[models]]\nonnx = 'plain.onnx'\nrecord = 'nowhere.json'",
+        "nowhere.json: there is no such file",
+    ),
+    "a missing input": (ONE + "inputs = ['weights.pt']", "weights.pt: there is no such file"),
+    "one name twice": (ONE * 2, "two jobs would write tiny"),
+    "one name twice by a matrix": (
+        "[matrix]\nexporter = ['dynamo', 'dynamo']\n" + ONE,
+        "two jobs would write tiny-dynamo",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "named"), BAD.values(), ids=BAD.keys())
+def test_a_bad_plan_gets_one_sentence(refused: Refused, text: str, named: str) -> None:
+    """Exit code 2 before anything runs, and the key or the thing that is wrong."""
+    sentence = refused(text)
+    assert "plan.toml: " in sentence
+    assert named in sentence
+
+
+def test_a_plan_that_is_not_there(refused: Refused, tmp_path: Path) -> None:
+    """The file is named; so is a file that results would overwrite."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "tiny.onnx").write_bytes(b"mine")
+    assert "out/tiny.onnx: exists already" in refused(ONE)
+    with pytest.raises(SystemExit) as stopped:
+        main(["batch", "nowhere.toml"])
+    assert stopped.value.code == 2
+
+
+def test_a_matrix_is_every_combination(tmp_path: Path) -> None:
+    """A job for each, in order; axes that a model's steps do not read are left out for it."""
+    exporters = [Exporter.DYNAMO, Exporter.TORCHSCRIPT]
+    ways = [[Inject.METADATA], [Inject.FUNCTIONS, Inject.NAMES]]
+    plan = write_plan(
+        place(tmp_path),
+        f"[matrix]\nexporter = {json.dumps(exporters)}\ninject = {json.dumps(ways)}\n"
+        + ONE
+        + "[[models]]\nonnx = 'plain.onnx'\n",
+    )
+    traced = [job for job in load_plan(plan).jobs if job.source]
+    given = [job for job in load_plan(plan).jobs if job.onnx]
+    told = [(job.trace.exporter, list(job.annotate.inject)) for job in traced]
+    assert told == list(product(exporters, ways))
+    assert [list(job.annotate.inject) for job in given] == ways
+    assert len({job.id for job in traced + given}) == len(traced) + len(given)
+
+
+def test_a_dry_run_is_data_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The jobs as JSON obey their published schema, and are those that would run."""
+    plan = write_plan(place(tmp_path), "[matrix]\nopset = [17, 18]\n" + ONE)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        main(["batch", plan.name, "--dry-run", "--output-format", "json"])
+    shown = json.loads(capsys.readouterr().out)
+    jsonschema.validate(shown, json.loads(schema_text(SCHEMAS["schemas/batch-jobs.schema.json"])))
+    assert [job["id"] for job in shown] == [job.id for job in load_plan(plan).jobs]
+
+
+def test_a_model_overrides_defaults_key_by_key(tmp_path: Path) -> None:
+    """What a model says goes before the defaults, and leaves their other keys alone."""
+    plan = write_plan(
+        place(tmp_path),
+        "[defaults]\ntimeout = 7\nmemory = '1.5 GiB'\n[defaults.trace]\nopset = 18\nprobe = false\n"
+        + ONE
+        + "timeout = 3\nsteps = ['export', 'validate']\ntrace = {opset = 20}\n"
+        + "[[models]]\nname = 'other'\nsource = 'models.py:tiny'\n",
+    )
+    own, other = load_plan(plan).jobs
+    assert (own.timeout, own.trace.opset, own.trace.probe) == (3, 20, False)
+    assert own.steps == (Step.EXPORT, Step.VALIDATE)
+    assert (other.timeout, other.trace.opset, other.trace.probe) == (7, 18, False)
+    assert own.memory == other.memory == size_in_bytes("1.5 GiB") == 3 * 2**29
+
+
+def test_the_schema_knows_what_the_command_refuses() -> None:
+    """A checker of the published schema refuses misspelt keys, and takes the example."""
+    check = jsonschema.Draft202012Validator(
+        json.loads(schema_text(SCHEMAS["batch-plan.schema.json"]))
+    )
+    example = tomllib.loads((ROOT / "docs" / "batch-plan.toml").read_text())
+    check.validate(example)
+    for key in example["models"][0]:
+        broken = {**example, "models": [{**example["models"][0], f"{key}x": 1}]}
+        assert not check.is_valid(broken)
+
+
+def test_checking_a_plan_loads_nothing_heavy(tmp_path: Path) -> None:
+    """A plan is checked, and its jobs shown, without torch, onnx and Dask."""
+    write_plan(place(tmp_path), ONE)
+    code = (
+        "import sys\nfrom modelexport.cli.main import main\n"
+        "try: main(['batch', 'plan.toml', '--dry-run'])\n"
+        "finally: print(*{n.split('.')[0] for n in sys.modules}, file=sys.stderr)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout.startswith("tiny: trace, annotate -> tiny.onnx")
+    assert not set(ran.stderr.split()) & {"torch", "transformers", "onnx", "distributed"}
+    assert not (tmp_path / "out").exists()

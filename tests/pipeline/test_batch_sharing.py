@@ -1,0 +1,240 @@
+"""Jobs that trace alike share one trace, and are in all else as if each had traced alone."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from modelexport.hierarchy.record import encode_record
+from modelexport.pipeline.batch import load_plan
+from modelexport.pipeline.batch.digests import content_digest
+from modelexport.pipeline.batch.jobs import Job
+from modelexport.pipeline.batch.messages import Traced
+from modelexport.pipeline.batch.plan import Step
+from modelexport.pipeline.batch.sharing import Sharing, take
+from tests.helpers.batching import batch, left_under_way, place, rows, write_plan
+from tests.helpers.handmade import two_layers, two_layers_record
+
+COUNTED = """
+from models import broken as _broken, dying as _dying, endless as _endless, tiny as _tiny
+
+
+def _counted(function):
+    def factory():
+        with open("calls", "a") as calls:
+            calls.write(function.__name__ + "\\n")
+        return function()
+    return factory
+
+
+tiny, broken, dying, endless = map(_counted, (_tiny, _broken, _dying, _endless))
+"""
+INJECT, STYLE = ["metadata", "names"], ["path", "class"]
+SHARED = f"""
+[defaults.trace]
+exporter = "torchscript"
+[matrix]
+inject = {json.dumps(INJECT)}
+tag_style = {json.dumps(STYLE)}
+[[models]]
+source = "counted.py:tiny"
+steps = ["trace", "annotate", "validate"]
+[[models]]
+name = "exported"
+source = "counted.py:tiny"
+steps = ["export"]
+annotate = {{report = true}}
+[[models]]
+name = "plain"
+source = "counted.py:tiny"
+steps = ["trace"]
+"""
+
+
+def prepared(folder: Path) -> Path:
+    place(folder)
+    (folder / "counted.py").write_text(COUNTED)
+    return folder
+
+
+def calls(folder: Path) -> list[str]:
+    """Which factories were called, in order."""
+    made = folder / "calls"
+    return made.read_text().split() if made.exists() else []
+
+
+def written(folder: Path) -> dict[str, str]:
+    """Digests of the results by name."""
+    return {job: row["files"] for job, row in rows(folder).items()} | {
+        path.name: content_digest(path)
+        for path in (folder / "out").iterdir()
+        if path.is_file() and not path.name.startswith("summary")
+    }
+
+
+def test_one_trace_and_the_files_of_many(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The factory is called once; every file, count and input is as if each job were alone."""
+    together = prepared(tmp_path_factory.mktemp("together"))
+    write_plan(together, SHARED)
+    code, out, err = batch(together, "--workers", "2")
+    assert code == 0, out + err
+    assert calls(together) == ["tiny"]
+    assert not left_under_way(together)
+    found = rows(together)
+    assert len(found) == 2 * len(INJECT) * len(STYLE) + 1
+    alone = prepared(tmp_path_factory.mktemp("alone"))
+    jobs = load_plan(together / "plan.toml").jobs
+    write_plan(alone, "".join(map(apart, jobs, range(len(jobs)))))
+    assert batch(alone, "--workers", "2")[0] == 0
+    assert calls(alone) == ["tiny"] * len(jobs)
+    for job in jobs:
+        row, own = found[job.id], rows(alone)[job.id]
+        for of in ("state", "files", "nodes", "tagged", "unresolved"):
+            assert row[of] == own[of], (job.id, of)
+        for name in row["files"]:
+            digests = [content_digest(each / "out" / name) for each in (together, alone)]
+            assert digests[0] == digests[1], name
+        assert inputs(together, job) == inputs(alone, job)
+
+
+def apart(job: Job, number: int) -> str:
+    """A model that is this job; a limit of its own lets it trace alone."""
+    told = job.annotate
+    ways = json.dumps([str(way) for way in told.inject])
+    return f"""
+[[models]]
+name = "{job.id}"
+source = "{job.source}"
+steps = {json.dumps([str(step) for step in job.steps])}
+trace = {{exporter = "{job.trace.exporter}"}}
+timeout = {100 + number}
+""" + (
+        f'annotate = {{inject = {ways}, tag_style = "{told.tag_style}", '
+        f"report = {json.dumps(told.report)}}}\n"
+        if len(job.steps) > 1 or Step.EXPORT in job.steps
+        else ""
+    )
+
+
+def inputs(folder: Path, job: Job) -> object:
+    entry = json.loads((folder / "out" / ".batch" / "done" / f"{job.id}.json").read_text())
+    return entry["outcome"]["inputs"]
+
+
+@pytest.mark.parametrize(
+    ("factory", "state", "words"),
+    [
+        ("broken", "failed", "no such weights"),
+        ("dying", "failed", "exit code 3"),
+        ("endless", "timeout", "1.5 s"),
+    ],
+)
+def test_a_trace_that_fails_fails_its_jobs(
+    tmp_path: Path, factory: str, state: str, words: str
+) -> None:
+    """Each says why, with the log that tells more; it was tried once; others are done."""
+    prepared(tmp_path)
+    bad = f'[[models]]\nsource = "counted.py:{factory}"\ntimeout = 1.5\n'
+    good = '[[models]]\nsource = "counted.py:tiny"\n'
+    write_plan(
+        tmp_path,
+        f'[defaults]\ntrace = {{exporter = "torchscript"}}\n'
+        f"[matrix]\ninject = {json.dumps(INJECT)}\n{bad}{good}",
+    )
+    code, _, err = batch(tmp_path, "--workers", "2")
+    found = rows(tmp_path)
+    assert code == 1
+    assert sorted(calls(tmp_path)) == sorted([factory, "tiny"])
+    assert {job: row["state"] for job, row in found.items()} == {
+        f"{name}-{inject}": each
+        for name, each in ((factory, state), ("tiny", "done"))
+        for inject in INJECT
+    }
+    for inject in INJECT:
+        row = found[f"{factory}-{inject}"]
+        assert words in row["error"]
+        assert (tmp_path / "out" / row["log"]).is_file()
+        assert f"{factory}-{inject}: {state}" in err
+    assert not left_under_way(tmp_path)
+
+
+def test_resuming_takes_what_a_neighbour_has_traced(tmp_path: Path) -> None:
+    """New cells of a matrix take the trace of those that are done; what changed is traced anew."""
+    prepared(tmp_path)
+    write_plan(tmp_path, SHARED.replace(json.dumps(INJECT), json.dumps(INJECT[:1])))
+    assert batch(tmp_path)[0] == 0
+    before = written(tmp_path)
+    write_plan(tmp_path, SHARED)
+    assert batch(tmp_path, "--resume")[0] == 0
+    states = {job: row["state"] for job, row in rows(tmp_path).items()}
+    assert {job for job, state in states.items() if state == "done"} == {
+        job for job in states if INJECT[1] in job
+    }
+    assert calls(tmp_path) == ["tiny"]
+    after = written(tmp_path)
+    kept = next(job for job, state in states.items() if state == "kept" and "tiny" in job)
+    new = kept.replace(INJECT[0], INJECT[1])
+    for kind in ("onnx", "trace.json"):
+        assert after[f"{new}.{kind}"] == before[f"{kept}.{kind}"]
+
+    (tmp_path / "helper.py").write_text("WIDTH = 6\n")
+    assert batch(tmp_path, "--resume")[0] == 0
+    assert {row["state"] for row in rows(tmp_path).values()} == {"done"}
+    assert calls(tmp_path) == ["tiny", "tiny"]
+
+
+@pytest.mark.parametrize("apart", ["trace = {opset = 18}", "inputs = ['helper.py']", "threads = 1"])
+def test_traces_that_are_not_alike_are_not_shared(tmp_path: Path, apart: str) -> None:
+    """Another option, input or bound is another trace."""
+    prepared(tmp_path)
+    one = '[[models]]\nsource = "counted.py:tiny"\nsteps = ["trace"]\n'
+    write_plan(
+        tmp_path,
+        f'[defaults]\ntrace = {{exporter = "torchscript"}}\n{one}{one}name = "b"\n{apart}\n',
+    )
+    assert batch(tmp_path)[0] == 0
+    assert calls(tmp_path) == ["tiny", "tiny"]
+
+
+def test_a_shared_trace_is_dropped_with_the_last_job(tmp_path: Path) -> None:
+    """Not before: each of the jobs still needs its files until it has ended."""
+    write_plan(prepared(tmp_path), SHARED)
+    jobs = load_plan(tmp_path / "plan.toml").jobs
+    sharing = Sharing(jobs, [], tmp_path)
+    (trace,) = {trace.id: trace for trace in sharing.traces.values()}.values()
+    assert set(sharing.traces) == {job.id for job in jobs}
+    assert sharing.shown_as(trace.id) == jobs[0].id
+    assert [sharing.over(job) for job in jobs] == [None] * (len(jobs) - 1) + [trace]
+
+
+def test_weights_beside_a_trace_get_the_name_of_the_job(tmp_path: Path) -> None:
+    """The copy refers to its own file of weights, and has the same values; the original stays."""
+    made, mine = tmp_path / "made", tmp_path / "mine"
+    made.mkdir()
+    mine.mkdir()
+    giver, model = Job(id="giver", steps=(Step.TRACE,)), two_layers()
+    for weight in model.graph.initializer:
+        weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight), weight.name))
+    source = made / giver.file("onnx")
+    onnx.save(
+        model, source, save_as_external_data=True, location=f"{source.name}.data", size_threshold=0
+    )
+    (made / giver.file("trace.json")).write_bytes(encode_record(two_layers_record()))
+    before = {path.name: content_digest(path) for path in made.iterdir()}
+    take(Traced(giver, str(made), {}), mine / "job.onnx", mine / "job.trace.json")
+    assert {path.name for path in mine.iterdir()} == {
+        "job.onnx", "job.onnx.data", "job.trace.json"
+    }  # fmt: skip
+    assert {path.name: content_digest(path) for path in made.iterdir()} == before
+    (made / f"{source.name}.data").unlink()  # nothing refers to it any more
+    found = onnx.load(mine / "job.onnx")
+    assert found.graph.node == two_layers().graph.node
+    for expected, weight in zip(
+        two_layers().graph.initializer, found.graph.initializer, strict=True
+    ):
+        np.testing.assert_array_equal(
+            numpy_helper.to_array(weight), numpy_helper.to_array(expected)
+        )

@@ -1,0 +1,94 @@
+"""`modelexport doctor` tells what there is and what is missing, from what packages declare."""
+
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import msgspec
+import pytest
+from packaging.requirements import Requirement
+
+from modelexport.pipeline import Diagnosis, diagnose
+from tests.helpers.running import Run, modelexport, runner
+
+NEEDED = [Requirement(text) for text in metadata.requires("modelexport") or ()]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    return runner(capsys)
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> object:
+    """Makes packages look as if they were not installed."""
+    real = metadata.version
+
+    def hide(*names: str) -> None:
+        def version(name: str) -> str:
+            if name in names:
+                raise metadata.PackageNotFoundError(name)
+            return real(name)
+
+        monkeypatch.setattr(metadata, "version", version)
+
+    return hide
+
+
+def test_every_declared_package_is_told(run: Run) -> None:
+    """Those that all commands need, and those of the extras for users, with their versions."""
+    ran = run("doctor", "--output-format", "json")
+    found = msgspec.json.decode(ran.out, type=Diagnosis)
+    names = {package.name for package in found.packages}
+    assert (ran.code, ran.err) == (0, "")
+    assert found.python == platform.python_version()
+    assert {wanted.name for wanted in NEEDED if wanted.marker is None} <= names
+    assert {wanted.name for wanted in NEEDED if "trace" in str(wanted.marker)} <= names
+    for package in found.packages:
+        assert package.found == metadata.version(package.name)
+        assert package.good
+    assert found.missing == {}
+
+
+def test_the_text_has_the_same(run: Run) -> None:
+    """Each package with its version, below what it is for."""
+    out = run("doctor").out
+    for package in diagnose().packages:
+        assert f"{package.name} " in out
+        assert str(package.found) in out
+        assert package.extra is None or f"[{package.extra}]" in out
+    assert run("--quiet", "doctor").out == ""
+
+
+def test_a_missing_extra_is_no_fault(run: Run, without: object) -> None:
+    """It is said how to get it, and the answer is yes all the same."""
+    without("torch", "transformers")  # type: ignore[operator]
+    ran = run("doctor")
+    assert ran.code == 0
+    assert "pip install --upgrade 'modelexport[trace]'" in ran.out
+    assert diagnose().missing.keys() == {"trace"}
+
+
+def test_what_all_commands_need_is_a_fault(run: Run, without: object) -> None:
+    """Exit code 1, and how to get it."""
+    without("onnx")  # type: ignore[operator]
+    ran = run("doctor", "--quiet")
+    assert ran.code == 1
+    assert "pip install --upgrade modelexport" in ran.out
+
+
+def test_too_old_is_as_good_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version below what is declared is found, and is not good."""
+    real = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda name: "0.0.1" if name == "onnx" else real(name))
+    (state,) = [package for package in diagnose().packages if package.name == "onnx"]
+    assert (state.found, state.good, state.extra) == ("0.0.1", False, None)
+
+
+def test_a_missing_package_is_named_by_the_command_that_needs_it(tmp_path: Path) -> None:
+    """Without torch, `trace` says how to get it."""
+    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('gone', name='torch')\n")
+    ran = modelexport("trace", "net.py:build", "net.onnx", cwd=tmp_path)
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "torch" in ran.err
+    assert "modelexport[trace]" in ran.err

@@ -1,0 +1,242 @@
+"""`modelexport export`: trace and annotate in one go, all files or none."""
+
+import json
+from pathlib import Path
+
+import msgspec
+import onnx
+import pytest
+
+from fixtures_gen.zoo import FIXTURES
+from modelexport.errors import FileProblem, OnnxFileError, UsageError
+from modelexport.hierarchy import keys
+from modelexport.hierarchy.choices import Inject
+from modelexport.hierarchy.export_config import ExportConfig
+from modelexport.hierarchy.graph_paths import digest, walk_nodes
+from modelexport.hierarchy.record import read_record
+from modelexport.hierarchy.trace_summary import TracePlan
+from modelexport.pipeline import ExportResult, Hierarchy, exporting
+from modelexport.pipeline import export as run_export
+from modelexport.rewriter import AnnotateReport, strip
+from tests.helpers.running import Ran, Run, runner
+
+SOURCE = "fixtures_gen.zoo:suffixed_names"
+TORCHSCRIPT = ("--exporter", "torchscript")
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.chdir(tmp_path)
+    return runner(capsys)
+
+
+def export(run: Run, *options: str, out: str = "m.onnx") -> Ran:
+    return run("export", SOURCE, out, *TORCHSCRIPT, *options)
+
+
+def tags(path: Path) -> list[str | None]:
+    found = [{e.key: e.value for e in n.metadata_props} for _, n in walk_nodes(onnx.load(path))]
+    return [entry.get(keys.TAG) for entry in found]
+
+
+def test_export_is_trace_and_annotate(run: Run, tmp_path: Path) -> None:
+    """The file and the record are those that the two commands write one after the other."""
+    assert export(run).code == 0
+    assert run("trace", SOURCE, "plain.onnx", *TORCHSCRIPT).code == 0
+    assert run("annotate", "plain.onnx", "--record", "plain.trace.json", "-o", "a.onnx").code == 0
+    assert (tmp_path / "m.onnx").read_bytes() == (tmp_path / "a.onnx").read_bytes()
+    assert (tmp_path / "m.trace.json").read_bytes() == (tmp_path / "plain.trace.json").read_bytes()
+    assert None not in tags(tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("option", ["--clean-onnx", "--no-hierarchy-attrs"])
+def test_a_plain_file_has_its_record_beside_it(run: Run, tmp_path: Path, option: str) -> None:
+    """Nothing of the hierarchy is in the file, and the record recognises it."""
+    ran = export(run, option)
+    model = onnx.load(tmp_path / "m.onnx")
+    assert ran.code == 0
+    assert not model.metadata_props
+    assert set(tags(tmp_path / "m.onnx")) == {None}
+    assert read_record(tmp_path / "m.trace.json").digest == digest(model)
+    assert "plain" in ran.out
+
+
+def test_htp_is_the_torchscript_exporter(run: Run, tmp_path: Path) -> None:
+    """The name that earlier tools had for it gives the same bytes."""
+    export(run)
+    assert run("export", SOURCE, "htp.onnx", "--strategy", "htp").code == 0
+    assert (tmp_path / "htp.onnx").read_bytes() == (tmp_path / "m.onnx").read_bytes()
+
+
+def test_the_options_of_annotate_arrive(run: Run, tmp_path: Path) -> None:
+    """Kinds of injection, style and depth of tags, and the report."""
+    options = ["--inject", "attributes", "--inject", "metadata", "--depth", "1"]
+    ran = export(run, *options, "--tag-style", "class", "--report", "r.json")
+    report = msgspec.json.decode((tmp_path / "r.json").read_bytes(), type=AnnotateReport)
+    nodes = [node for _, node in walk_nodes(onnx.load(tmp_path / "m.onnx"))]
+    written = [{a.name: a.s.decode() for a in n.attribute if a.s} for n in nodes]
+    assert ran.code == 0
+    assert [found.get(keys.TAG_ATTRIBUTE) for found in written] == tags(tmp_path / "m.onnx")
+    assert [decision.tag for decision in report.decisions] == tags(tmp_path / "m.onnx")
+    model, _ = FIXTURES["suffixed_names"].build()
+    classes = {type(model).__name__, *(type(child).__name__ for child in model.children())}
+    steps = {step.partition(".")[0] for tag in tags(tmp_path / "m.onnx") for step in tag.split("/")}
+    assert steps - {""} <= classes
+    assert (report.file, report.output) == ("m.onnx", "m.onnx")
+
+
+def test_functions_are_folded(run: Run, tmp_path: Path) -> None:
+    """What repeats becomes functions, as with annotate."""
+    source = "fixtures_gen.zoo:bert"
+    assert run("export", source, "m.onnx", *TORCHSCRIPT, "--inject", "functions").code == 0
+    run("trace", source, "p.onnx", *TORCHSCRIPT)
+    run("annotate", "p.onnx", "--record", "p.trace.json", "-o", "a.onnx", "--inject", "functions")
+    assert onnx.load(tmp_path / "m.onnx").functions
+    assert (tmp_path / "m.onnx").read_bytes() == (tmp_path / "a.onnx").read_bytes()
+
+
+def test_the_result_as_data(run: Run, tmp_path: Path) -> None:
+    """Standard output holds the whole result, and nothing else."""
+    ran = export(run, "--output-format", "json", "--report", "r.json")
+    result = msgspec.json.decode(ran.out, type=ExportResult)
+    assert ran.err == ""
+    assert set(result.files) == {path.name for path in tmp_path.iterdir()}
+    assert result.hierarchy == (Inject.METADATA,)
+    assert result.trace.exporter == read_record(tmp_path / "m.trace.json").source.exporter
+    assert [decision.tag for decision in result.annotation.decisions] == tags(tmp_path / "m.onnx")
+
+
+def test_a_report_on_standard_output(run: Run, tmp_path: Path) -> None:
+    """It is there alone; what else there is to say goes to standard error."""
+    ran = export(run, "--report", "-")
+    report = msgspec.json.decode(ran.out, type=AnnotateReport)
+    assert [decision.tag for decision in report.decisions] == tags(tmp_path / "m.onnx")
+    assert f"{report.resolved} of {report.nodes} nodes tagged" in ran.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.onnx", "m.trace.json"]
+
+
+@pytest.mark.parametrize("command", ["export", "trace"])
+def test_a_dry_run_writes_nothing(run: Run, tmp_path: Path, command: str) -> None:
+    """It says what would be done, by the model itself."""
+    given = ["--dynamic", "--opset", "15", "--dry-run"]
+    ran = run(command, SOURCE, "m.onnx", *given, "--output-format", "json")
+    plan = msgspec.json.decode(ran.out, type=TracePlan)
+    model, inputs = FIXTURES["suffixed_names"].build()
+    assert list(tmp_path.iterdir()) == []
+    assert plan.class_name == f"{type(model).__module__}.{type(model).__qualname__}"
+    assert plan.modules == len(list(model.named_modules(remove_duplicate=False)))
+    assert plan.parameters == sum(parameter.numel() for parameter in model.parameters())
+    assert isinstance(inputs, tuple)
+    assert [len(value.shape) for value in plan.inputs] == [tensor.dim() for tensor in inputs]
+    assert {extent for value in plan.inputs for extent in value.shape} == {"?"}
+    assert plan.files == ("m.onnx", "m.trace.json")
+    text = run(command, SOURCE, "m.onnx", *given).out
+    assert all(each.name in text for each in plan.exporters)
+    run(command, SOURCE, "m.onnx", *TORCHSCRIPT, "--opset", "15")
+    written = read_record(tmp_path / "m.trace.json").source
+    assert (written.exporter, written.opset) in {(e.name, e.opset) for e in plan.exporters}
+
+
+def test_a_dry_run_refuses_what_would_be_refused(run: Run, tmp_path: Path) -> None:
+    """A file that is there is not overwritten, and that is said beforehand."""
+    (tmp_path / "m.trace.json").write_text("mine")
+    assert export(run, "--dry-run").code == 2
+    assert export(run, "--dry-run", "--force").code == 0
+    assert (tmp_path / "m.trace.json").read_text() == "mine"
+
+
+def test_strict_answers_with_the_exit_code(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """1 when a node is unresolved; the files are there all the same."""
+    assert export(run, "--strict").code == 0
+    annotate = exporting.annotate
+
+    def doubtful(*args: object, **options: object) -> AnnotateReport:
+        report = annotate(*args, **options)  # type: ignore[arg-type]
+        report.unresolved += 1
+        return report
+
+    monkeypatch.setattr(exporting, "annotate", doubtful)
+    assert export(run, "--strict", "--force").code == 1
+
+
+def test_a_failure_leaves_nothing(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When annotating fails after tracing there is no file, and the sentence names the target."""
+
+    def refuse(path: Path, *_: object, **__: object) -> AnnotateReport:
+        raise OnnxFileError(f"{path}: no luck.")
+
+    monkeypatch.setattr(exporting, "annotate", refuse)
+    ran = export(run, "--report", "r.json")
+    assert (ran.code, ran.out, ran.err) == (2, "", "modelexport: m.onnx: no luck.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_there_was_survives_a_failure(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With --force, too, files are replaced by finished ones only."""
+
+    def interrupt(*_: object, **__: object) -> AnnotateReport:
+        raise KeyboardInterrupt
+
+    for name in ("m.onnx", "m.trace.json"):
+        (tmp_path / name).write_text("mine")
+    monkeypatch.setattr(exporting, "annotate", interrupt)
+    assert export(run, "--force").code == 130
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "m.onnx": "mine",
+        "m.trace.json": "mine",
+    }
+
+
+def test_large_weights_stay_in_a_file_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights that one file cannot hold are beside it, under the name that it refers to."""
+    monkeypatch.setattr("modelexport.tracer.exporters.writing.LARGEST_FILE", 0)
+    model, inputs = FIXTURES["bert"].build()
+    config = ExportConfig(exporter="torchscript")
+    result = run_export(model, tmp_path / "m.onnx", inputs=inputs, config=config)
+    assert set(result.files) == {str(path) for path in tmp_path.iterdir()}
+    assert str(tmp_path / "m.onnx.data") in result.files
+    onnx.checker.check_model(tmp_path / "m.onnx")
+    held = {tensor.name: tensor for tensor in onnx.load(tmp_path / "m.onnx").graph.initializer}
+    monkeypatch.undo()
+    whole = run_export(model, tmp_path / "w.onnx", inputs=inputs, config=config)
+    for tensor in onnx.load(whole.files[0]).graph.initializer:
+        assert onnx.numpy_helper.to_array(tensor).tobytes() == (
+            onnx.numpy_helper.to_array(held[tensor.name]).tobytes()
+        )
+
+
+def test_from_python(tmp_path: Path) -> None:
+    """A module and its inputs do as well as a source; the record is where it was asked for."""
+    model, inputs = FIXTURES["suffixed_names"].build()
+    (tmp_path / "records").mkdir()
+    result = run_export(
+        model,
+        tmp_path / "m.onnx",
+        inputs=inputs,
+        record=tmp_path / "records" / "r.json",
+        config=ExportConfig(exporter="torchscript"),
+        hierarchy=Hierarchy(inject=(Inject.NAMES,)),
+    )
+    record = read_record(tmp_path / "records" / "r.json")
+    strip(tmp_path / "m.onnx", tmp_path / "plain.onnx")
+    assert digest(onnx.load(tmp_path / "plain.onnx")) == record.digest
+    assert result.annotation.resolved == len(record.ops)
+    assert json.loads(msgspec.json.encode(result))["trace"]["nodes"] == len(record.ops)
+
+
+def test_one_file_cannot_be_two(tmp_path: Path) -> None:
+    """The report, the record and the model are files of their own."""
+    model, inputs = FIXTURES["suffixed_names"].build()
+    target = tmp_path / "m.onnx"
+    for options in ({"record": target}, {"report": target}, {"report": tmp_path / "m.trace.json"}):
+        with pytest.raises(FileProblem, match="one file"):
+            run_export(model, target, inputs=inputs, **options)
+    with pytest.raises(UsageError, match="record-only"):
+        run_export(model, target, inputs=inputs, config=ExportConfig().overridden(exporter="eager"))
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,279 @@
+"""Carrying a hierarchy over from an annotated file to what became of it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from agreement.judging import Verdict, judge
+from agreement.scrambling import scramble
+from fixtures_gen.zoo import FIXTURES
+from modelexport.cli.main import main
+from modelexport.errors import ForeignRecordError, UsageError
+from modelexport.hierarchy import keys
+from modelexport.hierarchy.choices import Inject
+from modelexport.hierarchy.tags import TagRules
+from modelexport.rewriter import Matching, annotate
+from modelexport.rewriter.annotation.inheriting import INHERITED, inherited_record
+from modelexport.rewriter.execution.runtime import Session
+from modelexport.rewriter.matching.evidence.carried import OURS
+from modelexport.tracer.exporters import torchscript
+from tests.helpers.descendants import TOOLS, Traced
+from tests.helpers.handmade import parse, record_of, two_layers, two_layers_record
+
+CASES = [
+    pytest.param(name, id=name)
+    for name, fixture in FIXTURES.items()
+    if torchscript.NAME not in fixture.refused_by
+]
+
+
+@pytest.fixture(scope="module")
+def traced(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Traced:
+    """The fixture of this case, traced and annotated."""
+    found = Traced(request.param, torchscript.NAME, tmp_path_factory.mktemp(request.param))
+    annotate(found.result.onnx_path, found.result.record, found.folder / "annotated.onnx")
+    return found
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+@pytest.mark.parametrize("traced", CASES, indirect=True, scope="module")
+def test_descendants_get_the_tags_of_the_original(traced: Traced, tool: str) -> None:
+    """Without the record a descendant gets the tags that it gets with it; none is wrong."""
+    path, truth = traced.made(tool)
+    record = traced.result.record
+    by_record = annotate(path, record, None)
+    inherited = annotate(path, None, None, inherit_from=traced.folder / "annotated.onnx")
+    assert inherited.source == INHERITED
+    assert [d.tag for d in inherited.decisions] == [d.tag for d in by_record.decisions]
+    wrong = [
+        decision
+        for decision in inherited.decisions
+        if (true := truth.settled.get(decision.key)) is not None
+        and judge(true, decision.module, decision.covers, record.tree) is Verdict.WRONG
+    ]
+    assert wrong == []
+    assert truth.settled
+
+
+@pytest.fixture
+def annotated(tmp_path: Path) -> Path:
+    """A small file with its hierarchy."""
+    onnx.save(two_layers(), tmp_path / "plain.onnx")
+    annotate(tmp_path / "plain.onnx", two_layers_record(), tmp_path / "annotated.onnx")
+    return tmp_path / "annotated.onnx"
+
+
+def renamed(folder: Path) -> Path:
+    onnx.save(scramble(two_layers()), folder / "renamed.onnx")
+    return folder / "renamed.onnx"
+
+
+def tags(path: Path) -> list[str | None]:
+    found = [{e.key: e.value for e in n.metadata_props} for n in onnx.load(path).graph.node]
+    return [entry.get(keys.TAG) for entry in found]
+
+
+def test_the_file_that_was_annotated_is_recognised_at_once(annotated: Path) -> None:
+    """Its own plain file has its digest: nothing needs to be compared."""
+    report = annotate(annotated.with_name("plain.onnx"), None, None, inherit_from=annotated)
+    assert set(report.evidence) == {"identity"}
+    assert [d.tag for d in report.decisions] == tags(annotated)
+
+
+def test_a_record_in_memory_says_what_the_file_carries(annotated: Path) -> None:
+    """Modules, operators, weights, the inputs that were made, and what came of them."""
+    made = inherited_record(annotated, TagRules(), Matching())
+    known = two_layers_record()
+    assert made.modules == known.modules
+    assert made.digest == known.digest
+    assert made.source.why == (OURS,)
+    assert [(op.name, op.inputs, op.outputs) for op in made.ops] == [
+        (op.name, op.inputs, op.outputs) for op in known.ops
+    ]
+    assert {t.name: t.parameter for t in made.tensors} == {
+        t.name: t.parameter for t in known.tensors
+    }
+    assert all(tensor.weight is not None for tensor in made.tensors)
+    assert made.probe.missing is None
+    assert all(op.values for op in made.ops)
+
+
+def test_a_chain_of_files_needs_one_record_only(annotated: Path, tmp_path: Path) -> None:
+    """What inherited its hierarchy hands it on."""
+    annotate(renamed(tmp_path), None, tmp_path / "second.onnx", inherit_from=annotated)
+    report = annotate(tmp_path / "plain.onnx", None, None, inherit_from=tmp_path / "second.onnx")
+    assert [d.tag for d in report.decisions] == tags(annotated)
+
+
+@pytest.mark.parametrize("inject", [Inject.NAMES, Inject.FUNCTIONS, Inject.ATTRIBUTES])
+def test_other_injections_are_handed_on_too(
+    annotated: Path, tmp_path: Path, inject: Inject
+) -> None:
+    """A file with hierarchical names, with functions or with attributes is as good."""
+    kinds = (Inject.METADATA, inject)
+    annotate(tmp_path / "plain.onnx", two_layers_record(), tmp_path / "i.onnx", inject=kinds)
+    report = annotate(renamed(tmp_path), None, None, inherit_from=tmp_path / "i.onnx")
+    assert [d.tag for d in report.decisions] == tags(annotated)
+
+
+def test_nothing_is_run_unless_it_may_be(annotated: Path, tmp_path: Path) -> None:
+    """With `run=False` weights and structure do the work, and the report says so."""
+    made = inherited_record(annotated, TagRules(), Matching(run=False))
+    assert made.probe.missing is not None
+    assert not any(op.values for op in made.ops)
+    report = annotate(
+        renamed(tmp_path), None, None, inherit_from=annotated, matching=Matching(run=False)
+    )
+    assert "values" not in report.evidence
+    said = {d.tag for d in report.decisions if d.tag is not None}
+    assert said <= set(tags(annotated))
+    assert said
+
+
+def test_a_file_that_cannot_be_run_is_matched_by_the_rest(tmp_path: Path) -> None:
+    """An operator that no runtime has: the record says so, names and weights do the work."""
+    model = two_layers()
+    model.opset_import.append(onnx.helper.make_opsetid("nobody.has", 1))
+    for node in model.graph.node:
+        if node.op_type == "Relu":
+            node.op_type, node.domain = "Oddity", "nobody.has"
+    known = record_of(
+        model,
+        {m.path: m.class_name for m in two_layers_record().modules},
+        [op.module for op in two_layers_record().ops],
+    )
+    onnx.save(model, tmp_path / "plain.onnx")
+    annotate(tmp_path / "plain.onnx", known, tmp_path / "annotated.onnx")
+    made = inherited_record(tmp_path / "annotated.onnx", TagRules(), Matching())
+    assert made.probe.missing is not None
+    assert "Oddity" in made.probe.missing
+    for node in model.graph.node:
+        node.name = ""
+    onnx.save(model, tmp_path / "nameless.onnx")
+    report = annotate(
+        tmp_path / "nameless.onnx", None, None, inherit_from=tmp_path / "annotated.onnx"
+    )
+    assert [d.tag for d in report.decisions] == tags(tmp_path / "annotated.onnx")
+
+
+def test_own_inputs_may_be_given(annotated: Path, tmp_path: Path) -> None:
+    """An .npz holds what both files are run on; what it lacks is named."""
+    given = np.random.default_rng(1).standard_normal((3, 4)).astype(np.float32)
+    np.savez(tmp_path / "given.npz", x=given)
+    matching = Matching(probe=tmp_path / "given.npz")
+    made = inherited_record(annotated, TagRules(), matching)
+    assert [(p.name, p.array().tolist()) for p in made.probe.inputs] == [("x", given.tolist())]
+    report = annotate(renamed(tmp_path), None, None, inherit_from=annotated, matching=matching)
+    assert [d.tag for d in report.decisions] == tags(annotated)
+    np.savez(tmp_path / "given.npz", other=given)
+    with pytest.raises(UsageError, match="lacks the inputs x"):
+        inherited_record(annotated, TagRules(), matching)
+
+
+def test_tags_that_lost_something_are_not_refined(annotated: Path, tmp_path: Path) -> None:
+    """Cut tags are handed on under the same rules, and refused under others."""
+    rules = TagRules(depth=1)
+    annotate(tmp_path / "plain.onnx", two_layers_record(), tmp_path / "cut.onnx", rules=rules)
+    with pytest.raises(UsageError, match="--depth 1"):
+        annotate(renamed(tmp_path), None, None, inherit_from=tmp_path / "cut.onnx")
+    report = annotate(
+        tmp_path / "renamed.onnx", None, None, inherit_from=tmp_path / "cut.onnx", rules=rules
+    )
+    assert [d.tag for d in report.decisions] == tags(tmp_path / "cut.onnx")
+    assert tags(tmp_path / "cut.onnx") != tags(annotated)
+
+
+def test_another_model_inherits_nothing(annotated: Path, tmp_path: Path) -> None:
+    """A file of another size is refused, and nothing is written."""
+    onnx.save(scramble(two_layers(width=6)), tmp_path / "other.onnx")
+    with pytest.raises(ForeignRecordError):
+        annotate(tmp_path / "other.onnx", None, tmp_path / "o.onnx", inherit_from=annotated)
+    assert not (tmp_path / "o.onnx").exists()
+
+
+def test_inputs_are_as_different_as_the_file_takes_them(tmp_path: Path) -> None:
+    """Indices stay inside their table, flags stay flags, open dimensions are a batch of two."""
+    rows = 50
+    model = parse(
+        """
+        agraph (int64[N, L] words, int64[N, L] kinds) => (float[N, L, 3] y) {
+           a = Gather (table.words, words)
+           b = Gather (table.kinds, kinds)
+           y = Add (a, b)
+        }
+        """,
+        {"table.words": (rows, 3), "table.kinds": (2, 3)},
+    )
+    onnx.save(model, tmp_path / "m.onnx")
+    feeds = Session(tmp_path / "m.onnx").working_feeds(differing=True)
+    words, kinds = feeds["words"], feeds["kinds"]
+    assert words.shape == kinds.shape
+    assert words.shape[0] == 2
+    assert np.unique(words).size == words.size
+    assert words.max() < rows
+    assert set(kinds.flat) == {0, 1}
+
+
+@pytest.mark.parametrize("tokens", [1, 2, 3, 5, 7, 8, 40])
+def test_a_mask_hides_the_end_at_most(tmp_path: Path, tokens: int) -> None:
+    """However short a text is: one of which all is hidden computes no numbers."""
+    model = parse(f"agraph (int64[1, {tokens}] mask) => (int64[1, {tokens}] y) {{ y = Neg(mask) }}")
+    onnx.save(model, tmp_path / "m.onnx")
+    mask = Session(tmp_path / "m.onnx").working_feeds()["mask"].reshape(-1)
+    assert mask[0] == 1
+    assert (np.diff(mask) <= 0).all()
+    assert mask.all() == (tokens <= 2)
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stopped:
+        main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    code = stopped.value.code
+    assert isinstance(code, int)
+    return code, captured.out, captured.err
+
+
+def test_the_command_takes_an_annotated_file(
+    capsys: pytest.CaptureFixture[str], annotated: Path, tmp_path: Path
+) -> None:
+    """`annotate --from` writes the tags, and says where they come from."""
+    out = tmp_path / "out.onnx"
+    code, said, err = run(
+        capsys,
+        "annotate",
+        renamed(tmp_path),
+        "--from",
+        annotated,
+        "-o",
+        out,
+        "--output-format",
+        "json",
+    )
+    assert (code, err) == (0, "")
+    assert tags(out) == tags(annotated)
+    assert json.loads(said)["source"] == INHERITED
+
+
+def test_what_does_not_fit_together_is_refused(
+    capsys: pytest.CaptureFixture[str], annotated: Path, tmp_path: Path
+) -> None:
+    """A record or a reference beside it, a file without hierarchy, or the file itself as output."""
+    plain, out = renamed(tmp_path), tmp_path / "out.onnx"
+    for more, named in (
+        (["--from", annotated, "--record", "r.json"], "--from"),
+        (["--from", annotated, "--reference", plain], "--reference"),
+        (["--from", annotated, "--no-run", "--probe", "p.npz"], "--no-run"),
+        (["--from", plain], str(plain)),
+        (["--from", tmp_path / "absent.onnx"], "absent.onnx"),
+        (["--from", annotated, "--force", "-o", annotated], "input"),
+    ):
+        target = [] if "-o" in more else ["-o", out]
+        code, said, err = run(capsys, "annotate", plain, *more, *target)
+        assert (code, said, err.count("\n")) == (2, "", 1), err
+        assert named in err
+    assert not out.exists()

@@ -1,0 +1,290 @@
+"""Two files of a model side by side, by module: their graphs, and what they compute."""
+
+import json
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from agreement.kept import ORT_EXTENDED, SCRAMBLED
+from agreement.lossy import DYNAMIC, HALF, QDQ, QOPERATOR
+from agreement.steps import Given
+from fixtures_gen.truth import feeds
+from fixtures_gen.zoo import FIXTURES
+from modelexport.errors import UsageError
+from modelexport.hierarchy import keys
+from modelexport.hierarchy.choices import Inject
+from modelexport.hierarchy.graph_paths import op_type
+from modelexport.hierarchy.record import Record
+from modelexport.hierarchy.tags import steps
+from modelexport.rewriter import Comparison, FoldRules, Numeric, Status, annotate, compare
+from modelexport.rewriter.comparison.scales import Scales
+from modelexport.rewriter.graph.flow import Flow
+from tests.helpers.handmade import parse
+from tests.helpers.running import Run, runner
+from tests.helpers.traced import plain_session, traced
+from tests.helpers.versions import layered, perturbed
+
+NAME, EXPORTER = "bert", "torchscript"
+STEPS = {"optimised": ORT_EXTENDED, "dynamic": DYNAMIC, "qdq": QDQ, "qoperator": QOPERATOR,
+         "half": HALF, "scrambled": SCRAMBLED}  # fmt: skip
+Files = Callable[[str], Path]
+
+
+@pytest.fixture(scope="module")
+def record() -> Record:
+    return traced(NAME, EXPORTER).record
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory, record: Record) -> Files:
+    """Annotated files of one model: as traced, folded, and as tools made others of it."""
+    folder = tmp_path_factory.mktemp("files")
+    plain = traced(NAME, EXPORTER).onnx_path
+    fed = feeds(*FIXTURES[NAME].build(), onnx.load(plain).graph)
+
+    def make(kind: str) -> Path:
+        target = folder / f"{kind}.onnx"
+        if target.exists():
+            return target
+        if kind == "plain":
+            annotate(plain, record, target)
+        elif kind == "folded":
+            rules = FoldRules(("nested",))
+            annotate(plain, record, target, inject=[Inject.FUNCTIONS], fold_rules=rules)
+        elif kind.startswith("unannotated "):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # the quantiser's, over masks
+                STEPS[kind.removeprefix("unannotated ")].apply(Given(plain, target, fed))
+        else:
+            annotate(make(f"unannotated {kind}"), record, target)
+        return target
+
+    return make
+
+
+def entries(node: onnx.NodeProto) -> dict[str, str]:
+    return {entry.key: entry.value for entry in node.metadata_props}
+
+
+def by_tag(path: Path) -> dict[str, Counter[str]]:
+    """Operators of the nodes that carry each tag."""
+    found: dict[str, Counter[str]] = {}
+    for node in onnx.load(path).graph.node:
+        found.setdefault(entries(node)[keys.TAG], Counter())[op_type(node)] += 1
+    return found
+
+
+@pytest.mark.parametrize("kind", STEPS)
+def test_rows_say_what_each_module_gained_and_lost(files: Files, kind: str) -> None:
+    """Counts are those of the nodes that carry the module's tag in either file."""
+    a, b = by_tag(files("plain")), by_tag(files(kind))
+    found = compare(files("plain"), files(kind))
+    assert {row.tag for row in found.modules} >= a.keys() | b.keys()
+    for row in found.modules:
+        left, right = a.get(row.tag, Counter()), b.get(row.tag, Counter())
+        assert (row.nodes_a, row.nodes_b) == (left.total(), right.total())
+        assert (Counter(row.gained), Counter(row.lost)) == (right - left, left - right)
+        if left != right:
+            assert row.status is not Status.SAME
+    assert found.same == (not any(found.changes()))
+
+
+def test_fused_modules_are_absorbed(files: Files) -> None:
+    """A module whose nodes are gone is absorbed when others' nodes cover it, else emptied."""
+    a, b = by_tag(files("plain")), by_tag(files("optimised"))
+    covers: dict[str, set[str]] = {}
+    for node in onnx.load(files("optimised")).graph.node:
+        entry = entries(node)
+        for tag in json.loads(entry.get(keys.COVERS, "[]")):
+            if tag != entry[keys.TAG]:
+                covers.setdefault(tag, set()).add(op_type(node))
+    gone = {tag for tag in a if tag not in b}
+    rows = {row.tag: row for row in compare(files("plain"), files("optimised")).modules}
+    absorbed = {tag for tag in gone if tag in covers}
+    assert absorbed
+    assert absorbed == {tag for tag, row in rows.items() if row.status is Status.ABSORBED}
+    assert gone - absorbed == {tag for tag, row in rows.items() if row.status is Status.EMPTIED}
+    assert all(set(rows[tag].covered_b) == covers[tag] for tag in absorbed)
+
+
+@pytest.mark.parametrize("kind", ["plain", "folded", "scrambled"])
+def test_what_is_the_same_has_no_difference(files: Files, record: Record, kind: str) -> None:
+    """The file itself, folded, or under other names in another order: bit for bit the same."""
+    found = compare(files("plain"), files(kind), record=record, numeric=Numeric(tolerance=0))
+    assert found.same
+    assert found.numeric is not None
+    assert found.numeric.unaligned == []
+    assert {value.max_abs for value in found.numeric.values} == {0.0}
+    outputs = [value for value in found.numeric.values if value.paired_by == "output"]
+    assert len(outputs) == len(onnx.load(files("plain")).graph.output)
+
+
+@pytest.mark.parametrize("kind", ["optimised", "dynamic", "qdq", "qoperator", "half"])
+def test_the_errors_are_those_of_the_outputs(files: Files, record: Record, kind: str) -> None:
+    """What both give back on the record's inputs, run apart from us, differs by just that."""
+    fed = {entry.name: entry.array() for entry in record.probe.inputs}
+    results = []
+    for path in (files("plain"), files(kind)):
+        session = plain_session(path)
+        names = [each.name for each in session.get_outputs()]
+        results.append(dict(zip(names, session.run(None, fed), strict=True)))
+    found = compare(files("plain"), files(kind), record=record, numeric=Numeric()).numeric
+    assert found is not None
+    assert found.inputs == "the record's"
+    values = {value.a: value for value in found.values if value.paired_by == "output"}
+    assert values.keys() == results[0].keys()
+    for name, value in values.items():
+        true, other = (result[name].astype(np.float64) for result in results)
+        assert value.max_abs == pytest.approx(np.abs(true - other).max())
+        relative = np.linalg.norm(true - other) / np.linalg.norm(true)
+        assert value.relative == pytest.approx(relative)
+        assert value.diverges == (relative > found.tolerance)
+
+
+def owners(record: Record) -> list[str]:
+    """Modules with floating weights of their own that run."""
+    return [m.path for m in record.modules if m.parameters and m.calls]
+
+
+@pytest.mark.parametrize("module", owners(traced(NAME, EXPORTER).record))
+def test_divergence_begins_where_a_weight_was_changed(
+    files: Files, record: Record, module: str, tmp_path: Path
+) -> None:
+    """The module whose weights differ is named first; in a fused file, one that covers it."""
+    same = compare(
+        files("plain"),
+        perturbed(files("plain"), tmp_path / "b.onnx", record, module),
+        record=record,
+        numeric=Numeric(),
+    )
+    assert not same.same
+    assert same.numeric is not None
+    tag = "/" + "/".join([record.tree.root.class_name, *steps(module)])
+    assert same.numeric.first == tag
+    assert [value.tag for value in same.numeric.values if value.begins] == [tag]
+    weights = {w.name for w in onnx.load(files("optimised")).graph.initializer}
+    kept = {t.name for t in record.tensors if (t.parameter or "").rpartition(".")[0] == module}
+    if kept <= weights:  # else the optimiser folded them into others
+        other = perturbed(files("optimised"), tmp_path / "o.onnx", record, module)
+        fused = compare(files("plain"), other, record=record, numeric=Numeric()).numeric
+        assert fused is not None
+        assert fused.first is not None
+        assert tag.startswith(fused.first)
+
+
+@pytest.mark.parametrize("kind", ["optimised", "qdq"])
+def test_a_file_without_tags_is_matched(files: Files, record: Record, kind: str) -> None:
+    """With the record, or with the other file: the rows are those of the annotated file."""
+    rows = compare(files("plain"), files(kind)).modules
+    bare = files(f"unannotated {kind}")
+    by_record = compare(files("plain"), bare, record=record)
+    inherited = compare(files("plain"), bare)
+    turned = compare(bare, files("plain"))
+    assert by_record.modules == rows
+    assert inherited.modules == rows
+    assert {row.tag: row.nodes_a for row in turned.modules} == {r.tag: r.nodes_b for r in rows}
+    assert all("matched" in each.notes[0] for each in (by_record, inherited, turned))
+
+
+def test_what_nothing_tells_is_refused(tmp_path: Path) -> None:
+    """Two plain files have no modules to compare."""
+    onnx.save(parse("g (float[2] x) => (float[2] y) { y = Relu (x) }"), tmp_path / "m.onnx")
+    with pytest.raises(UsageError, match="annotate it first"):
+        compare(tmp_path / "m.onnx", tmp_path / "m.onnx")
+
+
+def test_modules_in_one_file_only(tmp_path: Path) -> None:
+    """A module of the second version alone is only there; all others are the same."""
+    one, two = layered(tmp_path, "one"), layered(tmp_path, "two", more=True)
+    found = compare(one, two, numeric=Numeric())
+    assert {r.tag: r.status for r in found.changes()} == {"/Net/head": Status.ONLY_B}
+    assert {r.status for r in compare(two, one).changes()} == {Status.ONLY_A}
+    assert found.gained == {"Tanh": 1}
+
+
+def test_a_model_inside_another_is_found_by_its_class(tmp_path: Path) -> None:
+    """Alone or as part of a larger model, the same modules are compared."""
+    one, two = layered(tmp_path, "one"), layered(tmp_path, "two", prefix="body.")
+    found = compare(one, two, numeric=Numeric(tolerance=0))
+    assert not any(found.changes())
+    assert found.same
+    assert found.numeric is not None
+    assert any(value.tag.startswith("/Net/layer.0") for value in found.numeric.values)
+    assert "body of two.onnx" in found.notes[-1]
+
+
+QUANTISED = """
+g (float[2, 3] x) => (float[3, 2] y) {
+    q = QuantizeLinear (x, scale, zero)
+    r = Reshape (q, shape)
+    t = Transpose <perm = [1, 0]> (r)
+    y = DequantizeLinear (t, scale, zero)
+    n = Relu (x)
+}
+"""
+
+
+def test_scales_of_what_is_moved() -> None:
+    """A quantised value has the scale of what it becomes; others have none."""
+    scales = Scales(Flow(parse(QUANTISED)))
+    assert [scales.of(name) for name in "qrt"] == [("scale", "zero")] * 3
+    assert scales.of("n") is None
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    return runner(capsys)
+
+
+@pytest.mark.parametrize("form", ["text", "markdown", "json"])
+def test_every_format_names_each_difference(files: Files, run: Run, form: str) -> None:
+    """Exit code 1, and every module that differs is in it."""
+    ran = run("compare", files("plain"), files("dynamic"), "--numeric", "--output-format", form)
+    found = compare(files("plain"), files("dynamic"), numeric=Numeric())
+    assert (ran.code, ran.err) == (1, "")
+    assert found.numeric is not None
+    assert all(row.tag in ran.out for row in found.changes())
+    assert str(found.numeric.first) in ran.out
+    if form == "json":
+        assert json.loads(ran.out)["a"]["nodes"] == found.a.nodes
+
+
+def test_the_same_files_exit_with_zero(files: Files, run: Run) -> None:
+    """No difference is an answer too; quiet says nothing of it."""
+    ran = run("compare", files("plain"), files("folded"))
+    assert (ran.code, ran.err) == (0, "")
+    assert "no difference" in ran.out
+    assert run("--quiet", "compare", files("plain"), files("folded")) == (0, "", "")
+
+
+def test_inputs_of_ones_own(files: Files, record: Record, run: Run, tmp_path: Path) -> None:
+    """--probe runs both on these; what is missing in it is named."""
+    fed = {entry.name: entry.array() for entry in record.probe.inputs}
+    np.savez(tmp_path / "in.npz", **fed)
+    options = ["--numeric", "--output-format", "json", "--probe"]
+    both = files("plain"), files("half")
+    ran = run("compare", *both, *options, tmp_path / "in.npz")
+    said = json.loads(ran.out)["numeric"]
+    assert said["inputs"] == "in.npz"
+    expected: Comparison = compare(*both, record=record, numeric=Numeric())
+    assert expected.numeric is not None
+    assert [v["max_abs"] for v in said["values"]] == [v.max_abs for v in expected.numeric.values]
+    np.savez(tmp_path / "less.npz", **dict(list(fed.items())[1:]))
+    wrong = run("compare", *both, *options, tmp_path / "less.npz")
+    assert (wrong.code, wrong.err.count("\n")) == (2, 1)
+    assert next(iter(fed)) in wrong.err
+
+
+@pytest.mark.parametrize(
+    "options", [["--probe", "in.npz"], ["--tolerance", "0.1"], ["--numeric", "--no-run"]]
+)
+def test_options_that_do_not_fit(files: Files, run: Run, options: list[str]) -> None:
+    """One sentence, exit code 2."""
+    ran = run("compare", files("plain"), files("folded"), *options)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert "--numeric" in ran.err

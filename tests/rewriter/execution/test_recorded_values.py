@@ -1,0 +1,133 @@
+"""Recorded values are known by their sketches: as good as sorting, and never another's."""
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from modelexport.hierarchy.fingerprints import (
+    Array,
+    ValueFingerprint,
+    value_fingerprint,
+    value_fingerprints,
+)
+from modelexport.rewriter.execution.recorded_values import Recalling
+from modelexport.rewriter.matching.evidence.values import KEPT, Classes, compare
+
+SIZES = (2, 12, 100, 4096, 10_000)
+KINDS = (np.float16, np.float32, np.float64, np.int64, np.bool_)
+
+
+def made(random: np.random.Generator, count: int = 3) -> list[Array]:
+    """Values of many sizes and types."""
+    return [
+        (random.standard_normal(size) * 9).astype(kind)
+        for size in SIZES
+        for kind in KINDS
+        for _ in range(count)
+    ]
+
+
+def noisy(array: Array, random: np.random.Generator) -> Array:
+    """What another runtime computes: the last digits differ."""
+    if array.dtype not in (np.float32, np.float64):
+        return array
+    return (array * (1 + 3e-7 * random.standard_normal(array.shape))).astype(array.dtype)
+
+
+def prints_of(values: list[Array]) -> list[ValueFingerprint]:
+    found = value_fingerprints(values)
+    return [known for known in found if known is not None]
+
+
+def classes_of(prints: list[ValueFingerprint]) -> Classes:
+    return Classes(dict(enumerate(prints)))
+
+
+def test_recorded_values_get_the_recorded_statistics() -> None:
+    """Each one those of its own value, to the bit, although its last digits differ."""
+    random = np.random.default_rng(5)
+    values = made(random)
+    recorded = prints_of(values)
+    found = Recalling(recorded).fingerprints([noisy(value, random) for value in values])
+    for known, original in zip(found, recorded, strict=True):
+        assert known is not None
+        assert msgspec.structs.replace(known, sketch=original.sketch) == original
+
+
+def test_infinite_values_and_zeros_stand_in_nobodys_way() -> None:
+    """Masked scores have the size of the others: these get the recorded statistics all the same."""
+    random = np.random.default_rng(11)
+    value = random.standard_normal(4096).astype(np.float32)
+    masked = np.where(value < 0, -np.inf, value).astype(np.float32)
+    here = [noisy(value, random), masked, np.zeros_like(value)]
+    found = Recalling(prints_of([value])).fingerprints(here)
+    expected = value_fingerprints([value, *here[1:]])
+    for known, true in zip(found, expected, strict=True):
+        assert known is not None
+        assert true is not None
+        assert known.quantiles == true.quantiles
+
+
+def test_it_says_what_sorting_says() -> None:
+    """The recorded classes that each value may be, whether it was recorded, is new, or changed."""
+    random = np.random.default_rng(6)
+    values = made(random)
+    there = classes_of(prints_of(values))
+    new = made(np.random.default_rng(7), 1)
+    changed = [value[::-1] for value in values[::2]]  # not in the layout that was recorded
+    looked = [noisy(value, random) for value in (*values, *new, *changed)]
+    for part in (looked, looked[: len(values)], looked[len(values) :]):
+        recalled = Recalling(prints_of(values)).fingerprints(part, threads=2)
+        plain = value_fingerprints(part)
+        found, expected = (
+            compare(classes, there, KEPT)
+            for classes in (classes_of([p for p in each if p]) for each in (recalled, plain))
+        )
+        ours, theirs = (classes_of([p for p in each if p]).of for each in (recalled, plain))
+        for n in range(len(part)):
+            assert found[ours[n]].keys() == expected[theirs[n]].keys()
+
+
+def test_the_same_numbers_in_another_order_stay_one_class() -> None:
+    """Also when just one of the orders was recorded: both are sorted then."""
+    random = np.random.default_rng(8)
+    value = random.standard_normal((60, 50)).astype(np.float32)
+    recorded = prints_of([value])
+    here = noisy(value, random)
+    found = Recalling(recorded).fingerprints([here, here.T])
+    assert len(classes_of([p for p in found if p]).members) == 1
+
+
+@pytest.mark.parametrize("apart", [1e-7, 1e-6, 3e-6])
+def test_between_values_that_are_nearly_equal_sorting_decides(apart: float) -> None:
+    """A variance, and the variance with an epsilon: each keeps what it is nearest to."""
+    random = np.random.default_rng(9)
+    value = 1 + random.random(4096).astype(np.float32)
+    both = [value, (value + np.float32(apart)).astype(np.float32)]
+    found = Recalling(prints_of(both)).fingerprints(both)
+    assert found == value_fingerprints(both)
+
+
+@given(
+    st.lists(arrays(np.float32, 24, elements=st.floats(width=32)), min_size=1, max_size=6),
+    st.integers(0, 6),
+)
+def test_any_numbers_are_recalled_as_sorted(values: list[Array], known: int) -> None:
+    """Infinite, not a number, zero or huge: what differs is within the tolerance of matching."""
+    for found, expected in zip(
+        Recalling(prints_of(values[:known])).fingerprints(values),
+        map(value_fingerprint, values),
+        strict=True,
+    ):
+        assert found is not None
+        assert expected is not None
+        assert (
+            msgspec.structs.replace(found, quantiles=expected.quantiles, sketch=expected.sketch)
+            == expected
+        )
+        ours, theirs = found.statistics(), expected.statistics()
+        scale = np.abs(theirs).max(initial=0)
+        assert (np.abs(ours - theirs) <= KEPT.tolerance * scale).all()

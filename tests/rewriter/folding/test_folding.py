@@ -1,0 +1,248 @@
+"""Module calls become functions: shared, sound, told about, and undone without a trace."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx.inliner
+import onnx.reference
+import onnx_ir
+import onnxruntime as ort
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from onnx import numpy_helper
+
+from fixtures_gen.zoo import FIXTURES
+from modelexport.cli.main import main
+from modelexport.errors import UsageError
+from modelexport.hierarchy import keys
+from modelexport.hierarchy.choices import Inject
+from modelexport.hierarchy.record import encode_record
+from modelexport.rewriter import FoldRules, annotate, strip, unfold, validate
+from modelexport.rewriter.surgery import Surgery
+from tests.helpers.bodies import saved
+from tests.helpers.folds import FOLD, MODES, blocks_record, folded, ops, rows, unfold_and_compare
+from tests.helpers.handmade import (
+    parse,
+    record_of,
+    two_layers,
+)
+from tests.helpers.traced import bits, every_case, plain_session, traced
+
+
+@every_case
+def test_folding_every_fixture(name: str, exporter: str, tmp_path: Path) -> None:
+    """Checked, run and read by others: the same bits, tags and operators as the flat file."""
+    done = traced(name, exporter)
+    flat, target = tmp_path / "a.onnx", tmp_path / "f.onnx"
+    annotate(done.onnx_path, done.record, flat)
+    plain, expected = onnx.load(done.onnx_path), bits(done.onnx_path, done)
+    for mode in MODES:
+        rules = FoldRules((mode,))
+        annotate(done.onnx_path, done.record, target, inject=FOLD, fold_rules=rules, force=True)
+        model = onnx.load(target)
+        onnx.checker.check_model(model, full_check=True)
+        assert bits(target, done) == expected
+        inlined = onnx.inliner.inline_local_functions(model)
+        assert ops(inlined, constants=False) == ops(plain, constants=False)
+        if model.functions:
+            unfold_and_compare(target, done.onnx_path, tmp_path)
+            assert bits(tmp_path / "u.onnx", done) == expected
+        assert rows(target) == rows(flat)
+        faults = validate(target, record=done.record, consistency=True).faults
+        assert faults == validate(flat, record=done.record, consistency=True).faults
+        onnx.reference.ReferenceEvaluator(model)
+        assert len(onnx_ir.load(target).functions) == len(model.functions)
+        assert Surgery(model).model() == model
+        assert _explored(target) >= {f"{f.domain}::{f.name}" for f in model.functions}
+
+
+def _explored(path: Path) -> set[str]:
+    """The graphs that Model Explorer's ONNX adapter finds, by name."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its dependencies' own
+        from model_explorer_onnx.main import ONNXAdapter  # noqa: PLC0415 - it warns
+
+        graphs = ONNXAdapter().convert(str(path), {})["graphs"]
+    return {graph.id.removeprefix("[function]") for graph in graphs}
+
+
+@every_case
+def test_annotating_a_folded_fixture(name: str, exporter: str, tmp_path: Path) -> None:
+    """A folded file is the recorded graph still, and tells a second annotation what it was."""
+    done = traced(name, exporter)
+    flat, target, again = tmp_path / "a.onnx", tmp_path / "f.onnx", tmp_path / "g.onnx"
+    annotate(done.onnx_path, done.record, flat)
+    rules = FoldRules(("nested",))
+    first = annotate(done.onnx_path, done.record, target, inject=FOLD, fold_rules=rules)
+    second = annotate(target, done.record, again, inject=FOLD, fold_rules=rules)
+    assert set(second.evidence) <= {"identity", "propagation"}
+    assert second.folding == first.folding
+    annotate(target, None, again, force=True)
+    assert rows(again) == rows(flat)
+    carried = annotate(flat, None, again, inject=FOLD, fold_rules=rules, force=True)
+    assert first.folding is not None
+    assert carried.folding is not None
+    assert carried.folding.prototypes == first.folding.prototypes
+
+
+@every_case
+def test_folding_after_onnxruntime(name: str, exporter: str, tmp_path: Path) -> None:
+    """Folding works on what onnxruntime's basic optimisations leave, from names alone."""
+    done = traced(name, exporter)
+    source, target = tmp_path / "m.onnx", tmp_path / "f.onnx"
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath, options.log_severity_level = str(source), 4
+    ort.InferenceSession(str(done.onnx_path), options)
+    for mode in MODES:
+        rules = FoldRules((mode,))
+        annotate(source, done.record, target, inject=FOLD, fold_rules=rules, force=True)
+        assert bits(target, done) == bits(source, done)
+        if onnx.load(target).functions:
+            unfold_and_compare(target, source, tmp_path)
+
+
+@pytest.mark.parametrize("exporter", ["dynamo", "torchscript"])
+@pytest.mark.parametrize("name", [n for n, f in FIXTURES.items() if f.family == "transformers"])
+def test_layers_share_a_function(name: str, exporter: str, tmp_path: Path) -> None:
+    """Every class of modules whose calls are repeated layers has functions that all of them call.
+
+    What stays outside is told, with the reason.
+    """
+    done = traced(name, exporter)
+    report = annotate(done.onnx_path, done.record, tmp_path / "f.onnx", inject=FOLD).folding
+    assert report is not None
+    assert report.prototypes
+    tree = done.record.tree
+    for class_name in {p.class_name for p in report.prototypes}:
+        calls = sum(p.calls for p in report.prototypes if p.class_name == class_name)
+        paths = {m.path for m in tree if m.class_name == class_name and m.calls}
+        outer = {p for p in paths if not _inside_folded(p, report.prototypes, tree)}
+        assert calls + len(set(report.single) & outer) >= len(outer)
+    assert not report.refused
+
+
+def _inside_folded(path: str, prototypes: object, tree: object) -> bool:
+    classes = {p.class_name for p in prototypes}  # type: ignore[attr-defined]
+    above = path.split(".")
+    parents = (".".join(above[:n]) for n in range(1, len(above)))
+    return any(p in tree and tree[p].class_name in classes for p in parents)  # type: ignore[operator,index]
+
+
+def test_weights_are_copied_from_the_file(tmp_path: Path) -> None:
+    """Weights are in the folded file bit by bit; those of external data stay where they are."""
+    side = 40
+    model = two_layers(side)
+    source = saved(tmp_path, model)
+    annotate(source, blocks_record(model), tmp_path / "f.onnx", inject=FOLD)
+    arrays = {w.name: numpy_helper.to_array(w).tobytes() for w in model.graph.initializer}
+    made = onnx.load(tmp_path / "f.onnx")
+    assert {w.name: numpy_helper.to_array(w).tobytes() for w in made.graph.initializer} == arrays
+    apart, data = tmp_path / "x.onnx", tmp_path / "x.data"
+    onnx.save(model, apart, save_as_external_data=True, location=data.name, size_threshold=64)
+    annotate(apart, blocks_record(model), tmp_path / "g.onnx", inject=FOLD)
+    lazy = onnx.load(tmp_path / "g.onnx", load_external_data=False)
+    places = {
+        e.value for w in lazy.graph.initializer for e in w.external_data if e.key == "location"
+    }
+    assert places == {data.name}
+    other = tmp_path / "other"
+    other.mkdir()
+    annotate(apart, blocks_record(model), other / "g.onnx", inject=FOLD)
+    assert (other / data.name).read_bytes() == data.read_bytes()
+    loaded = onnx.load(other / "g.onnx")
+    assert {w.name: numpy_helper.to_array(w).tobytes() for w in loaded.graph.initializer} == arrays
+
+
+def test_names_and_attributes_inside_functions(tmp_path: Path) -> None:
+    """Combined with the others: attributes are relative inside, names unique everywhere."""
+    source, target = saved(tmp_path, two_layers()), tmp_path / "f.onnx"
+    annotate(source, blocks_record(), target, inject=[*FOLD, Inject.NAMES, Inject.ATTRIBUTES])
+    made = onnx.load(target)
+    (function,) = made.functions
+    tags = [
+        a.s.decode() for n in function.node for a in n.attribute if a.name == keys.TAG_ATTRIBUTE
+    ]
+    assert {"fc", "."} <= set(tags)
+    named = [node.name for node in made.graph.node]
+    assert len(set(named)) == len(named)
+    assert all(name.startswith("/") for name in named)
+    unfold(target, tmp_path / "u.onnx")
+    strip(tmp_path / "u.onnx", tmp_path / "s.onnx")
+    assert onnx.load(tmp_path / "s.onnx").graph.node == onnx.load(source).graph.node
+
+
+def test_unfolding_some_functions(tmp_path: Path) -> None:
+    """Chosen functions go, wherever they are called; the others stay and run."""
+    source, target = saved(tmp_path, two_layers()), tmp_path / "f.onnx"
+    rules = FoldRules(("nested",))
+    annotate(source, blocks_record(), target, inject=FOLD, fold_rules=rules)
+    report = unfold(target, tmp_path / "u.onnx", ["Lin*"])
+    assert (report.functions, report.calls) == (["Linear"], 1)
+    made = onnx.load(tmp_path / "u.onnx")
+    onnx.checker.check_model(made, full_check=True)
+    assert [f.name for f in made.functions] == ["Block"]
+    assert rows(tmp_path / "u.onnx") == rows(target)
+    with pytest.raises(UsageError, match="no functions of these names"):
+        unfold(target, tmp_path / "v.onnx", ["nothing"])
+    with pytest.raises(UsageError, match="no functions that annotate made"):
+        unfold(source, tmp_path / "v.onnx")
+
+
+def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`annotate --inject functions` and `strip --functions` do it from the command line."""
+    source, record = saved(tmp_path, two_layers()), tmp_path / "m.trace.json"
+    record.write_bytes(encode_record(blocks_record()))
+    target, back = tmp_path / "f.onnx", tmp_path / "u.onnx"
+    fold = ["annotate", source, "--record", record, "--inject", "functions"]
+    for arguments in (
+        [*fold, "-o", target, "--functions", "nested", "--min-nodes", "2"],
+        [*fold, "-o", tmp_path / "p.onnx", "--max-prototypes-per-class", "3"],
+        ["strip", target, "-o", back, "--functions"],
+        ["strip", target, "-o", tmp_path / "w.onnx", "--function", "Lin*"],
+    ):
+        with pytest.raises(SystemExit) as done:
+            main(list(map(str, arguments)))
+        assert done.value.code == 0
+    said = capsys.readouterr().out
+    assert "4 calls of 2 functions" in said
+    assert "functions inlined" in said
+    assert {f.name for f in onnx.load(target).functions} == {"Block", "Linear"}
+    assert not onnx.load(back).functions
+    with pytest.raises(SystemExit) as done:
+        main([*map(str, fold), "-o", str(tmp_path / "x.onnx"), "--torch-keys"])
+    assert done.value.code == 2
+
+
+PATHS = ["", "a.0", "a.1", "a.2", "a.0.x", "a.1.x", "a.2.x", "b", "b.y", "b.z"]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_any_tagging_of_any_graph_folds_soundly(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    """Random graphs with random modules: whatever is folded computes the same, and comes back."""
+    folder = tmp_path_factory.mktemp("random")
+    values, lines, scopes = ["x", "k"], [], []
+    for number in range(data.draw(st.integers(2, 14))):
+        kind = data.draw(st.sampled_from(["Add", "Mul", "Relu", "Neg"]))
+        count = 2 if kind in {"Add", "Mul"} else 1
+        read = [data.draw(st.sampled_from(values[-4:])) for _ in range(count)]
+        lines.append(f"v{number} = {kind} ({', '.join(read)})")
+        values.append(f"v{number}")
+        scopes.append(data.draw(st.sampled_from(PATHS)))
+    outputs = {values[-1], data.draw(st.sampled_from(values[2:]))}
+    shown = ", ".join(f"float[2] {name}" for name in sorted(outputs))
+    model = parse(f"agraph (float[2] x) => ({shown}) {{\n" + "\n".join(lines) + "\n}")
+    model.graph.initializer.append(numpy_helper.from_array(np.array([2.0, 3.0], np.float32), "k"))
+    classes = {p: p.split(".")[-1] if p[-1:].isalpha() else "Block" for p in PATHS}
+    record = record_of(model, {**classes, "": "Net"}, scopes)
+    mode = data.draw(st.sampled_from([*MODES, "a.*"]))
+    folded(model, record, folder, mode)
+    feeds = {"x": np.array([0.3, -1.7], np.float32)}
+    both = [plain_session(folder / name).run(None, feeds) for name in ("m.onnx", "f.onnx")]
+    assert [a.tobytes() for a in both[0]] == [a.tobytes() for a in both[1]]

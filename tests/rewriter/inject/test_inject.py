@@ -1,0 +1,158 @@
+"""Injection as attributes and as names, alone and together, and what strip makes of them."""
+
+from itertools import combinations
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx import ModelProto
+
+from modelexport.cli.main import main
+from modelexport.hierarchy import keys
+from modelexport.hierarchy.choices import Inject
+from modelexport.hierarchy.graph_paths import walk_graphs, walk_nodes
+from modelexport.hierarchy.record import encode_record
+from modelexport.hierarchy.tags import Tagger, steps
+from modelexport.rewriter import analyze, annotate, strip
+from modelexport.rewriter.inject.names import new_names
+from modelexport.rewriter.matching.matcher import match_record
+from modelexport.rewriter.surgery import Surgery
+from tests.helpers.bodies import saved, with_bodies
+from tests.helpers.handmade import two_layers, two_layers_record
+from tests.helpers.traced import bits, every_case, plain_session, traced
+
+KINDS = [Inject.METADATA, Inject.ATTRIBUTES, Inject.NAMES]
+COMBINED = [list(c) for size in (1, 2, 3) for c in combinations(KINDS, size)]
+
+
+def attribute_tags(model: ModelProto) -> list[str | None]:
+    return [
+        next((a.s.decode() for a in node.attribute if a.name == keys.TAG_ATTRIBUTE), None)
+        for _, node in walk_nodes(model)
+    ]
+
+
+@every_case
+def test_attributes_and_names_on_every_fixture(name: str, exporter: str, tmp_path: Path) -> None:
+    """All kinds at once: same bits, the checker accepts it, surgery and strip lose nothing."""
+    done = traced(name, exporter)
+    target, back = tmp_path / "a.onnx", tmp_path / "s.onnx"
+    report = annotate(done.onnx_path, done.record, target, inject=KINDS)
+    model = onnx.load(target)
+    onnx.checker.check_model(model, full_check=True)
+    assert attribute_tags(model) == [d.tag for d in report.decisions]
+    named = [node.name for _, node in walk_nodes(model)]
+    assert len(set(named)) == len(named)
+    assert bits(target, done) == bits(done.onnx_path, done)
+    assert Surgery(model).model() == model
+    strip(target, back)
+    assert back.read_bytes() == done.onnx_path.read_bytes()
+    assert [p.path for p in walk_graphs(model)] == [
+        p.path for p in walk_graphs(onnx.load(done.onnx_path))
+    ]
+
+
+@pytest.mark.parametrize("kinds", COMBINED, ids="+".join)
+def test_each_combination(kinds: list[Inject], tmp_path: Path) -> None:
+    """What is asked for is written and nothing else, twice the same, and read back alike."""
+    source, target, again = saved(tmp_path, two_layers()), tmp_path / "a.onnx", tmp_path / "b.onnx"
+    report = annotate(source, two_layers_record(), target, inject=kinds)
+    annotate(source, two_layers_record(), again, inject=kinds)
+    assert target.read_bytes() == again.read_bytes()
+    model, plain = onnx.load(target), onnx.load(source)
+    tags = [d.tag for d in report.decisions]
+    assert attribute_tags(model) == (tags if Inject.ATTRIBUTES in kinds else [None] * len(tags))
+    tagged = [any(e.key == keys.TAG for e in node.metadata_props) for node in model.graph.node]
+    assert tagged == [Inject.METADATA in kinds] * len(tags)
+    kept = [node.name for node in plain.graph.node] == [node.name for node in model.graph.node]
+    assert kept == (Inject.NAMES not in kinds)
+    for old, new in zip(plain.graph.node, model.graph.node, strict=True):
+        assert (old.op_type, old.input, old.output) == (new.op_type, new.input, new.output)
+    rows = {row.tag: row.own_nodes for row in analyze(target).modules}
+    assert {tag: tags.count(tag) for tag in tags} == {tag: n for tag, n in rows.items() if n}
+    strip(target, tmp_path / "s.onnx")
+    assert (tmp_path / "s.onnx").read_bytes() == source.read_bytes()
+
+
+@pytest.mark.parametrize("first", COMBINED, ids="+".join)
+@pytest.mark.parametrize("second", COMBINED, ids="+".join)
+def test_annotating_again_replaces(
+    first: list[Inject], second: list[Inject], tmp_path: Path
+) -> None:
+    """A second annotation, with the record, leaves nothing of the first."""
+    source, once, twice = (tmp_path / f"{n}.onnx" for n in ("m", "1", "2"))
+    saved(tmp_path, two_layers())
+    annotate(source, two_layers_record(), once, inject=first)
+    report = annotate(once, two_layers_record(), twice, inject=second)
+    assert report.evidence.keys() == {"identity", "propagation"}
+    annotate(source, two_layers_record(), tmp_path / "only.onnx", inject=second)
+    assert twice.read_bytes() == (tmp_path / "only.onnx").read_bytes()
+
+
+def test_names_say_the_module() -> None:
+    """A name is the module's path, a step a slash, then the operator."""
+    record = two_layers_record()
+    folder = Path()
+    del folder
+    model = two_layers()
+    decisions = match_record(model, record, "m").decisions
+    names = new_names(model, decisions, Tagger(record.tree))
+    for decision, node in zip(decisions, model.graph.node, strict=True):
+        assert decision.module is not None
+        expected = "/" + "/".join([*steps(decision.module), node.op_type])
+        assert names[decision.key].startswith(expected)
+
+
+def test_names_and_attributes_inside_bodies(tmp_path: Path) -> None:
+    """Nodes of bodies and of functions are renamed and tagged like all others, and restored."""
+    model = with_bodies()
+    for number, (_, node) in enumerate(walk_nodes(model)):
+        node.name = ["", f"n{number}"][number % 2]
+        if not number % 4:
+            node.ClearField("name")
+        node.metadata_props.add(key=keys.TAG, value="/Net/a" if number % 3 else "/Net/b.0")
+    plain = ModelProto()
+    plain.CopyFrom(model)
+    for _, node in walk_nodes(plain):
+        del node.metadata_props[:]
+    source, target = saved(tmp_path, model), tmp_path / "a.onnx"
+    annotate(source, None, target, inject=KINDS)
+    made = onnx.load(target)
+    assert None not in attribute_tags(made)
+    named = [node.name for _, node in walk_nodes(made)]
+    assert len(set(named)) == len(named) > len(made.graph.node)
+    strip(target, tmp_path / "s.onnx")
+    assert (tmp_path / "s.onnx").read_bytes() == plain.SerializeToString()
+
+
+def test_names_come_back_in_a_file_that_lost_nodes(tmp_path: Path) -> None:
+    """Strip restores names by name, so what another tool removed or moved does not matter."""
+    source, target = saved(tmp_path, two_layers()), tmp_path / "a.onnx"
+    annotate(source, two_layers_record(), target, inject=[Inject.NAMES])
+    model = onnx.load(target)
+    last = model.graph.node[-1]
+    del model.graph.node[-1]
+    model.graph.output[0].name = last.input[0]
+    target.write_bytes(model.SerializeToString())
+    strip(target, tmp_path / "s.onnx")
+    plain = [node.name for node in onnx.load(source).graph.node]
+    assert [node.name for node in onnx.load(tmp_path / "s.onnx").graph.node] == plain[:-1]
+
+
+def test_the_command_takes_several_kinds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--inject` may be repeated, and the limits of attributes are told."""
+    source, record = saved(tmp_path, two_layers()), tmp_path / "m.trace.json"
+    record.write_bytes(encode_record(two_layers_record()))
+    target = tmp_path / "a.onnx"
+    arguments = ["annotate", str(source), "--record", str(record), "-o", str(target)]
+    with pytest.raises(SystemExit) as done:
+        main([*arguments, "--inject", "names", "--inject", "attributes"])
+    assert done.value.code == 0
+    assert "onnxruntime refuses" in capsys.readouterr().out
+    model = onnx.load(target)
+    assert None not in attribute_tags(model)
+    assert all(node.name.startswith("/") for node in model.graph.node)
+    assert not any(node.metadata_props for node in model.graph.node)
+    plain_session(target)

@@ -1,0 +1,69 @@
+"""Quantised weights as their operators read them: the same numbers that onnxruntime gives."""
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from modelexport.rewriter.matching.evidence.dequantizing import dequantized
+
+RANDOM = np.random.default_rng(3)
+
+
+def run(node: onnx.NodeProto, weights: dict[str, np.ndarray], feeds: dict[str, np.ndarray]):
+    inputs = [
+        helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
+        for n, a in feeds.items()
+    ]
+    output = helper.make_tensor_value_info(node.output[0], TensorProto.FLOAT, None)
+    held = [numpy_helper.from_array(array, name) for name, array in weights.items()]
+    graph = helper.make_graph([node], "g", inputs, [output], held)
+    opsets = [helper.make_opsetid("", 21), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, feeds)[0]
+
+
+@pytest.mark.parametrize("zero", [True, False])
+@pytest.mark.parametrize(
+    ("attributes", "scales"),
+    [({}, ()), ({"axis": 0}, (6,)), ({"axis": 1, "block_size": 4}, (6, 2))],
+)
+def test_linear(attributes: dict[str, int], scales: tuple[int, ...], zero: bool) -> None:
+    """For a tensor, by channels, by blocks; with a zero point and without."""
+    stored = RANDOM.integers(-120, 120, (6, 8)).astype(np.int8)
+    weights = {"w": stored, "s": RANDOM.random(scales).astype(np.float32) + 0.1}
+    if zero:
+        weights["z"] = RANDOM.integers(-9, 9, scales).astype(np.int8)
+    node = helper.make_node("DequantizeLinear", list(weights), ["y"], **attributes)
+    assert np.allclose(dequantized(node, stored, weights.get), run(node, weights, {}), atol=1e-5)
+
+
+@pytest.mark.parametrize("zero", [True, False])
+@pytest.mark.parametrize("columns", [32, 48])
+def test_by_blocks(columns: int, zero: bool) -> None:
+    """The 4-bit form of contrib operators, its last block not full."""
+    rows, block = 5, 32
+    blocks = -(-columns // block)
+    packed = RANDOM.integers(0, 256, (rows, blocks, block // 2)).astype(np.uint8)
+    weights = {"b": packed, "s": RANDOM.random(rows * blocks).astype(np.float32) + 0.1}
+    if zero:
+        weights["z"] = RANDOM.integers(0, 256, rows * ((blocks + 1) // 2)).astype(np.uint8)
+    node = helper.make_node(
+        *("MatMulNBits", ["x", *weights], ["y"]),
+        domain="com.microsoft",
+        K=columns,
+        N=rows,
+        bits=4,
+        block_size=block,
+    )
+    # a product with the identity gives the weight back
+    expected = run(node, weights, {"x": np.eye(columns, dtype=np.float32)}).T
+    assert np.allclose(dequantized(node, packed, weights.get), expected, atol=1e-4)
+
+
+def test_other_operators_say_nothing() -> None:
+    """Any other reader leaves the weight as it is stored."""
+    node = helper.make_node("MatMulInteger", ["x", "w"], ["y"])
+    assert dequantized(node, np.ones((2, 2), np.int8), {}.get) is None

@@ -1,0 +1,211 @@
+"""Nodes without a module of their own: constants, casts, shape arithmetic, lost scopes."""
+
+import onnx
+from onnx import parser
+
+from modelexport.hierarchy.graph_paths import NodeKey
+from modelexport.hierarchy.module_tree import Module, ModuleTree
+from modelexport.rewriter.graph.flow import Flow
+from modelexport.rewriter.matching.evidence.propagation import Propagation
+from modelexport.rewriter.matching.matcher import match_record
+from tests.helpers.handmade import HEADER, parse, record_of
+
+MODULES = {
+    "": "Net",
+    "stack": "ModuleList",
+    "stack.0": "Block",
+    "stack.0.left": "Act",
+    "stack.0.right": "Act",
+    "stack.1": "Block",
+    "stack.1.left": "Act",
+}
+
+
+def settle(text: str, known: dict[str, str], *, anywhere: bool = False) -> dict[str, str | None]:
+    """Module by node name, after propagating from the nodes that are known by name."""
+    model = parser.parse_model(HEADER + text)
+    flow = Flow(model)
+    tree = ModuleTree(Module(p, c, calls=int(c != "ModuleList")) for p, c in MODULES.items())
+    names = {key: node.name for key, node in zip(flow.keys, flow.nodes, strict=True)}
+    given = {key: known[name] for key, name in names.items() if name in known}
+    spread = Propagation(flow, tree, flow.keys if anywhere else ())
+    claims = spread.claims(given).by_node
+    found = given | {key: claim.module for key, claim in claims.items()}
+    return {name: found.get(key) for key, name in names.items()}
+
+
+def test_a_constant_belongs_to_its_users() -> None:
+    """One user: its module; several: their lowest common ancestor that can run ops."""
+    found = settle(
+        """g (float[2] x) => (float[2] y) {
+        [c] c = Constant <value = float {1.0}> ()
+        [d] d = Constant <value = float {2.0}> ()
+        [e] e = Constant <value = float {3.0}> ()
+        [a] a = Add (x, c)
+        [b] b = Add (a, d)
+        [f] f = Mul (b, d)
+        [h] h = Mul (f, e)
+        [i] y = Mul (h, e)
+        }""",
+        {
+            "a": "stack.0.left",
+            "b": "stack.0.left",
+            "f": "stack.0.right",
+            "h": "stack.0",
+            "i": "stack.1",
+        },
+    )
+    assert (found["c"], found["d"], found["e"]) == ("stack.0.left", "stack.0", "")
+
+
+def test_shape_arithmetic_follows_to_a_fixpoint() -> None:
+    """A chain of shape arithmetic ends up where its last link is used."""
+    found = settle(
+        """g (float[2,3] x) => (float[m,n] y) {
+        [shape] s = Shape (x)
+        [zero] z = Constant <value_int = 0> ()
+        [dim] d = Gather (s, z)
+        [axes] ax = Constant <value_ints = [0]> ()
+        [un] u = Unsqueeze (d, ax)
+        [minus] m = Constant <value_ints = [-1]> ()
+        [cat] c = Concat <axis = 0> (u, m)
+        [use] y = Reshape (x, c)
+        }""",
+        {"use": "stack.1.left"},
+    )
+    assert set(found.values()) == {"stack.1.left"}
+
+
+def test_a_last_identity_belongs_to_its_producer() -> None:
+    """Who has no users with a module is asked for its makers."""
+    found = settle(
+        "g (float[2] x) => (float[2] y) { [a] a = Relu (x) [i] y = Identity (a) }",
+        {"a": "stack.0.left"},
+    )
+    assert found["i"] == "stack.0.left"
+
+
+def test_a_computing_node_is_left_open_between_modules() -> None:
+    """A new node that computes is not given to its users; the reason says so."""
+    text = """g (float[2] x) => (float[2] y) {
+        [a] a = Relu (x) [new] n = Sigmoid (a) [b] y = Relu (n) }"""
+    assert settle(text, {"a": "stack.0.left", "b": "stack.0.right"})["new"] is None
+
+
+def test_a_computing_node_within_one_module_belongs_to_it() -> None:
+    """A new node whose neighbours are all of one module is of that module."""
+    text = """g (float[2] x) => (float[2] y) {
+        [a] a = Relu (x) [new] n = Sigmoid (a) [b] y = Relu (n) }"""
+    assert settle(text, {"a": "stack.0.left", "b": "stack.0.left"})["new"] == "stack.0.left"
+
+
+def test_a_node_of_the_record_follows_its_users_whatever_it_computes() -> None:
+    """A node that is known to be the model's follows its users."""
+    text = """g (float[2] x) => (float[2] y) {
+        [a] a = Relu (x) [lost] n = Sigmoid (a) [b] y = Relu (n) }"""
+    known = {"a": "stack.0.left", "b": "stack.0.right"}
+    assert settle(text, known, anywhere=True)["lost"] == "stack.0.right"
+
+
+def test_nothing_is_given_to_the_root_to_fill_up() -> None:
+    """A node that nobody uses and nothing feeds stays open."""
+    text = """g (float[2] x) => (float[2] y) {
+        [dead] d = Constant <value = float {1.0}> () [a] y = Relu (x) }"""
+    assert settle(text, {"a": "stack.0.left"})["dead"] is None
+
+
+def test_users_that_are_open_keep_a_constant_open() -> None:
+    """A constant of an unresolved computation is not given to its other user alone."""
+    text = """g (float[2] x) => (float[2] y) {
+        [c] c = Constant <value = float {1.0}> ()
+        [a] a = Add (x, c) [open] o = Mul (a, c) [b] y = Relu (o) }"""
+    known = {"a": "stack.0.left", "b": "stack.1.left"}
+    assert settle(text, known)["c"] is None
+
+
+IF = """g (float[2] x, bool flag) => (float[2] y) {
+    [shared] c = Constant <value = float {1.0}> ()
+    [if] y = If (flag) <
+        then_branch = t () => (float[2] ty) { [inner] ty = Add (x, c) },
+        else_branch = e () => (float[2] ey) {
+            [two] k = Constant <value = float {2.0}> () [other] m = Mul (x, k)
+            [out] ey = Identity (m) }
+    >
+}"""
+
+
+def test_subgraphs_are_part_of_the_flow() -> None:
+    """A captured constant belongs to the body that uses it, what a body gives to its holder."""
+    known = {"if": "stack.0", "inner": "stack.0.left", "other": "stack.0.right"}
+    found = settle(IF, known)
+    assert found["shared"] == "stack.0.left"
+    assert found["two"] == "stack.0.right"
+    assert found["out"] == "stack.0"
+
+
+def test_a_loop_feeds_its_body() -> None:
+    """An Identity that only hands on what the loop carries belongs to the loop's module."""
+    found = settle(
+        """g (float[2] x, int64 n, bool go) => (float[2] y) {
+        [loop] y = Loop (n, go, x) < body = b (int64 i, bool c, float[2] v)
+            => (bool co, float[2] vo) { [cond] co = Identity (c) [step] vo = Relu (v) } >
+        }""",
+        {"loop": "stack.1", "step": "stack.1.left"},
+    )
+    assert found["cond"] == "stack.1"
+
+
+FUNCTION = """
+<ir_version: 8, opset_import: ["" : 17, "own" : 1]>
+g (float[2] x) => (float[2] y) {
+    [first] a = own.f (x)
+    [second] y = own.f (a)
+}
+<domain: "own", opset_import: ["" : 17]>
+f (v) => (w) { [half] h = Constant <value = float {0.5}> () [mul] m = Mul (v, h)
+    [give] w = Identity (m) }
+"""
+
+
+def test_function_bodies_follow_their_calls() -> None:
+    """What a function gives back is used by its calls: it takes their common ancestor."""
+    model = parser.parse_model(FUNCTION)
+    flow = Flow(model)
+    tree = ModuleTree(Module(p, c, calls=1) for p, c in MODULES.items())
+    given = {NodeKey("", 0): "stack.0.left", NodeKey("", 1): "stack.0.right"}
+    claims = Propagation(flow, tree, flow.keys).claims(given).by_node
+    names = {key: node.name for key, node in zip(flow.keys, flow.nodes, strict=True)}
+    found = {names[key]: claim.module for key, claim in claims.items()}
+    assert found == {"half": "stack.0", "mul": "stack.0", "give": "stack.0"}
+
+
+def test_origins_are_kept() -> None:
+    """A node shared by several modules lists them all."""
+    text = """g (float[2] x) => (float[2] y) {
+        [c] c = Constant <value = float {1.0}> () [a] a = Add (x, c) [b] y = Mul (a, c) }"""
+    model = parse(text)
+    modules = {k: v for k, v in MODULES.items() if k != "stack"} | {"stack": "ModuleList"}
+    record = record_of(model, modules, [None, "stack.0.left", "stack.1.left"])
+    first = match_record(model, record, "f").decisions[0]
+    assert first.covers == ("stack.0.left", "stack.1.left")
+    assert first.module == ""
+
+
+def test_every_node_is_visited_once_users_first() -> None:
+    """The order of propagation holds each node once, and users before makers."""
+    for text in (HEADER + IF, FUNCTION):
+        model: onnx.ModelProto = parser.parse_model(text)
+        flow = Flow(model)
+        order = list(flow.users_first())
+        assert sorted(order) == list(range(len(flow)))
+        place = {number: at for at, number in enumerate(order)}
+        for number, users in enumerate(flow.consumers):
+            assert all(place[user] < place[number] for user in users)
+
+
+def test_a_module_that_did_not_run_has_what_it_and_its_parts_do() -> None:
+    """In a branch that was not taken nothing was called; a container holds, and does nothing."""
+    paths = ["", "arm", "arm.part", "arm.rest"]
+    tree = ModuleTree(Module(path, "Part", calls=int(not path)) for path in paths)
+    assert tree.common_ancestor(["arm", "arm.part"]) == "arm"
+    assert tree.common_ancestor(["arm.part", "arm.rest"]) == ""

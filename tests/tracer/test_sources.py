@@ -1,0 +1,129 @@
+"""A source that `trace` cannot take is bad input: one sentence, code 2, nothing written."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from transformers import AutoConfig
+
+from modelexport.cli.main import main
+
+Trace = Callable[..., tuple[int, str, str]]
+
+FACTORIES = """
+import torch
+from torch import nn
+
+def good():
+    return nn.Linear(8, 8), (torch.randn(2, 8),)
+
+def bare():
+    return nn.Linear(8, 8)
+
+def misfit():
+    return nn.Linear(8, 8), (torch.randn(2, 7),)
+
+def fails():
+    raise ValueError("no such luck")
+
+def text():
+    return "a model"
+
+NUMBER = 7
+"""
+
+
+@pytest.fixture
+def run(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Trace:
+    """Runs `trace` in a folder with some sources; gives exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "factories_here.py").write_text(FACTORIES)
+    (tmp_path / "broken_here.py").write_text("import nowhere_at_all\n")
+    (tmp_path / "garbled_here.py").write_text("def (:\n")
+    config = AutoConfig.for_model(
+        "bert", hidden_size=8, num_hidden_layers=1, num_attention_heads=2, vocab_size=20
+    )
+    config.save_pretrained(tmp_path / "weightless")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "exists.onnx").write_bytes(b"mine")
+    capsys.readouterr()
+
+    def command(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as stopped:
+            main(["trace", *arguments])
+        captured = capsys.readouterr()
+        assert isinstance(stopped.value.code, int)
+        return stopped.value.code, captured.out, captured.err
+
+    return command
+
+
+BAD = {
+    "no such file": ("missing.py:good out.onnx", "missing.py"),
+    "no such module": ("nowhere.at_all:good out.onnx", "nowhere"),
+    "imports what is not there": ("broken_here.py:good out.onnx", "nowhere_at_all"),
+    "no Python": ("garbled_here.py:good out.onnx", "garbled_here.py"),
+    "no such factory": ("factories_here.py:missing out.onnx", "missing"),
+    "no callable": ("factories_here.py:NUMBER out.onnx", "NUMBER"),
+    "the factory fails": ("factories_here.py:fails out.onnx", "no such luck"),
+    "no module": ("factories_here.py:text out.onnx", "str"),
+    "no inputs": ("factories_here.py:bare out.onnx", "--input-shape"),
+    "inputs that do not fit": ("factories_here.py:misfit out.onnx", "cannot run"),
+    "a task for a factory": ("factories_here.py:good out.onnx --task fill-mask", "--task"),
+    "a folder without weights": ("weightless out.onnx", "weightless"),
+    "no such task": ("weightless out.onnx --task juggling", "juggling"),
+    "a folder without a model": ("empty out.onnx", "config.json"),
+    "no such folder": ("./no/such/folder out.onnx", "there is no such folder"),
+    "a file": ("exists.onnx out.onnx", "exists.onnx"),
+    "the output exists": ("factories_here.py:good exists.onnx", "--force"),
+    "the record exists": ("factories_here.py:good out.onnx --record exists.onnx", "--force"),
+    "no folder for the output": ("factories_here.py:good none/out.onnx", "none"),
+    "a bad shape": ("factories_here.py:good out.onnx --input-shape x=axb", "x=axb"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "named"), BAD.values(), ids=BAD.keys())
+def test_a_bad_source_gets_one_sentence(
+    run: Trace, tmp_path: Path, arguments: str, named: str
+) -> None:
+    """Exit code 2, one line that names the thing, and the folder as it was."""
+    before = sorted(tmp_path.rglob("*"))
+    code, printed, err = run(*arguments.split())
+    assert (code, printed) == (2, "")
+    assert err.count("\n") == 1
+    assert named in err
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (tmp_path / "exists.onnx").read_bytes() == b"mine"
+
+
+LIMITED = """
+import resource, sys
+from modelexport.cli.main import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.usefixtures("run")
+def test_a_disk_that_takes_no_more_leaves_nothing_behind(tmp_path: Path) -> None:
+    """When writing the model fails: one sentence that names it, and no file."""
+    before = sorted(tmp_path.rglob("*"))
+    root = Path(__file__).resolve().parents[2]
+    arguments = ["trace", "factories_here.py:good", "out.onnx", "--exporter", "torchscript"]
+    ran = subprocess.run(
+        [sys.executable, "-B", "-c", LIMITED, *arguments],
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1)
+    assert "out.onnx: cannot be written" in ran.stderr
+    assert sorted(tmp_path.rglob("*")) == before

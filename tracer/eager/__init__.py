@@ -1,0 +1,1 @@
+"""Running a model as it is, and watching it."""

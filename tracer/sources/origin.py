@@ -1,0 +1,16 @@
+"""Where a model came from, for its record."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a model came from, for its record.
+
+    Attributes:
+        name: Hub id, base name of a folder, or `module:factory`; never a path.
+        task: The task whose architecture was loaded, when one was asked for.
+    """
+
+    name: str
+    task: str | None = None
