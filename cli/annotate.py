@@ -66,7 +66,7 @@ def annotate(  # noqa: PLR0913 - a parameter is an option of the command
     fold_rules = option_checks.folding(inject, functions, min_nodes, max_prototypes_per_class)
     option_checks.one_reader(**{"IN.onnx": model, "--record": record})
     option_checks.one_writer(output, report, output_format)
-    from modelexport.rewriter import Matching, explained  # noqa: PLC0415 - onnx loads when needed
+    from modelexport.rewriter import MatchOptions, find_decisions  # noqa: PLC0415 - onnx loads when needed
     from modelexport.rewriter import annotate as run  # noqa: PLC0415
 
     kinds = frozenset(kind.value for kind in evidence or EvidenceKind)
@@ -76,7 +76,7 @@ def annotate(  # noqa: PLR0913 - a parameter is an option of the command
             record,
             target,
             inherit_from=inherit_from,
-            matching=Matching(kinds, not no_run, probe, reference, tuple(custom_ops or ())),
+            matching=MatchOptions(kinds, not no_run, probe, reference, tuple(custom_ops or ())),
             inject=inject,
             rules=TagRules(tag_style, torch_nn, depth),
             torch_keys=torch_keys,
@@ -85,7 +85,7 @@ def annotate(  # noqa: PLR0913 - a parameter is an option of the command
             force=force,
             report=option_checks.report_file(report),
         )
-    told = [decision for name in explain or () for decision in explained(result, name)]
+    told = [decision for name in explain or () for decision in find_decisions(result, name)]
     if report == options.STDOUT:
         print_report(result)
     if output_format is TextFormat.JSON:

@@ -18,7 +18,7 @@ from modelexport.hierarchy.tags import TagStyle, TorchNN
 STDOUT = Path("-")
 """Standard input or output in place of a file."""
 
-_TRACING, _MATCHING, _HIERARCHY = "Tracing", "Matching", "Hierarchy"
+_TRACING, _MATCHING, _HIERARCHY = "Tracing", "MatchOptions", "Hierarchy"
 
 
 class Exporter(StrEnum):

@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from modelexport.support.lazy_exports import lazily
+from modelexport.support.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from modelexport.hierarchy.module_tree import Module, ModuleTree, Parameter
     from modelexport.hierarchy.record import Record, read_record, record_path
     from modelexport.hierarchy.tags import Tagger, TagRules, TagStyle, TorchNN
 else:
-    __getattr__ = lazily(
+    __getattr__ = lazy_exports(
         __name__,
         {
             "module_tree": ["Module", "ModuleTree", "Parameter"],

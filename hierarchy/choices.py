@@ -1,4 +1,4 @@
-"""Where annotating writes the hierarchy."""
+"""The choices that users are given, each in one place."""
 
 from enum import StrEnum
 
@@ -10,3 +10,15 @@ class Inject(StrEnum):
     ATTRIBUTES = "attributes"
     NAMES = "names"
     FUNCTIONS = "functions"
+
+
+class EvidenceKind(StrEnum):
+    """The kinds of evidence, the strongest first."""
+
+    IDENTITY = "identity"
+    CARRIED = "carried"
+    NAMES = "names"
+    WEIGHTS = "weights"
+    VALUES = "values"
+    STRUCTURE = "structure"
+    PROPAGATION = "propagation"

@@ -26,7 +26,7 @@ _ROUNDS = 3
 """Of a loop: its nodes do the same in each."""
 
 
-class Bodies:
+class SubgraphRunner:
     """Runs the bodies of a graph, and theirs.
 
     Args:
@@ -160,7 +160,7 @@ def _passed_on(made: Array, read: list[Array]) -> bool:
     return any(np.array_equal(np.sort(a, axis=None), np.sort(made, axis=None)) for a in alike)
 
 
-def alone(
+def extract_subgraph(
     model: onnx.ModelProto, graph: onnx.GraphProto, given: Arrays
 ) -> tuple[onnx.ModelProto, dict[str, Array]]:
     """A body as the main graph of a model, and its inputs: what it reads from around it.

@@ -12,7 +12,7 @@ onnxruntime is imported before something needs it.
 
 from typing import TYPE_CHECKING
 
-from modelexport.support.lazy_exports import lazily
+from modelexport.support.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from modelexport.errors import (
@@ -42,13 +42,13 @@ if TYPE_CHECKING:
         AnnotateReport,
         Comparison,
         FoldRules,
-        Matching,
+        MatchOptions,
         StripResult,
         Validation,
         analyze,
         annotate,
         compare,
-        explained,
+        find_decisions,
         strip,
         unfold,
         validate,
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from modelexport.tracer.sources.loading import load
     from modelexport.tracer.tracing import RecordResult, TraceResult, record, trace
 else:
-    __getattr__ = lazily(
+    __getattr__ = lazy_exports(
         __name__,
         {
             "errors": [
@@ -72,8 +72,8 @@ else:
             "pipeline.diagnosing": ["Diagnosis", "diagnose"],
             "pipeline.exporting": ["ExportResult", "export"],
             "rewriter": [
-                *("Analysis", "AnnotateReport", "Comparison", "FoldRules", "Matching"),
-                *("StripResult", "Validation", "analyze", "annotate", "compare", "explained"),
+                *("Analysis", "AnnotateReport", "Comparison", "FoldRules", "MatchOptions"),
+                *("StripResult", "Validation", "analyze", "annotate", "compare", "find_decisions"),
                 *("strip", "unfold", "validate"),
             ],
             "tracer.sources.loading": ["load"],
@@ -93,7 +93,7 @@ __all__ = [
     "ForeignRecordError",
     "Inject",
     "InputsError",
-    "Matching",
+    "MatchOptions",
     "MissingExtraError",
     "ModelExportError",
     "OnnxFileError",
@@ -116,8 +116,8 @@ __all__ = [
     "annotate",
     "compare",
     "diagnose",
-    "explained",
     "export",
+    "find_decisions",
     "load",
     "load_plan",
     "read_record",

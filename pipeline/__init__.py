@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from modelexport.support.lazy_exports import lazily
+from modelexport.support.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from modelexport.pipeline.diagnosing import Diagnosis, PackageState, diagnose
     from modelexport.pipeline.exporting import ExportResult, Hierarchy, export
     from modelexport.pipeline.tracing import plan_source, trace_source
 else:
-    __getattr__ = lazily(
+    __getattr__ = lazy_exports(
         __name__,
         {
             "diagnosing": ["Diagnosis", "PackageState", "diagnose"],

@@ -18,8 +18,8 @@ from modelexport.pipeline.tracing import check_traced, loaded_source
 from modelexport.rewriter.annotation.annotating import annotate
 from modelexport.rewriter.annotation.report import AnnotateReport
 from modelexport.rewriter.folding import FoldRules
-from modelexport.support.extras import needing
-from modelexport.support.files import check_target, replacing, writing
+from modelexport.support.extras import require_extra
+from modelexport.support.files import atomic_replacement, check_target, writing
 from modelexport.support.progress import step
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def export(  # noqa: PLR0913 - keyword-only options of an entry point
     loaded = _loaded(source, inputs, config, asked, trust_remote_code=trust_remote_code)
     with _staged(target) as stage, ExitStack() as files:
         written = {
-            path: files.enter_context(replacing(path, force=force))
+            path: files.enter_context(atomic_replacement(path, force=force))
             for path in (target, record_target, report_target)
             if path is not None
         }
@@ -124,7 +124,7 @@ def export(  # noqa: PLR0913 - keyword-only options of an entry point
         data = stage / f"{target.name}.data"
         if data.exists():
             beside = target.with_name(data.name)
-            written[beside] = files.enter_context(replacing(beside, force=force))
+            written[beside] = files.enter_context(atomic_replacement(beside, force=force))
             data.replace(written[beside])
         (stage / (_ANNOTATED if hierarchy.inject else target.name)).replace(written[target])
     summary = summary_of(traced.record, target, record_target)
@@ -149,7 +149,7 @@ def _loaded(
     """The model and its inputs."""
     if isinstance(source, str):
         return loaded_source(source, config, asked, trust_remote_code=trust_remote_code)
-    with needing("trace", "exporting"):
+    with require_extra("trace", "exporting"):
         from modelexport import tracer  # noqa: PLC0415 - torch loads when a model is to be traced
     return tracer.Loaded(source, inputs, tracer.Origin(type(source).__name__))
 

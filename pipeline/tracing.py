@@ -9,7 +9,7 @@ from modelexport.errors import UsageError
 from modelexport.hierarchy.export_config import ExportConfig, InputSpec
 from modelexport.hierarchy.record import EAGER, check_targets, record_path
 from modelexport.hierarchy.trace_summary import TracePlan, TraceSummary, summary_of
-from modelexport.support.extras import needing
+from modelexport.support.extras import require_extra
 from modelexport.support.files import check_target
 from modelexport.support.progress import step
 
@@ -122,6 +122,6 @@ def loaded_source(
         ModelExportError: As `tracer.load` does.
     """
     step("loading torch")
-    with needing("trace", "tracing"):
+    with require_extra("trace", "tracing"):
         from modelexport import tracer  # noqa: PLC0415 - see above
     return tracer.load_configured(source, config, asked, trust_remote_code=trust_remote_code)

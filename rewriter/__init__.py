@@ -2,12 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from modelexport.support.lazy_exports import lazily
+from modelexport.support.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from modelexport.rewriter.analysis.analyzing import Analysis, Unresolved, analyze
     from modelexport.rewriter.analysis.totals import ModuleRow
     from modelexport.rewriter.annotation.annotating import annotate
+    from modelexport.rewriter.annotation.explaining import find_decisions
     from modelexport.rewriter.annotation.report import AnnotateReport
     from modelexport.rewriter.annotation.stripping import StripResult, strip, unfold
     from modelexport.rewriter.comparison import (
@@ -22,14 +23,13 @@ if TYPE_CHECKING:
     )
     from modelexport.rewriter.comparison.comparing import compare
     from modelexport.rewriter.folding import FoldReport, FoldRules, Prototype, UnfoldReport
-    from modelexport.rewriter.matching.explaining import explained
     from modelexport.rewriter.matching.matcher import Candidate, Decision
-    from modelexport.rewriter.matching.options import Matching
+    from modelexport.rewriter.matching.options import MatchOptions
     from modelexport.rewriter.validation import Validation
     from modelexport.rewriter.validation.consistency import Fault
     from modelexport.rewriter.validation.validating import validate
 else:
-    __getattr__ = lazily(
+    __getattr__ = lazy_exports(
         __name__,
         {
             "analysis.analyzing": ["Analysis", "Unresolved", "analyze"],
@@ -41,9 +41,9 @@ else:
             ],
             "comparison.comparing": ["compare"],
             "validation.consistency": ["Fault"],
-            "matching.explaining": ["explained"],
+            "annotation.explaining": ["find_decisions"],
             "folding": ["FoldReport", "FoldRules", "Prototype", "UnfoldReport"],
-            "matching.options": ["Matching"],
+            "matching.options": ["MatchOptions"],
             "matching.matcher": ["Candidate", "Decision"],
             "annotation.report": ["AnnotateReport"],
             "annotation.stripping": ["StripResult", "strip", "unfold"],
@@ -63,7 +63,7 @@ __all__ = [
     "FileFacts",
     "FoldReport",
     "FoldRules",
-    "Matching",
+    "MatchOptions",
     "ModuleChange",
     "ModuleRow",
     "Numeric",
@@ -78,7 +78,7 @@ __all__ = [
     "analyze",
     "annotate",
     "compare",
-    "explained",
+    "find_decisions",
     "strip",
     "unfold",
     "validate",

@@ -7,7 +7,7 @@ from modelexport.errors import MissingExtraError
 
 
 @contextmanager
-def needing(extra: str, what: str) -> Iterator[None]:
+def require_extra(extra: str, what: str) -> Iterator[None]:
     """Import what an extra brings; in the body, so that it is asked for only where it is used.
 
     Args:

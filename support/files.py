@@ -28,7 +28,7 @@ _SENTENCES = _ABOUT_THE_DISK | {
 
 
 @contextmanager
-def replacing(
+def atomic_replacement(
     target: Path, *, force: bool = False, inputs: Iterable[Path] = (), mode_of: Path | None = None
 ) -> Iterator[Path]:
     """Write a file beside its target, and rename it when it is complete.
@@ -73,7 +73,7 @@ def writing(part: Path) -> Iterator[None]:
     """Let errors of the disk say which of several files was being written.
 
     Args:
-        part: One of the temporary paths that `replacing` gave.
+        part: One of the temporary paths that `atomic_replacement` gave.
     """
     try:
         yield
@@ -84,7 +84,7 @@ def writing(part: Path) -> Iterator[None]:
 
 
 def check_target(target: Path, *, force: bool = False, inputs: Iterable[Path] = ()) -> None:
-    """Refuse what `replacing` would refuse, before the work that makes the file.
+    """Refuse what `atomic_replacement` would refuse, before the work that makes the file.
 
     Args:
         target: Where a file is to go.

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """Keep the collector still, unless it is anyway.
 
     Graphs and records have no cycles to collect, and the collector walks all of them each time

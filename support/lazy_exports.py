@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 
 
-def lazily(package: str, homes: Mapping[str, Iterable[str]]) -> Callable[[str], object]:
+def lazy_exports(package: str, homes: Mapping[str, Iterable[str]]) -> Callable[[str], object]:
     """The `__getattr__` of a package that gives its public names out lazily.
 
     Args:

@@ -11,7 +11,7 @@ from torch import nn
 from modelexport.errors import ExportFailedError, UsageError
 from modelexport.hierarchy.export_config import HTP
 from modelexport.hierarchy.record import EAGER, Record, encode_record, record_path
-from modelexport.support.files import replacing, writing
+from modelexport.support.files import atomic_replacement, writing
 from modelexport.support.progress import step
 from modelexport.support.threads import one_blas_thread
 from modelexport.tracer.eager.model_state import evaluating
@@ -96,8 +96,8 @@ def trace(  # noqa: PLR0913 - keyword-only options of an entry point
         raise UsageError("An eager record has no file beside it: use --record-only.")
     exporter = checked_exporter(exporter)
     with (
-        replacing(target, force=force) as onnx_file,
-        replacing(record_target, force=force) as record_file,
+        atomic_replacement(target, force=force) as onnx_file,
+        atomic_replacement(record_target, force=force) as record_file,
         ExitStack() as beside,
     ):
         with evaluating(model), ready_for_export(model):
@@ -107,7 +107,7 @@ def trace(  # noqa: PLR0913 - keyword-only options of an entry point
             exported = _export(model, call, exporter, opset)
             data = None
             if (large := data_beside(exported, target)) is not None:
-                data = beside.enter_context(replacing(large, force=force)), large.name
+                data = beside.enter_context(atomic_replacement(large, force=force)), large.name
             step("running what was exported")
             with one_blas_thread(), ThreadPoolExecutor(1) as aside:  # both fingerprint
                 written = aside.submit(write_exported, exported, onnx_file, data)
@@ -176,7 +176,7 @@ def record(
     target = Path(record_path)
     if exporter != EAGER:
         exporter = checked_exporter(exporter)
-    with replacing(target, force=force) as record_file:
+    with atomic_replacement(target, force=force) as record_file:
         with evaluating(model), ready_for_export(model):
             call = plan_call(model, example_inputs, dynamic=dynamic, output_names=output_names)
             made: Record | None = None

@@ -68,7 +68,7 @@ def _four_bits(given: Given) -> None:
     quantizer.model.save_model_to_file(str(given.target))
 
 
-HALF = Step("fp16 (onnxruntime)", _half_by_onnxruntime, Carry.NAMES, loss="fp16")
+HALF_PRECISION = Step("fp16 (onnxruntime)", _half_by_onnxruntime, Carry.NAMES, loss="fp16")
 HALF_COMMON = Step("fp16 (onnxconverter-common)", _half_by_common, Carry.NAMES, loss="fp16")
 PREPARED = Step("prepared", _prepared)
 DYNAMIC = Step("int8 dynamic", _dynamic, Carry.NAMES, loss="quantised")

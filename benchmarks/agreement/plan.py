@@ -20,11 +20,19 @@ from agreement.kept import (
     REORDERED,
     SCRAMBLED,
 )
-from agreement.lossy import DYNAMIC, FOUR_BITS, HALF, HALF_COMMON, PREPARED, QDQ, QOPERATOR
+from agreement.lossy import (
+    DYNAMIC,
+    FOUR_BITS,
+    HALF_COMMON,
+    HALF_PRECISION,
+    PREPARED,
+    QDQ,
+    QOPERATOR,
+)
 from agreement.steps import Step
 
-KEPT, FP16, QUANTISED, FOREIGN = "kept numbers", "fp16", "quantised", "foreign"
-KINDS = (KEPT, FP16, QUANTISED, FOREIGN)
+FULL_PRECISION, FP16, QUANTISED, FOREIGN = "kept numbers", "fp16", "quantised", "foreign"
+KINDS = (FULL_PRECISION, FP16, QUANTISED, FOREIGN)
 
 
 @dataclass(frozen=True)
@@ -75,7 +83,7 @@ class Transformation:
         if self.start.foreign:
             return FOREIGN
         losses = {step.loss for step in self.steps}
-        return QUANTISED if QUANTISED in losses else FP16 if FP16 in losses else KEPT
+        return QUANTISED if QUANTISED in losses else FP16 if FP16 in losses else FULL_PRECISION
 
     @property
     def scrambled(self) -> bool:
@@ -100,7 +108,7 @@ def _single(step: Step) -> list[Transformation]:
 _SINGLE = (
     *(OPSET_UP, OPSET_DOWN, ORT_BASIC, ORT_EXTENDED, ORT_ALL, ORT_FUSIONS, ORT_OWN_FUSIONS),
     *(ONNXSLIM, ONNXSIM, GRAPHSURGEON, INLINED, EXPANDED, CUT_HEAD, CUT_MIDDLE),
-    *(HALF, HALF_COMMON, DYNAMIC),
+    *(HALF_PRECISION, HALF_COMMON, DYNAMIC),
 )
 _ROWS: list[Transformation] = [
     *_both("plain"),
@@ -114,8 +122,8 @@ _ROWS: list[Transformation] = [
     *_both(QOPERATOR.name, PREPARED, QOPERATOR),
     *_both(FOUR_BITS.name, FOUR_BITS),
     *_both("other exporter > onnxruntime extended", ORT_EXTENDED, start=OTHER),
-    *_both("onnxslim > fp16", ONNXSLIM, HALF),
-    *_both("onnxruntime.transformers > fp16", ORT_FUSIONS, HALF),
+    *_both("onnxslim > fp16", ONNXSLIM, HALF_PRECISION),
+    *_both("onnxruntime.transformers > fp16", ORT_FUSIONS, HALF_PRECISION),
     *_both("onnxruntime basic > int8 dynamic", ORT_BASIC, DYNAMIC),
     *_both("other exporter > int8 QDQ", PREPARED, QDQ, start=OTHER),
     *_both("another model", start=Start("neighbour")),

@@ -12,7 +12,7 @@ from modelexport.errors import FileProblem, UsageError
 from modelexport.pipeline.batch.digests import MISSING, content_digest, options_digest
 from modelexport.pipeline.batch.jobs import Job
 from modelexport.pipeline.batch.outcome import Outcome, State
-from modelexport.support.files import check_target, replacing, write_problem
+from modelexport.support.files import atomic_replacement, check_target, write_problem
 
 FOLDER = ".batch"
 """Within the folder of results; everything in it is ours."""
@@ -141,7 +141,7 @@ class Ledger:
             except OSError as error:
                 raise write_problem(self._out / name, error) from error
         entry = Entry(options_digest(job), outcome)
-        with replacing(self._path(job), force=True) as part:
+        with atomic_replacement(self._path(job), force=True) as part:
             part.write_bytes(msgspec.json.encode(entry) + b"\n")
 
     def _path(self, job: Job) -> Path:

@@ -11,7 +11,7 @@ class State(StrEnum):
     """How a job ended."""
 
     DONE = "done"
-    KEPT = "kept"
+    FULL_PRECISION = "kept"
     FAULTS = "faults"
     FAILED = "failed"
     TIMEOUT = "timeout"
@@ -21,7 +21,7 @@ class State(StrEnum):
     @property
     def good(self) -> bool:
         """Whether its files are there and nothing is wrong with them."""
-        return self in {State.DONE, State.KEPT}
+        return self in {State.DONE, State.FULL_PRECISION}
 
     @property
     def complete(self) -> bool:

@@ -148,7 +148,7 @@ def _to_do(batch: Batch, ledger: Ledger, *, resume: bool) -> dict[str, str | Non
         if resume and reason is None:
             entry = ledger.entry(job)
             assert entry is not None
-            batch.rows[job.id] = row_of(job.id, entry.outcome, State.KEPT)
+            batch.rows[job.id] = row_of(job.id, entry.outcome, State.FULL_PRECISION)
             continue
         reasons[job.id] = reason
     return reasons

@@ -146,7 +146,7 @@ class _Bench:
 
     def annotate(self, target: Path) -> None:
         """Write the annotated file, and the report if it is asked for."""
-        from modelexport.rewriter import FoldRules, Matching, annotate  # noqa: PLC0415 - onnx loads here
+        from modelexport.rewriter import FoldRules, MatchOptions, annotate  # noqa: PLC0415 - onnx loads here
 
         options = self.job.annotate
         fold = FoldRules(options.functions, options.min_nodes, options.max_prototypes_per_class)
@@ -154,7 +154,7 @@ class _Bench:
             self.plain,
             self.record,
             target,
-            matching=Matching(frozenset(map(str, options.evidence)), options.run),
+            matching=MatchOptions(frozenset(map(str, options.evidence)), options.run),
             inject=options.inject,
             rules=TagRules(options.tag_style, options.torch_nn, options.depth),
             torch_keys=options.torch_keys,

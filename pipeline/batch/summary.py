@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 from modelexport.pipeline.batch.outcome import Outcome, State
-from modelexport.support.files import replacing
+from modelexport.support.files import atomic_replacement
 
 
 class Row(msgspec.Struct):
@@ -96,7 +96,7 @@ def markdown(summary: Summary) -> str:
 def write(summary: Summary, out: Path) -> None:
     """Write `summary.json` and `summary.md` into the folder of results."""
     text = msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n"
-    with replacing(out / "summary.json", force=True) as part:
+    with atomic_replacement(out / "summary.json", force=True) as part:
         part.write_bytes(text)
-    with replacing(out / "summary.md", force=True) as part:
+    with atomic_replacement(out / "summary.md", force=True) as part:
         part.write_text(markdown(summary) + "\n")

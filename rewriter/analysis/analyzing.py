@@ -84,7 +84,7 @@ class Analysis(msgspec.Struct):
 
     def _repr_html_(self) -> str:
         """How a notebook shows it: the tree, to be opened module by module."""
-        from modelexport.rewriter.html import analysis_html  # noqa: PLC0415 - only notebooks ask
+        from modelexport.rewriter.analysis.html import analysis_html  # noqa: PLC0415 - only notebooks ask
 
         return analysis_html(self)
 

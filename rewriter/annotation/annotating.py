@@ -32,14 +32,14 @@ from modelexport.rewriter.inject.names import (
 )
 from modelexport.rewriter.matching.evidence.carried import OURS, refuse_lossy
 from modelexport.rewriter.matching.matcher import Match, match_carried, match_record
-from modelexport.rewriter.matching.options import Matching, means_of
-from modelexport.support.files import replacing
-from modelexport.support.gc_pause import uncollected
+from modelexport.rewriter.matching.options import MatchOptions, open_sources
+from modelexport.support.files import atomic_replacement
+from modelexport.support.gc_pause import gc_paused
 from modelexport.support.progress import step
 from modelexport.support.threads import one_blas_thread
 
 
-@uncollected()
+@gc_paused()
 @one_blas_thread()
 def annotate(  # noqa: PLR0913 - keyword-only options of an entry point
     onnx_path: str | Path,
@@ -47,7 +47,7 @@ def annotate(  # noqa: PLR0913 - keyword-only options of an entry point
     out_path: str | Path | None,
     *,
     inherit_from: str | Path | None = None,
-    matching: Matching = Matching(),  # noqa: B008 - frozen
+    matching: MatchOptions = MatchOptions(),  # noqa: B008 - frozen
     inject: Collection[Inject] = (Inject.METADATA,),
     rules: TagRules = TagRules(),  # noqa: B008 - frozen
     torch_keys: bool = False,
@@ -142,8 +142,8 @@ def _recorded(
     record: Record | str | Path | None,
     inherit_from: str | Path | None,
     rules: TagRules,
-    matching: Matching,
-) -> tuple[Record | None, Matching]:
+    matching: MatchOptions,
+) -> tuple[Record | None, MatchOptions]:
     """The record, read or made of an annotated file, and what is left to look at."""
     if record is not None and inherit_from is not None:
         raise UsageError("--from and --record exclude each other: each tells the modules.")
@@ -199,11 +199,11 @@ def _match(
     model: onnx.ModelProto,
     record: Record | None,
     rules: TagRules,
-    matching: Matching,
+    matching: MatchOptions,
 ) -> Match:
     where = str(container.path)
     if record is not None:
-        with means_of(container, model, record, matching) as means:
+        with open_sources(container, model, record, matching) as means:
             return match_record(model, record, where, means)
     matching.check()
     match, carried = match_carried(model, where)
@@ -256,7 +256,7 @@ def _report_file(
     """Where to write the report until all is done; refuses at once what could not be written."""
     if report is None:
         return nullcontext()
-    return replacing(Path(report), force=force, inputs=inputs)
+    return atomic_replacement(Path(report), force=force, inputs=inputs)
 
 
 def _report(

@@ -26,8 +26,8 @@ from modelexport.rewriter.graph.flow import Flow
 from modelexport.rewriter.inject.names import with_earlier_names
 from modelexport.rewriter.matching.evidence import carried as own
 from modelexport.rewriter.matching.evidence.carried import Carried, refuse_lossy
-from modelexport.rewriter.matching.evidence.values import KEPT
-from modelexport.rewriter.matching.options import Matching, read_inputs
+from modelexport.rewriter.matching.evidence.values import FULL_PRECISION
+from modelexport.rewriter.matching.options import MatchOptions, read_inputs
 
 INHERITED = "an annotated file"
 """Where the modules come from when one file's hierarchy is carried over to another."""
@@ -38,7 +38,7 @@ _OPEN_EXTENT = 9
 _BYTES = 4
 
 
-def inherited_record(path: Path, rules: TagRules, matching: Matching) -> Record:
+def inherited_record(path: Path, rules: TagRules, matching: MatchOptions) -> Record:
     """The record that an annotated file amounts to.
 
     Args:
@@ -73,7 +73,7 @@ def inherited_record(path: Path, rules: TagRules, matching: Matching) -> Record:
 
 
 def _observed(
-    container: OnnxContainer, model: onnx.ModelProto, matching: Matching
+    container: OnnxContainer, model: onnx.ModelProto, matching: MatchOptions
 ) -> tuple[Probe, Prints]:
     """Inputs that the file runs on, and what it computes from them."""
     if not matching.run:
@@ -87,7 +87,7 @@ def _observed(
             session = Session(container.path, source=source, libraries=libraries)
             feeds = session.working_feeds(differing=True)
         observer = Observer(container, model, _expected_bytes(model.graph), libraries)
-        prints = observer.prints(feeds, KEPT.beyond)
+        prints = observer.prints(feeds, FULL_PRECISION.beyond)
     except RuntimeFailedError as error:
         return Probe(missing=str(error).rstrip(".")), {}
     return Probe(tuple(ProbeInput.of(name, array) for name, array in feeds.items())), prints

@@ -6,6 +6,7 @@ from functools import cached_property
 import msgspec
 
 from modelexport.errors import UsageError
+from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.graph_paths import op_type
 from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.hierarchy.record import Record
@@ -16,8 +17,8 @@ from modelexport.rewriter.folding import unfolded
 from modelexport.rewriter.graph.flow import Flow
 from modelexport.rewriter.matching.evidence import carried as own
 from modelexport.rewriter.matching.evidence.carried import Carried
-from modelexport.rewriter.matching.evidence.claims import Claim, Claims, Kind
-from modelexport.rewriter.matching.options import Matching
+from modelexport.rewriter.matching.evidence.claims import Claim, Claims
+from modelexport.rewriter.matching.options import MatchOptions
 
 
 class Side:
@@ -110,7 +111,7 @@ def tell(sides: tuple[Side, Side], record: Record | None, *, run: bool) -> list[
 
 
 def _matched(side: Side, record: Record, *, run: bool) -> Carried:
-    report = annotate(side.path, record, None, matching=Matching(run=run))
+    report = annotate(side.path, record, None, matching=MatchOptions(run=run))
     held = {t.name: t.parameter for t in record.tensors if t.parameter is not None}
     claims = _claims(side, [(d.module, d.evidence, d.covers) for d in report.decisions])
     return Carried("the record", record.modules, claims, parameters=held)
@@ -123,7 +124,7 @@ def _inherited(side: Side, other: Side, *, run: bool) -> Carried:
         None,
         None,
         inherit_from=other.path,
-        matching=Matching(run=run),
+        matching=MatchOptions(run=run),
         rules=carried.rules,
     )
     claims = _claims(side, [(d.module, d.evidence, d.covers) for d in report.decisions])
@@ -133,7 +134,7 @@ def _inherited(side: Side, other: Side, *, run: bool) -> Carried:
 def _claims(side: Side, decided: list[tuple[str | None, str | None, tuple[str, ...]]]) -> Claims:
     return Claims(
         {
-            key: Claim(module, evidence or Kind.CARRIED, covers)
+            key: Claim(module, evidence or EvidenceKind.CARRIED, covers)
             for key, (module, evidence, covers) in zip(side.flow.keys, decided, strict=True)
             if module is not None
         }

@@ -182,6 +182,6 @@ class Comparison(msgspec.Struct):
 
     def _repr_html_(self) -> str:
         """How a notebook shows it."""
-        from modelexport.rewriter.html import comparison_html  # noqa: PLC0415 - only notebooks ask
+        from modelexport.rewriter.comparison.html import comparison_html  # noqa: PLC0415 - only notebooks ask
 
         return comparison_html(self)

@@ -10,7 +10,7 @@ from modelexport.errors import RuntimeFailedError, UsageError
 from modelexport.rewriter.comparison.files import Side
 from modelexport.rewriter.comparison.scales import Scales
 from modelexport.rewriter.container import session_source
-from modelexport.rewriter.execution.feeding import UnfedError, ways_to_feed
+from modelexport.rewriter.execution.feeding import InputMismatchError, candidate_feeds
 from modelexport.rewriter.execution.runtime import Array, Feeds, Session
 
 BUDGET = 1 << 29
@@ -99,7 +99,7 @@ class Running:
         """
         failure: RuntimeFailedError | None = None
         try:
-            for feeds in ways_to_feed(self._side.model.graph, given):
+            for feeds in candidate_feeds(self._side.model.graph, given):
                 try:
                     self._bare.run(feeds)
                 except RuntimeFailedError as error:
@@ -107,7 +107,7 @@ class Running:
                 else:
                     self._feeds = feeds
                     return feeds
-        except UnfedError as error:
+        except InputMismatchError as error:
             raise UsageError(f"{self._side.path}: {error}.") from error
         assert failure is not None
         raise failure

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from modelexport.errors import FileProblem, OnnxFileError
 from modelexport.rewriter.container.copying import copy_range
-from modelexport.support.files import replacing, write_problem
+from modelexport.support.files import atomic_replacement, write_problem
 
 
 class External(NamedTuple):
@@ -71,7 +71,7 @@ def write_beside(
         FileProblem: Something cannot be written; then nothing is there.
     """
     inputs = [model, *(file.path for file in files)]
-    with replacing(target, force=force, inputs=inputs, mode_of=model) as part:
+    with atomic_replacement(target, force=force, inputs=inputs, mode_of=model) as part:
         if target.parent.samefile(model.parent):
             files = []
         if any(os.path.normpath(file.location) == target.name for file in files):
@@ -103,7 +103,7 @@ def _copied(files: Iterable[External], folder: Path, *, force: bool) -> Iterator
                 continue
             stack.enter_context(_folders(target.parent))
             part = stack.enter_context(
-                replacing(target, force=force, inputs=[file.path], mode_of=file.path)
+                atomic_replacement(target, force=force, inputs=[file.path], mode_of=file.path)
             )
             with file.path.open("rb") as source, part.open("wb") as sink:
                 copy_range(source.fileno(), sink.fileno(), 0, file.path.stat().st_size)

@@ -15,7 +15,7 @@ _MOST_ORDERS = 6
 """How many orders of inputs of one kind are worth a run each."""
 
 
-class UnfedError(Exception):
+class InputMismatchError(Exception):
     """No recorded input fits an input of the file; the message says which and why."""
 
 
@@ -25,7 +25,7 @@ def inputs_of(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
     return [value for value in graph.input if value.name not in held]
 
 
-def ways_to_feed(graph: onnx.GraphProto, given: Given) -> Iterator[Feeds]:
+def candidate_feeds(graph: onnx.GraphProto, given: Given) -> Iterator[Feeds]:
     """Every sensible way to feed a file, the most likely first.
 
     An input gets what was recorded under its name where that fits; the others get, in order,
@@ -33,7 +33,7 @@ def ways_to_feed(graph: onnx.GraphProto, given: Given) -> Iterator[Feeds]:
     their names say nothing, their order may have changed.
 
     Raises:
-        UnfedError: An input fits nothing that was recorded.
+        InputMismatchError: An input fits nothing that was recorded.
     """
     recorded = dict(given)
     wanted = inputs_of(graph)
@@ -61,7 +61,7 @@ def _assign(inputs: list[onnx.ValueInfoProto], rest: list[tuple[str, Array]]) ->
         fitting = (k for k, (_, a) in enumerate(rest) if k not in picks and _fits(value, a))
         pick = next(fitting, None)
         if pick is None:
-            raise UnfedError(_why_not(value, rest))
+            raise InputMismatchError(_why_not(value, rest))
         picks.append(pick)
     return picks
 

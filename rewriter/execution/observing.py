@@ -20,7 +20,7 @@ from modelexport.hierarchy.fingerprints import (
 )
 from modelexport.hierarchy.graph_paths import MAIN, bodies, holds_bodies
 from modelexport.hierarchy.record import Record
-from modelexport.hierarchy.subgraphs import Bodies, alone, names_read
+from modelexport.hierarchy.subgraphs import SubgraphRunner, extract_subgraph, names_read
 from modelexport.rewriter.container import OnnxContainer, SessionSource, session_source
 from modelexport.rewriter.execution.feeding import Feeds
 from modelexport.rewriter.execution.recorded_values import Recalling
@@ -133,12 +133,12 @@ class Observer:
             for tensor in self._model.graph.initializer
             if tensor.name in self._read_in_bodies and (array := read(tensor)) is not None
         }
-        looking = Bodies(self._run_alone, read, once=True, beyond=beyond)
+        looking = SubgraphRunner(self._run_alone, read, once=True, beyond=beyond)
         looking.look(self._model.graph, weights | known)
         return looking.first
 
     def _run_alone(self, graph: onnx.GraphProto, given: Mapping[str, Array]) -> dict[str, Array]:
-        shown, fed = alone(self._model, graph, given)
+        shown, fed = extract_subgraph(self._model, graph, given)
         names = [name for node in graph.node for name in node.output if name]
         if not names:
             return {}

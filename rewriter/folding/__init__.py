@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from modelexport.support.lazy_exports import lazily
+from modelexport.support.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from modelexport.rewriter.folding.choosing import FoldRules
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from modelexport.rewriter.folding.folding import FoldReport, Prototype, fold
     from modelexport.rewriter.folding.unfolding import UnfoldReport, unfold
 else:
-    __getattr__ = lazily(
+    __getattr__ = lazy_exports(
         __name__,
         {
             "choosing": ["FoldRules"],

@@ -12,6 +12,7 @@ import msgspec
 import onnx
 
 from modelexport.errors import UsageError
+from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.graph_paths import NodeKey, op_type
 from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.hierarchy.record import Op, Record
@@ -19,11 +20,11 @@ from modelexport.rewriter.graph.flow import Flow
 from modelexport.rewriter.matching.alignment.aligner import Alternative
 from modelexport.rewriter.matching.evidence import carried as own
 from modelexport.rewriter.matching.evidence.carried import WEIGHT_NAMES, Carried
-from modelexport.rewriter.matching.evidence.claims import Claim, Claims, Kind
+from modelexport.rewriter.matching.evidence.claims import Claim, Claims
 from modelexport.rewriter.matching.evidence.identity import Identity
 from modelexport.rewriter.matching.evidence.propagation import Propagation
 from modelexport.rewriter.matching.evidence.weights import other_weights
-from modelexport.rewriter.matching.recognizer import Means, recognise
+from modelexport.rewriter.matching.recognizer import MatchSources, recognise
 
 _MOST_CANDIDATES = 6
 """A report shows no more of them for a node."""
@@ -112,7 +113,7 @@ class Match(msgspec.Struct):
 
 
 def match_record(
-    model: onnx.ModelProto, record: Record, where: str, means: Means | None = None
+    model: onnx.ModelProto, record: Record, where: str, means: MatchSources | None = None
 ) -> Match:
     """Match a model with a record.
 
@@ -126,12 +127,12 @@ def match_record(
         ForeignRecordError: The record is of another model.
     """
     identity = Identity(model)
-    means = means or Means()
+    means = means or MatchSources()
     parameters = {t.name: t.parameter for t in record.tensors if t.parameter is not None}
     notes: tuple[str, ...] = ()
     weighed: dict[int, tuple[Candidate, ...]] = {}
     origins: dict[int, tuple[str, ...]] = {}
-    if Kind.IDENTITY in means.evidence and identity.holds(record):
+    if EvidenceKind.IDENTITY in means.evidence and identity.holds(record):
         flow = Flow(model)
         spoken = [identity.claims(record)]
         notes = tuple(filter(None, [other_weights(model, record, means.read)]))
@@ -146,7 +147,9 @@ def match_record(
             for node, rated in found.considered.items()
         }
         parameters = found.parameters or parameters
-    decisions = _decide(flow, record.tree, spoken, spreading=Kind.PROPAGATION in means.evidence)
+    decisions = _decide(
+        flow, record.tree, spoken, spreading=EvidenceKind.PROPAGATION in means.evidence
+    )
     for node, decision in enumerate(decisions):
         decision.origins = origins.get(node, ())
         decision.candidates = weighed.get(node, ())

@@ -9,18 +9,18 @@ import numpy as np
 import onnx
 
 from modelexport.errors import RecordError, UsageError
+from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.fingerprints import Array
 from modelexport.hierarchy.graph_paths import digest
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.container import OnnxContainer
 from modelexport.rewriter.execution.observing import Observer, expected_bytes, recorded_values
-from modelexport.rewriter.matching.evidence.claims import Kind
-from modelexport.rewriter.matching.recognizer import Means
+from modelexport.rewriter.matching.recognizer import MatchSources
 
-ALL_EVIDENCE: frozenset[str] = frozenset(Kind) - {Kind.CARRIED}
+ALL_EVIDENCE: frozenset[str] = frozenset(EvidenceKind) - {EvidenceKind.CARRIED}
 
 
-class Matching(msgspec.Struct, frozen=True):
+class MatchOptions(msgspec.Struct, frozen=True):
     """How a file is matched with a record.
 
     Attributes:
@@ -57,9 +57,9 @@ class Matching(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def means_of(
-    container: OnnxContainer, model: onnx.ModelProto, record: Record, matching: Matching
-) -> Iterator[Means]:
+def open_sources(
+    container: OnnxContainer, model: onnx.ModelProto, record: Record, matching: MatchOptions
+) -> Iterator[MatchSources]:
     """What may be looked at beyond the graph of a file.
 
     Args:
@@ -76,7 +76,7 @@ def means_of(
     matching.check()
     if not matching.run:
         why = "--no-run was given"
-        yield Means(container.array, evidence=matching.evidence, unobserved=why)
+        yield MatchSources(container.array, evidence=matching.evidence, unobserved=why)
         return
     libraries = [str(path) for path in matching.libraries]
     size = expected_bytes(record)
@@ -92,7 +92,7 @@ def means_of(
             beside = Observer(plain, plain.skeleton(), size, libraries).prints
         recorded = recorded_values(record) if beside is None else ()
         observer = Observer(container, model, size, libraries, recorded)
-        yield Means(
+        yield MatchSources(
             container.array,
             observer.prints,
             observer.prepare,

@@ -14,20 +14,32 @@ from functools import cached_property
 import onnx
 
 from modelexport.errors import RuntimeFailedError
+from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.fingerprints import Array, ValueFingerprint
 from modelexport.hierarchy.graph_paths import MAIN
 from modelexport.hierarchy.record import Record
 from modelexport.hierarchy.subgraphs import Read
-from modelexport.rewriter.execution.feeding import Feeds, UnfedError, inputs_of, ways_to_feed
+from modelexport.rewriter.execution.feeding import (
+    Feeds,
+    InputMismatchError,
+    candidate_feeds,
+    inputs_of,
+)
 from modelexport.rewriter.execution.observing import Prints
 from modelexport.rewriter.graph.flow import Flow
 from modelexport.rewriter.graph.wiring import NONE, Wiring
 from modelexport.rewriter.matching import model_identity
 from modelexport.rewriter.matching.alignment.aligner import Alternative
-from modelexport.rewriter.matching.evidence.claims import Claims, Kind
+from modelexport.rewriter.matching.evidence.claims import Claims
 from modelexport.rewriter.matching.evidence.names import Names
 from modelexport.rewriter.matching.evidence.quantised_values import RoundedValues
-from modelexport.rewriter.matching.evidence.values import HALF, KEPT, Precision, Side, Values
+from modelexport.rewriter.matching.evidence.values import (
+    FULL_PRECISION,
+    HALF_PRECISION,
+    Precision,
+    Side,
+    Values,
+)
 from modelexport.rewriter.matching.evidence.weights import WeightMatch, Weights, said_of
 from modelexport.rewriter.matching.resolver import Settlement, recorded_prints
 from modelexport.support.threads import short_turns
@@ -54,7 +66,7 @@ _NEARLY_ALL_WEIGHTS = 0.9
 
 
 @dataclass(frozen=True)
-class Means:
+class MatchSources:
     """What matching may look at beyond the graph.
 
     Attributes:
@@ -70,7 +82,7 @@ class Means:
     read: Read = field(default=lambda _: None)
     observe: Observe | None = None
     prepare: Callable[[], None] = field(default=lambda: None)
-    evidence: frozenset[str] = frozenset(Kind)
+    evidence: frozenset[str] = frozenset(EvidenceKind)
     unobserved: str = ""
     beside: Observe | None = None
     inputs: tuple[tuple[str, Array], ...] | None = None
@@ -97,7 +109,9 @@ class Recognised:
     parameters: dict[str, str]
 
 
-def recognise(model: onnx.ModelProto, record: Record, where: str, means: Means) -> Recognised:
+def recognise(
+    model: onnx.ModelProto, record: Record, where: str, means: MatchSources
+) -> Recognised:
     """Match a file with a record by all evidence but identity.
 
     Raises:
@@ -118,20 +132,22 @@ class _Recognising:
         model: onnx.ModelProto,
         record: Record,
         where: str,
-        means: Means,
+        means: MatchSources,
         aside: ThreadPoolExecutor,
     ) -> None:
         self._model = model
         self._record = record
         self._where = where
         self._means = means
-        self._observe = means.observe if Kind.VALUES in means.evidence else None
+        self._observe = means.observe if EvidenceKind.VALUES in means.evidence else None
         if record.probe.missing is not None and means.beside is None:
             self._observe = None
         self._first_look: Future[Prints] | None = None
         if self._observe is not None and (feeds := self._first_way()) is not None:
             means.prepare()  # here, so that nothing but the runtime's work is left to be done aside
-            self._first_look = aside.submit(copy_context().run, self._observe, feeds, KEPT.beyond)
+            self._first_look = aside.submit(
+                copy_context().run, self._observe, feeds, FULL_PRECISION.beyond
+            )
         self._flow = Flow(model)
         self._here = Wiring.of_model(self._flow)
         self._there = Wiring.of_record(record)
@@ -139,7 +155,7 @@ class _Recognising:
 
     def run(self) -> Recognised:
         allowed = self._means.evidence
-        names = Names(self._flow, self._record) if Kind.NAMES in allowed else None
+        names = Names(self._flow, self._record) if EvidenceKind.NAMES in allowed else None
         named = names.pairs if names is not None else {}
         weights, values = self._match_contents()
         if weights.differ and values is not None:
@@ -148,10 +164,10 @@ class _Recognising:
             else:
                 values = None
         self._judge(values, weights, len(named))
-        if Kind.WEIGHTS not in allowed:
+        if EvidenceKind.WEIGHTS not in allowed:
             weights = WeightMatch()
         found = Settlement(self._flow, self._record, self._here, self._there, values, weights)
-        found.run(named, structure=Kind.STRUCTURE in allowed)
+        found.run(named, structure=EvidenceKind.STRUCTURE in allowed)
         claims = found.claims()
         if names is not None:
             settled = {key for said in claims for key in said.by_node}
@@ -171,10 +187,10 @@ class _Recognising:
         """Compare the weights, and what the file computes."""
         weights = Weights(self._flow, self._here, self._there, self._record, self._means.read)
         held = weights.match(by_content=True)
-        values = self._match_values(KEPT)
+        values = self._match_values(FULL_PRECISION)
         if values is None or values.vetoes:
             return held, values
-        halved = None if held.differ else self._match_values(HALF)
+        halved = None if held.differ else self._match_values(HALF_PRECISION)
         if halved is not None and halved.vetoes:
             return held, halved
         values.rounded = RoundedValues(self._here, self._there, values.here.prints, self._recorded)
@@ -183,12 +199,12 @@ class _Recognising:
     def _match_values(self, precision: Precision) -> Values | None:
         """What the file computes, compared; None where it cannot be run or may not be."""
         if self._observe is None:
-            if Kind.VALUES in self._means.evidence:
+            if EvidenceKind.VALUES in self._means.evidence:
                 self._note_unobserved()
             return None
         try:
             found = self._observed(self._observe, Side(self._there, self._recorded), precision)
-        except (UnfedError, RuntimeFailedError) as error:
+        except (InputMismatchError, RuntimeFailedError) as error:
             self._notes.append(f"values were not compared: {error}")
             return None
         found.vetoes = _computes_alike(found)
@@ -204,8 +220,10 @@ class _Recognising:
         wanted = [probe.name for probe in self._record.probe.inputs]
         absent = [name for name in wanted if name not in known]
         if absent:
-            raise UnfedError(f"the given inputs lack {', '.join(absent)}")
-        return _numbered(self._there, beside({name: known[name] for name in wanted}, KEPT.beyond))
+            raise InputMismatchError(f"the given inputs lack {', '.join(absent)}")
+        return _numbered(
+            self._there, beside({name: known[name] for name in wanted}, FULL_PRECISION.beyond)
+        )
 
     @cached_property
     def _given(self) -> list[tuple[str, Array]]:
@@ -223,7 +241,7 @@ class _Recognising:
         first: Values | None = None
         failure: RuntimeFailedError | None = None
         for number, feeds in enumerate(self._ways()):
-            looked = self._first_look if number == 0 and precision is KEPT else None
+            looked = self._first_look if number == 0 and precision is FULL_PRECISION else None
             try:
                 prints = looked.result() if looked else observe(feeds, precision.beyond)
             except RuntimeFailedError as error:
@@ -241,7 +259,7 @@ class _Recognising:
         """The first way to feed the file; None when there is none: `_observed` says why."""
         try:
             return next(self._ways(), None)
-        except UnfedError:
+        except InputMismatchError:
             return None
 
     def _ways(self) -> Iterator[Feeds]:
@@ -250,14 +268,17 @@ class _Recognising:
         A part cut out of the middle reads what was computed: no recorded input is that.
 
         Raises:
-            UnfedError: An input is named as a value inside the recorded model, or cannot be fed.
+            InputMismatchError: An input is named as a value inside the recorded model, or cannot
+                be fed.
         """
         given = {name for name, _ in self._given}
         computed = {name for op in self._record.ops for name in op.outputs} - given
         for value in inputs_of(self._model.graph):
             if value.name in computed:
-                raise UnfedError(f"its input {value.name} is computed inside the recorded model")
-        yield from ways_to_feed(self._model.graph, self._given)
+                raise InputMismatchError(
+                    f"its input {value.name} is computed inside the recorded model"
+                )
+        yield from candidate_feeds(self._model.graph, self._given)
 
     def _note_unobserved(self) -> None:
         why = self._means.unobserved or self._record.probe.missing
@@ -315,8 +336,8 @@ def _computes_alike(values: Values) -> bool:
     it shows in real numbers may be little.
     """
     share, recalled = values.matched_share(), values.recalled_share()
-    if values.precision is KEPT:
-        return max(share, recalled) >= KEPT.enough
+    if values.precision is FULL_PRECISION:
+        return max(share, recalled) >= FULL_PRECISION.enough
     return share >= values.precision.enough and recalled >= _MUCH_RECALLED
 
 

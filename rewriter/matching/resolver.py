@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.fingerprints import ValueFingerprint, value_fingerprint
 from modelexport.hierarchy.graph_paths import MAIN
 from modelexport.hierarchy.module_tree import ModuleTree
@@ -19,7 +20,7 @@ from modelexport.rewriter.graph.wiring import NONE, Wiring
 from modelexport.rewriter.matching.alignment.aligner import Alignment
 from modelexport.rewriter.matching.alignment.enclosure import Enclosure
 from modelexport.rewriter.matching.alignment.seeds import Planting
-from modelexport.rewriter.matching.evidence.claims import Claim, Claims, Kind
+from modelexport.rewriter.matching.evidence.claims import Claim, Claims
 from modelexport.rewriter.matching.evidence.identity import UNKNOWN_SCOPE
 from modelexport.rewriter.matching.evidence.values import Classes, Values, compare
 from modelexport.rewriter.matching.evidence.weights import WeightMatch
@@ -121,25 +122,35 @@ class Settlement:
 
     def claims(self) -> list[Claims]:
         """What was found, a `Claims` for each kind of evidence."""
-        kinds = {kind: Claims() for kind in (Kind.NAMES, Kind.WEIGHTS, Kind.VALUES, Kind.STRUCTURE)}
+        kinds = {
+            kind: Claims()
+            for kind in (
+                EvidenceKind.NAMES,
+                EvidenceKind.WEIGHTS,
+                EvidenceKind.VALUES,
+                EvidenceKind.STRUCTURE,
+            )
+        }
         tree = self.record.tree
         constants = constant_modules(self.record, self.values)
         for node, key in enumerate(self.flow.keys):
             own = self._by_itself(node, constants)
             if own is not None:
-                kinds[Kind(own.kind)].by_node[key] = own
+                kinds[EvidenceKind(own.kind)].by_node[key] = own
                 continue
             if node in self.alignment.image:
                 kind, ops = self.alignment.kinds[node], self._done_by(node)
             elif node in self._regions:
-                kind, ops = Kind.STRUCTURE, self._regions[node]
+                kind, ops = EvidenceKind.STRUCTURE, self._regions[node]
             elif node in self.alignment.ambiguous:
-                kind, ops = Kind.VALUES, self._alternatives(node)
+                kind, ops = EvidenceKind.VALUES, self._alternatives(node)
             else:
                 if node in self._reasons:
-                    kinds[Kind.STRUCTURE].reasons[key] = self._reasons[node]
+                    kinds[EvidenceKind.STRUCTURE].reasons[key] = self._reasons[node]
                 elif self._ours.passing[node]:
-                    kinds[Kind.STRUCTURE].known[key] = "it gives back the numbers that it reads"
+                    kinds[EvidenceKind.STRUCTURE].known[key] = (
+                        "it gives back the numbers that it reads"
+                    )
                 continue
             unknown = node in self.alignment.image and self.record.ops[ops[0]].module is None
             claim = None if unknown else claim_for([self.record.ops[op] for op in ops], kind, tree)
@@ -149,9 +160,9 @@ class Settlement:
                 kinds[kind].by_node[key] = claim
         for node, op in self._planting.refuted.items():
             module = self.record.ops[op].module
-            settled = kinds[Kind.VALUES].by_node.get(self.flow.keys[node])
+            settled = kinds[EvidenceKind.VALUES].by_node.get(self.flow.keys[node])
             if module is not None and (settled is None or settled.module != module):
-                kinds[Kind.VALUES].refuted[self.flow.keys[node]] = (
+                kinds[EvidenceKind.VALUES].refuted[self.flow.keys[node]] = (
                     f"names say {module or 'the root'}, but what it computes is something else"
                 )
         return list(kinds.values())
@@ -170,11 +181,11 @@ class Settlement:
             module = self._computes_constant(value, constants)
             # whole numbers that count up are computed everywhere: a weight tells more
             if module is not None and (owner is None or self._is_real(value)):
-                return Claim(module, Kind.VALUES)
+                return Claim(module, EvidenceKind.VALUES)
         ops = (self.record.ops[op] for op in self._regions.get(node, ()))
         within = {path for op in ops for path in (op.module, *op.also)}
         if owner is not None and (self.here.derived[node] or owner in within):
-            return Claim(owner, Kind.WEIGHTS)
+            return Claim(owner, EvidenceKind.WEIGHTS)
         return None
 
     def _computes_constant(self, value: int, constants: Mapping[int, str]) -> str | None:
@@ -222,7 +233,7 @@ class Settlement:
         raw.grow()
         for node, op in raw.image.items():
             if node not in image:
-                self.alignment.plant(node, op, Kind.STRUCTURE)
+                self.alignment.plant(node, op, EvidenceKind.STRUCTURE)
 
     def _done_by(self, node: int) -> tuple[int, ...]:
         op = self.alignment.image[node]
@@ -250,7 +261,7 @@ def constant_modules(record: Record, values: Values | None) -> dict[int, str]:
     return {number: modules.pop() for number, modules in found.items() if len(modules) == 1}
 
 
-def claim_for(ops: Collection[Op], kind: Kind, tree: ModuleTree) -> Claim | None:
+def claim_for(ops: Collection[Op], kind: EvidenceKind, tree: ModuleTree) -> Claim | None:
     """The modules of some recorded ops under their common ancestor; None when none is known."""
     modules: Collection[str] = {
         path for op in ops if op.module is not None for path in (op.module, *op.also)

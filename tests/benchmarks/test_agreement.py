@@ -15,7 +15,7 @@ import pytest
 from agreement import carrying
 from agreement.judging import Verdict, judge
 from agreement.kept import REORDERED, SCRAMBLED, folded
-from agreement.lossy import DYNAMIC, FOUR_BITS, HALF, PREPARED, QDQ, QOPERATOR
+from agreement.lossy import DYNAMIC, FOUR_BITS, HALF_PRECISION, PREPARED, QDQ, QOPERATOR
 from agreement.plan import TRANSFORMATIONS
 from agreement.steps import Given, Step
 from agreement.zoo import ENTRIES
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from modelexport.hierarchy.module_tree import ModuleTree
 
 ROOT = Path(__file__).parents[2]
-LOSSY = (HALF, DYNAMIC, QDQ, QOPERATOR, FOUR_BITS)
+LOSSY = (HALF_PRECISION, DYNAMIC, QDQ, QOPERATOR, FOUR_BITS)
 NAMES = ("nested_sequential", "conv_batchnorm")
 
 

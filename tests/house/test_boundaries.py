@@ -13,10 +13,10 @@ PUBLIC = {
     },
     "modelexport.rewriter": {
         *("Analysis", "AnnotateReport", "Candidate", "Comparison", "Decision", "Deviation"),
-        *("Fault", "FileFacts", "FoldReport", "FoldRules", "Matching", "ModuleChange"),
+        *("Fault", "FileFacts", "FoldReport", "FoldRules", "MatchOptions", "ModuleChange"),
         *("ModuleRow", "Numeric", "NumericComparison", "Prototype", "Status", "StripResult"),
         *("Unaligned", "UnfoldReport", "Unresolved", "Validation"),
-        *("analyze", "annotate", "compare", "explained", "strip", "unfold", "validate"),
+        *("analyze", "annotate", "compare", "find_decisions", "strip", "unfold", "validate"),
     },
     "modelexport.pipeline.batch": {
         *("Batch", "Plan", "Row", "Silent", "Summary", "Watcher"),

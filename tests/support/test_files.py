@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from modelexport.errors import FileProblem
-from modelexport.support.files import check_target, replacing
+from modelexport.support.files import atomic_replacement, check_target
 
 
 def names(folder: Path) -> list[str]:
@@ -26,7 +26,7 @@ def interrupted(part: Path, raised: type[BaseException]) -> None:
 def test_the_file_appears_when_it_is_complete(tmp_path: Path) -> None:
     """The target is not there before the body ends, and holds what it wrote afterwards."""
     target = tmp_path / "out.txt"
-    with replacing(target) as part:
+    with atomic_replacement(target) as part:
         part.write_text("whole")
         assert not target.exists()
     assert target.read_text() == "whole"
@@ -38,7 +38,7 @@ def test_nothing_is_left_when_the_body_raises(tmp_path: Path, raised: type[BaseE
     """Whatever ends the body, the folder is as it was."""
     target = tmp_path / "out.txt"
     target.write_text("old")
-    with pytest.raises(raised), replacing(target, force=True) as part:
+    with pytest.raises(raised), atomic_replacement(target, force=True) as part:
         interrupted(part, raised)
     assert target.read_text() == "old"
     assert names(tmp_path) == ["out.txt"]
@@ -75,9 +75,9 @@ def test_an_existing_file_needs_force(tmp_path: Path) -> None:
             target.write_text("old")
         else:
             target.symlink_to(tmp_path / "nowhere")
-        with pytest.raises(FileProblem, match="--force"), replacing(target):
+        with pytest.raises(FileProblem, match="--force"), atomic_replacement(target):
             pass
-        with replacing(target, force=True) as part:
+        with atomic_replacement(target, force=True) as part:
             part.write_text("new")
         assert target.read_text() == "new"
         assert not target.is_symlink()
@@ -92,7 +92,7 @@ def test_an_input_is_never_the_output(tmp_path: Path) -> None:
     hard.hardlink_to(source)
     for target in (source, link, hard, tmp_path / "." / "in"):
         with pytest.raises(FileProblem, match="also an input"):  # noqa: SIM117
-            with replacing(target, force=True, inputs=[source]):
+            with atomic_replacement(target, force=True, inputs=[source]):
                 pass
     assert source.read_text() == "in"
 
@@ -102,7 +102,7 @@ def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for target, why in ((tmp_path, "a folder"), (pipe, "not a regular file")):
-        with pytest.raises(FileProblem, match=why), replacing(target, force=True):
+        with pytest.raises(FileProblem, match=why), atomic_replacement(target, force=True):
             pass
     assert stat.S_ISFIFO(pipe.stat().st_mode)
 
@@ -115,7 +115,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         (tmp_path / "file" / "out", "no folder"),
         (tmp_path / ("n" * 300), "too long"),
     ):
-        with pytest.raises(FileProblem, match=why) as caught, replacing(target) as part:
+        with pytest.raises(FileProblem, match=why) as caught, atomic_replacement(target) as part:
             part.write_text("x")
         assert str(caught.value).startswith(str(target))
     assert names(tmp_path) == ["file"]
@@ -132,7 +132,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 )
 def test_errors_of_the_disk_become_sentences(tmp_path: Path, code: int, why: str) -> None:
     """What the system says while writing is told in the user's words."""
-    with pytest.raises(FileProblem, match=why), replacing(tmp_path / "out"):
+    with pytest.raises(FileProblem, match=why), atomic_replacement(tmp_path / "out"):
         raise OSError(code, os.strerror(code))
     assert names(tmp_path) == []
 
@@ -155,9 +155,9 @@ def test_a_target_can_be_checked_before_the_work(tmp_path: Path) -> None:
 
 def test_errors_about_other_files_pass(tmp_path: Path) -> None:
     """A body that cannot read something else is not said to be unable to write."""
-    with pytest.raises(FileNotFoundError), replacing(tmp_path / "out"):
+    with pytest.raises(FileNotFoundError), atomic_replacement(tmp_path / "out"):
         (tmp_path / "elsewhere").read_text()
-    with pytest.raises(ConnectionRefusedError), replacing(tmp_path / "out"):
+    with pytest.raises(ConnectionRefusedError), atomic_replacement(tmp_path / "out"):
         raise ConnectionRefusedError(errno.ECONNREFUSED, "no")
     assert names(tmp_path) == []
 
@@ -167,9 +167,9 @@ def test_permission_bits(tmp_path: Path) -> None:
     source, copy, new, usual = (tmp_path / name for name in ("source", "copy", "new", "usual"))
     source.touch(mode=0o640)
     source.chmod(0o640)
-    with replacing(copy, mode_of=source) as part:
+    with atomic_replacement(copy, mode_of=source) as part:
         part.touch()
-    with replacing(new) as part:
+    with atomic_replacement(new) as part:
         part.touch()
     usual.touch()
     assert source.stat().st_mode == copy.stat().st_mode

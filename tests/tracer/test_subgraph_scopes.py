@@ -14,13 +14,13 @@ from fixtures_gen.onnx_values import observe
 from fixtures_gen.truth import NOT_RUN, feeds, truth
 from fixtures_gen.zoo import FIXTURES
 from modelexport.errors import RuntimeFailedError
+from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.fingerprints import BEYOND, value_fingerprint
 from modelexport.hierarchy.graph_paths import MAIN, NodeKey, bodies, walk_nodes
 from modelexport.hierarchy.module_tree import is_within
 from modelexport.rewriter import annotate
 from modelexport.rewriter.container import OnnxContainer
 from modelexport.rewriter.execution.observing import Observer
-from modelexport.rewriter.matching.evidence.claims import Kind
 from modelexport.tracer import trace
 from modelexport.tracer.tracing import EXPORTERS
 from tests.helpers.descendants import Traced
@@ -150,7 +150,7 @@ def test_values_in_bodies_tell_in_any_file(name: str, exporter: str, tmp_path: P
     recorded = {NodeKey(op.graph, op.index): op.module for op in done.record.ops}
     known = {key: module for key, module in recorded.items() if module is not None}
     assert {d.key: d.module for d in report.decisions if d.key in known} == known
-    by_values = {d.key for d in report.decisions if d.evidence == Kind.VALUES}
+    by_values = {d.key for d in report.decisions if d.evidence == EvidenceKind.VALUES}
     assert [key for key in by_values if key.graph != MAIN]
 
 

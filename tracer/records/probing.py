@@ -13,7 +13,7 @@ import torch
 from modelexport.errors import RuntimeFailedError
 from modelexport.hierarchy.fingerprints import Array, ValueFingerprint, value_fingerprints
 from modelexport.hierarchy.graph_paths import MAIN, NodeKey, walk_nodes
-from modelexport.hierarchy.subgraphs import Bodies, alone, names_read
+from modelexport.hierarchy.subgraphs import SubgraphRunner, extract_subgraph, names_read
 from modelexport.tracer.exporters.exported import Exported
 
 NOT_ASKED_FOR = "not asked for"
@@ -76,7 +76,7 @@ def probe_values(exported: Exported, feed: dict[str, Array]) -> Probed:
     if not in_bodies:
         return Probed(feed, values)
     known = {**_main_weights(exported), **feed, **computed}
-    looking = Bodies(partial(_run_alone, exported.graph))
+    looking = SubgraphRunner(partial(_run_alone, exported.graph))
     looking.look(exported.graph.graph, known)
     if any(key not in exported.scopes for key in in_bodies):
         exported.notes = (*exported.notes, *looking.refused)
@@ -87,7 +87,7 @@ def _run_alone(
     model: onnx.ModelProto, graph: onnx.GraphProto, known: Mapping[str, Array]
 ) -> dict[str, Array]:
     """Run a body by itself."""
-    shown, fed = alone(model, graph, known)
+    shown, fed = extract_subgraph(model, graph, known)
     return _run(shown, {}, fed) if graph.node else {}
 
 

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.rewriter.graph.contracted import Linked
 from modelexport.rewriter.graph.wiring import NONE
 from modelexport.rewriter.matching.alignment.spans import Span, span_of
-from modelexport.rewriter.matching.evidence.claims import Kind
 from modelexport.rewriter.matching.evidence.values import Values
 
 _STRONG = 1.25
@@ -65,7 +65,7 @@ class Alignment:
     options: dict[int, dict[int, float]] = field(default_factory=dict)
     hints: dict[int, dict[int, float]] = field(default_factory=dict)
     image: dict[int, int] = field(default_factory=dict)
-    kinds: dict[int, Kind] = field(default_factory=dict)
+    kinds: dict[int, EvidenceKind] = field(default_factory=dict)
     only: set[int] | None = None
     considered: dict[int, list[Alternative]] = field(default_factory=dict)
     ambiguous: dict[int, list[Alternative]] = field(default_factory=dict)
@@ -74,7 +74,7 @@ class Alignment:
     _recorded_sources: dict[int, frozenset[int]] = field(default_factory=dict)
     _recorded_weights: dict[int, frozenset[int]] = field(default_factory=dict)
 
-    def plant(self, node: int, op: int, kind: Kind) -> None:
+    def plant(self, node: int, op: int, kind: EvidenceKind) -> None:
         """Settle a node."""
         self.image[node] = op
         self.kinds[node] = kind
@@ -84,7 +84,7 @@ class Alignment:
         """Whether no node has been found to do a recorded op's work."""
         return not self._taken.get(op)
 
-    def plant_several(self, node: int, ops: list[int], kind: Kind) -> None:
+    def plant_several(self, node: int, ops: list[int], kind: EvidenceKind) -> None:
         """Settle a node that does the work of several recorded ops in a row, the last one last."""
         self.plant(node, ops[-1], kind)
         before = {m for op in ops for m in self.there.makers(op)} - set(ops)
@@ -154,8 +154,8 @@ class Alignment:
             if node not in self.image and (self.only is None or node in self.only)
         }
 
-    def _kind_of(self, node: int) -> Kind:
-        return Kind.VALUES if node in self.options else Kind.STRUCTURE
+    def _kind_of(self, node: int) -> EvidenceKind:
+        return EvidenceKind.VALUES if node in self.options else EvidenceKind.STRUCTURE
 
     def _choose(self, node: int) -> Alternative | None:
         """The one recorded op that fits best, if there is one."""

@@ -7,11 +7,11 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
+from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.graph.wiring import NONE, by_graph, parent
 from modelexport.rewriter.matching.alignment.aligner import Alignment
 from modelexport.rewriter.matching.alignment.call_order import calls_in_order
-from modelexport.rewriter.matching.evidence.claims import Kind
 from modelexport.rewriter.matching.evidence.weights import WeightMatch
 
 _NEAR_ENOUGH = 0.5
@@ -46,7 +46,7 @@ class Planting:
         """Nodes that are called as recorded, unless they compute something else."""
         for node, op in named.items():
             if self._values is None or self._values.compatible(node, op) is not False:
-                self._alignment.plant(node, op, Kind.NAMES)
+                self._alignment.plant(node, op, EvidenceKind.NAMES)
             else:
                 self.refuted[node] = op
 
@@ -66,7 +66,7 @@ class Planting:
                 op = next(iter(options))
                 # where all is rounded, order statistics alone may take one layer for the next
                 if values.rounded is None or values.rounded.ops_for(node).keys() <= {op}:
-                    alignment.plant(node, op, Kind.VALUES)
+                    alignment.plant(node, op, EvidenceKind.VALUES)
 
     def weights(self) -> None:
         """Nodes that read a weight which one recorded op reads."""
@@ -81,9 +81,9 @@ class Planting:
             if not ops or not self._may_be(node, ops[-1]):
                 continue
             if len(ops) == 1:
-                self._alignment.plant(node, ops[0], Kind.WEIGHTS)
+                self._alignment.plant(node, ops[0], EvidenceKind.WEIGHTS)
             elif self._in_a_row(ops):
-                self._alignment.plant_several(node, ops, Kind.WEIGHTS)
+                self._alignment.plant_several(node, ops, EvidenceKind.WEIGHTS)
 
     def calls(self) -> None:
         """Nodes that read a parameter of a module which is called several times, in their order."""
@@ -94,7 +94,7 @@ class Planting:
             if all(image.get(node, op) == op and self._may_be(node, op) for node, op in pairs):
                 for node, op in pairs:
                     if node not in image and op in options.get(node, (op,)):
-                        self._alignment.plant(node, op, Kind.WEIGHTS)
+                        self._alignment.plant(node, op, EvidenceKind.WEIGHTS)
 
     def trust_rounded(self) -> None:
         """Let near values speak, if those of sure pairs are near."""
@@ -136,7 +136,7 @@ class Planting:
             recorded = self._record.ops[op]
             inside = theirs.get(f"{recorded.graph}/{recorded.index}.{name}", [])
             for node, twin in self._unique_kinds(ours[path], inside):
-                self._alignment.plant(node, twin, Kind.STRUCTURE)
+                self._alignment.plant(node, twin, EvidenceKind.STRUCTURE)
                 planted = True
         return planted
 
@@ -152,7 +152,7 @@ class Planting:
                 continue
             ops = [op for op in self._fitting(node) if self._alignment.is_free(op)]
             if len(ops) == 1 and self._may_be(node, ops[0]):
-                self._alignment.plant(node, ops[0], Kind.STRUCTURE)
+                self._alignment.plant(node, ops[0], EvidenceKind.STRUCTURE)
                 planted = True
         return planted
 

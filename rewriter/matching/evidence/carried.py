@@ -13,6 +13,7 @@ import onnx
 
 from modelexport.errors import OnnxFileError, UsageError
 from modelexport.hierarchy import keys
+from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.module_tree import EmbeddedTree, ModuleTree
 from modelexport.hierarchy.tags import Tagger, TagRules, TagStyle, TorchNN
 from modelexport.rewriter.graph.flow import Flow
@@ -26,7 +27,7 @@ from modelexport.rewriter.matching.evidence.carried_trees import (
     path_of_tag,
     tree_of_tags,
 )
-from modelexport.rewriter.matching.evidence.claims import Claim, Claims, Kind
+from modelexport.rewriter.matching.evidence.claims import Claim, Claims
 from modelexport.rewriter.matching.evidence.third_party_names import (
     read_attributes,
     read_names,
@@ -111,7 +112,7 @@ def _read_ours(model: onnx.ModelProto, flow: Flow, where: str) -> Carried | None
             claims.reasons[key] = f"its tag {tag} is not of the module tree that the file carries"
             continue
         covers = _covers(entries[key].get(keys.COVERS), paths)
-        kind = entries[key].get(keys.EVIDENCE, Kind.CARRIED)
+        kind = entries[key].get(keys.EVIDENCE, EvidenceKind.CARRIED)
         claims.by_node[key] = Claim(path, kind, covers, _call(entries[key].get(keys.CALL)))
     return Carried(OURS, modules, claims, rules, embedded_parameters(model, where))
 
@@ -174,6 +175,6 @@ def _read_injected(model: onnx.ModelProto, flow: Flow, where: str) -> Carried | 
                 found[key] = path
     if not found:
         return None
-    claims = Claims({key: Claim(path, Kind.CARRIED) for key, path in found.items()})
+    claims = Claims({key: Claim(path, EvidenceKind.CARRIED) for key, path in found.items()})
     parameters = embedded_parameters(model, where)
     return Carried(scheme, embedded.modules, claims, rules, parameters)

@@ -1,24 +1,11 @@
 """What a kind of evidence says about the nodes of a model."""
 
-from enum import StrEnum
-
 import msgspec
 
+from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.graph_paths import NodeKey
 from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.hierarchy.record import Op
-
-
-class Kind(StrEnum):
-    """The kinds of evidence, the strongest first."""
-
-    IDENTITY = "identity"
-    CARRIED = "carried"
-    NAMES = "names"
-    WEIGHTS = "weights"
-    VALUES = "values"
-    STRUCTURE = "structure"
-    PROPAGATION = "propagation"
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -37,7 +24,7 @@ class Claim(msgspec.Struct, frozen=True):
     call: int | None = None
 
 
-def claim_of(op: Op, module: str, kind: Kind, tree: ModuleTree) -> Claim:
+def claim_of(op: Op, module: str, kind: EvidenceKind, tree: ModuleTree) -> Claim:
     """What a recorded op says of the node that it is: all its modules, under their ancestor."""
     if not op.also:
         return Claim(module, kind, call=op.call)

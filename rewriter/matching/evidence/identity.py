@@ -2,9 +2,10 @@
 
 import onnx
 
+from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.graph_paths import NodeKey, digest, walk_nodes
 from modelexport.hierarchy.record import Record
-from modelexport.rewriter.matching.evidence.claims import Claims, Kind, claim_of
+from modelexport.rewriter.matching.evidence.claims import Claims, claim_of
 
 UNKNOWN_SCOPE = "the record does not know its module"
 
@@ -32,5 +33,5 @@ class Identity:
             if op.module is None:
                 found.known[key] = UNKNOWN_SCOPE
             else:
-                found.by_node[key] = claim_of(op, op.module, Kind.IDENTITY, record.tree)
+                found.by_node[key] = claim_of(op, op.module, EvidenceKind.IDENTITY, record.tree)
         return found

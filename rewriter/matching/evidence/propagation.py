@@ -7,10 +7,11 @@ before an output) that of its producers. Repeated until nothing changes.
 
 from collections.abc import Iterable
 
+from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.graph_paths import NodeKey
 from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.rewriter.graph.flow import Flow
-from modelexport.rewriter.matching.evidence.claims import Claim, Claims, Kind
+from modelexport.rewriter.matching.evidence.claims import Claim, Claims
 
 _Modules = list[str | None]
 
@@ -70,7 +71,7 @@ class Propagation:
         module = self._tree.common_ancestor(sorted(origins))
         covers = tuple(sorted(origins)) if len(origins) > 1 else ()
         modules[number] = module
-        found.by_node[self._flow.keys[number]] = Claim(module, Kind.PROPAGATION, covers)
+        found.by_node[self._flow.keys[number]] = Claim(module, EvidenceKind.PROPAGATION, covers)
 
     def _from_users(self, number: int, modules: _Modules) -> set[str]:
         if not self._open[number]:

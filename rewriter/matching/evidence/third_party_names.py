@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import onnx
 
 from modelexport.hierarchy import keys
+from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.graph_paths import MAIN
 from modelexport.hierarchy.module_tree import ROOT, ModuleTree
 from modelexport.hierarchy.tags import well_formed
@@ -27,7 +28,7 @@ from modelexport.rewriter.matching.evidence.carried_trees import (
     path_of_tag,
     tree_of_tags,
 )
-from modelexport.rewriter.matching.evidence.claims import Claim, Claims, Kind
+from modelexport.rewriter.matching.evidence.claims import Claim, Claims
 
 if TYPE_CHECKING:
     from modelexport.hierarchy.graph_paths import NodeKey
@@ -51,7 +52,7 @@ def read_torch(model: onnx.ModelProto, flow: Flow) -> Carried | None:
     unwrapped = {key: _unwrap(path, prefix) for key, path in scopes.items()}
     known = {_unwrap(p, prefix): c for p, c in classes.items() if p != ROOT or not prefix}
     modules = modules_of(unwrapped.values(), known, model.graph.name)
-    by_node = {key: Claim(path, Kind.CARRIED) for key, path in unwrapped.items()}
+    by_node = {key: Claim(path, EvidenceKind.CARRIED) for key, path in unwrapped.items()}
     return Carried(TORCH, modules, Claims(by_node))
 
 
@@ -92,7 +93,7 @@ def read_attributes(flow: Flow) -> Carried | None:
     good = {key: tag for key, tag in tag_attributes(flow).items() if well_formed(tag)}
     if not good:
         return None
-    by_node = {key: Claim(path_of_tag(tag), Kind.CARRIED) for key, tag in good.items()}
+    by_node = {key: Claim(path_of_tag(tag), EvidenceKind.CARRIED) for key, tag in good.items()}
     return Carried(ATTRIBUTES, tree_of_tags(good.values()), Claims(by_node))
 
 
@@ -117,7 +118,7 @@ def read_names(model: onnx.ModelProto, flow: Flow) -> Carried | None:
     if not any(paths.values()):
         return None
     prefix = _wrapper(paths.values(), owners)
-    by_node = {k: Claim(_unwrap(path, prefix), Kind.CARRIED) for k, path in paths.items()}
+    by_node = {k: Claim(_unwrap(path, prefix), EvidenceKind.CARRIED) for k, path in paths.items()}
     modules = modules_of((claim.module for claim in by_node.values()), {}, model.graph.name)
     return Carried(SCOPED_NAMES, modules, Claims(by_node))
 
@@ -154,7 +155,9 @@ def read_weight_names(model: onnx.ModelProto, flow: Flow) -> Carried | None:
             claims.reasons[key] = "the weight that it reads may be tied, so its name tells nothing"
         elif not seen.passing[node]:
             above = paths[0] if len(paths) == 1 else _common(paths)
-            claims.by_node[key] = Claim(above, Kind.CARRIED, paths if len(paths) > 1 else ())
+            claims.by_node[key] = Claim(
+                above, EvidenceKind.CARRIED, paths if len(paths) > 1 else ()
+            )
     if not claims.by_node:
         return None
     modules = modules_of(sorted(_owners(model)), {}, model.graph.name)

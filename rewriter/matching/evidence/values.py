@@ -56,8 +56,8 @@ class Precision:
     beyond: float = 1e30
 
 
-KEPT = Precision("kept", 3e-4, 0.5)
-HALF = Precision("half", 2e-2, 0.9, 6e4)
+FULL_PRECISION = Precision("kept", 3e-4, 0.5)
+HALF_PRECISION = Precision("half", 2e-2, 0.9, 6e4)
 
 
 class Classes:

@@ -15,7 +15,7 @@ from modelexport.errors import ForeignRecordError, UsageError
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.choices import Inject
 from modelexport.hierarchy.tags import TagRules
-from modelexport.rewriter import Matching, annotate
+from modelexport.rewriter import MatchOptions, annotate
 from modelexport.rewriter.annotation.inheriting import INHERITED, inherited_record
 from modelexport.rewriter.execution.runtime import Session
 from modelexport.rewriter.matching.evidence.carried import OURS
@@ -85,7 +85,7 @@ def test_the_file_that_was_annotated_is_recognised_at_once(annotated: Path) -> N
 
 def test_a_record_in_memory_says_what_the_file_carries(annotated: Path) -> None:
     """Modules, operators, weights, the inputs that were made, and what came of them."""
-    made = inherited_record(annotated, TagRules(), Matching())
+    made = inherited_record(annotated, TagRules(), MatchOptions())
     known = two_layers_record()
     assert made.modules == known.modules
     assert made.digest == known.digest
@@ -121,11 +121,11 @@ def test_other_injections_are_handed_on_too(
 
 def test_nothing_is_run_unless_it_may_be(annotated: Path, tmp_path: Path) -> None:
     """With `run=False` weights and structure do the work, and the report says so."""
-    made = inherited_record(annotated, TagRules(), Matching(run=False))
+    made = inherited_record(annotated, TagRules(), MatchOptions(run=False))
     assert made.probe.missing is not None
     assert not any(op.values for op in made.ops)
     report = annotate(
-        renamed(tmp_path), None, None, inherit_from=annotated, matching=Matching(run=False)
+        renamed(tmp_path), None, None, inherit_from=annotated, matching=MatchOptions(run=False)
     )
     assert "values" not in report.evidence
     said = {d.tag for d in report.decisions if d.tag is not None}
@@ -147,7 +147,7 @@ def test_a_file_that_cannot_be_run_is_matched_by_the_rest(tmp_path: Path) -> Non
     )
     onnx.save(model, tmp_path / "plain.onnx")
     annotate(tmp_path / "plain.onnx", known, tmp_path / "annotated.onnx")
-    made = inherited_record(tmp_path / "annotated.onnx", TagRules(), Matching())
+    made = inherited_record(tmp_path / "annotated.onnx", TagRules(), MatchOptions())
     assert made.probe.missing is not None
     assert "Oddity" in made.probe.missing
     for node in model.graph.node:
@@ -163,7 +163,7 @@ def test_own_inputs_may_be_given(annotated: Path, tmp_path: Path) -> None:
     """An .npz holds what both files are run on; what it lacks is named."""
     given = np.random.default_rng(1).standard_normal((3, 4)).astype(np.float32)
     np.savez(tmp_path / "given.npz", x=given)
-    matching = Matching(probe=tmp_path / "given.npz")
+    matching = MatchOptions(probe=tmp_path / "given.npz")
     made = inherited_record(annotated, TagRules(), matching)
     assert [(p.name, p.array().tolist()) for p in made.probe.inputs] == [("x", given.tolist())]
     report = annotate(renamed(tmp_path), None, None, inherit_from=annotated, matching=matching)

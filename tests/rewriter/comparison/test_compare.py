@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 from agreement.kept import ORT_EXTENDED, SCRAMBLED
-from agreement.lossy import DYNAMIC, HALF, QDQ, QOPERATOR
+from agreement.lossy import DYNAMIC, HALF_PRECISION, QDQ, QOPERATOR
 from agreement.steps import Given
 from fixtures_gen.truth import feeds
 from fixtures_gen.zoo import FIXTURES
@@ -31,7 +31,7 @@ from tests.helpers.versions import layered, perturbed
 
 NAME, EXPORTER = "bert", "torchscript"
 STEPS = {"optimised": ORT_EXTENDED, "dynamic": DYNAMIC, "qdq": QDQ, "qoperator": QOPERATOR,
-         "half": HALF, "scrambled": SCRAMBLED}  # fmt: skip
+         "half": HALF_PRECISION, "scrambled": SCRAMBLED}  # fmt: skip
 Files = Callable[[str], Path]
 
 

@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from agreement.kept import ORT_EXTENDED
-from agreement.lossy import DYNAMIC, HALF
+from agreement.lossy import DYNAMIC, HALF_PRECISION
 from agreement.steps import Given
 from fixtures_gen.truth import feeds
 from fixtures_gen.zoo import FIXTURES
@@ -33,7 +33,7 @@ from tests.helpers.traced import traced
 from tests.helpers.versions import layered, perturbed
 
 NAME, EXPORTER = "bert", "torchscript"
-STEPS = {"optimised": ORT_EXTENDED, "dynamic": DYNAMIC, "half": HALF}
+STEPS = {"optimised": ORT_EXTENDED, "dynamic": DYNAMIC, "half": HALF_PRECISION}
 RECORD = traced(NAME, EXPORTER).record
 TAGS = Tagger(RECORD.tree, TagRules())
 DEEPEST = max(TAGS.tag(m.path).count("/") for m in RECORD.modules)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from modelexport.rewriter.execution.feeding import UnfedError, ways_to_feed
+from modelexport.rewriter.execution.feeding import InputMismatchError, candidate_feeds
 
 TOKENS = np.arange(6, dtype=np.int64).reshape(2, 3)
 MASK = np.ones((2, 3), np.int64)
@@ -20,7 +20,7 @@ def graph(*inputs: tuple[str, int, list[int | str]]):
 def test_names_come_first() -> None:
     """Inputs that kept their names get what was recorded under these, in whatever order."""
     wanted = graph(("mask", TensorProto.INT64, [2, 3]), ("tokens", TensorProto.INT64, [2, 3]))
-    (feeds,) = ways_to_feed(wanted, GIVEN)
+    (feeds,) = candidate_feeds(wanted, GIVEN)
     assert feeds["mask"] is MASK
     assert feeds["tokens"] is TOKENS
 
@@ -28,7 +28,7 @@ def test_names_come_first() -> None:
 def test_type_and_shape_tell_where_names_do_not() -> None:
     """A renamed input gets what fits, in the file's own precision; the rest is left."""
     wanted = graph(("a", TensorProto.FLOAT16, ["batch", 3, 4]))
-    (feeds,) = ways_to_feed(wanted, GIVEN)
+    (feeds,) = candidate_feeds(wanted, GIVEN)
     assert feeds["a"].dtype == np.float16
     assert np.array_equal(feeds["a"], IMAGE)
 
@@ -36,7 +36,7 @@ def test_type_and_shape_tell_where_names_do_not() -> None:
 def test_order_may_have_changed_where_nothing_tells() -> None:
     """Two inputs of one kind and unknown names: both orders are tried, the recorded one first."""
     wanted = graph(("a", TensorProto.INT32, [2, 3]), ("b", TensorProto.INT32, ["n", "m"]))
-    ways = list(ways_to_feed(wanted, GIVEN))
+    ways = list(candidate_feeds(wanted, GIVEN))
     pairs = [(way["a"].tolist(), way["b"].tolist()) for way in ways]
     assert pairs == [(TOKENS.tolist(), MASK.tolist()), (MASK.tolist(), TOKENS.tolist())]
 
@@ -44,5 +44,5 @@ def test_order_may_have_changed_where_nothing_tells() -> None:
 @pytest.mark.parametrize("shape", [[5, 3], [2, 3, 1]])
 def test_what_does_not_fit_is_named(shape: list[int | str]) -> None:
     """Other static extents cannot be fed; the message says which input and what was there."""
-    with pytest.raises(UnfedError, match="its input tokens is int64"):
-        list(ways_to_feed(graph(("tokens", TensorProto.INT64, shape)), GIVEN))
+    with pytest.raises(InputMismatchError, match="its input tokens is int64"):
+        list(candidate_feeds(graph(("tokens", TensorProto.INT64, shape)), GIVEN))

@@ -14,7 +14,7 @@ from modelexport.hierarchy.fingerprints import (
     value_fingerprints,
 )
 from modelexport.rewriter.execution.recorded_values import Recalling
-from modelexport.rewriter.matching.evidence.values import KEPT, Classes, compare
+from modelexport.rewriter.matching.evidence.values import FULL_PRECISION, Classes, compare
 
 SIZES = (2, 12, 100, 4096, 10_000)
 KINDS = (np.float16, np.float32, np.float64, np.int64, np.bool_)
@@ -83,7 +83,7 @@ def test_it_says_what_sorting_says() -> None:
         recalled = Recalling(prints_of(values)).fingerprints(part, threads=2)
         plain = value_fingerprints(part)
         found, expected = (
-            compare(classes, there, KEPT)
+            compare(classes, there, FULL_PRECISION)
             for classes in (classes_of([p for p in each if p]) for each in (recalled, plain))
         )
         ours, theirs = (classes_of([p for p in each if p]).of for each in (recalled, plain))
@@ -130,4 +130,4 @@ def test_any_numbers_are_recalled_as_sorted(values: list[Array], known: int) -> 
         )
         ours, theirs = found.statistics(), expected.statistics()
         scale = np.abs(theirs).max(initial=0)
-        assert (np.abs(ours - theirs) <= KEPT.tolerance * scale).all()
+        assert (np.abs(ours - theirs) <= FULL_PRECISION.tolerance * scale).all()

@@ -12,16 +12,16 @@ from onnx import helper, numpy_helper, version_converter
 from agreement.carrying import by_names
 from agreement.judging import Verdict, judge
 from agreement.kept import ORT_ALL, ORT_BASIC, ORT_EXTENDED, REORDERED, SCRAMBLED
-from agreement.lossy import DYNAMIC, FOUR_BITS, HALF, PREPARED, QDQ
+from agreement.lossy import DYNAMIC, FOUR_BITS, HALF_PRECISION, PREPARED, QDQ
 from agreement.steps import Given, Step
 from agreement.store import NotPossible
 from fixtures_gen.truth import Truth, feeds, truth
 from fixtures_gen.zoo import FIXTURES
 from modelexport.errors import ForeignRecordError, RecordError, UsageError
+from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.graph_paths import walk_nodes
 from modelexport.hierarchy.record import Record, read_record
-from modelexport.rewriter import AnnotateReport, Matching, annotate, explained
-from modelexport.rewriter.matching.evidence.claims import Kind
+from modelexport.rewriter import AnnotateReport, MatchOptions, annotate, find_decisions
 from modelexport.tracer import trace
 from modelexport.tracer.tracing import EXPORTERS
 
@@ -68,7 +68,7 @@ def traced(tmp_path_factory: pytest.TempPathFactory):
 
 
 def decide(path: Path, record: Record, **options: object) -> AnnotateReport:
-    return annotate(path, record, None, matching=Matching(**options))
+    return annotate(path, record, None, matching=MatchOptions(**options))
 
 
 def verdicts(report: AnnotateReport, known: Truth, record: Record) -> list[Verdict]:
@@ -94,8 +94,8 @@ def test_values_tell_where_nothing_is_called_as_it_was(traced, name: str, export
     found = verdicts(report, start.truth, start.record)
     assert {Verdict.WRONG, Verdict.UNRESOLVED}.isdisjoint(found)
     assert share_right(found) >= ENOUGH
-    assert Kind.NAMES not in report.evidence
-    assert report.evidence[Kind.VALUES] > 0
+    assert EvidenceKind.NAMES not in report.evidence
+    assert report.evidence[EvidenceKind.VALUES] > 0
 
 
 @pytest.mark.parametrize("exporter", EXPORTERS)
@@ -132,14 +132,16 @@ def test_no_run_decides_by_weights_and_structure(traced, name: str) -> None:
     """`--no-run` never executes the file, and says that values were not compared."""
     start = traced(name, "torchscript")
     report = decide(start.step(SCRAMBLED), start.record, run=False)
-    assert Kind.VALUES not in report.evidence
+    assert EvidenceKind.VALUES not in report.evidence
     assert any("--no-run" in note for note in report.notes)
     found = verdicts(report, start.truth, start.record)
     assert Verdict.WRONG not in found
     assert share_right(found) >= ENOUGH
 
 
-@pytest.mark.parametrize("step", [HALF, DYNAMIC, QDQ, FOUR_BITS], ids=lambda step: step.name)
+@pytest.mark.parametrize(
+    "step", [HALF_PRECISION, DYNAMIC, QDQ, FOUR_BITS], ids=lambda step: step.name
+)
 @pytest.mark.parametrize("name", ["bert", "gpt2"])
 def test_rounded_files(traced, name: str, step: Step) -> None:
     """Weights in 16, 8 and 4 bits are recognised, and what lies between follows."""
@@ -189,7 +191,7 @@ def test_other_weights_are_said_and_tag_nothing_wrongly(traced, tmp_path, amount
     start = traced("bert", "dynamo")
     report = decide(retrained(start.path, tmp_path / "new.onnx", amount), start.record)
     assert any("weights are not the recorded ones" in note for note in report.notes)
-    assert Kind.VALUES not in report.evidence
+    assert EvidenceKind.VALUES not in report.evidence
     assert Verdict.WRONG not in verdicts(report, start.truth, start.record)
 
 
@@ -221,7 +223,11 @@ def test_evidence_can_be_limited(traced) -> None:
     """Only the kinds that are allowed settle anything."""
     start = traced("gpt2", "dynamo")
     path = start.step(SCRAMBLED)
-    for kinds in ({Kind.VALUES}, {Kind.WEIGHTS, Kind.STRUCTURE}, {Kind.NAMES}):
+    for kinds in (
+        {EvidenceKind.VALUES},
+        {EvidenceKind.WEIGHTS, EvidenceKind.STRUCTURE},
+        {EvidenceKind.NAMES},
+    ):
         report = decide(path, start.record, evidence=frozenset(kinds))
         assert set(report.evidence) <= kinds
     with pytest.raises(UsageError, match="no evidence called"):
@@ -237,7 +243,7 @@ def test_inputs_of_ones_own_need_the_plain_file(traced, tmp_path) -> None:
     with pytest.raises(UsageError, match="--reference"):
         decide(path, start.record, probe=tmp_path / "own.npz")
     report = decide(path, start.record, probe=tmp_path / "own.npz", reference=start.path)
-    assert report.evidence[Kind.VALUES] > 0
+    assert report.evidence[EvidenceKind.VALUES] > 0
     assert share_right(verdicts(report, start.truth, start.record)) >= ENOUGH
     with pytest.raises(RecordError, match="not the plain file"):
         decide(path, start.record, reference=path)
@@ -248,15 +254,15 @@ def test_an_open_node_can_be_explained(traced) -> None:
     start = traced("bert", "dynamo")
     report = decide(start.step(SCRAMBLED), start.record)
     names = {op.name for op in start.record.ops}
-    settled = [d for d in report.decisions if d.evidence == Kind.VALUES]
+    settled = [d for d in report.decisions if d.evidence == EvidenceKind.VALUES]
     assert all(set(d.origins) <= names for d in settled)
     weighed = [d for d in report.decisions if d.candidates]
     assert weighed
     for decision in weighed:
         assert {c.op for c in decision.candidates} <= names
-        assert explained(report, f"#{decision.position}") == [decision]
+        assert find_decisions(report, f"#{decision.position}") == [decision]
     with pytest.raises(UsageError, match="no node is called"):
-        explained(report, "nobody")
+        find_decisions(report, "nobody")
 
 
 def test_another_opset(traced, tmp_path) -> None:
@@ -315,7 +321,7 @@ def test_weights_named_by_module_tell_without_a_record(traced, name: str) -> Non
         (op.graph, op.index): owners.pop() for op, owners in owned.items() if len(owners) == 1
     }
     said = {decision.key: decision for decision in report.decisions}
-    read = {key: said[key].module for key in expected if said[key].evidence == Kind.CARRIED}
+    read = {key: said[key].module for key in expected if said[key].evidence == EvidenceKind.CARRIED}
     assert read == {key: expected[key] for key in read}
     assert Verdict.WRONG not in verdicts(report, start.truth, start.record)
     assert read

@@ -5,10 +5,10 @@ import onnx
 import pytest
 
 from modelexport.errors import ForeignRecordError, UsageError
+from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.record import Op, Record
-from modelexport.rewriter.matching.evidence.claims import Kind
 from modelexport.rewriter.matching.matcher import Match, match_carried, match_record
-from modelexport.rewriter.matching.recognizer import Means
+from modelexport.rewriter.matching.recognizer import MatchSources
 from tests.helpers.handmade import (
     TWO_LAYERS,
     TWO_LAYERS_MODULES,
@@ -84,7 +84,7 @@ def test_other_operator_of_the_same_name_is_not_believed() -> None:
     model = two_layers()
     model.graph.node[3].op_type = "Tanh"
     model.graph.node[3].input[0] = "h0"
-    means = Means(evidence=frozenset({Kind.NAMES}))
+    means = MatchSources(evidence=frozenset({EvidenceKind.NAMES}))
     decision = match_record(model, two_layers_record(), "f", means).decisions[3]
     assert decision.module is None
     assert "Relu, not a Tanh" in (decision.reason or "")
@@ -146,8 +146,8 @@ def test_names_are_given_once() -> None:
     extra = onnx.helper.make_node("Relu", ["a1"], ["unused"], name="relu1")
     model.graph.node.append(extra)
     last = match_record(model, two_layers_record(), "f").decisions[-1]
-    assert (last.module, last.evidence) == (truth()["relu1"], Kind.STRUCTURE)
-    means = Means(evidence=frozenset({Kind.NAMES}))
+    assert (last.module, last.evidence) == (truth()["relu1"], EvidenceKind.STRUCTURE)
+    means = MatchSources(evidence=frozenset({EvidenceKind.NAMES}))
     last = match_record(model, two_layers_record(), "f", means).decisions[-1]
     assert last.module is None
     assert "another node has taken" in (last.reason or "")

@@ -13,7 +13,7 @@ from onnx import helper, numpy_helper
 from agreement.scrambling import scramble
 from modelexport.hierarchy.fingerprints import weight_fingerprint
 from modelexport.hierarchy.record import Tensor
-from modelexport.rewriter import Matching, annotate
+from modelexport.rewriter import MatchOptions, annotate
 from modelexport.rewriter.matching.evidence.merged_weights import parts_of
 from modelexport.rewriter.matching.evidence.weight_sketches import RecordedWeights
 from tests.helpers.traced import traced
@@ -106,7 +106,7 @@ def test_a_node_that_reads_a_merged_weight_covers_its_modules(
     places = {name: n for n, name in readers if name in made}
     path = tmp_path / "merged.onnx"
     onnx.save(scramble(model), path)
-    report = annotate(path, done.record, None, matching=Matching(run=run))
+    report = annotate(path, done.record, None, matching=MatchOptions(run=run))
     said = {key: report.decisions[places[key]] for key in made}
     assert {key: set(decision.covers) for key, decision in said.items()} == expected
 
@@ -143,7 +143,7 @@ def test_parts_of_a_weight_are_laid_together(name: str, parts: int, tmp_path: Pa
     assert origin
     path = tmp_path / "split.onnx"
     onnx.save(scramble(model), path)
-    report = annotate(path, done.record, None, matching=Matching(run=False))
+    report = annotate(path, done.record, None, matching=MatchOptions(run=False))
     modules = {(op.graph, op.index): op.module for op in done.record.ops}
     said = {place: report.decisions[place].module for place in origin}
     assert said == {place: modules["", before] for place, before in origin.items()}

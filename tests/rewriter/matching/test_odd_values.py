@@ -13,11 +13,11 @@ from torch import nn
 
 from agreement.scrambling import scramble
 from modelexport.cli.main import main
+from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.record import ProbeInput
 from modelexport.hierarchy.tags import TagRules
-from modelexport.rewriter import AnnotateReport, Matching, annotate
+from modelexport.rewriter import AnnotateReport, MatchOptions, annotate
 from modelexport.rewriter.annotation.inheriting import inherited_record
-from modelexport.rewriter.matching.evidence.claims import Kind
 from modelexport.tracer import trace
 from modelexport.tracer.tracing import EXPORTERS
 from tests.helpers.handmade import parse, record_of
@@ -91,7 +91,7 @@ def check(report: AnnotateReport, true: list[str]) -> None:
 def test_odd_values_are_compared_like_others(tmp_path: Path) -> None:
     """A file that computes them runs, and whatever holds enough numbers is recognised."""
     odd = Odd(ODD, tmp_path)
-    known = inherited_record(odd.annotated, TagRules(), Matching())
+    known = inherited_record(odd.annotated, TagRules(), MatchOptions())
     assert known.probe.missing is None
     values = [value for op in known.ops for value in op.values if value is not None]
     assert any(value.nan for value in values)
@@ -130,16 +130,16 @@ def test_the_command_says_what_it_could_not_look_at(
 def test_strings_of_ones_own_are_fed(tmp_path: Path) -> None:
     """An .npz holds them as numpy keeps text; the reference and the file both take them."""
     odd = Odd(ODD, tmp_path)
-    known = inherited_record(odd.annotated, TagRules(), Matching()).probe
+    known = inherited_record(odd.annotated, TagRules(), MatchOptions()).probe
     own = {given.name: given.array() for given in known.inputs}
     own["words"] = np.array(["one", "two", "three"])
     np.savez(tmp_path / "own.npz", **own)
     record = msgspec.structs.replace(odd.record, probe=known)
-    matching = Matching(reference=odd.plain, probe=tmp_path / "own.npz")
+    matching = MatchOptions(reference=odd.plain, probe=tmp_path / "own.npz")
     report = annotate(odd.changed, record, tmp_path / "c.onnx", matching=matching)
     check(report, odd.modules)
     assert not any("not compared" in note for note in report.notes)
-    assert report.evidence[Kind.VALUES]
+    assert report.evidence[EvidenceKind.VALUES]
 
 
 class Spoilt(nn.Module):

@@ -20,12 +20,12 @@ from fixtures_gen.eager import run_eagerly
 from fixtures_gen.onnx_values import observe
 from fixtures_gen.truth import feeds, settle, truth
 from fixtures_gen.zoo import FIXTURES
+from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.fingerprints import value_fingerprint
 from modelexport.hierarchy.graph_paths import NodeKey
-from modelexport.rewriter import Matching, annotate
+from modelexport.rewriter import MatchOptions, annotate
 from modelexport.rewriter.graph.flow import Flow
 from modelexport.rewriter.graph.wiring import Wiring
-from modelexport.rewriter.matching.evidence.claims import Kind
 from modelexport.rewriter.matching.evidence.quantised_values import RoundedValues
 from modelexport.tracer import trace
 from tests.helpers.traced import traced
@@ -110,10 +110,10 @@ def test_calls_are_told_apart_by_their_order(exporter: str, tmp_path: Path) -> N
     model, inputs = Again().eval(), (torch.randn(4, 16),)
     done = trace(model, inputs, tmp_path / "m.onnx", exporter=exporter)
     onnx.save(scramble(onnx.load(done.onnx_path)), tmp_path / "s.onnx")
-    report = annotate(tmp_path / "s.onnx", done.record, None, matching=Matching(run=False))
+    report = annotate(tmp_path / "s.onnx", done.record, None, matching=MatchOptions(run=False))
     recorded = {NodeKey(op.graph, op.index): op for op in done.record.ops}
     true = truth(model, inputs, done.onnx_path)
-    decided = {d.key: d for d in report.decisions if d.evidence is Kind.WEIGHTS}
+    decided = {d.key: d for d in report.decisions if d.evidence is EvidenceKind.WEIGHTS}
     assert {recorded[key].call for key in decided} == set(range(4))
     assert {key: d.call for key, d in decided.items()} == {k: recorded[k].call for k in decided}
     wrong = {

@@ -8,7 +8,7 @@ from modelexport.rewriter.matching.matcher import Decision
 _SHOWN = 3
 
 
-def explained(report: AnnotateReport, wanted: str) -> list[Decision]:
+def find_decisions(report: AnnotateReport, wanted: str) -> list[Decision]:
     """The decisions about the nodes of a name, or about the one at a place.
 
     Args:
