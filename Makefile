@@ -3,9 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 READY := $(VENV)/.ready
 DEMO_READY := $(VENV)/.ready-demo
-BENCH_READY := $(VENV)/.ready-bench
 DEMO := temp/demo
 WORKERS ?= 2
 
@@ -15,19 +15,19 @@ WORKERS ?= 2
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-$(READY): pyproject.toml constraints.txt
+$(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[trace,batch,docs,dev]'
+
+# torch first: what else is installed then takes it as it is
+$(DEMO_READY): pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) 'pip>=25.1'
+	$(PIP) torch
+	$(PIP) --editable '.[trace]' --group demo
 	@touch $@
 
-$(DEMO_READY): $(READY)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo]'
-	@touch $@
-
-$(BENCH_READY): $(DEMO_READY)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+$(READY): $(DEMO_READY)
+	$(PIP) --editable '.[trace,batch,surgery]' --group dev
 	@touch $@
 
 demo: $(DEMO_READY) ## Trace, annotate and validate a real MiniLM, and show its tree
@@ -37,7 +37,7 @@ demo: $(DEMO_READY) ## Trace, annotate and validate a real MiniLM, and show its 
 	$(BIN)/modelexport validate $(DEMO)/minilm.annotated.onnx --record $(DEMO)/minilm.trace.json --reference $(DEMO)/minilm.onnx --check-consistency
 	$(BIN)/modelexport analyze $(DEMO)/minilm.annotated.onnx --output-format tree
 
-test: lint $(BENCH_READY) ## Lint, then run all tests
+test: lint ## Lint, then run all tests
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 lint: $(READY) ## ruff, mypy, import-linter
@@ -50,20 +50,20 @@ format: $(READY) ## Format the code
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-benchmark: $(BENCH_READY) ## Measure speed and memory; prints tables
+benchmark: $(READY) ## Measure speed and memory; prints tables
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/annotate_speed.py
 	$(BIN)/python benchmarks/trace_overhead.py
 	$(BIN)/python benchmarks/match_speed.py
 	$(BIN)/python benchmarks/batch_speed.py
 
-agreement: $(BENCH_READY) ## Measure right and wrong tags over models and what tools do to them
+agreement: $(READY) ## Measure right and wrong tags over models and what tools do to them
 	$(BIN)/python benchmarks/agreement.py --jobs $(WORKERS) --out docs
 
-functions: $(DEMO_READY) ## Fold many families, check it all; writes docs/functions.md
+functions: $(READY) ## Fold many families, check it all; writes docs/functions.md
 	$(BIN)/python benchmarks/functions.py
 
-figure: demo $(BENCH_READY) ## Draw where the nodes and costs of a real MiniLM are; writes docs/images
+figure: demo $(READY) ## Draw where the nodes and costs of a real MiniLM are; writes docs/images
 	$(BIN)/modelexport analyze $(DEMO)/minilm.annotated.onnx --depth 2 --output-format json > $(DEMO)/minilm.analysis.json
 	$(BIN)/python benchmarks/module_figure.py $(DEMO)/minilm.analysis.json docs/images/modules.svg
 
