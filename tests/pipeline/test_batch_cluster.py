@@ -70,7 +70,7 @@ def test_a_killed_worker_takes_no_job_with_it(
 def _at_work(worker: "subprocess.Popen[str]") -> bool:
     """Whether the process that starts a worker's jobs has started one."""
     starters = psutil.Process(worker.pid).children()
-    return any("nursery" in str(p.cmdline()) and p.children() for p in starters)
+    return any("fork_server" in str(p.cmdline()) and p.children() for p in starters)
 
 
 def test_a_cluster_that_is_not_there_is_bad_input(tmp_path: Path) -> None:

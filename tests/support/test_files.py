@@ -49,8 +49,8 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
     code = """
 import sys, time
 from pathlib import Path
-from modelexport.support.files import replacing
-with replacing(Path(sys.argv[1])) as part:
+from modelexport.support.files import atomic_replacement
+with atomic_replacement(Path(sys.argv[1])) as part:
     part.write_text("half")
     print("writing", flush=True)
     time.sleep(60)
