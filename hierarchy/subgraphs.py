@@ -12,8 +12,9 @@ import onnx
 from onnx import numpy_helper
 
 from modelexport.errors import RuntimeFailedError
-from modelexport.hierarchy.fingerprints import BEYOND, Array, ValueFingerprint, value_fingerprint
+from modelexport.hierarchy.fingerprints import Array, ValueFingerprint, value_fingerprint
 from modelexport.hierarchy.graph_paths import MAIN, NodeKey, bodies
+from modelexport.hierarchy.sketches import INFINITY_THRESHOLD
 
 Arrays = Mapping[str, Array]
 RunGraph = Callable[[onnx.GraphProto, Arrays], dict[str, Array]]
@@ -49,7 +50,7 @@ class SubgraphRunner:
         read: Read = numpy_helper.to_array,
         *,
         once: bool = False,
-        beyond: float = BEYOND,
+        infinity_threshold: float = INFINITY_THRESHOLD,
     ) -> None:
         self.first: dict[tuple[str, str], ValueFingerprint] = {}
         self.values: dict[NodeKey, list[ValueFingerprint]] = defaultdict(list)
@@ -58,7 +59,7 @@ class SubgraphRunner:
         self._read = read
         self._once = once
         self._most = 1 if once else _ROUNDS
-        self._beyond = beyond
+        self._infinity_threshold = infinity_threshold
 
     def look(self, graph: onnx.GraphProto, known: Arrays, path: str = MAIN) -> None:
         """Look into the bodies of a graph.
@@ -83,7 +84,7 @@ class SubgraphRunner:
             read = [known[name] for name in node.input if name in known]
             for name in node.output:
                 made = known.get(name)
-                found = None if made is None else value_fingerprint(made, self._beyond)
+                found = None if made is None else value_fingerprint(made, self._infinity_threshold)
                 if made is None or found is None:
                     continue
                 self.first.setdefault((path, name), found)

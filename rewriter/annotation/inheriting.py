@@ -87,7 +87,7 @@ def _observed(
             session = Session(container.path, source=source, libraries=libraries)
             feeds = session.working_feeds(differing=True)
         observer = Observer(container, model, _expected_bytes(model.graph), libraries)
-        prints = observer.prints(feeds, FULL_PRECISION.beyond)
+        prints = observer.prints(feeds, FULL_PRECISION.infinity_threshold)
     except RuntimeFailedError as error:
         return Probe(missing=str(error).rstrip(".")), {}
     return Probe(tuple(ProbeInput.of(name, array) for name, array in feeds.items())), prints

@@ -12,7 +12,6 @@ import numpy as np
 import onnx
 
 from modelexport.hierarchy.fingerprints import (
-    BEYOND,
     Array,
     ValueFingerprint,
     value_fingerprint,
@@ -20,6 +19,7 @@ from modelexport.hierarchy.fingerprints import (
 )
 from modelexport.hierarchy.graph_paths import MAIN, bodies, holds_bodies
 from modelexport.hierarchy.record import Record
+from modelexport.hierarchy.sketches import INFINITY_THRESHOLD
 from modelexport.hierarchy.subgraphs import SubgraphRunner, extract_subgraph, names_read
 from modelexport.rewriter.container import OnnxContainer, SessionSource, session_source
 from modelexport.rewriter.execution.feeding import Feeds
@@ -80,7 +80,7 @@ class Observer:
         if self._parts and not self._sessions:
             self._prepared = self._exposing(self._model, self._parts[0])
 
-    def prints(self, feeds: Feeds, beyond: float) -> Prints:
+    def prints(self, feeds: Feeds, infinity_threshold: float) -> Prints:
         """The fingerprint of every value of the main graph, and of what bodies compute first.
 
         Raises:
@@ -90,23 +90,25 @@ class Observer:
         found: Prints = {}
         kept = dict(feeds)
         for values in self.values(feeds):
-            prints = self._fingerprints(list(values.values()), beyond)
+            prints = self._fingerprints(list(values.values()), infinity_threshold)
             for name, known in zip(values, prints, strict=True):
                 if known is not None:
                     found[MAIN, name] = known
             kept |= {name: values[name] for name in self._read_in_bodies & values.keys()}
         for name, array in feeds.items():
-            known = value_fingerprint(array, beyond)
+            known = value_fingerprint(array, infinity_threshold)
             if known is not None:
                 found[MAIN, name] = known
         if self._read_in_bodies:
-            found |= self._prints_in_bodies(kept, beyond)
+            found |= self._prints_in_bodies(kept, infinity_threshold)
         return found
 
-    def _fingerprints(self, arrays: list[Array], beyond: float) -> list[ValueFingerprint | None]:
-        if beyond == BEYOND:  # as was recorded
+    def _fingerprints(
+        self, arrays: list[Array], infinity_threshold: float
+    ) -> list[ValueFingerprint | None]:
+        if infinity_threshold == INFINITY_THRESHOLD:  # as was recorded
             return self._recalling.fingerprints(arrays, threads=_THREADS)
-        return value_fingerprints(arrays, beyond, threads=_THREADS)
+        return value_fingerprints(arrays, infinity_threshold, threads=_THREADS)
 
     @cached_property
     def _recalling(self) -> Recalling:
@@ -121,7 +123,7 @@ class Observer:
                 found |= {*node.input, *names_read(body), *(value.name for value in body.output)}
         return found
 
-    def _prints_in_bodies(self, known: Feeds, beyond: float) -> Prints:
+    def _prints_in_bodies(self, known: Feeds, infinity_threshold: float) -> Prints:
         """Of what nodes in bodies make when these run first, each body by itself.
 
         Where one cannot, its values stay unknown, as those of the main graph are when the file
@@ -133,7 +135,9 @@ class Observer:
             for tensor in self._model.graph.initializer
             if tensor.name in self._read_in_bodies and (array := read(tensor)) is not None
         }
-        looking = SubgraphRunner(self._run_alone, read, once=True, beyond=beyond)
+        looking = SubgraphRunner(
+            self._run_alone, read, once=True, infinity_threshold=infinity_threshold
+        )
         looking.look(self._model.graph, weights | known)
         return looking.first
 

@@ -10,14 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from modelexport.hierarchy.fingerprints import (
-    PROJECTIONS,
-    Array,
-    Sketch,
-    ValueFingerprint,
-    value_fingerprints,
-    value_sketches,
-)
+from modelexport.hierarchy.fingerprints import Array, ValueFingerprint, value_fingerprints
+from modelexport.hierarchy.sketches import PROJECTIONS, Sketch, value_sketches
 
 _SAME = 1e-5
 """Largest difference of the sketches of one value, over its sketch: what rounding leaves."""

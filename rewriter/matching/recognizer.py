@@ -146,7 +146,7 @@ class _Recognising:
         if self._observe is not None and (feeds := self._first_way()) is not None:
             means.prepare()  # here, so that nothing but the runtime's work is left to be done aside
             self._first_look = aside.submit(
-                copy_context().run, self._observe, feeds, FULL_PRECISION.beyond
+                copy_context().run, self._observe, feeds, FULL_PRECISION.infinity_threshold
             )
         self._flow = Flow(model)
         self._here = Wiring.of_model(self._flow)
@@ -222,7 +222,8 @@ class _Recognising:
         if absent:
             raise InputMismatchError(f"the given inputs lack {', '.join(absent)}")
         return _numbered(
-            self._there, beside({name: known[name] for name in wanted}, FULL_PRECISION.beyond)
+            self._there,
+            beside({name: known[name] for name in wanted}, FULL_PRECISION.infinity_threshold),
         )
 
     @cached_property
@@ -243,7 +244,7 @@ class _Recognising:
         for number, feeds in enumerate(self._ways()):
             looked = self._first_look if number == 0 and precision is FULL_PRECISION else None
             try:
-                prints = looked.result() if looked else observe(feeds, precision.beyond)
+                prints = looked.result() if looked else observe(feeds, precision.infinity_threshold)
             except RuntimeFailedError as error:
                 failure = failure or error
                 continue

@@ -11,8 +11,8 @@ from modelexport.hierarchy.fingerprints import (
     value_fingerprint,
     value_fingerprints,
     weight_fingerprint,
-    weight_sketch,
 )
+from modelexport.hierarchy.sketches import weight_sketch
 
 SIZES = (5, 100, 4096, 10_000)
 
@@ -59,9 +59,9 @@ def test_shape_does_not_matter_but_layout_does() -> None:
 def test_what_is_not_finite_is_counted(kind: type) -> None:
     """Infinities, what masks put in their place, and NaN are counted and left out."""
     large = np.finfo(kind).max
-    beyond = min(float(large), 1e30)
+    infinity_threshold = min(float(large), 1e30)
     array = np.array([1, np.nan, np.inf, -np.inf, 3, 2, large, -large], kind)
-    known = value_fingerprint(array, beyond)
+    known = value_fingerprint(array, infinity_threshold)
     assert known is not None
     assert (known.nan, known.positive_infinite, known.negative_infinite) == (1, 2, 2)
     assert known.statistics().tolist() == [1, 2, 3]

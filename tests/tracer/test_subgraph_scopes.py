@@ -15,9 +15,10 @@ from fixtures_gen.truth import NOT_RUN, feeds, truth
 from fixtures_gen.zoo import FIXTURES
 from modelexport.errors import RuntimeFailedError
 from modelexport.hierarchy.choices import EvidenceKind
-from modelexport.hierarchy.fingerprints import BEYOND, value_fingerprint
+from modelexport.hierarchy.fingerprints import value_fingerprint
 from modelexport.hierarchy.graph_paths import MAIN, NodeKey, bodies, walk_nodes
 from modelexport.hierarchy.module_tree import is_within
+from modelexport.hierarchy.sketches import INFINITY_THRESHOLD
 from modelexport.rewriter import annotate
 from modelexport.rewriter.container import OnnxContainer
 from modelexport.rewriter.execution.observing import Observer
@@ -247,7 +248,7 @@ def test_bodies_of_onnx_s_own_suite(tmp_path: Path) -> None:
         with OnnxContainer.open(path) as container:
             observer = Observer(container, container.skeleton(), 0)
             try:
-                prints = observer.prints(feeds, BEYOND)
+                prints = observer.prints(feeds, INFINITY_THRESHOLD)
             except RuntimeFailedError:
                 continue  # onnxruntime has no kernel for it
         inside[case.name] = len([name for graph, name in prints if graph != MAIN])

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from modelexport.hierarchy.fingerprints import ValueFingerprint, value_sketch_of_ones
+from modelexport.hierarchy.fingerprints import ValueFingerprint
+from modelexport.hierarchy.sketches import value_sketch_of_ones
 from modelexport.rewriter.graph.wiring import NONE, Wiring
 
 Sketches = npt.NDArray[np.float64]

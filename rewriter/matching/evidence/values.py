@@ -53,7 +53,7 @@ class Precision:
     name: str
     tolerance: float
     enough: float
-    beyond: float = 1e30
+    infinity_threshold: float = 1e30
 
 
 FULL_PRECISION = Precision("kept", 3e-4, 0.5)

@@ -10,15 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from modelexport.hierarchy.fingerprints import (
+from modelexport.hierarchy.fingerprints import Array, WeightFingerprint
+from modelexport.hierarchy.record import Tensor
+from modelexport.hierarchy.sketches import (
     PROJECTIONS,
-    Array,
     Sketch,
-    WeightFingerprint,
-    sketch_of_ones,
+    weight_sketch_of_ones,
     weight_sketches,
 )
-from modelexport.hierarchy.record import Tensor
 
 _SAME_DIRECTION = 0.97
 """Cosine of two sketches of one weight, in however few bits; no two others came near it."""
@@ -86,7 +85,7 @@ class RecordedWeights:
             groups[len(array) if array.ndim > 1 else 1, array.size].append(n)
         found = [Alike([], exactly=False)] * len(arrays)
         for group in groups.values():
-            ones = sketch_of_ones(arrays[group[0]].shape).tobytes()
+            ones = weight_sketch_of_ones(arrays[group[0]].shape).tobytes()
             for start in range(0, len(group), _AT_A_TIME):
                 part = group[start : start + _AT_A_TIME]
                 sketches = weight_sketches([arrays[n] for n in part])
