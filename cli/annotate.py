@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from modelexport.cli import option_checks, options
-from modelexport.cli.options import EvidenceKind
+from modelexport.cli.options import DEFAULTS, EvidenceKind
 from modelexport.cli.output import TextFormat, console, print_json, progress, talk
 from modelexport.cli.render_decisions import (
     exit_if_open,
@@ -16,8 +16,8 @@ from modelexport.cli.render_decisions import (
 )
 from modelexport.cli.stdio_files import readable, writable
 from modelexport.errors import UsageError
-from modelexport.hierarchy.choices import Inject
-from modelexport.hierarchy.tags import TagRules, TagStyle, TorchNN
+from modelexport.hierarchy.annotate_options import AnnotateOptions, MatchOptions
+from modelexport.hierarchy.tags import TagRules
 
 
 def annotate(  # noqa: PLR0913 - a parameter is an option of the command
@@ -44,15 +44,15 @@ def annotate(  # noqa: PLR0913 - a parameter is an option of the command
     probe: options.ProbeInputs = None,
     custom_ops: options.CustomOps = None,
     explain: options.Explain = None,
-    inject: options.Injections = [Inject.METADATA],  # noqa: B006 - typer copies it
+    inject: options.Injections = list(DEFAULTS.inject),  # noqa: B006 - typer copies it
     functions: options.Functions = None,
-    min_nodes: options.MinNodes = 2,
-    max_prototypes_per_class: options.MaxPrototypes = None,
-    tag_style: options.Style = TagStyle.PATH,
-    torch_nn: options.TorchModules = TorchNN.KEEP,
-    depth: options.TagDepth = None,
-    torch_keys: options.TorchKeys = False,
-    replace_keys: options.ReplaceKeys = False,
+    min_nodes: options.MinNodes = DEFAULTS.fold_rules.min_nodes,
+    max_prototypes_per_class: options.MaxPrototypes = DEFAULTS.fold_rules.max_prototypes,
+    tag_style: options.Style = DEFAULTS.rules.style,
+    torch_nn: options.TorchModules = DEFAULTS.rules.torch_nn,
+    depth: options.TagDepth = DEFAULTS.rules.depth,
+    torch_keys: options.TorchKeys = DEFAULTS.torch_keys,
+    replace_keys: options.ReplaceKeys = DEFAULTS.replace_keys,
     report: options.Report = None,
     strict: options.Strict = False,
     force: options.Force = False,
@@ -66,22 +66,25 @@ def annotate(  # noqa: PLR0913 - a parameter is an option of the command
     fold_rules = option_checks.folding(inject, functions, min_nodes, max_prototypes_per_class)
     option_checks.one_reader(**{"IN.onnx": model, "--record": record})
     option_checks.one_writer(output, report, output_format)
-    from modelexport.rewriter import MatchOptions, find_decisions  # noqa: PLC0415 - onnx loads when needed
     from modelexport.rewriter import annotate as run  # noqa: PLC0415
+    from modelexport.rewriter import find_decisions  # noqa: PLC0415 - onnx loads when needed
 
     kinds = frozenset(kind.value for kind in evidence or EvidenceKind)
+    annotate_options = AnnotateOptions(
+        matching=MatchOptions(kinds, not no_run, probe, reference, tuple(custom_ops or ())),
+        inject=tuple(inject),
+        rules=TagRules(tag_style, torch_nn, depth),
+        fold_rules=fold_rules,
+        torch_keys=torch_keys,
+        replace_keys=replace_keys,
+    )
     with writable(output) as target, progress(context), readable(model) as path:
         result = run(
             path,
             record,
             target,
             inherit_from=inherit_from,
-            matching=MatchOptions(kinds, not no_run, probe, reference, tuple(custom_ops or ())),
-            inject=inject,
-            rules=TagRules(tag_style, torch_nn, depth),
-            torch_keys=torch_keys,
-            replace_keys=replace_keys,
-            fold_rules=fold_rules,
+            options=annotate_options,
             force=force,
             report=option_checks.report_file(report),
         )

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from modelexport.cli import option_checks, options
+from modelexport.cli.options import DEFAULTS
 from modelexport.cli.output import TextFormat, progress
 from modelexport.cli.render_decisions import exit_if_open, print_report
 from modelexport.cli.render_export import show_result
 from modelexport.errors import UsageError
-from modelexport.hierarchy.choices import Inject
-from modelexport.hierarchy.tags import TagRules, TagStyle, TorchNN
+from modelexport.hierarchy.annotate_options import AnnotateOptions
+from modelexport.hierarchy.tags import TagRules
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,14 +39,14 @@ def export(  # noqa: PLR0913 - a parameter is an option of the command
     no_probe: options.NoProbe = False,
     trust_remote_code: options.TrustRemoteCode = False,
     plain: options.Plain = False,
-    inject: options.Injections = [Inject.METADATA],  # noqa: B006 - typer copies it
+    inject: options.Injections = list(DEFAULTS.inject),  # noqa: B006 - typer copies it
     functions: options.Functions = None,
-    min_nodes: options.MinNodes = 2,
-    max_prototypes_per_class: options.MaxPrototypes = None,
-    tag_style: options.Style = TagStyle.PATH,
-    torch_nn: options.TorchModules = TorchNN.KEEP,
-    depth: options.TagDepth = None,
-    torch_keys: options.TorchKeys = False,
+    min_nodes: options.MinNodes = DEFAULTS.fold_rules.min_nodes,
+    max_prototypes_per_class: options.MaxPrototypes = DEFAULTS.fold_rules.max_prototypes,
+    tag_style: options.Style = DEFAULTS.rules.style,
+    torch_nn: options.TorchModules = DEFAULTS.rules.torch_nn,
+    depth: options.TagDepth = DEFAULTS.rules.depth,
+    torch_keys: options.TorchKeys = DEFAULTS.torch_keys,
     report: options.Report = None,
     strict: options.Strict = False,
     dry_run: options.DryRun = False,
@@ -57,7 +58,7 @@ def export(  # noqa: PLR0913 - a parameter is an option of the command
     option_checks.named(**{"OUT.onnx": output, "--record": record})
     option_checks.one_writer(None, report, output_format)
     written = option_checks.report_file(report)
-    if plain and (inject != [Inject.METADATA] or torch_keys):
+    if plain and (tuple(inject) != DEFAULTS.inject or torch_keys):
         raise UsageError("--clean-onnx writes no hierarchy: leave out --inject and --torch-keys.")
     wanted, shapes = option_checks.tracing(
         config,
@@ -69,10 +70,10 @@ def export(  # noqa: PLR0913 - a parameter is an option of the command
         input_text=input_text,
         dynamic=dynamic,
     )
-    from modelexport.pipeline import Hierarchy, plan_source  # noqa: PLC0415 - onnx loads here
     from modelexport.pipeline import export as export_source  # noqa: PLC0415
+    from modelexport.pipeline import plan_source  # noqa: PLC0415 - onnx loads here
 
-    hierarchy = Hierarchy(
+    hierarchy = AnnotateOptions(
         inject=() if plain else tuple(inject),
         rules=TagRules(tag_style, torch_nn, depth),
         fold_rules=fold_rules,

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from modelexport.cli import options
 from modelexport.cli.output import TextFormat
 from modelexport.errors import UsageError
+from modelexport.hierarchy.annotate_options import FoldRules
 from modelexport.hierarchy.choices import Inject
 
 if TYPE_CHECKING:
     from modelexport.hierarchy.export_config import ExportConfig, InputSpec
-    from modelexport.rewriter import FoldRules
 
 
 def tracing(
@@ -39,7 +39,7 @@ def tracing(
 
 def folding(
     inject: Sequence[Inject], functions: list[str] | None, min_nodes: int, most: int | None
-) -> "FoldRules":
+) -> FoldRules:
     """What becomes functions, when these are injected.
 
     Raises:
@@ -47,9 +47,7 @@ def folding(
     """
     if functions and Inject.FUNCTIONS not in inject:
         raise UsageError("--functions says what --inject functions folds: give that, too.")
-    from modelexport.rewriter import FoldRules  # noqa: PLC0415 - onnx loads when it is needed
-
-    return FoldRules(tuple(functions or ["repeated"]), min_nodes, most)
+    return FoldRules(tuple(functions or options.DEFAULTS.fold_rules.functions), min_nodes, most)
 
 
 def report_file(report: Path | None) -> Path | None:

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from modelexport.cli.output import TextFormat
+from modelexport.hierarchy.annotate_options import AnnotateOptions
 from modelexport.hierarchy.choices import Inject
 from modelexport.hierarchy.tags import TagStyle, TorchNN
 
@@ -19,6 +20,10 @@ STDOUT = Path("-")
 """Standard input or output in place of a file."""
 
 _TRACING, _MATCHING, _HIERARCHY = "Tracing", "MatchOptions", "Hierarchy"
+
+
+DEFAULTS = AnnotateOptions()
+"""Where the defaults of the options of annotating come from."""
 
 
 class Exporter(StrEnum):

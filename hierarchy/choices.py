@@ -22,3 +22,14 @@ class EvidenceKind(StrEnum):
     VALUES = "values"
     STRUCTURE = "structure"
     PROPAGATION = "propagation"
+
+
+class FoldMode(StrEnum):
+    """Which calls of modules become functions, where no patterns are given."""
+
+    REPEATED = "repeated"
+    """The outermost calls that occur more than once with the same structure."""
+    NESTED = "nested"
+    """These, and the repeated calls inside them."""
+    ALL = "all"
+    """Every call."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         SurgeryError,
         UsageError,
     )
+    from modelexport.hierarchy.annotate_options import AnnotateOptions, FoldRules, MatchOptions
     from modelexport.hierarchy.choices import Inject
     from modelexport.hierarchy.record import Record, read_record
     from modelexport.hierarchy.tags import TagRules, TagStyle, TorchNN
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
         Analysis,
         AnnotateReport,
         Comparison,
-        FoldRules,
-        MatchOptions,
         StripResult,
         Validation,
         analyze,
@@ -65,6 +64,7 @@ else:
                 *("RecordError", "RuntimeFailedError", "SettingsError", "SourceError"),
                 *("SurgeryError", "UsageError"),
             ],
+            "hierarchy.annotate_options": ["AnnotateOptions", "FoldRules", "MatchOptions"],
             "hierarchy.choices": ["Inject"],
             "hierarchy.record": ["Record", "read_record"],
             "hierarchy.tags": ["TagRules", "TagStyle", "TorchNN"],
@@ -72,8 +72,8 @@ else:
             "pipeline.diagnosing": ["Diagnosis", "diagnose"],
             "pipeline.exporting": ["ExportResult", "export"],
             "rewriter": [
-                *("Analysis", "AnnotateReport", "Comparison", "FoldRules", "MatchOptions"),
-                *("StripResult", "Validation", "analyze", "annotate", "compare", "find_decisions"),
+                *("Analysis", "AnnotateReport", "Comparison", "StripResult"),
+                *("Validation", "analyze", "annotate", "compare", "find_decisions"),
                 *("strip", "unfold", "validate"),
             ],
             "tracer.sources.loading": ["load"],
@@ -83,6 +83,7 @@ else:
 
 __all__ = [
     "Analysis",
+    "AnnotateOptions",
     "AnnotateReport",
     "Comparison",
     "Diagnosis",

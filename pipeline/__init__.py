@@ -6,14 +6,14 @@ from modelexport.support.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from modelexport.pipeline.diagnosing import Diagnosis, PackageState, diagnose
-    from modelexport.pipeline.exporting import ExportResult, Hierarchy, export
+    from modelexport.pipeline.exporting import ExportResult, export
     from modelexport.pipeline.tracing import plan_source, trace_source
 else:
     __getattr__ = lazy_exports(
         __name__,
         {
             "diagnosing": ["Diagnosis", "PackageState", "diagnose"],
-            "exporting": ["ExportResult", "Hierarchy", "export"],
+            "exporting": ["ExportResult", "export"],
             "tracing": ["plan_source", "trace_source"],
         },
     )
@@ -21,7 +21,6 @@ else:
 __all__ = [
     "Diagnosis",
     "ExportResult",
-    "Hierarchy",
     "PackageState",
     "diagnose",
     "export",

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from modelexport.errors import FileProblem, ModelExportError
+from modelexport.hierarchy.annotate_options import AnnotateOptions
 from modelexport.hierarchy.choices import Inject
 from modelexport.hierarchy.export_config import ExportConfig, InputSpec
 from modelexport.hierarchy.record import Record, record_path
-from modelexport.hierarchy.tags import TagRules
 from modelexport.hierarchy.trace_summary import TraceSummary, summary_of
 from modelexport.pipeline.tracing import check_traced, loaded_source
 from modelexport.rewriter.annotation.annotating import annotate
 from modelexport.rewriter.annotation.report import AnnotateReport
-from modelexport.rewriter.folding import FoldRules
 from modelexport.support.extras import require_extra
 from modelexport.support.files import atomic_replacement, check_target, writing
 from modelexport.support.progress import step
@@ -28,27 +27,8 @@ if TYPE_CHECKING:
     from modelexport.tracer import Loaded, TraceResult
 
 
-class Hierarchy(msgspec.Struct, frozen=True, kw_only=True):
-    """How the hierarchy is written.
-
-    Attributes:
-        inject: Where; nowhere for the plain file.
-        rules: How module paths become tags.
-        fold_rules: What becomes functions, when these are injected.
-        torch_keys: Write the metadata keys of torch's own exporter too.
-    """
-
-    inject: tuple[Inject, ...] = (Inject.METADATA,)
-    rules: TagRules = TagRules()
-    fold_rules: FoldRules = FoldRules()
-    torch_keys: bool = False
-
-
 _ANNOTATED = ".annotated"
 """Name of the finished file before it gets its own."""
-
-PLAIN = Hierarchy(inject=())
-"""Nothing of it in the file: the record beside it has it all."""
 
 
 class ExportResult(msgspec.Struct, frozen=True):
@@ -74,7 +54,7 @@ def export(  # noqa: PLR0913 - keyword-only options of an entry point
     inputs: Any = None,
     config: ExportConfig = ExportConfig(),  # noqa: B008 - frozen
     asked: Mapping[str, InputSpec] | None = None,
-    hierarchy: Hierarchy = Hierarchy(),  # noqa: B008 - frozen
+    hierarchy: AnnotateOptions = AnnotateOptions(),  # noqa: B008 - frozen
     record: str | Path | None = None,
     report: str | Path | None = None,
     probe: bool = True,
@@ -91,7 +71,7 @@ def export(  # noqa: PLR0913 - keyword-only options of an entry point
         inputs: Example inputs of the module, as for `tracer.trace`; not for other sources.
         config: How the model is traced.
         asked: What the command line says of some inputs, which wins over the configuration.
-        hierarchy: How the hierarchy is written; `PLAIN` for the plain file.
+        hierarchy: How the hierarchy is written; with an empty `inject` the file stays plain.
         record: Where the record goes; beside the ONNX file by default.
         report: Where every decision goes as JSON, if anywhere.
         probe: Keep a fingerprint of every value in the record.
@@ -179,17 +159,16 @@ def _trace(loaded: "Loaded", plain: Path, config: ExportConfig, *, probe: bool) 
     )
 
 
-def _annotate(stage: Path, target: Path, record: Record, hierarchy: Hierarchy) -> AnnotateReport:
+def _annotate(
+    stage: Path, target: Path, record: Record, hierarchy: AnnotateOptions
+) -> AnnotateReport:
     """Decide about every node, and write the annotated file into the stage unless it is plain."""
     step("annotating")
     decided = annotate(
         stage / target.name,
         record,
         stage / _ANNOTATED if hierarchy.inject else None,
-        inject=hierarchy.inject,
-        rules=hierarchy.rules,
-        torch_keys=hierarchy.torch_keys,
-        fold_rules=hierarchy.fold_rules,
+        options=hierarchy,
     )
     decided.output = target.name
     return decided

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from modelexport.hierarchy.annotate_options import AnnotateOptions, FoldRules, MatchOptions
 from modelexport.support.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
@@ -22,9 +23,8 @@ if TYPE_CHECKING:
         Unaligned,
     )
     from modelexport.rewriter.comparison.comparing import compare
-    from modelexport.rewriter.folding import FoldReport, FoldRules, Prototype, UnfoldReport
+    from modelexport.rewriter.folding import FoldReport, Prototype, UnfoldReport
     from modelexport.rewriter.matching.matcher import Candidate, Decision
-    from modelexport.rewriter.matching.options import MatchOptions
     from modelexport.rewriter.validation import Validation
     from modelexport.rewriter.validation.consistency import Fault
     from modelexport.rewriter.validation.validating import validate
@@ -42,8 +42,7 @@ else:
             "comparison.comparing": ["compare"],
             "validation.consistency": ["Fault"],
             "annotation.explaining": ["find_decisions"],
-            "folding": ["FoldReport", "FoldRules", "Prototype", "UnfoldReport"],
-            "matching.options": ["MatchOptions"],
+            "folding": ["FoldReport", "Prototype", "UnfoldReport"],
             "matching.matcher": ["Candidate", "Decision"],
             "annotation.report": ["AnnotateReport"],
             "annotation.stripping": ["StripResult", "strip", "unfold"],
@@ -54,6 +53,7 @@ else:
 
 __all__ = [
     "Analysis",
+    "AnnotateOptions",
     "AnnotateReport",
     "Candidate",
     "Comparison",

@@ -11,7 +11,7 @@ import msgspec
 from modelexport.errors import PlanError
 from modelexport.hierarchy.source_names import factory_of
 from modelexport.pipeline.batch.plan import (
-    AnnotateOptions,
+    AnnotateSettings,
     Matrix,
     Model,
     Plan,
@@ -58,7 +58,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     record: str | None = None
     inputs: tuple[str, ...] = ()
     trace: TraceOptions = TraceOptions()
-    annotate: AnnotateOptions = AnnotateOptions()
+    annotate: AnnotateSettings = AnnotateSettings()
     validate: ValidateOptions = ValidateOptions()
     timeout: float | None = None
     memory: int | None = None
@@ -140,7 +140,7 @@ def _merged(defaults: dict[str, Any], model: dict[str, Any]) -> dict[str, Any]:
 def _cells(matrix: Matrix, read: set[str]) -> Iterator[dict[str, Any]]:
     """Every combination of the axes that a model's steps read."""
     known = set()
-    for table, options in (("trace", TraceOptions), ("annotate", AnnotateOptions)):
+    for table, options in (("trace", TraceOptions), ("annotate", AnnotateSettings)):
         known |= set(options.__struct_fields__) if table in read else set()
     axes = {n: v for n, v in msgspec.to_builtins(matrix).items() if v and n in known}
     for values in itertools.product(*axes.values()):
@@ -153,7 +153,7 @@ def _job(model: Model, steps: tuple[Step, ...], merged: dict[str, Any], cell: An
         for name, value in cell.items()
     }
     tables: dict[str, Any] = {}
-    for name, kind in (("trace", TraceOptions), ("annotate", AnnotateOptions)):
+    for name, kind in (("trace", TraceOptions), ("annotate", AnnotateSettings)):
         mine = {axis: value for axis, value in cell.items() if axis in kind.__struct_fields__}
         tables[name] = msgspec.convert(merged[name] | mine, kind)
     memory = merged.get("memory")

@@ -9,9 +9,10 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from modelexport.hierarchy.annotate_options import AnnotateOptions, FoldRules, MatchOptions
 from modelexport.hierarchy.choices import Inject
 from modelexport.hierarchy.export_config import ExportConfig
-from modelexport.hierarchy.tags import TagStyle, TorchNN
+from modelexport.hierarchy.tags import TagRules, TagStyle, TorchNN
 
 
 class Step(StrEnum):
@@ -50,6 +51,8 @@ Size = Annotated[str, Meta(pattern=r"^\d+(\.\d+)? ?([KMGT]i)?B$", examples=["4 G
 Name = Annotated[str, Meta(pattern=r"^[\w+-][\w.+-]*$")]
 FewOrOne = list[Inject] | Inject
 
+_DEFAULTS = AnnotateOptions()
+
 
 class TraceOptions(ExportConfig, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """Options of the steps `trace` and `export`: an export configuration, and what is not in it.
@@ -63,8 +66,10 @@ class TraceOptions(ExportConfig, forbid_unknown_fields=True, frozen=True, kw_onl
     trust_remote_code: bool = False
 
 
-class AnnotateOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+class AnnotateSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """Options of the steps `annotate` and `export`, as of `modelexport annotate`.
+
+    They are `AnnotateOptions` without groups, as a plan writes them; the defaults are the same.
 
     Attributes:
         inject: Where the hierarchy is written.
@@ -82,19 +87,32 @@ class AnnotateOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True, k
         strict: The job fails when a node is unresolved or evidence contradicts.
     """
 
-    inject: Annotated[tuple[Inject, ...], Meta(min_length=1)] = (Inject.METADATA,)
-    functions: Annotated[tuple[str, ...], Meta(min_length=1)] = ("repeated",)
-    min_nodes: Annotated[int, Meta(ge=1)] = 2
-    max_prototypes_per_class: Annotated[int, Meta(ge=1)] | None = None
-    tag_style: TagStyle = TagStyle.PATH
-    torch_nn: TorchNN = TorchNN.KEEP
-    depth: Depth | None = None
-    torch_keys: bool = False
-    replace_keys: bool = False
+    inject: Annotated[tuple[Inject, ...], Meta(min_length=1)] = _DEFAULTS.inject
+    functions: Annotated[tuple[str, ...], Meta(min_length=1)] = _DEFAULTS.fold_rules.functions
+    min_nodes: Annotated[int, Meta(ge=1)] = _DEFAULTS.fold_rules.min_nodes
+    max_prototypes_per_class: Annotated[int, Meta(ge=1)] | None = (
+        _DEFAULTS.fold_rules.max_prototypes
+    )
+    tag_style: TagStyle = _DEFAULTS.rules.style
+    torch_nn: TorchNN = _DEFAULTS.rules.torch_nn
+    depth: Depth | None = _DEFAULTS.rules.depth
+    torch_keys: bool = _DEFAULTS.torch_keys
+    replace_keys: bool = _DEFAULTS.replace_keys
     evidence: Annotated[tuple[Evidence, ...], Meta(min_length=1)] = tuple(Evidence)
-    run: bool = True
+    run: bool = _DEFAULTS.matching.run
     report: bool = False
     strict: bool = False
+
+    def options(self) -> AnnotateOptions:
+        """These settings as the options of `annotate`."""
+        return AnnotateOptions(
+            matching=MatchOptions(frozenset(map(str, self.evidence)), self.run),
+            inject=self.inject,
+            rules=TagRules(self.tag_style, self.torch_nn, self.depth),
+            fold_rules=FoldRules(self.functions, self.min_nodes, self.max_prototypes_per_class),
+            torch_keys=self.torch_keys,
+            replace_keys=self.replace_keys,
+        )
 
 
 class ValidateOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -127,7 +145,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=
     memory: Size | None = None
     threads: Annotated[int, Meta(ge=1)] | None = None
     trace: TraceOptions = TraceOptions()
-    annotate: AnnotateOptions = AnnotateOptions()
+    annotate: AnnotateSettings = AnnotateSettings()
     validate: ValidateOptions = ValidateOptions()
 
 

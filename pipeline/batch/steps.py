@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from modelexport.errors import ModelExportError
 from modelexport.hierarchy.record import Record, read_record
-from modelexport.hierarchy.tags import TagRules
 from modelexport.pipeline.batch.digests import digests, file_digest
 from modelexport.pipeline.batch.jobs import Job
 from modelexport.pipeline.batch.messages import Traced
@@ -146,25 +145,19 @@ class _Bench:
 
     def annotate(self, target: Path) -> None:
         """Write the annotated file, and the report if it is asked for."""
-        from modelexport.rewriter import FoldRules, MatchOptions, annotate  # noqa: PLC0415 - onnx loads here
+        from modelexport.rewriter import annotate  # noqa: PLC0415 - onnx loads here
 
-        options = self.job.annotate
-        fold = FoldRules(options.functions, options.min_nodes, options.max_prototypes_per_class)
+        settings = self.job.annotate
         report = annotate(
             self.plain,
             self.record,
             target,
-            matching=MatchOptions(frozenset(map(str, options.evidence)), options.run),
-            inject=options.inject,
-            rules=TagRules(options.tag_style, options.torch_nn, options.depth),
-            torch_keys=options.torch_keys,
-            replace_keys=options.replace_keys,
-            fold_rules=fold,
-            report=self.scratch / self.job.file("report.json") if options.report else None,
+            options=settings.options(),
+            report=self.scratch / self.job.file("report.json") if settings.report else None,
         )
         self.counts = Counts(report.nodes, report.resolved, report.unresolved)
         self.last = target
-        if options.strict:
+        if settings.strict:
             _refuse_open(report)
 
 

@@ -1,13 +1,20 @@
 """Annotating: match a file with its record and write its hierarchy into a copy of it."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Unpack
 
 import msgspec
 import onnx
 
 from modelexport.errors import FileProblem, UsageError
+from modelexport.hierarchy.annotate_options import (
+    AnnotateKeywords,
+    AnnotateOptions,
+    FoldRules,
+    MatchOptions,
+)
 from modelexport.hierarchy.choices import Inject
 from modelexport.hierarchy.graph_paths import NodeKey, walk_nodes
 from modelexport.hierarchy.record import Record, read_record
@@ -15,7 +22,7 @@ from modelexport.hierarchy.tags import Tagger, TagRules
 from modelexport.rewriter.annotation.inheriting import INHERITED, inherited_record
 from modelexport.rewriter.annotation.report import AnnotateReport
 from modelexport.rewriter.container import Edits, OnnxContainer
-from modelexport.rewriter.folding import FoldReport, FoldRules, fold, unfolded
+from modelexport.rewriter.folding import FoldReport, fold, unfolded
 from modelexport.rewriter.graph.ownership import Ownership
 from modelexport.rewriter.inject.in_memory import apply
 from modelexport.rewriter.inject.metadata import (
@@ -32,7 +39,7 @@ from modelexport.rewriter.inject.names import (
 )
 from modelexport.rewriter.matching.evidence.carried import OURS, refuse_lossy
 from modelexport.rewriter.matching.matcher import Match, match_carried, match_record
-from modelexport.rewriter.matching.options import MatchOptions, open_sources
+from modelexport.rewriter.matching.options import open_sources
 from modelexport.support.files import atomic_replacement
 from modelexport.support.gc_pause import gc_paused
 from modelexport.support.progress import step
@@ -41,20 +48,16 @@ from modelexport.support.threads import one_blas_thread
 
 @gc_paused()
 @one_blas_thread()
-def annotate(  # noqa: PLR0913 - keyword-only options of an entry point
+def annotate(
     onnx_path: str | Path,
     record: Record | str | Path | None,
     out_path: str | Path | None,
     *,
     inherit_from: str | Path | None = None,
-    matching: MatchOptions = MatchOptions(),  # noqa: B008 - frozen
-    inject: Collection[Inject] = (Inject.METADATA,),
-    rules: TagRules = TagRules(),  # noqa: B008 - frozen
-    torch_keys: bool = False,
-    replace_keys: bool = False,
-    fold_rules: FoldRules = FoldRules(),  # noqa: B008 - frozen
+    options: AnnotateOptions = AnnotateOptions(),  # noqa: B008 - frozen
     force: bool = False,
     report: str | Path | None = None,
+    **changes: Unpack[AnnotateKeywords],
 ) -> AnnotateReport:
     """Write a copy of an ONNX file in which every node knows its module.
 
@@ -63,14 +66,11 @@ def annotate(  # noqa: PLR0913 - keyword-only options of an entry point
         record: The trace record or its path; None to use what the file carries itself.
         out_path: Where the annotated file goes; None to decide and write nothing.
         inherit_from: An annotated file to carry the hierarchy over from, in place of a record.
-        matching: How the file is matched with the record.
-        inject: Where the hierarchy is written.
-        rules: How module paths become tags.
-        torch_keys: Write the metadata keys of torch's own exporter too.
-        replace_keys: Overwrite shared keys that others wrote; stripping cannot undo this.
-        fold_rules: What becomes functions, when these are injected.
+        options: How the file is matched, and how its hierarchy is written.
         force: Overwrite `out_path` and `report` if they exist.
         report: Where to write the report as JSON, if anywhere.
+        changes: Single options by name, in place of those in `options`: `matching`, `inject`,
+            `rules`, `fold_rules`, `torch_keys`, `replace_keys`. See `AnnotateOptions`.
 
     Examples:
         >>> from modelexport.rewriter import annotate
@@ -79,6 +79,13 @@ def annotate(  # noqa: PLR0913 - keyword-only options of an entry point
         (10, 10)
         >>> print(report.decisions[1].tag, report.decisions[1].evidence)
         /Net/layer.0/fc identity
+        >>> from modelexport import Inject, TagRules, TagStyle
+        >>> rules = TagRules(style=TagStyle.CLASS)
+        >>> report = annotate(
+        ...     "net.onnx", "net.trace.json", "by_class.onnx", inject=[Inject.NAMES], rules=rules
+        ... )
+        >>> report.decisions[1].tag
+        '/Net/ModuleList.0/Linear'
 
     Returns:
         The report: a decision for every node, subgraphs and functions included.
@@ -88,10 +95,11 @@ def annotate(  # noqa: PLR0913 - keyword-only options of an entry point
         ForeignRecordError: The record is of another model.
         UsageError: There is no record and the file carries nothing, or not enough.
     """
-    if torch_keys and Inject.FUNCTIONS in inject:
-        raise UsageError("--torch-keys are absolute scopes: they cannot stand inside functions.")
+    options = options.overridden(**changes)
+    options.check()
     source = Path(onnx_path)
     target = None if out_path is None else Path(out_path)
+    matching, rules = options.matching, options.rules
     inputs = [source, *filter(None, [matching.probe, matching.reference])]
     inputs += [Path(path) for path in (record, inherit_from) if isinstance(path, str | Path)]
     _refuse_overlap(target, inputs, report)
@@ -112,16 +120,16 @@ def annotate(  # noqa: PLR0913 - keyword-only options of an entry point
         for decision in match.decisions:
             if decision.module is not None:
                 decision.tag = tagger.tag(decision.module)
-        injection = MetadataInjection(tagger, torch_keys=torch_keys, replace=replace_keys)
-        edits = _edits(
-            model, flat, match, injection, tagger, inject, str(source), replace=replace_keys
+        injection = MetadataInjection(
+            tagger, torch_keys=options.torch_keys, replace=options.replace_keys
         )
-        notes = tuple(_notes(model, match, inject, replace=replace_keys))
+        edits = _edits(model, flat, match, injection, tagger, options, str(source))
+        notes = tuple(_notes(model, match, options))
         made, folding = None, None
-        if Inject.FUNCTIONS in inject:
+        if Inject.FUNCTIONS in options.inject:
             step("folding")
             made = _applied(flat, edits)
-            folding = _fold(made, match, tagger, fold_rules)
+            folding = _fold(made, match, tagger, options.fold_rules)
             notes += tuple(folding.lines())
         elif flat is not skeleton:
             made = _applied(flat, edits)
@@ -169,12 +177,11 @@ def _edits(
     match: Match,
     injection: MetadataInjection,
     tagger: Tagger,
-    inject: Collection[Inject],
+    options: AnnotateOptions,
     where: str,
-    *,
-    replace: bool,
 ) -> Edits:
     """What is to be written, in the places that were asked for."""
+    inject = options.inject
     tell = Inject.METADATA in inject or Inject.FUNCTIONS in inject
     names = new_names(model, match.decisions, tagger) if Inject.NAMES in inject else {}
     tagged = {d.key: d.tag for d in match.decisions if d.tag is not None}
@@ -185,7 +192,7 @@ def _edits(
         attributes=tagged if Inject.ATTRIBUTES in inject else {},
         names=earlier_names(flat, where) | names,
         strip=True,
-        replace=replace,
+        replace=options.replace_keys,
     )
 
 
@@ -218,9 +225,7 @@ def _node_entries(
     return {key: injection.node(node, d) for d, (key, node) in pairs if d.module is not None}
 
 
-def _notes(
-    model: onnx.ModelProto, match: Match, inject: Collection[Inject], *, replace: bool
-) -> Iterable[str]:
+def _notes(model: onnx.ModelProto, match: Match, options: AnnotateOptions) -> Iterable[str]:
     if match.source == INHERITED:
         yield "there was no record: the modules were carried over from an annotated file"
     elif match.source not in {"record", OURS}:
@@ -229,11 +234,11 @@ def _notes(
         yield "there was no record: the modules were read from the file's earlier annotation"
     yield from match.notes
     foreign = sum(1 for _, node in walk_nodes(model) if node.metadata_props and foreign_keys(node))
-    if foreign and replace:
+    if foreign and options.replace_keys:
         yield f"keys of others were replaced on {foreign} nodes: strip cannot bring these back"
     elif foreign:
         yield f"{foreign} nodes keep a namespace or scope of others (--replace-keys overwrites it)"
-    if Inject.ATTRIBUTES in inject:
+    if Inject.ATTRIBUTES in options.inject:
         yield "onnxruntime refuses tag attributes on nodes that it fuses; strip takes them out"
     contradicted = sum(1 for decision in match.decisions if decision.contradictions)
     if contradicted:

@@ -12,6 +12,7 @@ from pathlib import Path
 import onnx
 
 from modelexport.errors import RuntimeFailedError, UsageError
+from modelexport.hierarchy.annotate_options import MatchOptions
 from modelexport.hierarchy.fingerprints import Array, weight_fingerprint
 from modelexport.hierarchy.graph_paths import digest, op_type, walk_graphs, walk_nodes
 from modelexport.hierarchy.module_tree import ModuleTree
@@ -27,7 +28,7 @@ from modelexport.rewriter.inject.names import with_earlier_names
 from modelexport.rewriter.matching.evidence import carried as own
 from modelexport.rewriter.matching.evidence.carried import Carried, refuse_lossy
 from modelexport.rewriter.matching.evidence.values import FULL_PRECISION
-from modelexport.rewriter.matching.options import MatchOptions, read_inputs
+from modelexport.rewriter.matching.options import read_inputs
 
 INHERITED = "an annotated file"
 """Where the modules come from when one file's hierarchy is carried over to another."""

@@ -6,6 +6,7 @@ from functools import cached_property
 import msgspec
 
 from modelexport.errors import UsageError
+from modelexport.hierarchy.annotate_options import MatchOptions
 from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.graph_paths import op_type
 from modelexport.hierarchy.module_tree import ModuleTree
@@ -18,7 +19,6 @@ from modelexport.rewriter.graph.flow import Flow
 from modelexport.rewriter.matching.evidence import carried as own
 from modelexport.rewriter.matching.evidence.carried import Carried
 from modelexport.rewriter.matching.evidence.claims import Claim, Claims
-from modelexport.rewriter.matching.options import MatchOptions
 
 
 class Side:

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from modelexport.support.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
-    from modelexport.rewriter.folding.choosing import FoldRules
     from modelexport.rewriter.folding.flattening import unfolded
     from modelexport.rewriter.folding.folding import FoldReport, Prototype, fold
     from modelexport.rewriter.folding.unfolding import UnfoldReport, unfold
@@ -13,11 +12,10 @@ else:
     __getattr__ = lazy_exports(
         __name__,
         {
-            "choosing": ["FoldRules"],
             "flattening": ["unfolded"],
             "folding": ["FoldReport", "Prototype", "fold"],
             "unfolding": ["UnfoldReport", "unfold"],
         },
     )
 
-__all__ = ["FoldReport", "FoldRules", "Prototype", "UnfoldReport", "fold", "unfold", "unfolded"]
+__all__ = ["FoldReport", "Prototype", "UnfoldReport", "fold", "unfold", "unfolded"]

@@ -2,58 +2,17 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
-from modelexport.errors import UsageError
+from modelexport.hierarchy.annotate_options import FoldRules
+from modelexport.hierarchy.choices import FoldMode
 from modelexport.hierarchy.module_tree import is_within
 from modelexport.rewriter.folding.cycles import acyclic
 from modelexport.rewriter.folding.fold_graph import Bench, Call, Item
 from modelexport.rewriter.folding.hoisting import instances
 from modelexport.rewriter.folding.prototypes import Structure, difference, structure
 
-REPEATED, NESTED, ALL = "repeated", "nested", "all"
-_WORDS = {REPEATED, NESTED, ALL}
-_CLASS = "class:"
-
 ClassName = tuple[str, str]
 """Python module and name of a class."""
-
-
-@dataclass(frozen=True)
-class FoldRules:
-    """What is folded.
-
-    Attributes:
-        functions: `repeated`, `nested` or `all`; or patterns of module paths (`*.layer.*`)
-            and of classes (`class:*Layer`), of which one must match.
-        min_nodes: Calls with fewer nodes stay as they are.
-        max_prototypes: Most functions for one class: the most called ones are made.
-    """
-
-    functions: tuple[str, ...] = (REPEATED,)
-    min_nodes: int = 2
-    max_prototypes: int | None = None
-
-    def __post_init__(self) -> None:
-        if not self.functions or (set(self.functions) & _WORDS and len(self.functions) > 1):
-            raise UsageError(
-                "--functions is repeated, nested or all alone, or any number of patterns."
-            )
-
-    @property
-    def patterns(self) -> tuple[str, ...]:
-        """The patterns, when that is what was given."""
-        return () if set(self.functions) & _WORDS else self.functions
-
-    def wants(self, path: str, class_name: str) -> bool:
-        """Whether a pattern matches a module."""
-        for pattern in self.patterns:
-            if pattern.startswith(_CLASS):
-                if fnmatchcase(class_name, pattern.removeprefix(_CLASS)):
-                    return True
-            elif fnmatchcase(path, pattern):
-                return True
-        return False
 
 
 @dataclass(frozen=True)
@@ -92,9 +51,11 @@ class Choosing:
         """The calls to fold."""
         every = {call for level in self._levels for call in level}
         if self._rules.patterns:
-            wants = self._rules.wants
+            wants = self._rules.matches
             return Choice({c for c in every if wants(c.path, self._class_of[c.path][1])}, {}, {})
-        return Choice(every, {}, {}) if self._rules.functions == (ALL,) else self._repeated()
+        if self._rules.functions == (FoldMode.ALL,):
+            return Choice(every, {}, {})
+        return self._repeated()
 
     def _big(self, depth: int) -> dict[Call, list[Item]]:
         calls = instances(self._bench, depth)
@@ -122,7 +83,7 @@ class Choosing:
                     continue
                 calls.add(call)
                 first.setdefault(self._class_of[call.path], its)
-                if self._rules.functions == (REPEATED,):
+                if self._rules.functions == (FoldMode.REPEATED,):
                     covered.update(map(id, its.items))
         items = {call: its[0] for level in self._levels for call, its in level.items()}
         return Choice(

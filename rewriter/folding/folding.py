@@ -9,10 +9,11 @@ import msgspec
 import onnx
 
 from modelexport.hierarchy import keys
+from modelexport.hierarchy.annotate_options import FoldRules
 from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.hierarchy.tags import Tagger, escape, namespace, steps
 from modelexport.rewriter.folding.calls import Calls
-from modelexport.rewriter.folding.choosing import Choosing, ClassName, FoldRules, within
+from modelexport.rewriter.folding.choosing import Choosing, ClassName, within
 from modelexport.rewriter.folding.cycles import Groups, acyclic
 from modelexport.rewriter.folding.flat_snapshot import Memory, Was, remember
 from modelexport.rewriter.folding.fold_graph import Bench, Call, Constant, Item

@@ -1,59 +1,20 @@
-"""What matching may look at: kinds of evidence, and runs of the file and of its plain twin."""
+"""Opening what matching may look at: the weights, and runs of the file and of its plain twin."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import onnx
 
 from modelexport.errors import RecordError, UsageError
-from modelexport.hierarchy.choices import EvidenceKind
+from modelexport.hierarchy.annotate_options import MatchOptions
 from modelexport.hierarchy.fingerprints import Array
 from modelexport.hierarchy.graph_paths import digest
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.container import OnnxContainer
 from modelexport.rewriter.execution.observing import Observer, expected_bytes, recorded_values
 from modelexport.rewriter.matching.recognizer import MatchSources
-
-ALL_EVIDENCE: frozenset[str] = frozenset(EvidenceKind) - {EvidenceKind.CARRIED}
-
-
-class MatchOptions(msgspec.Struct, frozen=True):
-    """How a file is matched with a record.
-
-    Attributes:
-        evidence: The kinds of evidence that may be used.
-        run: Whether the file may be run; it executes what is in it.
-        probe: An .npz with inputs of one's own, by name, in place of the recorded ones; needs
-            `reference`, because the recorded fingerprints are those of the recorded inputs.
-        reference: The plain file that was traced, to be run beside the target.
-        libraries: Custom operator libraries that the runtime loads first.
-    """
-
-    evidence: frozenset[str] = ALL_EVIDENCE
-    run: bool = True
-    probe: Path | None = None
-    reference: Path | None = None
-    libraries: tuple[Path, ...] = ()
-
-    def check(self) -> None:
-        """Refuse what does not fit together.
-
-        Raises:
-            UsageError: Options contradict each other.
-        """
-        unknown = self.evidence - ALL_EVIDENCE
-        if unknown or not self.evidence:
-            raise UsageError(f"There is no evidence called {', '.join(sorted(unknown)) or 'so'}.")
-        if self.probe is not None and self.reference is None:
-            raise UsageError(
-                "--probe needs --reference PLAIN.onnx: the record knows what the model computes "
-                "on the recorded inputs only."
-            )
-        if not self.run and (self.probe or self.reference or self.libraries):
-            raise UsageError("--no-run fits neither --probe nor --reference nor --custom-ops.")
 
 
 @contextmanager

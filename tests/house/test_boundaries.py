@@ -12,7 +12,15 @@ PUBLIC = {
         *("TagStyle", "Tagger", "TorchNN", "read_record", "record_path"),
     },
     "modelexport.rewriter": {
-        *("Analysis", "AnnotateReport", "Candidate", "Comparison", "Decision", "Deviation"),
+        *(
+            "Analysis",
+            "AnnotateOptions",
+            "AnnotateReport",
+            "Candidate",
+            "Comparison",
+            "Decision",
+            "Deviation",
+        ),
         *("Fault", "FileFacts", "FoldReport", "FoldRules", "MatchOptions", "ModuleChange"),
         *("ModuleRow", "Numeric", "NumericComparison", "Prototype", "Status", "StripResult"),
         *("Unaligned", "UnfoldReport", "Unresolved", "Validation"),
@@ -27,7 +35,7 @@ PUBLIC = {
         *("load_configured", "options_of", "planned", "record", "trace"),
     },
     "modelexport.pipeline": {
-        *("Diagnosis", "ExportResult", "Hierarchy", "PackageState", "diagnose", "export"),
+        *("Diagnosis", "ExportResult", "PackageState", "diagnose", "export"),
         *("plan_source", "trace_source"),
     },
     "modelexport.cli": {"app", "main"},

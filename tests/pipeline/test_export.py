@@ -10,12 +10,13 @@ import pytest
 from fixtures_gen.zoo import FIXTURES
 from modelexport.errors import FileProblem, OnnxFileError, UsageError
 from modelexport.hierarchy import keys
+from modelexport.hierarchy.annotate_options import AnnotateOptions
 from modelexport.hierarchy.choices import Inject
 from modelexport.hierarchy.export_config import ExportConfig
 from modelexport.hierarchy.graph_paths import digest, walk_nodes
 from modelexport.hierarchy.record import read_record
 from modelexport.hierarchy.trace_summary import TracePlan
-from modelexport.pipeline import ExportResult, Hierarchy, exporting
+from modelexport.pipeline import ExportResult, exporting
 from modelexport.pipeline import export as run_export
 from modelexport.rewriter import AnnotateReport, strip
 from tests.helpers.running import Ran, Run, runner
@@ -221,7 +222,7 @@ def test_from_python(tmp_path: Path) -> None:
         inputs=inputs,
         record=tmp_path / "records" / "r.json",
         config=ExportConfig(exporter="torchscript"),
-        hierarchy=Hierarchy(inject=(Inject.NAMES,)),
+        hierarchy=AnnotateOptions(inject=(Inject.NAMES,)),
     )
     record = read_record(tmp_path / "records" / "r.json")
     strip(tmp_path / "m.onnx", tmp_path / "plain.onnx")

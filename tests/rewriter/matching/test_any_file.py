@@ -230,7 +230,7 @@ def test_evidence_can_be_limited(traced) -> None:
     ):
         report = decide(path, start.record, evidence=frozenset(kinds))
         assert set(report.evidence) <= kinds
-    with pytest.raises(UsageError, match="no evidence called"):
+    with pytest.raises(UsageError, match="Unknown evidence kind"):
         decide(path, start.record, evidence=frozenset({"magic"}))
 
 
