@@ -19,7 +19,7 @@ from modelexport.hierarchy.tags import TagStyle, TorchNN
 STDOUT = Path("-")
 """Standard input or output in place of a file."""
 
-_TRACING, _MATCHING, _HIERARCHY = "Tracing", "MatchOptions", "Hierarchy"
+_TRACING, _MATCHING, _HIERARCHY = "Tracing", "Matching", "Hierarchy"
 
 
 DEFAULTS = AnnotateOptions()

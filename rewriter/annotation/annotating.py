@@ -85,7 +85,7 @@ def annotate(
         ...     "net.onnx", "net.trace.json", "by_class.onnx", inject=[Inject.NAMES], rules=rules
         ... )
         >>> report.decisions[1].tag
-        '/Net/ModuleList.0/Linear'
+        '/Net/Block.0/Linear'
 
     Returns:
         The report: a decision for every node, subgraphs and functions included.
