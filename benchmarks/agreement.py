@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 import torch
 
-from agreement.cells import Cell, Detail, run_cell
+from agreement.cells import Cell, Detail, run_cell, verdicts_of
 from agreement.plan import TRANSFORMATIONS
 from agreement.store import CACHE, ROOT, tools_apart
 from agreement.subjects import Subject
@@ -49,11 +49,27 @@ def main() -> None:
     print(f"\n{len(cells)} cells in {time.perf_counter() - start:.0f} s")
     if options.details:
         options.details.write_bytes(b"".join(msgspec.json.encode(d) + b"\n" for d in details))
+    lines = b",\n".join(msgspec.json.encode(cell) for cell in cells)
+    (options.cells or CACHE / "cells.json").write_bytes(b"[\n" + lines + b"\n]\n")
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
-        lines = b",\n".join(msgspec.json.encode(cell) for cell in cells)
-        (options.out / "agreement.json").write_bytes(b"[\n" + lines + b"\n]\n")
         (options.out / "agreement.md").write_text(markdown(cells), encoding="utf-8")
+    if options.baseline:
+        sys.exit(_report_changes(cells, options.baseline))
+
+
+def _report_changes(cells: Iterable[Cell], baseline: Path) -> int:
+    """Print the cells whose verdicts are not those of an earlier run; gives the exit code."""
+    before = msgspec.json.decode(baseline.read_bytes(), type=list[Cell])
+    verdicts = {(cell.model, cell.transform): verdicts_of(cell) for cell in before}
+    compared = [cell for cell in cells if (cell.model, cell.transform) in verdicts]
+    changed = [c for c in compared if verdicts_of(c) != verdicts[c.model, c.transform]]
+    for cell in changed:
+        print(f"{cell.model}, {cell.transform}:")
+        print(f"  before {verdicts[cell.model, cell.transform]}")
+        print(f"  now    {verdicts_of(cell)}")
+    print(f"{len(changed)} of {len(compared)} cells have other verdicts than {baseline}")
+    return 1 if changed else 0
 
 
 def _options() -> argparse.Namespace:
@@ -64,7 +80,9 @@ def _options() -> argparse.Namespace:
     add("--models", help="names or patterns, separated by commas; all by default")
     add("--transforms", help="names or patterns, separated by semicolons; all by default")
     add("--jobs", type=int, default=2, help="processes; 1 runs everything in this one")
-    add("--out", type=Path, help="folder for agreement.json and agreement.md")
+    add("--out", type=Path, help="folder for agreement.md, the summary")
+    add("--cells", type=Path, help="file for every cell; temp/agreement/cells.json by default")
+    add("--baseline", type=Path, help="cells of an earlier run: tell what has other verdicts now")
     add("--details", type=Path, help="file for every node that is not right, a JSON line each")
     add("--fresh", action="store_true", help="drop everything that was kept")
     add("--no-reference", action="store_true", help="quantised files: no plain file beside them")

@@ -10,7 +10,7 @@ INTRODUCTION = """\
 
 `modelexport annotate --inject functions` turns module calls into ONNX local functions. The
 page [folding.md](folding.md) says how; this one is written by `make functions`
-(`benchmarks/functions.py`; the numbers as data are in [functions.json](functions.json)).
+(`benchmarks/functions.py`), and the numbers as data to `temp/functions.json`.
 
 Every row is one export of a small model of its family (the real MiniLM excepted), folded as
 it was exported and after onnxruntime's basic optimisations. *Outside* are the nodes of the

@@ -59,6 +59,13 @@ class Cell(msgspec.Struct):
     runtime_seconds: float | None = None
 
 
+def verdicts_of(cell: Cell) -> dict[str, int | str]:
+    """What a cell says that must not change from run to run: all but times and texts."""
+    times_and_texts = {"said", "seconds", "runtime_seconds", "covers"}
+    verdicts = msgspec.structs.asdict(cell)
+    return {name: value for name, value in verdicts.items() if name not in times_and_texts}
+
+
 class Detail(msgspec.Struct):
     """A node that came out neither exact nor in the covers, or a file that was refused."""
 

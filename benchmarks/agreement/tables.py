@@ -1,11 +1,11 @@
-"""The cells as markdown: totals by kind, by transformation and by model, and every cell."""
+"""The cells as markdown: totals by kind, by transformation and by model."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from agreement.cells import Cell
 from agreement.plan import FOREIGN, KINDS, TRANSFORMATIONS
 
-_HEAD = "files | nodes known | exact | in covers | ancestor | unresolved | wrong | right | seconds"
+_HEAD = "files | nodes known | exact | in covers | ancestor | unresolved | wrong | right"
 _COUNTS = ("exact", "in_covers", "ancestor", "unresolved", "wrong")
 
 
@@ -22,11 +22,10 @@ def summary(cells: Sequence[Cell]) -> str:
 def _lines(cells: Sequence[Cell]) -> Iterator[str]:
     yield "# Agreement with eager execution"
     yield ""
-    yield "Made by `make agreement`. Shares are of the nodes whose truth is known; *right* is"
-    yield "exact or in the covers; *seconds* is for annotating, in total."
-    yield "Held-out models were not looked at while the matcher was made. Those of earlier tables"
-    yield "have been since, to mend their wrong nodes (notes 007 and 009), and count as the"
-    yield "others now."
+    yield "`make agreement` writes this page, and every cell to `temp/agreement/cells.json`. A cell"
+    yield "is one transformation of one model. Shares are of the nodes whose truth is known."
+    yield "*Right* means exact or in the covers. The matcher was not tuned on held-out models; those"
+    yield "that were used later to mend wrong nodes (notes 007 and 009) count as the others now."
     yield ""
     yield "## By what became of the numbers"
     yield ""
@@ -47,10 +46,6 @@ def _lines(cells: Sequence[Cell]) -> Iterator[str]:
     yield "## What could not be made, and what failed"
     yield ""
     yield from _troubles(cells)
-    yield ""
-    yield "## Every cell"
-    for name in dict.fromkeys(c.model for c in cells):
-        yield from _model(name, [c for c in cells if c.model == name])
 
 
 def _mark(cell: Cell) -> str:
@@ -95,7 +90,6 @@ def _row(cells: Sequence[Cell]) -> str:
         f"{known} ({_share(known, nodes)})",
         *(f"{count} ({_share(count, known)})" for count in counts.values()),
         _share(right, known),
-        f"{sum(c.seconds for c in cells):.2f}",
     ]
     return " | ".join(parts)
 
@@ -134,22 +128,3 @@ def _troubles(cells: Sequence[Cell]) -> Iterator[str]:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
-
-
-def _model(name: str, cells: Sequence[Cell]) -> Iterator[str]:
-    yield ""
-    yield f"### {name}{_mark(cells[0])}"
-    yield ""
-    yield (
-        "| transformation | kind | status | nodes | known | exact | in covers | ancestor "
-        "| unresolved | wrong | mean covers | seconds | onnxruntime |"
-    )
-    yield "|---|---|---|" + "---|" * 10
-    for c in cells:
-        start = f"| {c.transform} | {c.kind} | {c.status} |"
-        if c.status == "not possible":
-            yield start + " |" * 10
-            continue
-        runtime = "-" if c.runtime_seconds is None else f"{c.runtime_seconds:.3f}"
-        numbers = (c.nodes, c.known, *(getattr(c, n) for n in _COUNTS), c.covers)
-        yield f"{start} {' | '.join(map(str, numbers))} | {c.seconds:.3f} | {runtime} |"

@@ -194,19 +194,26 @@ def test_the_table_names_every_model_and_transformation_once() -> None:
         assert {row.scrambled for row in rows} == {True, False}
 
 
-def test_the_command_writes_its_table(tmp_path: Path) -> None:
-    """One model, own and foreign files: every verdict is counted, every cell has a status."""
-    command = [sys.executable, "benchmarks/agreement.py", "--models", "no_parameters"]
-    rows = "plain;plain, scrambled;opset 21;another width"
-    done = subprocess.run(
-        [*command, "--transforms", rows, "--out", str(tmp_path), "--jobs", "1"],
+def agreement(*options: str | Path) -> subprocess.CompletedProcess[str]:
+    """Runs the benchmark on the smallest model."""
+    script = [sys.executable, "benchmarks/agreement.py", "--models", "no_parameters"]
+    return subprocess.run(
+        [*script, "--jobs", "1", *map(str, options)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
-    cells = json.loads((tmp_path / "agreement.json").read_text())
+
+
+def test_the_command_writes_its_table(tmp_path: Path) -> None:
+    """One model, own and foreign files: every verdict is counted, every cell has a status."""
+    rows = "plain;plain, scrambled;opset 21;another width"
+    cells_path, again_path = tmp_path / "cells.json", tmp_path / "again.json"
+    done = agreement("--transforms", rows, "--out", tmp_path, "--cells", cells_path)
+    assert done.returncode == 0, done.stderr
+    cells = json.loads(cells_path.read_text())
     assert [cell["transform"] for cell in cells] == rows.split(";")
     assert cells[-1]["status"] == "not possible"
     assert cells[-1]["said"]
@@ -218,3 +225,11 @@ def test_the_command_writes_its_table(tmp_path: Path) -> None:
     text = (tmp_path / "agreement.md").read_text()
     assert all(f"| {name} |" in text for name in rows.split(";"))
     assert str(Path.home()) not in text + done.stdout
+    # the same cells as a baseline: nothing changed; with one verdict changed: it is named
+    options = ("--transforms", "plain", "--cells", again_path)
+    assert agreement(*options, "--baseline", cells_path).returncode == 0
+    plain["wrong"] += 1
+    cells_path.write_text(json.dumps(cells))
+    changed = agreement(*options, "--baseline", cells_path)
+    assert changed.returncode == 1
+    assert "no_parameters, plain" in changed.stdout
