@@ -55,9 +55,11 @@ def test_the_script_draws_what_the_command_prints(file: Path, run: Run, tmp_path
     made = [_drawn(tmp_path / "a.json", tmp_path / name) for name in ("1.svg", "2.svg")]
     assert made[0].read_bytes() == made[1].read_bytes()
     words = _words(made[0])
-    for row in analyze(file).modules:
+    analysis = analyze(file)
+    assert analysis.modules
+    for row in analysis.modules:
         assert any(row.tag.endswith(word) for word in words)
-        assert f"{row.nodes / analyze(file).nodes:.1%}" in words
+        assert f"{row.nodes / analysis.nodes:.1%}" in words
 
 
 def test_nothing_to_draw_is_said(tmp_path: Path) -> None:

@@ -153,6 +153,7 @@ def test_strict_exits_with_one_when_nodes_are_open(folder: Path, run: Run) -> No
 def test_analyze_shows_every_module(annotated: Path, run: Run) -> None:
     """Each format speaks of each module."""
     rows = analyze(annotated).modules
+    assert rows
     for kind in ("tree", "table", "json", "csv"):
         code, out, _ = run("analyze", annotated, "--output-format", kind)
         assert code == 0

@@ -54,8 +54,10 @@ def commands(document: str) -> list[str]:
 
 def carry_out(document: str, folder: Path) -> None:
     """Do all that a document says, in a folder."""
+    steps = blocks(document)
+    assert steps
     with ExitStack() as under_way:
-        for language, name, text in blocks(document):
+        for language, name, text in steps:
             if name:
                 (folder / name).write_text(text)
             elif language == "sh":

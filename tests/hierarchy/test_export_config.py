@@ -189,8 +189,10 @@ def _compare(path: Path, model: nn.Module, example: tuple[torch.Tensor, ...]) ->
     }
     with torch.no_grad():
         expected = model(*map(torch.from_numpy, feeds.values()))
-    for found, wanted in zip(session.run(None, feeds), expected, strict=True):
-        np.testing.assert_allclose(found, wanted.numpy(), rtol=1e-4, atol=1e-5)
+    outputs = session.run(None, feeds)
+    assert outputs
+    for output, tensor in zip(outputs, expected, strict=True):
+        np.testing.assert_allclose(output, tensor.numpy(), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("exporter", EXPORTERS)
@@ -210,14 +212,16 @@ def test_models_of_transformers_take_names_and_axes(tmp_path: Path, exporter: st
     )
     graph = onnx.load(done.onnx_path).graph
     assert [value.name for value in graph.output] == names
-    assert all(dims(value) == ["batch", "length"] for value in graph.input)
+    assert [dims(value) for value in graph.input] == [["batch", "length"]] * len(inputs)
     session = plain_session(done.onnx_path)
     longer = {name: tensor.repeat(3, 1)[:5, :-1].contiguous() for name, tensor in inputs.items()}
     with torch.no_grad():
         expected = model(**longer).to_tuple()
     feeds = {value.name: longer[value.name].numpy() for value in session.get_inputs()}
-    for found, wanted in zip(session.run(None, feeds), expected, strict=True):
-        np.testing.assert_allclose(found, wanted.numpy(), rtol=1e-3, atol=1e-4)
+    outputs = session.run(None, feeds)
+    assert outputs
+    for output, tensor in zip(outputs, expected, strict=True):
+        np.testing.assert_allclose(output, tensor.numpy(), rtol=1e-3, atol=1e-4)
 
 
 def test_an_axis_that_cannot_be_dynamic_is_refused(run: Run, tmp_path: Path) -> None:

@@ -46,9 +46,8 @@ PUBLIC = {
 def test_the_public_names_are_these(package: str) -> None:
     """`__all__` is the public API: sorted, importable, and changed on purpose only."""
     found = importlib.import_module(package)
-    assert set(found.__all__) == PUBLIC[package]
-    assert list(found.__all__) == sorted(found.__all__)
-    assert all(hasattr(found, name) for name in found.__all__)
+    assert list(found.__all__) == sorted(PUBLIC[package])
+    assert {name for name in PUBLIC[package] if not hasattr(found, name)} == set()
 
 
 @pytest.mark.parametrize("package", PUBLIC)

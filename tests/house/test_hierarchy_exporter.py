@@ -100,8 +100,7 @@ def test_outputs_are_those_of_torch(done: Done) -> None:
     plain, annotated = (
         ort.InferenceSession(str(path)).run(None, feeds) for path in (done.plain, done.annotated)
     )
-    for left, right in zip(plain, annotated, strict=True):
-        assert left.tobytes() == right.tobytes()
+    assert [value.tobytes() for value in plain] == [value.tobytes() for value in annotated]
     with torch.no_grad():
         outputs = (
             done.model(**done.inputs) if isinstance(done.inputs, dict) else done.model(*done.inputs)
@@ -118,8 +117,10 @@ def test_file_is_plain(done: Done) -> None:
     for word in (keys.TORCH_PREFIX, keys.NAMESPACE, str(Path.home()), torch.__path__[0]):
         assert word.encode() not in data
     graph = onnx.load(done.plain)
+    nodes = [node for _, node in walk_nodes(graph)]
+    assert nodes
     assert not graph.metadata_props
-    assert all(not node.metadata_props and not node.doc_string for _, node in walk_nodes(graph))
+    assert not [node.name for node in nodes if node.metadata_props or node.doc_string]
 
 
 @every_case
@@ -127,6 +128,7 @@ def test_record_describes_the_model(done: Done) -> None:
     """The record holds every path of `named_modules()`, and every node of the file in order."""
     record = done.traced.record
     named = dict(done.model.named_modules(remove_duplicate=False))
+    assert named
     assert [m.path for m in record.modules] == list(named)
     assert [m.class_name for m in record.modules] == [type(m).__name__ for m in named.values()]
     for module in record.modules:
@@ -174,10 +176,11 @@ def test_calls_are_counted(done: Done) -> None:
         handle.remove()
     named = dict(done.model.named_modules(remove_duplicate=False))
     calls = {m.path: m.calls for m in done.traced.record.modules if m.calls is not None}
+    assert calls
     assert calls == {path: counted.get(named[path], 0) for path in calls}
-    for op in done.traced.record.ops:
-        if op.module is not None and op.module in calls:
-            assert op.call < max(1, calls[op.module])
+    numbered = [op for op in done.traced.record.ops if op.module in calls]
+    assert numbered
+    assert [op.name for op in numbered if op.call >= max(1, calls[op.module])] == []
 
 
 @pytest.mark.parametrize("exporter", EXPORTERS)
@@ -196,30 +199,50 @@ def test_calls_of_one_module_are_counted_together(name: str, exporter: str) -> N
     }
 
 
+def unchanged(result: TraceResult) -> list[tuple[str, str]]:
+    """Initializers that are a parameter, not several folded into one; each with its parameter."""
+    ops, tensors = result.record.ops, result.record.tensors
+    folded = {name for op in ops if op.also for name in op.inputs}
+    plain = (tensor for tensor in tensors if not tensor.graph and tensor.name not in folded)
+    return [(tensor.name, tensor.parameter) for tensor in plain if tensor.parameter is not None]
+
+
 @every_case
 def test_parameters_are_found_behind_initializers(done: Done) -> None:
     """An initializer that a parameter is said to be holds its numbers, transposed or not."""
     named = dict(done.model.named_parameters()) | dict(done.model.named_buffers())
     graph = onnx.load(done.plain)
     arrays = {t.name: onnx.numpy_helper.to_array(t) for t in graph.graph.initializer}
-    for tensor in done.traced.record.tensors:
-        folded = any(tensor.name in op.inputs for op in done.traced.record.ops if op.also)
-        if tensor.parameter is None or tensor.graph or folded:
-            continue
-        parameter = named[tensor.parameter].detach().numpy()
-        np.testing.assert_array_equal(
-            np.sort(arrays[tensor.name], axis=None), np.sort(parameter, axis=None)
-        )
+    parameters = {name: named[path].detach().numpy() for name, path in unchanged(done.traced)}
+    assert parameters.keys() <= arrays.keys()
+    differing = {
+        name: parameter
+        for name, parameter in parameters.items()
+        if not np.array_equal(np.sort(arrays[name], axis=None), np.sort(parameter, axis=None))
+    }
+    assert differing == {}
 
 
 @every_case
 def test_covers_hold_several_modules(done: Done) -> None:
     """A node with several origins has their common ancestor as its module."""
-    for decision in done.report.decisions:
-        if decision.covers:
-            assert len(decision.covers) > 1
-            assert decision.module is not None
-            assert all(is_within(path, decision.module) for path in decision.covers)
+    assert done.report.decisions
+    several = [decision for decision in done.report.decisions if decision.covers]
+    assert [decision for decision in several if len(decision.covers) == 1] == []
+    assert [
+        (path, decision.module)
+        for decision in several
+        for path in decision.covers
+        if decision.module is None or not is_within(path, decision.module)
+    ] == []
+
+
+@pytest.mark.parametrize("exporter", EXPORTERS)
+def test_there_are_parameters_and_covers_to_check(exporter: str) -> None:
+    """The two tests above have something to look at."""
+    result = traced("conv_batchnorm", exporter)
+    assert unchanged(result)
+    assert [d for d in annotate(result.onnx_path, result.record, None).decisions if d.covers]
 
 
 @pytest.mark.parametrize(("name", "exporter"), REFUSED)

@@ -57,12 +57,13 @@ def test_models_nobody_has_seen(seed: int, exporter: str, tmp_path: Path) -> Non
     assert report.unresolved == 0
     tagger = Tagger(traced.record.tree)
     parameters = {t.name: t.parameter for t in traced.record.tensors if t.parameter}
-    found = set()
-    for _, node in walk_nodes(onnx.load(annotated)):
-        tag = {entry.key: entry.value for entry in node.metadata_props}[keys.TAG]
-        for name in node.input:
-            if name in parameters:
-                owner = parameters[name].rpartition(".")[0]
-                assert tag == tagger.tag(owner)
-                found.add(owner)
-    assert found == {p for p, m in model.named_modules() if isinstance(m, nn.Linear)}
+    owner_and_tag = {
+        (parameters[name].rpartition(".")[0], entry.value)
+        for _, node in walk_nodes(onnx.load(annotated))
+        for entry in node.metadata_props
+        for name in node.input
+        if entry.key == keys.TAG and name in parameters
+    }
+    linear = {p for p, m in model.named_modules() if isinstance(m, nn.Linear)}
+    assert linear
+    assert owner_and_tag == {(path, tagger.tag(path)) for path in linear}

@@ -27,7 +27,9 @@ def test_annotated_file_has_a_tag_on_every_node(folder: Path) -> None:
     annotated = [name for name in named if name not in {"net.plain.onnx", "folded.onnx"}]
     assert annotated
     for name in annotated:
-        for key, node in walk_nodes(onnx.load(folder / name)):
+        nodes = list(walk_nodes(onnx.load(folder / name)))
+        assert nodes
+        for key, node in nodes:
             carried = {entry.key for entry in node.metadata_props}
             carried |= {attribute.name for attribute in node.attribute}
             assert {keys.TAG, keys.TAG_ATTRIBUTE} & carried, (name, key)

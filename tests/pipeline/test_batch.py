@@ -119,7 +119,9 @@ def test_the_summary_is_data_and_a_table(mixed: tuple[Path, int, str, str]) -> N
     schema = json.loads(schema_text(SCHEMAS["schemas/batch.schema.json"]))
     jsonschema.Draft202012Validator(schema).validate(summary(folder))
     assert (folder / "out" / "summary.md").read_text() == out
-    for job, row in rows(folder).items():
+    table = rows(folder)
+    assert table
+    for job, row in table.items():
         line = next(line for line in out.splitlines() if line.startswith(f"| {job} |"))
         assert f"| {row['state']} |" in line
         assert (row["error"] or "") in line
@@ -131,9 +133,12 @@ def test_progress_is_plain_lines_in_a_log(mixed: tuple[Path, int, str, str]) -> 
     lines = err.splitlines()
     assert "\x1b" not in err
     assert "\r" not in err
-    for number, line in enumerate((line for line in lines if line.startswith("[")), 1):
-        assert line.startswith(f"[{number}/{len(rows(folder))}] ")
-    for job, row in rows(folder).items():
+    table = rows(folder)
+    ends = [line for line in lines if line.startswith("[")]
+    assert len(ends) == len(table) > 0
+    for number, line in enumerate(ends, 1):
+        assert line.startswith(f"[{number}/{len(table)}] ")
+    for job, row in table.items():
         assert any(f"] {job}: {row['state']}" in line for line in lines)
     assert {"tiny: trace", "tiny: annotate", "tiny: validate"} <= set(lines)
 
@@ -234,7 +239,7 @@ def test_what_a_factory_imports_and_opens_is_an_input(mixed: tuple[Path, int, st
     inputs = entry["outcome"]["inputs"]
     users = {path.name for path in folder.glob("*.py")}
     assert users <= set(inputs)
-    assert all(digest == content_digest(folder / name) for name, digest in inputs.items())
+    assert inputs == {name: content_digest(folder / name) for name in inputs}
 
 
 def test_files_of_others_are_not_overwritten(resumed: Path, tmp_path: Path) -> None:

@@ -160,8 +160,10 @@ def test_the_schema_knows_what_the_command_refuses() -> None:
     )
     example = tomllib.loads((ROOT / "docs" / "batch-plan.toml").read_text())
     check.validate(example)
-    for key in example["models"][0]:
-        broken = {**example, "models": [{**example["models"][0], f"{key}x": 1}]}
+    model = example["models"][0]
+    assert model
+    for key in model:
+        broken = {**example, "models": [{**model, f"{key}x": 1}]}
         assert not check.is_valid(broken)
 
 

@@ -87,6 +87,7 @@ def test_one_trace_and_the_files_of_many(tmp_path_factory: pytest.TempPathFactor
     assert len(found) == 2 * len(INJECT) * len(STYLE) + 1
     alone = prepared(tmp_path_factory.mktemp("alone"))
     jobs = load_plan(together / "plan.toml").jobs
+    assert len(jobs) == len(found)
     write_plan(alone, "".join(map(apart, jobs, range(len(jobs)))))
     assert batch(alone, "--workers", "2")[0] == 0
     assert calls(alone) == ["tiny"] * len(jobs)
@@ -94,6 +95,7 @@ def test_one_trace_and_the_files_of_many(tmp_path_factory: pytest.TempPathFactor
         row, own = found[job.id], rows(alone)[job.id]
         for of in ("state", "files", "nodes", "tagged", "unresolved"):
             assert row[of] == own[of], (job.id, of)
+        assert row["files"]
         for name in row["files"]:
             digests = [content_digest(each / "out" / name) for each in (together, alone)]
             assert digests[0] == digests[1], name
@@ -232,9 +234,9 @@ def test_weights_beside_a_trace_get_the_name_of_the_job(tmp_path: Path) -> None:
     (made / f"{source.name}.data").unlink()  # nothing refers to it any more
     found = onnx.load(mine / "job.onnx")
     assert found.graph.node == two_layers().graph.node
-    for expected, weight in zip(
-        two_layers().graph.initializer, found.graph.initializer, strict=True
-    ):
+    weights = two_layers().graph.initializer
+    assert weights
+    for expected, weight in zip(weights, found.graph.initializer, strict=True):
         np.testing.assert_array_equal(
             numpy_helper.to_array(weight), numpy_helper.to_array(expected)
         )

@@ -44,6 +44,7 @@ def test_every_declared_package_is_told(run: Run) -> None:
     assert found.python == platform.python_version()
     assert {wanted.name for wanted in NEEDED if wanted.marker is None} <= names
     assert {wanted.name for wanted in NEEDED if "trace" in str(wanted.marker)} <= names
+    assert found.packages
     for package in found.packages:
         assert package.found == metadata.version(package.name)
         assert package.good
@@ -53,7 +54,9 @@ def test_every_declared_package_is_told(run: Run) -> None:
 def test_the_text_has_the_same(run: Run) -> None:
     """Each package with its version, below what it is for."""
     out = run("doctor").out
-    for package in diagnose().packages:
+    packages = diagnose().packages
+    assert packages
+    for package in packages:
         assert f"{package.name} " in out
         assert str(package.found) in out
         assert package.extra is None or f"[{package.extra}]" in out

@@ -69,7 +69,8 @@ def probes(record: Record) -> dict[str, np.ndarray]:
 def traced_on(model: nn.Module, inputs: tuple[torch.Tensor, ...], folder: Path, by: str) -> Record:
     before = [tensor.clone() for tensor in inputs]
     done: TraceResult = trace(model.eval(), inputs, folder / "m.onnx", exporter=by)
-    assert all(torch.equal(one, other) for one, other in zip(before, inputs, strict=True))
+    assert inputs
+    assert [torch.equal(a, b) for a, b in zip(before, inputs, strict=True)] == [True] * len(inputs)
     return done.record
 
 

@@ -106,8 +106,8 @@ def test_ops_name_modules_weights_and_inputs(tmp_path: Path) -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
     made = eager(model, (torch.randn(2, 4),), tmp_path)
     parameters = {name for name, _ in model.named_parameters()}
-    assert {tensor.name for tensor in made.tensors} == parameters
-    assert all(tensor.parameter == tensor.name for tensor in made.tensors)
+    assert parameters
+    assert {t.name: t.parameter for t in made.tensors} == {name: name for name in parameters}
     assert parameters < {name for op in made.ops for name in op.inputs}
     assert {p.name for p in made.probe.inputs} < {name for op in made.ops for name in op.inputs}
     assert {op.module for op in made.ops} == {"0", "1"}
@@ -184,9 +184,12 @@ def test_the_model_is_left_as_it_was(tmp_path: Path, exporter: str, *, fail: boo
         assert list(tmp_path.iterdir()) == []
     else:
         record(model, torch.randn(2, 4), tmp_path / "r.json", exporter=exporter)
-    for name, tensor in model.state_dict().items():
+    after = model.state_dict()
+    assert before
+    assert after.keys() == before.keys()
+    for name, tensor in after.items():
         np.testing.assert_array_equal(tensor.numpy(), before[name].numpy())
-    assert all(module.training for module in model.modules())
+    assert {module.training for module in model.modules()} == {True}
     assert hooks == [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules()]
 
 

@@ -25,6 +25,7 @@ def test_rows_add_up_along_the_tree(plain: Path, tmp_path: Path) -> None:
     found = analyze(tmp_path / "a.onnx")
     weights = {w.name: math.prod(w.dims) for w in two_layers().graph.initializer}
     assert found.parameters == sum(weights.values())
+    assert found.modules
     for row in found.modules:
         inside = [d for d in report.decisions if is_within(d.module or "", row.path)]
         assert row.nodes == len(inside)
@@ -67,8 +68,8 @@ def test_a_plain_file_is_counted_without_modules(tmp_path: Path) -> None:
 def test_parents_stand_before_children(plain: Path, tmp_path: Path) -> None:
     """Each row is preceded by the row of the module above it."""
     annotate(plain, two_layers_record(), tmp_path / "a.onnx")
-    seen: set[str] = set()
-    for row in analyze(tmp_path / "a.onnx").modules:
-        above = [path for path in seen if is_within(row.path, path)]
+    rows = analyze(tmp_path / "a.onnx").modules
+    assert rows
+    for number, row in enumerate(rows):
+        above = [earlier for earlier in rows[:number] if is_within(row.path, earlier.path)]
         assert len(above) == row.depth
-        seen.add(row.path)

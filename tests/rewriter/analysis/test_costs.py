@@ -68,7 +68,9 @@ def test_macs_are_half_of_what_torch_counts(name: str, exporter: str, tmp_path: 
     flops = flops_by_module(name)
     assert (2 * found.macs, found.unknown_macs) == (flops[""], 0)
     rows = {row.path: row for row in found.modules}
-    for path in flops.keys() & rows.keys() - outside(report, done.record):
+    alone = flops.keys() & rows.keys() - outside(report, done.record)
+    assert alone
+    for path in alone:
         assert 2 * rows[path].macs == flops[path], path
 
 

@@ -111,7 +111,9 @@ def test_replacing_keys_of_others(tmp_path: Path, replace: bool | frozenset[str]
     edited = NodeKey(MAIN, 1)
     with OnnxContainer.open(source) as container:
         container.write(target, Edits({edited: new}, replace=replace))
-    for key, node in walk_nodes(onnx.load(target)):
+    nodes = list(walk_nodes(onnx.load(target)))
+    assert edited in dict(nodes)
+    for key, node in nodes:
         found = [(e.key, e.value) for e in node.metadata_props]
         theirs = [("namespace", "theirs"), ("other", "kept")]
         assert found == ([("other", "kept"), *new] if key == edited else theirs)

@@ -17,11 +17,13 @@ from modelexport.errors import UsageError
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.graph_paths import op_type
 from modelexport.hierarchy.module_tree import is_within
+from modelexport.hierarchy.record import Record
 from modelexport.hierarchy.tags import Tagger, TagRules
 from modelexport.rewriter import (
     Comparison,
     ModuleChange,
     Numeric,
+    NumericComparison,
     Status,
     analyze,
     annotate,
@@ -34,14 +36,36 @@ from tests.helpers.versions import layered, perturbed
 
 NAME, EXPORTER = "bert", "torchscript"
 STEPS = {"optimised": ORT_EXTENDED, "dynamic": DYNAMIC, "half": HALF_PRECISION}
-RECORD = traced(NAME, EXPORTER).record
-TAGS = Tagger(RECORD.tree, TagRules())
-DEEPEST = max(TAGS.tag(m.path).count("/") for m in RECORD.modules)
-HOLDING = [
-    m.path for m in RECORD.modules if any(is_within(op.module or "", m.path) for op in RECORD.ops)
-]
-"""Modules that have nodes, or hold some that do."""
 Files = Callable[[str], Path]
+
+
+class Modules:
+    """What the record of the model says of its modules.
+
+    Attributes:
+        tags: Writes their tags.
+        deepest: Steps of the longest tag below its root.
+        holding: Paths of those that have nodes, or hold some that do.
+    """
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.tags = Tagger(record.tree, TagRules())
+        self.deepest = max(self.tags.tag(m.path).count("/") for m in record.modules)
+        owners = {op.module or "" for op in record.ops}
+        self.holding = [
+            m.path for m in record.modules if any(is_within(path, m.path) for path in owners)
+        ]
+
+    def siblings(self, path: str) -> list[str]:
+        """The modules beside one that run."""
+        above = path.rpartition(".")[0]
+        return [p for p in self.holding if p and p.rpartition(".")[0] == above and p != path]
+
+
+@pytest.fixture(scope="module")
+def modules() -> Modules:
+    return Modules(traced(NAME, EXPORTER).record)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +82,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
                 source = folder / f"bare-{kind}.onnx"
                 fed = feeds(*FIXTURES[NAME].build(), onnx.load(plain).graph)
                 STEPS[kind].apply(Given(plain, source, fed))
-            annotate(source, RECORD, target)
+            annotate(source, traced(NAME, EXPORTER).record, target)
         return target
 
     return make
@@ -87,13 +111,20 @@ def sums(rows: list[ModuleChange], of: str) -> int:
 
 
 @pytest.mark.parametrize("kind", ["plain", *STEPS])
-@pytest.mark.parametrize("depth", range(DEEPEST + 1))
-def test_the_deepest_rows_stand_for_all_inside(files: Files, kind: str, depth: int) -> None:
+def test_the_deepest_rows_stand_for_all_inside(files: Files, modules: Modules, kind: str) -> None:
     """No row is deeper, each has the nodes and weights of all that is cut away below it."""
     every = compare(files("plain"), files(kind))
+    assert modules.deepest > 2
+    for depth in range(modules.deepest):
+        check_rows(files, kind, depth, every)
+    assert compare(files("plain"), files(kind), depth=modules.deepest).modules == every.modules
+
+
+def check_rows(files: Files, kind: str, depth: int, every: Comparison) -> None:
     found = compare(files("plain"), files(kind), depth=depth)
     a, b = (operators(files(k), lambda tag: cut(tag, depth)) for k in ("plain", kind))
     assert {row.tag for row in found.modules} == {cut(row.tag, depth) for row in every.modules}
+    assert found.modules
     for row in found.modules:
         inside = [each for each in every.modules if cut(each.tag, depth) == row.tag]
         left, right = a.get(row.tag, Counter()), b.get(row.tag, Counter())
@@ -105,15 +136,17 @@ def test_the_deepest_rows_stand_for_all_inside(files: Files, kind: str, depth: i
         assert (row.status is Status.SAME) == same
     assert found.same == every.same
     assert (found.gained, found.lost) == (every.gained, every.lost)
-    if depth == DEEPEST:
-        assert found.modules == every.modules
 
 
-@pytest.mark.parametrize("path", HOLDING)
-def test_a_module_and_what_is_below_it(files: Files, path: str) -> None:
+def test_a_module_and_what_is_below_it(files: Files, modules: Modules) -> None:
     """By path or by tag: its rows are those of the whole, and the verdict is about them."""
-    tag = TAGS.tag(path)
     every = compare(files("plain"), files("optimised"))
+    assert modules.holding
+    for path in modules.holding:
+        check_module(files, path, modules.tags.tag(path), every)
+
+
+def check_module(files: Files, path: str, tag: str, every: Comparison) -> None:
     found = compare(files("plain"), files("optimised"), module=path)
     assert found.modules == [row for row in every.modules if below(row.tag, tag)]
     assert found == compare(files("plain"), files("optimised"), module=tag)
@@ -128,9 +161,16 @@ def test_a_module_and_what_is_below_it(files: Files, path: str) -> None:
 
 
 @pytest.mark.parametrize("depth", [None, 0, 1])
-@pytest.mark.parametrize("path", HOLDING)
-def test_the_same_modules_as_analyze_shows(files: Files, path: str, depth: int | None) -> None:
+def test_the_same_modules_as_analyze_shows(
+    files: Files, modules: Modules, depth: int | None
+) -> None:
     """Both options mean there what they mean here: of rows with nodes, none is more or less."""
+    assert modules.holding
+    for path in modules.holding:
+        check_as_analyzed(files, path, depth)
+
+
+def check_as_analyzed(files: Files, path: str, depth: int | None) -> None:
     rows = analyze(files("plain"), module=path, depth=depth).modules
     found = compare(files("plain"), files("plain"), module=path, depth=depth).modules
     top = [row for row in rows if not any(below(row.tag, r.tag) for r in rows if r is not row)]
@@ -146,15 +186,21 @@ def test_the_same_modules_as_analyze_shows(files: Files, path: str, depth: int |
 
 
 @pytest.mark.parametrize("kind", STEPS)
-@pytest.mark.parametrize("depth", range(DEEPEST + 1))
-def test_values_that_leave_what_is_shown(files: Files, kind: str, depth: int) -> None:
+def test_values_that_leave_what_is_shown(files: Files, modules: Modules, kind: str) -> None:
     """Those of the whole that leave a module that is shown; the first one to diverge is told."""
     both = files("plain"), files(kind)
-    every = compare(*both, record=RECORD, numeric=Numeric()).numeric
-    found = compare(*both, record=RECORD, numeric=Numeric(), depth=depth).numeric
+    every = compare(*both, record=modules.record, numeric=Numeric()).numeric
     assert every is not None
-    assert found is not None
+    assert modules.deepest > 2
+    for depth in range(modules.deepest + 1):
+        found = compare(*both, record=modules.record, numeric=Numeric(), depth=depth).numeric
+        assert found is not None
+        check_values(found, every, depth)
+
+
+def check_values(found: NumericComparison, every: NumericComparison, depth: int) -> None:
     known = {value.a: value for value in every.values}
+    assert found.values
     for value in found.values:
         whole = known[value.a]
         assert value.tag.count("/") <= depth + 1
@@ -166,27 +212,29 @@ def test_values_that_leave_what_is_shown(files: Files, kind: str, depth: int) ->
     assert found.same == every.same
 
 
-@pytest.mark.parametrize("path", [m.path for m in RECORD.modules if m.parameters and m.calls])
-def test_numbers_of_one_module(files: Files, tmp_path: Path, path: str) -> None:
+def test_numbers_of_one_module(files: Files, modules: Modules, tmp_path: Path) -> None:
     """Divergence begins in the module whose weights were changed, and in none that runs before."""
-    other = perturbed(files("plain"), tmp_path / "b.onnx", RECORD, path)
-    every = compare(files("plain"), other, record=RECORD, numeric=Numeric()).numeric
+    record = modules.record
+    weighted = [module.path for module in record.modules if module.parameters and module.calls]
+    assert weighted
+    for path in weighted:
+        other = perturbed(files("plain"), tmp_path / "b.onnx", record, path)
+        check_divergence(files("plain"), other, modules, path)
+
+
+def check_divergence(plain: Path, other: Path, modules: Modules, path: str) -> None:
+    record = modules.record
+    every = compare(plain, other, record=record, numeric=Numeric()).numeric
     assert every is not None
-    for module in (path, *siblings(path)):
-        found = compare(files("plain"), other, record=RECORD, numeric=Numeric(), module=module)
+    for module in (path, *modules.siblings(path)):
+        found = compare(plain, other, record=record, numeric=Numeric(), module=module)
         assert found.numeric is not None
-        tag = TAGS.tag(module)
+        tag = modules.tags.tag(module)
         inside = [value for value in every.values if below(value.tag, tag)]
         assert found.numeric.values == inside
         assert found.same == (not any(value.diverges for value in inside))
         begins = [value for value in found.numeric.values if value.begins]
         assert bool(begins) == (module == path)
-
-
-def siblings(path: str) -> list[str]:
-    """The modules beside one that run."""
-    above = path.rpartition(".")[0]
-    return [p for p in HOLDING if p and p.rpartition(".")[0] == above and p != path]
 
 
 @pytest.mark.parametrize("swapped", [False, True])
@@ -223,11 +271,13 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 @pytest.mark.parametrize("form", ["text", "markdown", "json"])
 @pytest.mark.parametrize("numeric", [[], ["--numeric"]])
-def test_every_format_shows_the_same(files: Files, run: Run, form: str, numeric: list[str]) -> None:
+def test_every_format_shows_the_same(
+    files: Files, modules: Modules, run: Run, form: str, numeric: list[str]
+) -> None:
     """The rows that are shown are in it and no others; the exit code is the verdict."""
     both = files("plain"), files("optimised")
     every = compare(*both)
-    path = next(p for p in HOLDING if not compare(*both, module=p).same)
+    path = next(p for p in modules.holding if not compare(*both, module=p).same)
     asked = Numeric() if numeric else None
     found: Comparison = compare(*both, module=path, depth=0, numeric=asked)
     ran = run("compare", *both, "--module", path, "--depth", "0", *numeric, "--output-format", form)
@@ -241,11 +291,10 @@ def test_every_format_shows_the_same(files: Files, run: Run, form: str, numeric:
         said = json.loads(ran.out)
         assert (said["module"], said["depth"]) == (found.module, 0)
         assert [row["tag"] for row in said["modules"]] == [row.tag for row in found.modules]
-    same = next(p for p in HOLDING if compare(*both, module=p).same)
+    same = next(p for p in modules.holding if compare(*both, module=p).same)
     assert run("compare", *both, "--module", same, "--output-format", form).code == 0
 
 
-def test_there_is_something_to_show() -> None:
+def test_there_is_something_to_show(modules: Modules) -> None:
     """Modules stand inside modules, or nothing above would test anything."""
-    assert DEEPEST > 2
-    assert any(path.count(".") > 2 for path in HOLDING)
+    assert any(path.count(".") > 2 for path in modules.holding)

@@ -70,9 +70,9 @@ def test_folding_beyond_two_gigabytes(tmp_path: Path) -> None:
     )
     assert int(done.stdout) < 300
     with OnnxContainer.open(source) as before, OnnxContainer.open(tmp_path / "u.onnx") as after:
-        for old, new in zip(
-            before.skeleton().graph.initializer, after.skeleton().graph.initializer, strict=True
-        ):
+        weights = before.skeleton().graph.initializer
+        assert weights
+        for old, new in zip(weights, after.skeleton().graph.initializer, strict=True):
             assert (old.name, old.dims) == (new.name, new.dims)
             assert before.payload(old) == after.payload(new)
     (tmp_path / "u.onnx").unlink()

@@ -52,6 +52,7 @@ def test_recorded_values_get_the_recorded_statistics() -> None:
     values = made(random)
     recorded = prints_of(values)
     found = Recalling(recorded).fingerprints([noisy(value, random) for value in values])
+    assert recorded
     for known, original in zip(found, recorded, strict=True):
         assert known is not None
         assert msgspec.structs.replace(known, sketch=original.sketch) == original
@@ -65,6 +66,7 @@ def test_infinite_values_and_zeros_stand_in_nobodys_way() -> None:
     here = [noisy(value, random), masked, np.zeros_like(value)]
     found = Recalling(prints_of([value])).fingerprints(here)
     expected = value_fingerprints([value, *here[1:]])
+    assert len(expected) == len(here)
     for known, true in zip(found, expected, strict=True):
         assert known is not None
         assert true is not None
@@ -87,8 +89,9 @@ def test_it_says_what_sorting_says() -> None:
             for classes in (classes_of([p for p in each if p]) for each in (recalled, plain))
         )
         ours, theirs = (classes_of([p for p in each if p]).of for each in (recalled, plain))
-        for n in range(len(part)):
-            assert found[ours[n]].keys() == expected[theirs[n]].keys()
+        assert [found[ours[n]].keys() for n in range(len(part))] == [
+            expected[theirs[n]].keys() for n in range(len(part))
+        ]
 
 
 def test_the_same_numbers_in_another_order_stay_one_class() -> None:
@@ -117,6 +120,7 @@ def test_between_values_that_are_nearly_equal_sorting_decides(apart: float) -> N
 )
 def test_any_numbers_are_recalled_as_sorted(values: list[Array], known: int) -> None:
     """Infinite, not a number, zero or huge: what differs is within the tolerance of matching."""
+    assert values
     for found, expected in zip(
         Recalling(prints_of(values[:known])).fingerprints(values),
         map(value_fingerprint, values),

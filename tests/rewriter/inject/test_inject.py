@@ -66,8 +66,9 @@ def test_each_combination(kinds: list[Inject], tmp_path: Path) -> None:
     assert tagged == [Inject.METADATA in kinds] * len(tags)
     kept = [node.name for node in plain.graph.node] == [node.name for node in model.graph.node]
     assert kept == (Inject.NAMES not in kinds)
-    for old, new in zip(plain.graph.node, model.graph.node, strict=True):
-        assert (old.op_type, old.input, old.output) == (new.op_type, new.input, new.output)
+    assert [(n.op_type, n.input, n.output) for n in plain.graph.node] == [
+        (n.op_type, n.input, n.output) for n in model.graph.node
+    ]
     rows = {row.tag: row.own_nodes for row in analyze(target).modules}
     assert {tag: tags.count(tag) for tag in tags} == {tag: n for tag, n in rows.items() if n}
     strip(target, tmp_path / "s.onnx")
@@ -92,11 +93,10 @@ def test_annotating_again_replaces(
 def test_names_say_the_module() -> None:
     """A name is the module's path, a step a slash, then the operator."""
     record = two_layers_record()
-    folder = Path()
-    del folder
     model = two_layers()
     decisions = match_record(model, record, "m").decisions
     names = new_names(model, decisions, Tagger(record.tree))
+    assert decisions
     for decision, node in zip(decisions, model.graph.node, strict=True):
         assert decision.module is not None
         expected = "/" + "/".join([*steps(decision.module), node.op_type])
@@ -153,6 +153,8 @@ def test_the_command_takes_several_kinds(
     assert "onnxruntime refuses" in capsys.readouterr().out
     model = onnx.load(target)
     assert None not in attribute_tags(model)
-    assert all(node.name.startswith("/") for node in model.graph.node)
+    names = [node.name for node in model.graph.node]
+    assert names
+    assert [name for name in names if not name.startswith("/")] == []
     assert not any(node.metadata_props for node in model.graph.node)
     plain_session(target)
