@@ -15,7 +15,7 @@ from modelexport.hierarchy.export_config import ExportConfig, InputSpec
 from modelexport.hierarchy.record import Record, record_path
 from modelexport.hierarchy.trace_summary import TraceSummary, summary_of
 from modelexport.pipeline.tracing import check_traced, loaded_source
-from modelexport.rewriter.annotation.annotating import annotate
+from modelexport.rewriter.annotation.annotate_file import annotate
 from modelexport.rewriter.annotation.report import AnnotateReport
 from modelexport.support.extras import require_extra
 from modelexport.support.files import atomic_replacement, check_target, writing

@@ -8,10 +8,10 @@ from modelexport.support.lazy_exports import lazy_exports
 if TYPE_CHECKING:
     from modelexport.rewriter.analysis.analyzing import Analysis, Unresolved, analyze
     from modelexport.rewriter.analysis.totals import ModuleRow
-    from modelexport.rewriter.annotation.annotating import annotate
-    from modelexport.rewriter.annotation.explaining import find_decisions
+    from modelexport.rewriter.annotation.annotate_file import annotate
+    from modelexport.rewriter.annotation.find_decisions import find_decisions
     from modelexport.rewriter.annotation.report import AnnotateReport
-    from modelexport.rewriter.annotation.stripping import StripResult, strip, unfold
+    from modelexport.rewriter.annotation.strip_file import StripResult, strip, unfold
     from modelexport.rewriter.comparison import (
         Comparison,
         Deviation,
@@ -22,32 +22,32 @@ if TYPE_CHECKING:
         Status,
         Unaligned,
     )
-    from modelexport.rewriter.comparison.comparing import compare
+    from modelexport.rewriter.comparison.compare_files import compare
     from modelexport.rewriter.folding import FoldReport, Prototype, UnfoldReport
     from modelexport.rewriter.matching.matcher import Candidate, Decision
     from modelexport.rewriter.validation import Validation
     from modelexport.rewriter.validation.consistency import Fault
-    from modelexport.rewriter.validation.validating import validate
+    from modelexport.rewriter.validation.validate_file import validate
 else:
     __getattr__ = lazy_exports(
         __name__,
         {
             "analysis.analyzing": ["Analysis", "Unresolved", "analyze"],
             "analysis.totals": ["ModuleRow"],
-            "annotation.annotating": ["annotate"],
+            "annotation.annotate_file": ["annotate"],
             "comparison": [
                 *("Comparison", "Deviation", "FileFacts", "ModuleChange", "Numeric"),
                 *("NumericComparison", "Status", "Unaligned"),
             ],
-            "comparison.comparing": ["compare"],
+            "comparison.compare_files": ["compare"],
             "validation.consistency": ["Fault"],
-            "annotation.explaining": ["find_decisions"],
+            "annotation.find_decisions": ["find_decisions"],
             "folding": ["FoldReport", "Prototype", "UnfoldReport"],
             "matching.matcher": ["Candidate", "Decision"],
             "annotation.report": ["AnnotateReport"],
-            "annotation.stripping": ["StripResult", "strip", "unfold"],
+            "annotation.strip_file": ["StripResult", "strip", "unfold"],
             "validation": ["Validation"],
-            "validation.validating": ["validate"],
+            "validation.validate_file": ["validate"],
         },
     )
 

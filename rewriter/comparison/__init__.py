@@ -1,6 +1,6 @@
 """Two files of a model, held side by side module by module; and run side by side."""
 
-from modelexport.rewriter.comparison.numeric import Numeric
+from modelexport.rewriter.comparison.compare_values import Numeric
 from modelexport.rewriter.comparison.results import (
     Comparison,
     Deviation,

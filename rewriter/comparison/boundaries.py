@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from modelexport.hierarchy.graph_paths import MAIN, op_type
 from modelexport.hierarchy.module_tree import is_within
-from modelexport.rewriter.comparison.alignment import Units
-from modelexport.rewriter.comparison.files import Side
+from modelexport.rewriter.comparison.compared_file import Side
+from modelexport.rewriter.comparison.module_alignment import Units
 
 _RECASTING = frozenset(
     {"Identity", "Cast", "CastLike", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"}
@@ -27,7 +27,7 @@ class Leaving:
         name: The value.
         number: The node that makes it.
         op: Its operator.
-        keys: The modules that it leaves, the innermost first; see `rewriter.comparison.alignment`.
+        keys: The modules that it leaves, the innermost first; see `ModuleAlignment`.
         output: The output of the graph that it becomes, if any.
         fixed: Whether it depends on no input, only on weights and shapes.
     """

@@ -17,7 +17,7 @@ from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.record import ProbeInput
 from modelexport.hierarchy.tags import TagRules
 from modelexport.rewriter import AnnotateReport, MatchOptions, annotate
-from modelexport.rewriter.annotation.inheriting import inherited_record
+from modelexport.rewriter.annotation.inherited_record import inherited_record
 from modelexport.tracer import trace
 from modelexport.tracer.tracing import EXPORTERS
 from tests.helpers.handmade import parse, record_of

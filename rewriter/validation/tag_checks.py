@@ -9,8 +9,8 @@ from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.hierarchy.tags import Tagger, well_formed
 from modelexport.rewriter.graph.ownership import Ownership
 from modelexport.rewriter.matching.evidence import carried as own
+from modelexport.rewriter.validation.checked_file import Subject
 from modelexport.rewriter.validation.consistency import Consistency
-from modelexport.rewriter.validation.subject import Subject
 
 _AGAIN = "annotate the file again"
 

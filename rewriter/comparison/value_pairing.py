@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import onnx
 
 from modelexport.rewriter.comparison.boundaries import Boundaries, Leaving
-from modelexport.rewriter.comparison.running import Seen
+from modelexport.rewriter.comparison.file_runner import Seen
 
 NEAR = 0.5
 """Values further apart than this, over their magnitude, are not taken to be the same unasked."""

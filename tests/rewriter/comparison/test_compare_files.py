@@ -22,7 +22,7 @@ from modelexport.hierarchy.graph_paths import op_type
 from modelexport.hierarchy.record import Record
 from modelexport.hierarchy.tags import steps
 from modelexport.rewriter import Comparison, FoldRules, Numeric, Status, annotate, compare
-from modelexport.rewriter.comparison.scales import Scales
+from modelexport.rewriter.comparison.quantisation_scales import Scales
 from modelexport.rewriter.graph.flow import Flow
 from tests.helpers.handmade import parse
 from tests.helpers.running import Run, runner

@@ -7,9 +7,9 @@ from modelexport.hierarchy.record import Record, read_record
 from modelexport.rewriter.container import OnnxContainer
 from modelexport.rewriter.folding import unfolded
 from modelexport.rewriter.graph.flow import Flow
-from modelexport.rewriter.validation.running import check_by_onnx, check_runs
-from modelexport.rewriter.validation.subject import Subject, Validation
-from modelexport.rewriter.validation.tagging import check_consistency, check_tags
+from modelexport.rewriter.validation.checked_file import Subject, Validation
+from modelexport.rewriter.validation.run_checks import check_by_onnx, check_runs
+from modelexport.rewriter.validation.tag_checks import check_consistency, check_tags
 
 
 def validate(

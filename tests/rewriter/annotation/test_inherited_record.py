@@ -16,7 +16,7 @@ from modelexport.hierarchy import keys
 from modelexport.hierarchy.choices import Inject
 from modelexport.hierarchy.tags import TagRules
 from modelexport.rewriter import MatchOptions, annotate
-from modelexport.rewriter.annotation.inheriting import INHERITED, inherited_record
+from modelexport.rewriter.annotation.inherited_record import INHERITED, inherited_record
 from modelexport.rewriter.execution.runtime import Session
 from modelexport.rewriter.matching.evidence.carried import OURS
 from modelexport.tracer.exporters import torchscript

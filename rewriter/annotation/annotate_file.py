@@ -19,7 +19,7 @@ from modelexport.hierarchy.choices import Inject
 from modelexport.hierarchy.graph_paths import NodeKey, walk_nodes
 from modelexport.hierarchy.record import Record, read_record
 from modelexport.hierarchy.tags import Tagger, TagRules
-from modelexport.rewriter.annotation.inheriting import INHERITED, inherited_record
+from modelexport.rewriter.annotation.inherited_record import INHERITED, inherited_record
 from modelexport.rewriter.annotation.report import AnnotateReport
 from modelexport.rewriter.container import Edits, OnnxContainer
 from modelexport.rewriter.folding import FoldReport, fold, unfolded

@@ -7,14 +7,14 @@ from pathlib import Path
 import msgspec
 
 from modelexport.hierarchy.record import Record
-from modelexport.rewriter.comparison.alignment import Units
 from modelexport.rewriter.comparison.boundaries import Boundaries, boundaries
+from modelexport.rewriter.comparison.compared_file import Side
 from modelexport.rewriter.comparison.differences import figures
-from modelexport.rewriter.comparison.files import Side
-from modelexport.rewriter.comparison.pairing import NEAR, Pair, Pairing, output_names
+from modelexport.rewriter.comparison.file_runner import Running, Seen, chunks, generated
+from modelexport.rewriter.comparison.module_alignment import Units
 from modelexport.rewriter.comparison.results import Deviation, NumericComparison, Unaligned
-from modelexport.rewriter.comparison.running import Running, Seen, chunks, generated
-from modelexport.rewriter.comparison.selecting import Shown
+from modelexport.rewriter.comparison.shown_modules import Shown
+from modelexport.rewriter.comparison.value_pairing import NEAR, Pair, Pairing, output_names
 from modelexport.rewriter.execution.runtime import Array
 from modelexport.rewriter.matching.options import read_inputs
 

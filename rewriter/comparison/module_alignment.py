@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from modelexport.hierarchy.module_tree import Module
 from modelexport.hierarchy.tags import Tagger, TagRules, TagStyle, TorchNN
-from modelexport.rewriter.comparison.files import Side
+from modelexport.rewriter.comparison.compared_file import Side
 
 OUTER = "<outside>"
 """Opens the key of a module around the part that both files have."""

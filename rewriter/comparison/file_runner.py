@@ -7,8 +7,8 @@ import numpy as np
 import onnx
 
 from modelexport.errors import RuntimeFailedError, UsageError
-from modelexport.rewriter.comparison.files import Side
-from modelexport.rewriter.comparison.scales import Scales
+from modelexport.rewriter.comparison.compared_file import Side
+from modelexport.rewriter.comparison.quantisation_scales import Scales
 from modelexport.rewriter.container import session_source
 from modelexport.rewriter.execution.feeding import InputMismatchError, candidate_feeds
 from modelexport.rewriter.execution.runtime import Array, Feeds, Session

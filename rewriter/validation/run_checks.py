@@ -7,7 +7,7 @@ import onnx
 
 from modelexport.errors import RuntimeFailedError
 from modelexport.rewriter.execution.runtime import Feeds, Session, same_bits
-from modelexport.rewriter.validation.subject import Subject
+from modelexport.rewriter.validation.checked_file import Subject
 
 _STANDARD = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 _PROTOBUF_LIMIT = 2**31 - 1

@@ -4,10 +4,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from modelexport.hierarchy.graph_paths import op_type
-from modelexport.rewriter.comparison.alignment import Units
-from modelexport.rewriter.comparison.files import Side
+from modelexport.rewriter.comparison.compared_file import Side
+from modelexport.rewriter.comparison.module_alignment import Units
 from modelexport.rewriter.comparison.results import FileFacts, ModuleChange, Status
-from modelexport.rewriter.comparison.selecting import Shown
+from modelexport.rewriter.comparison.shown_modules import Shown
 
 
 @dataclass

@@ -12,7 +12,7 @@ from modelexport.hierarchy.graph_paths import op_type
 from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.analysis.costs import Weight, weights_of
-from modelexport.rewriter.annotation.annotating import annotate
+from modelexport.rewriter.annotation.annotate_file import annotate
 from modelexport.rewriter.container import OnnxContainer
 from modelexport.rewriter.folding import unfolded
 from modelexport.rewriter.graph.flow import Flow

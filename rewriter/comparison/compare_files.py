@@ -4,18 +4,18 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from modelexport.hierarchy.record import Record, read_record
-from modelexport.rewriter.comparison.alignment import Units
-from modelexport.rewriter.comparison.files import Side, tell
-from modelexport.rewriter.comparison.modules import (
+from modelexport.rewriter.comparison.compare_values import Numeric, compare_values
+from modelexport.rewriter.comparison.compared_file import Side, tell
+from modelexport.rewriter.comparison.module_alignment import Units
+from modelexport.rewriter.comparison.module_changes import (
     counts,
     facts,
     module_changes,
     operators,
     shown_changes,
 )
-from modelexport.rewriter.comparison.numeric import Numeric, compare_values
 from modelexport.rewriter.comparison.results import Comparison
-from modelexport.rewriter.comparison.selecting import choose
+from modelexport.rewriter.comparison.shown_modules import choose
 from modelexport.rewriter.container import OnnxContainer
 
 
