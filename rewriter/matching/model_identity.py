@@ -1,8 +1,8 @@
-"""Whether a record can be of the model in a file, judged by what both hold.
+"""Whether a record can be of the model in a file, judged by weights and names.
 
 A sibling (the same architecture in another size) has many names in common with the traced
 model, so names alone would tag it, wrongly. Its weights tell: they have other shapes, or
-there are more or fewer of them than the record knows.
+there are more or fewer of them than the record has.
 """
 
 import math
@@ -15,36 +15,32 @@ import onnx
 from modelexport.errors import ForeignRecordError
 from modelexport.hierarchy.graph_paths import walk_graphs
 from modelexport.hierarchy.record import Record
-
-_MINIMUM_NAMES = 0.25
-"""Less than this share of a file's nodes paired by name: no evidence, whatever paired."""
-
-_NEARLY_ALL_NAMES = 0.9
-"""What must pair by name, of a file and of its record, where the weights are others."""
-
-_FEWEST_NAMES = 8
-"""So many nodes, nearly all, must pair by name where a part without any matrix was cut out."""
-
-_SURPLUS = 0.25
-"""More than this share of matrices missing or surplus: another size of the model."""
-
-_CONFLICTS = 0.1
-"""More than this share of equally named weights of other sizes: another size of the model."""
+from modelexport.rewriter.matching.thresholds import (
+    FEWEST_NAMES,
+    MINIMUM_NAME_SHARE,
+    NEARLY_ALL_NAMES,
+    REPLACED_SHARE,
+    SIZE_CONFLICTS,
+    SIZE_SURPLUS,
+)
 
 _Shape = tuple[int, ...]
 
 
-class Kinship(msgspec.Struct, frozen=True):
-    """How the weights of a file and of a record compare.
+class WeightDifference(msgspec.Struct, frozen=True):
+    """How the shapes of a file's weights differ from the recorded ones.
+
+    A matrix is a weight with more than one dimension greater than 1.
 
     Attributes:
-        common: Weights of equal name in both.
-        conflicts: Those of them whose element counts differ.
+        common: Weights of equal names.
+        conflicts: Weights of equal names with other element counts.
         example: One of these: name, shape in the file, shape in the record.
-        missing: Matrices that the record has and the file has not, judged by shape.
-        surplus: Matrices of a shape that the record has, but fewer of.
-        recorded, held: Matrices of the record and of the file.
-        replaced: Whether matrices of new shapes make up for the missing ones (merged weights).
+        missing: Recorded matrices for which the file has none of their shape.
+        surplus: Matrices of the file of which the record has the shape, but fewer of them.
+        recorded, in_file: Number of matrices of the record and of the file.
+        replaced: Whether matrices of new shapes hold enough elements to stand for the missing ones
+            (weights that were merged or split).
     """
 
     common: int
@@ -53,130 +49,139 @@ class Kinship(msgspec.Struct, frozen=True):
     missing: int
     surplus: int
     recorded: int
-    held: int
+    in_file: int
     replaced: bool
 
     @property
     def same_size(self) -> bool:
-        """Whether the file's weights can be those of the recorded model."""
-        if self.conflicts > _CONFLICTS * self.common:
+        """Whether the file's weights can be those of a model of the recorded size."""
+        if self.conflicts > SIZE_CONFLICTS * self.common:
             return False
-        if self.surplus > _SURPLUS * self.held:
+        if self.surplus > SIZE_SURPLUS * self.in_file:
             return False
-        return self.replaced or self.missing <= _SURPLUS * self.recorded
+        return self.replaced or self.missing <= SIZE_SURPLUS * self.recorded
 
     @property
     def complete(self) -> bool:
         """Whether every matrix has its counterpart."""
         return not (self.missing or self.surplus or self.conflicts)
 
-    def difference(self) -> str:
+    def describe(self) -> str:
         """What differs, for a person."""
         parts = [f"{self.common - self.conflicts} of {self.common} common weights agree in size"]
         if self.example:
-            name, here, there = self.example
-            parts.append(f"{name} is {_times(here)} here and {_times(there)} in the record")
+            name, in_file, recorded = self.example
+            parts.append(
+                f"{name} is {_dimensions(in_file)} in the file and {_dimensions(recorded)} in "
+                "the record"
+            )
         if self.surplus:
-            parts.append(f"{self.surplus} of {self.held} matrices are more than the record has")
+            parts.append(
+                f"{self.surplus} of {self.in_file} matrices have no counterpart in the record"
+            )
         if self.missing and not self.replaced:
-            parts.append(f"{self.missing} of the record's {self.recorded} matrices are not here")
+            parts.append(
+                f"{self.missing} of the record's {self.recorded} matrices have no counterpart "
+                "in the file"
+            )
         return ", ".join(parts)
 
 
-def compare(model: onnx.ModelProto, record: Record) -> Kinship:
-    """Compare the weights of a file with those of a record."""
-    here, there = _held(model), _recorded(record)
-    common = [name for name in here if name in there]
-    conflicts = [name for name in common if math.prod(here[name]) != math.prod(there[name])]
-    ours, theirs = _matrices(here.values()), _matrices(there.values())
-    missing, extra = theirs - ours, ours - theirs
-    surplus = Counter({shape: count for shape, count in extra.items() if shape in theirs})
-    new = extra - surplus
+def compare_weight_shapes(model: onnx.ModelProto, record: Record) -> WeightDifference:
+    """Compare the shapes of a file's weights with the recorded ones."""
+    in_file, recorded = _weight_shapes(model), _recorded_shapes(record)
+    common = [name for name in in_file if name in recorded]
+    conflicts = [name for name in common if math.prod(in_file[name]) != math.prod(recorded[name])]
+    file_matrices = _count_matrices(in_file.values())
+    recorded_matrices = _count_matrices(recorded.values())
+    missing, extra = recorded_matrices - file_matrices, file_matrices - recorded_matrices
+    surplus = Counter({shape: n for shape, n in extra.items() if shape in recorded_matrices})
     example = conflicts[0] if conflicts else None
-    return Kinship(
+    return WeightDifference(
         common=len(common),
         conflicts=len(conflicts),
-        example=(example, here[example], there[example]) if example else None,
+        example=(example, in_file[example], recorded[example]) if example else None,
         missing=missing.total(),
         surplus=surplus.total(),
-        recorded=theirs.total(),
-        held=ours.total(),
-        replaced=2 * _elements(new) >= _elements(missing),
+        recorded=recorded_matrices.total(),
+        in_file=file_matrices.total(),
+        replaced=_elements(extra - surplus) >= REPLACED_SHARE * _elements(missing),
     )
 
 
 def refuse_foreign(
-    kinship: Kinship,
+    difference: WeightDifference,
     paired: int,
     nodes: int,
     where: str,
     *,
-    all_ops: int | None = None,
-    found: str = "",
+    recorded_ops: int | None = None,
+    findings: str = "",
 ) -> None:
     """Refuse a record that is not of the file's model.
 
     Args:
-        kinship: How the weights compare.
+        difference: How the weights' shapes differ.
         paired: Nodes whose names pair with recorded ops.
         nodes: Nodes of the file.
         where: The file, for the message.
-        all_ops: How many ops were recorded, when the weights are others: then names carry the
-            tags alone, and must pair both ways, so that a model of another depth is refused.
-        found: What else was compared and found, for the message.
+        recorded_ops: How many ops were recorded, if the weights hold other numbers. Then only names
+            carry the tags. They must pair both ways, so that a model of another depth is refused.
+        findings: What else was compared, for the message.
 
     Raises:
-        ForeignRecordError: Too little is in common, or the sizes differ.
+        ForeignRecordError: Too few names pair, or the sizes differ.
     """
-    fits = kinship.same_size
-    least = max(1, _MINIMUM_NAMES * nodes)
-    if not kinship.held and not fits:
-        fits, least = True, max(_FEWEST_NAMES, _NEARLY_ALL_NAMES * nodes)
-    if all_ops is not None:
-        fits = fits and kinship.complete
-        least = max(1, _NEARLY_ALL_NAMES * max(nodes, all_ops))
+    fits, least = difference.same_size, max(1, MINIMUM_NAME_SHARE * nodes)
+    if recorded_ops is not None:
+        fits = difference.complete
+        least = max(1, NEARLY_ALL_NAMES * max(nodes, recorded_ops))
+    elif not difference.in_file and not fits:
+        fits, least = True, max(FEWEST_NAMES, NEARLY_ALL_NAMES * nodes)
     if paired >= least and fits:
         return
     verdict = "of another model"
-    if kinship.same_size and kinship.common:
-        verdict += ", or of this one in a file that names its nodes in another way"
+    if difference.same_size and difference.common:
+        verdict += ", or of this model with other node names"
     raise ForeignRecordError(
         f"{where}: the record is {verdict}: {paired} of {nodes} node names pair with it, "
-        f"{kinship.difference()}{found}."
+        f"{difference.describe()}{findings}."
     )
 
 
-def _held(model: onnx.ModelProto) -> dict[str, _Shape]:
-    found: dict[str, _Shape] = {}
+def _weight_shapes(model: onnx.ModelProto) -> dict[str, _Shape]:
+    """Name and shape of the initializers and Constant nodes of all graphs."""
+    shapes: dict[str, _Shape] = {}
     for place in walk_graphs(model):
         if isinstance(place.graph, onnx.GraphProto):
-            found.update((w.name, tuple(w.dims)) for w in place.graph.initializer)
+            shapes.update((weight.name, tuple(weight.dims)) for weight in place.graph.initializer)
         for node in place.graph.node:
             if node.op_type == "Constant" and node.output:
-                dims = [tuple(a.t.dims) for a in node.attribute if a.HasField("t")]
-                found.update((node.output[0], shape) for shape in dims)
-    return found
+                tensors = [a.t for a in node.attribute if a.HasField("t")]
+                shapes.update((node.output[0], tuple(tensor.dims)) for tensor in tensors)
+    return shapes
 
 
-def _recorded(record: Record) -> dict[str, _Shape]:
+def _recorded_shapes(record: Record) -> dict[str, _Shape]:
+    """Name and shape of the initializers that hold a parameter or buffer."""
     shapes = {
-        f"{module.path}.{held.name}" if module.path else held.name: held.shape
+        f"{module.path}.{entry.name}" if module.path else entry.name: entry.shape
         for module in record.modules
-        for held in (*module.parameters, *module.buffers)
+        for entry in (*module.parameters, *module.buffers)
     }
     return {t.name: shapes[t.parameter] for t in record.tensors if t.parameter in shapes}
 
 
-def _matrices(shapes: Iterable[_Shape]) -> Counter[_Shape]:
-    """How many there are of each shape, transposed or not; vectors tell nothing."""
+def _count_matrices(shapes: Iterable[_Shape]) -> Counter[_Shape]:
+    """How many matrices have each shape, transposed or not."""
     return Counter(
         tuple(sorted(shape)) for shape in shapes if sum(extent > 1 for extent in shape) > 1
     )
 
 
-def _elements(shapes: Counter[_Shape]) -> int:
-    return sum(math.prod(shape) * count for shape, count in shapes.items())
+def _elements(matrices: Counter[_Shape]) -> int:
+    return sum(math.prod(shape) * count for shape, count in matrices.items())
 
 
-def _times(shape: _Shape) -> str:
+def _dimensions(shape: _Shape) -> str:
     return "x".join(map(str, shape)) or "a scalar"

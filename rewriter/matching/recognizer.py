@@ -28,7 +28,6 @@ from modelexport.rewriter.execution.feeding import (
 from modelexport.rewriter.execution.observing import Prints
 from modelexport.rewriter.graph.flow import Flow
 from modelexport.rewriter.graph.wiring import NONE, Wiring
-from modelexport.rewriter.matching import model_identity
 from modelexport.rewriter.matching.alignment.aligner import Alternative
 from modelexport.rewriter.matching.evidence.claims import Claims
 from modelexport.rewriter.matching.evidence.names import Names
@@ -41,6 +40,7 @@ from modelexport.rewriter.matching.evidence.values import (
     Values,
 )
 from modelexport.rewriter.matching.evidence.weights import WeightMatch, Weights, said_of
+from modelexport.rewriter.matching.model_identity import compare_weight_shapes, refuse_foreign
 from modelexport.rewriter.matching.resolver import Settlement, recorded_prints
 from modelexport.support.threads import short_turns
 
@@ -299,20 +299,20 @@ class _Recognising:
             if weights.matchable and share >= _ENOUGH_WEIGHTS:
                 return
         others = weights.differ or weights.matchable > 0
-        found = model_identity.compare(self._model, self._record)
+        found = compare_weight_shapes(self._model, self._record)
         if not weights.differ or share < _NEARLY_ALL_WEIGHTS or paired:
             looked = (
                 f", {share:.0%} of its weights hold recorded numbers" if weights.matchable else ""
             )
             if values is not None:
                 looked += f", {values.matched_share():.0%} of what it computes was recorded"
-            model_identity.refuse_foreign(
+            refuse_foreign(
                 found,
                 paired,
                 len(self._flow),
                 self._where,
-                all_ops=len(self._there) if others else None,
-                found=looked,
+                recorded_ops=len(self._there) if others else None,
+                findings=looked,
             )
         if weights.differ:
             said = said_of(weights.differing, weights.compared, weights.example)

@@ -45,7 +45,7 @@ def _peeled(array: Array, recorded: Mapping[int, RecordedWeights]) -> list[list[
     while row < len(array):
         for size in sizes[:_MOST_SIZES]:
             piece = array[row : row + size // across]
-            labels = recorded[size].like([piece])[0].labels if piece.size == size else []
+            labels = recorded[size].match([piece])[0].labels if piece.size == size else []
             if labels:
                 found.append(labels)
                 row += len(piece)
@@ -99,6 +99,6 @@ def _together(parts: list[Array], recorded: Mapping[int, RecordedWeights]) -> li
     for axis in (0, 1):
         if len({part.shape[1 - axis] for part in parts}) == 1:
             whole = np.concatenate(parts, axis=axis)
-            if labels := recorded[whole.size].like([whole])[0].labels:
+            if labels := recorded[whole.size].match([whole])[0].labels:
                 return labels
     return []

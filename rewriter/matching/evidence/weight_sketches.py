@@ -1,7 +1,7 @@
-"""Recorded weights by the direction of their sketches.
+"""Recorded weights, found by the direction of their sketches.
 
-A sketch (`hierarchy.fingerprints`) is a few random projections. Rounding hardly turns it and a
-scale does not turn it at all; what a zero point adds is taken out.
+A sketch (`hierarchy.sketches`) is a vector of a few random projections. Rounding a weight hardly
+turns this vector, and a scale does not turn it at all. What a zero point adds is taken out.
 """
 
 import math
@@ -18,48 +18,50 @@ from modelexport.hierarchy.sketches import (
     weight_sketch_of_ones,
     weight_sketches,
 )
+from modelexport.rewriter.matching.thresholds import (
+    PLAIN_DIRECTION,
+    SAME_DIRECTION,
+    SAME_DIRECTION_MARGIN,
+    SAME_SKETCH,
+    SAME_SUMS,
+)
 
-_SAME_DIRECTION = 0.97
-"""Cosine of two sketches of one weight, in however few bits; no two others came near it."""
+_BATCH_WEIGHTS = 512
+"""Weights whose sketches are compared at a time. Bounds the memory of the matrix of cosines."""
 
-_SAME = 1e-5
-"""Largest difference of two sketches, over the sketch, of one weight none of which was rounded."""
-
-_AS_GOOD = 0.005
-"""Sketches this near to the best one's cosine are as good."""
-
-_SAME_SUMS = 1e-4
-"""Relative difference of sums of the same numbers in another order."""
-
-_AT_A_TIME = 512
-"""Sketches compared at a time."""
+_TINY = 1e-30
+"""Stands in for a length of zero, so that nothing is divided by zero."""
 
 
-class Alike(NamedTuple):
-    """What a weight may be.
+class WeightCandidates(NamedTuple):
+    """The recorded weights that a weight may be.
 
     Attributes:
-        labels: Of recorded weights.
-        exactly: Whether it holds the numbers of one of these, not just their proportions.
+        labels: Labels of these recorded weights.
+        exact: Whether it holds the very numbers of one of these, not just their proportions.
     """
 
     labels: list[int]
-    exactly: bool
+    exact: bool
 
 
-class _Near(NamedTuple):
+class _Neighbour(NamedTuple):
     """A recorded weight of nearly the direction of a weight."""
 
     place: int
     cosine: float
-    exactly: bool
+    exact: bool
 
 
 class RecordedWeights:
     """The recorded weights of one size, by the direction of their sketches.
 
-    One that was recorded twice, as it lies and transposed, is both wherever it is found: a sketch
-    sees the order of the numbers, their extremes do not.
+    A weight may be recorded twice, as it lies and transposed. It is a candidate in both forms
+    wherever one is found: its sketch depends on the order of the numbers, its sums do not.
+
+    Args:
+        labels: A number for each weight, which `match` gives back.
+        tensors: The weights, in the same order.
     """
 
     def __init__(self, labels: list[int], tensors: list[Tensor]) -> None:
@@ -68,87 +70,99 @@ class RecordedWeights:
         sketches = np.frombuffer(b"".join([w.sketch for w in weights]), "<f4")
         self._sketches = sketches.reshape(-1, PROJECTIONS)
         self._directions: dict[bytes, Sketch] = {}
-        self._twins = _twins(weights)
+        self._permutations = _groups_of_equal_numbers(weights)
 
-    def like(self, arrays: list[Array]) -> list[Alike]:
+    def match(self, arrays: list[Array]) -> list[WeightCandidates]:
         """The recorded weights that each array may be, as it lies or transposed."""
-        found = self._near(arrays)
-        turned = [n for n, array in enumerate(arrays) if not found[n].labels and array.ndim == 2]
-        for n, alike in zip(turned, self._near([arrays[n].T for n in turned]), strict=True):
-            found[n] = alike
-        return found
+        candidates = self._match_untransposed(arrays)
+        unmatched = [
+            n for n, array in enumerate(arrays) if not candidates[n].labels and array.ndim == 2
+        ]
+        transposed = self._match_untransposed([arrays[n].T for n in unmatched])
+        for n, found in zip(unmatched, transposed, strict=True):
+            candidates[n] = found
+        return candidates
 
-    def _near(self, arrays: list[Array]) -> list[Alike]:
-        """The recorded weights that each array may be, just as it lies."""
+    def _match_untransposed(self, arrays: list[Array]) -> list[WeightCandidates]:
+        """The recorded weights that each array may be, as it lies."""
         groups: dict[tuple[int, int], list[int]] = defaultdict(list)
         for n, array in enumerate(arrays):
             groups[len(array) if array.ndim > 1 else 1, array.size].append(n)
-        found = [Alike([], exactly=False)] * len(arrays)
+        candidates = [WeightCandidates([], exact=False)] * len(arrays)
         for group in groups.values():
             ones = weight_sketch_of_ones(arrays[group[0]].shape).tobytes()
-            for start in range(0, len(group), _AT_A_TIME):
-                part = group[start : start + _AT_A_TIME]
-                sketches = weight_sketches([arrays[n] for n in part])
-                for row, near in self._nearest(sketches, ones).items():
-                    found[part[row]] = self._best(near)
-        return found
+            for start in range(0, len(group), _BATCH_WEIGHTS):
+                batch = group[start : start + _BATCH_WEIGHTS]
+                sketches = weight_sketches([arrays[n] for n in batch])
+                for row, neighbours in self._neighbours(sketches, ones).items():
+                    candidates[batch[row]] = self._best(neighbours)
+        return candidates
 
-    def _nearest(self, sketches: Sketch, ones: bytes) -> dict[int, list[_Near]]:
+    def _neighbours(self, sketches: Sketch, ones: bytes) -> dict[int, list[_Neighbour]]:
         """For each sketch the recorded weights of its direction, if there are any."""
         cosines = self._cosines(sketches, ones)
-        rows, places = np.nonzero(cosines >= _SAME_DIRECTION)
-        apart = np.abs(self._sketches[places] - sketches[rows]).max(axis=1)
-        exactly = apart <= _SAME * np.abs(sketches).max(axis=1)[rows]
-        pairs = zip(places.tolist(), cosines[rows, places].tolist(), exactly.tolist(), strict=True)
-        found: dict[int, list[_Near]] = defaultdict(list)
-        for row, near in zip(rows.tolist(), pairs, strict=True):
-            found[row].append(_Near(*near))
-        return found
+        rows, places = np.nonzero(cosines >= SAME_DIRECTION)
+        differences = np.abs(self._sketches[places] - sketches[rows]).max(axis=1)
+        exact = differences <= SAME_SKETCH * np.abs(sketches).max(axis=1)[rows]
+        pairs = zip(places.tolist(), cosines[rows, places].tolist(), exact.tolist(), strict=True)
+        neighbours: dict[int, list[_Neighbour]] = defaultdict(list)
+        for row, pair in zip(rows.tolist(), pairs, strict=True):
+            neighbours[row].append(_Neighbour(*pair))
+        return neighbours
 
     def _cosines(self, sketches: Sketch, ones: bytes) -> Sketch:
-        unit = np.frombuffer(ones, np.float32)
+        """The cosine of each sketch (rows) with each recorded one (columns)."""
+        sketch_of_ones = np.frombuffer(ones, np.float32)
         if ones not in self._directions:
-            self._directions[ones] = _direction(self._sketches, unit)
-        found: Sketch = _direction(sketches, unit) @ self._directions[ones].T
-        return found
+            self._directions[ones] = _directions(self._sketches, sketch_of_ones)
+        cosines: Sketch = _directions(sketches, sketch_of_ones) @ self._directions[ones].T
+        return cosines
 
-    def _best(self, near: list[_Near]) -> Alike:
-        best = max(each.cosine for each in near)
-        good = [each for each in near if each.cosine >= best - _AS_GOOD]
-        groups = {id(self._twins[n.place]): self._twins[n.place] for n in good}  # each group once
+    def _best(self, neighbours: list[_Neighbour]) -> WeightCandidates:
+        """The best neighbours, and the same numbers in another order."""
+        best = max(neighbour.cosine for neighbour in neighbours)
+        good = [n for n in neighbours if n.cosine >= best - SAME_DIRECTION_MARGIN]
+        groups = {id(group): group for group in (self._permutations[n.place] for n in good)}
         labels = [int(self.labels[place]) for place in sorted(set().union(*groups.values()))]
-        return Alike(labels, exactly=any(each.exactly for each in good))
+        return WeightCandidates(labels, exact=any(n.exact for n in good))
 
 
-def _twins(weights: list[WeightFingerprint]) -> list[set[int]]:
-    """The places of those that hold the same numbers as each, in whatever order; itself, too."""
-    found: list[set[int]] = []
-    alike: dict[tuple[float, float], list[tuple[WeightFingerprint, set[int]]]] = defaultdict(list)
+def _groups_of_equal_numbers(weights: list[WeightFingerprint]) -> list[set[int]]:
+    """For each weight the places of all that hold the same numbers, in whatever order.
+
+    Weights that hold the same numbers share one set.
+    """
+    groups: list[set[int]] = []
+    by_extremes: dict[tuple[float, float], list[tuple[WeightFingerprint, set[int]]]]
+    by_extremes = defaultdict(list)
     for place, weight in enumerate(weights):
-        known = alike[weight.least, weight.greatest]
-        group = next((group for first, group in known if _same_numbers(first, weight)), None)
+        known = by_extremes[weight.least, weight.greatest]
+        group = next((group for first, group in known if _same_sums(first, weight)), None)
         if group is None:
             group = set()
             known.append((weight, group))
         group.add(place)
-        found.append(group)
-    return found
+        groups.append(group)
+    return groups
 
 
-def _same_numbers(one: WeightFingerprint, other: WeightFingerprint) -> bool:
-    """Whether two weights of equal extremes hold the same numbers, in whatever order."""
+def _same_sums(one: WeightFingerprint, other: WeightFingerprint) -> bool:
+    """Whether two weights of equal extremes have equal sums of x² and |x|."""
     return all(
-        math.isclose(a, b, rel_tol=_SAME_SUMS)
+        math.isclose(a, b, rel_tol=SAME_SUMS)
         for a, b in zip(one.sums[1::2], other.sums[1::2], strict=True)
     )
 
 
-def _direction(sketches: Sketch, ones: Sketch) -> Sketch:
-    """Sketches brought to length 1, without what a zero point adds."""
+def _directions(sketches: Sketch, sketch_of_ones: Sketch) -> Sketch:
+    """Sketches without what a zero point adds, scaled to length 1.
+
+    The sketch of equal numbers has no direction, it becomes zero.
+    """
     sketches = sketches.astype(np.float64)  # squares of large numbers exceed single precision
-    unit = ones / max(float(np.linalg.norm(ones)), 1e-30)
+    unit = sketch_of_ones / max(float(np.linalg.norm(sketch_of_ones)), _TINY)
     rest = sketches - np.outer(sketches @ unit, unit)
     lengths = np.linalg.norm(rest, axis=1, keepdims=True)
-    plain = lengths <= 1e-5 * np.linalg.norm(sketches, axis=1, keepdims=True)
-    found: Sketch = np.where(plain, 0, rest / np.maximum(lengths, 1e-30)).astype(np.float32)
-    return found
+    plain = lengths <= PLAIN_DIRECTION * np.linalg.norm(sketches, axis=1, keepdims=True)
+    scaled: Sketch = np.where(plain, 0, rest / np.maximum(lengths, _TINY)).astype(np.float32)
+    return scaled

@@ -23,7 +23,7 @@ from modelexport.hierarchy.record import Record, Tensor
 from modelexport.hierarchy.subgraphs import Read
 from modelexport.rewriter.graph.flow import Flow
 from modelexport.rewriter.graph.wiring import NONE, Wiring
-from modelexport.rewriter.matching.evidence.dequantizing import dequantized
+from modelexport.rewriter.matching.evidence.dequantised_weights import dequantise
 from modelexport.rewriter.matching.evidence.merged_weights import laid_together, parts_of
 from modelexport.rewriter.matching.evidence.weight_sketches import RecordedWeights
 
@@ -153,7 +153,7 @@ class Weights:
             return known.weight is None
         if tensor.data_type in _WHOLE:
             return _distance(print_, known.weight) <= _EXACT
-        return bool(RecordedWeights([0], [known]).like([array])[0].labels)
+        return bool(RecordedWeights([0], [known]).match([array])[0].labels)
 
     def _match_contents(self, found: WeightMatch) -> None:
         """Compare the weights that names do not tell with all recorded ones of their size."""
@@ -176,13 +176,13 @@ class Weights:
             if size not in recorded:
                 left |= dict(pairs)
                 continue
-            every = recorded[size].like([array for _, array in pairs])
+            every = recorded[size].match([array for _, array in pairs])
             for (value, array), alike in zip(pairs, every, strict=True):
                 if alike.labels:
                     found.matched += array.size
                     found.held[value] = frozenset(alike.labels)
                     new.append(value)
-                    if alike.exactly:
+                    if alike.exact:
                         exact.add(value)
                 else:
                     left[value] = array
@@ -222,7 +222,7 @@ class Weights:
             return stored
         for node in self._here.users[value]:
             fetch = partial(self._by_name, self._here.graphs[node])
-            found = dequantized(self._flow.nodes[node], stored, fetch)
+            found = dequantise(self._flow.nodes[node], stored, fetch)
             if found is not None:
                 return found
         return stored

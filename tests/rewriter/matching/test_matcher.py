@@ -122,9 +122,13 @@ def one_layer_record() -> Record:
 
 def test_record_of_another_depth_is_refused() -> None:
     """A sibling with fewer or more layers is told by matrices that lack or are too many."""
-    with pytest.raises(ForeignRecordError, match="1 of the record's 2 matrices are not here"):
+    with pytest.raises(
+        ForeignRecordError, match="1 of the record's 2 matrices have no counterpart"
+    ):
         match_record(one_layer(), two_layers_record(), "f")
-    with pytest.raises(ForeignRecordError, match="1 of 2 matrices are more than the record has"):
+    with pytest.raises(
+        ForeignRecordError, match="1 of 2 matrices have no counterpart in the record"
+    ):
         match_record(two_layers(), one_layer_record(), "f")
 
 

@@ -156,6 +156,6 @@ def test_a_weight_that_was_recorded_in_two_layouts_is_both() -> None:
     recorded = recorded_of([table, other, np.ascontiguousarray(table.T)])[table.size]
     coarse = np.round(table * 3) / 3
     both = [0, 2]
-    found = recorded.like([table, table.T, coarse, other])
+    found = recorded.match([table, table.T, coarse, other])
     assert [alike.labels for alike in found] == [both, both, both, [1]]
-    assert [alike.exactly for alike in found] == [True, True, False, True]
+    assert [alike.exact for alike in found] == [True, True, False, True]

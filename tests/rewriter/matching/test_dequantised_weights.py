@@ -6,7 +6,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from modelexport.rewriter.matching.evidence.dequantizing import dequantized
+from modelexport.rewriter.matching.evidence.dequantised_weights import dequantise
 
 RANDOM = np.random.default_rng(3)
 
@@ -37,7 +37,7 @@ def test_linear(attributes: dict[str, int], scales: tuple[int, ...], zero: bool)
     if zero:
         weights["z"] = RANDOM.integers(-9, 9, scales).astype(np.int8)
     node = helper.make_node("DequantizeLinear", list(weights), ["y"], **attributes)
-    assert np.allclose(dequantized(node, stored, weights.get), run(node, weights, {}), atol=1e-5)
+    assert np.allclose(dequantise(node, stored, weights.get), run(node, weights, {}), atol=1e-5)
 
 
 @pytest.mark.parametrize("zero", [True, False])
@@ -60,10 +60,10 @@ def test_by_blocks(columns: int, zero: bool) -> None:
     )
     # a product with the identity gives the weight back
     expected = run(node, weights, {"x": np.eye(columns, dtype=np.float32)}).T
-    assert np.allclose(dequantized(node, packed, weights.get), expected, atol=1e-4)
+    assert np.allclose(dequantise(node, packed, weights.get), expected, atol=1e-4)
 
 
 def test_other_operators_say_nothing() -> None:
     """Any other reader leaves the weight as it is stored."""
     node = helper.make_node("MatMulInteger", ["x", "w"], ["y"])
-    assert dequantized(node, np.ones((2, 2), np.int8), {}.get) is None
+    assert dequantise(node, np.ones((2, 2), np.int8), {}.get) is None

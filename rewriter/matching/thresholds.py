@@ -1,0 +1,211 @@
+"""All thresholds of matching, in one place.
+
+Each constant states its unit or range, why it has its value, and the test that fails when it
+moves. "The table" is the agreement table (docs/agreement.md), made by `make agreement`:
+50 models by 71 transformations, every verdict judged by an eager run of the model.
+"""
+
+from modelexport.hierarchy.sketches import INFINITY_THRESHOLD
+
+# Value evidence: order statistics of what the file computes.
+
+MINIMUM_STATISTICS = 12
+"""Order statistics (1-16) that a value must have to be distinctive.
+
+A smaller tensor (a scalar, a shape) occurs anywhere, and says nothing about where it is from.
+"""
+
+MINIMUM_DISTINCT = 4
+"""Different order statistics (1-16) that a value must have to be distinctive.
+
+Masks and one-hot values hold two or three numbers and occur in every layer.
+"""
+
+UNAMBIGUOUS_DISTINCT = 8
+"""Different order statistics (1-16) from which a real value is matched without its neighbours.
+
+Positions, counts and clipped values have fewer; two nodes may compute the same ones.
+"""
+
+DISTINCT_STEP = 1e-4
+"""Smallest difference of two different order statistics, over the greatest magnitude.
+
+Smaller steps are what rounding makes of equal numbers.
+"""
+
+PASS_THROUGH_DISTANCE = 5e-3
+"""Largest distance of a node's result from its input, over the greatest magnitude, at which the
+node only passes its input on.
+
+Rounding to 16 or 8 bits moves numbers by up to that. Judged within the file: judged by the
+record, the residual stream of scaled layers would count as passed on.
+"""
+
+EXACT_TOLERANCE = 3e-4
+"""Largest difference of two order statistics of one value, over the greatest magnitude, in a
+file that computes in full precision.
+
+Optimisers and other exporters reorder sums; all of the table's files stay below it. With other
+weights of the same model, no tensor of a prototype's 306 was within it.
+"""
+
+HALF_TOLERANCE = 2e-2
+"""The same in a file that computes in half precision (16 bits)."""
+
+EXACT_INFINITY = INFINITY_THRESHOLD
+"""Magnitude from which numbers count as infinite in full precision: that of the record."""
+
+HALF_INFINITY = 6e4
+"""The same in half precision, whose greatest number is 65,504. Masks become infinite there."""
+
+MINIMUM_EXACT_SHARE = 0.5
+"""Minimum share (0-1) of matched values from which a mismatch rejects a pair, in full precision.
+
+It is enough when either this share of the file's distinctive values is recorded, or this share
+of the recorded ones is in the file. Files whose functions were expanded compute all that was
+recorded and much more.
+"""
+
+MINIMUM_HALF_SHARE = 0.9
+"""The same for half precision, of the file's values.
+
+At the tolerance of half precision a small quantised file reaches half of them by chance.
+"""
+
+MINIMUM_HALF_RECALL = 0.5
+"""Minimum share (0-1) of recorded values that a file in half precision computes.
+
+Real files in half precision reach 65 % and more. A file of quantised operators shows a few real
+numbers, all near recorded ones, and reaches 1 to 24 %.
+"""
+
+# Value evidence in quantised files: sketches.
+
+NEAR_SKETCH = 0.35
+"""Largest distance of two sketches, over the longer one, at which a quantised value may be a
+recorded one.
+"""
+
+FAR_SKETCH = 0.8
+"""Distance of two sketches, over the longer one, from which a quantised value is not the recorded
+one, unless order statistics say otherwise.
+"""
+
+NEAREST_FACTOR = 1.5
+"""Sketches whose distance is within this factor of the nearest one's are candidates as well."""
+
+SKETCH_NOISE = 0.02
+"""What is added to that limit, as distance: two distances below it do not differ."""
+
+SORTED_NEAR = 0.15
+"""Largest difference of order statistics, over the greatest magnitude, at which a quantised value
+in another layout may be a recorded one.
+"""
+
+MINIMUM_SKETCHED_ELEMENTS = 12
+"""Elements that a quantised value must have for its sketch to say anything."""
+
+MINIMUM_STEPS = 8
+"""Different order statistics (1-16) that a whole-number value must have to count as real numbers
+stored in 8 bits. Indices, masks and counts have fewer.
+"""
+
+EIGHT_BITS = (-128, 255)
+"""Least and greatest number that is stored in 8 bits, signed or not."""
+
+# Weight evidence.
+
+MINIMUM_WEIGHT_ELEMENTS = 8
+"""Elements that a weight must have to be matched by its numbers.
+
+A smaller one (a scalar, a shape) occurs anywhere.
+"""
+
+EXACT_WEIGHT = 1e-5
+"""Largest difference of extremes and mean powers, over their scale, of weights that hold the same
+numbers in full precision. Sums in single precision differ by less.
+"""
+
+SAMPLED_WEIGHTS = 16
+"""Weights that are compared to find out whether a model was trained further. More say the same."""
+
+RETRAINED_SHARE = 0.5
+"""Share (0-1) of compared weights above which differing weights mean another training."""
+
+SAME_DIRECTION = 0.97
+"""Least cosine of the sketches of one weight, in however few bits.
+
+Rounding to 4 bits stays above it; in the table no two different weights came near it.
+"""
+
+SAME_SKETCH = 1e-5
+"""Largest difference of two sketches, over the greatest number in them, of a weight that was not
+rounded at all.
+"""
+
+SAME_DIRECTION_MARGIN = 0.005
+"""Cosines this far below the best one's are as good as the best."""
+
+SAME_SUMS = 1e-4
+"""Relative difference of power sums of the same numbers in another order."""
+
+PLAIN_DIRECTION = 1e-5
+"""Length of a sketch without its zero point, over its whole length, up to which nothing is left:
+all numbers are equal, so the weight has no direction.
+"""
+
+MOST_SPLIT_PARTS = 4
+"""Parts of one weight that are tried in every order. A query, a key, a value and one more."""
+
+MOST_PART_SIZES = 16
+"""Different sizes of recorded weights that are tried at the edge of a merged one."""
+
+# Whether a file is of the recorded model.
+
+MINIMUM_VALUE_SHARE = 0.2
+"""Minimum share (0-1) of the file's distinctive values that must be recorded for the record to be
+of this model. No file of another model in the table reaches it.
+"""
+
+FITTING_FEED_SHARE = 0.5
+"""Share (0-1) of matched values above which one way to feed the inputs is the right one.
+
+In a quantised file shares are noise, so the recorded order stays.
+"""
+
+MINIMUM_WEIGHT_SHARE = 0.5
+"""Minimum share (0-1) of the elements of distinctive weights that must be recorded for the record
+to be of this model. No file of another model in the table reaches it.
+"""
+
+SIBLING_WEIGHT_SHARE = 0.9
+"""Minimum share (0-1) of the elements of weights whose direction is recorded, from which a model
+with other weights is the recorded one trained further, whatever its nodes are called.
+"""
+
+MINIMUM_NAME_SHARE = 0.25
+"""Minimum share (0-1) of a file's nodes that must pair by name where nothing else speaks."""
+
+NEARLY_ALL_NAMES = 0.9
+"""Minimum share (0-1) of nodes, of the file and of the record, that must pair by name where the
+weights are others. A model of another depth pairs fewer.
+"""
+
+FEWEST_NAMES = 8
+"""Nodes that must pair by name where a part without any matrix was cut out of the model."""
+
+SIZE_SURPLUS = 0.25
+"""Share (0-1) of matrices missing or surplus above which a file is of another size of the model."""
+
+SIZE_CONFLICTS = 0.1
+"""Share (0-1) of equally named weights of other sizes above which a file is of another size."""
+
+REPLACED_SHARE = 0.5
+"""Minimum share (0-1) of the elements of missing matrices that matrices of new shapes must hold
+to have replaced them (weights that were merged or split).
+"""
+
+# What a report shows.
+
+MOST_CANDIDATES = 6
+"""Candidates that the report shows for a node."""
