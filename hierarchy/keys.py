@@ -5,6 +5,8 @@ with `OURS` are ours wherever they stand; the shared keys (`SHARED`) are ours on
 behind our own `TAG` entry, because torch's exporter writes some of them too.
 """
 
+from collections.abc import Iterable
+
 TAG = "hierarchy_tag"
 EVIDENCE = "hierarchy.evidence"
 COVERS = "hierarchy.covers"
@@ -49,3 +51,17 @@ TAG_ATTRIBUTE = "__hierarchy_tag"
 LEGACY_TAG_ATTRIBUTE = "hierarchy_tag"
 """Node attributes with a tag: the first is what `--inject attributes` writes, the second what
 older tools wrote. Readers accept both, stripping takes out the first."""
+
+
+def are_ours(entry_keys: Iterable[str]) -> list[bool]:
+    """Tell for each metadata entry of one node whether we wrote it.
+
+    Args:
+        entry_keys: The keys of all entries, in their order on the node.
+    """
+    tagged = False
+    result = []
+    for key in entry_keys:
+        tagged = tagged or key == TAG
+        result.append(key.startswith(OURS) or (tagged and key in SHARED))
+    return result

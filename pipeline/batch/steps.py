@@ -115,7 +115,7 @@ class _Bench:
         from modelexport.rewriter.container import OnnxContainer  # noqa: PLC0415 - onnx loads when needed
 
         with OnnxContainer.open(self.plain) as container:
-            files = {str(found.path) for found in container.external_locations()}
+            files = {str(found.path) for found in container.external_files()}
         self._inputs |= digests(files, Path())
 
     def trace(self, target: Path, record: Path) -> None:

@@ -24,7 +24,7 @@ from modelexport.rewriter.annotation.report import AnnotateReport
 from modelexport.rewriter.container import Edits, OnnxContainer
 from modelexport.rewriter.folding import FoldReport, fold, unfolded
 from modelexport.rewriter.graph.ownership import Ownership
-from modelexport.rewriter.inject.in_memory import apply
+from modelexport.rewriter.inject.in_memory import apply_edits
 from modelexport.rewriter.inject.metadata import (
     Entries,
     MetadataInjection,
@@ -167,7 +167,7 @@ def _applied(flat: onnx.ModelProto, edits: Edits) -> onnx.ModelProto:
     """A copy of a model with the edits made in memory."""
     made = onnx.ModelProto()
     made.CopyFrom(flat)
-    apply(made, edits)
+    apply_edits(made, edits)
     return made
 
 

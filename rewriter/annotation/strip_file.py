@@ -1,6 +1,5 @@
 """Stripping: take what annotating wrote out of a file again."""
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -12,10 +11,9 @@ from modelexport.hierarchy import keys
 from modelexport.hierarchy.choices import Inject
 from modelexport.hierarchy.graph_paths import walk_nodes
 from modelexport.rewriter import folding
-from modelexport.rewriter.container import Edits, OnnxContainer
-from modelexport.rewriter.container.editing import goes
+from modelexport.rewriter.container import Changes, Edits, OnnxContainer
 from modelexport.rewriter.folding import UnfoldReport
-from modelexport.rewriter.inject.in_memory import apply
+from modelexport.rewriter.inject.in_memory import apply_edits
 from modelexport.rewriter.inject.names import earlier_names
 
 _ON_NODES = frozenset({Inject.METADATA, Inject.ATTRIBUTES, Inject.NAMES})
@@ -88,25 +86,11 @@ def strip(
             model = onnx.ModelProto()
             model.CopyFrom(container.skeleton())
             report = _unfolded(model, where, patterns)
-            edits = _edits(model, gone, where)
-            result = _removed(model, edits)
-            apply(model, edits)
+            changes = apply_edits(model, _edits(model, gone, where))
             container.write_model(target, model, force=force)
-            return msgspec.structs.replace(
-                result,
-                functions=tuple(report.functions),
-                calls=report.calls,
-                notes=tuple(report.notes),
-            )
+            return _result(changes, report)
         edits = _edits(container.skeleton(), gone, where)
-        changes = container.write(target, edits, force=force)
-    return StripResult(
-        changes.nodes_cleared,
-        dict(changes.removed),
-        dict(changes.removed_from_model),
-        changes.attributes,
-        changes.names,
-    )
+        return _result(container.write(target, edits, force=force), UnfoldReport([], 0))
 
 
 def unfold(
@@ -163,19 +147,17 @@ def _edits(model: onnx.ModelProto, gone: frozenset[Inject], where: str) -> Edits
     )
 
 
-def _removed(model: onnx.ModelProto, edits: Edits) -> StripResult:
-    """What edits are about to take out of a model in memory."""
-    removed: Counter[str] = Counter()
-    nodes = attributes = 0
-    for _, node in walk_nodes(model):
-        names = [entry.key for entry in node.metadata_props]
-        gone = [n for n, leaves in zip(names, goes(names, (), edits), strict=True) if leaves]
-        removed.update(gone)
-        nodes += bool(gone)
-        if edits.drops(Inject.ATTRIBUTES):
-            attributes += sum(a.name == keys.TAG_ATTRIBUTE for a in node.attribute)
-    on_model = Counter(e.key for e in model.metadata_props if edits.drops_entry(e.key))
-    return StripResult(nodes, dict(removed), dict(on_model), attributes, len(edits.names))
+def _result(changes: Changes, unfolded: UnfoldReport) -> StripResult:
+    return StripResult(
+        changes.nodes_cleared,
+        dict(changes.removed),
+        dict(changes.removed_from_model),
+        changes.attributes,
+        changes.names,
+        tuple(unfolded.functions),
+        unfolded.calls,
+        tuple(unfolded.notes),
+    )
 
 
 def _present(model: onnx.ModelProto, *, named: bool) -> frozenset[Inject]:

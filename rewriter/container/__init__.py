@@ -1,13 +1,13 @@
-"""Reading and writing .onnx files without touching their weights.
+"""Reading and writing .onnx files without parsing their weights.
 
-A file is mapped into memory and scanned on the level of protobuf's wire format. Readers get
-its *skeleton*: an ordinary `ModelProto` whose big tensors are references into the file.
-Writing copies the file's own bytes and splices entries into its nodes, so that everything
-nobody asked to change is there byte for byte, and memory stays at the skeleton's size.
+A file is mapped into memory and scanned at the level of protobuf's wire format. Readers get
+its *skeleton*: an ordinary `ModelProto` whose large tensors are references into the file.
+Writing copies the file's own bytes and splices entries into its nodes. So every byte that no
+edit changes stays as it is, and memory use stays at the size of the skeleton.
 """
 
-from modelexport.rewriter.container.editing import Changes, Edits
-from modelexport.rewriter.container.reading import OnnxContainer
+from modelexport.rewriter.container.edits import Changes, Edits
+from modelexport.rewriter.container.onnx_container import OnnxContainer
 from modelexport.rewriter.container.session import SessionSource, session_source
 
 __all__ = ["Changes", "Edits", "OnnxContainer", "SessionSource", "session_source"]

@@ -1,8 +1,7 @@
-"""What is to be changed in a file, and where that is in its bytes."""
+"""Where the bytes are that edits change."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto
 from onnx import StringStringEntryProto as Entry
@@ -10,258 +9,205 @@ from onnx import StringStringEntryProto as Entry
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.choices import Inject
 from modelexport.hierarchy.graph_paths import NodeKey, Place, holds_bodies, walk_graphs
-from modelexport.rewriter.container.splicing import Splices, resized
-from modelexport.rewriter.container.wire import (
+from modelexport.rewriter.container.edits import Changes, Edits, Entries
+from modelexport.rewriter.container.splicing import Splices, resized_prefix
+from modelexport.support.protobuf_wire import (
     LENGTH,
     Buffer,
     Field,
     WireError,
     encode_field,
     fields,
-    messages,
+    submessages,
 )
 
-Entries = Sequence[tuple[str, str]]
 
+def splice_edits(data: Buffer, model: ModelProto, edits: Edits) -> tuple[Splices, Changes]:
+    """Find the bytes that edits change.
 
-@dataclass(frozen=True)
-class Edits:
-    """What to write.
-
-    Attributes:
-        nodes: Entries to append to the `metadata_props` of nodes.
-        model: Entries to append to those of the model.
-        attributes: Tags to append to nodes as an attribute of ours.
-        names: Names to give to nodes; None takes the field away.
-        strip: Whether all entries and attributes of ours are taken out of the whole file first.
-        keep: What of ours stays all the same, on nodes: `metadata`, `attributes`.
-        keep_model: And which entries of ours on the model, by their keys.
-        replace: Whether foreign entries on an edited node give way to new ones of the same
-            key; or the keys for which they do.
-    """
-
-    nodes: Mapping[NodeKey, Entries] = field(default_factory=dict)
-    model: Entries = ()
-    attributes: Mapping[NodeKey, str] = field(default_factory=dict)
-    names: Mapping[NodeKey, str | None] = field(default_factory=dict)
-    strip: bool = True
-    keep: frozenset[Inject] = frozenset()
-    keep_model: frozenset[str] = frozenset()
-    replace: bool | frozenset[str] = False
-
-    def drops(self, kind: Inject) -> bool:
-        """Whether what was written in this way is taken out of nodes."""
-        return self.strip and kind not in self.keep
-
-    def drops_entry(self, key: str) -> bool:
-        """Whether an entry of the model is taken out."""
-        return self.strip and key.startswith(keys.OURS) and key not in self.keep_model
-
-
-@dataclass
-class Changes:
-    """What writing did.
-
-    Attributes:
-        removed: How many entries of each key were taken out of nodes.
-        removed_from_model: And out of the model.
-        nodes_cleared: How many nodes had some.
-        attributes: How many attributes of ours were taken out.
-        names: How many nodes got another name.
-    """
-
-    removed: Counter[str] = field(default_factory=Counter)
-    removed_from_model: Counter[str] = field(default_factory=Counter)
-    nodes_cleared: int = 0
-    attributes: int = 0
-    names: int = 0
-
-
-class Editing:
-    """Finds the bytes that edits change.
-
-    The skeleton says which node is which, the wire where it stands. Both are walked side by
-    side in the order of `walk_graphs`, and have to agree on every graph.
+    The skeleton says which node is which, the wire format where its bytes are. Both are walked
+    side by side in the order of `walk_graphs`, and must agree on every graph.
 
     Args:
         data: The file.
         model: Its skeleton.
         edits: The edits.
 
-    Attributes:
-        splices: What makes the edited file of it.
-        changes: What that takes out.
+    Returns:
+        The splices that turn the file into the edited file, and what they change.
 
     Raises:
         WireError: The two readings differ, or a message has a length prefix that cannot grow.
-        ValueError: An edit is for a node that is not there.
+        ValueError: An edit is for a node that the file does not have.
     """
+    splicer = _EditSplicer(data, model, edits)
+    splicer.splice_model()
+    return splicer.splices, splicer.changes
+
+
+class _EditSplicer:
+    """One run of `splice_edits`."""
 
     def __init__(self, data: Buffer, model: ModelProto, edits: Edits) -> None:
         self._data = data
         self._edits = edits
-        self._made: dict[int, dict[tuple[str, str], bytes]] = {}
+        self._encoded: dict[int, dict[tuple[str, str], bytes]] = {}
         places = list(walk_graphs(model))
-        self._nested = len(places) > 1
+        self._has_subgraphs = len(places) > 1
         self._places = iter(places)
         self._edited: Counter[str] = Counter()
         self.splices = Splices()
         self.changes = Changes()
-        self._edit()
 
-    def _edit(self) -> None:
-        top = [part for part in fields(self._data, 0, len(self._data)) if part.wire_type == LENGTH]
-        self._graph([part for part in top if part.number == ModelProto.GRAPH_FIELD_NUMBER])
-        for part in top:
-            if part.number == ModelProto.FUNCTIONS_FIELD_NUMBER:
-                self._graph([part])
+    def splice_model(self) -> None:
+        """Splice the whole file."""
+        data = self._data
+        top = [part for part in fields(data, 0, len(data)) if part.wire_type == LENGTH]
+        self._splice_graph([f for f in top if f.number == ModelProto.GRAPH_FIELD_NUMBER])
+        for function in top:
+            if function.number == ModelProto.FUNCTIONS_FIELD_NUMBER:
+                self._splice_graph([function])
         if next(self._places, None) is not None:
-            raise WireError("protobuf reads more graphs than there are in its bytes")
-        edits = self._edits
-        wanted = {"nodes": edits.nodes, "attributes": edits.attributes, "names": edits.names}
-        if any(self._edited[kind] != len(every) for kind, every in wanted.items()):
-            raise ValueError("an edit is for a node that is not in the file")
-        for entry in top:
-            if entry.number == ModelProto.METADATA_PROPS_FIELD_NUMBER:
-                key = self._key(entry)
-                if self._edits.drops_entry(key):
-                    self.splices.remove(entry.start, entry.end)
-                    self.changes.removed_from_model[key] += 1
-        number = ModelProto.METADATA_PROPS_FIELD_NUMBER
-        self._append(len(self._data), self._edits.model, number=number)
+            raise WireError("protobuf reads more graphs than the bytes contain")
+        self._check_all_edited()
+        self._splice_model_entries(
+            f for f in top if f.number == ModelProto.METADATA_PROPS_FIELD_NUMBER
+        )
 
-    def _graph(self, parts: list[Field]) -> None:
-        """Edit a graph or function, which may come in several parts that protobuf merges."""
+    def _check_all_edited(self) -> None:
+        edits = self._edits
+        expected = {"nodes": edits.nodes, "attributes": edits.attributes, "names": edits.names}
+        if any(self._edited[kind] != len(nodes) for kind, nodes in expected.items()):
+            raise ValueError("an edit is for a node that is not in the file")
+
+    def _splice_model_entries(self, entries: Iterable[Field]) -> None:
+        for entry in entries:
+            key = self._entry_key(entry)
+            if self._edits.removes_from_model(key):
+                self.splices.remove(entry.start, entry.end)
+                self.changes.removed_from_model[key] += 1
+        self._append_entries(
+            len(self._data), self._edits.model, field_number=ModelProto.METADATA_PROPS_FIELD_NUMBER
+        )
+
+    def _splice_graph(self, parts: list[Field]) -> None:
+        """Splice a graph or function. It may be stored in several parts: protobuf merges them."""
         place = next(self._places, None)
         if place is None:
-            raise WireError("protobuf reads fewer graphs than there are in its bytes")
+            raise WireError("protobuf reads fewer graphs than the bytes contain")
         nodes = iter(enumerate(place.graph.node))
-        number = _node_field(place)
+        field_number = _node_field_number(place)
         for part in parts:
             with self.splices.inside(part):
-                for found in messages(self._data, part, number):
+                for node_field in submessages(self._data, part, field_number):
                     position, node = next(nodes, (0, None))
                     if node is None:
-                        raise WireError(_disagreement(place, "fewer"))
-                    before = self.splices.growth
-                    self._node(NodeKey(place.path, position), node, found)
-                    self.splices.mend(found, before)
+                        raise WireError(_node_count_error(place, "fewer"))
+                    growth_before = self.splices.growth
+                    self._splice_node(NodeKey(place.path, position), node, node_field)
+                    self.splices.update_length(node_field, growth_before)
         if next(nodes, None) is not None:
-            raise WireError(_disagreement(place, "more"))
+            raise WireError(_node_count_error(place, "more"))
 
-    def _node(self, key: NodeKey, node: NodeProto, found: Field) -> None:
-        if self._nested and holds_bodies(node):
-            for attribute in messages(self._data, found, NodeProto.ATTRIBUTE_FIELD_NUMBER):
-                self._attribute(attribute)
+    def _splice_node(self, key: NodeKey, node: NodeProto, node_field: Field) -> None:
+        if self._has_subgraphs and holds_bodies(node):
+            for attribute in submessages(self._data, node_field, NodeProto.ATTRIBUTE_FIELD_NUMBER):
+                self._splice_bodies(attribute)
         new = self._edits.nodes.get(key)
         if node.metadata_props:
-            self._remove(found, new or ())
-        if self._edits.drops(Inject.ATTRIBUTES) and any(
+            self._remove_entries(node_field, new or ())
+        if self._edits.removes(Inject.ATTRIBUTES) and any(
             a.name == keys.TAG_ATTRIBUTE for a in node.attribute
         ):
-            self._remove_attribute(found)
+            self._remove_attribute(node_field)
         if key in self._edits.names:
             self._edited["names"] += 1
-            self._rename(found, self._edits.names[key])
+            self._rename(node_field, self._edits.names[key])
         if new is not None:
             self._edited["nodes"] += 1
-            self._append(found.end, new, number=NodeProto.METADATA_PROPS_FIELD_NUMBER)
+            self._append_entries(
+                node_field.end, new, field_number=NodeProto.METADATA_PROPS_FIELD_NUMBER
+            )
         tag = self._edits.attributes.get(key)
         if tag is not None:
             self._edited["attributes"] += 1
-            self._append_attribute(found.end, tag)
+            self._append_attribute(node_field.end, tag)
+
+    def _splice_bodies(self, attribute: Field) -> None:
+        """Splice the bodies that an attribute holds, in the order of `graph_paths.bodies`."""
+        parts = list(submessages(self._data, attribute, AttributeProto.G_FIELD_NUMBER))
+        with self.splices.inside(attribute):
+            if parts:
+                self._splice_graph(parts)
+            for body in submessages(self._data, attribute, AttributeProto.GRAPHS_FIELD_NUMBER):
+                self._splice_graph([body])
 
     def _remove_attribute(self, node: Field) -> None:
-        for attribute in messages(self._data, node, NodeProto.ATTRIBUTE_FIELD_NUMBER):
-            for name in messages(self._data, attribute, AttributeProto.NAME_FIELD_NUMBER):
+        for attribute in submessages(self._data, node, NodeProto.ATTRIBUTE_FIELD_NUMBER):
+            for name in submessages(self._data, attribute, AttributeProto.NAME_FIELD_NUMBER):
                 if self._data[name.payload : name.end] == keys.TAG_ATTRIBUTE.encode():
                     self.splices.remove(attribute.start, attribute.end)
                     self.changes.attributes += 1
 
+    def _append_attribute(self, offset: int, tag: str) -> None:
+        attribute = AttributeProto(
+            name=keys.TAG_ATTRIBUTE, type=AttributeProto.STRING, s=tag.encode()
+        )
+        payload = attribute.SerializeToString(deterministic=True)
+        self.splices.insert(offset, encode_field(NodeProto.ATTRIBUTE_FIELD_NUMBER, payload))
+
     def _rename(self, node: Field, name: str | None) -> None:
-        """Write another name over a node's own, or before all fields of a node that has none."""
-        there = list(messages(self._data, node, NodeProto.NAME_FIELD_NUMBER))
+        """Overwrite a node's name; if it has none, insert one before all its fields."""
+        present = list(submessages(self._data, node, NodeProto.NAME_FIELD_NUMBER))
         self.changes.names += 1
         if name is None:
-            for field_ in there:
-                self.splices.remove(field_.start, field_.end)
-        elif there:
+            for name_field in present:
+                self.splices.remove(name_field.start, name_field.end)
+        elif present:
             value = name.encode()
-            prefix = resized(there[-1], len(value))
-            self.splices.replace(there[-1].length_at, there[-1].end, prefix + value)
+            prefix = resized_prefix(present[-1], len(value))
+            self.splices.replace(present[-1].length_at, present[-1].end, prefix + value)
         else:
-            made = encode_field(NodeProto.NAME_FIELD_NUMBER, name.encode())
-            self.splices.insert(node.payload, made)
+            inserted = encode_field(NodeProto.NAME_FIELD_NUMBER, name.encode())
+            self.splices.insert(node.payload, inserted)
 
-    def _append_attribute(self, at: int, tag: str) -> None:
-        made = AttributeProto(name=keys.TAG_ATTRIBUTE, type=AttributeProto.STRING, s=tag.encode())
-        payload = made.SerializeToString(deterministic=True)
-        self.splices.insert(at, encode_field(NodeProto.ATTRIBUTE_FIELD_NUMBER, payload))
-
-    def _attribute(self, attribute: Field) -> None:
-        """Edit the bodies that an attribute holds, in the order of `graph_paths.bodies`."""
-        one = list(messages(self._data, attribute, AttributeProto.G_FIELD_NUMBER))
-        with self.splices.inside(attribute):
-            if one:
-                self._graph(one)
-            for part in messages(self._data, attribute, AttributeProto.GRAPHS_FIELD_NUMBER):
-                self._graph([part])
-
-    def _remove(self, node: Field, new: Entries) -> None:
-        """Take out the entries of ours, and foreign ones that the new ones replace."""
-        entries = list(messages(self._data, node, NodeProto.METADATA_PROPS_FIELD_NUMBER))
-        names = [self._key(entry) for entry in entries]
-        gone = goes(names, new, self._edits)
-        for entry, key, leaves in zip(entries, names, gone, strict=True):
-            if leaves:
+    def _remove_entries(self, node: Field, new: Entries) -> None:
+        """Remove our entries, and the entries of others that the new ones replace."""
+        entries = list(submessages(self._data, node, NodeProto.METADATA_PROPS_FIELD_NUMBER))
+        entry_keys = [self._entry_key(entry) for entry in entries]
+        removed = self._edits.removed_entries(entry_keys, new)
+        for entry, key, is_removed in zip(entries, entry_keys, removed, strict=True):
+            if is_removed:
                 self.splices.remove(entry.start, entry.end)
                 self.changes.removed[key] += 1
-        self.changes.nodes_cleared += any(gone)
+        self.changes.nodes_cleared += any(removed)
 
-    def _key(self, entry: Field) -> str:
-        """The key of a metadata entry; of one that is no UTF-8, something nobody writes."""
+    def _append_entries(self, offset: int, entries: Entries, *, field_number: int) -> None:
+        if not entries:
+            return
+        # nodes share few different entries, so each is encoded once
+        encoded = self._encoded.setdefault(field_number, {})
+        for entry in entries:
+            if entry not in encoded:
+                key, value = entry
+                payload = Entry(key=key, value=value).SerializeToString(deterministic=True)
+                encoded[entry] = encode_field(field_number, payload)
+        self.splices.insert(offset, b"".join([encoded[entry] for entry in entries]))
+
+    def _entry_key(self, entry: Field) -> str:
+        """The key of a metadata entry; bytes that are not UTF-8 are escaped with backslashes."""
         key = b""
-        for part in messages(self._data, entry, Entry.KEY_FIELD_NUMBER):
+        for part in submessages(self._data, entry, Entry.KEY_FIELD_NUMBER):
             key = self._data[part.payload : part.end]
         return key.decode(errors="backslashreplace")
 
-    def _append(self, at: int, entries: Entries, *, number: int) -> None:
-        if not entries:
-            return
-        made = self._made.setdefault(number, {})  # nodes share few entries: each is encoded once
-        for entry in entries:
-            if entry not in made:
-                key, value = entry
-                payload = Entry(key=key, value=value).SerializeToString(deterministic=True)
-                made[entry] = encode_field(number, payload)
-        self.splices.insert(at, b"".join([made[entry] for entry in entries]))
 
-
-def goes(names: Sequence[str], new: Entries, edits: Edits) -> list[bool]:
-    """Which metadata entries of one node an edit takes out, given their keys in order.
-
-    `hierarchy.keys` has the rule of which are ours.
-    """
-    replaced = edits.replace
-    if replaced is True:
-        replaced = frozenset(key for key, _ in new)
-    elif not replaced or not new:
-        replaced = frozenset()
-    tagged = False
-    found = []
-    for key in names:
-        tagged = tagged or key == keys.TAG
-        ours = key.startswith(keys.OURS) or (tagged and key in keys.SHARED)
-        found.append(edits.drops(Inject.METADATA) if ours else key in replaced)
-    return found
-
-
-def _node_field(place: Place) -> int:
+def _node_field_number(place: Place) -> int:
     if isinstance(place.graph, FunctionProto):
         return FunctionProto.NODE_FIELD_NUMBER
     return GraphProto.NODE_FIELD_NUMBER
 
 
-def _disagreement(place: Place, what: str) -> str:
-    where = f"graph {place.path!r}" if place.path else "the main graph"
-    return f"protobuf reads {what} nodes in {where} than there are in its bytes"
+def _node_count_error(place: Place, comparison: str) -> str:
+    graph = f"graph {place.path!r}" if place.path else "the main graph"
+    return f"protobuf reads {comparison} nodes in {graph} than the bytes contain"

@@ -1,20 +1,20 @@
-"""Handing a skeleton to onnxruntime, so that it runs without the weights passing protobuf."""
+"""Giving a skeleton to onnxruntime: the weights do not pass through protobuf."""
 
 from pathlib import Path
 from typing import NamedTuple
 
 import onnx
 
-from modelexport.rewriter.container.reading import OnnxContainer
-from modelexport.rewriter.container.tensors import all_tensors
+from modelexport.rewriter.container.onnx_container import OnnxContainer
+from modelexport.rewriter.container.tensor_walk import walk_tensors
 
 
 class SessionSource(NamedTuple):
-    """What to make an inference session of.
+    """What an inference session is made of.
 
     Attributes:
         model: A serialised model, for the constructor.
-        folder: Where its external data is: the value of the session option
+        folder: The folder of its external data: the value of the session option
             `session.model_external_initializers_file_folder_path`.
     """
 
@@ -23,23 +23,24 @@ class SessionSource(NamedTuple):
 
 
 def session_source(container: OnnxContainer, model: onnx.ModelProto) -> SessionSource:
-    """A skeleton in the form that onnxruntime takes, while the container is open or after.
+    """Turn a skeleton into the form that onnxruntime reads, also after the container is closed.
 
-    onnxruntime reads initializers from external data, but no tensors in attributes: these
+    onnxruntime reads initializers from external data, but not tensors in attributes. Those
     are put back into the model.
 
     Args:
         container: The file.
-        model: Its skeleton, or a copy of that with more outputs, say. It stays as it is.
+        model: Its skeleton, or a changed copy of it (with more outputs, for example). It is
+            not changed here.
     """
-    if not any(held and t.data_location == t.EXTERNAL for t, held in all_tensors(model)):
+    if not any(inside and t.data_location == t.EXTERNAL for t, inside in walk_tensors(model)):
         return SessionSource(model.SerializeToString(), container.path.parent)
-    whole = onnx.ModelProto()
-    whole.CopyFrom(model)
-    for tensor, in_attribute in all_tensors(whole):
+    complete = onnx.ModelProto()
+    complete.CopyFrom(model)
+    for tensor, in_attribute in walk_tensors(complete):
         values = container.payload(tensor) if in_attribute else None
         if values is not None:
             del tensor.external_data[:]
             tensor.ClearField("data_location")
             tensor.raw_data = values
-    return SessionSource(whole.SerializeToString(), container.path.parent)
+    return SessionSource(complete.SerializeToString(), container.path.parent)

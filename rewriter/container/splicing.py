@@ -1,124 +1,142 @@
-"""A changed copy of a buffer, as a list of what differs from it."""
+"""A changed copy of a buffer, described by its differences from the buffer."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from operator import itemgetter
 from typing import NamedTuple
 
-from modelexport.rewriter.container.wire import Buffer, Field, WireError, encode_varint
+from modelexport.support.protobuf_wire import Buffer, Field, WireError, encode_varint
 
-_WORTH_A_COPY = 1 << 16
-"""Ranges below this are gathered in memory: a system call each would take longer."""
-
-
-class Splice(NamedTuple):
-    """At an offset, so many bytes go and these come."""
-
-    at: int
-    removed: int
-    inserted: bytes
+_MIN_SEPARATE_BYTES = 1 << 16
+"""Shorter unchanged ranges are collected in memory: one system call each would be slower."""
 
 
-class Range(NamedTuple):
-    """Bytes that stay as they are in the buffer."""
+class ByteSpan(NamedTuple):
+    """A range of bytes in a file, which is copied as it is.
+
+    Attributes:
+        start: Offset of the first byte.
+        length: Number of bytes.
+    """
 
     start: int
     length: int
 
 
+Segment = bytes | bytearray | ByteSpan
+"""One piece of an output file: new bytes, or a range of the input file."""
+
+
+class Splice(NamedTuple):
+    """One change: at an offset, `removed` bytes are replaced by `inserted`."""
+
+    start: int
+    removed: int
+    inserted: bytes
+
+
 class Splices:
     """The changes to one buffer.
 
-    Whoever changes something inside a message does so within `inside`, which mends the
-    message's length prefix. Changes at one offset keep the order they were made in, so what
-    is nested goes first.
+    A change inside a message must be made within `inside`, which corrects the message's length
+    prefix. Changes at the same offset stay in the order in which they were made, so the
+    changes of an inner message must be made before those of the message around it.
 
     Attributes:
-        growth: How many bytes longer all of them make it.
+        growth: By how many bytes all changes together make the buffer longer.
     """
 
     def __init__(self) -> None:
-        self._all: list[Splice] = []
+        self._splices: list[Splice] = []
         self.growth = 0
 
-    def insert(self, at: int, data: bytes) -> None:
-        """Put bytes in."""
-        self._add(Splice(at, 0, data))
+    def insert(self, offset: int, data: bytes) -> None:
+        """Insert bytes."""
+        self._add(Splice(offset, 0, data))
 
     def remove(self, start: int, end: int) -> None:
-        """Take bytes out."""
-        if self._all and not self._all[-1].inserted:
-            at, removed, _ = self._all[-1]
-            if at + removed == start:
-                self._all.pop()
+        """Remove bytes."""
+        if self._splices and not self._splices[-1].inserted:
+            previous, removed, _ = self._splices[-1]
+            if previous + removed == start:  # directly after the bytes removed last: one change
+                self._splices.pop()
                 self.growth += removed
-                start = at
+                start = previous
         self._add(Splice(start, end - start, b""))
 
     def replace(self, start: int, end: int, data: bytes) -> None:
-        """Put bytes in the place of others."""
+        """Replace bytes."""
         self._add(Splice(start, end - start, data))
 
     @contextmanager
     def inside(self, field: Field) -> Iterator[None]:
-        """Around all changes inside one field that holds a message.
+        """Surround all changes inside one field that holds a message.
 
         Raises:
-            WireError: The length prefix could not be restored by taking the changes back.
+            WireError: Undoing the changes later could not restore the length prefix.
         """
-        before = self.growth
+        growth_before = self.growth
         yield
-        self.mend(field, before)
+        self.update_length(field, growth_before)
 
-    def mend(self, field: Field, before: int) -> None:
-        """Mend a message's length prefix after changes inside it; `inside` without a `with`.
+    def update_length(self, field: Field, growth_before: int) -> None:
+        """Correct a message's length prefix after changes inside it.
+
+        The same as `inside`, for callers that need more speed than `with` gives.
 
         Args:
             field: The field that holds the message.
-            before: The growth before the changes.
+            growth_before: The growth before the changes.
 
         Raises:
-            WireError: As `inside`.
+            WireError: See `inside`.
         """
-        if self.growth != before:
-            prefix = resized(field, field.end - field.payload + self.growth - before)
+        if self.growth != growth_before:
+            prefix = resized_prefix(field, field.end - field.payload + self.growth - growth_before)
             self.replace(field.length_at, field.payload, prefix)
 
-    def segments(self, data: Buffer) -> Iterator[bytes | bytearray | Range]:
-        """The changed copy: new and gathered bytes, and long ranges that are to be copied."""
-        gathered = bytearray()
-        at = 0
+    def segments(self, data: Buffer) -> Iterator[Segment]:
+        """Yield the changed copy: long unchanged ranges as spans, all else as bytes."""
+        collected = bytearray()
+        offset = 0
         end = Splice(len(data), 0, b"")
-        for splice in (*sorted(self._all, key=itemgetter(0)), end):
-            if splice.at - at < _WORTH_A_COPY:
-                gathered += data[at : splice.at]
+        for splice in (*sorted(self._splices, key=itemgetter(0)), end):
+            if splice.start - offset < _MIN_SEPARATE_BYTES:
+                collected += data[offset : splice.start]
             else:
-                if gathered:
-                    yield gathered
-                    gathered = bytearray()
-                yield Range(at, splice.at - at)
-            gathered += splice.inserted
-            at = splice.at + splice.removed
-        if gathered:
-            yield gathered
+                if collected:
+                    yield collected
+                    collected = bytearray()
+                yield ByteSpan(offset, splice.start - offset)
+            collected += splice.inserted
+            offset = splice.start + splice.removed
+        if collected:
+            yield collected
 
     def applied(self, data: Buffer) -> bytes:
-        """The changed copy in memory."""
+        """Return the changed copy, made in memory."""
         return b"".join(
-            data[part.start : part.start + part.length] if isinstance(part, Range) else part
+            data[part.start : part.start + part.length] if isinstance(part, ByteSpan) else part
             for part in self.segments(data)
         )
 
     def _add(self, splice: Splice) -> None:
-        self._all.append(splice)
+        self._splices.append(splice)
         self.growth += len(splice.inserted) - splice.removed
 
 
-def resized(field: Field, length: int) -> bytes:
-    """The length prefix of a message that grew or shrank.
+def resized_prefix(field: Field, length: int) -> bytes:
+    """Encode the length prefix of a message whose length has changed.
 
-    A shortest prefix stays the shortest, a padded one keeps its width and stays padded: so
-    taking the change back later, knowing nothing of the original, gives the original prefix.
+    A prefix of the shortest form keeps the shortest form. A padded prefix keeps its width and
+    stays padded. So undoing the change later gives the original prefix, without knowing it.
+
+    Args:
+        field: The field that holds the message.
+        length: The new length in bytes.
+
+    Raises:
+        WireError: The prefix is padded and too short for the new length.
     """
     width = field.payload - field.length_at
     shortest = encode_varint(length)
@@ -126,6 +144,6 @@ def resized(field: Field, length: int) -> bytes:
         return shortest
     if len(shortest) >= width:
         raise WireError(
-            f"the padded length of the message at byte {field.start} leaves no room to grow"
+            f"the message at byte {field.start} cannot grow: its padded length prefix has no room"
         )
     return encode_varint(length, width)

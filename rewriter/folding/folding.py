@@ -21,8 +21,8 @@ from modelexport.rewriter.folding.functions import Folded, FunctionMaker, Functi
 from modelexport.rewriter.folding.hoisting import hoist
 from modelexport.rewriter.folding.prototypes import Structure, difference, structure
 from modelexport.rewriter.folding.relative import Rebasing
-from modelexport.rewriter.inject.names import unique
 from modelexport.rewriter.matching.evidence.carried import tag_paths
+from modelexport.support.unique_names import UniqueNames
 
 if TYPE_CHECKING:
     from modelexport.rewriter.matching.matcher import Decision
@@ -138,8 +138,7 @@ class _Folding:
         self._variants: Counter[ClassName] = Counter()
         self._first: dict[ClassName, tuple[Structure, list[str]]] = {}
         self._baked: set[str] = set()
-        self._names = {node.name for node in model.graph.node}
-        self._counts: dict[str, int] = {}
+        self._names = UniqueNames(node.name for node in model.graph.node)
         self.report = FoldReport([], len(model.graph.node), len(model.graph.node))
         self._bench = Bench(model, parameters)
         self._place(decisions)
@@ -289,7 +288,7 @@ class _Folding:
         node = onnx.NodeProto(
             op_type=function.name,
             domain=function.domain,
-            name=unique(name, self._names, self._counts),
+            name=self._names.take(name),
             input=actuals,
             output=found.outputs,
         )

@@ -14,7 +14,7 @@ from modelexport.rewriter.folding.fold_graph import Bench, Call, Constant, Item
 from modelexport.rewriter.folding.prototypes import CONSTANT, VALUE, Slot, Structure
 from modelexport.rewriter.folding.relative import Rebasing
 from modelexport.rewriter.folding.renaming import renamed
-from modelexport.rewriter.inject.names import unique
+from modelexport.support.unique_names import UniqueNames
 
 if TYPE_CHECKING:
     from modelexport.rewriter.folding.flat_snapshot import Was
@@ -97,8 +97,7 @@ class FunctionMaker:
         self._path = folded[0].call.path
         self._tag = tags[self._path]
         self._parameters = parameters
-        self._taken: set[str] = set()
-        self._counts: dict[str, int] = {}
+        self._value_names = UniqueNames()
         self._names: dict[str, str] = {}
         self.baked: set[str] = set()
         self.function = onnx.FunctionProto()
@@ -122,7 +121,7 @@ class FunctionMaker:
                 continue
             key: object = column if slot.kind == VALUE else number
             if key not in formals:
-                formals[key] = self._unique(self._formal(slot))
+                formals[key] = self._value_names.take(self._formal(slot))
                 self.function.input.append(formals[key])
                 for actual, name in zip(self.actuals, column, strict=True):
                     actual.append(name)
@@ -155,7 +154,7 @@ class FunctionMaker:
         known = self._names.get(column[0])
         if known is not None:
             return known
-        name = self._names[column[0]] = self._unique("constant")
+        name = self._names[column[0]] = self._value_names.take("constant")
         constants = [self._bench.constants[each] for each in column]
         node = self.function.node.add()
         node.CopyFrom(constants[0].node)
@@ -194,11 +193,10 @@ class FunctionMaker:
                 last = "output" if name in outputs else item.node.op_type
                 if place and name not in outputs:
                     last += f".{place}"
-                self._names[name] = self._unique(".".join(filter(None, [where, last])))
+                self._names[name] = self._value_names.take(".".join(filter(None, [where, last])))
 
     def _nodes(self) -> None:
-        taken: set[str] = {node.name for node in self.function.node}
-        counts: dict[str, int] = {}
+        node_names = UniqueNames(node.name for node in self.function.node)
         for number, item in enumerate(self._first.items):
             own = dict(self._names)
             own.update(
@@ -214,7 +212,7 @@ class FunctionMaker:
                     node.input[place] = self._names[name]
             steps_of = list(map(escape, steps(self._where(item))))
             last = [] if item.is_call and steps_of else [node.op_type]
-            node.name = unique("/".join([*steps_of, *last]), taken, counts)
+            node.name = node_names.take("/".join([*steps_of, *last]))
             self._common(node, [each.items[number].node for each in self._all])
             self.function.node.append(node)
             for history, each in zip(self.histories, self._all, strict=True):
@@ -249,6 +247,3 @@ class FunctionMaker:
                 info = self.function.value_info.add()
                 info.CopyFrom(first)
                 info.name = self._names[name]
-
-    def _unique(self, name: str) -> str:
-        return unique(name, self._taken, self._counts)

@@ -9,7 +9,7 @@ from modelexport.hierarchy.graph_paths import bodies
 from modelexport.rewriter.folding.fold_graph import local_names
 from modelexport.rewriter.folding.relative import Rebasing
 from modelexport.rewriter.folding.renaming import renamed
-from modelexport.rewriter.inject.names import unique
+from modelexport.support.unique_names import UniqueNames
 
 _Key = tuple[str, str, str]
 
@@ -37,10 +37,8 @@ class Inlining:
         self.calls = 0
         self.domains = {domain for domain, _, _ in self._functions}
         self.types: list[onnx.ValueInfoProto] = []
-        self._values: set[str] = set()
-        self._value_counts: dict[str, int] = {}
-        self._names: set[str] = set()
-        self._name_counts: dict[str, int] = {}
+        self._value_names = UniqueNames()
+        self._node_names = UniqueNames()
 
     def makes(self, function: onnx.FunctionProto) -> bool:
         """Whether this function is one of those to inline."""
@@ -52,9 +50,8 @@ class Inlining:
 
     def enter(self, graph: onnx.GraphProto | onnx.FunctionProto, taken: Iterable[str] = ()) -> None:
         """Get ready for the nodes of a graph: names are unique there, and none of the taken."""
-        self._values = _all_names(graph)
-        self._names = {node.name for node in graph.node} | set(taken)
-        self._value_counts, self._name_counts = {}, {}
+        self._value_names = UniqueNames(_all_names(graph))
+        self._node_names = UniqueNames([*(node.name for node in graph.node), *taken])
 
     def expanded(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         """What a node is without calls: itself, or copies of all nodes that it stands for."""
@@ -78,9 +75,9 @@ class Inlining:
             for output in inner.output:
                 if output and output not in names:
                     wanted = f"{prefix}/{output}"
-                    names[output] = unique(wanted, self._values, self._value_counts)
+                    names[output] = self._value_names.take(wanted)
             copy = renamed(inner, names)
-            copy.name = unique(f"{prefix}/{inner.name}", self._names, self._name_counts)
+            copy.name = self._node_names.take(f"{prefix}/{inner.name}")
             if base is not None:
                 self._rebasing.out_of(copy, base, call)
             self._expand(copy, found)

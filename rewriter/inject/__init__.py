@@ -1,1 +1,1 @@
-"""Ways to write the hierarchy into a file, one a module."""
+"""Writing the hierarchy into a model: one module for each way to write it."""

@@ -1,7 +1,8 @@
-"""Injection *names*: nodes named by their module, for tools that see names only.
+"""Injection *names*: nodes are named by their module, for tools that show names only.
 
-`/encoder/layer.0/attention/self/query/MatMul`: the module's path, a step a slash, and the
-operator; the second of a name gets `_1`. The model keeps what they were called before.
+A name is the module's path, one step between two slashes, then the operator:
+`/encoder/layer.0/attention/self/query/MatMul`. If a name occurs again it gets a number (`_1`).
+The model's metadata keeps the earlier names.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,6 +15,7 @@ from modelexport.hierarchy import keys
 from modelexport.hierarchy.graph_paths import NodeKey, walk_nodes
 from modelexport.hierarchy.tags import Tagger, escape, steps
 from modelexport.rewriter.matching.evidence.carried import embedded_names
+from modelexport.support.unique_names import UniqueNames
 
 if TYPE_CHECKING:
     from modelexport.rewriter.matching.matcher import Decision
@@ -30,45 +32,27 @@ def scoped_name(tagger: Tagger, module: str, op_type: str) -> str:
 def new_names(
     model: onnx.ModelProto, decisions: Iterable["Decision"], tagger: Tagger
 ) -> dict[NodeKey, str]:
-    """A name for every node that has a module, unique among all nodes; the same at every run.
+    """Name every node that has a module. The names are unique, and the same at every run.
 
-    A node whose own name is no text keeps it: it could not be restored.
+    A node whose own name is not valid text keeps it, because it could not be restored.
 
     Args:
         model: The model, with the names from before annotating.
         decisions: One for each node, in the order of `walk_nodes`.
-        tagger: Knows what becomes of module paths.
+        tagger: Resolves module paths.
     """
     pairs = list(zip(decisions, walk_nodes(model), strict=True))
-    taken = {str(node.name) for decision, (_, node) in pairs if decision.module is None}
-    counts: dict[str, int] = {}
+    unique = UniqueNames(str(node.name) for decision, (_, node) in pairs if decision.module is None)
     names: dict[NodeKey, str] = {}
     for decision, (key, node) in pairs:
-        if decision.module is not None and isinstance(node.name, str):  # no UTF-8 comes as bytes
-            names[key] = unique(scoped_name(tagger, decision.module, node.op_type), taken, counts)
+        # protobuf gives a name that is not UTF-8 as bytes
+        if decision.module is not None and isinstance(node.name, str):
+            names[key] = unique.take(scoped_name(tagger, decision.module, node.op_type))
     return names
 
 
-def unique(name: str, taken: set[str], counts: dict[str, int]) -> str:
-    """The name, with a number behind it when it is taken; takes what it gives.
-
-    Args:
-        name: What is wanted.
-        taken: Names that are used.
-        counts: How often each name was wanted: what makes this fast for thousands of them.
-    """
-    number = counts.get(name, 0)
-    found = f"{name}_{number}" if number else name
-    while found in taken:
-        number += 1
-        found = f"{name}_{number}"
-    counts[name] = number + 1
-    taken.add(found)
-    return found
-
-
 def names_entry(model: onnx.ModelProto, names: Mapping[NodeKey, str]) -> tuple[str, str]:
-    """The model's entry that tells what renamed nodes were called before."""
+    """The model's metadata entry that keeps the earlier names of renamed nodes."""
     before = {
         names[key]: node.name if node.HasField("name") else None
         for key, node in walk_nodes(model)
@@ -78,27 +62,40 @@ def names_entry(model: onnx.ModelProto, names: Mapping[NodeKey, str]) -> tuple[s
 
 
 def earlier_names(model: onnx.ModelProto, where: str) -> Names:
-    """What nodes were called before annotating, for those that still have the name it gave."""
-    given = embedded_names(model, where)
-    if not given:
+    """The names from before annotating, for the nodes that still have the name it gave them.
+
+    Args:
+        model: The model.
+        where: The file, for error messages.
+    """
+    earlier_by_name = embedded_names(model, where)
+    if not earlier_by_name:
         return {}
-    nodes = walk_nodes(model)
-    return {key: given[node.name] for key, node in nodes if node.name and node.name in given}
+    return {
+        key: earlier_by_name[node.name]
+        for key, node in walk_nodes(model)
+        if node.name and node.name in earlier_by_name
+    }
 
 
 def with_earlier_names(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
-    """The model as it was called before annotating; itself where nothing was renamed."""
+    """A copy of the model with the names from before annotating; itself if none was renamed.
+
+    Args:
+        model: The model.
+        where: The file, for error messages.
+    """
     earlier = earlier_names(model, where)
     if not earlier:
         return model
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
-    rename(made, earlier)
-    return made
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    rename_nodes(copy, earlier)
+    return copy
 
 
-def rename(model: onnx.ModelProto, names: Mapping[NodeKey, str | None]) -> None:
-    """Rename nodes of a model in memory."""
+def rename_nodes(model: onnx.ModelProto, names: Mapping[NodeKey, str | None]) -> None:
+    """Rename nodes of a model in memory; None removes the name field."""
     for key, node in walk_nodes(model):
         if key in names:
             name = names[key]

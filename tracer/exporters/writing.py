@@ -9,6 +9,7 @@ import onnx
 
 from modelexport.hierarchy.fingerprints import Array
 from modelexport.support.files import writing
+from modelexport.support.protobuf_wire import encode_length_header
 from modelexport.tracer.exporters.exported import Exported
 
 LARGEST_FILE = (1 << 31) - (1 << 24)
@@ -63,11 +64,15 @@ def _write_model(
         values = _bytes(weights[tensor.name]) if tensor.name in weights else None
         message = (_inside(tensor) if values is not None else tensor).SerializeToString()
         if values is not None:
-            message += _header(_RAW_DATA, values.nbytes)
+            message += encode_length_header(_RAW_DATA, values.nbytes)
         size = len(message) + (0 if values is None else values.nbytes)
-        parts += [_header(_INITIALIZER, size), message, *([] if values is None else [values])]
+        parts += [
+            encode_length_header(_INITIALIZER, size),
+            message,
+            *([] if values is None else [values]),
+        ]
     sink.write(outside.SerializeToString())
-    sink.write(_header(_GRAPH, sum(memoryview(part).nbytes for part in parts)))
+    sink.write(encode_length_header(_GRAPH, sum(memoryview(part).nbytes for part in parts)))
     sink.writelines(parts)
 
 
@@ -102,15 +107,3 @@ def _inside(tensor: onnx.TensorProto) -> onnx.TensorProto:
 def _bytes(values: Array) -> memoryview:
     """The memory of an array, also of types that numpy has no letter for."""
     return np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
-
-
-def _header(field: int, length: int) -> bytes:
-    """The wire's header of a field of some length."""
-    found = bytearray()
-    for number in (field << 3 | 2, length):
-        rest = number
-        while rest > 0x7F:
-            found.append(rest & 0x7F | 0x80)
-            rest >>= 7
-        found.append(rest)
-    return bytes(found)

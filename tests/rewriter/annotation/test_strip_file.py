@@ -13,7 +13,7 @@ from modelexport.hierarchy import keys
 from modelexport.hierarchy.graph_paths import MAIN, NodeKey, walk_nodes
 from modelexport.rewriter import strip
 from modelexport.rewriter.container import Edits, OnnxContainer, session_source
-from modelexport.rewriter.container.wire import encode_field, encode_varint
+from modelexport.support.protobuf_wire import encode_field, encode_varint
 from tests.helpers.bodies import HEADER, SIDE, body, saved, weight, with_bodies
 
 

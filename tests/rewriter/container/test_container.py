@@ -20,7 +20,7 @@ from modelexport.hierarchy import keys
 from modelexport.hierarchy.graph_paths import SMALL_TENSOR_BYTES, NodeKey, walk_nodes
 from modelexport.rewriter import strip
 from modelexport.rewriter.container import Edits, OnnxContainer
-from modelexport.rewriter.container.wire import encode_field, encode_varint
+from modelexport.support.protobuf_wire import encode_field, encode_varint
 from tests.helpers.backend_suite import backend_models
 from tests.helpers.traced import every_case, traced
 
@@ -112,7 +112,7 @@ def test_skeleton_refers_to_the_weights(tmp_path: Path) -> None:
         skeleton = container.skeleton()
         assert skeleton.ByteSize() < len(model.graph.initializer[0].raw_data) / 10
         said = {e.key: e.value for e in skeleton.graph.initializer[0].external_data}
-        assert container.external_locations() == []
+        assert container.external_files() == []
     start, length = int(said["offset"]), int(said["length"])
     assert said["location"] == source.name
     assert source.read_bytes()[start : start + length] == model.graph.initializer[0].raw_data

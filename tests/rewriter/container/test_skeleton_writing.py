@@ -10,8 +10,8 @@ from onnx import TensorProto
 from modelexport.hierarchy.record import encode_record
 from modelexport.rewriter.container import OnnxContainer
 from modelexport.rewriter.container.copying import write_segments
-from modelexport.rewriter.container.embedding import Embedding
-from modelexport.rewriter.container.skeleton import Stretch
+from modelexport.rewriter.container.skeleton_writing import skeleton_segments
+from modelexport.rewriter.container.splicing import ByteSpan
 from tests.helpers.folds import blocks_record
 from tests.helpers.handmade import two_layers
 
@@ -49,11 +49,11 @@ def huge(path: Path) -> onnx.ModelProto:
     with holes.open("wb") as file:
         file.truncate(4 * SIDE * SIDE)
 
-    def borrowed(tensor: TensorProto) -> Stretch:
-        return Stretch(0, 4 * SIDE ** len(tensor.dims))
+    def find_span(tensor: TensorProto) -> ByteSpan:
+        return ByteSpan(0, 4 * SIDE ** len(tensor.dims))
 
     with holes.open("rb") as source, path.open("wb", buffering=0) as sink:
-        segments = Embedding(model.SerializeToString(), borrowed).segments
+        segments = skeleton_segments(model.SerializeToString(), find_span)
         write_segments(source.fileno(), sink.fileno(), segments)
     holes.unlink()
     return model

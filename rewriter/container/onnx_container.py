@@ -1,0 +1,216 @@
+"""An ONNX file, mapped into memory."""
+
+import mmap
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy.typing as npt
+import onnx
+from google.protobuf.message import DecodeError
+
+from modelexport.errors import OnnxFileError
+from modelexport.rewriter.container.copying import write_segments
+from modelexport.rewriter.container.editing import splice_edits
+from modelexport.rewriter.container.edits import Changes, Edits
+from modelexport.rewriter.container.external_data import (
+    ExternalFile,
+    external_bytes,
+    resolve,
+    write_beside,
+)
+from modelexport.rewriter.container.skeleton_scan import SkeletonScan
+from modelexport.rewriter.container.skeleton_writing import skeleton_segments
+from modelexport.rewriter.container.splicing import ByteSpan, Segment
+from modelexport.rewriter.container.tensor_values import (
+    array_in_bytes,
+    array_in_tensor,
+    is_readable,
+)
+from modelexport.rewriter.container.tensor_walk import external_reference, walk_tensors
+from modelexport.support.protobuf_wire import CutOffError, WireError
+
+_PROTOBUF_LIMIT = 2**31 - 1
+_LAST_IR_WITHOUT_OPSETS = 2
+"""The last IR version in which a model need not name its operator sets."""
+
+
+class OnnxContainer:
+    """An ONNX file whose weights stay in the file. Use `OnnxContainer.open` to make one.
+
+    Args:
+        path: The file.
+        data: Its bytes, mapped into memory.
+        descriptor: The descriptor of the open file.
+
+    Raises:
+        OnnxFileError: The file is not an ONNX model, or is cut off.
+    """
+
+    def __init__(self, path: Path, data: mmap.mmap, descriptor: int) -> None:
+        self.path = path
+        self._name = path.name
+        self._data = data
+        self._descriptor = descriptor
+        try:
+            scan = SkeletonScan(data, path.name)
+            skeleton = scan.splices.applied(data)
+        except CutOffError as error:
+            self._refuse(f"cut off, or not an ONNX model ({error})", error)
+        except WireError as error:
+            self._refuse(f"not an ONNX model ({error})", error)
+        self._borrowed = scan.borrowed
+        # every reference spells "location", so only a model with more of them than we put in
+        # can refer to other files
+        self._may_have_external_data = skeleton.count(b"location") > len(scan.borrowed)
+        self._model = self._parse(skeleton)
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: str | Path) -> Iterator["OnnxContainer"]:
+        """Map a file into memory and read its skeleton.
+
+        Raises:
+            OnnxFileError: The file cannot be read, is not an ONNX model, or is cut off.
+        """
+        path = Path(path)
+        if path.is_dir():
+            raise OnnxFileError(f"{path}: a folder, not an ONNX file.")
+        try:
+            file = path.open("rb")
+        except FileNotFoundError as error:
+            raise OnnxFileError(f"{path}: there is no such file.") from error
+        except OSError as error:
+            raise OnnxFileError(f"{path}: cannot be read ({error.strerror}).") from error
+        with file:
+            if not os.fstat(file.fileno()).st_size:
+                raise OnnxFileError(f"{path}: an empty file, not an ONNX model.")
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                yield cls(path, data, file.fileno())
+
+    def skeleton(self) -> onnx.ModelProto:
+        """The model, with its large tensors as external references into this file.
+
+        Every call returns the same object: copy it before you change it.
+        """
+        return self._model
+
+    def payload(self, tensor: onnx.TensorProto) -> bytes | None:
+        """The little-endian values of a tensor that the skeleton left in the file; else None."""
+        if tensor.data_location != tensor.EXTERNAL:
+            return None
+        span = self._borrowed_span(tensor)
+        return None if span is None else self._data[span.start : span.start + span.length]
+
+    def array(self, tensor: onnx.TensorProto) -> npt.NDArray[Any] | None:
+        """The values of an initializer, not copied if possible; None if numpy cannot hold them.
+
+        Raises:
+            OnnxFileError: The values are in a file that is missing or too short.
+        """
+        if not is_readable(tensor):
+            return None
+        if tensor.data_location != tensor.EXTERNAL:
+            return array_in_tensor(tensor)
+        span = self._borrowed_span(tensor)
+        if span is None:
+            return array_in_bytes(tensor, external_bytes(self.path, tensor), self.path)
+        data = memoryview(self._data)[span.start : span.start + span.length]
+        return array_in_bytes(tensor, data, self.path)
+
+    def external_files(self) -> list[ExternalFile]:
+        """The external data files that the model refers to, each once.
+
+        Raises:
+            OnnxFileError: One of them is outside the model's folder.
+        """
+        return self._external_files
+
+    def write(self, target: str | Path, edits: Edits, *, force: bool = False) -> Changes:
+        """Write a copy of the file with some metadata changed.
+
+        Args:
+            target: Where it goes. In another folder, external data is copied beside it.
+            edits: What to change.
+            force: Whether existing files may be overwritten. The file itself never is.
+
+        Returns:
+            What was changed.
+
+        Raises:
+            FileProblem: The target exists, is an input or cannot be written.
+            OnnxFileError: The file cannot be edited in a way that stripping can undo.
+            ValueError: An edit is for a node that the file does not have.
+        """
+        try:
+            splices, changes = splice_edits(self._data, self.skeleton(), edits)
+        except WireError as error:
+            self._refuse(f"cannot be edited ({error})", error)
+        self._write_segments(target, splices.segments(self._data), force=force)
+        return changes
+
+    def write_model(
+        self, target: str | Path, model: onnx.ModelProto, *, force: bool = False
+    ) -> None:
+        """Write a changed copy of the skeleton; its weights are copied from the file.
+
+        Args:
+            target: Where it goes. In another folder, external data is copied beside it.
+            model: The changed copy.
+            force: Whether existing files may be overwritten. The file itself never is.
+
+        Raises:
+            FileProblem: The target exists, is an input or cannot be written.
+        """
+        segments = skeleton_segments(model.SerializeToString(), self._borrowed_span)
+        self._write_segments(target, segments, force=force)
+
+    def _write_segments(
+        self, target: str | Path, segments: Iterable[Segment], *, force: bool
+    ) -> None:
+        write_beside(
+            Path(target),
+            self.path,
+            lambda sink: write_segments(self._descriptor, sink, segments),
+            self.external_files(),
+            force=force,
+        )
+
+    def _parse(self, skeleton: bytes) -> onnx.ModelProto:
+        if len(skeleton) > _PROTOBUF_LIMIT:
+            self._refuse("more than 2 GiB of it are not plain tensors, and protobuf cannot read it")
+        try:
+            model: onnx.ModelProto = onnx.ModelProto.FromString(skeleton)
+        except DecodeError as error:
+            self._refuse(f"not an ONNX model ({error})", error)
+        if not model.HasField("graph") or not model.HasField("ir_version"):
+            self._refuse("not an ONNX model, or cut off (it has no graph or no IR version)")
+        if not model.opset_import and model.ir_version > _LAST_IR_WITHOUT_OPSETS:
+            self._refuse("cut off, or not an ONNX model (it names no operator set)")
+        return model
+
+    @cached_property
+    def _external_files(self) -> list[ExternalFile]:
+        files: dict[str, ExternalFile] = {}
+        for tensor, _ in walk_tensors(self._model) if self._may_have_external_data else ():
+            if tensor.data_location != tensor.EXTERNAL or self._borrowed_span(tensor) is not None:
+                continue
+            location = external_reference(tensor).get("location", "")
+            if location not in files:
+                files[location] = resolve(self.path, location, tensor.name)
+        return list(files.values())
+
+    def _borrowed_span(self, tensor: onnx.TensorProto) -> ByteSpan | None:
+        """Where in this file a tensor's values are, if the skeleton left them here."""
+        reference = external_reference(tensor)
+        numbers = reference.get("offset", ""), reference.get("length", "")
+        if reference.get("location") != self._name or not all(map(str.isdecimal, numbers)):
+            return None
+        span = ByteSpan(*map(int, numbers))
+        return span if span in self._borrowed else None
+
+    def _refuse(self, reason: str, cause: Exception | None = None) -> NoReturn:
+        raise OnnxFileError(f"{self.path}: {reason}.") from cause
