@@ -13,6 +13,7 @@ from typing import NamedTuple
 import onnx
 
 from modelexport.hierarchy.keys import TAG_ATTRIBUTE
+from modelexport.hierarchy.opsets import DEFAULT_DOMAINS
 
 MAIN = ""
 """Path of the main graph."""
@@ -42,6 +43,47 @@ class Place(NamedTuple):
     path: str
     graph: onnx.GraphProto | onnx.FunctionProto
     parent: str | None
+
+
+class SubgraphPath(NamedTuple):
+    """The parts of a subgraph's path: the graph around it, and which node's attribute holds it."""
+
+    parent: str
+    position: int
+    attribute: str
+
+
+def subgraph_path(parent: str, position: int, attribute: str) -> str:
+    """Path of the subgraph that an attribute of a node holds.
+
+    Args:
+        parent: Path of the graph in which the node stands.
+        position: The node's position there.
+        attribute: The attribute's name, with `[k]` for the k-th of a list.
+
+    >>> subgraph_path("", 7, "then_branch")
+    '/7.then_branch'
+    """
+    return f"{parent}/{position}.{attribute}"
+
+
+def split_subgraph_path(path: str) -> SubgraphPath | None:
+    """The parts of a subgraph's path; None for the main graph and for functions.
+
+    >>> split_subgraph_path("/7.then_branch")
+    SubgraphPath(parent='', position=7, attribute='then_branch')
+    """
+    parent, slash, step = path.rpartition("/")
+    position, _, attribute = step.partition(".")
+    if not slash or not position.isdecimal():  # the name of a function may have a slash in it
+        return None
+    return SubgraphPath(parent, int(position), attribute)
+
+
+def parent_graph(path: str) -> str | None:
+    """Path of the graph around a subgraph; None for the main graph and for functions."""
+    parts = split_subgraph_path(path)
+    return None if parts is None else parts.parent
 
 
 def walk_graphs(model: onnx.ModelProto) -> Iterator[Place]:
@@ -84,7 +126,7 @@ def bodies(node: onnx.NodeProto) -> Iterator[tuple[str, onnx.GraphProto]]:
 
 def op_type(node: onnx.NodeProto) -> str:
     """The operator, with its domain in front when that is not the default one."""
-    return f"{node.domain}::{node.op_type}" if node.domain not in {"", "ai.onnx"} else node.op_type
+    return node.op_type if node.domain in DEFAULT_DOMAINS else f"{node.domain}::{node.op_type}"
 
 
 def _within(place: Place) -> Iterator[Place]:
@@ -92,7 +134,8 @@ def _within(place: Place) -> Iterator[Place]:
     for index, node in enumerate(place.graph.node):
         if holds_bodies(node):
             for name, body in bodies(node):
-                yield from _within(Place(f"{place.path}/{index}.{name}", body, place.path))
+                path = subgraph_path(place.path, index, name)
+                yield from _within(Place(path, body, place.path))
 
 
 def digest(model: onnx.ModelProto) -> str:

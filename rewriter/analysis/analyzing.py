@@ -13,7 +13,7 @@ from modelexport.rewriter.analysis.selecting import Sort, selected
 from modelexport.rewriter.analysis.totals import ModuleRow, Rows
 from modelexport.rewriter.container import OnnxContainer
 from modelexport.rewriter.folding.flattening import folded_functions, unfolded
-from modelexport.rewriter.graph.flow import Flow
+from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.evidence import carried as own
 from modelexport.rewriter.matching.evidence.claims import Claims
 
@@ -138,28 +138,28 @@ def analyze_model(
     """Like `analyze`, of a model in memory (its weights may be left out)."""
     functions = len(folded_functions(model))
     model = unfolded(model, where)
-    flow = Flow(model)
-    carried = own.read(model, flow, where)
+    graph = ModelGraph(model)
+    carried = own.read(model, graph, where)
     claims = carried.claims if carried is not None else Claims()
     shapes = Shapes(model, dims)
-    rows = Rows(model, flow, carried, shapes, op_types)
-    counted = [op_type(node) for node in flow.nodes]
+    rows = Rows(model, graph, carried, shapes, op_types)
+    counted = [op_type(node) for node in graph.nodes]
     if op_types:
         counted = [kind for kind in counted if kind in op_types]
     unresolved = [
         Unresolved(
             key.graph, key.position, node.name, op_type(node), claims.reasons.get(key, _UNTAGGED)
         )
-        for key, node in zip(flow.keys, flow.nodes, strict=True)
+        for key, node in zip(graph.keys, graph.nodes, strict=True)
         if key not in claims.by_node
     ]
     tagged, total = len(claims.by_node), rows.total
     return Analysis(
         file=Path(where).name,
         source=carried.scheme if carried is not None else None,
-        nodes=len(flow),
+        nodes=len(graph),
         tagged=tagged,
-        coverage=tagged / len(flow) if len(flow) else 1.0,
+        coverage=tagged / len(graph) if len(graph) else 1.0,
         evidence=dict(Counter(str(claim.kind) for claim in claims.by_node.values())),
         op_types=dict(Counter(counted).most_common()),
         untagged_op_types=dict(Counter(each.op_type for each in unresolved).most_common()),

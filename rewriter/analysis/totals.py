@@ -12,7 +12,7 @@ from modelexport.hierarchy.graph_paths import op_type
 from modelexport.hierarchy.module_tree import Module, ModuleTree
 from modelexport.hierarchy.tags import Tagger
 from modelexport.rewriter.analysis.costs import Macs, Shapes, weights_of
-from modelexport.rewriter.graph.flow import Flow
+from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.graph.ownership import initializers
 from modelexport.rewriter.matching.evidence.carried import Carried
 
@@ -85,7 +85,7 @@ class Rows:
 
     Args:
         model: The model.
-        flow: Its dataflow.
+        graph: Its nodes, and how they depend on each other.
         carried: Its hierarchy; without one there are totals and no rows.
         shapes: Of its values.
         op_types: Operators to count; all when there are none.
@@ -99,12 +99,12 @@ class Rows:
     def __init__(
         self,
         model: onnx.ModelProto,
-        flow: Flow,
+        graph: ModelGraph,
         carried: Carried | None,
         shapes: Shapes,
         op_types: Collection[str] = (),
     ) -> None:
-        self._model, self._flow, self._carried = model, flow, carried
+        self._model, self._graph, self._carried = model, graph, carried
         self._shapes, self._macs = shapes, Macs(shapes)
         self._chosen = frozenset(op_types)
         self._tree = ModuleTree(() if carried is None else carried.modules)
@@ -137,13 +137,13 @@ class Rows:
 
     def _modules(self) -> list[str | None]:
         claims = {} if self._carried is None else self._carried.claims.by_node
-        found = (claims.get(key) for key in self._flow.keys)
+        found = (claims.get(key) for key in self._graph.keys)
         return [None if claim is None else claim.module for claim in found]
 
     def _count_nodes(self) -> None:
         claims = {} if self._carried is None else self._carried.claims.by_node
-        for number, key in enumerate(self._flow.keys):
-            if self._chosen and op_type(self._flow.nodes[number]) not in self._chosen:
+        for number, key in enumerate(self._graph.keys):
+            if self._chosen and op_type(self._graph.nodes[number]) not in self._chosen:
                 continue
             one = self._node(number)
             claim = claims.get(key)
@@ -153,11 +153,11 @@ class Rows:
             self.total.add(one)
 
     def _node(self, number: int) -> Holding:
-        key, node = self._flow.keys[number], self._flow.nodes[number]
+        key, node = self._graph.keys[number], self._graph.nodes[number]
         found = Holding(Counter({op_type(node): 1}))
         macs = self._macs.of(key, node)
         found.macs, found.unknown_macs = macs or 0, int(macs is None)
-        if not self._flow.derived[number]:
+        if not self._graph.derived[number]:
             sizes = [self._shapes.bytes(key.graph, name) for name in node.output if name]
             found.activation_bytes = sum(filter(None, sizes))
             found.unknown_activations = sizes.count(None)
@@ -165,7 +165,7 @@ class Rows:
 
     def _count_weights(self) -> int:
         said = {} if self._carried is None else self._carried.parameters
-        every = weights_of(self._model, self._flow, self._tree, self._modules(), said)
+        every = weights_of(self._model, self._graph, self._tree, self._modules(), said)
         for weight in every:
             if weight.module is not None and self._tagger is not None:
                 self._at(self._tagger.tag(weight.module)).weight_bytes += weight.bytes or 0

@@ -23,7 +23,7 @@ from modelexport.rewriter.execution.feeding import inputs_of
 from modelexport.rewriter.execution.observing import Observer, Prints
 from modelexport.rewriter.execution.runtime import Session
 from modelexport.rewriter.folding import unfolded
-from modelexport.rewriter.graph.flow import Flow
+from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.inject.names import with_earlier_names
 from modelexport.rewriter.matching.evidence import carried as own
 from modelexport.rewriter.matching.evidence.carried import Carried, refuse_lossy
@@ -57,8 +57,8 @@ def inherited_record(path: Path, rules: TagRules, matching: MatchOptions) -> Rec
         raise UsageError("--no-run does not fit --probe.")
     with OnnxContainer.open(path) as container:
         model = with_earlier_names(unfolded(container.skeleton(), str(path)), str(path))
-        flow = Flow(model)
-        carried = own.read(model, flow, str(path))
+        graph = ModelGraph(model)
+        carried = own.read(model, graph, str(path))
         if carried is None:
             raise UsageError(f"{path}: it carries no hierarchy to hand on: annotate it first.")
         refuse_lossy(carried, rules, str(path))

@@ -12,6 +12,7 @@ from modelexport.hierarchy.graph_paths import MAIN, op_type
 from modelexport.hierarchy.module_tree import is_within
 from modelexport.rewriter.comparison.compared_file import Side
 from modelexport.rewriter.comparison.module_alignment import Units
+from modelexport.rewriter.graph.indexed_graph import NONE
 
 _RECASTING = frozenset(
     {"Identity", "Cast", "CastLike", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"}
@@ -63,7 +64,7 @@ def boundaries(side: Side, number: int, units: Units) -> Boundaries:
 
 class _Finding:
     def __init__(self, side: Side, number: int, units: Units) -> None:
-        self._side, self._flow = side, side.flow
+        self._side, self._graph = side, side.graph
         self._paths = [
             None if claim is None else units.resolve(number, claim.module) for claim in side.claims
         ]
@@ -90,15 +91,17 @@ class _Finding:
     def _find_users(self) -> dict[str, list[int]]:
         """The nodes that read each value of the main graph, those in bodies included."""
         users: dict[str, list[int]] = {}
-        for number, (key, node) in enumerate(zip(self._flow.keys, self._flow.nodes, strict=True)):
-            for name in dict.fromkeys(filter(None, node.input)):
-                maker = self._flow.maker(key.graph, name)
-                if maker is not None and self._flow.keys[maker].graph == MAIN:
+        indexed = self._graph.indexed
+        for number, node in enumerate(self._graph.nodes):
+            values = dict(zip(node.input, indexed.inputs[number], strict=False))
+            for name, value in values.items():
+                producer = NONE if value == NONE else indexed.producer[value]
+                if producer != NONE and indexed.graph_paths[producer] == MAIN:
                     users.setdefault(name, []).append(number)
         return users
 
     def _values(self) -> Iterator[Leaving]:
-        for number, (key, node) in enumerate(zip(self._flow.keys, self._flow.nodes, strict=True)):
+        for number, (key, node) in enumerate(zip(self._graph.keys, self._graph.nodes, strict=True)):
             path = self._paths[number]
             skipped = key.graph != MAIN or node.op_type in _RECASTING or node.op_type == "Constant"
             if path is None or skipped:
@@ -107,7 +110,7 @@ class _Finding:
                 users, output = self._reached(name)
                 left = tuple(self._left(path, users, given=output is not None))
                 if left:
-                    fixed = self._flow.derived[number]
+                    fixed = self._graph.derived[number]
                     yield Leaving(name, number, op_type(node), left, output, fixed)
 
     def _reached(self, name: str) -> tuple[list[int], str | None]:
@@ -120,8 +123,8 @@ class _Finding:
             if each in self._outputs:
                 output = output or each
             for user in self._users.get(each, ()):
-                node = self._flow.nodes[user]
-                recast = node.op_type in _RECASTING and self._flow.keys[user].graph == MAIN
+                node = self._graph.nodes[user]
+                recast = node.op_type in _RECASTING and self._graph.keys[user].graph == MAIN
                 if recast and node.input[0] == each:
                     waiting.append(node.output[0])
                 else:
@@ -139,13 +142,13 @@ class _Finding:
         found: dict[str, list[str]] = {}
         for number, covers in enumerate(self._covers):
             path = self._paths[number]
-            if path is None or self._flow.passive(number):
+            if path is None or self._graph.is_auxiliary(number):
                 continue
             for covered in covers:
                 for above in _upwards(covered):
                     if is_within(above, path) and above != path:
                         kinds = found.setdefault(self._key(above), [])
-                        if (kind := op_type(self._flow.nodes[number])) not in kinds:
+                        if (kind := op_type(self._graph.nodes[number])) not in kinds:
                             kinds.append(kind)
         return found
 

@@ -149,7 +149,7 @@ class _Judging:
     """
 
     def __init__(self, side: Side, pairs: list[Pair], values: list[Deviation]) -> None:
-        self._flow = side.flow
+        self._graph = side.graph
         self._pairs = pairs
         self._values = values
         self._at: dict[int, list[int]] = {}
@@ -169,7 +169,7 @@ class _Judging:
         """Of the pairs that diverge, tell which are computed from none that does."""
         for index in (index for at in self._at.values() for index in at):
             if self._values[index].diverges:
-                before = self._nearest(index, lambda number: self._flow.producers[number])
+                before = self._nearest(index, lambda number: self._graph.predecessors[number])
                 self._values[index].begins = not any(
                     self._values[other].diverges for other in before
                 )
@@ -180,7 +180,7 @@ class _Judging:
             return False
         after = [
             self._values[other]
-            for other in self._nearest(index, lambda number: self._flow.consumers[number])
+            for other in self._nearest(index, lambda number: self._graph.successors[number])
         ]
         if not after:
             return False

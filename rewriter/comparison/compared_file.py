@@ -15,7 +15,7 @@ from modelexport.rewriter.analysis.costs import Weight, weights_of
 from modelexport.rewriter.annotation.annotate_file import annotate
 from modelexport.rewriter.container import OnnxContainer
 from modelexport.rewriter.folding import unfolded
-from modelexport.rewriter.graph.flow import Flow
+from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.evidence import carried as own
 from modelexport.rewriter.matching.evidence.carried import Carried
 from modelexport.rewriter.matching.evidence.claims import Claim, Claims
@@ -31,7 +31,7 @@ class Side:
         path: Where it is.
         container: The file.
         model: Its model, functions that folding made being nodes again.
-        flow: Its dataflow.
+        graph: Its nodes, and how they depend on each other.
         carried: Its hierarchy; None until it is told.
     """
 
@@ -39,8 +39,8 @@ class Side:
         self.path = container.path
         self.container = container
         self.model = unfolded(container.skeleton(), str(self.path))
-        self.flow = Flow(self.model)
-        self.carried: Carried | None = own.read(self.model, self.flow, str(self.path))
+        self.graph = ModelGraph(self.model)
+        self.carried: Carried | None = own.read(self.model, self.graph, str(self.path))
 
     @property
     def annotated(self) -> bool:
@@ -60,23 +60,23 @@ class Side:
 
     @cached_property
     def claims(self) -> list[Claim | None]:
-        """The module of each node, in the order of the flow."""
+        """The module of each node, in the order of `walk_nodes`."""
         found = self.hierarchy.claims.by_node
-        return [found.get(key) for key in self.flow.keys]
+        return [found.get(key) for key in self.graph.keys]
 
     @cached_property
     def weights(self) -> list[Weight]:
         """What it stores."""
         modules = [None if claim is None else claim.module for claim in self.claims]
-        return weights_of(self.model, self.flow, self.tree, modules, self.hierarchy.parameters)
+        return weights_of(self.model, self.graph, self.tree, modules, self.hierarchy.parameters)
 
     def operators(self) -> Counter[str]:
         """How often it has each operator."""
-        return Counter(op_type(node) for node in self.flow.nodes)
+        return Counter(op_type(node) for node in self.graph.nodes)
 
     def untagged(self) -> Counter[str]:
         """Of the nodes without a module."""
-        pairs = zip(self.flow.nodes, self.claims, strict=True)
+        pairs = zip(self.graph.nodes, self.claims, strict=True)
         return Counter(op_type(node) for node, claim in pairs if claim is None)
 
 
@@ -135,7 +135,7 @@ def _claims(side: Side, decided: list[tuple[str | None, str | None, tuple[str, .
     return Claims(
         {
             key: Claim(module, evidence or EvidenceKind.CARRIED, covers)
-            for key, (module, evidence, covers) in zip(side.flow.keys, decided, strict=True)
+            for key, (module, evidence, covers) in zip(side.graph.keys, decided, strict=True)
             if module is not None
         }
     )

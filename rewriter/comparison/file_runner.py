@@ -76,7 +76,7 @@ class Running:
         self._scales: dict[str, tuple[str, str]] = {}
         self._constants: dict[str, Array] = {}
         wanted = list(dict.fromkeys(names))
-        scales = Scales(side.flow)
+        scales = Scales(side.graph)
         for name in list(wanted):
             scale = scales.of(name)
             if scale is not None:

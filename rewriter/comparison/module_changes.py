@@ -125,13 +125,13 @@ class _Holdings:
                 holding.parameters += sum(p.size for p in module.parameters if p.tied_to is None)
 
     def _count_nodes(self) -> None:
-        flow = self._side.flow
-        for index, (node, claim) in enumerate(zip(flow.nodes, self._side.claims, strict=True)):
+        graph = self._side.graph
+        for index, (node, claim) in enumerate(zip(graph.nodes, self._side.claims, strict=True)):
             if claim is None:
                 continue
             key = self._row(claim.module)
             self._at(key).ops[op_type(node)] += 1
-            if not flow.passive(index):
+            if not graph.is_auxiliary(index):
                 for other in {self._row(path) for path in claim.covers} - {key}:
                     self._at(other).covered[op_type(node)] += 1
 
@@ -140,7 +140,7 @@ def operators(side: Side, number: int, units: Units, shown: Shown) -> Counter[st
     """How often each operator stands in the modules that are shown, or anywhere."""
     if shown.everything:
         return side.operators()
-    pairs = zip(side.flow.nodes, side.claims, strict=True)
+    pairs = zip(side.graph.nodes, side.claims, strict=True)
     return Counter(
         op_type(node)
         for node, claim in pairs

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import onnx
 
-from modelexport.rewriter.graph.flow import Flow
+from modelexport.rewriter.graph.model_graph import ModelGraph
 
 Scale = tuple[str, str]
 """Names of scale and zero point; the latter is empty where there is none."""
@@ -30,13 +30,13 @@ class Scales:
     """Finds the scales of values of a main graph.
 
     Args:
-        flow: Its dataflow.
+        graph: Its nodes, and how they depend on each other.
     """
 
-    def __init__(self, flow: Flow) -> None:
+    def __init__(self, graph: ModelGraph) -> None:
         self._makers: dict[str, onnx.NodeProto] = {}
         self._users: dict[str, list[onnx.NodeProto]] = {}
-        for node in flow.model.graph.node:
+        for node in graph.model.graph.node:
             self._makers.update(dict.fromkeys(filter(None, node.output), node))
             for name in dict.fromkeys(filter(None, node.input)):
                 self._users.setdefault(name, []).append(node)

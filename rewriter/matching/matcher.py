@@ -16,7 +16,7 @@ from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.graph_paths import NodeKey, op_type
 from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.hierarchy.record import Op, Record
-from modelexport.rewriter.graph.flow import Flow
+from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.alignment.aligner import Alternative
 from modelexport.rewriter.matching.evidence import carried as own
 from modelexport.rewriter.matching.evidence.carried import WEIGHT_NAMES, Carried
@@ -133,12 +133,12 @@ def match_record(
     weighed: dict[int, tuple[Candidate, ...]] = {}
     origins: dict[int, tuple[str, ...]] = {}
     if EvidenceKind.IDENTITY in means.evidence and identity.holds(record):
-        flow = Flow(model)
+        graph = ModelGraph(model)
         spoken = [identity.claims(record)]
         notes = tuple(filter(None, [other_weights(model, record, means.read)]))
     else:
         found = recognise(model, record, where, means)
-        flow, spoken, notes = found.flow, found.claims, found.notes
+        graph, spoken, notes = found.graph, found.claims, found.notes
         origins = {
             n: tuple(_name(record.ops[op]) for op in ops) for n, ops in found.origins.items()
         }
@@ -148,7 +148,7 @@ def match_record(
         }
         parameters = found.parameters or parameters
     decisions = _decide(
-        flow, record.tree, spoken, spreading=EvidenceKind.PROPAGATION in means.evidence
+        graph, record.tree, spoken, spreading=EvidenceKind.PROPAGATION in means.evidence
     )
     for node, decision in enumerate(decisions):
         decision.origins = origins.get(node, ())
@@ -186,8 +186,8 @@ def match_carried(model: onnx.ModelProto, where: str) -> tuple[Match, Carried]:
     Raises:
         UsageError: It carries nothing that tells modules.
     """
-    flow = Flow(model)
-    carried = own.read(model, flow, where)
+    graph = ModelGraph(model)
+    carried = own.read(model, graph, where)
     if carried is None:
         raise UsageError(
             f"{where}: the file carries no hierarchy of its own (no tags, no torch metadata, "
@@ -196,12 +196,12 @@ def match_carried(model: onnx.ModelProto, where: str) -> tuple[Match, Carried]:
         )
     tree = ModuleTree(carried.modules)
     sparse = carried.scheme == WEIGHT_NAMES
-    decisions = _decide(flow, tree, [carried.claims], sparse=sparse)
+    decisions = _decide(graph, tree, [carried.claims], sparse=sparse)
     return Match(decisions, tree, carried.parameters, carried.scheme), carried
 
 
 def _decide(
-    flow: Flow,
+    graph: ModelGraph,
     tree: ModuleTree,
     spoken: list[Claims],
     *,
@@ -211,7 +211,7 @@ def _decide(
     """Settle the claims, strongest first, let propagation fill in, and write it all down.
 
     Args:
-        flow: The file.
+        graph: The nodes of the file.
         tree: Its modules.
         spoken: What the kinds of evidence say, the strongest first.
         spreading: Whether propagation may speak.
@@ -232,9 +232,9 @@ def _decide(
     known = {key: reason for claims in spoken for key, reason in claims.known.items()}
     spread = Claims()
     if spreading:
-        spread = Propagation(flow, tree, known).claims({k: c.module for k, c in settled.items()})
+        spread = Propagation(graph, tree, known).claims({k: c.module for k, c in settled.items()})
     if sparse:
-        constant = {key for key, derived in zip(flow.keys, flow.derived, strict=True) if derived}
+        constant = {key for key, derived in zip(graph.keys, graph.derived, strict=True) if derived}
         spread.by_node = {key: c for key, c in spread.by_node.items() if key in constant}
     settled |= spread.by_node
     reasons: dict[NodeKey, list[str]] = {}
@@ -243,7 +243,7 @@ def _decide(
             reasons.setdefault(key, []).append(reason)
     return [
         _decision(key, node, settled.get(key), reasons.get(key, []), contradictions.get(key, ()))
-        for key, node in zip(flow.keys, flow.nodes, strict=True)
+        for key, node in zip(graph.keys, graph.nodes, strict=True)
     ]
 
 

@@ -26,8 +26,8 @@ from modelexport.rewriter.execution.feeding import (
     inputs_of,
 )
 from modelexport.rewriter.execution.observing import Prints
-from modelexport.rewriter.graph.flow import Flow
-from modelexport.rewriter.graph.wiring import NONE, Wiring
+from modelexport.rewriter.graph.indexed_graph import NONE, IndexedGraph
+from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.alignment.aligner import Alternative
 from modelexport.rewriter.matching.evidence.claims import Claims
 from modelexport.rewriter.matching.evidence.names import Names
@@ -93,7 +93,7 @@ class Recognised:
     """What was recognised.
 
     Attributes:
-        flow: The file.
+        graph: The nodes of the file.
         claims: What each kind of evidence says.
         notes: What the user should know.
         origins: Recorded ops whose work each node does.
@@ -101,7 +101,7 @@ class Recognised:
         parameters: Initializer name to the parameter that it holds.
     """
 
-    flow: Flow
+    graph: ModelGraph
     claims: list[Claims]
     notes: tuple[str, ...]
     origins: dict[int, tuple[int, ...]]
@@ -148,14 +148,14 @@ class _Recognising:
             self._first_look = aside.submit(
                 copy_context().run, self._observe, feeds, FULL_PRECISION.infinity_threshold
             )
-        self._flow = Flow(model)
-        self._here = Wiring.of_model(self._flow)
-        self._there = Wiring.of_record(record)
+        self._graph = ModelGraph(model)
+        self._here = self._graph.indexed
+        self._there = IndexedGraph.from_record(record)
         self._notes: list[str] = []
 
     def run(self) -> Recognised:
         allowed = self._means.evidence
-        names = Names(self._flow, self._record) if EvidenceKind.NAMES in allowed else None
+        names = Names(self._graph, self._record) if EvidenceKind.NAMES in allowed else None
         named = names.pairs if names is not None else {}
         weights, values = self._match_contents()
         if weights.differ and values is not None:
@@ -166,16 +166,16 @@ class _Recognising:
         self._judge(values, weights, len(named))
         if EvidenceKind.WEIGHTS not in allowed:
             weights = WeightMatch()
-        found = Settlement(self._flow, self._record, self._here, self._there, values, weights)
+        found = Settlement(self._graph, self._record, self._here, self._there, values, weights)
         found.run(named, structure=EvidenceKind.STRUCTURE in allowed)
         claims = found.claims()
         if names is not None:
             settled = {key for said in claims for key in said.by_node}
-            keys = self._flow.keys
+            keys = self._graph.keys
             reasons = names.why_not(n for n, key in enumerate(keys) if key not in settled)
             claims.insert(0, Claims(reasons={keys[n]: reason for n, reason in reasons.items()}))
         return Recognised(
-            self._flow,
+            self._graph,
             claims,
             tuple(self._notes),
             {node: ops for node in range(len(self._here)) if (ops := found.origins(node))},
@@ -185,7 +185,7 @@ class _Recognising:
 
     def _match_contents(self) -> tuple[WeightMatch, Values | None]:
         """Compare the weights, and what the file computes."""
-        weights = Weights(self._flow, self._here, self._there, self._record, self._means.read)
+        weights = Weights(self._graph, self._here, self._there, self._record, self._means.read)
         held = weights.match(by_content=True)
         values = self._match_values(FULL_PRECISION)
         if values is None or values.vetoes:
@@ -309,7 +309,7 @@ class _Recognising:
             refuse_foreign(
                 found,
                 paired,
-                len(self._flow),
+                len(self._graph),
                 self._where,
                 recorded_ops=len(self._there) if others else None,
                 findings=looked,
@@ -320,10 +320,12 @@ class _Recognising:
 
     def _parameters(self, weights: WeightMatch) -> dict[str, str]:
         """Initializer name to parameter, of the main graph."""
-        recorded = {self._there.number(t.graph, t.name): t.parameter for t in self._record.tensors}
+        recorded = {
+            self._there.value_of(t.graph, t.name): t.parameter for t in self._record.tensors
+        }
         found = {}
         for value, held in weights.held.items():
-            graph, name = self._here.names[value]
+            graph, name = self._here.value_names[value]
             parameter = recorded.get(next(iter(held))) if len(held) == 1 else None
             if graph == MAIN and parameter is not None:
                 found[name] = parameter
@@ -342,7 +344,7 @@ def _computes_alike(values: Values) -> bool:
     return share >= values.precision.enough and recalled >= _MUCH_RECALLED
 
 
-def _numbered(wiring: Wiring, prints: Prints) -> dict[int, ValueFingerprint]:
-    """Fingerprints by the numbers that values have in a wiring."""
-    numbers = ((wiring.number(*place), known) for place, known in prints.items())
+def _numbered(graph: IndexedGraph, prints: Prints) -> dict[int, ValueFingerprint]:
+    """Fingerprints by the numbers that values have in a graph."""
+    numbers = ((graph.value_of(*place), known) for place, known in prints.items())
     return {value: known for value, known in numbers if value != NONE}

@@ -14,9 +14,9 @@ from modelexport.hierarchy.fingerprints import ValueFingerprint, value_fingerpri
 from modelexport.hierarchy.graph_paths import MAIN
 from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.hierarchy.record import Op, Record
-from modelexport.rewriter.graph.contracted import Contracted, Linked
-from modelexport.rewriter.graph.flow import Flow
-from modelexport.rewriter.graph.wiring import NONE, Wiring
+from modelexport.rewriter.graph.graph_view import ContractedGraph, GraphView
+from modelexport.rewriter.graph.indexed_graph import NONE, IndexedGraph
+from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.alignment.aligner import Alignment
 from modelexport.rewriter.matching.alignment.enclosure import Enclosure
 from modelexport.rewriter.matching.alignment.seeds import Planting
@@ -32,11 +32,11 @@ _MOST_ALTERNATIVES = 16
 """More alternatives than that say nothing about a node."""
 
 
-def recorded_prints(record: Record, there: Wiring) -> dict[int, ValueFingerprint]:
-    """Recorded values, the probe inputs included, by their number in the wiring."""
+def recorded_prints(record: Record, there: IndexedGraph) -> dict[int, ValueFingerprint]:
+    """Recorded values, the probe inputs included, by their number in the graph."""
     found = {}
     for given in record.probe.inputs:
-        value = there.number(MAIN, given.name)
+        value = there.value_of(MAIN, given.name)
         known = value_fingerprint(given.array())
         if value != NONE and known is not None:
             found[value] = known
@@ -57,10 +57,10 @@ class Settlement:
         weights: What is known of the weights of both.
     """
 
-    flow: Flow
+    graph: ModelGraph
     record: Record
-    here: Wiring
-    there: Wiring
+    here: IndexedGraph
+    there: IndexedGraph
     values: Values | None = None
     weights: WeightMatch = field(default_factory=WeightMatch)
 
@@ -68,8 +68,12 @@ class Settlement:
         """See the graphs without what only passes values on."""
         values = self.values
         exact = values is not None and values.vetoes  # a quantised file may round a part to nothing
-        self._ours = Contracted(self.here, values.here.passing if values and exact else {})
-        self._theirs = Contracted(self.there, values.there.passing if values and exact else {})
+        self._ours = ContractedGraph(
+            self.here, values.here.passed_values if values and exact else {}
+        )
+        self._theirs = ContractedGraph(
+            self.there, values.there.passed_values if values and exact else {}
+        )
         self.alignment = Alignment(
             self._ours, self._theirs, values, self.weights.held, self._matched_inputs()
         )
@@ -106,7 +110,7 @@ class Settlement:
         """Give nodes that no recorded op equals what their neighbours enclose."""
         spans = {node: self._done_by(node) for node in self.alignment.image}
         enclosure = Enclosure(self.alignment, spans, self.weights.merged)
-        readers = self._theirs.weight_readers
+        readers = self._theirs.initializer_consumers
         for node in nodes:
             found = enclosure.of(node)
             if ops := found.ops or self._readers_of_parts(node, readers):
@@ -133,7 +137,7 @@ class Settlement:
         }
         tree = self.record.tree
         constants = constant_modules(self.record, self.values)
-        for node, key in enumerate(self.flow.keys):
+        for node, key in enumerate(self.graph.keys):
             own = self._by_itself(node, constants)
             if own is not None:
                 kinds[EvidenceKind(own.kind)].by_node[key] = own
@@ -147,7 +151,7 @@ class Settlement:
             else:
                 if node in self._reasons:
                     kinds[EvidenceKind.STRUCTURE].reasons[key] = self._reasons[node]
-                elif self._ours.passing[node]:
+                elif self._ours.pass_through[node]:
                     kinds[EvidenceKind.STRUCTURE].known[key] = (
                         "it gives back the numbers that it reads"
                     )
@@ -160,9 +164,9 @@ class Settlement:
                 kinds[kind].by_node[key] = claim
         for node, op in self._planting.refuted.items():
             module = self.record.ops[op].module
-            settled = kinds[EvidenceKind.VALUES].by_node.get(self.flow.keys[node])
+            settled = kinds[EvidenceKind.VALUES].by_node.get(self.graph.keys[node])
             if module is not None and (settled is None or settled.module != module):
-                kinds[EvidenceKind.VALUES].refuted[self.flow.keys[node]] = (
+                kinds[EvidenceKind.VALUES].refuted[self.graph.keys[node]] = (
                     f"names say {module or 'the root'}, but what it computes is something else"
                 )
         return list(kinds.values())
@@ -173,11 +177,11 @@ class Settlement:
         It computes a constant that one module computes; or reads a parameter of one of the
         modules whose work it does, or depends on nothing else.
         """
-        if node in self.alignment.image or self._ours.passing[node]:
+        if node in self.alignment.image or self._ours.pass_through[node]:
             return None
-        owners = {self.weights.owners.get(value) for value in self._ours.sources(node)} - {None}
+        owners = {self.weights.owners.get(value) for value in self._ours.inputs(node)} - {None}
         owner = owners.pop() if len(owners) == 1 else None
-        for value in self.here.makes(node):
+        for value in self.here.output_values(node):
             module = self._computes_constant(value, constants)
             # whole numbers that count up are computed everywhere: a weight tells more
             if module is not None and (owner is None or self._is_real(value)):
@@ -197,11 +201,11 @@ class Settlement:
 
     def _matched_inputs(self) -> dict[int, int]:
         """Inputs of the file to the recorded ones: by what they were fed, else by name."""
-        theirs = {self.there.names[value]: value for value in self.there.given}
+        theirs = {self.there.value_names[value]: value for value in self.there.external_inputs}
         found = {}
-        for value in self.here.given:
+        for value in self.here.external_inputs:
             alike = [v for v in theirs.values() if self.values and self.values.agree(value, v)]
-            named = theirs.get(self.here.names[value])
+            named = theirs.get(self.here.value_names[value])
             if len(alike) == 1:
                 found[value] = alike[0]
             elif named is not None and (not alike or named in alike):
@@ -210,26 +214,26 @@ class Settlement:
 
     def _readers_of_parts(self, node: int, readers: Mapping[int, list[int]]) -> tuple[int, ...]:
         """Recorded ops that read the weights which were merged into a node's."""
-        merged = (self.weights.merged.get(value, ()) for value in self._ours.sources(node))
+        merged = (self.weights.merged.get(value, ()) for value in self._ours.inputs(node))
         parts = itertools.chain.from_iterable(merged)
         return tuple(sorted({op for part in parts for op in readers.get(part, ())}))
 
     def _grow_raw(self) -> None:
         """Settle what passes values on, and constants, edge by edge."""
         image = self.alignment.image
-        passive = {n for n in range(len(self.here)) if self._planting.takes_no_part(n)}
-        if passive <= image.keys():
+        auxiliary = {n for n in range(len(self.here)) if self._planting.takes_no_part(n)}
+        if auxiliary <= image.keys():
             return
         raw = Alignment(
-            Linked(self.here),
-            Linked(self.there),
+            GraphView(self.here),
+            GraphView(self.there),
             self.values,
             self.weights.held,
             self.alignment.inputs,
         )
         for node, op in image.items():
             raw.plant(node, op, self.alignment.kinds[node])
-        raw.only = passive
+        raw.only = auxiliary
         raw.grow()
         for node, op in raw.image.items():
             if node not in image:
@@ -255,7 +259,7 @@ def constant_modules(record: Record, values: Values | None) -> dict[int, str]:
     recorded = Classes({n: constant.value for n, constant in enumerate(record.constants)})
     for number, alike in enumerate(compare(values.here.classes, recorded, values.precision)):
         members = values.here.classes.members[number]
-        if alike and all(values.here.wiring.constant(value) for value in members):
+        if alike and all(values.here.graph.is_constant(value) for value in members):
             places = (place for each in alike for place in recorded.members[each])
             found[number] = {record.tree.canonical(record.constants[p].module) for p in places}
     return {number: modules.pop() for number, modules in found.items() if len(modules) == 1}

@@ -10,7 +10,7 @@ from modelexport.hierarchy import keys
 from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.hierarchy.record import Record
 from modelexport.hierarchy.tags import Tagger, TagRules
-from modelexport.rewriter.graph.flow import Flow
+from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.evidence import carried as own
 from modelexport.rewriter.validation.consistency import Fault, describe
 
@@ -54,7 +54,7 @@ class Subject:
 
     Attributes:
         path, model, record: As given.
-        flow: Its dataflow.
+        graph: Its nodes, and how they depend on each other.
         tags: The tags of its nodes, by their numbers.
         embedded: The module tree that it carries, if it does.
         rules: By which the tags are written; None when the file does not say.
@@ -65,17 +65,17 @@ class Subject:
         self.path = path
         self.model = model
         self.record = record
-        self.flow = Flow(model)
+        self.graph = ModelGraph(model)
         self.tags = {
             number: entry[keys.TAG]
-            for number, node in enumerate(self.flow.nodes)
+            for number, node in enumerate(self.graph.nodes)
             if node.metadata_props and keys.TAG in (entry := own.metadata(node))
         }
         self.embedded = own.embedded_tree(model, str(path))
         self.rules: TagRules | None = None
         if self.embedded is not None:
             self.rules = own.embedded_rules(self.embedded, str(path))
-        self.result = Validation(path.name, [], [], len(self.flow), len(self.tags), [])
+        self.result = Validation(path.name, [], [], len(self.graph), len(self.tags), [])
         if not self.tags:
             self._read_elsewhere()
 
@@ -83,11 +83,11 @@ class Subject:
         """Tags that annotating wrote as attributes or as names only."""
         carried = None
         if self.embedded is not None:
-            carried = own.read(self.model, self.flow, str(self.path))
+            carried = own.read(self.model, self.graph, str(self.path))
         if carried is None:
             return
         tagger = Tagger(ModuleTree(carried.modules), carried.rules)
-        for number, key in enumerate(self.flow.keys):
+        for number, key in enumerate(self.graph.keys):
             claim = carried.claims.by_node.get(key)
             if claim is not None:
                 self.tags[number] = tagger.tag(claim.module)
@@ -105,7 +105,7 @@ class Subject:
     def blamed(self, message: str) -> int | None:
         """The node that a message names, if it does."""
         words = set(_WORDS.split(message))
-        named = [n for n, node in enumerate(self.flow.nodes) if node.name and node.name in words]
+        named = [n for n, node in enumerate(self.graph.nodes) if node.name and node.name in words]
         return named[0] if len(named) == 1 else None
 
     def fault(
@@ -117,7 +117,7 @@ class Subject:
         module: str | None = None,
     ) -> None:
         """Write down what a check found, of the node of a number if it is about one."""
-        node = None if number is None else describe(self.flow, number)
+        node = None if number is None else describe(self.graph, number)
         if module is None and number is not None:
             module = self.tags.get(number)
         self.result.faults.append(Fault(check, message, advice, node, module))

@@ -12,7 +12,7 @@ import msgspec
 
 from modelexport.hierarchy.graph_paths import op_type
 from modelexport.hierarchy.module_tree import ModuleTree, is_within
-from modelexport.rewriter.graph.flow import Flow
+from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.graph.ownership import Ownership
 from modelexport.rewriter.matching.evidence.claims import Claims
 
@@ -35,9 +35,9 @@ class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
     module: str | None = None
 
 
-def describe(flow: Flow, number: int) -> str:
+def describe(graph: ModelGraph, number: int) -> str:
     """A node in words: operator, name, and where it stands when that is not the main graph."""
-    key, node = flow.keys[number], flow.nodes[number]
+    key, node = graph.keys[number], graph.nodes[number]
     name = node.name or f"#{key.position}"
     return f"{op_type(node)} {name}" + (f" in {key.graph}" if key.graph else "")
 
@@ -46,17 +46,19 @@ class Consistency:
     """Finds tags that contradict the graph.
 
     Args:
-        flow: Its dataflow.
+        graph: Its nodes, and how they depend on each other.
         tree: Its modules.
         claims: The module of each node.
         ownership: Of its initializers.
     """
 
-    def __init__(self, flow: Flow, tree: ModuleTree, claims: Claims, ownership: Ownership) -> None:
-        self._flow = flow
+    def __init__(
+        self, graph: ModelGraph, tree: ModuleTree, claims: Claims, ownership: Ownership
+    ) -> None:
+        self._graph = graph
         self._tree = tree
         self._ownership = ownership
-        found = (claims.by_node.get(key) for key in flow.keys)
+        found = (claims.by_node.get(key) for key in graph.keys)
         self._modules = [None if claim is None else tree.canonical(claim.module) for claim in found]
         self._aliases: dict[str, list[str]] = {}
         for module in tree:
@@ -72,9 +74,9 @@ class Consistency:
                 yield from self._out_of_reach(number, module)
 
     def _foreign_weights(self, number: int, module: str) -> Iterator[Fault]:
-        if self._flow.passive(number):
+        if self._graph.is_auxiliary(number):
             return
-        for name in self._flow.nodes[number].input:
+        for name in self._graph.nodes[number].input:
             owner = self._ownership.owner(name)
             if owner is None or self._related(module, owner) or self._tied(name, module):
                 continue
@@ -83,7 +85,7 @@ class Consistency:
                 f"it uses {self._ownership.parameters[name]}, a weight of {_path(owner)}, "
                 f"but is tagged {_path(module)}",
                 "annotate again with the record of this very file",
-                describe(self._flow, number),
+                describe(self._graph, number),
                 module,
             )
 
@@ -108,8 +110,8 @@ class Consistency:
         )
 
     def _out_of_reach(self, number: int, module: str) -> Iterator[Fault]:
-        makers = self._known(self._flow.producers[number])
-        users = self._known(self._flow.consumers[number])
+        makers = self._known(self._graph.predecessors[number])
+        users = self._known(self._graph.successors[number])
         if not makers or not users:
             return
         around = self._tree.common_ancestor(sorted(makers | users))
@@ -119,7 +121,7 @@ class Consistency:
             "reach",
             f"it is tagged {_path(module)}, but all its neighbours belong to {_path(around)}",
             "annotate again with the record of this very file",
-            describe(self._flow, number),
+            describe(self._graph, number),
             module,
         )
 

@@ -39,7 +39,7 @@ def check_by_onnx(file: Subject) -> None:
 def _unknown_operators(file: Subject) -> set[str]:
     """Operators that stand in a domain of ONNX and are none of that version."""
     versions = {entry.domain: entry.version for entry in file.model.opset_import}
-    kinds = {(n.domain, n.op_type) for n in file.flow.nodes if n.domain in _STANDARD}
+    kinds = {(n.domain, n.op_type) for n in file.graph.nodes if n.domain in _STANDARD}
     return {
         kind
         for domain, kind in kinds

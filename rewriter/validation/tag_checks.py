@@ -23,7 +23,7 @@ def check_tags(file: Subject) -> None:
         return
     known = _known_tags(file)
     for number, tag in file.tags.items():
-        entry = own.metadata(file.flow.nodes[number])
+        entry = own.metadata(file.graph.nodes[number])
         for problem in _problems(tag, entry.get(keys.COVERS), known):
             file.fault("tags", problem, _AGAIN, number, tag)
 
@@ -40,7 +40,7 @@ def _known_tags(file: Subject) -> set[str] | None:
 def check_consistency(file: Subject) -> None:
     """Tags agree with weights and neighbours."""
     file.result.checks.append("consistency")
-    carried = own.read(file.model, file.flow, str(file.path))
+    carried = own.read(file.model, file.graph, str(file.path))
     if carried is None:
         return
     said = dict(carried.parameters)
@@ -50,7 +50,7 @@ def check_consistency(file: Subject) -> None:
     ownership = Ownership(file.model, tree, said)
     held, every = len(ownership.parameters), len(ownership.initializers)
     file.result.remarks.append(f"{held} of {every} initializers are known to be parameters")
-    found = Consistency(file.flow, tree, carried.claims, ownership)
+    found = Consistency(file.graph, tree, carried.claims, ownership)
     file.result.faults.extend(found.faults())
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from modelexport.hierarchy.record import Record, read_record
 from modelexport.rewriter.container import OnnxContainer
 from modelexport.rewriter.folding import unfolded
-from modelexport.rewriter.graph.flow import Flow
+from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.validation.checked_file import Subject, Validation
 from modelexport.rewriter.validation.run_checks import check_by_onnx, check_runs
 from modelexport.rewriter.validation.tag_checks import check_consistency, check_tags
@@ -63,15 +63,15 @@ def validate(
 
 def _be_strict(file: Subject) -> None:
     """What else is not as it could be."""
-    for number in range(len(file.flow)):
+    for number in range(len(file.graph)):
         if number not in file.tags:
-            advice = f"annotate with --explain '{_address(file.flow, number)}' to see why"
+            advice = f"annotate with --explain '{_address(file.graph, number)}' to see why"
             file.fault("strict", "it carries no tag", advice, number)
     for note in file.result.notes:
         file.fault("strict", note, "make this check possible, or leave --strict out")
 
 
-def _address(flow: Flow, number: int) -> str:
+def _address(graph: ModelGraph, number: int) -> str:
     """How `--explain` calls a node."""
-    key = flow.keys[number]
+    key = graph.keys[number]
     return f"{key.graph}#{key.position}"

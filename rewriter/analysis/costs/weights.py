@@ -9,7 +9,7 @@ import onnx
 from modelexport.hierarchy.graph_paths import walk_graphs
 from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.rewriter.analysis.costs.sizes import bytes_of
-from modelexport.rewriter.graph.flow import Flow
+from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.graph.ownership import Ownership
 
 
@@ -31,7 +31,7 @@ class Weight(NamedTuple):
 
 def weights_of(
     model: onnx.ModelProto,
-    flow: Flow,
+    graph: ModelGraph,
     tree: ModuleTree,
     modules: list[str | None],
     said: Mapping[str, str],
@@ -43,13 +43,13 @@ def weights_of(
 
     Args:
         model: The model; its weights may be left out.
-        flow: Its dataflow.
+        graph: Its nodes, and how they depend on each other.
         tree: Its modules.
-        modules: The module of each node, in the order of the flow.
+        modules: The module of each node, in the order of `walk_nodes`.
         said: Initializer name to parameter, as the file or a record says.
     """
     ownership = Ownership(model, tree, said)
-    readers = _readers(flow, modules)
+    readers = _readers(graph, modules)
 
     def owner(name: str) -> str | None:
         found = ownership.owner(name)
@@ -63,7 +63,7 @@ def weights_of(
         if isinstance(place.graph, onnx.GraphProto)
         for tensor in place.graph.initializer
     ]
-    return [*found, *_constants(flow, modules)]
+    return [*found, *_constants(graph, modules)]
 
 
 def _weight(name: str, module: str | None, tensor: onnx.TensorProto) -> Weight:
@@ -71,16 +71,16 @@ def _weight(name: str, module: str | None, tensor: onnx.TensorProto) -> Weight:
     return Weight(name, module, elements, bytes_of(tensor.data_type, elements))
 
 
-def _constants(flow: Flow, modules: list[str | None]) -> Iterator[Weight]:
-    for node, module in zip(flow.nodes, modules, strict=True):
+def _constants(graph: ModelGraph, modules: list[str | None]) -> Iterator[Weight]:
+    for node, module in zip(graph.nodes, modules, strict=True):
         if node.op_type == "Constant":
             tensors = (a.t for a in node.attribute if a.HasField("t"))
             yield from (_weight(node.output[0], module, tensor) for tensor in tensors)
 
 
-def _readers(flow: Flow, modules: list[str | None]) -> dict[str, set[str]]:
+def _readers(graph: ModelGraph, modules: list[str | None]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
-    for node, module in zip(flow.nodes, modules, strict=True):
+    for node, module in zip(graph.nodes, modules, strict=True):
         if module is not None:
             for name in node.input:
                 found.setdefault(name, set()).add(module)

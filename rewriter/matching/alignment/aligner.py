@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from modelexport.hierarchy.choices import EvidenceKind
-from modelexport.rewriter.graph.contracted import Linked
-from modelexport.rewriter.graph.wiring import NONE
+from modelexport.rewriter.graph.graph_view import GraphView
+from modelexport.rewriter.graph.indexed_graph import NONE
 from modelexport.rewriter.matching.alignment.spans import Span, span_of
 from modelexport.rewriter.matching.evidence.values import Values
 
@@ -57,8 +57,8 @@ class Alignment:
         ambiguous: Nodes between whose alternatives nothing decides.
     """
 
-    here: Linked
-    there: Linked
+    here: GraphView
+    there: GraphView
     values: Values | None
     weights: Mapping[int, frozenset[int]]
     inputs: Mapping[int, int] = field(default_factory=dict)
@@ -87,7 +87,7 @@ class Alignment:
     def plant_several(self, node: int, ops: list[int], kind: EvidenceKind) -> None:
         """Settle a node that does the work of several recorded ops in a row, the last one last."""
         self.plant(node, ops[-1], kind)
-        before = {m for op in ops for m in self.there.makers(op)} - set(ops)
+        before = {m for op in ops for m in self.there.predecessors(op)} - set(ops)
         self._spans[node, ops[-1]] = Span(tuple(ops[::-1]), frozenset(before), closed=True)
         for op in ops[:-1]:
             self._taken[op] = self._taken.get(op, 0) + 1
@@ -98,7 +98,7 @@ class Alignment:
             waiting = {n for n in self.only - self.image.keys() if self._has_neighbours(n)}
         else:
             waiting = self._around(self.image) | set(self.options) | set(self.hints)
-            waiting |= {n for value in self.inputs for n in self.here.reading(value)}
+            waiting |= {n for value in self.inputs for n in self.here.consumers(value)}
         weak: set[int] = set()
         while waiting or weak:
             settled = self._settle(waiting, _STRONG, weak)
@@ -111,9 +111,9 @@ class Alignment:
 
     def _has_neighbours(self, node: int) -> bool:
         """Whether something is known of what stands beside a node."""
-        beside = (*self.here.makers(node), *self.here.readers(node))
+        beside = (*self.here.predecessors(node), *self.here.successors(node))
         return any(other in self.image for other in beside) or any(
-            value in self.inputs for value in self.here.sources(node)
+            value in self.inputs for value in self.here.inputs(node)
         )
 
     def _settle(self, nodes: set[int], least: float, weak: set[int]) -> list[int]:
@@ -146,8 +146,8 @@ class Alignment:
     def _around(self, nodes: Iterable[int]) -> set[int]:
         found: set[int] = set()
         for node in nodes:
-            found.update(self.here.makers(node))
-            found.update(self.here.readers(node))
+            found.update(self.here.predecessors(node))
+            found.update(self.here.successors(node))
         return {
             node
             for node in found
@@ -164,7 +164,7 @@ class Alignment:
             return None
         if len(best) > 1:
             best = [each for each in best if not self._is_a_neighbour(node, each.op)] or best
-            kinds, kind = self.there.wiring.kinds, self.here.wiring.kinds[node]
+            kinds, kind = self.there.graph.op_types, self.here.graph.op_types[node]
             alike = any(kinds[each.op] == kind for each in best)
             best = (not alike and [a for a in best if self._finishes(node, a.op)]) or best
         if len(best) == 1:
@@ -174,8 +174,8 @@ class Alignment:
 
     def _is_a_neighbour(self, node: int, op: int) -> bool:
         """Whether an open neighbour is of a recorded op's operator, and the node is not."""
-        kinds, kind = self.here.wiring.kinds, self.there.wiring.kinds[op]
-        beside = (*self.here.makers(node), *self.here.readers(node))
+        kinds, kind = self.here.graph.op_types, self.there.graph.op_types[op]
+        beside = (*self.here.predecessors(node), *self.here.successors(node))
         return kinds[node] != kind and any(
             kinds[other] == kind and self.image.get(other, op) == op for other in beside
         )
@@ -201,32 +201,34 @@ class Alignment:
 
     def _neighbouring(self, node: int) -> list[int]:
         """Recorded ops of the node's operator that stand beside its neighbours' images."""
-        kind = self.here.wiring.kinds[node]
+        kind = self.here.graph.op_types[node]
         found: dict[int, None] = {}
-        for maker in self.here.makers(node):
+        for maker in self.here.predecessors(node):
             if (image := self.image.get(maker)) is not None:
-                found.update(dict.fromkeys(self.there.readers(image)))
-        for reader in self.here.readers(node):
+                found.update(dict.fromkeys(self.there.successors(image)))
+        for reader in self.here.successors(node):
             if (image := self.image.get(reader)) is not None:
-                found.update(dict.fromkeys(self.there.makers(image)))
-        for value in self.here.sources(node):
+                found.update(dict.fromkeys(self.there.predecessors(image)))
+        for value in self.here.inputs(node):
             if (given := self.inputs.get(value)) is not None:
-                found.update(dict.fromkeys(self.there.reading(given)))
+                found.update(dict.fromkeys(self.there.consumers(given)))
         return [op for op in found if self._eligible(node, op, kind)]
 
     def _eligible(self, node: int, op: int, kind: str) -> bool:
         if self._taken.get(op):
             return False
         alike = None if self.values is None else self.values.compatible(node, op)
-        if self.there.wiring.speaks_torch:
+        if self.there.graph.has_torch_op_types:
             return alike is True and self.values is not None and self.values.formed(node, op)
-        return self.there.wiring.kinds[op] == kind and alike is not False
+        return self.there.graph.op_types[op] == kind and alike is not False
 
     def span(self, node: int, op: int) -> Span:
         """What a node does when its result is that of a recorded op."""
         found = self._spans.get((node, op))
         if found is None:
-            images = {self.image.get(maker, NONE) for maker in self.here.makers(node)} - {NONE}
+            images = {self.image.get(maker, NONE) for maker in self.here.predecessors(node)} - {
+                NONE
+            }
             found = span_of(self.here, self.there, self.values, node, op, images)
             if self.values is not None or images:
                 self._spans[node, op] = found
@@ -237,7 +239,7 @@ class Alignment:
         score = 0.0
         sources = self._sources_of(op)
         span = None
-        for maker in self.here.makers(node):
+        for maker in self.here.predecessors(node):
             image = self.image.get(maker)
             if image is None:
                 continue
@@ -246,7 +248,7 @@ class Alignment:
                 continue
             span = span or self.span(node, op)
             score += _agreement(span, image)
-        for reader in self.here.readers(node):
+        for reader in self.here.successors(node):
             image = self.image.get(reader)
             if image is None or image == op:
                 continue
@@ -261,23 +263,23 @@ class Alignment:
         distance = self.hints.get(node, {}).get(op)
         if distance is None or self.values is None or self.values.rounded is None:
             return False
-        begun = [maker for maker in self.here.makers(node) if self.image.get(maker) == op]
+        begun = [maker for maker in self.here.predecessors(node) if self.image.get(maker) == op]
         before = [self.values.rounded.distance(maker, op) for maker in begun]
         return any(each is None or each > _MUCH_NEARER * distance for each in before)
 
     def _input_score(self, node: int, op: int) -> float:
-        theirs = self.there.sources(op)
-        given = (self.inputs.get(value) for value in self.here.sources(node))
+        theirs = self.there.inputs(op)
+        given = (self.inputs.get(value) for value in self.here.inputs(node))
         return float(sum(value in theirs for value in given if value is not None))
 
     def _weight_score(self, node: int, op: int) -> float:
         ours: set[int] = set()
-        for value in self.here.sources(node):
+        for value in self.here.inputs(node):
             ours |= self.weights.get(value, frozenset())
         theirs = self._recorded_weights.get(op)
         if theirs is None:
-            wiring = self.there.wiring
-            theirs = frozenset(v for v in self.there.sources(op) if v in wiring.weights)
+            graph = self.there.graph
+            theirs = frozenset(v for v in self.there.inputs(op) if v in graph.initializers)
             self._recorded_weights[op] = theirs
         if not theirs or not (ours or theirs & self._everywhere):
             return 0.0
@@ -293,7 +295,7 @@ class Alignment:
     def _sources_of(self, op: int) -> frozenset[int]:
         found = self._recorded_sources.get(op)
         if found is None:
-            makers = (self.there.wiring.maker[value] for value in self.there.sources(op))
+            makers = (self.there.graph.producer[value] for value in self.there.inputs(op))
             found = self._recorded_sources[op] = frozenset(m for m in makers if m != NONE)
         return found
 

@@ -7,15 +7,15 @@ from each other, their order does: the first reader is the first recorded one.
 import itertools
 from collections.abc import Iterator, Mapping
 
-from modelexport.rewriter.graph.contracted import Linked
+from modelexport.rewriter.graph.graph_view import GraphView
 
 _MOST_LOOKED_AT = 20_000
 """Nodes, for all weights together: the way from one call to the next is short."""
 
 
 def calls_in_order(
-    here: Linked,
-    there: Linked,
+    here: GraphView,
+    there: GraphView,
     held: Mapping[int, frozenset[int]],
     recorded: Mapping[int, list[int]],
 ) -> Iterator[list[tuple[int, int]]]:
@@ -31,7 +31,7 @@ def calls_in_order(
     for value, labels in held.items():
         if len(labels) != 1:
             continue
-        nodes, ops = sorted(here.reading(value)), sorted(recorded.get(next(iter(labels)), ()))
+        nodes, ops = sorted(here.consumers(value)), sorted(recorded.get(next(iter(labels)), ()))
         several = len(nodes) == len(ops) > 1
         if several and ways.follow(nodes) and recorded_ways.follow(ops):
             yield list(zip(nodes, ops, strict=True))
@@ -40,7 +40,7 @@ def calls_in_order(
 class _Ways:
     """Finds whether one node follows from another."""
 
-    def __init__(self, graph: Linked) -> None:
+    def __init__(self, graph: GraphView) -> None:
         self._graph = graph
         self._left = _MOST_LOOKED_AT
         self._known: dict[tuple[int, int], bool] = {}
@@ -59,7 +59,7 @@ class _Ways:
         waiting = [start]
         while waiting and self._left > 0:
             self._left -= 1
-            for reader in self._graph.readers(waiting.pop()):
+            for reader in self._graph.successors(waiting.pop()):
                 if reader == end:
                     return True
                 if reader < end and reader not in seen:

@@ -8,8 +8,8 @@ origins are among the recorded ops on the ways between these.
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from modelexport.rewriter.graph.contracted import Linked
-from modelexport.rewriter.graph.wiring import NONE
+from modelexport.rewriter.graph.graph_view import GraphView
+from modelexport.rewriter.graph.indexed_graph import NONE
 from modelexport.rewriter.matching.alignment.aligner import Alignment
 
 _FARTHEST = 48
@@ -49,8 +49,8 @@ class Enclosure:
         self._alignment = alignment
         self._merged = merged
         self._spans = spans
-        self._derived = alignment.here.wiring.derived
-        self._alive = alignment.here.wiring.alive()
+        self._derived = alignment.here.graph.derived
+        self._alive = alignment.here.graph.live_nodes()
         self._found: dict[int, tuple[int, ...]] = {}
         self._exact = {
             op for node, ops in spans.items() for op in ops if self._same_work(node, ops[0])
@@ -60,7 +60,7 @@ class Enclosure:
         """Whether a node does all of a recorded op, so that nothing is left of it for others."""
         here, there = self._alignment.here, self._alignment.there
         return (
-            here.wiring.kinds[node] == there.wiring.kinds[op]
+            here.graph.op_types[node] == there.graph.op_types[op]
             or self._alignment.span(node, op).closed
         )
 
@@ -75,7 +75,7 @@ class Enclosure:
         twin = self._twin(node)
         if twin is not None:
             return Enclosed((twin,))
-        makers = [m for m in self._alignment.here.makers(node) if not self._derived[m]]
+        makers = [m for m in self._alignment.here.predecessors(node) if not self._derived[m]]
         ops = {op for m in makers for op in self._found.get(m, ())}
         if not ops or not all(self._found.get(m) for m in makers):
             return Enclosed((), "nobody uses what it makes, so that nothing tells where it belongs")
@@ -84,19 +84,19 @@ class Enclosure:
     def _twin(self, node: int) -> int | None:
         """The recorded op that does the same with the same: a node may be there twice."""
         here, there, image = self._alignment.here, self._alignment.there, self._alignment.image
-        made_from = [image[maker] for maker in here.makers(node) if maker in image]
+        made_from = [image[maker] for maker in here.predecessors(node) if maker in image]
         alike = {
             op
             for maker in made_from
-            for op in there.readers(maker)
-            if there.wiring.kinds[op] == here.wiring.kinds[node]
+            for op in there.successors(maker)
+            if there.graph.op_types[op] == here.graph.op_types[node]
         }
         return alike.pop() if len(alike) == 1 else None
 
     def _enclosed(self, node: int) -> Enclosed:
         here, there = self._alignment.here, self._alignment.there
-        sinks = self._nearest(node, here.readers)
-        starts = self._nearest(node, here.makers)
+        sinks = self._nearest(node, here.successors)
+        starts = self._nearest(node, here.predecessors)
         begins = {self._alignment.image[start] for start in starts}
         if sinks:
             ends = {op for sink in sinks for op in self._spans[sink]}
@@ -141,36 +141,39 @@ class Enclosure:
         free = [op for op in region if op not in self._exact]
         if not free:
             return begins | (ends & region)
-        kinds, kind = self._alignment.there.wiring.kinds, self._alignment.here.wiring.kinds[node]
+        kinds, kind = (
+            self._alignment.there.graph.op_types,
+            self._alignment.here.graph.op_types[node],
+        )
         alike = [op for op in free if kinds[op] == kind]
         return alike if len(alike) == 1 else free
 
     def _reading_its_weights(self, node: int, region: set[int]) -> list[int]:
         alignment = self._alignment
         ours: set[int] = set()
-        for value in alignment.here.sources(node):
+        for value in alignment.here.inputs(node):
             ours |= alignment.weights.get(value, frozenset())
             ours |= self._merged.get(value, frozenset())
-        return [op for op in region if ours & set(alignment.there.sources(op))]
+        return [op for op in region if ours & set(alignment.there.inputs(op))]
 
 
-def _last(there: Linked, begins: set[int]) -> set[int]:
+def _last(there: GraphView, begins: set[int]) -> set[int]:
     """Recorded ops after some ops whose results nobody reads: the model's own results."""
     seen = set(begins)
     waiting = list(begins)
     found: set[int] = set()
     while waiting and len(seen) <= _LARGEST:
         op = waiting.pop()
-        if not there.readers(op) and op not in begins:
+        if not there.successors(op) and op not in begins:
             found.add(op)
-        for reader in there.readers(op):
+        for reader in there.successors(op):
             if reader not in seen:
                 seen.add(reader)
                 waiting.append(reader)
     return set() if waiting else found
 
 
-def _between(there: Linked, begins: set[int], ends: set[int]) -> set[int] | None:
+def _between(there: GraphView, begins: set[int], ends: set[int]) -> set[int] | None:
     """Recorded ops on the ways from some ops (not included) to some others (included).
 
     Ops are numbered in an order in which they can run, so a way from `begins` never leads to
@@ -187,20 +190,20 @@ def _between(there: Linked, begins: set[int], ends: set[int]) -> set[int] | None
         seen.add(op)
         if len(seen) > _LARGEST:
             return None
-        for maker in there.makers(op):
+        for maker in there.predecessors(op):
             if maker in begins:
                 touched.add(op)
-            elif maker > first and maker not in seen and not there.wiring.derived[maker]:
+            elif maker > first and maker not in seen and not there.graph.derived[maker]:
                 waiting.append(maker)
     return seen if not touched else _reached(there, touched, seen)
 
 
-def _reached(there: Linked, starts: set[int], within: set[int]) -> set[int]:
+def _reached(there: GraphView, starts: set[int], within: set[int]) -> set[int]:
     """Ops of a set that are reached from some of it, these included."""
     found = set(starts)
     waiting = list(starts)
     while waiting:
-        for reader in there.readers(waiting.pop()):
+        for reader in there.successors(waiting.pop()):
             if reader in within and reader not in found:
                 found.add(reader)
                 waiting.append(reader)

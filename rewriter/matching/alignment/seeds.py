@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from modelexport.hierarchy.choices import EvidenceKind
+from modelexport.hierarchy.graph_paths import split_subgraph_path, subgraph_path
 from modelexport.hierarchy.record import Record
-from modelexport.rewriter.graph.wiring import NONE, by_graph, parent
+from modelexport.rewriter.graph.indexed_graph import NONE
 from modelexport.rewriter.matching.alignment.aligner import Alignment
 from modelexport.rewriter.matching.alignment.call_order import calls_in_order
 from modelexport.rewriter.matching.evidence.weights import WeightMatch
@@ -40,7 +41,7 @@ class Planting:
         self._weights = weights
         self._values = alignment.values
         self._ours, self._theirs = alignment.here, alignment.there
-        self._here, self._there = alignment.here.wiring, alignment.there.wiring
+        self._here, self._there = alignment.here.graph, alignment.there.graph
 
     def names(self, named: Mapping[int, int]) -> None:
         """Nodes that are called as recorded, unless they compute something else."""
@@ -56,7 +57,7 @@ class Planting:
         if values is None:
             return
         for node in range(len(self._here)):
-            if node in alignment.image or node in values.here.passing:
+            if node in alignment.image or node in values.here.passed_values:
                 continue
             options = values.ops_for(node)
             if not options:
@@ -70,7 +71,7 @@ class Planting:
 
     def weights(self) -> None:
         """Nodes that read a weight which one recorded op reads."""
-        readers = self._theirs.weight_readers
+        readers = self._theirs.initializer_consumers
         for node in range(len(self._here)):
             if node in self._alignment.image or self.takes_no_part(node):
                 continue
@@ -87,7 +88,7 @@ class Planting:
 
     def calls(self) -> None:
         """Nodes that read a parameter of a module which is called several times, in their order."""
-        readers = self._theirs.weight_readers
+        readers = self._theirs.initializer_consumers
         held = {v: labels for v, labels in self._weights.held.items() if v in self._weights.owners}
         image, options = self._alignment.image, self._alignment.options
         for pairs in calls_in_order(self._ours, self._theirs, held, readers):
@@ -111,30 +112,29 @@ class Planting:
             settled = node in image or node in self._alignment.options
             if not settled and not self.takes_no_part(node):
                 near = rounded.ops_for(node).items()
-                found = {op: distance for op, distance in near if not self._theirs.passing[op]}
+                found = {op: distance for op, distance in near if not self._theirs.pass_through[op]}
                 self._alignment.hints[node] = found
 
     def takes_no_part(self, node: int) -> bool:
         """Whether a node only passes values on, or depends on no input."""
-        return self._ours.passing[node] or self._here.derived[node]
+        return self._ours.pass_through[node] or self._here.derived[node]
 
     def in_bodies(self) -> bool:
         """Nodes of an operator that is there once in a body and once in the recorded one.
 
         What runs in the bodies of an If or a Loop is not to be seen from outside.
         """
-        ours, theirs = by_graph(self._here), by_graph(self._there)
+        ours, theirs = self._here.nodes_by_graph(), self._there.nodes_by_graph()
         planted = False
         for path in sorted(ours, key=len):
-            above = parent(path)
-            if above is None or above not in ours:
+            parts = split_subgraph_path(path)
+            if parts is None or parts.parent not in ours:
                 continue
-            position, _, name = path[len(above) + 1 :].partition(".")
-            op = self._alignment.image.get(ours[above][int(position)])
+            op = self._alignment.image.get(ours[parts.parent][parts.position])
             if op is None:
                 continue
             recorded = self._record.ops[op]
-            inside = theirs.get(f"{recorded.graph}/{recorded.index}.{name}", [])
+            inside = theirs.get(subgraph_path(recorded.graph, recorded.index, parts.attribute), [])
             for node, twin in self._unique_kinds(ours[path], inside):
                 self._alignment.plant(node, twin, EvidenceKind.STRUCTURE)
                 planted = True
@@ -145,9 +145,9 @@ class Planting:
 
         It reads what all of the node's makers make, and is read by all of its settled readers.
         """
-        known = set(self._there.kinds)
+        known = set(self._there.op_types)
         planted = False
-        for node, kind in enumerate(self._here.kinds):
+        for node, kind in enumerate(self._here.op_types):
             if kind in known or node in self._alignment.image or self.takes_no_part(node):
                 continue
             ops = [op for op in self._fitting(node) if self._alignment.is_free(op)]
@@ -158,27 +158,27 @@ class Planting:
 
     def _fitting(self, node: int) -> set[int]:
         image = self._alignment.image
-        makers = [image.get(maker, NONE) for maker in self._ours.makers(node)]
-        readers = [image[reader] for reader in self._ours.readers(node) if reader in image]
+        makers = [image.get(maker, NONE) for maker in self._ours.predecessors(node)]
+        readers = [image[reader] for reader in self._ours.successors(node) if reader in image]
         if not makers or not readers or NONE in makers:
             return set()
-        after = (set(self._theirs.readers(op)) for op in makers)
-        before = (set(self._theirs.makers(op)) for op in readers)
+        after = (set(self._theirs.successors(op)) for op in makers)
+        before = (set(self._theirs.predecessors(op)) for op in readers)
         return set.intersection(*after, *before)
 
     def _unique_kinds(self, nodes: list[int], ops: list[int]) -> Iterator[tuple[int, int]]:
-        there = Counter(self._there.kinds[op] for op in ops)
-        here = Counter(self._here.kinds[node] for node in nodes)
-        alone = {self._there.kinds[op]: op for op in ops}
+        there = Counter(self._there.op_types[op] for op in ops)
+        here = Counter(self._here.op_types[node] for node in nodes)
+        alone = {self._there.op_types[op]: op for op in ops}
         for node in nodes:
-            kind = self._here.kinds[node]
+            kind = self._here.op_types[node]
             if here[kind] == there[kind] == 1 and node not in self._alignment.image:
                 yield node, alone[kind]
 
     def _in_a_row(self, ops: list[int]) -> bool:
         """Whether each recorded op reads what the one before it makes."""
         pairs = itertools.pairwise(ops)
-        return all(former in self._theirs.makers(latter) for former, latter in pairs)
+        return all(former in self._theirs.predecessors(latter) for former, latter in pairs)
 
     def _may_be(self, node: int, op: int) -> bool:
         values = self._values
@@ -187,10 +187,10 @@ class Planting:
 
     def _readers_of_weights(self, node: int, readers: Mapping[int, list[int]]) -> list[int]:
         found: dict[int, None] = {}
-        for value in self._ours.sources(node):
+        for value in self._ours.inputs(node):
             held = self._weights.held.get(value, frozenset())
             if len(held) == 1:
                 found.update(dict.fromkeys(readers.get(next(iter(held)), [])))
-        kinds, kind = self._there.kinds, self._here.kinds[node]
+        kinds, kind = self._there.op_types, self._here.op_types[node]
         alike = [op for op in found if kinds[op] == kind]
         return sorted(alike if len(alike) == 1 else found)

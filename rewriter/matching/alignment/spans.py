@@ -7,8 +7,8 @@ them all. That needs no list of fused operators.
 
 from typing import NamedTuple
 
-from modelexport.rewriter.graph.contracted import Linked
-from modelexport.rewriter.graph.wiring import NONE
+from modelexport.rewriter.graph.graph_view import GraphView
+from modelexport.rewriter.graph.indexed_graph import NONE
 from modelexport.rewriter.matching.evidence.values import Values
 
 _LARGEST = 64
@@ -30,8 +30,8 @@ class Span(NamedTuple):
 
 
 def span_of(
-    here: Linked,
-    there: Linked,
+    here: GraphView,
+    there: GraphView,
     values: Values | None,
     node: int,
     op: int,
@@ -49,7 +49,7 @@ def span_of(
     """
     read: set[int] = set()
     if values is not None:
-        for value in here.wiring.reads(node):
+        for value in here.graph.input_values(node):
             read.update(values.of_value(value))
             read.update(values.of_value(here.origin[value]))
     ops = [op]
@@ -57,16 +57,16 @@ def span_of(
     before: set[int] = set()
     closed = True
     for current in ops:
-        for value in there.sources(current):
-            if value in there.wiring.weights:
+        for value in there.inputs(current):
+            if value in there.graph.initializers:
                 continue
-            maker = there.wiring.maker[value]
+            maker = there.graph.producer[value]
             known = values is not None and values.there.classes.of.get(value, NONE) in read
             if known or maker in images:
                 before.add(maker)
             elif maker == NONE:
                 closed = False
-            elif maker not in seen and not there.wiring.derived[maker]:
+            elif maker not in seen and not there.graph.derived[maker]:
                 seen.add(maker)
                 ops.append(maker)
         if len(ops) > _LARGEST:

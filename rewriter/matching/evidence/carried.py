@@ -16,7 +16,7 @@ from modelexport.hierarchy import keys
 from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.module_tree import EmbeddedTree, ModuleTree
 from modelexport.hierarchy.tags import Tagger, TagRules, TagStyle, TorchNN
-from modelexport.rewriter.graph.flow import Flow
+from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.evidence.carried_trees import (
     ATTRIBUTES,
     OURS,
@@ -51,15 +51,15 @@ __all__ = [
 ]
 
 
-def read(model: onnx.ModelProto, flow: Flow, where: str) -> Carried | None:
+def read(model: onnx.ModelProto, graph: ModelGraph, where: str) -> Carried | None:
     """What the file carries, or None; `where` names the file in errors."""
     return (
-        _read_ours(model, flow, where)
-        or _read_injected(model, flow, where)
-        or read_torch(model, flow)
-        or read_attributes(flow)
-        or read_names(model, flow)
-        or read_weight_names(model, flow)
+        _read_ours(model, graph, where)
+        or _read_injected(model, graph, where)
+        or read_torch(model, graph)
+        or read_attributes(graph)
+        or read_names(model, graph)
+        or read_weight_names(model, graph)
     )
 
 
@@ -95,8 +95,8 @@ def embedded_names(model: onnx.ModelProto, where: str) -> dict[str, str | None]:
         raise OnnxFileError(f"{where}: its earlier node names cannot be read ({error}).") from error
 
 
-def _read_ours(model: onnx.ModelProto, flow: Flow, where: str) -> Carried | None:
-    entries = {k: metadata(n) for k, n in zip(flow.keys, flow.nodes, strict=True)}
+def _read_ours(model: onnx.ModelProto, graph: ModelGraph, where: str) -> Carried | None:
+    entries = {k: metadata(n) for k, n in zip(graph.keys, graph.nodes, strict=True)}
     tags = {key: entry[keys.TAG] for key, entry in entries.items() if keys.TAG in entry}
     if not tags:
         return None
@@ -157,19 +157,19 @@ def refuse_lossy(carried: Carried, rules: TagRules, where: str) -> None:
         )
 
 
-def _read_injected(model: onnx.ModelProto, flow: Flow, where: str) -> Carried | None:
+def _read_injected(model: onnx.ModelProto, graph: ModelGraph, where: str) -> Carried | None:
     """Attributes or names that we wrote without metadata on the nodes, but with our tree."""
     embedded = embedded_tree(model, where)
     if embedded is None:
         return None
     tree, rules = ModuleTree(embedded.modules), embedded_rules(embedded, where)
     paths = tag_paths(tree, rules)
-    found = {k: paths[tag] for k, tag in tag_attributes(flow).items() if tag in paths}
+    found = {k: paths[tag] for k, tag in tag_attributes(graph).items() if tag in paths}
     scheme = ATTRIBUTES
     if not found:
         scheme, rules = SCOPED_NAMES, TagRules(TagStyle.PATH, rules.torch_nn, rules.depth)
         given = embedded_names(model, where)
-        for key, node in zip(flow.keys, flow.nodes, strict=True):
+        for key, node in zip(graph.keys, graph.nodes, strict=True):
             path = ".".join(map(unquote, node.name.split("/")[1:-1]))
             if node.name in given and path in tree:
                 found[key] = path

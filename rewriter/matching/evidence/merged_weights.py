@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 
 from modelexport.hierarchy.fingerprints import Array
-from modelexport.rewriter.graph.wiring import Wiring
+from modelexport.rewriter.graph.indexed_graph import IndexedGraph
 from modelexport.rewriter.matching.evidence.weight_sketches import RecordedWeights
 
 _MOST_PARTS = 4
@@ -56,7 +56,7 @@ def _peeled(array: Array, recorded: Mapping[int, RecordedWeights]) -> list[list[
 
 
 def laid_together(
-    arrays: Mapping[int, Array], here: Wiring, recorded: Mapping[int, RecordedWeights]
+    arrays: Mapping[int, Array], here: IndexedGraph, recorded: Mapping[int, RecordedWeights]
 ) -> Iterator[tuple[tuple[int, ...], list[int]]]:
     """Weights of a file that are the parts of one recorded weight, with what that may be.
 
@@ -77,13 +77,15 @@ def laid_together(
                     break
 
 
-def _beside_each_other(arrays: Mapping[int, Array], here: Wiring) -> Iterable[tuple[int, ...]]:
+def _beside_each_other(
+    arrays: Mapping[int, Array], here: IndexedGraph
+) -> Iterable[tuple[int, ...]]:
     """Weights that nodes read together with one and the same value."""
     beside: dict[int, dict[int, None]] = {}
     for value, array in arrays.items():
-        for node in here.users[value] if array.ndim == 2 else ():
-            for other in here.reads(node):
-                if other != value and not here.constant(other):
+        for node in here.consumers[value] if array.ndim == 2 else ():
+            for other in here.input_values(node):
+                if other != value and not here.is_constant(other):
                     beside.setdefault(other, {})[value] = None
     return {tuple(group) for group in beside.values()}
 

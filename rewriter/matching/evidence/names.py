@@ -11,14 +11,15 @@ from functools import cached_property
 
 from modelexport.hierarchy.graph_paths import op_type
 from modelexport.hierarchy.record import Op, Record
-from modelexport.rewriter.graph.flow import Flow
+from modelexport.rewriter.graph.indexed_graph import NONE
+from modelexport.rewriter.graph.model_graph import ModelGraph
 
 
 class Names:
     """Pairs nodes of a file with recorded ops by what they are called, one to one."""
 
-    def __init__(self, flow: Flow, record: Record) -> None:
-        self._flow = flow
+    def __init__(self, graph: ModelGraph, record: Record) -> None:
+        self._graph = graph
         self._ops = record.ops
         self._parameters = {t.name: t.parameter for t in record.tensors if t.parameter}
         self._dropped: dict[int, str] = {}
@@ -47,7 +48,7 @@ class Names:
 
     def _have_any_in_common(self) -> bool:
         """Whether a single name was recorded; where all were changed that is seen at once."""
-        nodes = self._flow.nodes
+        nodes = self._graph.nodes
         return not (
             self._outputs.keys().isdisjoint(output for node in nodes for output in node.output)
             and self._names.keys().isdisjoint(node.name for node in nodes)
@@ -62,7 +63,7 @@ class Names:
         pairs: dict[int, int] = {}
         taken: set[int] = set()
         for candidates in (self._by_output, self._by_name):
-            for number in range(len(self._flow)):
+            for number in range(len(self._graph)):
                 if number in pairs:
                     continue
                 partner = next((c for c in candidates(number) if c not in taken), None)
@@ -72,18 +73,18 @@ class Names:
         return pairs
 
     def _by_output(self, number: int) -> Iterator[int]:
-        known = (self._outputs.get(output) for output in self._flow.nodes[number].output)
+        known = (self._outputs.get(output) for output in self._graph.nodes[number].output)
         return (p for partners in known if partners for p in self._fitting(number, partners))
 
     def _by_name(self, number: int) -> Iterator[int]:
-        name = self._flow.nodes[number].name
+        name = self._graph.nodes[number].name
         return self._fitting(number, self._names.get(name, []) if name else [])
 
     def _fitting(self, number: int, partners: list[int]) -> Iterator[int]:
         """Same operator; of ops in several bodies the one in the body of the same path first."""
         if not partners:
             return iter(())
-        graph, kind = self._flow.keys[number].graph, op_type(self._flow.nodes[number])
+        graph, kind = self._graph.keys[number].graph, op_type(self._graph.nodes[number])
         fitting = [p for p in partners if self._ops[p].op_type == kind]
         if len({self._ops[p].graph for p in fitting} - {graph}) > 1 and not any(
             self._ops[p].graph == graph for p in fitting
@@ -92,7 +93,7 @@ class Names:
         return iter(sorted(fitting, key=lambda p: self._ops[p].graph != graph))
 
     def _unpaired(self, number: int) -> str:
-        node = self._flow.nodes[number]
+        node = self._graph.nodes[number]
         others = [self._outputs.get(output, []) for output in node.output if output]
         others.append(self._names.get(node.name, []) if node.name else [])
         types = sorted({self._ops[p].op_type for partners in others for p in partners})
@@ -123,7 +124,7 @@ class Names:
             waiting = []
             for number in fallen:
                 self._drop(number, "its name is the record's, its neighbours are not")
-                waiting += self._flow.producers[number] + self._flow.consumers[number]
+                waiting += self._graph.predecessors[number] + self._graph.successors[number]
 
     def _between_weights(self, votes: dict[int, int]) -> Iterator[tuple[list[int], int]]:
         """Connected pairs that read no weights, with the sum of the votes around them.
@@ -132,16 +133,16 @@ class Names:
         """
         seen: set[int] = set()
         for start, vote in votes.items():
-            if vote or start in seen or self._flow.derived[start]:
+            if vote or start in seen or self._graph.derived[start]:
                 continue
             component, balance, waiting = [], 0, [start]
             seen.add(start)
             while waiting:
                 number = waiting.pop()
                 component.append(number)
-                for other in (*self._flow.producers[number], *self._flow.consumers[number]):
+                for other in (*self._graph.predecessors[number], *self._graph.successors[number]):
                     balance += votes.get(other, 0)
-                    free = votes.get(other) == 0 and not self._flow.derived[other]
+                    free = votes.get(other) == 0 and not self._graph.derived[other]
                     if free and other not in seen:
                         seen.add(other)
                         waiting.append(other)
@@ -154,7 +155,7 @@ class Names:
     def _weights_agree(self, number: int) -> int:
         """1 when both read a parameter in common, -1 when they read others, else 0."""
         op = self._ops[self.pairs[number]]
-        here = {self._parameters.get(name) for name in self._flow.nodes[number].input} - {None}
+        here = {self._parameters.get(name) for name in self._graph.nodes[number].input} - {None}
         there = {self._parameters.get(name) for name in op.inputs} - {None}
         if not here or not there:
             return 0
@@ -165,18 +166,22 @@ class Names:
 
         Neighbours that the record does not know (an optimiser's) say nothing.
         """
-        node, op = self._flow.nodes[number], self._ops[self.pairs[number]]
-        graph = self._flow.keys[number].graph
-        here = {self.pairs.get(maker) for maker in self._flow.producers[number]} - {None}
+        node, op = self._graph.nodes[number], self._ops[self.pairs[number]]
+        here = {self.pairs.get(maker) for maker in self._graph.predecessors[number]} - {None}
         there = {makers.get((op.graph, name), makers.get(("", name))) for name in op.inputs}
         if here & (there - {None}):
             return False
-        plain = {name for name in node.input if name and self._flow.maker(graph, name) is None}
+        indexed = self._graph.indexed
+        plain = {
+            name
+            for name, value in zip(node.input, indexed.inputs[number], strict=False)
+            if value != NONE and indexed.producer[value] == NONE
+        }
         if plain & set(op.inputs):
             return False
-        if any(self._used_by_pair(number, user) for user in self._flow.consumers[number]):
+        if any(self._used_by_pair(number, user) for user in self._graph.successors[number]):
             return False
-        around = (*self._flow.producers[number], *self._flow.consumers[number])
+        around = (*self._graph.predecessors[number], *self._graph.successors[number])
         return any(n in self.pairs or n in self._dropped for n in around)
 
     def _used_by_pair(self, number: int, user: int) -> bool:

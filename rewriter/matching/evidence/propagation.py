@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.graph_paths import NodeKey
 from modelexport.hierarchy.module_tree import ModuleTree
-from modelexport.rewriter.graph.flow import Flow
+from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.evidence.claims import Claim, Claims
 
 _Modules = list[str | None]
@@ -20,17 +20,17 @@ class Propagation:
     """Fills in what lies between nodes whose modules are known.
 
     Args:
-        flow: The model.
+        graph: The nodes of the model.
         tree: The modules.
         anywhere: Nodes that are known to be of the model, so that their place among the
             others tells their module whatever they compute.
     """
 
-    def __init__(self, flow: Flow, tree: ModuleTree, anywhere: Iterable[NodeKey]) -> None:
-        self._flow = flow
+    def __init__(self, graph: ModelGraph, tree: ModuleTree, anywhere: Iterable[NodeKey]) -> None:
+        self._graph = graph
         self._tree = tree
         known = set(anywhere)
-        self._open = [key in known or flow.passive(n) for n, key in enumerate(flow.keys)]
+        self._open = [key in known or graph.is_auxiliary(n) for n, key in enumerate(graph.keys)]
 
     def claims(self, settled: dict[NodeKey, str]) -> Claims:
         """Claims for nodes that are not settled.
@@ -38,16 +38,16 @@ class Propagation:
         Args:
             settled: The modules that stronger evidence gave.
         """
-        modules: _Modules = [settled.get(key) for key in self._flow.keys]
+        modules: _Modules = [settled.get(key) for key in self._graph.keys]
         found = Claims()
         if not settled or all(module is not None for module in modules):
             return found
-        order = [n for n in self._flow.users_first() if modules[n] is None]
+        order = [n for n in self._graph.consumers_first() if modules[n] is None]
         while self._pass(order, modules, found):
             order = [n for n in order if modules[n] is None]
         for number in order:
             if modules[number] is None:
-                found.reasons[self._flow.keys[number]] = self._why_not(number, modules)
+                found.reasons[self._graph.keys[number]] = self._why_not(number, modules)
         return found
 
     def _pass(self, order: list[int], modules: _Modules, found: Claims) -> bool:
@@ -71,12 +71,12 @@ class Propagation:
         module = self._tree.common_ancestor(sorted(origins))
         covers = tuple(sorted(origins)) if len(origins) > 1 else ()
         modules[number] = module
-        found.by_node[self._flow.keys[number]] = Claim(module, EvidenceKind.PROPAGATION, covers)
+        found.by_node[self._graph.keys[number]] = Claim(module, EvidenceKind.PROPAGATION, covers)
 
     def _from_users(self, number: int, modules: _Modules) -> set[str]:
         if not self._open[number]:
             return set()
-        users = self._flow.consumers[number]
+        users = self._graph.successors[number]
         if any(modules[user] is None and not self._open[user] for user in users):
             return set()
         return {module for user in users if (module := modules[user]) is not None}
@@ -84,15 +84,15 @@ class Propagation:
     def _from_makers(self, number: int, modules: _Modules) -> set[str]:
         if not self._open[number] or any(modules[u] is None for u in self._computing_users(number)):
             return set()
-        makers = self._flow.producers[number]
+        makers = self._graph.predecessors[number]
         return {module for maker in makers if (module := modules[maker]) is not None}
 
     def _computing_users(self, number: int) -> list[int]:
-        return [user for user in self._flow.consumers[number] if not self._open[user]]
+        return [user for user in self._graph.successors[number] if not self._open[user]]
 
     def _surrounded(self, number: int, modules: _Modules) -> set[str]:
         """The one module that all neighbours share, for a node that computes."""
-        makers, users = self._flow.producers[number], self._flow.consumers[number]
+        makers, users = self._graph.predecessors[number], self._graph.successors[number]
         around = {modules[n] for n in (*makers, *users)}
         if not makers or not users or len(around) != 1:
             return set()
@@ -101,7 +101,7 @@ class Propagation:
     def _why_not(self, number: int, modules: _Modules) -> str:
         if not self._open[number]:
             return "it computes, and its neighbours are of several modules or unresolved"
-        if not self._flow.consumers[number] and not self._flow.producers[number]:
+        if not self._graph.successors[number] and not self._graph.predecessors[number]:
             return "no other node uses it or feeds it"
         if any(modules[user] is None for user in self._computing_users(number)):
             return "a node that uses it is unresolved"

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from modelexport.hierarchy.fingerprints import ValueFingerprint
 from modelexport.hierarchy.sketches import value_sketch_of_ones
-from modelexport.rewriter.graph.wiring import NONE, Wiring
+from modelexport.rewriter.graph.indexed_graph import NONE, IndexedGraph
 
 Sketches = npt.NDArray[np.float64]
 
@@ -50,8 +50,8 @@ class RoundedValues:
 
     def __init__(
         self,
-        here: Wiring,
-        there: Wiring,
+        here: IndexedGraph,
+        there: IndexedGraph,
         prints: Mapping[int, ValueFingerprint],
         recorded: Mapping[int, ValueFingerprint],
     ) -> None:
@@ -62,7 +62,7 @@ class RoundedValues:
         self._recorded = recorded
         groups: dict[int, list[int]] = defaultdict(list)
         for value, known in recorded.items():
-            if known.sketch and known.kind == "f" and not there.constant(value):
+            if known.sketch and known.kind == "f" and not there.is_constant(value):
                 groups[known.size].append(value)
         self._groups = {
             size: (values, np.stack([sketch_of(recorded[value]) for value in values]))
@@ -73,7 +73,7 @@ class RoundedValues:
     def ops_for(self, node: int) -> dict[int, float]:
         """Recorded ops whose results are near to a node's, with the distance."""
         found: dict[int, float] = {}
-        for value in self._here.makes(node):
+        for value in self._here.output_values(node):
             known = self._prints.get(value)
             if known is None or known.size < _FEWEST_ELEMENTS or known.size not in self._groups:
                 continue
@@ -86,7 +86,7 @@ class RoundedValues:
                 continue
             limit = min(_NEAR, _AS_GOOD * float(distances.min()) + _NOISE)
             for place in np.nonzero(distances <= limit)[0]:
-                op = self._there.maker[values[place]]
+                op = self._there.producer[values[place]]
                 if op != NONE:
                     found[op] = min(float(distances[place]), found.get(op, 1.0))
         return found
@@ -102,8 +102,8 @@ class RoundedValues:
         """How far the results of a node and of a recorded op are apart, where they compare."""
         found = [
             distance
-            for value in self._here.makes(node)
-            for recorded in self._there.makes(op)
+            for value in self._here.output_values(node)
+            for recorded in self._there.output_values(op)
             if (distance := self._apart(value, recorded)) is not None
         ]
         return min(found, default=None)
@@ -124,8 +124,8 @@ class RoundedValues:
         """Whether a node may be a recorded op; None where their values do not tell."""
         verdicts = [
             self._alike(value, recorded)
-            for value in self._here.makes(node)
-            for recorded in self._there.makes(op)
+            for value in self._here.output_values(node)
+            for recorded in self._there.output_values(op)
         ]
         if any(verdicts):
             return True

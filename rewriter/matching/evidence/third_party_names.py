@@ -13,10 +13,9 @@ from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.graph_paths import MAIN
 from modelexport.hierarchy.module_tree import ROOT, ModuleTree
 from modelexport.hierarchy.tags import well_formed
-from modelexport.rewriter.graph.contracted import Contracted
-from modelexport.rewriter.graph.flow import Flow
+from modelexport.rewriter.graph.graph_view import ContractedGraph
+from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.graph.ownership import initializers
-from modelexport.rewriter.graph.wiring import Wiring
 from modelexport.rewriter.matching.evidence.carried_trees import (
     ATTRIBUTES,
     SCOPED_NAMES,
@@ -34,11 +33,11 @@ if TYPE_CHECKING:
     from modelexport.hierarchy.graph_paths import NodeKey
 
 
-def read_torch(model: onnx.ModelProto, flow: Flow) -> Carried | None:
+def read_torch(model: onnx.ModelProto, graph: ModelGraph) -> Carried | None:
     """The scopes that torch's dynamo exporter writes on nodes."""
     scopes: dict[NodeKey, str] = {}
     classes: dict[str, str] = {}
-    for key, node in zip(flow.keys, flow.nodes, strict=True):
+    for key, node in zip(graph.keys, graph.nodes, strict=True):
         entry = metadata(node)
         names = _python_list(entry.get(keys.TORCH_NAME_SCOPES))[:-1]  # the last is the op
         if not names or names[0] != ROOT:
@@ -88,30 +87,30 @@ def _unwrap(path: str, prefix: str) -> str:
     return path
 
 
-def read_attributes(flow: Flow) -> Carried | None:
+def read_attributes(graph: ModelGraph) -> Carried | None:
     """Tag attributes, as older tools write them."""
-    good = {key: tag for key, tag in tag_attributes(flow).items() if well_formed(tag)}
+    good = {key: tag for key, tag in tag_attributes(graph).items() if well_formed(tag)}
     if not good:
         return None
     by_node = {key: Claim(path_of_tag(tag), EvidenceKind.CARRIED) for key, tag in good.items()}
     return Carried(ATTRIBUTES, tree_of_tags(good.values()), Claims(by_node))
 
 
-def tag_attributes(flow: Flow) -> "dict[NodeKey, str]":
+def tag_attributes(graph: ModelGraph) -> "dict[NodeKey, str]":
     """The tag attribute of each node that has one."""
     tags: dict[NodeKey, str] = {}
-    for key, node in zip(flow.keys, flow.nodes, strict=True):
+    for key, node in zip(graph.keys, graph.nodes, strict=True):
         for attribute in node.attribute:
             if attribute.name in {keys.TAG_ATTRIBUTE, keys.LEGACY_TAG_ATTRIBUTE}:
                 tags[key] = attribute.s.decode(errors="replace")
     return tags
 
 
-def read_names(model: onnx.ModelProto, flow: Flow) -> Carried | None:
+def read_names(model: onnx.ModelProto, graph: ModelGraph) -> Carried | None:
     """Node names by torch's scheme: `/encoder/layer.0/attention/MatMul`."""
     owners = _owners(model)
     paths: dict[NodeKey, str] = {}
-    for key, node in zip(flow.keys, flow.nodes, strict=True):
+    for key, node in zip(graph.keys, graph.nodes, strict=True):
         steps = node.name.split("/")
         if len(steps) > 1 and not steps[0] and re.fullmatch(rf"{node.op_type}(_\d+)?", steps[-1]):
             paths[key] = ".".join(_undoubled(steps[1:-1], owners))
@@ -138,22 +137,24 @@ def _undoubled(steps: list[str], owners: set[str]) -> list[str]:
     return found
 
 
-def read_weight_names(model: onnx.ModelProto, flow: Flow) -> Carried | None:
+def read_weight_names(model: onnx.ModelProto, graph: ModelGraph) -> Carried | None:
     """Nodes that read weights which are called like parameters: `module.path.weight`."""
-    wiring = Wiring.of_model(flow)
-    seen = Contracted(wiring, {})  # a weight may be transposed, cast or dequantised on its way
-    named = {value: wiring.names[value][1].rpartition(".") for value in wiring.weights}
+    indexed = graph.indexed
+    seen = ContractedGraph(
+        indexed, {}
+    )  # a weight may be transposed, cast or dequantised on its way
+    named = {value: indexed.value_names[value][1].rpartition(".") for value in indexed.initializers}
     owners = {v: path for v, (path, _, name) in named.items() if path and name.isidentifier()}
     tied = _tied(model, seen, owners)
     claims = Claims()
-    for node, key in enumerate(flow.keys):
-        weights = [value for value in seen.sources(node) if value in owners]
+    for node, key in enumerate(graph.keys):
+        weights = [value for value in seen.inputs(node) if value in owners]
         paths = tuple(sorted({owners[value] for value in weights if value not in tied}))
         if not weights:
             claims.reasons[key] = "it reads no weight whose name tells a module"
         elif not paths:
             claims.reasons[key] = "the weight that it reads may be tied, so its name tells nothing"
-        elif not seen.passing[node]:
+        elif not seen.pass_through[node]:
             above = paths[0] if len(paths) == 1 else _common(paths)
             claims.by_node[key] = Claim(
                 above, EvidenceKind.CARRIED, paths if len(paths) > 1 else ()
@@ -164,22 +165,22 @@ def read_weight_names(model: onnx.ModelProto, flow: Flow) -> Carried | None:
     return Carried(WEIGHT_NAMES, modules, claims)
 
 
-def _tied(model: onnx.ModelProto, seen: Contracted, owners: Mapping[int, str]) -> set[int]:
+def _tied(model: onnx.ModelProto, seen: ContractedGraph, owners: Mapping[int, str]) -> set[int]:
     """Weights whose name may be that of another module: several nodes read them, or a copy.
 
     An exporter that lays a tied matrix out anew for one of its readers gives that copy a name
     of its own making; it is known by its size.
     """
-    found = {value for value in owners if len(seen.reading(value)) > 1}
-    wiring = seen.wiring
+    found = {value for value in owners if len(seen.consumers(value)) > 1}
+    graph = seen.graph
     shapes = initializers(model)
     unnamed = {
         math.prod(shape)
         for name, shape in shapes.items()
-        if len(shape) > 1 and wiring.number(MAIN, name) not in owners
+        if len(shape) > 1 and graph.value_of(MAIN, name) not in owners
     }
     for value in owners:
-        shape = shapes.get(wiring.names[value][1], ())
+        shape = shapes.get(graph.value_names[value][1], ())
         if len(shape) > 1 and math.prod(shape) in unnamed:
             found.add(value)
     return found

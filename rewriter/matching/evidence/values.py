@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from modelexport.hierarchy.fingerprints import QUANTILES, ValueFingerprint
-from modelexport.rewriter.graph.wiring import NONE, Wiring
+from modelexport.rewriter.graph.indexed_graph import NONE, IndexedGraph
 
 if TYPE_CHECKING:
     from modelexport.rewriter.matching.evidence.quantised_values import RoundedValues
@@ -176,40 +176,43 @@ def _agreeing(
 
 
 class Side:
-    """The wiring of one side with what its values hold.
+    """The graph of one side with what its values hold.
 
     Attributes:
-        wiring: The graph.
+        graph: The graph.
         prints: Fingerprints of its values.
         classes: Its values' classes.
-        passing: Nodes whose first output holds the numbers of one of its inputs: node to input.
+        passed_values: Nodes whose first output holds the numbers of one of their inputs, to that
+            input.
     """
 
-    def __init__(self, wiring: Wiring, prints: Mapping[int, ValueFingerprint]) -> None:
-        self.wiring = wiring
+    def __init__(self, graph: IndexedGraph, prints: Mapping[int, ValueFingerprint]) -> None:
+        self.graph = graph
         self.prints = prints
         self.classes = Classes(prints)
         of = self.classes.of
-        self.passing: dict[int, int] = {}
-        for node in range(len(wiring)):
-            made = [of[value] for value in wiring.makes(node) if value in of]
-            for value in wiring.reads(node):
+        self.passed_values: dict[int, int] = {}
+        for node in range(len(graph)):
+            made = [of[value] for value in graph.output_values(node) if value in of]
+            for value in graph.input_values(node):
                 number = of.get(value)
-                if number in made and self.classes.telling[number] and not wiring.constant(value):
-                    self.passing[node] = value
+                if number in made and self.classes.telling[number] and not graph.is_constant(value):
+                    self.passed_values[node] = value
                     break
 
     def originators(self, number: int) -> list[int]:
         """Nodes that compute a class, and do not just pass it on."""
-        makers = (self.wiring.maker[value] for value in self.classes.members[number])
-        return [n for n in dict.fromkeys(makers) if n != NONE and n not in self.passing]
+        makers = (self.graph.producer[value] for value in self.classes.members[number])
+        return [n for n in dict.fromkeys(makers) if n != NONE and n not in self.passed_values]
 
 
 def _computed(side: Side) -> set[int]:
     """Classes that are recognised by themselves and are no constants, nor what was fed."""
-    of, wiring = side.classes.of, side.wiring
-    fed = {of[value] for value in wiring.given if value in of}
-    telling = {n for value, n in of.items() if side.classes.sure[n] and not wiring.constant(value)}
+    of, graph = side.classes.of, side.graph
+    fed = {of[value] for value in graph.external_inputs if value in of}
+    telling = {
+        n for value, n in of.items() if side.classes.sure[n] and not graph.is_constant(value)
+    }
     return telling - fed
 
 
@@ -266,8 +269,8 @@ class Values:
     def compatible(self, node: int, op: int) -> bool | None:
         """Whether a node may be a recorded op, judged by their outputs; None for unknown."""
         known = False
-        for value in self.here.wiring.makes(node):
-            for recorded in self.there.wiring.makes(op):
+        for value in self.here.graph.output_values(node):
+            for recorded in self.there.graph.output_values(op):
                 agreed = self.agree(value, recorded)
                 if agreed:
                     return True
@@ -279,10 +282,12 @@ class Values:
     def formed(self, node: int, op: int) -> bool:
         """Whether a node gives a value of a shape that a recorded op gives."""
         here, there = self.here, self.there
-        ours = {p.shape for v in here.wiring.makes(node) if (p := here.prints.get(v)) is not None}
+        ours = {
+            p.shape for v in here.graph.output_values(node) if (p := here.prints.get(v)) is not None
+        }
         return any(
             known.shape in ours
-            for value in there.wiring.makes(op)
+            for value in there.graph.output_values(op)
             if (known := there.prints.get(value)) is not None
         )
 
@@ -292,9 +297,9 @@ class Values:
         Nothing for a node whose outputs are too plain to tell, or which passes an input on.
         """
         here = self.here
-        read = {here.classes.of[v] for v in here.wiring.reads(node) if v in here.classes.of}
+        read = {here.classes.of[v] for v in here.graph.input_values(node) if v in here.classes.of}
         found: dict[int, float] = {}
-        for value in here.wiring.makes(node):
+        for value in here.graph.output_values(node):
             number = here.classes.of.get(value)
             if number is None or not here.classes.telling[number]:
                 continue
@@ -309,12 +314,12 @@ class Values:
 
     def _of_one_sort(self, node: int, op: int) -> bool:
         """Whether both are constant, or neither is; and both hold bodies, or neither does."""
-        here, there = self.here.wiring, self.there.wiring
+        here, there = self.here.graph, self.there.graph
         alike = there.derived[op] == here.derived[node]
-        return alike and (op in there.holding) == (node in here.holding)
+        return alike and (op in there.control_flow_nodes) == (node in here.control_flow_nodes)
 
     def is_sure(self, node: int) -> bool:
         """Whether an output of a node is recognised without looking at its neighbours."""
         classes = self.here.classes
-        numbers = (classes.of.get(value) for value in self.here.wiring.makes(node))
+        numbers = (classes.of.get(value) for value in self.here.graph.output_values(node))
         return any(number is not None and classes.sure[number] for number in numbers)

@@ -21,8 +21,8 @@ from modelexport.hierarchy.fingerprints import (
 from modelexport.hierarchy.graph_paths import MAIN
 from modelexport.hierarchy.record import Record, Tensor
 from modelexport.hierarchy.subgraphs import Read
-from modelexport.rewriter.graph.flow import Flow
-from modelexport.rewriter.graph.wiring import NONE, Wiring
+from modelexport.rewriter.graph.indexed_graph import NONE, IndexedGraph
+from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.evidence.dequantised_weights import dequantise
 from modelexport.rewriter.matching.evidence.merged_weights import laid_together, parts_of
 from modelexport.rewriter.matching.evidence.weight_sketches import RecordedWeights
@@ -45,7 +45,7 @@ class WeightMatch:
     """Which recorded weights the weights of a file are.
 
     Attributes:
-        held: Weights of the file (values of its wiring) to the recorded weights that they may be.
+        held: Weights of the file (values of its graph) to the recorded weights that they may be.
         merged: Weights of the file to the recorded weights that they are put together of.
         owners: Weights of the file to the module whose parameter they hold.
         matched, matchable: Elements of telling weights found in the record, and of all of them.
@@ -73,24 +73,26 @@ class Weights:
     """Compares the weights of a file with those of a record.
 
     Args:
-        flow: The file.
+        graph: The nodes of the file.
         here, there: Wirings of the file and of the record.
         record: The record.
         read: Reads an initializer.
     """
 
-    def __init__(self, flow: Flow, here: Wiring, there: Wiring, record: Record, read: Read) -> None:
-        self._flow = flow
+    def __init__(
+        self, graph: ModelGraph, here: IndexedGraph, there: IndexedGraph, record: Record, read: Read
+    ) -> None:
+        self._graph = graph
         self._here = here
         self._there = there
         self._read = read
         self._tree = record.tree
         self._tensors: dict[int, Tensor] = {
-            there.number(tensor.graph, tensor.name): tensor for tensor in record.tensors
+            there.value_of(tensor.graph, tensor.name): tensor for tensor in record.tensors
         }
-        absent = enumerate(record.absent, len(there.names))  # numbers that no value has
+        absent = enumerate(record.absent, len(there.value_names))  # numbers that no value has
         self._tensors |= dict(absent)
-        self._held = dict(_initializers(flow, here))
+        self._held = dict(_initializers(graph, here))
 
     def match(self, *, by_content: bool) -> WeightMatch:
         """Find each weight in the record.
@@ -114,7 +116,7 @@ class Weights:
         """
         own = []
         for value, tensor in self._held.items():
-            recorded = self._there.number(*self._here.names[value])
+            recorded = self._there.value_of(*self._here.value_names[value])
             known = self._tensors.get(recorded)
             if known is None or _count(tensor) != _size_of(known):
                 continue
@@ -143,7 +145,7 @@ class Weights:
             held = (self._tensors[label] for label in found.held[value])
             if not any(self._same(self._held[value], known) for known in held):
                 found.differing += 1
-                found.example = self._here.names[value][1]
+                found.example = self._here.value_names[value][1]
 
     def _same(self, tensor: onnx.TensorProto, known: Tensor) -> bool:
         """Whether a weight holds the recorded numbers, in the precision in which it is stored."""
@@ -220,15 +222,15 @@ class Weights:
         stored = self._read(tensor)
         if stored is None or stored.dtype.kind == "f":
             return stored
-        for node in self._here.users[value]:
-            fetch = partial(self._by_name, self._here.graphs[node])
-            found = dequantise(self._flow.nodes[node], stored, fetch)
+        for node in self._here.consumers[value]:
+            fetch = partial(self._by_name, self._here.graph_paths[node])
+            found = dequantise(self._graph.nodes[node], stored, fetch)
             if found is not None:
                 return found
         return stored
 
     def _by_name(self, graph: str, name: str) -> Array | None:
-        tensor = self._held.get(self._here.number(graph, name))
+        tensor = self._held.get(self._here.value_of(graph, name))
         return None if tensor is None else self._read(tensor)
 
     def _find_owners(self, found: WeightMatch) -> None:
@@ -237,7 +239,7 @@ class Weights:
             owners = {None if p is None else self._tree.owner(p) for p in parameters}
             if len(owners) == 1 and (owner := owners.pop()) is not None:
                 found.owners[value] = owner
-            there = frozenset(label for label in held if label < len(self._there.names))
+            there = frozenset(label for label in held if label < len(self._there.value_names))
             if there:
                 found.held[value] = there
             else:
@@ -289,11 +291,11 @@ def _plain(array: Array) -> bool:
     return bool(array.min() == array.max())
 
 
-def _initializers(flow: Flow, here: Wiring) -> Iterator[tuple[int, onnx.TensorProto]]:
-    for place in flow.places:
+def _initializers(graph: ModelGraph, here: IndexedGraph) -> Iterator[tuple[int, onnx.TensorProto]]:
+    for place in graph.places:
         if isinstance(place.graph, onnx.GraphProto):
             for tensor in place.graph.initializer:
-                value = here.number(place.path, tensor.name)
+                value = here.value_of(place.path, tensor.name)
                 if value != NONE:
                     yield value, tensor
 

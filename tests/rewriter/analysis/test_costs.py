@@ -21,7 +21,7 @@ from modelexport.hierarchy.record import Record
 from modelexport.rewriter import AnnotateReport, analyze, annotate
 from modelexport.rewriter.analysis.analyzing import analyze_model
 from modelexport.rewriter.analysis.costs.sizes import bytes_of
-from modelexport.rewriter.graph.flow import Flow
+from modelexport.rewriter.graph.model_graph import ModelGraph
 from tests.helpers.handmade import parse
 from tests.helpers.traced import plain_session, traced
 
@@ -98,8 +98,8 @@ def test_bytes_are_those_of_the_values(name: str, tmp_path: Path) -> None:
     stored += [onnx.numpy_helper.to_array(tensor).nbytes for tensor in constants]
     assert found.weight_bytes == sum(stored)
     assert found.unknown_activations == 0
-    flow = Flow(model)
-    names = [o for n, node in enumerate(model.graph.node) if not flow.derived[n]
+    graph = ModelGraph(model)
+    names = [o for n, node in enumerate(model.graph.node) if not graph.derived[n]
              for o in node.output if o]  # fmt: skip
     outputs = {value.name for value in model.graph.output}
     model.graph.output.extend(onnx.ValueInfoProto(name=n) for n in names if n not in outputs)

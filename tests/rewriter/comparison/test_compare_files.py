@@ -23,7 +23,7 @@ from modelexport.hierarchy.record import Record
 from modelexport.hierarchy.tags import steps
 from modelexport.rewriter import Comparison, FoldRules, Numeric, Status, annotate, compare
 from modelexport.rewriter.comparison.quantisation_scales import Scales
-from modelexport.rewriter.graph.flow import Flow
+from modelexport.rewriter.graph.model_graph import ModelGraph
 from tests.helpers.handmade import parse
 from tests.helpers.running import Run, runner
 from tests.helpers.traced import plain_session, traced
@@ -239,7 +239,7 @@ g (float[2, 3] x) => (float[3, 2] y) {
 
 def test_scales_of_what_is_moved() -> None:
     """A quantised value has the scale of what it becomes; others have none."""
-    scales = Scales(Flow(parse(QUANTISED)))
+    scales = Scales(ModelGraph(parse(QUANTISED)))
     assert [scales.of(name) for name in "qrt"] == [("scale", "zero")] * 3
     assert scales.of("n") is None
 

@@ -24,8 +24,7 @@ from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.fingerprints import value_fingerprint
 from modelexport.hierarchy.graph_paths import NodeKey
 from modelexport.rewriter import MatchOptions, annotate
-from modelexport.rewriter.graph.flow import Flow
-from modelexport.rewriter.graph.wiring import Wiring
+from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.evidence.quantised_values import RoundedValues
 from modelexport.tracer import trace
 from tests.helpers.traced import traced
@@ -76,16 +75,15 @@ def test_a_value_in_8_bits_is_near_to_what_it_stands_for(
     scale: float, zero: int, seed: int, chosen: int
 ) -> None:
     """Whatever its scale and its zero point, and to nothing else."""
-    flow = Flow(parser.parse_model(CHAIN))
-    wiring = Wiring.of_model(flow)
+    graph = ModelGraph(parser.parse_model(CHAIN)).indexed
     generator = np.random.default_rng(seed)
-    values = [generator.standard_normal((4, 64)).astype(np.float32) * scale for _ in flow.nodes]
-    made = [next(iter(wiring.makes(node))) for node in range(len(flow))]
+    values = [generator.standard_normal((4, 64)).astype(np.float32) * scale for _ in graph.op_types]
+    made = [next(iter(graph.output_values(node))) for node in range(len(graph))]
     step = np.abs(values[chosen]).max() / 127
     stored = np.clip(np.round(values[chosen] / step) + zero, 0, 255).astype(np.uint8)
     saturated = float(np.mean((stored == 0) | (stored == 255)))
     recorded = {value: value_fingerprint(array) for value, array in zip(made, values, strict=True)}
-    near = RoundedValues(wiring, wiring, {made[chosen]: value_fingerprint(stored)}, recorded)
+    near = RoundedValues(graph, graph, {made[chosen]: value_fingerprint(stored)}, recorded)
     if saturated < 0.01:
         assert set(near.ops_for(chosen)) == {chosen}
     assert set(near.ops_for(chosen)) <= {chosen}

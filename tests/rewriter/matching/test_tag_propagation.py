@@ -5,7 +5,7 @@ from onnx import parser
 
 from modelexport.hierarchy.graph_paths import NodeKey
 from modelexport.hierarchy.module_tree import Module, ModuleTree
-from modelexport.rewriter.graph.flow import Flow
+from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.evidence.propagation import Propagation
 from modelexport.rewriter.matching.matcher import match_record
 from tests.helpers.handmade import HEADER, parse, record_of
@@ -24,11 +24,11 @@ MODULES = {
 def settle(text: str, known: dict[str, str], *, anywhere: bool = False) -> dict[str, str | None]:
     """Module by node name, after propagating from the nodes that are known by name."""
     model = parser.parse_model(HEADER + text)
-    flow = Flow(model)
+    graph = ModelGraph(model)
     tree = ModuleTree(Module(p, c, calls=int(c != "ModuleList")) for p, c in MODULES.items())
-    names = {key: node.name for key, node in zip(flow.keys, flow.nodes, strict=True)}
+    names = {key: node.name for key, node in zip(graph.keys, graph.nodes, strict=True)}
     given = {key: known[name] for key, name in names.items() if name in known}
-    spread = Propagation(flow, tree, flow.keys if anywhere else ())
+    spread = Propagation(graph, tree, graph.keys if anywhere else ())
     claims = spread.claims(given).by_node
     found = given | {key: claim.module for key, claim in claims.items()}
     return {name: found.get(key) for key, name in names.items()}
@@ -170,11 +170,11 @@ f (v) => (w) { [half] h = Constant <value = float {0.5}> () [mul] m = Mul (v, h)
 def test_function_bodies_follow_their_calls() -> None:
     """What a function gives back is used by its calls: it takes their common ancestor."""
     model = parser.parse_model(FUNCTION)
-    flow = Flow(model)
+    graph = ModelGraph(model)
     tree = ModuleTree(Module(p, c, calls=1) for p, c in MODULES.items())
     given = {NodeKey("", 0): "stack.0.left", NodeKey("", 1): "stack.0.right"}
-    claims = Propagation(flow, tree, flow.keys).claims(given).by_node
-    names = {key: node.name for key, node in zip(flow.keys, flow.nodes, strict=True)}
+    claims = Propagation(graph, tree, graph.keys).claims(given).by_node
+    names = {key: node.name for key, node in zip(graph.keys, graph.nodes, strict=True)}
     found = {names[key]: claim.module for key, claim in claims.items()}
     assert found == {"half": "stack.0", "mul": "stack.0", "give": "stack.0"}
 
@@ -195,11 +195,11 @@ def test_every_node_is_visited_once_users_first() -> None:
     """The order of propagation holds each node once, and users before makers."""
     for text in (HEADER + IF, FUNCTION):
         model: onnx.ModelProto = parser.parse_model(text)
-        flow = Flow(model)
-        order = list(flow.users_first())
-        assert sorted(order) == list(range(len(flow)))
+        graph = ModelGraph(model)
+        order = list(graph.consumers_first())
+        assert sorted(order) == list(range(len(graph)))
         place = {number: at for at, number in enumerate(order)}
-        edges = [(user, number) for number, users in enumerate(flow.consumers) for user in users]
+        edges = [(user, number) for number, users in enumerate(graph.successors) for user in users]
         assert edges
         assert [edge for edge in edges if place[edge[0]] >= place[edge[1]]] == []
 

@@ -11,7 +11,7 @@ from modelexport.hierarchy.graph_paths import NodeKey, walk_nodes
 from modelexport.hierarchy.module_tree import ModuleTree, is_within
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter import AnnotateReport, annotate, validate
-from modelexport.rewriter.graph.flow import Flow
+from modelexport.rewriter.graph.model_graph import ModelGraph
 from tests.helpers.traced import every_case, traced
 
 
@@ -36,7 +36,7 @@ def swappable(path: Path, record: Record, report: AnnotateReport) -> tuple[NodeK
     both modules may read them: such nodes prove nothing.
     """
     model = onnx.load(path)
-    flow = Flow(model)
+    graph = ModelGraph(model)
     held = {t.name: t.parameter for t in record.tensors if t.parameter is not None}
     absent = {
         tuple(sorted(p.shape))
@@ -46,11 +46,11 @@ def swappable(path: Path, record: Record, report: AnnotateReport) -> tuple[NodeK
     }
     shapes = {w.name: tuple(sorted(w.dims)) for w in model.graph.initializer}
     readers: dict[NodeKey, str] = {}
-    for number, (key, node) in enumerate(zip(flow.keys, flow.nodes, strict=True)):
+    for number, (key, node) in enumerate(zip(graph.keys, graph.nodes, strict=True)):
         owners = {held[n].rpartition(".")[0] for n in node.input if n in held}
         clear = all(shapes.get(n) not in absent for n in node.input if n in held)
         own = owners == {report.decisions[number].module} and not report.decisions[number].covers
-        if own and clear and not flow.passive(number):
+        if own and clear and not graph.is_auxiliary(number):
             readers[key] = owners.pop()
     pairs = combinations(readers.items(), 2)
     tree = record.tree

@@ -1,0 +1,34 @@
+"""Operators of ONNX that compute nothing of their own: they move, reshape, cast or round values."""
+
+from modelexport.hierarchy.opsets import DEFAULT_DOMAINS
+
+SHAPE_OPERATORS = frozenset({"Shape", "Size"})
+"""Operators whose result depends on the shape of their input only."""
+
+_PASS_THROUGH = frozenset(
+    {
+        *("Identity", "Cast", "CastLike", "Reshape", "Flatten", "Squeeze", "Unsqueeze"),
+        *("Transpose", "Dropout", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"),
+    }
+)
+"""Operators that return the numbers of their first input, in another shape, order or type."""
+
+_DATA_MOVEMENT = _PASS_THROUGH | {
+    *("Split", "Slice", "Concat", "Expand", "Tile"),
+    *("SplitToSequence", "SequenceAt", "SequenceConstruct", "ConcatFromSequence"),
+}
+"""Operators that only move, cut, cast or rescale values."""
+
+
+def is_pass_through(op_type: str) -> bool:
+    """Whether an operator returns the numbers of its first input, exactly or rounded.
+
+    Args:
+        op_type: The operator, with or without its domain: several domains have quantisers.
+    """
+    return op_type.rpartition("::")[2] in _PASS_THROUGH
+
+
+def is_data_movement(domain: str, op_type: str) -> bool:
+    """Whether an operator of ONNX only moves, cuts, casts or rescales values."""
+    return domain in DEFAULT_DOMAINS and op_type in _DATA_MOVEMENT
