@@ -22,7 +22,7 @@ from modelexport.cli.output import Talk, complain, talk
 from modelexport.cli.strip import strip
 from modelexport.cli.trace import trace
 from modelexport.cli.validate import validate
-from modelexport.errors import ModelExportError
+from modelexport.support.error_texts import error_sentence
 
 NAME = "modelexport"
 
@@ -165,16 +165,11 @@ def _run(arguments: list[str] | None, chosen: Talk) -> int:
 
 def _sentence(error: Exception) -> str:
     """An error in one sentence that names the user's thing."""
-    if isinstance(error, ModelExportError):
-        return str(error)
     if hasattr(error, "format_message"):  # what typer raises for wrong use
         message = " ".join(str(error.format_message()).split()).rstrip(".")
         message = message.replace("Value error, ", "").replace(". Did you", ": did you")
         return message and f"{message} (--help shows the options)."  # "" after help in its place
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}."
-    words = " ".join(f"{type(error).__name__}: {error}".split())
-    return f"unexpected {words[:500]} (run with --verbose to see where)"
+    return error_sentence(error, "run with --verbose to see where")
 
 
 def _abandon_output() -> None:

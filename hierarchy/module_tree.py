@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from modelexport.errors import FileProblem
+from modelexport.support.decode_errors import explain_decode_error
 from modelexport.support.prefixes import common_start
 
 ROOT = ""
@@ -92,7 +93,9 @@ class EmbeddedTree(msgspec.Struct, frozen=True, omit_defaults=True):
         try:
             return msgspec.json.decode(text, type=cls)
         except msgspec.DecodeError as error:
-            raise FileProblem(f"{where}: its module tree cannot be read ({error}).") from error
+            raise FileProblem(
+                f"{where}: its module tree cannot be read ({explain_decode_error(error)})."
+            ) from error
 
 
 class ModuleTree:

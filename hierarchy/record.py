@@ -16,6 +16,7 @@ import numpy as np
 from modelexport.errors import FileProblem, RecordError
 from modelexport.hierarchy.fingerprints import Array, ValueFingerprint, WeightFingerprint
 from modelexport.hierarchy.module_tree import Module, ModuleTree
+from modelexport.support.decode_errors import explain_decode_error
 from modelexport.support.files import check_target
 from modelexport.support.settings import STDIN
 
@@ -240,7 +241,9 @@ def decode_record(data: bytes, where: str) -> Record:
     try:
         header = msgspec.json.decode(data, type=_Header)
     except msgspec.DecodeError as error:
-        raise RecordError(f"{where}: not a trace record ({error}).") from error
+        raise RecordError(
+            f"{where}: not a trace record ({explain_decode_error(error)})."
+        ) from error
     if header.format != FORMAT:
         raise RecordError(f'{where}: not a trace record (its "format" is not "{FORMAT}").')
     if header.version > VERSION:
@@ -251,7 +254,9 @@ def decode_record(data: bytes, where: str) -> Record:
     try:
         record = msgspec.json.decode(data, type=Record)
     except msgspec.DecodeError as error:
-        raise RecordError(f"{where}: the record is damaged ({error}).") from error
+        raise RecordError(
+            f"{where}: the record is damaged ({explain_decode_error(error)})."
+        ) from error
     if not any(module.path == "" for module in record.modules):
         raise RecordError(f"{where}: the record is damaged (it has no root module).")
     return record

@@ -1,37 +1,32 @@
-"""Reading what people write by hand, in JSON, TOML or YAML, into Structs.
+"""Reading files that people write by hand, in JSON, TOML or YAML, into Structs."""
 
-What is wrong is said with the key that it is about: `$.inputs.x.shape`.
-"""
-
-import re
 import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from modelexport.errors import SettingsError
+from modelexport.support.decode_errors import explain_decode_error
 
 T = TypeVar("T")
 
-_PATH = re.compile(r"`\$(?P<steps>[^`]*)`")
-_STEP = re.compile(r"\.(?P<field>[^.\[]+)|\[(?P<index>\d+)\]|\[\.\.\.\]")
-"""A step of a path as msgspec writes it; the last form is some key of a mapping."""
-
 STDIN = Path("-")
+"""The path that stands for standard input."""
 
 
 def read_settings(path: Path, type_: type[T]) -> T:
-    """Read a file; its format goes by its suffix, and `-` is JSON on standard input.
+    """Read a file of settings.
 
     Args:
-        path: The file.
-        type_: What it is to hold.
+        path: The file. Its suffix gives the format; `-` is JSON on standard input.
+        type_: The type of its content.
 
     Raises:
-        SettingsError: It cannot be read, or does not hold that. The message names the key.
+        SettingsError: The file cannot be read, or its content is not of that type. The message
+            names the key (`$.inputs.x.shape`).
     """
     if path == STDIN:
         return decode_settings(sys.stdin.buffer.read(), ".json", type_, "standard input")
@@ -44,98 +39,38 @@ def read_settings(path: Path, type_: type[T]) -> T:
     return decode_settings(data, path.suffix, type_, str(path))
 
 
-def decode_settings(data: bytes, suffix: str, type_: type[T], where: str) -> T:
-    """Decode what a file holds.
+def decode_settings(data: bytes, suffix: str, type_: type[T], file: str) -> T:
+    """Decode the content of a file of settings.
 
     Args:
-        data: Its bytes.
+        data: The content.
         suffix: `.json`, `.toml`, `.yaml` or `.yml`.
-        type_: What it is to hold.
-        where: Its name, for errors.
+        type_: The type of the content.
+        file: Name of the file, for errors.
 
     Raises:
-        SettingsError: It does not hold that.
+        SettingsError: The content is not of that type. The message names the key.
     """
     decode = _DECODERS.get(suffix.lower())
     if decode is None:
         known = ", ".join(_DECODERS)
-        raise SettingsError(f"{where}: no settings file; its name must end with one of {known}.")
+        raise SettingsError(f"{file}: not a settings file; its name must end with one of {known}.")
     try:
-        found = decode(data)
+        content = decode(data)
     except Exception as error:
-        first = " ".join(str(error).split())
+        reason = " ".join(str(error).split()).rstrip(".")
         name = suffix.lower().lstrip(".").upper()
-        raise SettingsError(f"{where}: not {name} ({first.rstrip('.')}).") from error
-    if not isinstance(found, Mapping):
-        raise SettingsError(f"{where}: it must hold keys and values.")
+        raise SettingsError(f"{file}: not {name} ({reason}).") from error
+    if not isinstance(content, Mapping):
+        raise SettingsError(f"{file}: it must hold keys and values.")
     try:
-        return _convert(found, type_)
+        return msgspec.convert(content, type_, str_keys=True)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{where}: {_located(error, found, type_)}.") from error
+        reason = explain_decode_error(error, type_=type_, data=content)
+        raise SettingsError(f"{file}: {reason}.") from error
 
 
-def _convert(found: object, type_: type[T]) -> T:
-    return msgspec.convert(found, type_, str_keys=True)
-
-
-def _located(error: msgspec.ValidationError, found: object, type_: type[Any]) -> str:
-    """What is wrong, with the user's own keys where msgspec only says that it is one of them.
-
-    Of such a mapping one key after the other is left alone, until the error shows again.
-    """
-    said = str(error).replace("Object contains unknown field", "there is no key")
-    match = _PATH.search(said)
-    if match is None:
-        return f"{said} - at `$`"
-    steps: list[str | int] = []
-    for step in _STEP.finditer(match["steps"]):
-        if step["field"] is not None:
-            steps.append(step["field"])
-        elif step["index"] is not None:
-            steps.append(int(step["index"]))
-        else:
-            for key in _at(found, steps):
-                alone = _replaced(found, steps, {key: _at(found, steps)[key]})
-                if (again := _error(alone, type_)) is not None:
-                    found, said = alone, again
-                    steps.append(str(key))
-                    break
-    return _PATH.sub(lambda _: f"`{_shown(steps)}`", said)
-
-
-def _error(found: object, type_: type[Any]) -> str | None:
-    try:
-        _convert(found, type_)
-    except msgspec.ValidationError as error:
-        return str(error).replace("Object contains unknown field", "there is no key")
-    return None
-
-
-def _at(found: Any, steps: list[str | int]) -> Any:
-    for step in steps:
-        found = found[step]
-    return found
-
-
-def _replaced(found: Any, steps: list[str | int], value: object) -> Any:
-    """A copy of nested containers with another value in one place."""
-    if not steps:
-        return value
-    first, *rest = steps
-    changed = found.copy()
-    changed[first] = _replaced(found[first], rest, value)
-    return changed
-
-
-def _shown(steps: list[str | int]) -> str:
-    text = "$"
-    for step in steps:
-        plain = isinstance(step, str) and step.isidentifier()
-        text += f".{step}" if plain else f"[{msgspec.json.encode(step).decode()}]"
-    return text
-
-
-def _yaml(data: bytes) -> object:
+def _decode_yaml(data: bytes) -> object:
     import yaml  # noqa: PLC0415 - few settings are YAML
 
     return yaml.safe_load(data)
@@ -144,6 +79,6 @@ def _yaml(data: bytes) -> object:
 _DECODERS: dict[str, Callable[[bytes], object]] = {
     ".json": msgspec.json.decode,
     ".toml": lambda data: tomllib.loads(data.decode()),
-    ".yaml": _yaml,
-    ".yml": _yaml,
+    ".yaml": _decode_yaml,
+    ".yml": _decode_yaml,
 }

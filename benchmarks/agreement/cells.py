@@ -13,7 +13,7 @@ import onnxruntime as ort
 
 from agreement.judging import Verdict, judge
 from agreement.plan import FOREIGN, QUANTISED, Transformation
-from agreement.store import CACHE, NotPossible, first_line
+from agreement.store import CACHE, NotPossible, error_line
 from agreement.subjects import Made, Subject
 from fixtures_gen.truth import Truth
 from modelexport.errors import ForeignRecordError
@@ -112,9 +112,9 @@ def run_cell(
         try:
             report = annotate(made.path, record, Path(folder, "out.onnx"), **more)
         except ForeignRecordError as error:
-            cell.status, cell.said = "refused", _without_folder(first_line(error), made.path)
+            cell.status, cell.said = "refused", _without_folder(error_line(error), made.path)
         except Exception as error:  # noqa: BLE001 - a failure is a row of the table
-            cell.status, cell.said = "failed", _without_folder(first_line(error), made.path)
+            cell.status, cell.said = "failed", _without_folder(error_line(error), made.path)
         cell.seconds = round(time.perf_counter() - start, 4)
     cell.runtime_seconds = _runtime_seconds(made)
     if report is None:

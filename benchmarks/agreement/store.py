@@ -12,6 +12,8 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+from modelexport.support.error_texts import first_line
+
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / "temp" / "agreement"
 
@@ -27,11 +29,9 @@ class NotPossible(Exception):  # noqa: N818 - reads as what it is
     """A tool cannot do this for this model; the message is the tool's own first line."""
 
 
-def first_line(error: BaseException) -> str:
-    """The kind of an error and the first line of what it says, files without their folders."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = _FOLDERS.sub("", lines[0]) if lines else "no message"
-    return f"{type(error).__name__}: {said}"[:300]
+def error_line(error: BaseException) -> str:
+    """The type of an error and the first line of its message, files without their folders."""
+    return _FOLDERS.sub("", first_line(error, with_type=True))
 
 
 def key_of(*parts: str) -> str:
@@ -78,7 +78,7 @@ def stored(kind: str, key: str, make: Callable[[Path], None]) -> Path:
             make(part)
         except Exception as error:  # noqa: BLE001 - whatever a tool raises is its answer
             _empty(part.iterdir())
-            (part / "failed").write_text(first_line(error))
+            (part / "failed").write_text(error_line(error))
         try:
             part.rename(folder)
         except OSError:  # another process was faster

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
-from modelexport.errors import ModelExportError
+from modelexport.support.error_texts import error_sentence
 
 
 class State(StrEnum):
@@ -67,9 +67,4 @@ class Outcome(msgspec.Struct):
 
 def sentence(error: BaseException) -> str:
     """An error in one sentence."""
-    if isinstance(error, ModelExportError):
-        return str(error)
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}."
-    words = " ".join(f"{type(error).__name__}: {error}".split())
-    return f"unexpected {words[:500]} (its log tells where)"
+    return error_sentence(error, "its log tells where")

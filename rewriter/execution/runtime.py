@@ -14,6 +14,7 @@ import numpy.typing as npt
 from modelexport.errors import RuntimeFailedError
 from modelexport.hierarchy.probe_numbers import SWITCHES, distinct, flags
 from modelexport.rewriter.container import SessionSource
+from modelexport.support.error_texts import first_line
 
 Array = npt.NDArray[Any]
 Feeds = dict[str, Array]
@@ -81,7 +82,7 @@ class Session:
             )
         except Exception as error:  # onnxruntime's errors share no base class
             raise RuntimeFailedError(
-                f"{path}: onnxruntime cannot load it ({_first_line(error)})."
+                f"{path}: onnxruntime cannot load it ({first_line(error)})."
             ) from error
 
     @property
@@ -108,7 +109,7 @@ class Session:
             return list(self._session.run(names, dict(feeds)))
         except Exception as error:  # onnxruntime's errors share no base class
             raise RuntimeFailedError(
-                f"{self._path}: onnxruntime cannot run it ({_first_line(error)})."
+                f"{self._path}: onnxruntime cannot run it ({first_line(error)})."
             ) from error
 
     def working_feeds(self, *, differing: bool = False) -> Feeds:
@@ -210,9 +211,3 @@ def _fill(dtype: str, shape: Iterable[int], random: np.random.Generator) -> Arra
     if dtype.startswith("float"):
         return random.standard_normal(shape).astype(dtype)
     return flags(math.prod(shape)).astype(dtype).reshape(shape)
-
-
-def _first_line(error: Exception) -> str:
-    """The first line of a long message, without what a shell would show as noise."""
-    lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__).rstrip(". ")[:300]

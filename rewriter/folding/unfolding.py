@@ -15,6 +15,7 @@ from modelexport.rewriter.folding.inlining import Inlining
 from modelexport.rewriter.folding.relative import Rebasing
 from modelexport.rewriter.folding.restoring import Restoring
 from modelexport.rewriter.matching.evidence import carried as own
+from modelexport.support.error_texts import first_line
 
 
 class UnfoldReport(msgspec.Struct):
@@ -125,8 +126,7 @@ def _infer(model: onnx.ModelProto, report: UnfoldReport) -> None:
     try:
         inferred = onnx.shape_inference.infer_shapes(model)
     except (onnx.shape_inference.InferenceError, ValueError) as error:
-        line = str(error).strip().splitlines()[0]
-        report.notes.append(f"the shapes inside could not be inferred ({line})")
+        report.notes.append(f"the shapes inside could not be inferred ({first_line(error)})")
         return
     told = {value.name for value in model.graph.value_info}
     model.graph.value_info.extend(v for v in inferred.graph.value_info if v.name not in told)

@@ -8,6 +8,7 @@ import onnx
 from modelexport.errors import RuntimeFailedError
 from modelexport.rewriter.execution.runtime import Feeds, Session, same_bits
 from modelexport.rewriter.validation.checked_file import Subject
+from modelexport.support.error_texts import first_line
 
 _STANDARD = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 _PROTOBUF_LIMIT = 2**31 - 1
@@ -28,11 +29,9 @@ def check_by_onnx(file: Subject) -> None:
     try:
         onnx.checker.check_model(str(file.path), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        text = str(error).strip()
-        message = text.splitlines()[0].rstrip(".")
         file.fault(
-            "checker", f"onnx's checker refuses it: {message}", "export it again",
-            file.blamed(text),
+            "checker", f"onnx's checker refuses it: {first_line(error)}", "export it again",
+            file.blamed(str(error)),
         )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from modelexport.errors import InputsError
 from modelexport.hierarchy.fingerprints import Array
+from modelexport.support.error_texts import first_line
 from modelexport.tracer.exporters.exported import Scope
 from modelexport.tracer.sources.signature import Call
 
@@ -87,10 +88,8 @@ def run(model: nn.Module, call: Call) -> tuple[torch.Tensor, ...]:
         with torch.no_grad(), _uncompiled():
             outputs = model(*args, **kwargs)
     except Exception as error:
-        first = (str(error).strip().splitlines() or [""])[0]
-        raise InputsError(
-            f"The model cannot run on these inputs ({type(error).__name__}: {first})."
-        ) from error
+        reason = first_line(error, with_type=True)
+        raise InputsError(f"The model cannot run on these inputs ({reason}).") from error
     return call.flatten_outputs(outputs)
 
 

@@ -23,11 +23,12 @@ from modelexport.errors import ExportFailedError
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.fingerprints import Array
 from modelexport.hierarchy.graph_paths import SMALL_TENSOR_BYTES, walk_graphs, walk_nodes
+from modelexport.support.error_texts import first_line
 from modelexport.tracer.exporters.exported import NOWHERE, Exported, Scope, contiguous
-from modelexport.tracer.exporters.locations import innermost_line
-from modelexport.tracer.exporters.naming import free_axes, name_axes, name_outputs
+from modelexport.tracer.exporters.naming import automatic_axes, name_axes, name_outputs
+from modelexport.tracer.exporters.source_lines import innermost_line
+from modelexport.tracer.exporters.transformers_exporter import transformers_exporter
 from modelexport.tracer.sources.signature import Call, flat_forward
-from modelexport.tracer.sources.transformers_models import onnx_exporter
 
 NAME = "dynamo"
 FLOOR = 18
@@ -51,7 +52,7 @@ def export(model: nn.Module, call: Call, *, opset: int) -> Exported:
         try:
             program = _program(model, call, opset)
         except Exception as error:
-            raise ExportFailedError(_reason(error)) from error
+            raise ExportFailedError(first_line(_root_cause(error), with_type=True)) from error
     name_axes(program, call)
     name_outputs(program.model, call)
     weights = _lift_weights(program.model)
@@ -71,9 +72,9 @@ def export(model: nn.Module, call: Call, *, opset: int) -> Exported:
 
 def _program(model: nn.Module, call: Call, opset: int) -> Any:
     """The ONNXProgram, by transformers' exporter where it serves the model, else by torch's."""
-    front = onnx_exporter(model)
-    if front is not None:
-        return front(call, opset)
+    by_transformers = transformers_exporter(model)
+    if by_transformers is not None:
+        return by_transformers(call, opset)
     with flat_forward(model, call):
         return torch.onnx.export(
             model,
@@ -82,7 +83,7 @@ def _program(model: nn.Module, call: Call, opset: int) -> Any:
             opset_version=opset,
             input_names=list(call.tensors),
             output_names=call.outputs,
-            dynamic_shapes=tuple(free_axes(call)) if call.axes else None,
+            dynamic_shapes=tuple(automatic_axes(call)) if call.axes else None,
             verbose=False,
         )
 
@@ -202,9 +203,8 @@ def _collecting_rarely() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-def _reason(error: BaseException) -> str:
-    """The first line of the innermost cause."""
+def _root_cause(error: BaseException) -> BaseException:
+    """The innermost cause of an error: torch wraps it several times."""
     while error.__cause__ is not None:
         error = error.__cause__
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0].strip() if lines else ''}"
+    return error

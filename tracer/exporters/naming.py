@@ -11,7 +11,7 @@ from modelexport.errors import ExportFailedError
 from modelexport.tracer.sources.signature import Call
 
 
-def free_axes(call: Call) -> Iterator[dict[int, object]]:
+def automatic_axes(call: Call) -> Iterator[dict[int, object]]:
     """For each tensor the axes that torch.export may leave open; it finds out how they relate."""
     for name in call.tensors:
         yield dict.fromkeys(call.axes.get(name, ()), torch.export.Dim.AUTO)

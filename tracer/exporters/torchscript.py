@@ -28,8 +28,9 @@ from torch.onnx._internal.torchscript_exporter import onnx_proto_utils
 from modelexport.errors import ExportFailedError
 from modelexport.hierarchy.fingerprints import Array
 from modelexport.hierarchy.graph_paths import SMALL_TENSOR_BYTES, NodeKey, walk_nodes
+from modelexport.support.error_texts import first_line
 from modelexport.tracer.exporters.exported import Exported, Scope, put_back
-from modelexport.tracer.exporters.locations import innermost_line
+from modelexport.tracer.exporters.source_lines import innermost_line
 from modelexport.tracer.sources.signature import Call, flat_forward
 
 NAME = "torchscript"
@@ -67,7 +68,7 @@ def export(model: nn.Module, call: Call, *, opset: int) -> Exported:
                 dynamic_axes=_dynamic_axes(call) or None,
             )
         except Exception as error:
-            raise ExportFailedError(_first_line(error)) from error
+            raise ExportFailedError(first_line(error, with_type=True)) from error
     graph = onnx.load_model_from_string(captured.data)
     weights = put_back(graph, captured.weights)
     scopes, sources = {}, {}
@@ -182,7 +183,3 @@ def _bytes(tensor: torch.Tensor) -> Array | None:
         return None
     dense = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
     return dense.reshape(-1).view(torch.uint8).numpy()
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"

@@ -14,6 +14,7 @@ from modelexport.errors import RuntimeFailedError
 from modelexport.hierarchy.fingerprints import Array, ValueFingerprint, value_fingerprints
 from modelexport.hierarchy.graph_paths import MAIN, NodeKey, walk_nodes
 from modelexport.hierarchy.subgraphs import SubgraphRunner, extract_subgraph, names_read
+from modelexport.support.error_texts import first_line
 from modelexport.tracer.exporters.exported import Exported
 
 NOT_ASKED_FOR = "not asked for"
@@ -122,8 +123,9 @@ def _run(
         )
         found = session.run(names, dict(feed))
     except Exception as error:
-        first = str(error).strip().splitlines()[0]
-        raise RuntimeFailedError(f"onnxruntime cannot run the exported graph ({first}).") from error
+        raise RuntimeFailedError(
+            f"onnxruntime cannot run the exported graph ({first_line(error)})."
+        ) from error
     pairs = zip(names, found, strict=True)
     return {name: array for name, array in pairs if isinstance(array, np.ndarray)}
 

@@ -14,6 +14,7 @@ from torch import nn
 from modelexport.errors import MissingExtraError, ModelExportError, SourceError
 from modelexport.hierarchy.export_config import InputRequest
 from modelexport.hierarchy.source_names import check_file, check_folder, factory_of
+from modelexport.support.error_texts import first_line
 from modelexport.support.progress import step
 from modelexport.tracer.sources.example_inputs import custom_inputs, folder_inputs
 from modelexport.tracer.sources.origin import Origin
@@ -77,7 +78,9 @@ def _from_factory(
     except ModelExportError:
         raise
     except Exception as error:
-        raise SourceError(f"{source}: the factory failed ({_first_line(error)}).") from error
+        raise SourceError(
+            f"{source}: the factory failed ({first_line(error, with_type=True)})."
+        ) from error
     model, inputs = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
     if not isinstance(model, nn.Module):
         raise SourceError(
@@ -100,7 +103,8 @@ def _set_attention(source: str, model: nn.Module, attention: str) -> None:
         model.set_attn_implementation(attention)  # type: ignore[operator]
     except Exception as error:
         raise SourceError(
-            f"{source}: it has no attention implementation {attention} ({_first_line(error)})."
+            f"{source}: it has no attention implementation {attention} "
+            f"({first_line(error, with_type=True)})."
         ) from error
 
 
@@ -112,7 +116,9 @@ def _find(
     except ModelExportError:
         raise
     except Exception as error:
-        raise SourceError(f"{source}: cannot be imported ({_first_line(error)}).") from error
+        raise SourceError(
+            f"{source}: cannot be imported ({first_line(error, with_type=True)})."
+        ) from error
     if found is None:
         raise SourceError(f"{source}: {module} has nothing called {name}.")
     if not callable(found):
@@ -169,7 +175,9 @@ def _from_hugging_face(
     except ModelExportError:
         raise
     except Exception as error:
-        raise SourceError(f"{source}: cannot be loaded ({_first_line(error)}).") from error
+        raise SourceError(
+            f"{source}: cannot be loaded ({first_line(error, with_type=True)})."
+        ) from error
     finally:
         if shown:
             bars.enable_progress_bar()
@@ -201,8 +209,3 @@ def _architecture(transformers: Any, config: Any, task: str | None, source: str)
             if hasattr(transformers, name):
                 return getattr(transformers, name)
     return transformers.AutoModel
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0].rstrip('.') if lines else 'no message'}"

@@ -10,6 +10,7 @@ from modelexport.errors import UsageError
 from modelexport.hierarchy.graph_paths import MAIN, walk_graphs, walk_nodes
 from modelexport.rewriter.analysis.costs.sizes import bytes_of
 from modelexport.rewriter.analysis.costs.surrogates import with_surrogates
+from modelexport.support.error_texts import first_line
 
 Dims = tuple[int | None, ...]
 
@@ -97,7 +98,7 @@ class Shapes:
         try:
             inferred = onnx.shape_inference.infer_shapes(made, data_prop=True)
         except (onnx.shape_inference.InferenceError, ValueError, RuntimeError) as error:
-            self.note = f"shapes could not be inferred ({_first_line(error)})"
+            self.note = f"shapes could not be inferred ({first_line(error)})"
             return
         for where, value in _collected(inferred, bound):
             known = self._known.get(where)
@@ -178,8 +179,3 @@ def _forget_open(model: onnx.ModelProto) -> None:
     ]
     del model.graph.value_info[:]
     model.graph.value_info.extend(onnx.ValueInfoProto.FromString(message) for message in kept)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__

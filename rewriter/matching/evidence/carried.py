@@ -35,6 +35,7 @@ from modelexport.rewriter.matching.evidence.third_party_names import (
     read_weight_names,
     tag_attributes,
 )
+from modelexport.support.decode_errors import explain_decode_error
 
 __all__ = [
     "OURS",
@@ -83,7 +84,9 @@ def embedded_parameters(model: onnx.ModelProto, where: str) -> dict[str, str]:
     try:
         return msgspec.json.decode(text, type=dict[str, str])
     except msgspec.DecodeError as error:
-        raise OnnxFileError(f"{where}: its parameter names cannot be read ({error}).") from error
+        raise OnnxFileError(
+            f"{where}: its parameter names cannot be read ({explain_decode_error(error)})."
+        ) from error
 
 
 def embedded_names(model: onnx.ModelProto, where: str) -> dict[str, str | None]:
@@ -92,7 +95,9 @@ def embedded_names(model: onnx.ModelProto, where: str) -> dict[str, str | None]:
     try:
         return msgspec.json.decode(text, type=dict[str, str | None])
     except msgspec.DecodeError as error:
-        raise OnnxFileError(f"{where}: its earlier node names cannot be read ({error}).") from error
+        raise OnnxFileError(
+            f"{where}: its earlier node names cannot be read ({explain_decode_error(error)})."
+        ) from error
 
 
 def _read_ours(model: onnx.ModelProto, graph: ModelGraph, where: str) -> Carried | None:

@@ -3,18 +3,23 @@
 import re
 import sys
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 
 import torch
 
-_TORCH = str(Path(torch.__file__).parent)
+_TORCH = Path(torch.__file__).parent
+_TRACER = Path(__file__).parent.parent
 _JIT_FRAME = re.compile(r"^(?P<file>.+)\((?P<line>\d+)\): ", re.MULTILINE)
 _PYTHON_FRAME = re.compile(r'^\s*File "(?P<file>[^"]+)", line (?P<line>\d+)', re.MULTILINE)
 
 
 @cache
 def innermost_line(trace: str) -> str | None:
-    """`file:line` of the innermost frame, of the model's own code where there is one.
+    """`file:line` of the innermost frame of the model's own code.
+
+    Where the model runs nothing but modules of torch, it is the innermost frame of torch. What
+    called the model is no part of it: the frames of the tracer, and all around these.
 
     Args:
         trace: A TorchScript source range (innermost frame first) or a Python stack trace
@@ -22,16 +27,17 @@ def innermost_line(trace: str) -> str | None:
     """
     frames = [(m["file"], m["line"]) for m in _JIT_FRAME.finditer(trace)]
     frames = frames or [(m["file"], m["line"]) for m in _PYTHON_FRAME.finditer(trace)][::-1]
-    frames = [frame for frame in frames if not frame[0].startswith("<")]
+    of_model = takewhile(lambda frame: not _is_within(frame[0], _TRACER), frames)
+    frames = [frame for frame in of_model if not frame[0].startswith("<")]
     if not frames:
         return None
-    own = next((frame for frame in frames if not _machinery(frame[0])), frames[0])
-    return f"{_relative(own[0])}:{own[1]}"
+    file, line = next((f for f in frames if not _is_within(f[0], _TORCH)), frames[0])
+    return f"{_relative(file)}:{line}"
 
 
 @cache
-def _machinery(file: str) -> bool:
-    return file.startswith(_TORCH) or Path(file).parent == Path(__file__).parent.parent
+def _is_within(file: str, folder: Path) -> bool:
+    return folder in Path(file).parents
 
 
 @cache
