@@ -25,7 +25,8 @@ class IndexedGraph:
     """The nodes and values of a model, subgraphs and functions included, as numbers.
 
     A name is looked up in its graph, then in the graphs around it, as ONNX does it. A node with
-    subgraphs (If, Loop, Scan) also reads what these capture from outside.
+    subgraphs (If, Loop, Scan) also reads what these capture from outside. An input that no node of
+    its own graph reads has no number there; each subgraph that reads it has a value for it.
 
     Args:
         rows: The nodes. Each row's index becomes the node's number.
