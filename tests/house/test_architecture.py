@@ -1,0 +1,189 @@
+"""The folders are the architecture: layers hold, a room has one name, files stay small."""
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.running import ROOT
+
+ROOMS = ("hierarchy", "support", "tracer", "rewriter", "pipeline", "cli")
+SOURCES = sorted(path for room in (*ROOMS, "modelexport") for path in (ROOT / room).rglob("*.py"))
+CALLERS = sorted(
+    path
+    for folder in ("tests", "benchmarks", "fixtures_gen")
+    for path in (ROOT / folder).rglob("*.py")
+)
+
+LARGEST_FILE = 300
+"""Lines; a longer file is split, or has its reason below."""
+
+LONG_FILES = {
+    "cli/options.py": "each option of the commands, once",
+    "rewriter/folding/folding.py": "to be split",
+    "rewriter/matching/alignment/aligner.py": "to be split",
+    "rewriter/matching/evidence/values.py": "to be split",
+    "rewriter/matching/evidence/weights.py": "to be split",
+    "rewriter/matching/recognizer.py": "to be split",
+    "rewriter/surgery/restoring.py": "to be split",
+}
+"""Files that are longer, each with its reason."""
+
+LONGEST_FUNCTION = 60
+"""Lines of a function's body, its docstring not counted."""
+
+FORBIDDEN = {
+    "support/files.py": "modelexport.hierarchy.keys",
+    "hierarchy/keys.py": "modelexport.rewriter.container",
+    "tracer/__init__.py": "modelexport.rewriter.annotation",
+    "rewriter/__init__.py": "torch",
+    "rewriter/container/__init__.py": "modelexport.rewriter.matching.matcher",
+    "rewriter/graph/__init__.py": "onnx_graphsurgeon",
+    "pipeline/__init__.py": "onnxruntime",
+    "cli/main.py": "fixtures_gen.zoo",
+}
+"""Files, and an import that breaks a contract if it is added to them."""
+
+
+def name_of(file: str) -> str:
+    """The module that a room's file is."""
+    return "modelexport." + file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def copied(target: Path) -> Path:
+    """A copy of the packages, with folders in place of links, and of the contracts."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    for package in ("modelexport", "fixtures_gen"):
+        shutil.copytree(ROOT / package, target / package, ignore=ignored)
+    shutil.copy(ROOT / "pyproject.toml", target)
+    return target
+
+
+def lint_imports(folder: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_contracts_hold(tmp_path: Path) -> None:
+    """As the code stands, no contract about imports is broken."""
+    ran = lint_imports(copied(tmp_path))
+    assert ran.returncode == 0, ran.stdout
+    assert " 0 broken" in ran.stdout
+
+
+def test_a_forbidden_import_breaks_a_contract(tmp_path: Path) -> None:
+    """An import against the layers, of torch or of a library behind one door, is named."""
+    packages = copied(tmp_path) / "modelexport"
+    for file, module in FORBIDDEN.items():
+        with (packages / file).open("a") as source:
+            source.write(f"\nimport {module}\n")
+    ran = lint_imports(tmp_path)
+    assert ran.returncode == 1
+    named = " ".join(ran.stdout.split())
+    links = {f"{name_of(file)} -> {module}" for file, module in FORBIDDEN.items()}
+    assert {link for link in links if link not in named} == set()
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    """Names of the modules that a file imports; relative imports have none."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import():
+                yield from (alias.name for alias in node.names)
+            case ast.ImportFrom(module=str(module), level=0):
+                yield module
+
+
+def test_no_room_is_imported_by_its_bare_name() -> None:
+    """A room is `modelexport.<room>` everywhere: its bare name is another project's to use."""
+    bare = {
+        (path.relative_to(ROOT).as_posix(), name)
+        for path in (*SOURCES, *CALLERS)
+        for name in imported(ast.parse(path.read_text()))
+        if name.partition(".")[0] in ROOMS
+    }
+    assert bare == set()
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_ruff_refuses_a_bare_name(room: str, tmp_path: Path) -> None:
+    """An editor marks such an import while it is written."""
+    (tmp_path / "net.py").write_text(f'"""A file."""\n\nimport {room}\n\n__all__ = ["{room}"]\n')
+    command = ("-m", "ruff", "check", "--no-cache", "--config", ROOT / "pyproject.toml", "net.py")
+    ran = subprocess.run(
+        [sys.executable, *command],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "TID251" in ran.stdout
+    assert f"modelexport.{room}" in ran.stdout
+
+
+def test_the_rewriter_has_rooms_only() -> None:
+    """Its one loose file is the list of its public names."""
+    assert [path.name for path in (ROOT / "rewriter").glob("*.py")] == ["__init__.py"]
+
+
+def test_the_tests_mirror_the_rooms() -> None:
+    """A test is where its room is; what is of no room is about the house or a benchmark."""
+    apart = {"house", "helpers", "snapshots", "benchmarks"}
+    folders = {path for path in (ROOT / "tests").rglob("*/") if path.name != "__pycache__"}
+    named = {path.relative_to(ROOT / "tests") for path in folders}
+    mirrored = {path for path in named if path.parts[0] not in apart}
+    assert mirrored
+    assert {path for path in mirrored if not (ROOT / path).is_dir()} == set()
+
+
+def test_no_name_is_a_file_and_a_package() -> None:
+    """`x.py` beside `x/` would be two modules of one name."""
+    assert [path for path in SOURCES if path.with_suffix("").is_dir()] == []
+
+
+def test_every_package_says_what_it_is() -> None:
+    """Each folder of code is a package, and its `__init__.py` opens with a docstring."""
+    packages = {path.parent / "__init__.py" for path in SOURCES}
+    assert len(packages) > len(ROOMS)
+    assert {path for path in packages if not path.is_file()} == set()
+    assert {
+        path for path in packages if not ast.get_docstring(ast.parse(path.read_text()))
+    } == set()
+
+
+def test_files_are_small() -> None:
+    """A file has one idea; one that is longer has its reason in the list, and needs it."""
+    lines = {p.relative_to(ROOT).as_posix(): len(p.read_text().splitlines()) for p in SOURCES}
+    long = {name for name, count in lines.items() if count > LARGEST_FILE}
+    assert long <= LONG_FILES.keys()
+
+
+def body_length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines from the first statement behind the docstring to the last."""
+    first = 1 if ast.get_docstring(function) and len(function.body) > 1 else 0
+    end = function.body[-1].end_lineno
+    assert end is not None
+    return end - function.body[first].lineno + 1
+
+
+def test_functions_are_short() -> None:
+    """No function has more lines than a screen."""
+    lengths = {
+        f"{path.relative_to(ROOT)}:{node.lineno} {node.name}": body_length(node)
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    assert len(lengths) > len(SOURCES)
+    assert {name: count for name, count in lengths.items() if count > LONGEST_FUNCTION} == {}
