@@ -40,7 +40,7 @@ class WeightDifference(msgspec.Struct, frozen=True):
         surplus: Matrices of the file of which the record has the shape, but fewer of them.
         recorded, in_file: Number of matrices of the record and of the file.
         replaced: Whether matrices of new shapes hold enough elements to stand for the missing ones
-            (weights that were merged or split).
+            (weights that were merged or split); true when nothing is missing.
     """
 
     common: int
@@ -79,7 +79,7 @@ class WeightDifference(msgspec.Struct, frozen=True):
             parts.append(
                 f"{self.surplus} of {self.in_file} matrices have no counterpart in the record"
             )
-        if self.missing and not self.replaced:
+        if not self.replaced:
             parts.append(
                 f"{self.missing} of the record's {self.recorded} matrices have no counterpart "
                 "in the file"
