@@ -24,7 +24,7 @@ def _lines(cells: Sequence[Cell]) -> Iterator[str]:
     yield ""
     yield "`make agreement` writes this page, and every cell to `temp/agreement/cells.json`. A cell"
     yield "is one transformation of one model. Shares are of the nodes whose truth is known."
-    yield "*Right* means exact or in the covers. The matcher was not tuned on held-out models; those"
+    yield "*Right*: exact or in the covers. The matcher was not tuned on held-out models; those"
     yield "that were used later to mend wrong nodes (notes 007 and 009) count as the others now."
     yield ""
     yield "## By what became of the numbers"
