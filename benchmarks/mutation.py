@@ -1,0 +1,240 @@
+"""Which changes of the matcher's code no test notices.
+
+    python benchmarks/mutation.py                          # everything; takes long
+    python benchmarks/mutation.py --only '*evidence.names*' --no-thresholds
+    python benchmarks/mutation.py --report                 # no run: what the last runs found
+
+mutmut changes the functions of `rewriter/matching` in one place at a time and runs the small
+tests of `tests/rewriter/matching` that reach the place. Module constants are beyond it: each
+threshold is moved up and down here. A change that all tests pass is a *survivor*. Each has its
+reason in `benchmarks/mutation_reasons.toml`, or the run fails. `docs/mutation.md` is the summary.
+"""
+
+import argparse
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+MUTANTS = ROOT / "mutants"
+REASONS = ROOT / "benchmarks" / "mutation_reasons.toml"
+THRESHOLDS = Path("modelexport/rewriter/matching/thresholds.py")
+THRESHOLD_RESULTS = MUTANTS / "thresholds.json"
+SUMMARY = ROOT / "docs" / "mutation.md"
+FACTOR = 1.5
+"""How far a threshold that is no whole number is moved, up and down."""
+
+_SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mutmut"]
+_SMALL_TESTS: list[str] = _SETTINGS["pytest_add_cli_args_test_selection"]
+
+_KILLED = {1, 3}
+"""Exit codes of pytest: a test failed, or an error inside pytest."""
+_TIMEOUTS = {-24, 24, 36, 152, 255}
+"""A mutant that never ends is noticed, too."""
+
+
+class Survivor(NamedTuple):
+    """A change that all tests pass.
+
+    Attributes:
+        where: Module and function, without `modelexport.rewriter.matching`.
+        removed, added: The changed lines as they were, and as they became.
+        covered: Whether any test reaches the place.
+    """
+
+    where: str
+    removed: str
+    added: str
+    covered: bool
+
+
+class Results(NamedTuple):
+    """Mutants by file and status, and the survivors."""
+
+    counts: dict[str, Counter[str]]
+    survivors: list[Survivor]
+
+
+def main() -> None:
+    """Run, sum up, and fail where a survivor has no reason."""
+    options = _options()
+    if not options.report:
+        command = [sys.executable, "-m", "mutmut", "run", "--max-children", str(options.jobs)]
+        subprocess.run([*command, *options.only], cwd=ROOT, check=False)
+        if options.thresholds:
+            THRESHOLD_RESULTS.write_text(json.dumps(_move_thresholds(options.jobs)))
+    results = _results()
+    reasons = tomllib.loads(REASONS.read_text())["reason"]
+    unexplained = [s for s in results.survivors if _reason_for(s, reasons) is None]
+    if not options.only:
+        SUMMARY.write_text(_summary(results, reasons))
+    for survivor in unexplained:
+        print(f"\n{survivor.where}{'' if survivor.covered else ' (no test reaches it)'}")
+        print(f"  - {survivor.removed}\n  + {survivor.added}")
+    total = sum((sum(c.values()) for c in results.counts.values()), 0)
+    print(f"\n{total} mutants, {len(results.survivors)} survive, {len(unexplained)} unexplained")
+    sys.exit(bool(unexplained))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--only", nargs="*", default=[], help="patterns of mutants' names; all by default")
+    add("--jobs", type=int, default=2, help="mutants that are tested side by side")
+    add("--no-thresholds", dest="thresholds", action="store_false", help="functions alone")
+    add("--report", action="store_true", help="run nothing; report on the last runs")
+    return parser.parse_args()
+
+
+def _move_thresholds(jobs: int) -> dict[str, bool]:
+    """Whether the tests notice each threshold moved; by its name and its other value."""
+    source = (ROOT / THRESHOLDS).read_text()
+    changes = list(_changes(ast.parse(source)))
+    with ThreadPoolExecutor(jobs) as pool:
+        noticed = pool.map(lambda change: _noticed(source, *change), changes)
+        return dict(zip([f"{name} = {value}" for name, value, _ in changes], noticed, strict=True))
+
+
+def _changes(module: ast.Module) -> Iterator[tuple[str, str, ast.Assign]]:
+    """Name, other value and statement: each number among the constants, up and down."""
+    for statement in module.body:
+        if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
+            continue
+        value = statement.value
+        if not isinstance(value, ast.Constant) or isinstance(value.value, str | bool):
+            continue
+        number = value.value
+        moved = [number - 1, number + 1] if isinstance(number, int) else []
+        for other in moved or [number / FACTOR, number * FACTOR]:
+            yield statement.targets[0].id, repr(other), statement
+
+
+def _noticed(source: str, name: str, value: str, statement: ast.Assign) -> bool:
+    """Whether a test fails when a threshold has another value."""
+    lines = source.splitlines()
+    lines[statement.lineno - 1 : statement.end_lineno] = [f"{name} = {value}"]
+    folder = MUTANTS / "thresholds" / f"{name}={value}"
+    shutil.rmtree(folder, ignore_errors=True)
+    for part in ("modelexport", "tests", "fixtures_gen", "benchmarks"):
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    (folder / THRESHOLDS).write_text("\n".join(lines) + "\n")
+    options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *_SMALL_TESTS, *options],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        capture_output=True,
+        check=False,
+    )
+    shutil.rmtree(folder)
+    return done.returncode == 1
+
+
+def _results() -> Results:
+    from mutmut.mutation.diff_apply import get_diff_for_mutant
+
+    counts: dict[str, Counter[str]] = {}
+    survivors: list[Survivor] = []
+    package = MUTANTS / "modelexport" / "rewriter" / "matching"
+    for meta in sorted(package.rglob("*.meta")):
+        path = str(meta.relative_to(package))[: -len(".py.meta")]
+        for name, code in json.loads(meta.read_text())["exit_code_by_key"].items():
+            if code is None:
+                continue
+            status = "killed" if code in _KILLED | _TIMEOUTS else "survived"
+            counts.setdefault(path, Counter())[status] += 1
+            if status == "survived":
+                source = meta.with_suffix("").relative_to(MUTANTS)
+                lines = get_diff_for_mutant(name, path=source).splitlines()[2:]
+                removed, added = (_text(lines, sign) for sign in "-+")
+                survivors.append(Survivor(_readable(name), removed, added, code == 0))
+    if THRESHOLD_RESULTS.exists():
+        for change, noticed in json.loads(THRESHOLD_RESULTS.read_text()).items():
+            counts.setdefault("thresholds", Counter())["killed" if noticed else "survived"] += 1
+            if not noticed:
+                survivors.append(Survivor("thresholds", "", change, covered=True))
+    return Results(counts, survivors)
+
+
+def _text(lines: list[str], sign: str) -> str:
+    return " ".join(line[1:].strip() for line in lines if line.startswith(sign))
+
+
+def _readable(mutant: str) -> str:
+    """Module, class and function of a mutant."""
+    name = mutant.removeprefix("modelexport.rewriter.matching.").partition("__mutmut_")[0]
+    module, _, function = name.rpartition(".")
+    function = (
+        function.removeprefix("x_") if "ǁ" not in function else function[2:].replace("ǁ", ".")
+    )
+    return f"{module}.{function}"
+
+
+def _reason_for(survivor: Survivor, reasons: list[dict[str, str]]) -> str | None:
+    """The reason of the first entry whose patterns the survivor fits."""
+    for entry in reasons:
+        if (
+            fnmatchcase(survivor.where, entry.get("where", "*"))
+            and entry.get("removed", "") in survivor.removed
+            and entry.get("added", "") in survivor.added
+        ):
+            return entry["why"]
+    return "the wording of a message" if _is_wording(survivor) else None
+
+
+def _is_wording(survivor: Survivor) -> bool:
+    """Whether nothing but text inside string literals of a message changed."""
+    blank = re.compile(r'(?:[rbf]?"(?:[^"\\]|\\.)*"|[rbf]?\'(?:[^\'\\]|\\.)*\')')
+    texts = blank.findall(survivor.removed)
+    return blank.sub("''", survivor.removed) == blank.sub("''", survivor.added) and any(
+        " " in text for text in texts
+    )
+
+
+def _summary(results: Results, reasons: list[dict[str, str]]) -> str:
+    lines = [
+        "# Mutation testing of the matcher",
+        "",
+        "`make mutation` writes this page. mutmut changes the code of `rewriter/matching` in one",
+        "place at a time and runs the small tests that reach the place; each threshold is moved up",
+        "and down. A change that all tests pass is a survivor. Each has its reason below.",
+        "",
+        "| file | mutants | killed | survived |",
+        "|---|---|---|---|",
+    ]
+    total: Counter[str] = Counter()
+    for file, counts in sorted(results.counts.items()):
+        total += counts
+        lines.append(f"| {file} | {_cells(counts)} |")
+    lines += [f"| all | {_cells(total)} |", "", "## Survivors", ""]
+    groups: dict[str, list[Survivor]] = {}
+    for survivor in results.survivors:
+        groups.setdefault(_reason_for(survivor, reasons) or "no reason yet", []).append(survivor)
+    for why, group in sorted(groups.items(), key=lambda item: -len(item[1])):
+        lines += [f"**{len(group)}: {why}**", ""]
+        places = Counter(survivor.where for survivor in group)
+        lines += [", ".join(f"`{where}` {n}" for where, n in sorted(places.items())), ""]
+    return "\n".join(lines)
+
+
+def _cells(counts: Counter[str]) -> str:
+    survived = counts["survived"]
+    return f"{counts['killed'] + survived} | {counts['killed']} | {survived}"
+
+
+if __name__ == "__main__":
+    main()
