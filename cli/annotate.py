@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from modelexport.cli import option_checks, options
-from modelexport.cli.options import DEFAULTS, EvidenceKind
+from modelexport.cli.options import DEFAULTS
 from modelexport.cli.output import TextFormat, console, print_json, progress, talk
 from modelexport.cli.render_decisions import (
     exit_if_open,
@@ -17,6 +17,7 @@ from modelexport.cli.render_decisions import (
 from modelexport.cli.stdio_files import readable, writable
 from modelexport.errors import UsageError
 from modelexport.hierarchy.annotate_options import AnnotateOptions, MatchOptions
+from modelexport.hierarchy.choices import MatchEvidence
 from modelexport.hierarchy.tags import TagRules
 
 
@@ -69,7 +70,7 @@ def annotate(  # noqa: PLR0913 - a parameter is an option of the command
     from modelexport.rewriter import annotate as run  # noqa: PLC0415
     from modelexport.rewriter import find_decisions  # noqa: PLC0415 - onnx loads when needed
 
-    kinds = frozenset(kind.value for kind in evidence or EvidenceKind)
+    kinds = frozenset(evidence or MatchEvidence)
     annotate_options = AnnotateOptions(
         matching=MatchOptions(kinds, not no_run, probe, reference, tuple(custom_ops or ())),
         inject=tuple(inject),

@@ -5,7 +5,6 @@ Options that trace and export share with an export configuration are `None` when
 given, so that the configuration can speak.
 """
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,8 +12,13 @@ import typer
 
 from modelexport.cli.output import TextFormat
 from modelexport.hierarchy.annotate_options import AnnotateOptions
-from modelexport.hierarchy.choices import Inject
-from modelexport.hierarchy.tags import TagStyle, TorchNN
+from modelexport.hierarchy.choices import (
+    Inject,
+    MatchEvidence,
+    RecordExporter,
+    TagStyle,
+    TorchNN,
+)
 
 STDOUT = Path("-")
 """Standard input or output in place of a file."""
@@ -24,27 +28,6 @@ _TRACING, _MATCHING, _HIERARCHY = "Tracing", "Matching", "Hierarchy"
 
 DEFAULTS = AnnotateOptions()
 """Where the defaults of the options of annotating come from."""
-
-
-class Exporter(StrEnum):
-    """Who writes the plain file."""
-
-    AUTO = "auto"
-    DYNAMO = "dynamo"
-    TORCHSCRIPT = "torchscript"
-    HTP = "htp"
-    EAGER = "eager"
-
-
-class EvidenceKind(StrEnum):
-    """The kinds of evidence that can be chosen."""
-
-    IDENTITY = "identity"
-    NAMES = "names"
-    WEIGHTS = "weights"
-    VALUES = "values"
-    STRUCTURE = "structure"
-    PROPAGATION = "propagation"
 
 
 # What a command works on.
@@ -129,7 +112,7 @@ Config = Annotated[
     ),
 ]
 Export = Annotated[
-    Exporter | None,
+    RecordExporter | None,
     typer.Option(
         "--exporter",
         "--strategy",
@@ -207,7 +190,7 @@ InheritFrom = Annotated[
     ),
 ]
 Evidence = Annotated[
-    list[EvidenceKind] | None,
+    list[MatchEvidence] | None,
     typer.Option(
         help="Use only this kind of evidence; may be repeated. All by default.",
         rich_help_panel=_MATCHING,

@@ -12,11 +12,8 @@ from typing import TypedDict, Unpack
 import msgspec
 
 from modelexport.errors import UsageError
-from modelexport.hierarchy.choices import EvidenceKind, FoldMode, Inject
+from modelexport.hierarchy.choices import FoldMode, Inject, MatchEvidence
 from modelexport.hierarchy.tags import TagRules
-
-ALL_EVIDENCE: frozenset[str] = frozenset(EvidenceKind) - {EvidenceKind.CARRIED}
-"""The kinds of evidence that matching with a record may use."""
 
 _CLASS = "class:"
 """Opens a pattern of class names among the patterns of functions to fold."""
@@ -34,7 +31,7 @@ class MatchOptions(msgspec.Struct, frozen=True):
         libraries: Custom operator libraries that onnxruntime loads first.
     """
 
-    evidence: frozenset[str] = ALL_EVIDENCE
+    evidence: frozenset[str] = frozenset(MatchEvidence)
     run: bool = True
     probe: Path | None = None
     reference: Path | None = None
@@ -46,10 +43,10 @@ class MatchOptions(msgspec.Struct, frozen=True):
         Raises:
             UsageError: Options contradict each other, or a kind of evidence is unknown.
         """
-        choices = ", ".join(kind for kind in EvidenceKind if kind in ALL_EVIDENCE)
+        choices = ", ".join(MatchEvidence)
         if not self.evidence:
             raise UsageError(f"No kind of evidence is allowed; choose from {choices}.")
-        if unknown := sorted(self.evidence - ALL_EVIDENCE):
+        if unknown := sorted(self.evidence - frozenset(MatchEvidence)):
             raise UsageError(f"Unknown evidence kind {unknown[0]!r}; choose from {choices}.")
         if self.probe is not None and self.reference is None:
             raise UsageError(

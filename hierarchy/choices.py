@@ -1,6 +1,72 @@
-"""The choices that users are given, each in one place."""
+"""The choices that users are given; each stands here and nowhere else."""
 
 from enum import StrEnum
+
+
+class Exporter(StrEnum):
+    """Exporters that write an ONNX file."""
+
+    AUTO = "auto"
+    """The first of the others that can export the model."""
+    DYNAMO = "dynamo"
+    TORCHSCRIPT = "torchscript"
+    HTP = "htp"
+    """The name that earlier tools gave to `torchscript`."""
+
+
+class RecordExporter(StrEnum):
+    """What the operators of a record come from: an exporter, or a run of the model itself."""
+
+    AUTO = Exporter.AUTO.value
+    DYNAMO = Exporter.DYNAMO.value
+    TORCHSCRIPT = Exporter.TORCHSCRIPT.value
+    HTP = Exporter.HTP.value
+    EAGER = "eager"
+    """No exporter: the model runs, and every operator that torch calls is recorded."""
+
+
+class ScopeOrigin(StrEnum):
+    """How the module of a recorded operator was found."""
+
+    EXPORTER = "exporter"
+    """The exporter gave it."""
+    VALUES = "values"
+    """Exactly one call of one module computes the values of the operator, in an eager run."""
+    EAGER = RecordExporter.EAGER.value
+    """The operator was recorded in an eager run, where a hook knows the running module."""
+
+
+class DType(StrEnum):
+    """Types of the elements of an input, as torch names them."""
+
+    BOOL = "bool"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+    FLOAT32 = "float32"
+    FLOAT64 = "float64"
+    INT8 = "int8"
+    INT16 = "int16"
+    INT32 = "int32"
+    INT64 = "int64"
+    UINT8 = "uint8"
+
+
+class TagStyle(StrEnum):
+    """The names from which a tag is made."""
+
+    PATH = "path"
+    """Module paths: `/Net/encoder/layer.0`."""
+    CLASS = "class"
+    """Class names: `/Net/Encoder/Layer.0`."""
+
+
+class TorchNN(StrEnum):
+    """Which module a node gets that ran inside a module of torch itself."""
+
+    KEEP = "keep"
+    """The module of torch."""
+    ROLL_UP = "roll-up"
+    """The nearest module around it whose class torch does not define."""
 
 
 class Inject(StrEnum):
@@ -22,6 +88,17 @@ class EvidenceKind(StrEnum):
     VALUES = "values"
     STRUCTURE = "structure"
     PROPAGATION = "propagation"
+
+
+class MatchEvidence(StrEnum):
+    """The kinds of evidence that matching with a record may use, the strongest first."""
+
+    IDENTITY = EvidenceKind.IDENTITY.value
+    NAMES = EvidenceKind.NAMES.value
+    WEIGHTS = EvidenceKind.WEIGHTS.value
+    VALUES = EvidenceKind.VALUES.value
+    STRUCTURE = EvidenceKind.STRUCTURE.value
+    PROPAGATION = EvidenceKind.PROPAGATION.value
 
 
 class FoldMode(StrEnum):

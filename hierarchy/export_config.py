@@ -6,34 +6,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
 from modelexport.errors import UsageError
+from modelexport.hierarchy.choices import DType, Exporter
 from modelexport.support.settings import read_settings
 
-HTP = "htp"
-"""What earlier tools called tracing with torch's own tracking of modules."""
-
-DType = Literal[
-    "bool",
-    "bfloat16",
-    "float16",
-    "float32",
-    "float64",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "uint8",
-]
 Extent = Annotated[int, msgspec.Meta(ge=1)]
 Axis = Annotated[int, msgspec.Meta(ge=0)]
 Name = Annotated[str, msgspec.Meta(min_length=1)]
 Number = int | float
-
-_DTYPES: tuple[str, ...] = DType.__args__  # type: ignore[attr-defined]
 
 
 class InputSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -86,7 +70,7 @@ class ExportConfig(
         output_names: What the outputs are to be called, in order, all of them.
     """
 
-    exporter: Literal["auto", "dynamo", "torchscript", "htp"] | None = None
+    exporter: Exporter | None = None
     opset: Annotated[int, msgspec.Meta(ge=7)] | None = None
     task: str | None = None
     attention: str | None = None
@@ -140,7 +124,7 @@ def parse_input(text: str) -> tuple[str, InputSpec]:
     """Read `name=1x8` or `name=1x8:int64`.
 
     >>> parse_input("ids=2x12:int64")
-    ('ids', InputSpec(shape=(2, 12), dtype='int64', range=None))
+    ('ids', InputSpec(shape=(2, 12), dtype=<DType.INT64: 'int64'>, range=None))
 
     Raises:
         UsageError: The text has another form, or there is no such dtype.
@@ -153,7 +137,7 @@ def parse_input(text: str) -> tuple[str, InputSpec]:
         shape = ()
     if not name or not shape or min(shape) < 1:
         raise UsageError(f"--input-shape {text}: write it as name=1x8 or name=1x8:int64.")
-    if dtype and dtype not in _DTYPES:
-        known = ", ".join(_DTYPES)
-        raise UsageError(f"--input-shape {text}: there is no dtype {dtype}; there are {known}.")
+    if dtype and dtype not in set(DType):
+        known = ", ".join(DType)
+        raise UsageError(f"--input-shape {text}: unknown dtype {dtype!r}; choose from {known}.")
     return name, msgspec.convert({"shape": shape, "dtype": dtype or None}, InputSpec)

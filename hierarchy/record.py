@@ -24,9 +24,6 @@ FORMAT = "modelexport.trace"
 VERSION = 1
 SUFFIX = ".trace.json"
 
-EAGER = "eager"
-"""What stands in place of an exporter when none was asked; operators are named as torch does."""
-
 
 class Source(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was traced, and with what.

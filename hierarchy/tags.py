@@ -6,25 +6,11 @@ each step instead: `/BertModel/BertEncoder/BertLayer.0/BertAttention`.
 """
 
 from collections.abc import Iterable
-from enum import StrEnum
 
 import msgspec
 
+from modelexport.hierarchy.choices import TagStyle, TorchNN
 from modelexport.hierarchy.module_tree import ROOT, ModuleTree
-
-
-class TagStyle(StrEnum):
-    """What the steps of a tag are named by."""
-
-    PATH = "path"
-    CLASS = "class"
-
-
-class TorchNN(StrEnum):
-    """What becomes of nodes inside modules that torch itself defines."""
-
-    KEEP = "keep"
-    ROLL_UP = "roll-up"
 
 
 class TagRules(msgspec.Struct, frozen=True):

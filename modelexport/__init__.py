@@ -32,9 +32,9 @@ if TYPE_CHECKING:
         UsageError,
     )
     from modelexport.hierarchy.annotate_options import AnnotateOptions, FoldRules, MatchOptions
-    from modelexport.hierarchy.choices import Inject
+    from modelexport.hierarchy.choices import Inject, TagStyle, TorchNN
     from modelexport.hierarchy.record import Record, read_record
-    from modelexport.hierarchy.tags import TagRules, TagStyle, TorchNN
+    from modelexport.hierarchy.tags import TagRules
     from modelexport.pipeline.batch import load_plan, run_plan
     from modelexport.pipeline.diagnosing import Diagnosis, diagnose
     from modelexport.pipeline.exporting import ExportResult, export
@@ -65,9 +65,9 @@ else:
                 *("SurgeryError", "UsageError"),
             ],
             "hierarchy.annotate_options": ["AnnotateOptions", "FoldRules", "MatchOptions"],
-            "hierarchy.choices": ["Inject"],
+            "hierarchy.choices": ["Inject", "TagStyle", "TorchNN"],
             "hierarchy.record": ["Record", "read_record"],
-            "hierarchy.tags": ["TagRules", "TagStyle", "TorchNN"],
+            "hierarchy.tags": ["TagRules"],
             "pipeline.batch": ["load_plan", "run_plan"],
             "pipeline.diagnosing": ["Diagnosis", "diagnose"],
             "pipeline.exporting": ["ExportResult", "export"],

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelexport.errors import UsageError
+from modelexport.hierarchy.choices import RecordExporter
 from modelexport.hierarchy.export_config import ExportConfig, InputSpec
-from modelexport.hierarchy.record import EAGER, check_targets, record_path
+from modelexport.hierarchy.record import check_targets, record_path
 from modelexport.hierarchy.trace_summary import TracePlan, TraceSummary, summary_of
 from modelexport.support.extras import require_extra
 from modelexport.support.files import check_target
@@ -103,7 +104,7 @@ def check_traced(
     """
     if onnx_path is None and record is None:
         raise UsageError("trace needs OUT.onnx, or --record-only to write a record alone.")
-    if onnx_path is not None and config.exporter == EAGER:
+    if onnx_path is not None and str(config.exporter) == RecordExporter.EAGER:
         raise UsageError("--exporter eager writes no ONNX file: it needs trace --record-only.")
     check_targets(onnx_path, record, force=force)
 

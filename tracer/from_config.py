@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
 
+from modelexport.hierarchy.choices import Exporter, RecordExporter
 from modelexport.hierarchy.export_config import ExportConfig, InputSpec
-from modelexport.hierarchy.record import EAGER
 from modelexport.hierarchy.trace_summary import PlannedExporter, PlannedInput, TracePlan, files_of
-from modelexport.tracer.exporters import dynamo, torchscript
+from modelexport.tracer.exporters.selection import planned_exporters, resolve_exporter
 from modelexport.tracer.sources.loading import Loaded, load
 from modelexport.tracer.sources.signature import Call, Dynamic, plan_call
-from modelexport.tracer.tracing import AUTO, DEFAULT_OPSET, EXPORTERS, checked_exporter
+from modelexport.tracer.tracing import DEFAULT_OPSET
 
 
 class TraceOptions(TypedDict):
@@ -53,7 +53,7 @@ def load_configured(
 def options_of(config: ExportConfig) -> TraceOptions:
     """How `trace` and `record` are to run."""
     return TraceOptions(
-        exporter=config.exporter or AUTO,
+        exporter=config.exporter or Exporter.AUTO,
         opset=config.opset or DEFAULT_OPSET,
         dynamic=config.axes,
         output_names=config.output_names,
@@ -96,15 +96,8 @@ def _inputs(call: Call) -> list[PlannedInput]:
     return found
 
 
-def _exporters(asked: str, opset: int) -> list[PlannedExporter]:
-    if asked == EAGER:
+def _exporters(exporter: str, opset: int) -> list[PlannedExporter]:
+    if exporter == RecordExporter.EAGER:
         return []
-    name = checked_exporter(asked)
-    lowest = {dynamo.NAME: dynamo.FLOOR}
-    names = EXPORTERS if name == AUTO else [name]
-    highest = {torchscript.NAME: torchscript.LARGEST_OPSET}
-    return [
-        PlannedExporter(each, max(opset, lowest.get(each, opset)))
-        for each in names
-        if opset <= highest.get(each, opset)
-    ]
+    planned = planned_exporters(resolve_exporter(exporter), opset)
+    return [PlannedExporter(name, written) for name, written in planned]

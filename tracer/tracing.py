@@ -9,14 +9,13 @@ from pathlib import Path
 from torch import nn
 
 from modelexport.errors import ExportFailedError, UsageError
-from modelexport.hierarchy.export_config import HTP
-from modelexport.hierarchy.record import EAGER, Record, encode_record, record_path
+from modelexport.hierarchy.choices import Exporter, RecordExporter
+from modelexport.hierarchy.record import Record, encode_record, record_path
 from modelexport.support.files import atomic_replacement, writing
 from modelexport.support.progress import step
 from modelexport.support.threads import one_blas_thread
 from modelexport.tracer.eager.model_state import evaluating
-from modelexport.tracer.exporters import dynamo, torchscript
-from modelexport.tracer.exporters.exported import Exported
+from modelexport.tracer.exporters.selection import export_model, resolve_exporter
 from modelexport.tracer.exporters.writing import data_beside, write_exported
 from modelexport.tracer.records.building import listen, record_eager, record_exported
 from modelexport.tracer.records.ops import weight_fingerprints
@@ -24,10 +23,6 @@ from modelexport.tracer.records.probe_inputs import probed
 from modelexport.tracer.sources.origin import Origin
 from modelexport.tracer.sources.signature import Call, Dynamic, Inputs, plan_call
 from modelexport.tracer.sources.transformers_models import ready_for_export
-
-AUTO = "auto"
-EXPORTERS = {dynamo.NAME: dynamo.export, torchscript.NAME: torchscript.export}
-"""In the order in which `auto` tries them."""
 
 DEFAULT_OPSET = 17
 
@@ -55,7 +50,7 @@ def trace(  # noqa: PLR0913 - keyword-only options of an entry point
     onnx_path: str | Path,
     *,
     record: str | Path | None = None,
-    exporter: str = AUTO,
+    exporter: str = Exporter.AUTO,
     opset: int = DEFAULT_OPSET,
     dynamic: Dynamic = False,
     output_names: Sequence[str] = (),
@@ -92,9 +87,9 @@ def trace(  # noqa: PLR0913 - keyword-only options of an entry point
     """
     target = Path(onnx_path)
     record_target = Path(record) if record is not None else record_path(target)
-    if exporter == EAGER:
+    if exporter == RecordExporter.EAGER:
         raise UsageError("An eager record has no file beside it: use --record-only.")
-    exporter = checked_exporter(exporter)
+    chosen = resolve_exporter(exporter)
     with (
         atomic_replacement(target, force=force) as onnx_file,
         atomic_replacement(record_target, force=force) as record_file,
@@ -104,7 +99,7 @@ def trace(  # noqa: PLR0913 - keyword-only options of an entry point
             call = plan_call(model, example_inputs, dynamic=dynamic, output_names=output_names)
             step("running the model")
             listened = listen(model, call)
-            exported = _export(model, call, exporter, opset)
+            exported = export_model(model, call, chosen, opset)
             data = None
             if (large := data_beside(exported, target)) is not None:
                 data = beside.enter_context(atomic_replacement(large, force=force)), large.name
@@ -141,7 +136,7 @@ def record(
     example_inputs: Inputs,
     record_path: str | Path,
     *,
-    exporter: str = AUTO,
+    exporter: str = Exporter.AUTO,
     opset: int = DEFAULT_OPSET,
     dynamic: Dynamic = False,
     output_names: Sequence[str] = (),
@@ -174,15 +169,14 @@ def record(
         UsageError: No such exporter.
     """
     target = Path(record_path)
-    if exporter != EAGER:
-        exporter = checked_exporter(exporter)
+    chosen = None if exporter == RecordExporter.EAGER else resolve_exporter(exporter)
     with atomic_replacement(target, force=force) as record_file:
         with evaluating(model), ready_for_export(model):
             call = plan_call(model, example_inputs, dynamic=dynamic, output_names=output_names)
             made: Record | None = None
             why: tuple[str, ...] = ("eager: asked for",)
-            if exporter != EAGER:
-                made, why = _record_by_export(model, call, exporter, opset, origin, probe=probe)
+            if chosen is not None:
+                made, why = _record_by_export(model, call, chosen, opset, origin, probe=probe)
             if made is None:
                 step("running the model")
                 made = record_eager(model, call, origin, probe=probe, why=why)
@@ -194,7 +188,7 @@ def record(
 def _record_by_export(
     model: nn.Module,
     call: Call,
-    exporter: str,
+    exporter: Exporter,
     opset: int,
     origin: Origin | None,
     *,
@@ -204,56 +198,14 @@ def _record_by_export(
     step("running the model")
     listened = listen(model, call)
     try:
-        exported = _export(model, call, exporter, opset)
+        exported = export_model(model, call, exporter, opset)
     except ExportFailedError as error:
-        if exporter != AUTO:
+        if exporter is not Exporter.AUTO:
             raise
         return None, (f"eager: {error}",)
     step("running what was exported")
     probing = probed(model, exported, call, probe=probe)
-    if exporter == AUTO and probe and probing.found.missing is not None:
+    if exporter is Exporter.AUTO and probe and probing.found.missing is not None:
         return None, (f"eager: {probing.found.missing}",)
     weights = weight_fingerprints(exported)
     return record_exported(model, listened, exported, origin, probing, weights), ()
-
-
-def checked_exporter(name: str) -> str:
-    """The exporter's own name.
-
-    Raises:
-        UsageError: There is no such exporter.
-    """
-    if name == HTP:
-        return torchscript.NAME
-    if name != AUTO and name not in EXPORTERS:
-        raise UsageError(f"No exporter is called {name}: choose {', '.join(EXPORTERS)} or auto.")
-    return name
-
-
-def _export(model: nn.Module, call: Call, exporter: str, opset: int) -> Exported:
-    """Export with one exporter, or the first that works."""
-    if exporter != AUTO:
-        step(f"exporting with {exporter}")
-        try:
-            return EXPORTERS[exporter](model, call, opset=opset)
-        except ExportFailedError as error:
-            raise ExportFailedError(
-                f"The {exporter} exporter cannot write {type(model).__name__} ({error})."
-            ) from error
-    failures: list[str] = []
-    for name, export in EXPORTERS.items():
-        step(f"exporting with {name}")
-        try:
-            exported = export(model, call, opset=opset)
-        except ExportFailedError as error:
-            failures.append(f"{name}: {error}")
-        else:
-            why = f"{name} exporter: " + (
-                "the first that works" if failures else "the first choice"
-            )
-            skipped = tuple(f"not {failure}" for failure in failures)
-            exported.notes = (why, *skipped, *exported.notes)
-            return exported
-    raise ExportFailedError(
-        f"No exporter can write {type(model).__name__} ({'; '.join(failures)})."
-    )

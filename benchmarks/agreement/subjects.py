@@ -22,7 +22,7 @@ from fixtures_gen.truth import Truth, feeds, settle
 from modelexport.hierarchy.graph_paths import NodeKey
 from modelexport.hierarchy.record import Record, read_record
 from modelexport.tracer import trace
-from modelexport.tracer.tracing import EXPORTERS
+from modelexport.tracer.exporters.selection import EXPORTERS
 
 Feeds = dict[str, Array]
 

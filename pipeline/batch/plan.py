@@ -10,9 +10,9 @@ import msgspec
 from msgspec import Meta
 
 from modelexport.hierarchy.annotate_options import AnnotateOptions, FoldRules, MatchOptions
-from modelexport.hierarchy.choices import Inject
+from modelexport.hierarchy.choices import Exporter, Inject, MatchEvidence, TagStyle, TorchNN
 from modelexport.hierarchy.export_config import ExportConfig
-from modelexport.hierarchy.tags import TagRules, TagStyle, TorchNN
+from modelexport.hierarchy.tags import TagRules
 
 
 class Step(StrEnum):
@@ -22,26 +22,6 @@ class Step(StrEnum):
     ANNOTATE = "annotate"
     EXPORT = "export"
     VALIDATE = "validate"
-
-
-class Exporter(StrEnum):
-    """Exporters of a matrix."""
-
-    AUTO = "auto"
-    DYNAMO = "dynamo"
-    TORCHSCRIPT = "torchscript"
-    HTP = "htp"
-
-
-class Evidence(StrEnum):
-    """Kinds of evidence that annotating may use."""
-
-    IDENTITY = "identity"
-    NAMES = "names"
-    WEIGHTS = "weights"
-    VALUES = "values"
-    STRUCTURE = "structure"
-    PROPAGATION = "propagation"
 
 
 Opset = Annotated[int, Meta(ge=7)]
@@ -98,7 +78,7 @@ class AnnotateSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, 
     depth: Depth | None = _DEFAULTS.rules.depth
     torch_keys: bool = _DEFAULTS.torch_keys
     replace_keys: bool = _DEFAULTS.replace_keys
-    evidence: Annotated[tuple[Evidence, ...], Meta(min_length=1)] = tuple(Evidence)
+    evidence: Annotated[tuple[MatchEvidence, ...], Meta(min_length=1)] = tuple(MatchEvidence)
     run: bool = _DEFAULTS.matching.run
     report: bool = False
     strict: bool = False

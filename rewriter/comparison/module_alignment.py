@@ -7,8 +7,9 @@ the files' tags were rolled up or cut, both are, as far as either. A model insid
 
 from collections.abc import Iterator
 
+from modelexport.hierarchy.choices import TagStyle, TorchNN
 from modelexport.hierarchy.module_tree import Module
-from modelexport.hierarchy.tags import Tagger, TagRules, TagStyle, TorchNN
+from modelexport.hierarchy.tags import Tagger, TagRules
 from modelexport.rewriter.comparison.compared_file import Side
 
 OUTER = "<outside>"

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import onnx
 
+from modelexport.hierarchy.choices import RecordExporter
 from modelexport.hierarchy.graph_paths import Place, op_type, parent_graph, split_subgraph_path
-from modelexport.hierarchy.record import EAGER, Record
+from modelexport.hierarchy.record import Record
 from modelexport.rewriter.graph.operators import SHAPE_OPERATORS
 
 NodeRow = tuple[str, str, Iterable[str], Iterable[str]]
@@ -112,7 +113,9 @@ class IndexedGraph:
         """Index the recorded graph; nodes are numbered like the record's ops."""
         rows = [(op.graph, op.op_type, op.inputs, op.outputs) for op in record.ops]
         initializers = ((tensor.graph, tensor.name) for tensor in record.tensors)
-        return cls(rows, initializers, has_torch_op_types=record.source.exporter == EAGER)
+        return cls(
+            rows, initializers, has_torch_op_types=record.source.exporter == RecordExporter.EAGER
+        )
 
     def __len__(self) -> int:
         return len(self.op_types)

@@ -9,7 +9,7 @@ import pytest
 
 from fixtures_gen.zoo import FIXTURES
 from modelexport.tracer import TraceResult, trace
-from modelexport.tracer.tracing import EXPORTERS
+from modelexport.tracer.exporters.selection import EXPORTERS
 
 CASES = [
     pytest.param(name, exporter, id=f"{name}-{exporter}")

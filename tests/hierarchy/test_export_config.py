@@ -23,7 +23,7 @@ from modelexport.hierarchy.export_config import (
 )
 from modelexport.hierarchy.record import read_record
 from modelexport.tracer import load_configured, options_of, trace
-from modelexport.tracer.tracing import EXPORTERS
+from modelexport.tracer.exporters.selection import EXPORTERS
 from tests.helpers.documents import carry_out
 from tests.helpers.running import Ran, Run, runner
 from tests.helpers.traced import plain_session

@@ -19,7 +19,7 @@ from modelexport.hierarchy.graph_paths import NodeKey, digest, walk_nodes
 from modelexport.hierarchy.module_tree import is_within
 from modelexport.rewriter import AnnotateReport, annotate, strip
 from modelexport.tracer import TraceResult, trace
-from modelexport.tracer.tracing import EXPORTERS
+from modelexport.tracer.exporters.selection import EXPORTERS
 from tests.helpers.traced import traced
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from fixtures_gen.zoo import FIXTURES
+from modelexport.hierarchy.choices import TorchNN
 from modelexport.hierarchy.module_tree import Module, ModuleTree
-from modelexport.hierarchy.tags import Tagger, TagRules, TorchNN
+from modelexport.hierarchy.tags import Tagger, TagRules
 
 
 def tree_of(model: nn.Module) -> ModuleTree:

@@ -13,7 +13,7 @@ from modelexport.hierarchy.graph_paths import walk_nodes
 from modelexport.hierarchy.tags import Tagger
 from modelexport.rewriter import annotate
 from modelexport.tracer import trace
-from modelexport.tracer.tracing import EXPORTERS
+from modelexport.tracer.exporters.selection import EXPORTERS
 
 
 def unseen(seed: int) -> tuple[nn.Module, torch.Tensor]:

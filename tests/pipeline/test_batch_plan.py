@@ -13,9 +13,9 @@ import pytest
 
 from fixtures_gen.schema import SCHEMAS, schema_text
 from modelexport.cli.main import main
-from modelexport.hierarchy.choices import Inject
+from modelexport.hierarchy.choices import Exporter, Inject
 from modelexport.pipeline.batch import load_plan
-from modelexport.pipeline.batch.plan import Exporter, Step, size_in_bytes
+from modelexport.pipeline.batch.plan import Step, size_in_bytes
 from tests.helpers.batching import ROOT, environment, place, write_plan
 
 Refused = Callable[[str], str]

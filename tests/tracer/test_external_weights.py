@@ -11,8 +11,9 @@ from modelexport.errors import FileProblem
 from modelexport.rewriter import annotate, strip, validate
 from modelexport.tracer import trace, tracing
 from modelexport.tracer.exporters import writing
+from modelexport.tracer.exporters.selection import EXPORTERS
 
-both_exporters = pytest.mark.parametrize("exporter", tracing.EXPORTERS)
+both_exporters = pytest.mark.parametrize("exporter", EXPORTERS)
 
 
 class _Scaled(nn.Module):

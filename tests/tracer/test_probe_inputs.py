@@ -12,8 +12,8 @@ from fixtures_gen.zoo import FIXTURES
 from modelexport.hierarchy.fingerprints import value_fingerprint
 from modelexport.hierarchy.record import Record
 from modelexport.tracer import TraceResult, trace
+from modelexport.tracer.exporters.selection import EXPORTERS
 from modelexport.tracer.records.scope_inference import alike
-from modelexport.tracer.tracing import EXPORTERS
 from tests.helpers.traced import every_case, traced
 
 TOKENS = 11

@@ -13,20 +13,23 @@ from agreement.judging import Verdict, judge
 from fixtures_gen.zoo import FIXTURES
 from modelexport.cli.main import main
 from modelexport.errors import ExportFailedError, InputsError, UsageError
+from modelexport.hierarchy.choices import Exporter, RecordExporter
 from modelexport.hierarchy.fingerprints import value_fingerprint
-from modelexport.hierarchy.record import EAGER, Op, Record, read_record
+from modelexport.hierarchy.record import Op, Record, read_record
 from modelexport.rewriter import annotate
 from modelexport.tracer import record, trace
 from modelexport.tracer.eager.dispatch import numpy_of
-from modelexport.tracer.exporters import torchscript
-from modelexport.tracer.tracing import EXPORTERS
+from modelexport.tracer.exporters.selection import EXPORTERS
 from tests.helpers.descendants import Traced
 
+EAGER = RecordExporter.EAGER
 CASES = [
     pytest.param((name, exporter), id=f"{name}-{exporter}")
     for name, fixture in FIXTURES.items()
     # the fastest exporter that takes it
-    for exporter in [e for e in (torchscript.NAME, *EXPORTERS) if e not in fixture.refused_by][:1]
+    for exporter in [e for e in (Exporter.TORCHSCRIPT, *EXPORTERS) if e not in fixture.refused_by][
+        :1
+    ]
 ]
 
 
@@ -47,7 +50,11 @@ def test_files_are_matched_with_an_eager_record(traced: Traced, tool: str) -> No
     """
     path, truth = traced.made(tool)
     made = record(
-        traced.model, traced.inputs, traced.folder / "e.json", exporter=EAGER, force=True
+        traced.model,
+        traced.inputs,
+        traced.folder / "e.json",
+        exporter=EAGER,
+        force=True,
     ).record
     report = annotate(path, made, None)
     verdicts = {
@@ -148,7 +155,11 @@ def test_parameters_that_nobody_reads_are_absent(tmp_path: Path) -> None:
 def test_without_a_probe_there_are_no_fingerprints(tmp_path: Path) -> None:
     """`probe=False` leaves values out and says so."""
     made = record(
-        nn.Linear(4, 4), torch.randn(2, 4), tmp_path / "r.json", exporter=EAGER, probe=False
+        nn.Linear(4, 4),
+        torch.randn(2, 4),
+        tmp_path / "r.json",
+        exporter=EAGER,
+        probe=False,
     ).record
     assert made.probe.missing is not None
     assert not any(op.values for op in made.ops)
@@ -257,7 +268,7 @@ def test_the_command_writes_a_record_alone(
     assert "r.json" in out
     assert [path.name for path in tmp_path.iterdir()] == ["r.json"]
     model, inputs = FIXTURES["called_twice"].build()
-    trace(model, inputs, "m.onnx", exporter=torchscript.NAME)
+    trace(model, inputs, "m.onnx", exporter=Exporter.TORCHSCRIPT)
     assert run(capsys, "annotate", "m.onnx", "--record", "r.json", "-o", "a.onnx")[0] == 0
     assert len(onnx.load("a.onnx").metadata_props)
 

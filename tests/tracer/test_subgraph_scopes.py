@@ -23,7 +23,7 @@ from modelexport.rewriter import annotate
 from modelexport.rewriter.container import OnnxContainer
 from modelexport.rewriter.execution.observing import Observer
 from modelexport.tracer import trace
-from modelexport.tracer.tracing import EXPORTERS
+from modelexport.tracer.exporters.selection import EXPORTERS
 from tests.helpers.descendants import Traced
 from tests.helpers.traced import traced
 

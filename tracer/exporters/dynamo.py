@@ -21,6 +21,7 @@ from torch import nn
 
 from modelexport.errors import ExportFailedError
 from modelexport.hierarchy import keys
+from modelexport.hierarchy.choices import Exporter
 from modelexport.hierarchy.fingerprints import Array
 from modelexport.hierarchy.graph_paths import SMALL_TENSOR_BYTES, walk_graphs, walk_nodes
 from modelexport.support.error_texts import first_line
@@ -30,9 +31,8 @@ from modelexport.tracer.exporters.source_lines import innermost_line
 from modelexport.tracer.exporters.transformers_exporter import transformers_exporter
 from modelexport.tracer.sources.signature import Call, flat_forward
 
-NAME = "dynamo"
-FLOOR = 18
-"""The lowest opset of its own; below it torch converts down, and metadata is lost on the way."""
+MIN_OPSET = 18
+"""The lowest opset that it writes. Torch converts to lower ones, and loses metadata by that."""
 
 _MODULE_AND_OP = 2
 _STACK_TRACE = "pkg.torch.onnx.stack_trace"
@@ -45,9 +45,9 @@ def export(model: nn.Module, call: Call, *, opset: int) -> Exported:
         ExportFailedError: torch could not export it; the message is torch's first line.
     """
     notes = []
-    if opset < FLOOR:
-        notes.append(f"opset {FLOOR} instead of {opset}: the dynamo exporter has none below it")
-        opset = FLOOR
+    if opset < MIN_OPSET:
+        notes.append(f"opset {MIN_OPSET} instead of {opset}: the dynamo exporter has none below it")
+        opset = MIN_OPSET
     with _quiet(), _collecting_rarely(), torch.no_grad():
         try:
             program = _program(model, call, opset)
@@ -67,7 +67,7 @@ def export(model: nn.Module, call: Call, *, opset: int) -> Exported:
         if (line := innermost_line(metadata.get(_STACK_TRACE, ""))) is not None:
             sources[key] = line
     _make_plain(graph)
-    return Exported(NAME, graph, weights, scopes, sources, opset, tuple(notes))
+    return Exported(Exporter.DYNAMO, graph, weights, scopes, sources, opset, tuple(notes))
 
 
 def _program(model: nn.Module, call: Call, opset: int) -> Any:

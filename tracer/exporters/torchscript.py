@@ -26,6 +26,7 @@ from torch import nn
 from torch.onnx._internal.torchscript_exporter import onnx_proto_utils
 
 from modelexport.errors import ExportFailedError
+from modelexport.hierarchy.choices import Exporter
 from modelexport.hierarchy.fingerprints import Array
 from modelexport.hierarchy.graph_paths import SMALL_TENSOR_BYTES, NodeKey, walk_nodes
 from modelexport.support.error_texts import first_line
@@ -33,9 +34,8 @@ from modelexport.tracer.exporters.exported import Exported, Scope, put_back
 from modelexport.tracer.exporters.source_lines import innermost_line
 from modelexport.tracer.sources.signature import Call, flat_forward
 
-NAME = "torchscript"
-LARGEST_OPSET = 20
-"""Beyond it torch's TorchScript exporter refuses."""
+MAX_OPSET = 20
+"""The highest opset that torch's TorchScript exporter writes."""
 
 _MARK = re.compile(r"modelexport(?P<module>\d+)_(?P<call>\d+)::")
 
@@ -78,7 +78,7 @@ def export(model: nn.Module, call: Call, *, opset: int) -> Exported:
             scopes[key] = scope
         if (line := innermost_line(found[1])) is not None:
             sources[key] = line
-    return Exported(NAME, graph, weights, scopes, _own(sources, scopes), opset)
+    return Exported(Exporter.TORCHSCRIPT, graph, weights, scopes, _own(sources, scopes), opset)
 
 
 def _own(sources: dict[NodeKey, str], scopes: dict[NodeKey, Scope]) -> dict[NodeKey, str]:

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from modelexport.hierarchy.choices import RecordExporter
 from modelexport.hierarchy.fingerprints import Array, ValueFingerprint, WeightFingerprint
 from modelexport.hierarchy.graph_paths import MAIN, NodeKey, bodies, digest, walk_nodes
 from modelexport.hierarchy.module_tree import ModuleTree
-from modelexport.hierarchy.record import EAGER, Constant, Probe, ProbeInput, Record, Source
+from modelexport.hierarchy.record import Constant, Probe, ProbeInput, Record, Source
 from modelexport.support.threads import one_blas_thread
 from modelexport.tracer.eager.constants import Constants
 from modelexport.tracer.eager.dispatch import Heard, Listening, Watch, numpy_of, run, watched
@@ -66,7 +67,7 @@ def record_eager(
     listened = listen(model, call, ops.hear, apart=parts_of_operators())
     feed = {name: numpy_of(tensor) for name, tensor in call.tensors.items()}
     return Record(
-        source=_source(model, origin, EAGER, 0, why),
+        source=_source(model, origin, RecordExporter.EAGER, 0, why),
         digest="",
         modules=record_modules(model, listened.watch, ()),
         ops=tuple(ops.ops),

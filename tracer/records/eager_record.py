@@ -13,13 +13,14 @@ from torch import nn
 from torch._decomp import core_aten_decompositions, get_decompositions
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from modelexport.hierarchy.choices import ScopeOrigin
 from modelexport.hierarchy.fingerprints import (
     ValueFingerprint,
     value_fingerprint,
     weight_fingerprint,
 )
 from modelexport.hierarchy.graph_paths import MAIN
-from modelexport.hierarchy.record import EAGER, Op, Tensor
+from modelexport.hierarchy.record import Op, Tensor
 from modelexport.tracer.eager.dispatch import Heard, numpy_of
 from modelexport.tracer.records.parameters import named_tensors
 from modelexport.tracer.sources.signature import Call
@@ -82,7 +83,7 @@ class EagerOps:
                 outputs=outputs,
                 module=None if call.scope is None else call.scope.module,
                 call=0 if call.scope is None else call.scope.call,
-                scope_from=None if call.scope is None else EAGER,
+                scope_from=None if call.scope is None else ScopeOrigin.EAGER,
                 values=values if any(values) else (),
             )
         )

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from modelexport.hierarchy.choices import ScopeOrigin
 from modelexport.hierarchy.fingerprints import (
     ValueFingerprint,
     WeightFingerprint,
@@ -105,7 +106,9 @@ def record_ops(
                 outputs=tuple(node.output),
                 module=None if scope is None else tree.canonical(scope.module),
                 call=0 if scope is None else scope.call,
-                scope_from="exporter" if key in scopes else "values" if scope else None,
+                scope_from=(
+                    ScopeOrigin.EXPORTER if key in scopes else ScopeOrigin.VALUES if scope else None
+                ),
                 also=tuple(sorted(also)),
                 source=exported.sources.get(key),
                 values=prints if any(prints) else (),

@@ -13,9 +13,9 @@ import onnx
 
 from modelexport.errors import OnnxFileError, UsageError
 from modelexport.hierarchy import keys
-from modelexport.hierarchy.choices import EvidenceKind
+from modelexport.hierarchy.choices import EvidenceKind, TagStyle, TorchNN
 from modelexport.hierarchy.module_tree import EmbeddedTree, ModuleTree
-from modelexport.hierarchy.tags import Tagger, TagRules, TagStyle, TorchNN
+from modelexport.hierarchy.tags import Tagger, TagRules
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.evidence.carried_trees import (
     ATTRIBUTES,

@@ -7,8 +7,9 @@ from pathlib import Path
 import onnx
 import pytest
 
+from modelexport.hierarchy.choices import TagStyle, TorchNN
 from modelexport.hierarchy.module_tree import is_within
-from modelexport.hierarchy.tags import TagRules, TagStyle, TorchNN
+from modelexport.hierarchy.tags import TagRules
 from modelexport.rewriter import analyze, annotate
 from tests.helpers.handmade import nameless, two_layers, two_layers_record
 

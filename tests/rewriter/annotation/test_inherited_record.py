@@ -13,27 +13,26 @@ from fixtures_gen.zoo import FIXTURES
 from modelexport.cli.main import main
 from modelexport.errors import ForeignRecordError, UsageError
 from modelexport.hierarchy import keys
-from modelexport.hierarchy.choices import Inject
+from modelexport.hierarchy.choices import Exporter, Inject
 from modelexport.hierarchy.tags import TagRules
 from modelexport.rewriter import MatchOptions, annotate
 from modelexport.rewriter.annotation.inherited_record import INHERITED, inherited_record
 from modelexport.rewriter.execution.runtime import Session
 from modelexport.rewriter.matching.evidence.carried import OURS
-from modelexport.tracer.exporters import torchscript
 from tests.helpers.descendants import TOOLS, Traced
 from tests.helpers.handmade import parse, record_of, two_layers, two_layers_record
 
 CASES = [
     pytest.param(name, id=name)
     for name, fixture in FIXTURES.items()
-    if torchscript.NAME not in fixture.refused_by
+    if Exporter.TORCHSCRIPT not in fixture.refused_by
 ]
 
 
 @pytest.fixture(scope="module")
 def traced(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Traced:
     """The fixture of this case, traced and annotated."""
-    found = Traced(request.param, torchscript.NAME, tmp_path_factory.mktemp(request.param))
+    found = Traced(request.param, Exporter.TORCHSCRIPT, tmp_path_factory.mktemp(request.param))
     annotate(found.result.onnx_path, found.result.record, found.folder / "annotated.onnx")
     return found
 

@@ -23,7 +23,7 @@ from modelexport.hierarchy.graph_paths import walk_nodes
 from modelexport.hierarchy.record import Record, read_record
 from modelexport.rewriter import AnnotateReport, MatchOptions, annotate, find_decisions
 from modelexport.tracer import trace
-from modelexport.tracer.tracing import EXPORTERS
+from modelexport.tracer.exporters.selection import EXPORTERS
 
 MODELS = ("bert", "gpt2", "llama", "t5", "vit", "resnet", "lstm_stack", "conv_batchnorm")
 OTHER_EXPORTER = {name: next(o for o in EXPORTERS if o != name) for name in EXPORTERS}

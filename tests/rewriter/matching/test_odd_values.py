@@ -19,7 +19,7 @@ from modelexport.hierarchy.tags import TagRules
 from modelexport.rewriter import AnnotateReport, MatchOptions, annotate
 from modelexport.rewriter.annotation.inherited_record import inherited_record
 from modelexport.tracer import trace
-from modelexport.tracer.tracing import EXPORTERS
+from modelexport.tracer.exporters.selection import EXPORTERS
 from tests.helpers.handmade import parse, record_of
 
 _OPSET = 20

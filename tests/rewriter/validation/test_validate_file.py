@@ -8,9 +8,9 @@ import pytest
 
 from modelexport.errors import RecordError
 from modelexport.hierarchy import keys
-from modelexport.hierarchy.choices import Inject
+from modelexport.hierarchy.choices import Inject, TagStyle
 from modelexport.hierarchy.record import encode_record
-from modelexport.hierarchy.tags import TagRules, TagStyle
+from modelexport.hierarchy.tags import TagRules
 from modelexport.rewriter import annotate, validate
 from tests.helpers.handmade import (
     TWO_LAYERS_MODULES,

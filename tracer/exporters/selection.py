@@ -1,0 +1,77 @@
+"""The exporters by name, and the choice between them."""
+
+from collections.abc import Callable
+
+from torch import nn
+
+from modelexport.errors import ExportFailedError, UsageError
+from modelexport.hierarchy.choices import Exporter
+from modelexport.support.progress import step
+from modelexport.tracer.exporters import dynamo, torchscript
+from modelexport.tracer.exporters.exported import Exported
+from modelexport.tracer.sources.signature import Call
+
+EXPORTERS: dict[Exporter, Callable[..., Exported]] = {
+    Exporter.DYNAMO: dynamo.export,
+    Exporter.TORCHSCRIPT: torchscript.export,
+}
+"""In the order in which `auto` tries them."""
+
+
+def resolve_exporter(name: str) -> Exporter:
+    """The exporter that a name stands for.
+
+    Raises:
+        UsageError: There is no exporter of this name.
+    """
+    if name not in set(Exporter):
+        choices = ", ".join((*EXPORTERS, Exporter.AUTO))
+        raise UsageError(f"Unknown exporter {name!r}; choose from {choices}.")
+    return Exporter.TORCHSCRIPT if name == Exporter.HTP else Exporter(name)
+
+
+def planned_exporters(exporter: Exporter, opset: int) -> list[tuple[Exporter, int]]:
+    """The exporters that will be tried in turn, each with the opset that it will write."""
+    candidates = EXPORTERS if exporter is Exporter.AUTO else [exporter]
+    lowest = {Exporter.DYNAMO: dynamo.MIN_OPSET}
+    highest = {Exporter.TORCHSCRIPT: torchscript.MAX_OPSET}
+    return [
+        (candidate, max(opset, lowest.get(candidate, opset)))
+        for candidate in candidates
+        if opset <= highest.get(candidate, opset)
+    ]
+
+
+def export_model(model: nn.Module, call: Call, exporter: Exporter, opset: int) -> Exported:
+    """Export a model with one exporter, or with the first that works.
+
+    Raises:
+        ExportFailedError: The exporter, or every one of them, failed. The message has the reasons.
+    """
+    if exporter is Exporter.AUTO:
+        return _export_with_first(model, call, opset)
+    step(f"exporting with {exporter}")
+    try:
+        return EXPORTERS[exporter](model, call, opset=opset)
+    except ExportFailedError as error:
+        raise ExportFailedError(
+            f"The {exporter} exporter cannot write {type(model).__name__} ({error})."
+        ) from error
+
+
+def _export_with_first(model: nn.Module, call: Call, opset: int) -> Exported:
+    failures: list[str] = []
+    for name, export in EXPORTERS.items():
+        step(f"exporting with {name}")
+        try:
+            exported = export(model, call, opset=opset)
+        except ExportFailedError as error:
+            failures.append(f"{name}: {error}")
+            continue
+        reason = "the first that works" if failures else "the first choice"
+        skipped = (f"not {failure}" for failure in failures)
+        exported.notes = (f"{name} exporter: {reason}", *skipped, *exported.notes)
+        return exported
+    raise ExportFailedError(
+        f"No exporter can write {type(model).__name__} ({'; '.join(failures)})."
+    )
