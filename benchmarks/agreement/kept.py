@@ -11,6 +11,7 @@ from onnx import defs, helper
 
 from agreement.scrambling import reads, reorder, scramble
 from agreement.steps import Carry, Given, Step
+from modelexport.hierarchy.opsets import DEFAULT_DOMAINS, default_opset
 
 _RUN = 4
 """Nodes that one made-up function holds."""
@@ -110,8 +111,8 @@ def folded(model: onnx.ModelProto) -> onnx.ModelProto:
 def _expanded(given: Given) -> None:
     """Replace each operator that its opset defines as a function by that function's body."""
     model = given.load()
-    version = next(o.version for o in model.opset_import if o.domain in {"", "ai.onnx"})
-    named = {node.op_type for node in model.graph.node if node.domain in {"", "ai.onnx"}}
+    version = default_opset(model)
+    named = {node.op_type for node in model.graph.node if node.domain in DEFAULT_DOMAINS}
     schemas = {name: defs.get_schema(name, version, "") for name in named}
     bodied = [n for n, s in schemas.items() if s.has_function or s.has_context_dependent_function]
     if not bodied:

@@ -16,6 +16,7 @@ from modelexport.hierarchy.annotate_options import MatchOptions
 from modelexport.hierarchy.fingerprints import Array, weight_fingerprint
 from modelexport.hierarchy.graph_paths import digest, op_type, walk_graphs, walk_nodes
 from modelexport.hierarchy.module_tree import ModuleTree
+from modelexport.hierarchy.opsets import default_opset
 from modelexport.hierarchy.record import Op, Probe, ProbeInput, Record, Source, Tensor
 from modelexport.hierarchy.tags import TagRules
 from modelexport.rewriter.container import OnnxContainer, session_source
@@ -64,7 +65,7 @@ def inherited_record(path: Path, rules: TagRules, matching: MatchOptions) -> Rec
         refuse_lossy(carried, rules, str(path))
         probe, prints = _observed(container, model, matching)
         return Record(
-            source=Source(path.name, model.producer_name, _opset(model), (carried.scheme,)),
+            source=Source(path.name, model.producer_name, default_opset(model), (carried.scheme,)),
             digest=digest(model),
             modules=carried.modules,
             ops=tuple(_ops(model, carried, prints)),
@@ -136,11 +137,6 @@ def _tensors(
             array = container.array(tensor)
             known = None if array is None else weight_fingerprint(array)
             yield Tensor(tensor.name, held, known, place.path)
-
-
-def _opset(model: onnx.ModelProto) -> int:
-    versions = [o.version for o in model.opset_import if o.domain in {"", "ai.onnx"}]
-    return max(versions, default=0)
 
 
 def _expected_bytes(graph: onnx.GraphProto) -> int:

@@ -13,6 +13,7 @@ import onnx
 
 from modelexport.hierarchy.graph_paths import bodies
 from modelexport.hierarchy.keys import TAG_ATTRIBUTE
+from modelexport.hierarchy.opsets import DEFAULT_DOMAINS
 from modelexport.rewriter.folding.flat_snapshot import Was, was
 
 
@@ -108,7 +109,7 @@ class Bench:
             if weight.name not in held and _is_small(weight):
                 self.constants[weight.name] = _of_weight(weight, number)
         for position, node in enumerate(graph.node):
-            if node.op_type == "Constant" and node.domain in {"", "ai.onnx"}:
+            if node.op_type == "Constant" and node.domain in DEFAULT_DOMAINS:
                 self.constants[node.output[0]] = _of_node(node, position)
                 self.aside[node.output[0]] = node, position
             elif self._is_alias(node):
@@ -119,7 +120,7 @@ class Bench:
                 self.add(Item(node, position, read, history=[was(node, position)]))
 
     def _is_alias(self, node: onnx.NodeProto) -> bool:
-        if node.op_type != "Identity" or node.domain not in {"", "ai.onnx"}:
+        if node.op_type != "Identity" or node.domain not in DEFAULT_DOMAINS:
             return False
         name = node.input[0]
         held = name in self.weights and name not in self.inputs and name not in self.constants

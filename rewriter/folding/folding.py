@@ -11,6 +11,7 @@ import onnx
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.annotate_options import FoldRules
 from modelexport.hierarchy.module_tree import ModuleTree
+from modelexport.hierarchy.opsets import DEFAULT_DOMAINS
 from modelexport.hierarchy.tags import Tagger, escape, namespace, steps
 from modelexport.rewriter.folding.calls import Calls
 from modelexport.rewriter.folding.choosing import Choosing, ClassName, within
@@ -270,7 +271,7 @@ class _Folding:
         used = {"", *_domains(function.node)}
         for domain in sorted(used):
             version = versions.get(domain)
-            if version is None and domain in {"", "ai.onnx"}:
+            if version is None and domain in DEFAULT_DOMAINS:
                 version = versions.get("ai.onnx" if not domain else "")
             if version is not None or domain:
                 function.opset_import.add(domain=domain, version=version or 1)

@@ -8,6 +8,7 @@ from onnx_graphsurgeon.logger import G_LOGGER
 
 from modelexport.errors import SurgeryError
 from modelexport.hierarchy.graph_paths import op_type, walk_graphs
+from modelexport.hierarchy.opsets import DEFAULT_DOMAINS, canonical_domain
 from modelexport.rewriter.surgery.remembered import Memory, Payload
 from modelexport.rewriter.surgery.restoring import Restoring
 
@@ -70,12 +71,12 @@ class Surgery:
         return made
 
     def _opsets(self, made: onnx.ModelProto, domains: set[str]) -> None:
-        said = {"" if entry.domain == "ai.onnx" else entry.domain for entry in made.opset_import}
-        for domain in sorted(domains - {"ai.onnx"} - said):
+        imported = {canonical_domain(entry.domain) for entry in made.opset_import}
+        for domain in sorted({canonical_domain(domain) for domain in domains} - imported):
             made.opset_import.add(domain=domain, version=self.graph.opset if not domain else 1)
         if self.graph.opset != self._opset:
             for entry in made.opset_import:
-                if entry.domain in {"", "ai.onnx"}:
+                if entry.domain in DEFAULT_DOMAINS:
                     entry.version = self.graph.opset
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 import onnx
 
 from modelexport.errors import RuntimeFailedError
+from modelexport.hierarchy.opsets import DEFAULT_DOMAINS, ML_DOMAIN, canonical_domain
 from modelexport.rewriter.execution.runtime import Feeds, Session, same_bits
 from modelexport.rewriter.validation.checked_file import Subject
 from modelexport.support.error_texts import first_line
 
-_STANDARD = frozenset({"", "ai.onnx", "ai.onnx.ml"})
+_CHECKED_DOMAINS = DEFAULT_DOMAINS | {ML_DOMAIN}
 _PROTOBUF_LIMIT = 2**31 - 1
 
 
@@ -38,7 +39,7 @@ def check_by_onnx(file: Subject) -> None:
 def _unknown_operators(file: Subject) -> set[str]:
     """Operators that stand in a domain of ONNX and are none of that version."""
     versions = {entry.domain: entry.version for entry in file.model.opset_import}
-    kinds = {(n.domain, n.op_type) for n in file.graph.nodes if n.domain in _STANDARD}
+    kinds = {(n.domain, n.op_type) for n in file.graph.nodes if n.domain in _CHECKED_DOMAINS}
     return {
         kind
         for domain, kind in kinds
@@ -48,7 +49,7 @@ def _unknown_operators(file: Subject) -> set[str]:
 
 def _has_operator(domain: str, kind: str, version: int) -> bool:
     try:
-        onnx.defs.get_schema(kind, version, "" if domain == "ai.onnx" else domain)
+        onnx.defs.get_schema(kind, version, canonical_domain(domain))
     except onnx.defs.SchemaError:
         return False
     return True

@@ -11,12 +11,10 @@ from collections.abc import Callable
 
 import onnx
 
-from modelexport.hierarchy.graph_paths import NodeKey
+from modelexport.hierarchy.graph_paths import MAIN, NodeKey
+from modelexport.hierarchy.opsets import DEFAULT_DOMAINS, ONNX_DOMAINS
 from modelexport.rewriter.analysis.costs.shapes import Shapes
 from modelexport.rewriter.analysis.costs.surrogates import LIGHT, Attributes, attributes_of
-
-_STANDARD = frozenset({"", "ai.onnx"})
-_KNOWN_DOMAINS = _STANDARD | {"ai.onnx.ml", "ai.onnx.preview.training"}
 
 
 class Macs:
@@ -33,9 +31,9 @@ class Macs:
         """How many a node does in one run of the model; None when that is unknown."""
         count = _COUNTS.get(node.op_type)
         if count is None:
-            light = node.domain in _KNOWN_DOMAINS or node.op_type in LIGHT
+            light = node.domain in ONNX_DOMAINS or node.op_type in LIGHT
             return 0 if light else None
-        if "/" in key.graph or key.graph.startswith("@"):
+        if key.graph != MAIN:
             return None  # a body runs any number of times, a function is called from anywhere
         return count(_Reading(self._shapes, key.graph, node))
 
@@ -48,7 +46,7 @@ class _Reading:
         self._graph = graph
         self._node = node
         self.said: Attributes = attributes_of(node)
-        self.standard = node.domain in _STANDARD
+        self.standard = node.domain in DEFAULT_DOMAINS
 
     def has(self, position: int) -> bool:
         return len(self._node.input) > position and bool(self._node.input[position])

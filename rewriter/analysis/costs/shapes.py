@@ -7,7 +7,8 @@ from typing import NamedTuple
 import onnx
 
 from modelexport.errors import UsageError
-from modelexport.hierarchy.graph_paths import MAIN, walk_graphs, walk_nodes
+from modelexport.hierarchy.graph_paths import parent_graph, walk_graphs, walk_nodes
+from modelexport.hierarchy.opsets import DEFAULT_DOMAINS
 from modelexport.rewriter.analysis.costs.sizes import bytes_of
 from modelexport.rewriter.analysis.costs.surrogates import with_surrogates
 from modelexport.support.error_texts import first_line
@@ -66,11 +67,13 @@ class Shapes:
 
     def of(self, graph: str, name: str) -> Value | None:
         """A value as seen from a graph; a body sees what the graphs around it have."""
-        while True:
-            found = self._known.get((graph, name))
-            if found is not None or graph == MAIN or "/" not in graph:
-                return found
-            graph = graph.rpartition("/")[0]
+        path: str | None = graph
+        while path is not None:
+            value = self._known.get((path, name))
+            if value is not None:
+                return value
+            path = parent_graph(path)
+        return None
 
     def dims(self, graph: str, name: str) -> tuple[int, ...] | None:
         """The extents of a value, if all of them are known."""
@@ -171,7 +174,7 @@ def _forget_open(model: onnx.ModelProto) -> None:
 
     Except behind operators that onnx knows nothing about: there the declaration is all there is.
     """
-    foreign = {n for v in model.graph.node if v.domain not in {"", "ai.onnx"} for n in v.output}
+    foreign = {n for v in model.graph.node if v.domain not in DEFAULT_DOMAINS for n in v.output}
     kept = [
         info.SerializeToString()
         for info in model.graph.value_info

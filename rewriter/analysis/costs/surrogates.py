@@ -12,6 +12,8 @@ from typing import Any
 import onnx
 from onnx import NodeProto, TensorProto, helper
 
+from modelexport.hierarchy.opsets import DEFAULT_DOMAINS
+
 SAME_SHAPE = frozenset(
     {
         *("SkipLayerNormalization", "SimplifiedLayerNormalization", "FastGelu", "BiasGelu"),
@@ -50,7 +52,7 @@ def with_surrogates(model: onnx.ModelProto) -> None:
 def _surrogate(
     node: NodeProto, shapes: dict[str, tuple[int, ...]], model: onnx.ModelProto
 ) -> Iterator[NodeProto]:
-    contrib = node.domain not in {"", "ai.onnx"}
+    contrib = node.domain not in DEFAULT_DOMAINS
     if node.op_type in SAME_SHAPE and (contrib or node.op_type == "SimplifiedLayerNormalization"):
         yield helper.make_node("Identity", node.input[:1], node.output[:1])
     elif contrib and node.op_type in _MOVED:
