@@ -12,8 +12,8 @@ from modelexport.hierarchy.graph_paths import op_type
 from modelexport.hierarchy.module_tree import Module, ModuleTree
 from modelexport.hierarchy.tags import Tagger
 from modelexport.rewriter.analysis.costs import Macs, Shapes, weights_of
+from modelexport.rewriter.graph.initializer_parameters import initializer_shapes
 from modelexport.rewriter.graph.model_graph import ModelGraph
-from modelexport.rewriter.graph.ownership import initializers
 from modelexport.rewriter.matching.evidence.carried import Carried
 
 
@@ -130,7 +130,7 @@ class Rows:
                 self._first.setdefault(tag, module)
                 self._at(tag).parameters += sum(p.size for p in module.parameters)
         if not any(holding.parameters for holding in self._own.values()):
-            for name, shape in initializers(self._model).items():
+            for name, shape in initializer_shapes(self._model).items():
                 path = name.rpartition(".")[0]  # without recorded parameters: as it is named
                 if path in self._tree:
                     self._at(tagger.tag(path)).parameters += math.prod(shape)
@@ -215,7 +215,7 @@ class Rows:
 
 
 def _elements(model: onnx.ModelProto) -> int:
-    return sum(map(math.prod, initializers(model).values()))
+    return sum(map(math.prod, initializer_shapes(model).values()))
 
 
 def upwards(tag: str, root: str) -> list[str]:

@@ -23,7 +23,7 @@ from modelexport.rewriter.annotation.inherited_record import INHERITED, inherite
 from modelexport.rewriter.annotation.report import AnnotateReport
 from modelexport.rewriter.container import Edits, OnnxContainer
 from modelexport.rewriter.folding import FoldReport, fold, unfolded
-from modelexport.rewriter.graph.ownership import Ownership
+from modelexport.rewriter.graph.initializer_parameters import InitializerParameters
 from modelexport.rewriter.inject.in_memory import apply_edits
 from modelexport.rewriter.inject.metadata import (
     Entries,
@@ -197,7 +197,7 @@ def _edits(
 
 
 def _fold(model: onnx.ModelProto, match: Match, tagger: Tagger, rules: FoldRules) -> FoldReport:
-    parameters = Ownership(model, match.tree, match.parameters).parameters
+    parameters = InitializerParameters(model, match.tree, match.parameters).parameters
     return fold(model, match.decisions, tagger, parameters, rules)
 
 

@@ -12,8 +12,8 @@ import msgspec
 
 from modelexport.hierarchy.graph_paths import op_type
 from modelexport.hierarchy.module_tree import ModuleTree, is_within
+from modelexport.rewriter.graph.initializer_parameters import InitializerParameters
 from modelexport.rewriter.graph.model_graph import ModelGraph
-from modelexport.rewriter.graph.ownership import Ownership
 from modelexport.rewriter.matching.evidence.claims import Claims
 
 
@@ -49,22 +49,26 @@ class Consistency:
         graph: Its nodes, and how they depend on each other.
         tree: Its modules.
         claims: The module of each node.
-        ownership: Of its initializers.
+        initializers: The parameters that its initializers hold.
     """
 
     def __init__(
-        self, graph: ModelGraph, tree: ModuleTree, claims: Claims, ownership: Ownership
+        self,
+        graph: ModelGraph,
+        tree: ModuleTree,
+        claims: Claims,
+        initializers: InitializerParameters,
     ) -> None:
         self._graph = graph
         self._tree = tree
-        self._ownership = ownership
+        self._initializers = initializers
         found = (claims.by_node.get(key) for key in graph.keys)
         self._modules = [None if claim is None else tree.canonical(claim.module) for claim in found]
         self._aliases: dict[str, list[str]] = {}
         for module in tree:
             if module.alias_of is not None:
                 self._aliases.setdefault(module.alias_of, []).append(module.path)
-        self._absent = ownership.absent()
+        self._absent = initializers.absent()
 
     def faults(self) -> Iterator[Fault]:
         """Every contradiction."""
@@ -77,12 +81,12 @@ class Consistency:
         if self._graph.is_auxiliary(number):
             return
         for name in self._graph.nodes[number].input:
-            owner = self._ownership.owner(name)
+            owner = self._initializers.owner(name)
             if owner is None or self._related(module, owner) or self._tied(name, module):
                 continue
             yield Fault(
                 "weights",
-                f"it uses {self._ownership.parameters[name]}, a weight of {_path(owner)}, "
+                f"it uses {self._initializers.parameters[name]}, a weight of {_path(owner)}, "
                 f"but is tagged {_path(module)}",
                 "annotate again with the record of this very file",
                 describe(self._graph, number),
@@ -102,7 +106,7 @@ class Consistency:
 
         Tied parameters are one initializer; the others of them are held by none.
         """
-        shape = sorted(self._ownership.initializers[initializer])
+        shape = sorted(self._initializers.shapes[initializer])
         return any(
             sorted(other) == shape and is_within(parameter.rpartition(".")[0], path)
             for parameter, other in self._absent.items()

@@ -7,7 +7,7 @@ import msgspec
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.hierarchy.tags import Tagger, well_formed
-from modelexport.rewriter.graph.ownership import Ownership
+from modelexport.rewriter.graph.initializer_parameters import InitializerParameters
 from modelexport.rewriter.matching.evidence import carried as own
 from modelexport.rewriter.validation.checked_file import Subject
 from modelexport.rewriter.validation.consistency import Consistency
@@ -47,10 +47,10 @@ def check_consistency(file: Subject) -> None:
     if file.record is not None:
         said |= {t.name: t.parameter for t in file.record.tensors if t.parameter is not None}
     tree = file.record.tree if file.record is not None else ModuleTree(carried.modules)
-    ownership = Ownership(file.model, tree, said)
-    held, every = len(ownership.parameters), len(ownership.initializers)
+    initializers = InitializerParameters(file.model, tree, said)
+    held, every = len(initializers.parameters), len(initializers.shapes)
     file.result.remarks.append(f"{held} of {every} initializers are known to be parameters")
-    found = Consistency(file.graph, tree, carried.claims, ownership)
+    found = Consistency(file.graph, tree, carried.claims, initializers)
     file.result.faults.extend(found.faults())
 
 

@@ -9,8 +9,8 @@ import onnx
 from modelexport.hierarchy.graph_paths import walk_graphs
 from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.rewriter.analysis.costs.sizes import bytes_of
+from modelexport.rewriter.graph.initializer_parameters import InitializerParameters
 from modelexport.rewriter.graph.model_graph import ModelGraph
-from modelexport.rewriter.graph.ownership import Ownership
 
 
 class Weight(NamedTuple):
@@ -48,11 +48,11 @@ def weights_of(
         modules: The module of each node, in the order of `walk_nodes`.
         said: Initializer name to parameter, as the file or a record says.
     """
-    ownership = Ownership(model, tree, said)
+    initializers = InitializerParameters(model, tree, said)
     readers = _readers(graph, modules)
 
     def owner(name: str) -> str | None:
-        found = ownership.owner(name)
+        found = initializers.owner(name)
         if found is None and (users := readers.get(name)):
             return tree.common_ancestor(sorted(users))
         return found

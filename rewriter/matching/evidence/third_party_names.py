@@ -14,8 +14,8 @@ from modelexport.hierarchy.graph_paths import MAIN
 from modelexport.hierarchy.module_tree import ROOT, ModuleTree
 from modelexport.hierarchy.tags import well_formed
 from modelexport.rewriter.graph.graph_view import ContractedGraph
+from modelexport.rewriter.graph.initializer_parameters import initializer_shapes
 from modelexport.rewriter.graph.model_graph import ModelGraph
-from modelexport.rewriter.graph.ownership import initializers
 from modelexport.rewriter.matching.evidence.carried_trees import (
     ATTRIBUTES,
     SCOPED_NAMES,
@@ -173,7 +173,7 @@ def _tied(model: onnx.ModelProto, seen: ContractedGraph, owners: Mapping[int, st
     """
     found = {value for value in owners if len(seen.consumers(value)) > 1}
     graph = seen.graph
-    shapes = initializers(model)
+    shapes = initializer_shapes(model)
     unnamed = {
         math.prod(shape)
         for name, shape in shapes.items()

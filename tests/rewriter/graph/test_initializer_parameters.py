@@ -7,8 +7,8 @@ import onnx
 
 from modelexport.hierarchy.module_tree import Module, ModuleTree, Parameter
 from modelexport.rewriter import annotate
+from modelexport.rewriter.graph.initializer_parameters import InitializerParameters
 from modelexport.rewriter.graph.model_graph import ModelGraph
-from modelexport.rewriter.graph.ownership import Ownership
 from modelexport.rewriter.matching.evidence.carried import embedded_parameters, read
 from tests.helpers.handmade import TWO_LAYERS_MODULES, two_layers, two_layers_record
 
@@ -16,8 +16,8 @@ from tests.helpers.handmade import TWO_LAYERS_MODULES, two_layers, two_layers_re
 def test_initializers_named_like_parameters_map_to_their_modules() -> None:
     """A name that is a parameter's leads to the module that registers it."""
     model = two_layers()
-    ownership = Ownership(model, two_layers_record().tree)
-    assert {w.name: ownership.owner(w.name) for w in model.graph.initializer} == {
+    initializers = InitializerParameters(model, two_layers_record().tree)
+    assert {w.name: initializers.owner(w.name) for w in model.graph.initializer} == {
         w.name: w.name.rpartition(".")[0] for w in model.graph.initializer
     }
 
@@ -40,15 +40,15 @@ def test_the_record_says_what_renamed_initializers_hold() -> None:
     """With the record's mapping, names of an exporter's making lead to modules as well."""
     model, said = renamed()
     tree = two_layers_record().tree
-    assert not Ownership(model, tree).parameters
-    assert Ownership(model, tree, said).parameters == said
+    assert not InitializerParameters(model, tree).parameters
+    assert InitializerParameters(model, tree, said).parameters == said
 
 
 def test_a_mapping_is_not_believed_against_the_size() -> None:
     """A name that stands for other data than recorded maps to nothing."""
-    ownership = Ownership(two_layers(8), two_layers_record().tree)
-    assert not ownership.parameters
-    assert ownership.owner("layer.0.fc.weight") is None
+    initializers = InitializerParameters(two_layers(8), two_layers_record().tree)
+    assert not initializers.parameters
+    assert initializers.owner("layer.0.fc.weight") is None
 
 
 def test_aliases_lead_to_the_first_path() -> None:
@@ -61,16 +61,16 @@ def test_aliases_lead_to_the_first_path() -> None:
             Module("layer.1.fc", "Linear", alias_of="layer.0.fc", parameters=weight),
         ]
     )
-    ownership = Ownership(two_layers(), tree)
-    assert ownership.owner("layer.1.fc.weight") == "layer.0.fc"
-    assert not ownership.absent()
+    initializers = InitializerParameters(two_layers(), tree)
+    assert initializers.owner("layer.1.fc.weight") == "layer.0.fc"
+    assert not initializers.absent()
 
 
 def test_absent_parameters_are_those_that_no_initializer_holds() -> None:
     """A parameter whose initializer is gone is listed with its shape."""
     model = two_layers()
     gone = model.graph.initializer.pop()
-    found = Ownership(model, two_layers_record().tree).absent()
+    found = InitializerParameters(model, two_layers_record().tree).absent()
     assert found == {gone.name: tuple(gone.dims)}
 
 
@@ -88,7 +88,7 @@ def test_an_annotated_file_carries_the_mapping(tmp_path: Path) -> None:
     assert embedded_parameters(annotated, "out") == said
     carried = read(annotated, ModelGraph(annotated), "out")
     assert carried is not None
-    owners = Ownership(annotated, ModuleTree(carried.modules), carried.parameters)
+    owners = InitializerParameters(annotated, ModuleTree(carried.modules), carried.parameters)
     assert {owners.owner(name) for name in said} == {
         path for path, kind in TWO_LAYERS_MODULES.items() if kind == "Linear"
     }

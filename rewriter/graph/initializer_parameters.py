@@ -1,0 +1,94 @@
+"""Which parameter each initializer holds, and which module owns that parameter."""
+
+import math
+from collections.abc import Mapping
+
+import onnx
+
+from modelexport.hierarchy.graph_paths import walk_graphs
+from modelexport.hierarchy.module_tree import ModuleTree
+
+Shape = tuple[int, ...]
+
+
+def initializer_shapes(model: onnx.ModelProto) -> dict[str, Shape]:
+    """Name and shape of every initializer, those of subgraphs included."""
+    return {
+        initializer.name: tuple(initializer.dims)
+        for place in walk_graphs(model)
+        if isinstance(place.graph, onnx.GraphProto)
+        for initializer in place.graph.initializer
+    }
+
+
+class InitializerParameters:
+    """Maps initializers to the parameters that they hold, and to the modules that own these.
+
+    A name is believed only where the sizes agree: an optimiser may keep the name of an
+    initializer and change its content.
+
+    Args:
+        model: The model.
+        tree: Its modules.
+        claimed: Initializer name to parameter, as a record or the file says. An initializer that
+            is not in it is taken to have the name of its parameter.
+
+    Attributes:
+        shapes: Shape of each initializer by its name.
+        parameters: Initializer name to the qualified name of the parameter that it holds.
+    """
+
+    def __init__(
+        self, model: onnx.ModelProto, tree: ModuleTree, claimed: Mapping[str, str] | None = None
+    ) -> None:
+        claimed = claimed or {}
+        self._tree = tree
+        self._parameter_shapes = _parameter_shapes(tree)
+        self.shapes = initializer_shapes(model)
+        self.parameters = {
+            name: parameter
+            for name, shape in self.shapes.items()
+            if self._fits(parameter := claimed.get(name, name), shape)
+        }
+
+    def _fits(self, parameter: str, shape: Shape) -> bool:
+        """Whether an initializer of this shape can hold the parameter.
+
+        A tree that was read from tags has no parameters; there, the module's path decides.
+        """
+        if not self._parameter_shapes:
+            return "." in parameter and parameter.rpartition(".")[0] in self._tree
+        expected = self._parameter_shapes.get(parameter)
+        return expected is not None and math.prod(expected) == math.prod(shape)
+
+    def owner(self, initializer: str) -> str | None:
+        """Path of the module that owns the parameter of an initializer; None when unknown."""
+        parameter = self.parameters.get(initializer)
+        return None if parameter is None else self._tree.canonical(parameter.rpartition(".")[0])
+
+    def absent(self) -> dict[str, Shape]:
+        """Name and shape of the parameters that no initializer holds.
+
+        These were folded into other initializers, or are not used. A parameter that is tied to
+        one that is held is not among them.
+        """
+        held = {self._canonical(parameter) for parameter in self.parameters.values()}
+        return {
+            parameter: shape
+            for parameter, shape in self._parameter_shapes.items()
+            if self._canonical(parameter) not in held
+        }
+
+    def _canonical(self, parameter: str) -> tuple[str, str]:
+        """First path of the parameter's module, and the parameter's name in it."""
+        path, _, name = parameter.rpartition(".")
+        return self._tree.canonical(path), name
+
+
+def _parameter_shapes(tree: ModuleTree) -> dict[str, Shape]:
+    """Shape of every parameter and buffer by its qualified name, under each of its paths."""
+    return {
+        f"{module.path}.{parameter.name}" if module.path else parameter.name: parameter.shape
+        for module in tree
+        for parameter in (*module.parameters, *module.buffers)
+    }
