@@ -3,8 +3,9 @@
 import msgspec
 from onnx import parser
 
+from modelexport.hierarchy.choices import RecordExporter
 from modelexport.hierarchy.graph_paths import walk_graphs
-from modelexport.hierarchy.record import EAGER, Source, Tensor
+from modelexport.hierarchy.record import Source, Tensor
 from modelexport.rewriter.graph.indexed_graph import NONE, IndexedGraph
 from tests.helpers.handmade import HEADER, record_of
 
@@ -189,5 +190,5 @@ def test_a_record_of_an_eager_run_has_torch_operators() -> None:
     """They are not compared with ONNX's."""
     model = parser.parse_model(HEADER + LINEAR)
     record = record_of(model, {"": "Net"}, [""] * 3)
-    eager = msgspec.structs.replace(record, source=Source("net", EAGER, 0))
+    eager = msgspec.structs.replace(record, source=Source("net", RecordExporter.EAGER, 0))
     assert IndexedGraph.from_record(eager).has_torch_op_types
