@@ -28,7 +28,7 @@ from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.inject.names import with_earlier_names
 from modelexport.rewriter.matching.evidence import carried as own
 from modelexport.rewriter.matching.evidence.carried import Carried, refuse_lossy
-from modelexport.rewriter.matching.evidence.values import FULL_PRECISION
+from modelexport.rewriter.matching.evidence.comparison_modes import FULL_PRECISION
 from modelexport.rewriter.matching.options import read_inputs
 
 INHERITED = "an annotated file"

@@ -227,9 +227,9 @@ def _decide(
                 noted = f"{claim.kind} says {claim.module or 'the root'}"
                 contradictions[key] = (*contradictions.get(key, ()), noted)
     for claims in spoken:
-        for key, said in claims.refuted.items():
+        for key, said in claims.overruled.items():
             contradictions[key] = (*contradictions.get(key, ()), said)
-    known = {key: reason for claims in spoken for key, reason in claims.known.items()}
+    known = {key: reason for claims in spoken for key, reason in claims.without_module.items()}
     spread = Claims()
     if spreading:
         spread = Propagation(graph, tree, known).claims({k: c.module for k, c in settled.items()})

@@ -30,39 +30,33 @@ from modelexport.rewriter.graph.indexed_graph import NONE, IndexedGraph
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.alignment.aligner import Alternative
 from modelexport.rewriter.matching.evidence.claims import Claims
-from modelexport.rewriter.matching.evidence.names import Names
-from modelexport.rewriter.matching.evidence.quantised_values import RoundedValues
-from modelexport.rewriter.matching.evidence.values import (
+from modelexport.rewriter.matching.evidence.comparison_modes import (
     FULL_PRECISION,
     HALF_PRECISION,
-    Precision,
-    Side,
-    Values,
+    ComparisonMode,
+)
+from modelexport.rewriter.matching.evidence.names import Names
+from modelexport.rewriter.matching.evidence.values import (
+    ValueMatch,
+    ValueSide,
+    match_values,
+    recorded_fingerprints,
 )
 from modelexport.rewriter.matching.evidence.weights import WeightMatch, Weights, said_of
 from modelexport.rewriter.matching.model_identity import compare_weight_shapes, refuse_foreign
-from modelexport.rewriter.matching.resolver import Settlement, recorded_prints
+from modelexport.rewriter.matching.resolver import Settlement
+from modelexport.rewriter.matching.thresholds import (
+    FITTING_FEED_SHARE,
+    MINIMUM_VALUE_SHARE,
+    MINIMUM_WEIGHT_SHARE,
+    SIBLING_WEIGHT_SHARE,
+)
 from modelexport.support.threads import short_turns
 
 Considered = dict[int, list[Alternative]]
 Observe = Callable[[Feeds, float], Prints]
 
 _NO_WAY = "there is no way to feed it"
-
-_ENOUGH_VALUES = 0.2
-"""Share of telling values found in the record that no other model reaches."""
-
-_MOST_VALUES = 0.5
-"""Share from which values that are not found speak against a pair."""
-
-_MUCH_RECALLED = 0.5
-"""Share of recorded values that a file in half precision shows; one in 8 bits may show few."""
-
-_ENOUGH_WEIGHTS = 0.5
-"""Share of weights found in the record that no other model reaches."""
-
-_NEARLY_ALL_WEIGHTS = 0.9
-"""Share of weights of recorded direction from which a model is a sibling trained further."""
 
 
 @dataclass(frozen=True)
@@ -158,8 +152,8 @@ class _Recognising:
         names = Names(self._graph, self._record) if EvidenceKind.NAMES in allowed else None
         named = names.pairs if names is not None else {}
         weights, values = self._match_contents()
-        if weights.differ and values is not None:
-            if values.vetoes:
+        if weights.retrained and values is not None:
+            if values.rejects_mismatch:
                 weights.differing = 0  # weights were folded into others: it computes the same
             else:
                 values = None
@@ -183,39 +177,36 @@ class _Recognising:
             self._parameters(weights),
         )
 
-    def _match_contents(self) -> tuple[WeightMatch, Values | None]:
+    def _match_contents(self) -> tuple[WeightMatch, ValueMatch | None]:
         """Compare the weights, and what the file computes."""
         weights = Weights(self._graph, self._here, self._there, self._record, self._means.read)
         held = weights.match(by_content=True)
         values = self._match_values(FULL_PRECISION)
-        if values is None or values.vetoes:
+        if values is None or values.rejects_mismatch:
             return held, values
-        halved = None if held.differ else self._match_values(HALF_PRECISION)
-        if halved is not None and halved.vetoes:
+        halved = None if held.retrained else self._match_values(HALF_PRECISION)
+        if halved is not None and halved.rejects_mismatch:
             return held, halved
-        values.rounded = RoundedValues(self._here, self._there, values.here.prints, self._recorded)
-        return held, values
+        return held, values.as_quantised()
 
-    def _match_values(self, precision: Precision) -> Values | None:
+    def _match_values(self, mode: ComparisonMode) -> ValueMatch | None:
         """What the file computes, compared; None where it cannot be run or may not be."""
         if self._observe is None:
             if EvidenceKind.VALUES in self._means.evidence:
                 self._note_unobserved()
             return None
         try:
-            found = self._observed(self._observe, Side(self._there, self._recorded), precision)
+            return self._observed(self._observe, ValueSide(self._there, self._recorded), mode)
         except (InputMismatchError, RuntimeFailedError) as error:
             self._notes.append(f"values were not compared: {error}")
             return None
-        found.vetoes = _computes_alike(found)
-        return found
 
     @cached_property
     def _recorded(self) -> dict[int, ValueFingerprint]:
         """What the plain file computes: as recorded, or run now."""
         beside = self._means.beside
         if beside is None:
-            return recorded_prints(self._record, self._there)
+            return recorded_fingerprints(self._record, self._there)
         known = dict(self._given)
         wanted = [probe.name for probe in self._record.probe.inputs]
         absent = [name for name in wanted if name not in known]
@@ -233,23 +224,24 @@ class _Recognising:
             return list(self._means.inputs)
         return [(probe.name, probe.array()) for probe in self._record.probe.inputs]
 
-    def _observed(self, observe: Observe, there: Side, precision: Precision) -> Values:
+    def _observed(self, observe: Observe, there: ValueSide, mode: ComparisonMode) -> ValueMatch:
         """What the file computes, fed in the first way under which it does what was recorded.
 
         In the very first way when none does: a quantised file shows too little to choose
         another by.
         """
-        first: Values | None = None
+        first: ValueMatch | None = None
         failure: RuntimeFailedError | None = None
         for number, feeds in enumerate(self._ways()):
-            looked = self._first_look if number == 0 and precision is FULL_PRECISION else None
+            looked = self._first_look if number == 0 and mode is FULL_PRECISION else None
             try:
-                prints = looked.result() if looked else observe(feeds, precision.infinity_threshold)
+                prints = looked.result() if looked else observe(feeds, mode.infinity_threshold)
             except RuntimeFailedError as error:
                 failure = failure or error
                 continue
-            found = Values(Side(self._here, _numbered(self._here, prints)), there, precision)
-            if found.matched_share() > _MOST_VALUES:
+            here = ValueSide(self._here, _numbered(self._here, prints))
+            found = match_values(here, there, mode)
+            if found.file_share > FITTING_FEED_SHARE:
                 return found
             first = first or found
         if first is None:
@@ -286,26 +278,26 @@ class _Recognising:
         if why:
             self._notes.append(f"values were not compared: {why}")
 
-    def _judge(self, values: Values | None, weights: WeightMatch, paired: int) -> None:
+    def _judge(self, values: ValueMatch | None, weights: WeightMatch, paired: int) -> None:
         """Refuse a record that is not of the file's model.
 
         Raises:
             ForeignRecordError: Too little is in common.
         """
         share = weights.matched / max(1, weights.matchable)
-        if not weights.differ:
-            if values is not None and values.matched_share() >= _ENOUGH_VALUES:
+        if not weights.retrained:
+            if values is not None and values.file_share >= MINIMUM_VALUE_SHARE:
                 return
-            if weights.matchable and share >= _ENOUGH_WEIGHTS:
+            if weights.matchable and share >= MINIMUM_WEIGHT_SHARE:
                 return
-        others = weights.differ or weights.matchable > 0
+        others = weights.retrained or weights.matchable > 0
         found = compare_weight_shapes(self._model, self._record)
-        if not weights.differ or share < _NEARLY_ALL_WEIGHTS or paired:
+        if not weights.retrained or share < SIBLING_WEIGHT_SHARE or paired:
             looked = (
                 f", {share:.0%} of its weights hold recorded numbers" if weights.matchable else ""
             )
             if values is not None:
-                looked += f", {values.matched_share():.0%} of what it computes was recorded"
+                looked += f", {values.file_share:.0%} of what it computes was recorded"
             refuse_foreign(
                 found,
                 paired,
@@ -314,7 +306,7 @@ class _Recognising:
                 recorded_ops=len(self._there) if others else None,
                 findings=looked,
             )
-        if weights.differ:
+        if weights.retrained:
             said = said_of(weights.differing, weights.compared, weights.example)
             self._notes.append(f"{said}, and its values were not compared")
 
@@ -324,24 +316,12 @@ class _Recognising:
             self._there.value_of(t.graph, t.name): t.parameter for t in self._record.tensors
         }
         found = {}
-        for value, held in weights.held.items():
+        for value, held in weights.candidates.items():
             graph, name = self._here.value_names[value]
             parameter = recorded.get(next(iter(held))) if len(held) == 1 else None
             if graph == MAIN and parameter is not None:
                 found[name] = parameter
         return found
-
-
-def _computes_alike(values: Values) -> bool:
-    """Whether a file computes what was recorded, so that other values speak against a pair.
-
-    In half precision, a quantised file reaches a good part of what was recorded, too; and what
-    it shows in real numbers may be little.
-    """
-    share, recalled = values.matched_share(), values.recalled_share()
-    if values.precision is FULL_PRECISION:
-        return max(share, recalled) >= FULL_PRECISION.enough
-    return share >= values.precision.enough and recalled >= _MUCH_RECALLED
 
 
 def _numbered(graph: IndexedGraph, prints: Prints) -> dict[int, ValueFingerprint]:

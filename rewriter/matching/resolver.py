@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from modelexport.hierarchy.choices import EvidenceKind
-from modelexport.hierarchy.fingerprints import ValueFingerprint, value_fingerprint
-from modelexport.hierarchy.graph_paths import MAIN
 from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.hierarchy.record import Op, Record
 from modelexport.rewriter.graph.graph_view import ContractedGraph, GraphView
@@ -22,7 +20,8 @@ from modelexport.rewriter.matching.alignment.enclosure import Enclosure
 from modelexport.rewriter.matching.alignment.seeds import Planting
 from modelexport.rewriter.matching.evidence.claims import Claim, Claims
 from modelexport.rewriter.matching.evidence.identity import UNKNOWN_SCOPE
-from modelexport.rewriter.matching.evidence.values import Classes, Values, compare
+from modelexport.rewriter.matching.evidence.value_classes import ValueClasses, match_classes
+from modelexport.rewriter.matching.evidence.values import ValueMatch
 from modelexport.rewriter.matching.evidence.weights import WeightMatch
 
 if TYPE_CHECKING:
@@ -30,20 +29,6 @@ if TYPE_CHECKING:
 
 _MOST_ALTERNATIVES = 16
 """More alternatives than that say nothing about a node."""
-
-
-def recorded_prints(record: Record, there: IndexedGraph) -> dict[int, ValueFingerprint]:
-    """Recorded values, the probe inputs included, by their number in the graph."""
-    found = {}
-    for given in record.probe.inputs:
-        value = there.value_of(MAIN, given.name)
-        known = value_fingerprint(given.array())
-        if value != NONE and known is not None:
-            found[value] = known
-    for node, op in enumerate(record.ops):
-        pairs = zip(there.outputs[node], op.values, strict=False)
-        found |= {v: known for v, known in pairs if known is not None and v != NONE}
-    return found
 
 
 @dataclass
@@ -61,21 +46,21 @@ class Settlement:
     record: Record
     here: IndexedGraph
     there: IndexedGraph
-    values: Values | None = None
+    values: ValueMatch | None = None
     weights: WeightMatch = field(default_factory=WeightMatch)
 
     def __post_init__(self) -> None:
         """See the graphs without what only passes values on."""
         values = self.values
-        exact = values is not None and values.vetoes  # a quantised file may round a part to nothing
-        self._ours = ContractedGraph(
-            self.here, values.here.passed_values if values and exact else {}
-        )
-        self._theirs = ContractedGraph(
-            self.there, values.there.passed_values if values and exact else {}
-        )
+        file_passed: Mapping[int, int] = {}
+        record_passed: Mapping[int, int] = {}
+        if values is not None and values.rejects_mismatch:
+            # not in a quantised file: rounding may leave nothing of one of two added values
+            file_passed, record_passed = values.file.passed_values, values.record.passed_values
+        self._ours = ContractedGraph(self.here, file_passed)
+        self._theirs = ContractedGraph(self.there, record_passed)
         self.alignment = Alignment(
-            self._ours, self._theirs, values, self.weights.held, self._matched_inputs()
+            self._ours, self._theirs, values, self.weights.candidates, self._matched_inputs()
         )
         self._regions: dict[int, tuple[int, ...]] = {}
         self._reasons: dict[int, str] = {}
@@ -92,7 +77,7 @@ class Settlement:
         self._planting.values()
         self._planting.weights()
         self._planting.calls()
-        self._planting.trust_rounded()
+        self._planting.calibrate_quantised()
         if not structure:
             return
         self.alignment.grow()
@@ -109,7 +94,7 @@ class Settlement:
     def _enclose(self, nodes: list[int]) -> None:
         """Give nodes that no recorded op equals what their neighbours enclose."""
         spans = {node: self._done_by(node) for node in self.alignment.image}
-        enclosure = Enclosure(self.alignment, spans, self.weights.merged)
+        enclosure = Enclosure(self.alignment, spans, self.weights.merged_from)
         readers = self._theirs.initializer_consumers
         for node in nodes:
             found = enclosure.of(node)
@@ -152,21 +137,21 @@ class Settlement:
                 if node in self._reasons:
                     kinds[EvidenceKind.STRUCTURE].reasons[key] = self._reasons[node]
                 elif self._ours.pass_through[node]:
-                    kinds[EvidenceKind.STRUCTURE].known[key] = (
+                    kinds[EvidenceKind.STRUCTURE].without_module[key] = (
                         "it gives back the numbers that it reads"
                     )
                 continue
             unknown = node in self.alignment.image and self.record.ops[ops[0]].module is None
             claim = None if unknown else claim_for([self.record.ops[op] for op in ops], kind, tree)
             if claim is None:
-                kinds[kind].known[key] = UNKNOWN_SCOPE
+                kinds[kind].without_module[key] = UNKNOWN_SCOPE
             else:
                 kinds[kind].by_node[key] = claim
-        for node, op in self._planting.refuted.items():
+        for node, op in self._planting.overruled.items():
             module = self.record.ops[op].module
             settled = kinds[EvidenceKind.VALUES].by_node.get(self.graph.keys[node])
             if module is not None and (settled is None or settled.module != module):
-                kinds[EvidenceKind.VALUES].refuted[self.graph.keys[node]] = (
+                kinds[EvidenceKind.VALUES].overruled[self.graph.keys[node]] = (
                     f"names say {module or 'the root'}, but what it computes is something else"
                 )
         return list(kinds.values())
@@ -194,17 +179,19 @@ class Settlement:
 
     def _computes_constant(self, value: int, constants: Mapping[int, str]) -> str | None:
         values = self.values
-        return constants.get(values.here.classes.of.get(value, NONE)) if values else None
+        return constants.get(values.file.classes.class_of.get(value, NONE)) if values else None
 
     def _is_real(self, value: int) -> bool:
-        return self.values is not None and self.values.here.prints[value].kind == "f"
+        return self.values is not None and self.values.file.fingerprints[value].kind == "f"
 
     def _matched_inputs(self) -> dict[int, int]:
         """Inputs of the file to the recorded ones: by what they were fed, else by name."""
         theirs = {self.there.value_names[value]: value for value in self.there.external_inputs}
         found = {}
         for value in self.here.external_inputs:
-            alike = [v for v in theirs.values() if self.values and self.values.agree(value, v)]
+            alike = [
+                v for v in theirs.values() if self.values and self.values.values_agree(value, v)
+            ]
             named = theirs.get(self.here.value_names[value])
             if len(alike) == 1:
                 found[value] = alike[0]
@@ -214,7 +201,7 @@ class Settlement:
 
     def _readers_of_parts(self, node: int, readers: Mapping[int, list[int]]) -> tuple[int, ...]:
         """Recorded ops that read the weights which were merged into a node's."""
-        merged = (self.weights.merged.get(value, ()) for value in self._ours.inputs(node))
+        merged = (self.weights.merged_from.get(value, ()) for value in self._ours.inputs(node))
         parts = itertools.chain.from_iterable(merged)
         return tuple(sorted({op for part in parts for op in readers.get(part, ())}))
 
@@ -227,8 +214,8 @@ class Settlement:
         raw = Alignment(
             GraphView(self.here),
             GraphView(self.there),
-            self.values,
-            self.weights.held,
+            self.alignment.values,
+            self.weights.candidates,
             self.alignment.inputs,
         )
         for node, op in image.items():
@@ -251,15 +238,16 @@ class Settlement:
         return tuple(each.op for each in best[: _MOST_ALTERNATIVES + 1])
 
 
-def constant_modules(record: Record, values: Values | None) -> dict[int, str]:
+def constant_modules(record: Record, values: ValueMatch | None) -> dict[int, str]:
     """Classes of the file's constants that exactly one module computes, and that module."""
     if values is None:
         return {}
     found: dict[int, set[str]] = {}
-    recorded = Classes({n: constant.value for n, constant in enumerate(record.constants)})
-    for number, alike in enumerate(compare(values.here.classes, recorded, values.precision)):
-        members = values.here.classes.members[number]
-        if alike and all(values.here.graph.is_constant(value) for value in members):
+    recorded = ValueClasses({n: constant.value for n, constant in enumerate(record.constants)})
+    candidates = match_classes(values.file.classes, recorded, values.mode.tolerance)
+    for number, alike in enumerate(candidates):
+        members = values.file.classes.members[number]
+        if alike and all(values.file.graph.is_constant(value) for value in members):
             places = (place for each in alike for place in recorded.members[each])
             found[number] = {record.tree.canonical(record.constants[p].module) for p in places}
     return {number: modules.pop() for number, modules in found.items() if len(modules) == 1}

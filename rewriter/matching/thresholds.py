@@ -113,6 +113,16 @@ stored in 8 bits. Indices, masks and counts have fewer.
 EIGHT_BITS = (-128, 255)
 """Least and greatest number that is stored in 8 bits, signed or not."""
 
+CALIBRATION_MEDIAN = 0.5
+"""Largest median distance of the sketches of settled pairs, over the longer one, at which the
+values of a quantised file say anything.
+"""
+
+CALIBRATION_NINETIETH = 0.4
+"""Largest distance that nine of ten settled pairs keep, over the longer sketch, where values that
+are farther apart reject a pair.
+"""
+
 # Weight evidence.
 
 MINIMUM_WEIGHT_ELEMENTS = 8

@@ -15,7 +15,7 @@ from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.rewriter.graph.graph_view import GraphView
 from modelexport.rewriter.graph.indexed_graph import NONE
 from modelexport.rewriter.matching.alignment.spans import Span, span_of
-from modelexport.rewriter.matching.evidence.values import Values
+from modelexport.rewriter.matching.evidence.values import ValueMatch
 
 _STRONG = 1.25
 """A score beyond it is more than one neighbour's word."""
@@ -59,7 +59,7 @@ class Alignment:
 
     here: GraphView
     there: GraphView
-    values: Values | None
+    values: ValueMatch | None
     weights: Mapping[int, frozenset[int]]
     inputs: Mapping[int, int] = field(default_factory=dict)
     options: dict[int, dict[int, float]] = field(default_factory=dict)
@@ -79,6 +79,11 @@ class Alignment:
         self.image[node] = op
         self.kinds[node] = kind
         self._taken[op] = self._taken.get(op, 0) + 1
+
+    def calibrate_values(self) -> None:
+        """Trust the values of a quantised file as far as the settled pairs show."""
+        if self.values is not None:
+            self.values = self.values.calibrated(self.image)
 
     def is_free(self, op: int) -> bool:
         """Whether no node has been found to do a recorded op's work."""
@@ -219,7 +224,7 @@ class Alignment:
             return False
         alike = None if self.values is None else self.values.compatible(node, op)
         if self.there.graph.has_torch_op_types:
-            return alike is True and self.values is not None and self.values.formed(node, op)
+            return alike is True and self.values is not None and self.values.same_shape(node, op)
         return self.there.graph.op_types[op] == kind and alike is not False
 
     def span(self, node: int, op: int) -> Span:
@@ -261,10 +266,10 @@ class Alignment:
     def _finishes(self, node: int, op: int) -> bool:
         """Whether a node is much nearer to a recorded op's result than one that begins it."""
         distance = self.hints.get(node, {}).get(op)
-        if distance is None or self.values is None or self.values.rounded is None:
+        if distance is None or self.values is None or self.values.quantised is None:
             return False
         begun = [maker for maker in self.here.predecessors(node) if self.image.get(maker) == op]
-        before = [self.values.rounded.distance(maker, op) for maker in begun]
+        before = [self.values.quantised.distance(maker, op) for maker in begun]
         return any(each is None or each > _MUCH_NEARER * distance for each in before)
 
     def _input_score(self, node: int, op: int) -> float:

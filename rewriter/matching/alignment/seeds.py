@@ -13,13 +13,8 @@ from modelexport.hierarchy.record import Record
 from modelexport.rewriter.graph.indexed_graph import NONE
 from modelexport.rewriter.matching.alignment.aligner import Alignment
 from modelexport.rewriter.matching.alignment.call_order import calls_in_order
+from modelexport.rewriter.matching.evidence.values import ValueMatch
 from modelexport.rewriter.matching.evidence.weights import WeightMatch
-
-_NEAR_ENOUGH = 0.5
-"""Median distance of the results of sure pairs, up to which a quantised file's values tell."""
-
-_SURELY_NEAR = 0.4
-"""What nine of ten sure pairs keep, where values that are farther apart speak against a pair."""
 
 
 class Planting:
@@ -31,17 +26,20 @@ class Planting:
         weights: What is known of the weights.
 
     Attributes:
-        refuted: Nodes to recorded ops of their names that compute something else.
+        overruled: Nodes to recorded ops of their names that compute something else.
     """
 
     def __init__(self, record: Record, alignment: Alignment, weights: WeightMatch) -> None:
-        self.refuted: dict[int, int] = {}
+        self.overruled: dict[int, int] = {}
         self._record = record
         self._alignment = alignment
         self._weights = weights
-        self._values = alignment.values
         self._ours, self._theirs = alignment.here, alignment.there
         self._here, self._there = alignment.here.graph, alignment.there.graph
+
+    @property
+    def _values(self) -> ValueMatch | None:
+        return self._alignment.values
 
     def names(self, named: Mapping[int, int]) -> None:
         """Nodes that are called as recorded, unless they compute something else."""
@@ -49,7 +47,7 @@ class Planting:
             if self._values is None or self._values.compatible(node, op) is not False:
                 self._alignment.plant(node, op, EvidenceKind.NAMES)
             else:
-                self.refuted[node] = op
+                self.overruled[node] = op
 
     def values(self) -> None:
         """Nodes that compute what exactly one recorded op computes."""
@@ -57,16 +55,16 @@ class Planting:
         if values is None:
             return
         for node in range(len(self._here)):
-            if node in alignment.image or node in values.here.passed_values:
+            if node in alignment.image or node in values.file.passed_values:
                 continue
-            options = values.ops_for(node)
+            options = values.candidate_ops(node)
             if not options:
                 continue
             alignment.options[node] = options
-            if len(options) == 1 and values.is_sure(node):
+            if len(options) == 1 and values.is_unambiguous(node):
                 op = next(iter(options))
                 # where all is rounded, order statistics alone may take one layer for the next
-                if values.rounded is None or values.rounded.ops_for(node).keys() <= {op}:
+                if values.quantised is None or values.quantised.candidate_ops(node).keys() <= {op}:
                     alignment.plant(node, op, EvidenceKind.VALUES)
 
     def weights(self) -> None:
@@ -89,7 +87,9 @@ class Planting:
     def calls(self) -> None:
         """Nodes that read a parameter of a module which is called several times, in their order."""
         readers = self._theirs.initializer_consumers
-        held = {v: labels for v, labels in self._weights.held.items() if v in self._weights.owners}
+        held = {
+            v: labels for v, labels in self._weights.candidates.items() if v in self._weights.owners
+        }
         image, options = self._alignment.image, self._alignment.options
         for pairs in calls_in_order(self._ours, self._theirs, held, readers):
             if all(image.get(node, op) == op and self._may_be(node, op) for node, op in pairs):
@@ -97,21 +97,17 @@ class Planting:
                     if node not in image and op in options.get(node, (op,)):
                         self._alignment.plant(node, op, EvidenceKind.WEIGHTS)
 
-    def trust_rounded(self) -> None:
-        """Let near values speak, if those of sure pairs are near."""
-        if self._values is None or self._values.rounded is None:
+    def calibrate_quantised(self) -> None:
+        """Let near values of a quantised file speak, if those of settled pairs are near."""
+        self._alignment.calibrate_values()
+        quantised = None if self._values is None else self._values.quantised
+        if quantised is None:
             return
-        rounded, image = self._values.rounded, self._alignment.image
-        distances = [rounded.distance(node, op) for node, op in image.items()]
-        known = sorted(distance for distance in distances if distance is not None)
-        if not known or known[len(known) // 2] > _NEAR_ENOUGH:
-            self._values.rounded = None
-            return
-        rounded.vetoes = known[len(known) * 9 // 10] <= _SURELY_NEAR
+        image = self._alignment.image
         for node in range(len(self._here)):
             settled = node in image or node in self._alignment.options
             if not settled and not self.takes_no_part(node):
-                near = rounded.ops_for(node).items()
+                near = quantised.candidate_ops(node).items()
                 found = {op: distance for op, distance in near if not self._theirs.pass_through[op]}
                 self._alignment.hints[node] = found
 
@@ -182,13 +178,13 @@ class Planting:
 
     def _may_be(self, node: int, op: int) -> bool:
         values = self._values
-        exact = values is not None and values.vetoes
+        exact = values is not None and values.rejects_mismatch
         return values is None or not exact or values.compatible(node, op) is not False
 
     def _readers_of_weights(self, node: int, readers: Mapping[int, list[int]]) -> list[int]:
         found: dict[int, None] = {}
         for value in self._ours.inputs(node):
-            held = self._weights.held.get(value, frozenset())
+            held = self._weights.candidates.get(value, frozenset())
             if len(held) == 1:
                 found.update(dict.fromkeys(readers.get(next(iter(held)), [])))
         kinds, kind = self._there.op_types, self._here.op_types[node]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from modelexport.rewriter.graph.graph_view import GraphView
 from modelexport.rewriter.graph.indexed_graph import NONE
-from modelexport.rewriter.matching.evidence.values import Values
+from modelexport.rewriter.matching.evidence.values import ValueMatch
 
 _LARGEST = 64
 """No node does the work of more recorded ops than that."""
@@ -32,7 +32,7 @@ class Span(NamedTuple):
 def span_of(
     here: GraphView,
     there: GraphView,
-    values: Values | None,
+    values: ValueMatch | None,
     node: int,
     op: int,
     images: set[int],
@@ -50,8 +50,8 @@ def span_of(
     read: set[int] = set()
     if values is not None:
         for value in here.graph.input_values(node):
-            read.update(values.of_value(value))
-            read.update(values.of_value(here.origin[value]))
+            read.update(values.candidate_classes(value))
+            read.update(values.candidate_classes(here.origin[value]))
     ops = [op]
     seen = {op}
     before: set[int] = set()
@@ -61,7 +61,7 @@ def span_of(
             if value in there.graph.initializers:
                 continue
             maker = there.graph.producer[value]
-            known = values is not None and values.there.classes.of.get(value, NONE) in read
+            known = values is not None and values.record.classes.class_of.get(value, NONE) in read
             if known or maker in images:
                 before.add(maker)
             elif maker == NONE:

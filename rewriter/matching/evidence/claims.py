@@ -38,12 +38,12 @@ class Claims(msgspec.Struct):
 
     Attributes:
         by_node: The claims.
-        known: Nodes that it recognised without learning their module, each with the reason.
+        without_module: Nodes that it matched without learning their module, each with the reason.
         reasons: Why it says nothing about a node.
-        refuted: Nodes about which this kind spoke and a stronger one proved it wrong: what it said.
+        overruled: What it claimed about nodes for which stronger evidence proved it wrong.
     """
 
     by_node: dict[NodeKey, Claim] = {}
-    known: dict[NodeKey, str] = {}
+    without_module: dict[NodeKey, str] = {}
     reasons: dict[NodeKey, str] = {}
-    refuted: dict[NodeKey, str] = {}
+    overruled: dict[NodeKey, str] = {}

@@ -31,7 +31,7 @@ class Identity:
         for op in record.ops:
             key = NodeKey(op.graph, op.index)
             if op.module is None:
-                found.known[key] = UNKNOWN_SCOPE
+                found.without_module[key] = UNKNOWN_SCOPE
             else:
                 found.by_node[key] = claim_of(op, op.module, EvidenceKind.IDENTITY, record.tree)
         return found

@@ -21,7 +21,7 @@ _MOST_SIZES = 16
 """Sizes of recorded weights that are tried at an edge."""
 
 
-def parts_of(array: Array, recorded: Mapping[int, RecordedWeights]) -> list[list[int]]:
+def match_concatenated(array: Array, recorded: Mapping[int, RecordedWeights]) -> list[list[int]]:
     """The recorded weights that a merged one is made of, in their order; none when it is not.
 
     Args:
@@ -55,7 +55,7 @@ def _peeled(array: Array, recorded: Mapping[int, RecordedWeights]) -> list[list[
     return found
 
 
-def laid_together(
+def match_split(
     arrays: Mapping[int, Array], here: IndexedGraph, recorded: Mapping[int, RecordedWeights]
 ) -> Iterator[tuple[tuple[int, ...], list[int]]]:
     """Weights of a file that are the parts of one recorded weight, with what that may be.

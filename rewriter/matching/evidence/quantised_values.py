@@ -1,13 +1,13 @@
-"""Values of a quantised file: recognised by the direction and length of their sketches.
+"""Values of a quantised file, matched by the direction and length of their sketches.
 
-Quantising moves every number, the more the deeper in the graph, so a value is compared with all
-recorded ones of its size and no distance proves a pair: it speaks for one, or against it, and
-the neighbours decide. What is stored in 8 bits has a scale and a zero point of its own; without
-these its direction is compared.
+Quantising moves every number, and the more so the deeper in the graph. So a value is compared
+with all recorded ones of its size, and no distance proves a pair: it speaks for a pair or
+against it, and the neighbours decide. A value that is stored in 8 bits has a scale and a zero
+point of its own. Without these its direction is compared.
 """
 
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,174 +15,223 @@ import numpy.typing as npt
 from modelexport.hierarchy.fingerprints import ValueFingerprint
 from modelexport.hierarchy.sketches import value_sketch_of_ones
 from modelexport.rewriter.graph.indexed_graph import NONE, IndexedGraph
+from modelexport.rewriter.matching.thresholds import (
+    CALIBRATION_MEDIAN,
+    CALIBRATION_NINETIETH,
+    EIGHT_BITS,
+    FAR_SKETCH,
+    MINIMUM_SKETCHED_ELEMENTS,
+    MINIMUM_STEPS,
+    NEAR_SKETCH,
+    NEAREST_FACTOR,
+    SKETCH_NOISE,
+    SORTED_NEAR,
+)
 
-Sketches = npt.NDArray[np.float64]
+_Vector = npt.NDArray[np.float64]
+_Matrix = npt.NDArray[np.float64]
 
-_NEAR = 0.35
-"""Relative distance of sketches up to which a value may be a recorded one."""
-
-_FAR = 0.8
-"""Relative distance from which it is not, unless its order statistics say otherwise."""
-
-_AS_GOOD = 1.5
-"""Candidates within this factor of the nearest one's distance are as good."""
-
-_NOISE = 0.02
-
-_SORTED_NEAR = 0.15
-"""The same in another layout: largest difference of order statistics over the magnitude."""
-
-_FEWEST_ELEMENTS = 12
-_FEWEST_STEPS = 8
-_EIGHT_BITS = (-128, 255)
+_TINY = 1e-30
+"""Stands in for a length of zero, so that nothing is divided by zero."""
 
 
-class RoundedValues:
-    """Compares the values of a quantised file with recorded ones.
+class _RecordedSketches:
+    """Sketches of the recorded real values, by their number of elements.
 
     Args:
-        here, there: Wirings of the file and of the record.
-        prints, recorded: Fingerprints of their values.
-
-    Attributes:
-        vetoes: Whether values that are far apart speak against a pair.
+        graph: The record.
+        fingerprints: Of its values.
     """
 
-    def __init__(
-        self,
-        here: IndexedGraph,
-        there: IndexedGraph,
-        prints: Mapping[int, ValueFingerprint],
-        recorded: Mapping[int, ValueFingerprint],
-    ) -> None:
-        self.vetoes = False
-        self._here = here
-        self._there = there
-        self._prints = prints
-        self._recorded = recorded
-        groups: dict[int, list[int]] = defaultdict(list)
-        for value, known in recorded.items():
-            if known.sketch and known.kind == "f" and not there.is_constant(value):
-                groups[known.size].append(value)
-        self._groups = {
-            size: (values, np.stack([sketch_of(recorded[value]) for value in values]))
-            for size, values in groups.items()
-        }
-        self._directions: dict[int, Sketches] = {}
+    def __init__(self, graph: IndexedGraph, fingerprints: Mapping[int, ValueFingerprint]) -> None:
+        self._fingerprints = fingerprints
+        self.values: dict[int, list[int]] = {}
+        for value, known in fingerprints.items():
+            if known.sketch and known.kind == "f" and not graph.is_constant(value):
+                self.values.setdefault(known.size, []).append(value)
+        self._sketches: dict[int, _Matrix] = {}
+        self._directions: dict[int, _Matrix] = {}
 
-    def ops_for(self, node: int) -> dict[int, float]:
-        """Recorded ops whose results are near to a node's, with the distance."""
-        found: dict[int, float] = {}
-        for value in self._here.output_values(node):
-            known = self._prints.get(value)
-            if known is None or known.size < _FEWEST_ELEMENTS or known.size not in self._groups:
-                continue
-            values, sketches = self._groups[known.size]
-            if known.kind == "f":
-                distances = _distances(sketch_of(known), sketches)
-            elif _in_eight_bits(known):
-                distances = _distances(_direction(known), self._directions_of(known.size))
-            else:
-                continue
-            limit = min(_NEAR, _AS_GOOD * float(distances.min()) + _NOISE)
-            for place in np.nonzero(distances <= limit)[0]:
-                op = self._there.producer[values[place]]
-                if op != NONE:
-                    found[op] = min(float(distances[place]), found.get(op, 1.0))
-        return found
+    def of_size(self, size: int) -> _Matrix:
+        """Those of all values of a size, one a row."""
+        if size not in self._sketches:
+            known = (self._fingerprints[value] for value in self.values[size])
+            self._sketches[size] = np.stack([_sketch(each) for each in known])
+        return self._sketches[size]
 
-    def _directions_of(self, size: int) -> Sketches:
-        """The directions of all recorded values of a size."""
+    def directions_of(self, size: int) -> _Matrix:
+        """Their directions, one a row."""
         if size not in self._directions:
-            values, _ = self._groups[size]
-            self._directions[size] = np.stack([_direction(self._recorded[v]) for v in values])
+            known = (self._fingerprints[value] for value in self.values[size])
+            self._directions[size] = np.stack([_direction(each) for each in known])
         return self._directions[size]
 
-    def distance(self, node: int, op: int) -> float | None:
-        """How far the results of a node and of a recorded op are apart, where they compare."""
-        found = [
-            distance
-            for value in self._here.output_values(node)
-            for recorded in self._there.output_values(op)
-            if (distance := self._apart(value, recorded)) is not None
-        ]
-        return min(found, default=None)
 
-    def _apart(self, value: int, recorded: int) -> float | None:
-        left, right = self._prints.get(value), self._recorded.get(recorded)
-        if left is None or right is None or left.size != right.size or right.kind != "f":
+@dataclass(frozen=True)
+class QuantisedValues:
+    """Compares the values of a quantised file with recorded ones.
+
+    Attributes:
+        file_graph, record_graph: The graphs of the file and of the record.
+        file, record: Fingerprints of their values.
+        sketches: The recorded sketches.
+        rejects_mismatch: Whether values that are far apart speak against a pair.
+    """
+
+    file_graph: IndexedGraph
+    record_graph: IndexedGraph
+    file: Mapping[int, ValueFingerprint]
+    record: Mapping[int, ValueFingerprint]
+    sketches: _RecordedSketches
+    rejects_mismatch: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        file_graph: IndexedGraph,
+        record_graph: IndexedGraph,
+        file: Mapping[int, ValueFingerprint],
+        record: Mapping[int, ValueFingerprint],
+    ) -> "QuantisedValues":
+        """A comparison in which values that are far apart do not yet speak against a pair."""
+        sketches = _RecordedSketches(record_graph, record)
+        return cls(file_graph, record_graph, file, record, sketches)
+
+    def calibrated(self, pairs: Mapping[int, int]) -> "QuantisedValues | None":
+        """The same, trusted as far as the distances of settled pairs show.
+
+        Args:
+            pairs: Nodes to the recorded ops that they are.
+
+        Returns:
+            None where the pairs' values are so far apart, or so few, that values say nothing.
+        """
+        compared = (self.distance(node, op) for node, op in pairs.items())
+        distances = sorted(distance for distance in compared if distance is not None)
+        if not distances or distances[len(distances) // 2] > CALIBRATION_MEDIAN:
             return None
-        if not left.sketch or not right.sketch:
+        ninetieth = distances[len(distances) * 9 // 10]
+        return replace(self, rejects_mismatch=ninetieth <= CALIBRATION_NINETIETH)
+
+    def candidate_ops(self, node: int) -> dict[int, float]:
+        """Recorded ops whose results are near a node's, with the distance."""
+        ops: dict[int, float] = {}
+        for value in self.file_graph.output_values(node):
+            known = self.file.get(value)
+            if known is None or known.size < MINIMUM_SKETCHED_ELEMENTS:
+                continue
+            distances = self._distances(known)
+            if distances is None:
+                continue
+            limit = min(NEAR_SKETCH, NEAREST_FACTOR * float(distances.min()) + SKETCH_NOISE)
+            recorded = self.sketches.values[known.size]
+            for place in np.nonzero(distances <= limit)[0]:
+                op = self.record_graph.producer[recorded[place]]
+                if op != NONE:
+                    ops[op] = min(float(distances[place]), ops.get(op, 1.0))
+        return ops
+
+    def _distances(self, known: ValueFingerprint) -> _Vector | None:
+        """How far a value is from each recorded one of its size; None if it does not compare."""
+        if known.size not in self.sketches.values:
             return None
-        if left.kind == "f":
-            return float(_distances(sketch_of(left), sketch_of(right)[None])[0])
-        if not _in_eight_bits(left):
+        if known.kind == "f":
+            return _relative_distances(_sketch(known), self.sketches.of_size(known.size))
+        if _is_stored_in_eight_bits(known):
+            return _relative_distances(_direction(known), self.sketches.directions_of(known.size))
+        return None
+
+    def distance(self, node: int, op: int) -> float | None:
+        """How far the results of a node and of a recorded op are apart; None for unknown.
+
+        The distance of two sketches, over the longer one.
+        """
+        distances = (self._distance(*pair) for pair in self._output_pairs(node, op))
+        return min((each for each in distances if each is not None), default=None)
+
+    def _distance(self, value: int, recorded: int) -> float | None:
+        ours, theirs = self.file.get(value), self.record.get(recorded)
+        if ours is None or theirs is None or ours.size != theirs.size or theirs.kind != "f":
             return None
-        return float(_distances(_direction(left), _direction(right)[None])[0])
+        if not ours.sketch or not theirs.sketch:
+            return None
+        if ours.kind == "f":
+            return float(_relative_distances(_sketch(ours), _sketch(theirs)[None])[0])
+        if not _is_stored_in_eight_bits(ours):
+            return None
+        return float(_relative_distances(_direction(ours), _direction(theirs)[None])[0])
 
     def compatible(self, node: int, op: int) -> bool | None:
         """Whether a node may be a recorded op; None where their values do not tell."""
-        verdicts = [
-            self._alike(value, recorded)
-            for value in self._here.output_values(node)
-            for recorded in self._there.output_values(op)
-        ]
+        verdicts = [self._values_agree(*pair) for pair in self._output_pairs(node, op)]
         if any(verdicts):
             return True
-        return False if self.vetoes and False in verdicts else None
+        return False if self.rejects_mismatch and False in verdicts else None
 
-    def _alike(self, value: int, recorded: int) -> bool | None:
-        left, right = self._prints.get(value), self._recorded.get(recorded)
-        if left is None or right is None:
+    def _values_agree(self, value: int, recorded: int) -> bool | None:
+        """Whether a value may be a recorded one; None where they do not tell."""
+        ours, theirs = self.file.get(value), self.record.get(recorded)
+        if ours is None or theirs is None:
             return None
-        stored = right.kind == "f" and _in_eight_bits(left)
-        if left.kind != right.kind and not stored:
+        eight_bits = theirs.kind == "f" and _is_stored_in_eight_bits(ours)
+        if ours.kind != theirs.kind and not eight_bits:
             return None
-        if left.size != right.size:
+        if ours.size != theirs.size:
             return False
-        distance = None if left.size < _FEWEST_ELEMENTS else self._apart(value, recorded)
-        if distance is None or stored:
-            return None if distance is None or distance >= _FAR else True
-        if distance < _FAR:
-            return True
-        a, b = left.statistics(), right.statistics()
-        if a.size != b.size:
+        if ours.size < MINIMUM_SKETCHED_ELEMENTS:
             return None
-        scale = max(float(np.abs(a).max(initial=0)), float(np.abs(b).max(initial=0)), 1e-30)
-        return bool(np.abs(a - b).max(initial=0) <= _SORTED_NEAR * scale)
+        distance = self._distance(value, recorded)
+        if distance is None:
+            return None
+        if distance < FAR_SKETCH:
+            return True
+        return None if eight_bits else _sorted_values_agree(ours, theirs)
+
+    def _output_pairs(self, node: int, op: int) -> Iterable[tuple[int, int]]:
+        """Each output of a node with each output of a recorded op."""
+        for value in self.file_graph.output_values(node):
+            for recorded in self.record_graph.output_values(op):
+                yield value, recorded
 
 
-def _in_eight_bits(known: ValueFingerprint) -> bool:
+def _sorted_values_agree(ours: ValueFingerprint, theirs: ValueFingerprint) -> bool | None:
+    """Whether order statistics are near; None where there are more of one than of the other."""
+    a, b = ours.statistics(), theirs.statistics()
+    if a.size != b.size:
+        return None
+    scale = max(float(np.abs(a).max(initial=0)), float(np.abs(b).max(initial=0)), _TINY)
+    return bool(np.abs(a - b).max(initial=0) <= SORTED_NEAR * scale)
+
+
+def _is_stored_in_eight_bits(known: ValueFingerprint) -> bool:
     """Whether a value may be real numbers, stored in 8 bits."""
     if known.kind not in "iu" or not known.sketch:
         return False
-    steps = known.statistics()
-    least, greatest = _EIGHT_BITS
+    statistics = known.statistics()
+    least, greatest = EIGHT_BITS
     return bool(
-        steps[0] >= least and steps[-1] <= greatest and np.unique(steps).size >= _FEWEST_STEPS
+        statistics[0] >= least
+        and statistics[-1] <= greatest
+        and np.unique(statistics).size >= MINIMUM_STEPS
     )
 
 
-def _direction(known: ValueFingerprint) -> npt.NDArray[np.float64]:
-    """A sketch brought to length 1, without what a zero point adds."""
-    sketch = sketch_of(known)
-    ones = value_sketch_of_ones(known.size).astype(np.float64)
-    ones = ones / max(float(np.linalg.norm(ones)), 1e-30)
-    rest = sketch - (sketch @ ones) * ones
-    found: npt.NDArray[np.float64] = rest / max(float(np.linalg.norm(rest)), 1e-30)
-    return found
-
-
-def sketch_of(known: ValueFingerprint) -> npt.NDArray[np.float64]:
-    """The projections of a value."""
+def _sketch(known: ValueFingerprint) -> _Vector:
     return np.frombuffer(known.sketch, "<f4").astype(np.float64)
 
 
-def _distances(
-    sketch: npt.NDArray[np.float64], others: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
+def _direction(known: ValueFingerprint) -> _Vector:
+    """A sketch without what a zero point adds, scaled to length 1."""
+    sketch = _sketch(known)
+    ones = value_sketch_of_ones(known.size).astype(np.float64)
+    ones = ones / max(float(np.linalg.norm(ones)), _TINY)
+    rest = sketch - (sketch @ ones) * ones
+    direction: _Vector = rest / max(float(np.linalg.norm(rest)), _TINY)
+    return direction
+
+
+def _relative_distances(sketch: _Vector, others: _Matrix) -> _Vector:
+    """The distance of a sketch from each of some others, over the longer of the two."""
     lengths = np.maximum(np.linalg.norm(others, axis=1), np.linalg.norm(sketch))
-    found: npt.NDArray[np.float64] = np.linalg.norm(others - sketch, axis=1) / np.maximum(
-        lengths, 1e-30
-    )
-    return found
+    distances: _Vector = np.linalg.norm(others - sketch, axis=1) / np.maximum(lengths, _TINY)
+    return distances

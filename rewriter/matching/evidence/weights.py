@@ -24,7 +24,7 @@ from modelexport.hierarchy.subgraphs import Read
 from modelexport.rewriter.graph.indexed_graph import NONE, IndexedGraph
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.evidence.dequantised_weights import dequantise
-from modelexport.rewriter.matching.evidence.merged_weights import laid_together, parts_of
+from modelexport.rewriter.matching.evidence.merged_weights import match_concatenated, match_split
 from modelexport.rewriter.matching.evidence.weight_sketches import RecordedWeights
 
 _FEWEST_ELEMENTS = 8
@@ -45,8 +45,8 @@ class WeightMatch:
     """Which recorded weights the weights of a file are.
 
     Attributes:
-        held: Weights of the file (values of its graph) to the recorded weights that they may be.
-        merged: Weights of the file to the recorded weights that they are put together of.
+        candidates: Weights of the file to the recorded weights that they may be.
+        merged_from: Weights of the file to the recorded weights that they are put together of.
         owners: Weights of the file to the module whose parameter they hold.
         matched, matchable: Elements of telling weights found in the record, and of all of them.
         compared: Weights in the recorded precision that were compared with their counterpart.
@@ -54,8 +54,8 @@ class WeightMatch:
         example: A name of these.
     """
 
-    held: dict[int, frozenset[int]] = field(default_factory=dict)
-    merged: dict[int, frozenset[int]] = field(default_factory=dict)
+    candidates: dict[int, frozenset[int]] = field(default_factory=dict)
+    merged_from: dict[int, frozenset[int]] = field(default_factory=dict)
     owners: dict[int, str] = field(default_factory=dict)
     matched: int = 0
     matchable: int = 0
@@ -64,7 +64,7 @@ class WeightMatch:
     example: str = ""
 
     @property
-    def differ(self) -> bool:
+    def retrained(self) -> bool:
         """Whether the weights are those of another training of the model."""
         return self.differing > self.compared // 2
 
@@ -121,10 +121,10 @@ class Weights:
             if known is None or _count(tensor) != _size_of(known):
                 continue
             if known.name == known.parameter or not by_content:
-                found.held[value] = frozenset([recorded])
+                found.candidates[value] = frozenset([recorded])
                 own.append(value)
             elif self._same(tensor, known):
-                found.held[value] = frozenset([recorded])
+                found.candidates[value] = frozenset([recorded])
         if by_content:
             self._compare_some([v for v in own if _count(self._held[v]) >= _FEWEST_ELEMENTS], found)
 
@@ -142,7 +142,7 @@ class Weights:
             found.compared += 1
             if value in exact:
                 continue
-            held = (self._tensors[label] for label in found.held[value])
+            held = (self._tensors[label] for label in found.candidates[value])
             if not any(self._same(self._held[value], known) for known in held):
                 found.differing += 1
                 found.example = self._here.value_names[value][1]
@@ -162,7 +162,7 @@ class Weights:
         recorded = self._recorded()
         wanted: dict[int, list[tuple[int, Array]]] = defaultdict(list)
         for value, tensor in self._held.items():
-            if value in found.held:
+            if value in found.candidates:
                 found.matchable += _count(tensor)
                 found.matched += _count(tensor)
             elif _count(tensor) >= _FEWEST_ELEMENTS:
@@ -182,7 +182,7 @@ class Weights:
             for (value, array), alike in zip(pairs, every, strict=True):
                 if alike.labels:
                     found.matched += array.size
-                    found.held[value] = frozenset(alike.labels)
+                    found.candidates[value] = frozenset(alike.labels)
                     new.append(value)
                     if alike.exact:
                         exact.add(value)
@@ -207,15 +207,15 @@ class Weights:
     ) -> None:
         """Weights that were merged of recorded ones, or split."""
         for value, array in left.items():
-            parts = parts_of(array, recorded)
+            parts = match_concatenated(array, recorded)
             if parts and all(len(labels) == 1 for labels in parts):
                 found.matched += array.size
-                found.merged[value] = frozenset(label for labels in parts for label in labels)
-        apart = {value: array for value, array in left.items() if value not in found.merged}
-        for group, labels in laid_together(apart, self._here, recorded):
+                found.merged_from[value] = frozenset(label for labels in parts for label in labels)
+        apart = {value: array for value, array in left.items() if value not in found.merged_from}
+        for group, labels in match_split(apart, self._here, recorded):
             for value in group:
                 found.matched += apart[value].size
-                found.held[value] = frozenset(labels)
+                found.candidates[value] = frozenset(labels)
 
     def _content(self, value: int, tensor: onnx.TensorProto) -> Array | None:
         """What a weight stands for, once dequantised."""
@@ -234,16 +234,16 @@ class Weights:
         return None if tensor is None else self._read(tensor)
 
     def _find_owners(self, found: WeightMatch) -> None:
-        for value, held in list(found.held.items()):
+        for value, held in list(found.candidates.items()):
             parameters = {self._tensors[label].parameter for label in held}
             owners = {None if p is None else self._tree.owner(p) for p in parameters}
             if len(owners) == 1 and (owner := owners.pop()) is not None:
                 found.owners[value] = owner
             there = frozenset(label for label in held if label < len(self._there.value_names))
             if there:
-                found.held[value] = there
+                found.candidates[value] = there
             else:
-                del found.held[value]
+                del found.candidates[value]
 
 
 def _distance(left: WeightFingerprint, right: WeightFingerprint) -> float:
@@ -266,14 +266,14 @@ def other_weights(model: onnx.ModelProto, record: Record, read: Read) -> str:
     """
     recorded = {t.name: t for t in record.tensors if t.graph == MAIN and t.weight is not None}
     held = [w for w in model.graph.initializer if w.name in recorded and w.data_type in _WHOLE]
-    telling = sorted((w for w in held if _count(w) >= _FEWEST_ELEMENTS), key=_count)[:_SAMPLE]
+    distinctive = sorted((w for w in held if _count(w) >= _FEWEST_ELEMENTS), key=_count)[:_SAMPLE]
     differing = []
-    for tensor in telling:
+    for tensor in distinctive:
         array, known = read(tensor), recorded[tensor.name].weight
         print_ = None if array is None else weight_fingerprint(array, sketched=False)
         if print_ is not None and known is not None and _distance(print_, known) > _EXACT:
             differing.append(tensor.name)
-    return said_of(len(differing), len(telling), differing[0]) if differing else ""
+    return said_of(len(differing), len(distinctive), differing[0]) if differing else ""
 
 
 def said_of(differing: int, compared: int, example: str) -> str:

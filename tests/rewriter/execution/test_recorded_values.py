@@ -14,7 +14,8 @@ from modelexport.hierarchy.fingerprints import (
     value_fingerprints,
 )
 from modelexport.rewriter.execution.recorded_values import Recalling
-from modelexport.rewriter.matching.evidence.values import FULL_PRECISION, Classes, compare
+from modelexport.rewriter.matching.evidence.comparison_modes import FULL_PRECISION
+from modelexport.rewriter.matching.evidence.value_classes import ValueClasses, match_classes
 
 SIZES = (2, 12, 100, 4096, 10_000)
 KINDS = (np.float16, np.float32, np.float64, np.int64, np.bool_)
@@ -42,8 +43,8 @@ def prints_of(values: list[Array]) -> list[ValueFingerprint]:
     return [known for known in found if known is not None]
 
 
-def classes_of(prints: list[ValueFingerprint]) -> Classes:
-    return Classes(dict(enumerate(prints)))
+def classes_of(prints: list[ValueFingerprint]) -> ValueClasses:
+    return ValueClasses(dict(enumerate(prints)))
 
 
 def test_recorded_values_get_the_recorded_statistics() -> None:
@@ -85,10 +86,10 @@ def test_it_says_what_sorting_says() -> None:
         recalled = Recalling(prints_of(values)).fingerprints(part, threads=2)
         plain = value_fingerprints(part)
         found, expected = (
-            compare(classes, there, FULL_PRECISION)
+            match_classes(classes, there, FULL_PRECISION.tolerance)
             for classes in (classes_of([p for p in each if p]) for each in (recalled, plain))
         )
-        ours, theirs = (classes_of([p for p in each if p]).of for each in (recalled, plain))
+        ours, theirs = (classes_of([p for p in each if p]).class_of for each in (recalled, plain))
         assert [found[ours[n]].keys() for n in range(len(part))] == [
             expected[theirs[n]].keys() for n in range(len(part))
         ]

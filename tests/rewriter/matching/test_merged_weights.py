@@ -14,7 +14,7 @@ from agreement.scrambling import scramble
 from modelexport.hierarchy.fingerprints import weight_fingerprint
 from modelexport.hierarchy.record import Tensor
 from modelexport.rewriter import MatchOptions, annotate
-from modelexport.rewriter.matching.evidence.merged_weights import parts_of
+from modelexport.rewriter.matching.evidence.merged_weights import match_concatenated
 from modelexport.rewriter.matching.evidence.weight_sketches import RecordedWeights
 from tests.helpers.traced import traced
 
@@ -46,10 +46,10 @@ def test_a_merged_weight_is_peeled(
     parts = [numbers.standard_normal((4 * width, across)).astype(np.float32) for width in widths]
     stored = [part.T.copy() if turned else part for part in parts]
     whole = np.concatenate(parts, axis=0)
-    found = parts_of(whole if along else whole.T.copy(), recorded_of(stored))
+    found = match_concatenated(whole if along else whole.T.copy(), recorded_of(stored))
     assert found == [[n] for n in range(len(parts))]
     other = numbers.standard_normal(whole.shape).astype(np.float32)
-    assert parts_of(other, recorded_of(stored)) == []
+    assert match_concatenated(other, recorded_of(stored)) == []
 
 
 def beside_each_other(model: onnx.ModelProto) -> Iterator[list[onnx.NodeProto]]:

@@ -25,7 +25,7 @@ from modelexport.hierarchy.fingerprints import value_fingerprint
 from modelexport.hierarchy.graph_paths import NodeKey
 from modelexport.rewriter import MatchOptions, annotate
 from modelexport.rewriter.graph.model_graph import ModelGraph
-from modelexport.rewriter.matching.evidence.quantised_values import RoundedValues
+from modelexport.rewriter.matching.evidence.quantised_values import QuantisedValues
 from modelexport.tracer import trace
 from tests.helpers.traced import traced
 
@@ -83,10 +83,10 @@ def test_a_value_in_8_bits_is_near_to_what_it_stands_for(
     stored = np.clip(np.round(values[chosen] / step) + zero, 0, 255).astype(np.uint8)
     saturated = float(np.mean((stored == 0) | (stored == 255)))
     recorded = {value: value_fingerprint(array) for value, array in zip(made, values, strict=True)}
-    near = RoundedValues(graph, graph, {made[chosen]: value_fingerprint(stored)}, recorded)
+    near = QuantisedValues.of(graph, graph, {made[chosen]: value_fingerprint(stored)}, recorded)
     if saturated < 0.01:
-        assert set(near.ops_for(chosen)) == {chosen}
-    assert set(near.ops_for(chosen)) <= {chosen}
+        assert set(near.candidate_ops(chosen)) == {chosen}
+    assert set(near.candidate_ops(chosen)) <= {chosen}
 
 
 class Again(nn.Module):
