@@ -5,16 +5,12 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import msgspec
-import onnx
 
 from modelexport.hierarchy.graph_paths import op_type
 from modelexport.rewriter.analysis.costs import Shapes
 from modelexport.rewriter.analysis.selecting import Sort, selected
 from modelexport.rewriter.analysis.totals import ModuleRow, Rows
-from modelexport.rewriter.container import OnnxContainer
-from modelexport.rewriter.folding.flattening import folded_functions, unfolded
-from modelexport.rewriter.graph.model_graph import ModelGraph
-from modelexport.rewriter.matching.evidence import carried as own
+from modelexport.rewriter.annotation.model_file import LoadedModel, ModelFile
 from modelexport.rewriter.matching.evidence.claims import Claims
 
 _UNTAGGED = "it carries no tag"
@@ -123,23 +119,19 @@ def analyze(
         UsageError: There is no such module or dimension.
     """
     path = Path(path)
-    with OnnxContainer.open(path) as container:
-        found = analyze_model(container.skeleton(), str(path), op_types, dims)
+    with ModelFile.open(path) as file:
+        found = analyze_model(file, op_types, dims)
     found.modules = selected(found.modules, module, depth, sort, str(path))
     return found
 
 
 def analyze_model(
-    model: onnx.ModelProto,
-    where: str,
+    file: LoadedModel,
     op_types: Collection[str] = (),
     dims: Mapping[str, int] | None = None,
 ) -> Analysis:
     """Like `analyze`, of a model in memory (its weights may be left out)."""
-    functions = len(folded_functions(model))
-    model = unfolded(model, where)
-    graph = ModelGraph(model)
-    carried = own.read(model, graph, where)
+    model, graph, carried = file.model, file.graph, file.carried
     claims = carried.claims if carried is not None else Claims()
     shapes = Shapes(model, dims)
     rows = Rows(model, graph, carried, shapes, op_types)
@@ -155,7 +147,7 @@ def analyze_model(
     ]
     tagged, total = len(claims.by_node), rows.total
     return Analysis(
-        file=Path(where).name,
+        file=Path(file.label).name,
         source=carried.scheme if carried is not None else None,
         nodes=len(graph),
         tagged=tagged,
@@ -168,7 +160,7 @@ def analyze_model(
         ir_version=model.ir_version,
         producer=" ".join(filter(None, [model.producer_name, model.producer_version])),
         modules=rows.rows(),
-        functions=functions,
+        functions=len(file.functions),
         macs=total.macs,
         unknown_macs=total.unknown_macs,
         weight_bytes=rows.weight_bytes,

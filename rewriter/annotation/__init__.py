@@ -1,1 +1,1 @@
-"""Annotating files, stripping them, and carrying a hierarchy from one file to another."""
+"""Annotating files, stripping them, and what the other commands share: an opened model file."""

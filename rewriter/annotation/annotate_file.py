@@ -1,6 +1,5 @@
-"""Annotating: match a file with its record and write its hierarchy into a copy of it."""
+"""Annotating: match a file with its record and write the hierarchy into a copy of the file."""
 
-from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Unpack
@@ -9,35 +8,19 @@ import msgspec
 import onnx
 
 from modelexport.errors import FileProblem, UsageError
-from modelexport.hierarchy.annotate_options import (
-    AnnotateKeywords,
-    AnnotateOptions,
-    FoldRules,
-    MatchOptions,
-)
+from modelexport.hierarchy.annotate_options import AnnotateKeywords, AnnotateOptions
 from modelexport.hierarchy.choices import Inject
-from modelexport.hierarchy.graph_paths import NodeKey, walk_nodes
 from modelexport.hierarchy.record import Record, read_record
-from modelexport.hierarchy.tags import Tagger, TagRules
+from modelexport.hierarchy.tags import Tagger
+from modelexport.rewriter.annotation.annotation_edits import annotation_edits, edited
+from modelexport.rewriter.annotation.annotation_notes import annotation_notes
 from modelexport.rewriter.annotation.inherited_record import INHERITED, inherited_record
+from modelexport.rewriter.annotation.model_file import ModelFile
 from modelexport.rewriter.annotation.report import AnnotateReport
-from modelexport.rewriter.container import Edits, OnnxContainer
-from modelexport.rewriter.folding import FoldReport, fold, unfolded
+from modelexport.rewriter.container import Edits
+from modelexport.rewriter.folding import FoldReport, fold
 from modelexport.rewriter.graph.initializer_parameters import InitializerParameters
-from modelexport.rewriter.inject.in_memory import apply_edits
-from modelexport.rewriter.inject.metadata import (
-    Entries,
-    MetadataInjection,
-    foreign_keys,
-    model_entries,
-)
-from modelexport.rewriter.inject.names import (
-    earlier_names,
-    names_entry,
-    new_names,
-    with_earlier_names,
-)
-from modelexport.rewriter.matching.evidence.carried import OURS, refuse_lossy
+from modelexport.rewriter.matching.evidence.carried import refuse_lossy
 from modelexport.rewriter.matching.matcher import Match, match_carried, match_record
 from modelexport.rewriter.matching.options import open_sources
 from modelexport.support.files import atomic_replacement
@@ -62,13 +45,13 @@ def annotate(
     """Write a copy of an ONNX file in which every node knows its module.
 
     Args:
-        onnx_path: The file; any file of the recorded model, not just the traced one.
-        record: The trace record or its path; None to use what the file carries itself.
-        out_path: Where the annotated file goes; None to decide and write nothing.
-        inherit_from: An annotated file to carry the hierarchy over from, in place of a record.
+        onnx_path: The file. It may be any file of the recorded model, not only the traced one.
+        record: The trace record or its path. None to use the hierarchy that the file carries.
+        out_path: Where the annotated file goes. None to decide about the nodes and write nothing.
+        inherit_from: An annotated file whose hierarchy is used in place of a record.
         options: How the file is matched, and how its hierarchy is written.
         force: Overwrite `out_path` and `report` if they exist.
-        report: Where to write the report as JSON, if anywhere.
+        report: Where the report is written as JSON; None for nowhere.
         changes: Single options by name, in place of those in `options`: `matching`, `inject`,
             `rules`, `fold_rules`, `torch_keys`, `replace_keys`. See `AnnotateOptions`.
 
@@ -88,165 +71,107 @@ def annotate(
         '/Net/Block.0/Linear'
 
     Returns:
-        The report: a decision for every node, subgraphs and functions included.
+        The report, with a decision for every node, those in subgraphs and functions included.
 
     Raises:
         FileProblem: A file cannot be read or written as asked.
         ForeignRecordError: The record is of another model.
-        UsageError: There is no record and the file carries nothing, or not enough.
+        UsageError: Options contradict each other. Or there is no record, and the file carries no
+            hierarchy, or has lost what the options need.
     """
     options = options.overridden(**changes)
     options.check()
     source = Path(onnx_path)
     target = None if out_path is None else Path(out_path)
-    matching, rules = options.matching, options.rules
-    inputs = [source, *filter(None, [matching.probe, matching.reference])]
+    inputs = [source, *filter(None, [options.matching.probe, options.matching.reference])]
     inputs += [Path(path) for path in (record, inherit_from) if isinstance(path, str | Path)]
-    _refuse_overlap(target, inputs, report)
+    _refuse_same_file(target, inputs, report)
     step(f"reading {source.name}")
-    record, matching = _recorded(record, inherit_from, rules, matching)
+    reference, options = _reference_record(record, inherit_from, options)
     with (
         _report_file(report, inputs, force=force) as report_part,
-        OnnxContainer.open(source) as container,
+        ModelFile.open(source, original_names=True) as file,
     ):
-        skeleton = container.skeleton()
-        flat = unfolded(skeleton, str(source))
-        model = with_earlier_names(flat, str(source))
         step("matching")
-        match = _match(container, model, record, rules, matching)
+        match = _match(file, reference, options)
         if inherit_from is not None:
-            match.source = INHERITED
-        tagger = Tagger(match.tree, rules)
-        for decision in match.decisions:
-            if decision.module is not None:
-                decision.tag = tagger.tag(decision.module)
-        injection = MetadataInjection(
-            tagger, torch_keys=options.torch_keys, replace=options.replace_keys
-        )
-        edits = _edits(model, flat, match, injection, tagger, options, str(source))
-        notes = tuple(_notes(model, match, options))
-        made, folding = None, None
-        if Inject.FUNCTIONS in options.inject:
-            step("folding")
-            made = _applied(flat, edits)
-            folding = _fold(made, match, tagger, options.fold_rules)
+            match = msgspec.structs.replace(match, source=INHERITED)
+        tagger = Tagger(match.tree, options.rules)
+        match = _tagged(match, tagger)
+        edits = annotation_edits(file, match, tagger, options)
+        notes = tuple(annotation_notes(file.model, match, options))
+        rewritten, folding = _rewritten(file, match, tagger, edits, options)
+        if folding is not None:
             notes += tuple(folding.lines())
-        elif flat is not skeleton:
-            made = _applied(flat, edits)
-            notes += ("the file was folded before: its functions are nodes again",)
-        result = _report(source, target, match, notes)
-        result.folding = folding
+        elif file.folded:
+            notes += ("the file had functions of an earlier annotation: they are nodes again",)
+        result = _report(source, target, match, notes, folding)
         if report_part is not None:
-            report_part.write_bytes(result.to_json())  # first: if it fails, nothing is there
+            report_part.write_bytes(result.to_json())  # first: if this fails, no file is written
         step("writing")
-        if target is not None and made is not None:
-            container.write_model(target, made, force=force)
+        if target is not None and rewritten is not None:
+            file.container.write_model(target, rewritten, force=force)
         elif target is not None:
-            container.write(target, edits, force=force)
+            file.container.write(target, edits, force=force)
     return result
 
 
-def _recorded(
-    record: Record | str | Path | None,
-    inherit_from: str | Path | None,
-    rules: TagRules,
-    matching: MatchOptions,
-) -> tuple[Record | None, MatchOptions]:
-    """The record, read or made of an annotated file, and what is left to look at."""
+def _reference_record(
+    record: Record | str | Path | None, inherit_from: str | Path | None, options: AnnotateOptions
+) -> tuple[Record | None, AnnotateOptions]:
+    """The record, read or made from an annotated file; and the options that are left for it."""
     if record is not None and inherit_from is not None:
-        raise UsageError("--from and --record exclude each other: each tells the modules.")
+        raise UsageError("--from and --record exclude each other: give one of them.")
     if isinstance(record, str | Path):
         record = read_record(Path(record))
     if inherit_from is None:
-        return record, matching
-    made = inherited_record(Path(inherit_from), rules, matching)
-    return made, msgspec.structs.replace(matching, probe=None)  # it was for that file
+        return record, options
+    inherited = inherited_record(Path(inherit_from), options.rules, options.matching)
+    matching = msgspec.structs.replace(options.matching, probe=None)  # the annotated file ran on it
+    return inherited, options.overridden(matching=matching)
 
 
-def _applied(flat: onnx.ModelProto, edits: Edits) -> onnx.ModelProto:
-    """A copy of a model with the edits made in memory."""
-    made = onnx.ModelProto()
-    made.CopyFrom(flat)
-    apply_edits(made, edits)
-    return made
-
-
-def _edits(
-    model: onnx.ModelProto,
-    flat: onnx.ModelProto,
-    match: Match,
-    injection: MetadataInjection,
-    tagger: Tagger,
-    options: AnnotateOptions,
-    where: str,
-) -> Edits:
-    """What is to be written, in the places that were asked for."""
-    inject = options.inject
-    tell = Inject.METADATA in inject or Inject.FUNCTIONS in inject
-    names = new_names(model, match.decisions, tagger) if Inject.NAMES in inject else {}
-    tagged = {d.key: d.tag for d in match.decisions if d.tag is not None}
-    entries = model_entries(match.tree, tagger.rules, match.parameters)
-    return Edits(
-        nodes=_node_entries(model, match, injection) if tell else {},
-        model=[*entries, *([names_entry(model, names)] if names else [])],
-        attributes=tagged if Inject.ATTRIBUTES in inject else {},
-        names=earlier_names(flat, where) | names,
-        strip=True,
-        replace=options.replace_keys,
-    )
-
-
-def _fold(model: onnx.ModelProto, match: Match, tagger: Tagger, rules: FoldRules) -> FoldReport:
-    parameters = InitializerParameters(model, match.tree, match.parameters).parameters
-    return fold(model, match.decisions, tagger, parameters, rules)
-
-
-def _match(
-    container: OnnxContainer,
-    model: onnx.ModelProto,
-    record: Record | None,
-    rules: TagRules,
-    matching: MatchOptions,
-) -> Match:
-    where = str(container.path)
+def _match(file: ModelFile, record: Record | None, options: AnnotateOptions) -> Match:
+    """The module of each node, by a record or else by what the file carries."""
     if record is not None:
-        with open_sources(container, model, record, matching) as means:
-            return match_record(model, record, where, means)
-    matching.check()
-    match, carried = match_carried(model, where)
-    refuse_lossy(carried, rules, where)
+        with open_sources(file.container, file.model, record, options.matching) as sources:
+            return match_record(file.model, record, file.label, sources)
+    options.matching.check()
+    match, carried = match_carried(file.model, file.label)
+    refuse_lossy(carried, options.rules, file.label)
     return match
 
 
-def _node_entries(
-    model: onnx.ModelProto, match: Match, injection: MetadataInjection
-) -> dict[NodeKey, Entries]:
-    pairs = zip(match.decisions, walk_nodes(model), strict=True)
-    return {key: injection.node(node, d) for d, (key, node) in pairs if d.module is not None}
+def _tagged(match: Match, tagger: Tagger) -> Match:
+    """A match whose decisions have the tags of their modules."""
+    decisions = [
+        decision
+        if decision.module is None
+        else msgspec.structs.replace(decision, tag=tagger.tag(decision.module))
+        for decision in match.decisions
+    ]
+    return msgspec.structs.replace(match, decisions=decisions)
 
 
-def _notes(model: onnx.ModelProto, match: Match, options: AnnotateOptions) -> Iterable[str]:
-    if match.source == INHERITED:
-        yield "there was no record: the modules were carried over from an annotated file"
-    elif match.source not in {"record", OURS}:
-        yield f"there was no record: the modules were read from {match.source} in the file"
-    elif match.source == OURS:
-        yield "there was no record: the modules were read from the file's earlier annotation"
-    yield from match.notes
-    foreign = sum(1 for _, node in walk_nodes(model) if node.metadata_props and foreign_keys(node))
-    if foreign and options.replace_keys:
-        yield f"keys of others were replaced on {foreign} nodes: strip cannot bring these back"
-    elif foreign:
-        yield f"{foreign} nodes keep a namespace or scope of others (--replace-keys overwrites it)"
-    if Inject.ATTRIBUTES in options.inject:
-        yield "onnxruntime refuses tag attributes on nodes that it fuses; strip takes them out"
-    contradicted = sum(1 for decision in match.decisions if decision.contradictions)
-    if contradicted:
-        yield f"on {contradicted} nodes weaker evidence says otherwise; the report lists it"
+def _rewritten(
+    file: ModelFile, match: Match, tagger: Tagger, edits: Edits, options: AnnotateOptions
+) -> tuple[onnx.ModelProto | None, FoldReport | None]:
+    """The annotated model, if its graph changes: calls become functions, or functions nodes.
+
+    Returns:
+        The model, None when the edits can be spliced into the file; and what was folded, None
+        when no functions were asked for.
+    """
+    if Inject.FUNCTIONS in options.inject:
+        step("folding")
+        model = edited(file.flat, edits)
+        parameters = InitializerParameters(model, match.tree, match.parameters).parameters
+        return model, fold(model, match.decisions, tagger, parameters, options.fold_rules)
+    return (edited(file.flat, edits) if file.folded else None), None
 
 
-def _refuse_overlap(target: Path | None, inputs: list[Path], report: str | Path | None) -> None:
-    """Refuse what would be found out too late, or would eat the record."""
+def _refuse_same_file(target: Path | None, inputs: list[Path], report: str | Path | None) -> None:
+    """Refuse an output that is also an input or the report, before any work is done."""
     if target is None:
         return
     if any(path.exists() and target.exists() and path.samefile(target) for path in inputs):
@@ -258,14 +183,18 @@ def _refuse_overlap(target: Path | None, inputs: list[Path], report: str | Path 
 def _report_file(
     report: str | Path | None, inputs: list[Path], *, force: bool
 ) -> AbstractContextManager[Path | None]:
-    """Where to write the report until all is done; refuses at once what could not be written."""
+    """A temporary file for the report; refuses at once a report that could not be written."""
     if report is None:
         return nullcontext()
     return atomic_replacement(Path(report), force=force, inputs=inputs)
 
 
 def _report(
-    source: Path, target: Path | None, match: Match, notes: tuple[str, ...]
+    source: Path,
+    target: Path | None,
+    match: Match,
+    notes: tuple[str, ...],
+    folding: FoldReport | None,
 ) -> AnnotateReport:
     resolved = sum(1 for decision in match.decisions if decision.tag is not None)
     return AnnotateReport(
@@ -278,4 +207,5 @@ def _report(
         evidence=match.counts(),
         notes=notes,
         decisions=match.decisions,
+        folding=folding,
     )

@@ -1,33 +1,36 @@
-"""Finding the decisions that a person asks about."""
+"""Finding the decisions about one node, by its name or its position."""
 
 from modelexport.errors import UsageError
 from modelexport.hierarchy.graph_paths import MAIN
 from modelexport.rewriter.annotation.report import AnnotateReport
 from modelexport.rewriter.matching.matcher import Decision
 
-_SHOWN = 3
+_MOST_SUGGESTIONS = 3
+"""Maximum number of similar names in the error about an unknown node."""
 
 
-def find_decisions(report: AnnotateReport, wanted: str) -> list[Decision]:
-    """The decisions about the nodes of a name, or about the one at a place.
+def find_decisions(report: AnnotateReport, node: str) -> list[Decision]:
+    """The decisions about the nodes of a name, or about the node at a position.
 
     Args:
-        report: Of an annotation.
-        wanted: A node's name; or `#7`, the position in the main graph; or `PATH#7`, that in
-            the graph of this path (see `hierarchy.graph_paths`).
+        report: The report of an annotation.
+        node: A node's name; or `#7`, the position in the main graph; or `PATH#7`, the position
+            in the graph of this path (see `hierarchy.graph_paths`).
 
     Raises:
         UsageError: There is no such node.
     """
-    named = [decision for decision in report.decisions if decision.name == wanted]
+    named = [decision for decision in report.decisions if decision.name == node]
     if named:
         return named
-    graph, mark, position = wanted.rpartition("#")
+    graph, mark, position = node.rpartition("#")
     if mark and position.isdigit():
-        place = (graph or MAIN, int(position))
-        found = [d for d in report.decisions if (d.graph, d.position) == place]
-        if found:
-            return found
-    like = [d.name for d in report.decisions if wanted and wanted in d.name][:_SHOWN]
-    hint = f" (there are {', '.join(like)})" if like else ""
-    raise UsageError(f"{report.file}: no node is called {wanted}{hint}; #7 means the node at 7.")
+        address = (graph or MAIN, int(position))
+        placed = [d for d in report.decisions if (d.graph, d.position) == address]
+        if placed:
+            return placed
+    similar = [d.name for d in report.decisions if node and node in d.name][:_MOST_SUGGESTIONS]
+    hint = f" (similar names: {', '.join(similar)})" if similar else ""
+    raise UsageError(
+        f"{report.file}: no node is called {node}{hint}; #7 stands for the node at position 7."
+    )

@@ -1,8 +1,8 @@
-"""Carrying a hierarchy over: an annotated file stands in for the record of its descendants.
+"""A record made from an annotated file, for files that descend from it.
 
-The file carries the module tree and a tag on every node. What a record has besides, what its
-weights hold and what it computes, the file itself tells: it is read, and run on inputs that
-are made for it.
+The annotated file carries the module tree and a tag on every node. The rest of a record comes
+from the file too: its weights are read, and its values are observed while it runs on generated
+inputs.
 """
 
 import math
@@ -19,98 +19,97 @@ from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.hierarchy.opsets import default_opset
 from modelexport.hierarchy.record import Op, Probe, ProbeInput, Record, Source, Tensor
 from modelexport.hierarchy.tags import TagRules
-from modelexport.rewriter.container import OnnxContainer, session_source
+from modelexport.rewriter.annotation.model_file import ModelFile
 from modelexport.rewriter.execution.feeding import inputs_of
 from modelexport.rewriter.execution.observing import Observer, Prints
 from modelexport.rewriter.execution.runtime import Session
-from modelexport.rewriter.folding import unfolded
-from modelexport.rewriter.graph.model_graph import ModelGraph
-from modelexport.rewriter.inject.names import with_earlier_names
-from modelexport.rewriter.matching.evidence import carried as own
 from modelexport.rewriter.matching.evidence.carried import Carried, refuse_lossy
 from modelexport.rewriter.matching.evidence.comparison_modes import FULL_PRECISION
 from modelexport.rewriter.matching.options import read_inputs
 
 INHERITED = "an annotated file"
-"""Where the modules come from when one file's hierarchy is carried over to another."""
+"""The source of a match whose record was made from an annotated file, see `Match.source`."""
 
 _OPEN_EXTENT = 9
-"""About what open dimensions are given; only memory is planned by it."""
+"""Assumed size of a dimension that the file leaves open; used to estimate memory only."""
 
-_BYTES = 4
+_ELEMENT_BYTES = 4
+"""Assumed size of an element in bytes; used to estimate memory only."""
 
 
 def inherited_record(path: Path, rules: TagRules, matching: MatchOptions) -> Record:
-    """The record that an annotated file amounts to.
+    """Make the record that an annotated file stands for.
 
     Args:
-        path: The annotated file; any hierarchy that `annotate` reads without a record will do.
-        rules: How module paths are to become tags in the descendant.
-        matching: Whether the file may be run, on which inputs, with which libraries.
+        path: The annotated file. It may carry any hierarchy that `annotate` reads without a
+            record.
+        rules: How module paths become tags in the descendant.
+        matching: Whether the file may be run, on which inputs, and with which libraries.
 
     Raises:
-        FileProblem: The file, or the inputs, cannot be read.
-        UsageError: It carries no hierarchy, or its tags have lost what the rules need.
+        FileProblem: The file or the inputs cannot be read.
+        UsageError: The file carries no hierarchy, or its tags have lost what `rules` need. Or
+            the options cannot be used with an annotated file.
     """
     if matching.reference is not None:
-        raise UsageError("--from fits no --reference: the annotated file is the reference.")
+        raise UsageError("--from cannot be used with --reference: the annotated file is it.")
     if matching.probe is not None and not matching.run:
-        raise UsageError("--no-run does not fit --probe.")
-    with OnnxContainer.open(path) as container:
-        model = with_earlier_names(unfolded(container.skeleton(), str(path)), str(path))
-        graph = ModelGraph(model)
-        carried = own.read(model, graph, str(path))
-        if carried is None:
-            raise UsageError(f"{path}: it carries no hierarchy to hand on: annotate it first.")
-        refuse_lossy(carried, rules, str(path))
-        probe, prints = _observed(container, model, matching)
+        raise UsageError("--no-run cannot be used with --probe: it runs the annotated file.")
+    with ModelFile.open(path, original_names=True) as file:
+        if file.carried is None:
+            raise UsageError(f"{path}: it carries no hierarchy to inherit: annotate it first.")
+        refuse_lossy(file.carried, rules, file.label)
+        probe, fingerprints = _observed(file, matching)
+        model = file.model
         return Record(
-            source=Source(path.name, model.producer_name, default_opset(model), (carried.scheme,)),
+            source=Source(path.name, model.producer_name, default_opset(model), (file.carried.scheme,)),
             digest=digest(model),
-            modules=carried.modules,
-            ops=tuple(_ops(model, carried, prints)),
-            tensors=tuple(_tensors(container, model, carried)),
+            modules=file.carried.modules,
+            ops=tuple(_ops(model, file.carried, fingerprints)),
+            tensors=tuple(_tensors(file, file.carried)),
             probe=probe,
         )
 
 
-def _observed(
-    container: OnnxContainer, model: onnx.ModelProto, matching: MatchOptions
-) -> tuple[Probe, Prints]:
-    """Inputs that the file runs on, and what it computes from them."""
+def _observed(file: ModelFile, matching: MatchOptions) -> tuple[Probe, Prints]:
+    """Inputs on which the file runs, and the fingerprint of each value that it computes."""
     if not matching.run:
         return Probe(missing="--no-run was given"), {}
     libraries = [str(library) for library in matching.libraries]
+    graph = file.model.graph
     try:
         if matching.probe is not None:
-            feeds = _chosen(model.graph, dict(read_inputs(matching.probe)), matching.probe)
+            feeds = _own_feeds(graph, dict(read_inputs(matching.probe)), matching.probe)
         else:
-            source = session_source(container, model)
-            session = Session(container.path, source=source, libraries=libraries)
+            session = Session(file.path, source=file.session_source(), libraries=libraries)
             feeds = session.working_feeds(differing=True)
-        observer = Observer(container, model, _expected_bytes(model.graph), libraries)
-        prints = observer.prints(feeds, FULL_PRECISION.infinity_threshold)
+        observer = Observer(file.container, file.model, _expected_bytes(graph), libraries)
+        fingerprints = observer.prints(feeds, FULL_PRECISION.infinity_threshold)
     except RuntimeFailedError as error:
         return Probe(missing=str(error).rstrip(".")), {}
-    return Probe(tuple(ProbeInput.of(name, array) for name, array in feeds.items())), prints
+    inputs = tuple(ProbeInput.of(name, array) for name, array in feeds.items())
+    return Probe(inputs), fingerprints
 
 
-def _chosen(graph: onnx.GraphProto, given: Mapping[str, Array], where: Path) -> dict[str, Array]:
-    wanted = [value.name for value in inputs_of(graph)]
-    if absent := [name for name in wanted if name not in given]:
-        raise UsageError(f"{where}: it lacks the inputs {', '.join(absent)} of the annotated file.")
-    return {name: given[name] for name in wanted}
+def _own_feeds(graph: onnx.GraphProto, arrays: Mapping[str, Array], path: Path) -> dict[str, Array]:
+    """The inputs of a graph out of the user's own arrays."""
+    names = [value.name for value in inputs_of(graph)]
+    if absent := [name for name in names if name not in arrays]:
+        raise UsageError(
+            f"{path}: inputs of the annotated file are missing in it: {', '.join(absent)}."
+        )
+    return {name: arrays[name] for name in names}
 
 
-def _ops(model: onnx.ModelProto, carried: Carried, prints: Prints) -> Iterator[Op]:
+def _ops(model: onnx.ModelProto, carried: Carried, fingerprints: Prints) -> Iterator[Op]:
     for key, node in walk_nodes(model):
         claim = carried.claims.by_node.get(key)
         module: str | None = None
-        also: tuple[str, ...] = ()
+        others: tuple[str, ...] = ()
         if claim is not None:
             module, *rest = claim.covers or (claim.module,)
-            also = tuple(rest)
-        values = tuple(prints.get((key.graph, name)) for name in node.output)
+            others = tuple(rest)
+        values = tuple(fingerprints.get((key.graph, name)) for name in node.output)
         yield Op(
             graph=key.graph,
             index=key.position,
@@ -119,29 +118,28 @@ def _ops(model: onnx.ModelProto, carried: Carried, prints: Prints) -> Iterator[O
             outputs=tuple(node.output),
             inputs=tuple(node.input),
             module=module,
-            also=also,
+            also=others,
             values=values if any(values) else (),
         )
 
 
-def _tensors(
-    container: OnnxContainer, model: onnx.ModelProto, carried: Carried
-) -> Iterator[Tensor]:
+def _tensors(file: ModelFile, carried: Carried) -> Iterator[Tensor]:
+    """Every initializer, with the parameter that it holds and a fingerprint of its values."""
     tree = ModuleTree(carried.modules)
-    for place in walk_graphs(model):
+    for place in walk_graphs(file.model):
         if not isinstance(place.graph, onnx.GraphProto):
             continue
         for tensor in place.graph.initializer:
             own_name = tensor.name if tree.owner(tensor.name) is not None else None
-            held = carried.parameters.get(tensor.name, own_name)
-            array = container.array(tensor)
-            known = None if array is None else weight_fingerprint(array)
-            yield Tensor(tensor.name, held, known, place.path)
+            parameter = carried.parameters.get(tensor.name, own_name)
+            array = file.container.array(tensor)
+            fingerprint = None if array is None else weight_fingerprint(array)
+            yield Tensor(tensor.name, parameter, fingerprint, place.path)
 
 
 def _expected_bytes(graph: onnx.GraphProto) -> int:
-    """About what all values take together, as far as the file declares their shapes."""
+    """An estimate of the bytes of all values, from the shapes that the file declares."""
     shapes = [value.type.tensor_type.shape.dim for value in graph.value_info]
     sizes = [math.prod(d.dim_value or _OPEN_EXTENT for d in dims) for dims in shapes]
     values = sum(len(node.output) for node in graph.node)
-    return _BYTES * sum(sizes) * values // max(1, len(sizes))
+    return _ELEMENT_BYTES * sum(sizes) * values // max(1, len(sizes))

@@ -1,4 +1,4 @@
-"""The report of an annotation: every decision, counted."""
+"""The report of an annotation: every decision, and counts of them."""
 
 from collections import Counter
 
@@ -14,9 +14,9 @@ class AnnotateReport(msgspec.Struct):
     Attributes:
         file: Base name of the file that was annotated.
         output: Base name of the file that was written; None when none was.
-        source: What told the modules: the record's source, or what the file carries.
-        nodes, resolved, unresolved: Counts, subgraphs and functions included.
-        evidence: Nodes that each kind of evidence settled.
+        source: Where the modules come from: the record, or what the file carries.
+        nodes, resolved, unresolved: Counts of nodes, those in subgraphs and functions included.
+        evidence: Number of nodes that each kind of evidence settled.
         notes: What the user should know beyond that.
         folding: What became functions, when these were asked for.
         decisions: One for each node.
@@ -35,15 +35,15 @@ class AnnotateReport(msgspec.Struct):
 
     @property
     def contradicted(self) -> int:
-        """Nodes about which kinds of evidence contradict each other."""
+        """Number of nodes about which kinds of evidence contradict each other."""
         return sum(1 for decision in self.decisions if decision.contradictions)
 
     def reasons(self) -> dict[str, int]:
-        """Why nodes are unresolved, the most frequent first."""
-        counted = Counter(d.reason or "" for d in self.decisions if d.tag is None)
-        return dict(counted.most_common())
+        """Why nodes are unresolved, with the number of nodes; the most frequent reason first."""
+        counts = Counter(d.reason or "" for d in self.decisions if d.tag is None)
+        return dict(counts.most_common())
 
     def to_json(self) -> bytes:
-        """The report as JSON, a decision a line."""
+        """The report as JSON, one line for each decision."""
         text = msgspec.json.encode(self)
         return text.replace(b'},{"graph":', b'},\n{"graph":') + b"\n"

@@ -1,4 +1,4 @@
-"""Stripping: take what annotating wrote out of a file again."""
+"""Stripping: take out of a file what annotating wrote into it."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -11,25 +11,27 @@ from modelexport.hierarchy import keys
 from modelexport.hierarchy.choices import Inject
 from modelexport.hierarchy.graph_paths import walk_nodes
 from modelexport.rewriter import folding
-from modelexport.rewriter.container import Changes, Edits, OnnxContainer
+from modelexport.rewriter.annotation.model_file import ModelFile
+from modelexport.rewriter.container import Changes, Edits
 from modelexport.rewriter.folding import UnfoldReport
 from modelexport.rewriter.inject.in_memory import apply_edits
 from modelexport.rewriter.inject.names import earlier_names
 
 _ON_NODES = frozenset({Inject.METADATA, Inject.ATTRIBUTES, Inject.NAMES})
+"""What stripping takes out unless it is told otherwise; functions are taken out by `only`."""
 
 
 class StripResult(msgspec.Struct, frozen=True):
     """What stripping took out.
 
     Attributes:
-        nodes: How many nodes had entries of ours.
-        keys: How many entries of each key, on nodes.
-        model_keys: And on the model.
-        attributes: How many tag attributes.
-        names: How many nodes got their earlier names back.
-        functions: Names of the functions that are nodes again.
-        calls: How many nodes called them.
+        nodes: Number of nodes that had metadata of ours.
+        keys: Number of metadata entries of each key on nodes.
+        model_keys: Number of metadata entries of each key on the model.
+        attributes: Number of tag attributes.
+        names: Number of nodes that got their earlier names back.
+        functions: Names of the functions that were inlined.
+        calls: Number of nodes that called them.
         notes: What the user should know beyond that.
     """
 
@@ -54,18 +56,19 @@ def strip(
 ) -> StripResult:
     """Write a copy of a file without what annotating wrote: the very bytes from before.
 
-    Metadata and tag attributes go from nodes of all graphs and functions, metadata from the
-    model, and nodes that were renamed get their names back; whatever others wrote stays. What
-    annotating with `replace_keys` overwrote does not come back. Functions stay unless they are
-    asked for by `only`. The module tree stays as long as something is left that needs it.
+    Metadata and tag attributes are taken out of the nodes of all graphs and functions, and
+    metadata out of the model; nodes that were renamed get their earlier names back. What others
+    wrote stays. What annotating overwrote with `replace_keys` cannot be restored. Functions stay
+    unless `only` asks for them. The module tree stays as long as something is left that needs it.
 
     Args:
         source: The annotated file.
         target: Where the result goes; external data is copied along into another folder.
         keep: What stays.
-        only: What goes, and nothing else.
-        patterns: Of the names of the functions that go, where functions do; none for all.
-        force: Whether existing files may be overwritten.
+        only: What is taken out; everything else stays.
+        patterns: Patterns of the names of the functions to inline, when functions are taken out;
+            none for all functions.
+        force: Overwrite existing files.
 
     Examples:
         >>> from pathlib import Path
@@ -79,54 +82,55 @@ def strip(
         FileProblem: A file cannot be read or written as asked.
         UsageError: `keep` and `only` exclude each other; or there are no functions of ours.
     """
-    gone = _gone(frozenset(keep), frozenset(only))
-    where = str(source)
-    with OnnxContainer.open(source) as container:
-        if Inject.FUNCTIONS in gone:
-            model = onnx.ModelProto()
-            model.CopyFrom(container.skeleton())
-            report = _unfolded(model, where, patterns)
-            changes = apply_edits(model, _edits(model, gone, where))
-            container.write_model(target, model, force=force)
-            return _result(changes, report)
-        edits = _edits(container.skeleton(), gone, where)
-        return _result(container.write(target, edits, force=force), UnfoldReport([], 0))
+    kinds = _kinds_to_strip(frozenset(keep), frozenset(only))
+    with ModelFile.open(source) as file:
+        if Inject.FUNCTIONS in kinds:
+            model, unfolding = _unfolded_copy(file, patterns)
+            changes = apply_edits(model, _strip_edits(model, kinds, file.label))
+            file.container.write_model(target, model, force=force)
+            return _result(changes, unfolding)
+        edits = _strip_edits(file.skeleton, kinds, file.label)
+        return _result(file.container.write(target, edits, force=force), UnfoldReport([], 0))
 
 
 def unfold(
     source: str | Path, target: str | Path, patterns: Sequence[str] = (), *, force: bool = False
 ) -> UnfoldReport:
-    """Write a copy of a file in which functions that folding made are nodes again.
+    """Write a copy of a file in which the functions that folding made are inlined again.
 
-    Their tags are absolute again, and shapes are inferred. What else annotating wrote stays.
+    The tags of their nodes are absolute again, and shapes are inferred. Everything else that
+    annotating wrote stays.
 
     Args:
         source: The folded file.
         target: Where the result goes; external data is copied along into another folder.
-        patterns: Of the names of the functions to inline; none for all.
-        force: Whether existing files may be overwritten.
+        patterns: Patterns of the names of the functions to inline; none for all functions.
+        force: Overwrite existing files.
 
     Raises:
         FileProblem: A file cannot be read or written as asked.
         UsageError: No function of ours has such a name.
     """
-    with OnnxContainer.open(source) as container:
-        model = onnx.ModelProto()
-        model.CopyFrom(container.skeleton())
-        report = _unfolded(model, str(source), patterns)
-        container.write_model(target, model, force=force)
+    with ModelFile.open(source) as file:
+        model, report = _unfolded_copy(file, patterns)
+        file.container.write_model(target, model, force=force)
     return report
 
 
-def _unfolded(model: onnx.ModelProto, where: str, patterns: Sequence[str]) -> UnfoldReport:
-    report = folding.unfold(model, where, patterns)
+def _unfolded_copy(
+    file: ModelFile, patterns: Sequence[str]
+) -> tuple[onnx.ModelProto, UnfoldReport]:
+    """A copy of a file's model with functions inlined, and what that did."""
+    model = onnx.ModelProto()
+    model.CopyFrom(file.skeleton)
+    report = folding.unfold(model, file.label, patterns)
     if not report.functions:
-        kind = "of these names " if patterns else ""
-        raise UsageError(f"{where}: it has no functions {kind}that annotate made.")
-    return report
+        names = "with these names " if patterns else ""
+        raise UsageError(f"{file.label}: it has no functions {names}that annotate made.")
+    return model, report
 
 
-def _gone(keep: frozenset[Inject], only: frozenset[Inject]) -> frozenset[Inject]:
+def _kinds_to_strip(keep: frozenset[Inject], only: frozenset[Inject]) -> frozenset[Inject]:
     if keep and only:
         raise UsageError("--keep and --only exclude each other: name what stays, or what goes.")
     if not only and keep >= _ON_NODES:
@@ -134,38 +138,39 @@ def _gone(keep: frozenset[Inject], only: frozenset[Inject]) -> frozenset[Inject]
     return only or _ON_NODES - keep
 
 
-def _edits(model: onnx.ModelProto, gone: frozenset[Inject], where: str) -> Edits:
-    earlier = earlier_names(model, where)
-    left = _present(model, named=bool(earlier)) - gone
-    kept = {entry.key for entry in model.metadata_props} if left else set()
-    if Inject.NAMES in gone:
-        kept.discard(keys.NAMES)
+def _strip_edits(model: onnx.ModelProto, kinds: frozenset[Inject], label: str) -> Edits:
+    """The edits that take some kinds of injections out of a model."""
+    earlier = earlier_names(model, label)
+    left = _injected(model, renamed=bool(earlier)) - kinds
+    kept_keys = {entry.key for entry in model.metadata_props} if left else set()
+    if Inject.NAMES in kinds:
+        kept_keys.discard(keys.NAMES)
     return Edits(
-        names=earlier if Inject.NAMES in gone else {},
-        keep=_ON_NODES - gone,
-        keep_model=frozenset(kept),
+        names=earlier if Inject.NAMES in kinds else {},
+        keep=_ON_NODES - kinds,
+        keep_model=frozenset(kept_keys),
     )
 
 
-def _result(changes: Changes, unfolded: UnfoldReport) -> StripResult:
+def _injected(model: onnx.ModelProto, *, renamed: bool) -> frozenset[Inject]:
+    """The kinds of injections that a model has on its nodes."""
+    kinds = {Inject.NAMES} if renamed else set()
+    for _, node in walk_nodes(model):
+        if any(entry.key == keys.TAG for entry in node.metadata_props):
+            kinds.add(Inject.METADATA)
+        if any(attribute.name == keys.TAG_ATTRIBUTE for attribute in node.attribute):
+            kinds.add(Inject.ATTRIBUTES)
+    return frozenset(kinds)
+
+
+def _result(changes: Changes, unfolding: UnfoldReport) -> StripResult:
     return StripResult(
         changes.nodes_cleared,
         dict(changes.removed),
         dict(changes.removed_from_model),
         changes.attributes,
         changes.names,
-        tuple(unfolded.functions),
-        unfolded.calls,
-        tuple(unfolded.notes),
+        tuple(unfolding.functions),
+        unfolding.calls,
+        tuple(unfolding.notes),
     )
-
-
-def _present(model: onnx.ModelProto, *, named: bool) -> frozenset[Inject]:
-    """What of ours there is on nodes."""
-    found = {Inject.NAMES} if named else set()
-    for _, node in walk_nodes(model):
-        if any(entry.key == keys.TAG for entry in node.metadata_props):
-            found.add(Inject.METADATA)
-        if any(attribute.name == keys.TAG_ATTRIBUTE for attribute in node.attribute):
-            found.add(Inject.ATTRIBUTES)
-    return frozenset(found)

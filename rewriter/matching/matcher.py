@@ -26,6 +26,9 @@ from modelexport.rewriter.matching.evidence.propagation import Propagation
 from modelexport.rewriter.matching.evidence.weights import other_weights
 from modelexport.rewriter.matching.recognizer import MatchSources, recognise
 
+RECORD = "record"
+"""The source of a match with a record, see `Match.source`."""
+
 _MOST_CANDIDATES = 6
 """A report shows no more of them for a node."""
 
@@ -153,7 +156,7 @@ def match_record(
     for node, decision in enumerate(decisions):
         decision.origins = origins.get(node, ())
         decision.candidates = weighed.get(node, ())
-    return Match(decisions, record.tree, parameters, "record", notes)
+    return Match(decisions, record.tree, parameters, RECORD, notes)
 
 
 def _candidates(

@@ -21,6 +21,7 @@ from modelexport.hierarchy.record import Record
 from modelexport.rewriter import AnnotateReport, analyze, annotate
 from modelexport.rewriter.analysis.analyzing import analyze_model
 from modelexport.rewriter.analysis.costs.sizes import bytes_of
+from modelexport.rewriter.annotation.model_file import LoadedModel
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from tests.helpers.handmade import parse
 from tests.helpers.traced import plain_session, traced
@@ -134,14 +135,14 @@ def test_open_dimensions_are_unknown_until_they_are_bound(size: int) -> None:
     """Nothing is guessed: the count is missing, and there once the dimension has an extent."""
     open_model = parse(GRAPH.format(batch="N", length=4, node="Transpose (x)"))
     open_model.graph.node.append(helper.make_node("MatMul", ["x", "y"], ["z"]))
-    assert analyze_model(open_model, "m").unknown_macs == 1
+    assert analyze_model(LoadedModel(open_model, "m")).unknown_macs == 1
     model = parse("g (float[N, 4, 6] x, float[6, 2] w) => (float[N, 4, 2] y) {y = MatMul (x, w)}")
-    unbound = analyze_model(model, "m")
+    unbound = analyze_model(LoadedModel(model, "m"))
     assert (unbound.macs, unbound.unknown_macs) == (0, 1)
-    bound = analyze_model(model, "m", dims={"N": size})
+    bound = analyze_model(LoadedModel(model, "m"), dims={"N": size})
     assert (bound.macs, bound.unknown_macs) == (size * 4 * 6 * 2, 0)
     with pytest.raises(UsageError, match="N"):
-        analyze_model(model, "m", dims={"M": size})
+        analyze_model(LoadedModel(model, "m"), dims={"M": size})
 
 
 NODES = {
@@ -163,7 +164,7 @@ def test_operators(kind: str) -> None:
     """Each operator's products, worked out from its definition."""
     node, shapes, macs = NODES[kind]
     inputs = ", ".join(f"float[{','.join(map(str, s))}] {n}" for n, s in shapes.items())
-    found = analyze_model(parse(f"g ({inputs}) => (float[] y) {{ y = {node} }}"), "m")
+    found = analyze_model(LoadedModel(parse(f"g ({inputs}) => (float[] y) {{ y = {node} }}"), "m"))
     assert (found.macs, found.unknown_macs) == (macs, 0)
 
 
@@ -171,7 +172,7 @@ def test_an_unknown_operator_is_unknown() -> None:
     """Nobody knows what a custom operator multiplies."""
     model = parse("g (float[2] x) => (float[2] y) { y = Relu (x) }")
     model.graph.node[0].domain = "com.example"
-    assert analyze_model(model, "m").unknown_macs == 1
+    assert analyze_model(LoadedModel(model, "m")).unknown_macs == 1
 
 
 @pytest.mark.parametrize("name", ["FLOAT", "FLOAT16", "INT8", "INT64", "BOOL", "INT4", "UINT4"])
@@ -192,6 +193,6 @@ def test_shapes_are_inferred_behind_contrib_operators(tmp_path: Path) -> None:
     model = onnx.load(target)
     assert any(node.domain for node in model.graph.node)
     del model.graph.value_info[:]
-    bare = analyze_model(model, "m")
+    bare = analyze_model(LoadedModel(model, "m"))
     assert (bare.macs, bare.unknown_macs) == (told.macs, 0)
     assert bare.activation_bytes == told.activation_bytes

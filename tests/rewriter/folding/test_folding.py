@@ -186,7 +186,7 @@ def test_unfolding_some_functions(tmp_path: Path) -> None:
     onnx.checker.check_model(made, full_check=True)
     assert [f.name for f in made.functions] == ["Block"]
     assert rows(tmp_path / "u.onnx") == rows(target)
-    with pytest.raises(UsageError, match="no functions of these names"):
+    with pytest.raises(UsageError, match="no functions with these names"):
         unfold(target, tmp_path / "v.onnx", ["nothing"])
     with pytest.raises(UsageError, match="no functions that annotate made"):
         unfold(source, tmp_path / "v.onnx")
