@@ -96,7 +96,7 @@ def _own_feeds(graph: onnx.GraphProto, arrays: Mapping[str, Array], path: Path) 
     names = [value.name for value in inputs_of(graph)]
     if absent := [name for name in names if name not in arrays]:
         raise UsageError(
-            f"{path}: inputs of the annotated file are missing in it: {', '.join(absent)}."
+            f"{path}: it lacks the inputs {', '.join(absent)} that the annotated file needs."
         )
     return {name: arrays[name] for name in names}
 
