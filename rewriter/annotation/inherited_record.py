@@ -62,7 +62,9 @@ def inherited_record(path: Path, rules: TagRules, matching: MatchOptions) -> Rec
         probe, fingerprints = _observed(file, matching)
         model = file.model
         return Record(
-            source=Source(path.name, model.producer_name, default_opset(model), (file.carried.scheme,)),
+            source=Source(
+                path.name, model.producer_name, default_opset(model), (file.carried.scheme,)
+            ),
             digest=digest(model),
             modules=file.carried.modules,
             ops=tuple(_ops(model, file.carried, fingerprints)),
