@@ -1,4 +1,4 @@
-"""What an ONNX file computes: inputs and outputs of every node, bodies of If and Loop included."""
+"""What an ONNX file computes: inputs and outputs of every node, subgraphs included."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ import onnx
 import onnxruntime as ort
 from onnx import numpy_helper
 
-from modelexport.hierarchy.graph_paths import MAIN, NodeKey, bodies
+from modelexport.hierarchy.graph_paths import MAIN, NodeKey, subgraphs
 
 Array = npt.NDArray[Any]
 Values = dict[str, Array]
@@ -44,7 +44,7 @@ def observe(onnx_path: Path, feeds: Mapping[str, Array]) -> Observed:
 def _run(
     observed: Observed, graph: onnx.GraphProto, path: str, feeds: Values, outer: Values
 ) -> Values:
-    """Run one graph, then its bodies as they ran; gives every value by name."""
+    """Run one graph, then its subgraphs as they ran; gives every value by name."""
     known = outer | {t.name: numpy_helper.to_array(t) for t in graph.initializer} | feeds
     made = _session_run(observed.model, graph, known)
     known = known | made
@@ -54,10 +54,10 @@ def _run(
             *([known[n] for n in names if n in known] for names in (node.input, node.output))
         )
         observed.executions[key].append(execution)
-        for name, body in bodies(node):
+        for name, subgraph in subgraphs(node):
             inside = f"{path}/{position}.{name}"
-            for body_feeds in _body_runs(observed, node, name, body, inside, known):
-                _run(observed, body, inside, body_feeds, known)
+            for subgraph_feeds in _subgraph_runs(observed, node, name, subgraph, inside, known):
+                _run(observed, subgraph, inside, subgraph_feeds, known)
     return known
 
 
@@ -89,8 +89,8 @@ def _session_run(model: onnx.ModelProto, graph: onnx.GraphProto, known: Values) 
 def _names_read(graph: onnx.GraphProto) -> Iterator[str]:
     for node in graph.node:
         yield from node.input
-        for _, body in bodies(node):
-            yield from _names_read(body)
+        for _, subgraph in subgraphs(node):
+            yield from _names_read(subgraph)
 
 
 def _declared(name: str, array: Array) -> onnx.ValueInfoProto:
@@ -98,47 +98,47 @@ def _declared(name: str, array: Array) -> onnx.ValueInfoProto:
     return onnx.helper.make_tensor_value_info(name, kind, array.shape)
 
 
-def _body_runs(
+def _subgraph_runs(
     observed: Observed,
     node: onnx.NodeProto,
     name: str,
-    body: onnx.GraphProto,
+    subgraph: onnx.GraphProto,
     path: str,
     known: Values,
 ) -> Iterator[Values]:
-    """What the inputs of a body were, each time that it ran."""
+    """What the inputs of a subgraph were, each time that it ran."""
     if node.op_type == "If":
         if name == ("then_branch" if known[node.input[0]].item() else "else_branch"):
             yield {}
     elif node.op_type == "Loop":
-        yield from _iterations(observed.model, node, body, known)
+        yield from _iterations(observed.model, node, subgraph, known)
     elif node.op_type == "Scan":
-        yield from _steps(observed.model, node, body, known)
+        yield from _steps(observed.model, node, subgraph, known)
     else:
         raise NotImplementedError(f"{path}: no fixture has needed a {node.op_type} so far.")
 
 
 def _iterations(
-    model: onnx.ModelProto, node: onnx.NodeProto, body: onnx.GraphProto, known: Values
+    model: onnx.ModelProto, node: onnx.NodeProto, subgraph: onnx.GraphProto, known: Values
 ) -> Iterator[Values]:
     """Follow a Loop: count, condition and carried values of each iteration."""
     most, condition, *carried = (known.get(name) for name in node.input)
     count = 0
     while (most is None or count < most.item()) and (condition is None or condition.item()):
         state = [np.array(count), condition if condition is not None else np.array(True), *carried]
-        names = [value.name for value in body.input]
+        names = [value.name for value in subgraph.input]
         feeds = {n: a for n, a in zip(names, state, strict=True) if a is not None}
         yield feeds
-        held = {t.name: numpy_helper.to_array(t) for t in body.initializer}
+        held = {t.name: numpy_helper.to_array(t) for t in subgraph.initializer}
         inside = known | held | feeds
-        inside |= _session_run(model, body, inside)
-        results = [inside[value.name] for value in body.output]
+        inside |= _session_run(model, subgraph, inside)
+        results = [inside[value.name] for value in subgraph.output]
         condition, carried = results[0], list(results[1 : 1 + len(carried)])
         count += 1
 
 
 def _steps(
-    model: onnx.ModelProto, node: onnx.NodeProto, body: onnx.GraphProto, known: Values
+    model: onnx.ModelProto, node: onnx.NodeProto, subgraph: onnx.GraphProto, known: Values
 ) -> Iterator[Values]:
     """Follow a Scan along the first axis of what it scans."""
     settings = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
@@ -147,9 +147,9 @@ def _steps(
     count = settings["num_scan_inputs"]
     carried = [known[name] for name in node.input[:-count]]
     for rows in zip(*(known[name] for name in node.input[-count:]), strict=True):
-        names = [value.name for value in body.input]
+        names = [value.name for value in subgraph.input]
         feeds = dict(zip(names, [*carried, *rows], strict=True))
         yield feeds
-        inside = known | {t.name: numpy_helper.to_array(t) for t in body.initializer} | feeds
-        inside |= _session_run(model, body, inside)
-        carried = [inside[value.name] for value in body.output][: len(carried)]
+        inside = known | {t.name: numpy_helper.to_array(t) for t in subgraph.initializer} | feeds
+        inside |= _session_run(model, subgraph, inside)
+        carried = [inside[value.name] for value in subgraph.output][: len(carried)]

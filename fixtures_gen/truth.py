@@ -29,7 +29,7 @@ from torch import nn
 from fixtures_gen.eager import Eager, Sorted, Step, corners, in_order, run_eagerly
 from fixtures_gen.onnx_values import Array, Execution, Observed, observe
 from fixtures_gen.registry import Inputs, inputs_as_call
-from modelexport.hierarchy.graph_paths import NodeKey, bodies, walk_nodes
+from modelexport.hierarchy.graph_paths import NodeKey, subgraphs, walk_nodes
 
 FEWEST_ELEMENTS = 8
 FEWEST_DISTINCT = 3
@@ -44,7 +44,7 @@ _LONGEST_SPAN = 6
 
 PASSING = "passes its input through"
 CONSTANT = "reads nothing"
-HOLDS_BODIES = "holds bodies, which are settled themselves"
+HAS_SUBGRAPHS = "has subgraphs, which are settled themselves"
 NOT_RUN = "did not run"
 PLAIN = "its value is too small or too plain"
 UNSEEN = "eager execution has no such value"
@@ -128,8 +128,8 @@ def feeds(model: nn.Module, inputs: Inputs, graph: onnx.GraphProto) -> dict[str,
 
 def _settle(node: onnx.NodeProto, runs: list[Execution], eager: Eager) -> frozenset[str] | str:
     """The true modules of a node, or why there are none."""
-    if any(True for _ in bodies(node)):
-        return HOLDS_BODIES
+    if any(True for _ in subgraphs(node)):
+        return HAS_SUBGRAPHS
     if not any(node.input):
         return CONSTANT
     if not runs:

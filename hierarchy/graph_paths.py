@@ -1,8 +1,8 @@
 """Walking an ONNX model: which graphs it holds, how a node is addressed, how it is recognised.
 
 A node is addressed by the path of its graph and its position there (`NodeKey`). The main graph
-is "". The body that attribute `then_branch` holds on node 7 of graph `P` is
-`P/7.then_branch`; the k-th of a list of bodies is `P/7.bodies[k]`. A model-local function is
+is "". The subgraph that attribute `then_branch` holds on node 7 of graph `P` is
+`P/7.then_branch`; the k-th of a list is `P/7.branches[k]`. A model-local function is
 `@domain:name`, or `@domain:name:overload`; a second one of that name has `#2` behind it.
 """
 
@@ -22,12 +22,12 @@ SMALL_TENSOR_BYTES = 1024
 """A tensor of this size or more counts as a weight: its bytes are no part of the digest."""
 
 
-_MAY_HOLD = {
+_SUBGRAPH_TYPES = {
     onnx.AttributeProto.GRAPH,
     onnx.AttributeProto.GRAPHS,
     onnx.AttributeProto.UNDEFINED,  # the oldest files do not say
 }
-"""Types of attributes that may hold bodies."""
+"""Types of attributes that may hold subgraphs."""
 
 
 class NodeKey(NamedTuple):
@@ -38,7 +38,7 @@ class NodeKey(NamedTuple):
 
 
 class Place(NamedTuple):
-    """One graph or function body of a model, with its path and that of the graph around it."""
+    """One graph or function of a model, with its path and that of the graph around it."""
 
     path: str
     graph: onnx.GraphProto | onnx.FunctionProto
@@ -87,7 +87,7 @@ def parent_graph(path: str) -> str | None:
 
 
 def walk_graphs(model: onnx.ModelProto) -> Iterator[Place]:
-    """Every graph of a model: main, the bodies inside it, then each function with its bodies."""
+    """Every graph of a model: the main graph, then each function; subgraphs follow their graph."""
     yield from _within(Place(MAIN, model.graph, None))
     seen: dict[str, int] = {}
     for function in model.functions:
@@ -105,23 +105,23 @@ def walk_nodes(model: onnx.ModelProto) -> Iterator[tuple[NodeKey, onnx.NodeProto
             yield NodeKey(place.path, index), node
 
 
-def holds_bodies(node: onnx.NodeProto) -> bool:
+def has_subgraphs(node: onnx.NodeProto) -> bool:
     """Whether a node may have subgraphs; cheaper than looking for them."""
     for attribute in node.attribute:  # noqa: SIM110 - three times as fast as `any`
-        if attribute.type in _MAY_HOLD:
+        if attribute.type in _SUBGRAPH_TYPES:
             return True
     return False
 
 
-def bodies(node: onnx.NodeProto) -> Iterator[tuple[str, onnx.GraphProto]]:
+def subgraphs(node: onnx.NodeProto) -> Iterator[tuple[str, onnx.GraphProto]]:
     """The subgraphs of one node with the name that each has in a path (`then_branch`)."""
     for attribute in node.attribute:
-        if attribute.type not in _MAY_HOLD:
+        if attribute.type not in _SUBGRAPH_TYPES:
             continue
         if attribute.HasField("g"):
             yield attribute.name, attribute.g
-        for k, body in enumerate(attribute.graphs):
-            yield f"{attribute.name}[{k}]", body
+        for k, subgraph in enumerate(attribute.graphs):
+            yield f"{attribute.name}[{k}]", subgraph
 
 
 def op_type(node: onnx.NodeProto) -> str:
@@ -132,10 +132,10 @@ def op_type(node: onnx.NodeProto) -> str:
 def _within(place: Place) -> Iterator[Place]:
     yield place
     for index, node in enumerate(place.graph.node):
-        if holds_bodies(node):
-            for name, body in bodies(node):
+        if has_subgraphs(node):
+            for name, subgraph in subgraphs(node):
                 path = subgraph_path(place.path, index, name)
-                yield from _within(Place(path, body, place.path))
+                yield from _within(Place(path, subgraph, place.path))
 
 
 def digest(model: onnx.ModelProto) -> str:
@@ -175,7 +175,7 @@ def digest(model: onnx.ModelProto) -> str:
 
 
 def _attribute(attribute: onnx.AttributeProto) -> Iterator[str | bytes]:
-    """What identifies an attribute; the bodies of graph attributes are walked elsewhere."""
+    """What identifies an attribute; the subgraphs of graph attributes are walked elsewhere."""
     tensors = [*([attribute.t] if attribute.HasField("t") else ()), *attribute.tensors]
     if attribute.HasField("sparse_tensor"):
         tensors.append(attribute.sparse_tensor.values)

@@ -1,6 +1,6 @@
-"""What the nodes inside bodies of If, Loop and Scan compute.
+"""What the nodes inside subgraphs of If, Loop and Scan compute.
 
-No runtime shows that, so each body runs as a graph of its own, on what reached it: both branches
+No runtime shows that, so each subgraph runs as a graph of its own: both branches
 of an If, whichever was taken, and the first rounds of a loop.
 """
 
@@ -13,7 +13,7 @@ from onnx import numpy_helper
 
 from modelexport.errors import RuntimeFailedError
 from modelexport.hierarchy.fingerprints import Array, ValueFingerprint, value_fingerprint
-from modelexport.hierarchy.graph_paths import MAIN, NodeKey, bodies
+from modelexport.hierarchy.graph_paths import MAIN, NodeKey, subgraphs
 from modelexport.hierarchy.sketches import INFINITY_THRESHOLD
 
 Arrays = Mapping[str, Array]
@@ -28,20 +28,20 @@ _ROUNDS = 3
 
 
 class SubgraphRunner:
-    """Runs the bodies of a graph, and theirs.
+    """Runs the subgraphs of a graph, and theirs.
 
     Args:
-        run: Runs a body by itself.
+        run: Runs a subgraph by itself.
         read: Reads its initializers.
         once: Only what runs first is wanted: loops go round once, and `values` stays empty.
         beyond: Magnitude from which elements count as infinite.
 
     Attributes:
-        first: The fingerprints of what the nodes in a body made when it ran first, by its path
+        first: The fingerprints of what the nodes in a subgraph made when it ran first, by its path
             and the value's name.
         values: Those of what each node made, of every run. What it only passed on is left out:
             others hold that, too.
-        refused: Why some bodies tell nothing.
+        refused: Why some subgraphs tell nothing.
     """
 
     def __init__(
@@ -62,25 +62,27 @@ class SubgraphRunner:
         self._infinity_threshold = infinity_threshold
 
     def look(self, graph: onnx.GraphProto, known: Arrays, path: str = MAIN) -> None:
-        """Look into the bodies of a graph.
+        """Look into the subgraphs of a graph.
 
         Args:
             graph: The graph.
-            known: Every value that its bodies see, and that the nodes with bodies read.
+            known: Every value that its subgraphs see, and that the nodes with subgraphs read.
             path: Its path.
         """
         for position, node in enumerate(graph.node):
-            for name, body in bodies(node):
+            for name, subgraph in subgraphs(node):
                 inside = f"{path}/{position}.{name}"
                 try:
-                    for given in self._rounds(node, body, known):
-                        self._look_into(body, {**known, **self._held(body), **given}, inside)
+                    for given in self._rounds(node, subgraph, known):
+                        self._look_into(
+                            subgraph, {**known, **self._held(subgraph), **given}, inside
+                        )
                 except RuntimeFailedError as error:
                     self.refused.append(f"nothing is known of {inside} ({error})")
 
-    def _look_into(self, body: onnx.GraphProto, given: Arrays, path: str) -> None:
-        known = {**given, **self._run(body, given)}
-        for position, node in enumerate(body.node):
+    def _look_into(self, subgraph: onnx.GraphProto, given: Arrays, path: str) -> None:
+        known = {**given, **self._run(subgraph, given)}
+        for position, node in enumerate(subgraph.node):
             read = [known[name] for name in node.input if name in known]
             for name in node.output:
                 made = known.get(name)
@@ -90,15 +92,15 @@ class SubgraphRunner:
                 self.first.setdefault((path, name), found)
                 if not self._once and not _passed_on(made, read):
                     self.values[NodeKey(path, position)].append(found)
-        self.look(body, known, path)
+        self.look(subgraph, known, path)
 
     def _rounds(
-        self, node: onnx.NodeProto, body: onnx.GraphProto, known: Arrays
+        self, node: onnx.NodeProto, subgraph: onnx.GraphProto, known: Arrays
     ) -> Iterator[Arrays]:
-        """The inputs of a body, each time that it runs.
+        """The inputs of a subgraph, each time that it runs.
 
         Raises:
-            RuntimeFailedError: They are not tensors, or the operator runs bodies in its own way.
+            RuntimeFailedError: They are not tensors, or the operator runs subgraphs in its own way.
         """
         if node.op_type == "If":
             return iter([{}])
@@ -107,9 +109,11 @@ class SubgraphRunner:
         absent = [name for name in node.input if name not in known]
         if any(absent) or (absent and node.op_type == "Scan"):  # a Loop may leave out its limits
             raise RuntimeFailedError("It is given what is no tensor, or something is left out.")
-        return (self._loop if node.op_type == "Loop" else self._scan)(node, body, known)
+        return (self._loop if node.op_type == "Loop" else self._scan)(node, subgraph, known)
 
-    def _loop(self, node: onnx.NodeProto, body: onnx.GraphProto, known: Arrays) -> Iterator[Arrays]:
+    def _loop(
+        self, node: onnx.NodeProto, subgraph: onnx.GraphProto, known: Arrays
+    ) -> Iterator[Arrays]:
         given_most, given_more, *names = node.input
         most = int(known[given_most].item()) if given_most else self._most
         more = known[given_more] if given_more else np.array(True)
@@ -117,11 +121,13 @@ class SubgraphRunner:
         for count in range(min(self._most, most)):
             if not more.item():
                 return
-            given = _named(body, [np.array(count), more, *state])
+            given = _named(subgraph, [np.array(count), more, *state])
             yield given
-            more, *state = self._results(body, known, given)[: 1 + len(state)]
+            more, *state = self._results(subgraph, known, given)[: 1 + len(state)]
 
-    def _scan(self, node: onnx.NodeProto, body: onnx.GraphProto, known: Arrays) -> Iterator[Arrays]:
+    def _scan(
+        self, node: onnx.NodeProto, subgraph: onnx.GraphProto, known: Arrays
+    ) -> Iterator[Arrays]:
         said = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
         values = [known[name] for name in node.input]
         split = len(values) - said["num_scan_inputs"]
@@ -135,24 +141,24 @@ class SubgraphRunner:
                 np.asarray(array.take(length - 1 - count if back else count, axis))
                 for array, axis, back in turns
             ]
-            given = _named(body, [*state, *slices])
+            given = _named(subgraph, [*state, *slices])
             yield given
-            state = self._results(body, known, given)[: len(state)]
+            state = self._results(subgraph, known, given)[: len(state)]
 
-    def _results(self, body: onnx.GraphProto, known: Arrays, given: Arrays) -> list[Array]:
-        seen = {**known, **self._held(body), **given}
-        seen |= self._run(body, seen)
-        if missing := [value.name for value in body.output if value.name not in seen]:
+    def _results(self, subgraph: onnx.GraphProto, known: Arrays, given: Arrays) -> list[Array]:
+        seen = {**known, **self._held(subgraph), **given}
+        seen |= self._run(subgraph, seen)
+        if missing := [value.name for value in subgraph.output if value.name not in seen]:
             raise RuntimeFailedError(f"Its output {missing[0]} is no tensor.")
-        return [seen[value.name] for value in body.output]
+        return [seen[value.name] for value in subgraph.output]
 
     def _held(self, graph: onnx.GraphProto) -> dict[str, Array]:
         read = ((tensor.name, self._read(tensor)) for tensor in graph.initializer)
         return {name: array for name, array in read if array is not None}
 
 
-def _named(body: onnx.GraphProto, values: list[Array]) -> dict[str, Array]:
-    return {value.name: array for value, array in zip(body.input, values, strict=True)}
+def _named(subgraph: onnx.GraphProto, values: list[Array]) -> dict[str, Array]:
+    return {value.name: array for value, array in zip(subgraph.input, values, strict=True)}
 
 
 def _passed_on(made: Array, read: list[Array]) -> bool:
@@ -164,11 +170,11 @@ def _passed_on(made: Array, read: list[Array]) -> bool:
 def extract_subgraph(
     model: onnx.ModelProto, graph: onnx.GraphProto, given: Arrays
 ) -> tuple[onnx.ModelProto, dict[str, Array]]:
-    """A body as the main graph of a model, and its inputs: what it reads from around it.
+    """A subgraph as the main graph of a model, and its inputs: what it reads from around it.
 
     Args:
-        model: Where the body is.
-        graph: The body.
+        model: Where the subgraph is.
+        graph: The subgraph.
         given: Every value that it sees. Those that it reads become inputs.
     """
     made = onnx.ModelProto(ir_version=model.ir_version)
@@ -184,9 +190,9 @@ def extract_subgraph(
 
 
 def names_read(graph: onnx.GraphProto) -> Iterator[str]:
-    """Names that the nodes of a graph read, and those in bodies, and what bodies give back."""
+    """Names that the nodes of a graph and of its subgraphs read, and what subgraphs return."""
     for node in graph.node:
         yield from node.input
-        for _, body in bodies(node):
-            yield from names_read(body)
-            yield from (value.name for value in body.output)
+        for _, subgraph in subgraphs(node):
+            yield from names_read(subgraph)
+            yield from (value.name for value in subgraph.output)

@@ -30,7 +30,7 @@ class Cell(msgspec.Struct):
         status: `done`; `refused`, the record was called foreign; `not possible`, the file
             cannot be made; `failed`, annotating raised something else.
         said: The tool's or the refusal's first line, or the notes of the report.
-        nodes: In the file, bodies included.
+        nodes: In the file, subgraphs included.
         known: Nodes whose truth is known; the verdicts are counts of these.
         tagged: Nodes that were given a tag.
         unexplained: Nodes without a tag and without a reason.

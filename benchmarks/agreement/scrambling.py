@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import onnx
 
-from modelexport.hierarchy.graph_paths import bodies, walk_graphs
+from modelexport.hierarchy.graph_paths import subgraphs, walk_graphs
 
 _SEED = 11
 
@@ -97,9 +97,9 @@ def reorder(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def reads(node: onnx.NodeProto) -> Iterable[str]:
-    """Every name that a node reads, those of its bodies included."""
+    """Every name that a node reads, those of its subgraphs included."""
     yield from node.input
-    for _, body in bodies(node):
-        for inner in body.node:
+    for _, subgraph in subgraphs(node):
+        for inner in subgraph.node:
             yield from reads(inner)
-        yield from (value.name for value in body.output)
+        yield from (value.name for value in subgraph.output)

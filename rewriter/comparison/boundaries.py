@@ -89,7 +89,7 @@ class _Finding:
         return Boundaries(list(self._values()), keys, self._blurred())
 
     def _find_users(self) -> dict[str, list[int]]:
-        """The nodes that read each value of the main graph, those in bodies included."""
+        """The nodes that read each value of the main graph, those in subgraphs included."""
         users: dict[str, list[int]] = {}
         indexed = self._graph.indexed
         for number, node in enumerate(self._graph.nodes):

@@ -8,7 +8,7 @@ from onnx import StringStringEntryProto as Entry
 
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.choices import Inject
-from modelexport.hierarchy.graph_paths import NodeKey, Place, holds_bodies, walk_graphs
+from modelexport.hierarchy.graph_paths import NodeKey, Place, has_subgraphs, walk_graphs
 from modelexport.rewriter.container.edits import Changes, Edits, Entries
 from modelexport.rewriter.container.splicing import Splices, resized_prefix
 from modelexport.support.protobuf_wire import (
@@ -110,9 +110,9 @@ class _EditSplicer:
             raise WireError(_node_count_error(place, "more"))
 
     def _splice_node(self, key: NodeKey, node: NodeProto, node_field: Field) -> None:
-        if self._has_subgraphs and holds_bodies(node):
+        if self._has_subgraphs and has_subgraphs(node):
             for attribute in submessages(self._data, node_field, NodeProto.ATTRIBUTE_FIELD_NUMBER):
-                self._splice_bodies(attribute)
+                self._splice_subgraphs(attribute)
         new = self._edits.nodes.get(key)
         if node.metadata_props:
             self._remove_entries(node_field, new or ())
@@ -133,14 +133,14 @@ class _EditSplicer:
             self._edited["attributes"] += 1
             self._append_attribute(node_field.end, tag)
 
-    def _splice_bodies(self, attribute: Field) -> None:
-        """Splice the bodies that an attribute holds, in the order of `graph_paths.bodies`."""
+    def _splice_subgraphs(self, attribute: Field) -> None:
+        """Splice the subgraphs that an attribute holds, in the order of `graph_paths.subgraphs`."""
         parts = list(submessages(self._data, attribute, AttributeProto.G_FIELD_NUMBER))
         with self.splices.inside(attribute):
             if parts:
                 self._splice_graph(parts)
-            for body in submessages(self._data, attribute, AttributeProto.GRAPHS_FIELD_NUMBER):
-                self._splice_graph([body])
+            for subgraph in submessages(self._data, attribute, AttributeProto.GRAPHS_FIELD_NUMBER):
+                self._splice_graph([subgraph])
 
     def _remove_attribute(self, node: Field) -> None:
         for attribute in submessages(self._data, node, NodeProto.ATTRIBUTE_FIELD_NUMBER):

@@ -1,7 +1,7 @@
 """What a file computes on the recorded probe inputs: a fingerprint of every value.
 
 The file runs in onnxruntime as it stands, unoptimised, with the outputs of all its nodes
-exposed. No runtime exposes what is inside bodies: each of these runs by itself. Running a file
+exposed. No runtime exposes what is inside subgraphs: each of these runs by itself. Running a file
 executes it: `--no-run` is for files that are not to be trusted.
 """
 
@@ -17,7 +17,7 @@ from modelexport.hierarchy.fingerprints import (
     value_fingerprint,
     value_fingerprints,
 )
-from modelexport.hierarchy.graph_paths import MAIN, bodies, holds_bodies
+from modelexport.hierarchy.graph_paths import MAIN, has_subgraphs, subgraphs
 from modelexport.hierarchy.record import Record
 from modelexport.hierarchy.sketches import INFINITY_THRESHOLD
 from modelexport.hierarchy.subgraphs import SubgraphRunner, extract_subgraph, names_read
@@ -81,7 +81,7 @@ class Observer:
             self._prepared = self._exposing(self._model, self._parts[0])
 
     def prints(self, feeds: Feeds, infinity_threshold: float) -> Prints:
-        """The fingerprint of every value of the main graph, and of what bodies compute first.
+        """The fingerprint of every value of the main graph, and of what subgraphs compute first.
 
         Raises:
             RuntimeFailedError: onnxruntime cannot load or run the file.
@@ -94,13 +94,13 @@ class Observer:
             for name, known in zip(values, prints, strict=True):
                 if known is not None:
                     found[MAIN, name] = known
-            kept |= {name: values[name] for name in self._read_in_bodies & values.keys()}
+            kept |= {name: values[name] for name in self._read_in_subgraphs & values.keys()}
         for name, array in feeds.items():
             known = value_fingerprint(array, infinity_threshold)
             if known is not None:
                 found[MAIN, name] = known
-        if self._read_in_bodies:
-            found |= self._prints_in_bodies(kept, infinity_threshold)
+        if self._read_in_subgraphs:
+            found |= self._prints_in_subgraphs(kept, infinity_threshold)
         return found
 
     def _fingerprints(
@@ -115,16 +115,20 @@ class Observer:
         return Recalling(self._recorded)
 
     @cached_property
-    def _read_in_bodies(self) -> set[str]:
-        """What bodies may read of the main graph, and what decides how they run."""
+    def _read_in_subgraphs(self) -> set[str]:
+        """What subgraphs may read of the main graph, and what decides how they run."""
         found: set[str] = set()
         for node in self._model.graph.node:
-            for _, body in bodies(node) if holds_bodies(node) else ():
-                found |= {*node.input, *names_read(body), *(value.name for value in body.output)}
+            for _, subgraph in subgraphs(node) if has_subgraphs(node) else ():
+                found |= {
+                    *node.input,
+                    *names_read(subgraph),
+                    *(value.name for value in subgraph.output),
+                }
         return found
 
-    def _prints_in_bodies(self, known: Feeds, infinity_threshold: float) -> Prints:
-        """Of what nodes in bodies make when these run first, each body by itself.
+    def _prints_in_subgraphs(self, known: Feeds, infinity_threshold: float) -> Prints:
+        """Of what nodes in subgraphs make when these run first, each subgraph by itself.
 
         Where one cannot, its values stay unknown, as those of the main graph are when the file
         cannot run.
@@ -133,7 +137,7 @@ class Observer:
         weights = {
             tensor.name: array
             for tensor in self._model.graph.initializer
-            if tensor.name in self._read_in_bodies and (array := read(tensor)) is not None
+            if tensor.name in self._read_in_subgraphs and (array := read(tensor)) is not None
         }
         looking = SubgraphRunner(
             self._run_alone, read, once=True, infinity_threshold=infinity_threshold

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import onnx
 
-from modelexport.hierarchy.graph_paths import bodies
+from modelexport.hierarchy.graph_paths import subgraphs
 from modelexport.hierarchy.keys import TAG_ATTRIBUTE
 from modelexport.hierarchy.opsets import DEFAULT_DOMAINS
 from modelexport.rewriter.folding.flat_snapshot import Was, was
@@ -40,7 +40,7 @@ class Item:
     Attributes:
         node: The message.
         position: Where it stood in the file; of a call, where its last node stood.
-        inputs: Values that it reads: its inputs, then what its bodies capture.
+        inputs: Values that it reads: its inputs, then what its subgraphs capture.
         chain: The calls that it ran in.
         module: Path of its module; None when unknown.
         call: Which call of its module it ran in; None when unknown.
@@ -191,29 +191,29 @@ def topological(items: list[Item], producers: object) -> list[Item]:
 
 
 def captured(node: onnx.NodeProto) -> list[str]:
-    """Values of the graph around a node that its bodies read, each once, in order."""
+    """Values of the graph around a node that its subgraphs read, each once, in order."""
     found: dict[str, None] = {}
-    for _, body in bodies(node):
-        found.update(dict.fromkeys(free_names(body)))
+    for _, subgraph in subgraphs(node):
+        found.update(dict.fromkeys(free_names(subgraph)))
     return list(found)
 
 
-def free_names(body: onnx.GraphProto) -> Iterator[str]:
-    """Names that a body uses and does not define, as they come."""
-    own = local_names(body)
-    for node in body.node:
+def free_names(subgraph: onnx.GraphProto) -> Iterator[str]:
+    """Names that a subgraph uses and does not define, as they come."""
+    own = local_names(subgraph)
+    for node in subgraph.node:
         for name in (*node.input, *captured(node)):
             if name and name not in own:
                 yield name
-    yield from (value.name for value in body.output if value.name not in own)
+    yield from (value.name for value in subgraph.output if value.name not in own)
 
 
-def local_names(body: onnx.GraphProto) -> set[str]:
-    """Names that a body defines itself."""
-    found = {value.name for value in body.input}
-    found |= {weight.name for weight in body.initializer}
-    found |= {weight.values.name for weight in body.sparse_initializer}
-    return found | {name for node in body.node for name in node.output if name}
+def local_names(subgraph: onnx.GraphProto) -> set[str]:
+    """Names that a subgraph defines itself."""
+    found = {value.name for value in subgraph.input}
+    found |= {weight.name for weight in subgraph.initializer}
+    found |= {weight.values.name for weight in subgraph.sparse_initializer}
+    return found | {name for node in subgraph.node for name in node.output if name}
 
 
 _WHOLE = frozenset(

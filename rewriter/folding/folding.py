@@ -368,13 +368,13 @@ def _is_weight(constant: Constant) -> bool:
 
 
 def _domains(nodes: Iterable[onnx.NodeProto]) -> set[str]:
-    from modelexport.hierarchy.graph_paths import bodies  # noqa: PLC0415
+    from modelexport.hierarchy.graph_paths import subgraphs  # noqa: PLC0415
 
     found: set[str] = set()
     for node in nodes:
         found.add(node.domain)
-        for _, body in bodies(node) if node.attribute else ():
-            found |= _domains(body.node)
+        for _, subgraph in subgraphs(node) if node.attribute else ():
+            found |= _domains(subgraph.node)
     return found
 
 

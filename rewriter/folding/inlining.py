@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import onnx
 
 from modelexport.hierarchy import keys
-from modelexport.hierarchy.graph_paths import bodies
+from modelexport.hierarchy.graph_paths import subgraphs
 from modelexport.rewriter.folding.fold_graph import local_names
 from modelexport.rewriter.folding.relative import Rebasing
 from modelexport.rewriter.folding.renaming import renamed
@@ -99,6 +99,6 @@ def _all_names(graph: onnx.GraphProto | onnx.FunctionProto) -> set[str]:
     else:
         found = local_names(graph)
     for node in graph.node:
-        for _, body in bodies(node) if node.attribute else ():
-            found |= _all_names(body)
+        for _, subgraph in subgraphs(node) if node.attribute else ():
+            found |= _all_names(subgraph)
     return found

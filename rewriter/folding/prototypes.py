@@ -10,7 +10,7 @@ from typing import Any
 
 import onnx
 
-from modelexport.hierarchy.graph_paths import bodies
+from modelexport.hierarchy.graph_paths import subgraphs
 from modelexport.hierarchy.keys import TAG_ATTRIBUTE
 from modelexport.rewriter.folding.fold_graph import Bench, Item, captured
 
@@ -148,28 +148,28 @@ def _ordered(bench: Bench, group: list[Item], outputs: list[str]) -> list[Item]:
 
 def _attributes(node: onnx.NodeProto) -> tuple[tuple[str, Any], ...]:
     found = []
-    graphs = dict(bodies(node)) if node.attribute else {}
+    graphs = dict(subgraphs(node)) if node.attribute else {}
     outer = {name: number for number, name in enumerate(captured(node))} if graphs else {}
     for attribute in node.attribute:
         if attribute.HasField("g"):
-            found.append((attribute.name, _body(attribute.g, outer)))
+            found.append((attribute.name, _subgraph(attribute.g, outer)))
         elif attribute.graphs:
-            found.append((attribute.name, tuple(_body(g, outer) for g in attribute.graphs)))
+            found.append((attribute.name, tuple(_subgraph(g, outer) for g in attribute.graphs)))
         elif attribute.name != TAG_ATTRIBUTE:
             found.append((attribute.name, attribute.SerializeToString(deterministic=True)))
     return tuple(sorted(found))
 
 
-def _body(body: onnx.GraphProto, outer: dict[str, int]) -> tuple[Any, ...]:
-    """A body without its names: what is defined inside by position, what is not by its number."""
-    own = [*(v.name for v in body.input), *(w.name for w in body.initializer)]
-    own += [w.values.name for w in body.sparse_initializer]
-    own += [name for node in body.node for name in node.output if name]
+def _subgraph(subgraph: onnx.GraphProto, outer: dict[str, int]) -> tuple[Any, ...]:
+    """A subgraph without its names: own values by their position, outer ones by their number."""
+    own = [*(v.name for v in subgraph.input), *(w.name for w in subgraph.initializer)]
+    own += [w.values.name for w in subgraph.sparse_initializer]
+    own += [name for node in subgraph.node for name in node.output if name]
     ours = {name: number for number, name in enumerate(own)}
     return (
-        len(body.input),
-        tuple(_weight(weight) for weight in body.initializer),
-        tuple(w.SerializeToString(deterministic=True) for w in body.sparse_initializer),
+        len(subgraph.input),
+        tuple(_weight(weight) for weight in subgraph.initializer),
+        tuple(w.SerializeToString(deterministic=True) for w in subgraph.sparse_initializer),
         tuple(
             (
                 *(node.domain, node.op_type, node.overload),
@@ -177,24 +177,24 @@ def _body(body: onnx.GraphProto, outer: dict[str, int]) -> tuple[Any, ...]:
                 tuple(_reference(name, ours, outer) for name in node.input),
                 tuple(bool(name) for name in node.output),
             )
-            for node in body.node
+            for node in subgraph.node
         ),
-        tuple(_reference(value.name, ours, outer) for value in body.output),
+        tuple(_reference(value.name, ours, outer) for value in subgraph.output),
     )
 
 
 def _inner_attributes(
     node: onnx.NodeProto, ours: dict[str, int], outer: dict[str, int]
 ) -> tuple[Any, ...]:
-    """Attributes of a body's node; names of both graphs around its own bodies count as outer."""
-    if not any(True for _ in bodies(node)):
+    """Attributes of a node in a subgraph; its own subgraphs see the names of both graphs."""
+    if not any(True for _ in subgraphs(node)):
         return _attributes(node)
     around = dict(outer)
     around.update({name: len(outer) + number for name, number in ours.items()})
     found = []
     for attribute in node.attribute:
         if attribute.HasField("g"):
-            found.append((attribute.name, _body(attribute.g, around)))
+            found.append((attribute.name, _subgraph(attribute.g, around)))
         elif attribute.name != TAG_ATTRIBUTE:
             found.append((attribute.name, attribute.SerializeToString(deterministic=True)))
     return tuple(sorted(found))

@@ -12,7 +12,7 @@ import msgspec
 import onnx
 
 from modelexport.hierarchy import keys
-from modelexport.hierarchy.graph_paths import bodies
+from modelexport.hierarchy.graph_paths import subgraphs
 from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.hierarchy.tags import namespace
 
@@ -59,14 +59,14 @@ class Rebasing:
         self._paths = paths
 
     def into(self, node: onnx.NodeProto, base: str, call: int) -> None:
-        """Write a node and those of its bodies relative to one call of a module."""
+        """Write a node and those of its subgraphs relative to one call of a module."""
         for each in _nodes(node):
             times = self._times(_tag(each), base)
             _count(each, lambda n, times=times: _within(n - call * times, times))  # type: ignore[misc]
             _rewrite(each, lambda tag: relative(tag, base))
 
     def out_of(self, node: onnx.NodeProto, base: str, call: int) -> None:
-        """Write a node and those of its bodies as those of one call."""
+        """Write a node and those of its subgraphs as those of one call."""
         for each in _nodes(node):
             _rewrite(each, lambda tag: absolute(tag, base))
             times = self._times(_tag(each), base)
@@ -88,8 +88,8 @@ def _within(number: int, times: int) -> int | None:
 
 def _nodes(node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
     yield node
-    for _, body in bodies(node) if node.attribute else ():
-        for inner in body.node:
+    for _, subgraph in subgraphs(node) if node.attribute else ():
+        for inner in subgraph.node:
             yield from _nodes(inner)
 
 

@@ -1,17 +1,17 @@
-"""Copying nodes under other names, their bodies included."""
+"""Copying nodes under other names, their subgraphs included."""
 
 from collections.abc import Iterable, Mapping
 
 import onnx
 
-from modelexport.hierarchy.graph_paths import bodies
+from modelexport.hierarchy.graph_paths import subgraphs
 from modelexport.rewriter.folding.fold_graph import local_names
 
 
 def renamed(node: onnx.NodeProto, names: Mapping[str, str]) -> onnx.NodeProto:
     """A copy of a node that uses and makes values under new names.
 
-    What its bodies capture is renamed too; what they define keeps its name, unless that is
+    What its subgraphs capture is renamed too; what they define keeps its name, unless that is
     one of the new ones.
     """
     made = onnx.NodeProto()
@@ -19,25 +19,25 @@ def renamed(node: onnx.NodeProto, names: Mapping[str, str]) -> onnx.NodeProto:
     made.input[:] = [names.get(name, name) for name in node.input]
     made.output[:] = [names.get(name, name) for name in node.output]
     if made.attribute:
-        for _, body in bodies(made):
-            _rename_body(body, names, set(names.values()))
+        for _, subgraph in subgraphs(made):
+            _rename_subgraph(subgraph, names, set(names.values()))
     return made
 
 
-def _rename_body(body: onnx.GraphProto, names: Mapping[str, str], taken: set[str]) -> None:
-    own = local_names(body)
+def _rename_subgraph(subgraph: onnx.GraphProto, names: Mapping[str, str], taken: set[str]) -> None:
+    own = local_names(subgraph)
     inner = {name: new for name, new in names.items() if name not in own}
     for name in own & taken:
         inner[name] = _free(name, taken | own)
-    for value in (*body.input, *body.output, *body.value_info, *body.initializer):
+    for value in (*subgraph.input, *subgraph.output, *subgraph.value_info, *subgraph.initializer):
         value.name = inner.get(value.name, value.name)
-    for sparse in body.sparse_initializer:
+    for sparse in subgraph.sparse_initializer:
         sparse.values.name = inner.get(sparse.values.name, sparse.values.name)
-    for annotation in body.quantization_annotation:
+    for annotation in subgraph.quantization_annotation:
         annotation.tensor_name = inner.get(annotation.tensor_name, annotation.tensor_name)
         for entry in annotation.quant_parameter_tensor_names:
             entry.value = inner.get(entry.value, entry.value)
-    for node in body.node:
+    for node in subgraph.node:
         node.CopyFrom(renamed(node, inner))
 
 

@@ -81,7 +81,7 @@ class Settlement:
         if not structure:
             return
         self.alignment.grow()
-        if self._planting.in_bodies():
+        if self._planting.in_subgraphs():
             self.alignment.grow()
         while self._planting.between():
             self.alignment.grow()

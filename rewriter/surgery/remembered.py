@@ -9,7 +9,7 @@ import onnx_graphsurgeon as gs
 from onnx import numpy_helper
 from onnx_graphsurgeon.ir.tensor import LazyValues, SparseValues
 
-from modelexport.hierarchy.graph_paths import bodies
+from modelexport.hierarchy.graph_paths import subgraphs
 
 Payload = Callable[[onnx.TensorProto], bytes | None]
 """Gives the values of a tensor that a skeleton left in its file; None for other tensors."""
@@ -97,7 +97,7 @@ class Memory:
         return self._tensors.get(id(tensor))
 
     def learn(self, graph: Graphlike, origin: Message) -> None:
-        """Remember a graph or function and everything in it, bodies included."""
+        """Remember a graph or function and everything in it, subgraphs included."""
         for node, message in zip(graph.nodes, origin.node, strict=True):
             self._learn_node(node, message)
         own: dict[str, Tensor] = {}
@@ -109,9 +109,9 @@ class Memory:
         )
 
     def _learn_node(self, node: Any, origin: onnx.NodeProto) -> None:
-        for name, body in bodies(origin):
+        for name, subgraph in subgraphs(origin):
             if name in node.attrs:  # lists of graphs are nothing that graphsurgeon reads
-                self.learn(node.attrs[name], body)
+                self.learn(node.attrs[name], subgraph)
         kept = {}
         for name, value in node.attrs.items():
             if isinstance(value, gs.Tensor):
@@ -157,7 +157,7 @@ def _equal(left: Any, right: Any) -> bool:
 def _pairs(graph: Graphlike, origin: Message) -> Iterator[tuple[str, Any]]:
     """Names as a message uses them, with the objects that stand for them.
 
-    What a body uses from the graph around it is used by that graph.
+    What a subgraph uses from the graph around it is used by that graph.
     """
     if isinstance(origin, onnx.FunctionProto):
         yield from zip(origin.input, graph.inputs, strict=True)
@@ -171,10 +171,10 @@ def _pairs(graph: Graphlike, origin: Message) -> Iterator[tuple[str, Any]]:
         named = [*zip(message.input, node.inputs, strict=True)]
         named += zip(message.output, node.outputs, strict=True)
         yield from ((name, tensor) for name, tensor in named if name)
-        for attribute, body in bodies(message):
+        for attribute, subgraph in subgraphs(message):
             if attribute in node.attrs:
-                inside = defined(body)
-                found = _pairs(node.attrs[attribute], body)
+                inside = defined(subgraph)
+                found = _pairs(node.attrs[attribute], subgraph)
                 yield from ((name, tensor) for name, tensor in found if name not in inside)
 
 

@@ -37,7 +37,7 @@ class Restoring:
         self.domains: set[str] = set()
 
     def graph(self, graph: Any, outer: Ids = frozenset()) -> onnx.GraphProto:
-        """A graph or body.
+        """A graph or subgraph.
 
         Args:
             graph: The object.
@@ -54,7 +54,7 @@ class Restoring:
             made.name = graph.name
         if graph.doc_string != known.origin.doc_string:
             made.doc_string = graph.doc_string
-        alive = {id(t) for t in _used(graph)} | {id(t) for b in _bodies(graph) for t in _deep(b)}
+        alive = {id(t) for t in _used(graph)} | {id(t) for b in _subgraphs(graph) for t in _deep(b)}
         held = self._weights(made, known, alive, outer)
         inside = outer | held | {id(t) for t in _used(graph)}
         made.node.extend(self.node(node, inside) for node in graph.nodes)
@@ -96,7 +96,7 @@ class Restoring:
         return made
 
     def node(self, node: Any, outer: Ids) -> onnx.NodeProto:
-        """A node with its bodies."""
+        """A node with its subgraphs."""
         known = self._memory.node(node)
         made = onnx.NodeProto()
         if known is None:
@@ -148,8 +148,8 @@ class Restoring:
 
     def _new_attribute(self, name: str, value: Any, outer: Ids) -> onnx.AttributeProto:
         if isinstance(value, gs.Graph):
-            body = self.graph(value, outer)
-            return onnx.AttributeProto(name=name, type=onnx.AttributeProto.GRAPH, g=body)
+            subgraph = self.graph(value, outer)
+            return onnx.AttributeProto(name=name, type=onnx.AttributeProto.GRAPH, g=subgraph)
         made: onnx.AttributeProto = OnnxExporter.export_attributes({name: value})[0]
         return made
 
@@ -294,12 +294,12 @@ def _used(graph: Graphlike) -> Iterator[Any]:
         yield from (tensor for tensor in (*node.inputs, *node.outputs) if tensor.name)
 
 
-def _bodies(graph: Graphlike) -> Iterator[Any]:
+def _subgraphs(graph: Graphlike) -> Iterator[Any]:
     for node in graph.nodes:
         yield from (value for value in node.attrs.values() if isinstance(value, gs.Graph))
 
 
 def _deep(graph: Graphlike) -> Iterator[Any]:
     yield from _used(graph)
-    for body in _bodies(graph):
-        yield from _deep(body)
+    for subgraph in _subgraphs(graph):
+        yield from _deep(subgraph)

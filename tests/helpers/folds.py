@@ -12,13 +12,13 @@ from modelexport.hierarchy.choices import Inject
 from modelexport.hierarchy.graph_paths import digest, walk_nodes
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter import AnnotateReport, FoldRules, analyze, annotate, strip, unfold
-from tests.helpers.bodies import saved
 from tests.helpers.handmade import (
     TWO_LAYERS_MODULES,
     TWO_LAYERS_SCOPES,
     record_of,
     two_layers,
 )
+from tests.helpers.subgraphs import saved
 
 MODES = ("repeated", "nested", "all")
 FOLD = [Inject.FUNCTIONS]

@@ -73,8 +73,10 @@ class Making:
             typed = helper.make_tensor_type_proto(TensorProto.FLOAT, [1])
             node.attribute.append(helper.make_attribute("t", typed))
         if deeper and self.some(0.3):
-            body = self.graph(visible, deeper - 1)
-            node.attribute.append(AttributeProto(name="body", type=AttributeProto.GRAPH, g=body))
+            subgraph = self.graph(visible, deeper - 1)
+            node.attribute.append(
+                AttributeProto(name="body", type=AttributeProto.GRAPH, g=subgraph)
+            )
 
     def nodes(self, visible: list[str], deeper: int) -> list[NodeProto]:
         visible = list(visible)
@@ -143,5 +145,5 @@ class Making:
 
 @st.composite
 def models(draw: st.DrawFn) -> ModelProto:
-    """A model with nested bodies, functions, sparse and external weights, and all metadata."""
+    """A model with nested subgraphs, functions, sparse and external weights, and all metadata."""
     return Making(draw).model()

@@ -45,7 +45,7 @@ def traced(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def test_files_are_matched_with_an_eager_record(traced: Traced, tool: str) -> None:
     """A file without one known name gets right tags from a record that no exporter made.
 
-    No tag is wrong; in the main graph every node that values settle is right. Bodies of If and
+    No tag is wrong; in the main graph every node that values settle is right. Subgraphs of If and
     Loop have no values of their own to be seen, so there a node may be unresolved.
     """
     path, truth = traced.made(tool)

@@ -16,7 +16,7 @@ from fixtures_gen.zoo import FIXTURES
 from modelexport.errors import RuntimeFailedError
 from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.fingerprints import value_fingerprint
-from modelexport.hierarchy.graph_paths import MAIN, NodeKey, bodies, walk_nodes
+from modelexport.hierarchy.graph_paths import MAIN, NodeKey, subgraphs, walk_nodes
 from modelexport.hierarchy.module_tree import is_within
 from modelexport.hierarchy.sketches import INFINITY_THRESHOLD
 from modelexport.rewriter import annotate
@@ -28,7 +28,7 @@ from tests.helpers.descendants import Traced
 from tests.helpers.traced import traced
 
 HIGHER_ORDER = ["conditional", "nested_conditional", "while_loop", "scanned"]
-WITH_BODIES = [
+WITH_SUBGRAPHS = [
     (name, exporter)
     for name in [*HIGHER_ORDER, "scripted_branch", "scripted_loop"]
     for exporter in EXPORTERS
@@ -59,25 +59,25 @@ def test_nodes_of_every_branch_have_their_module(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", HIGHER_ORDER)
-def test_a_call_is_in_the_main_graph_or_in_a_body(name: str) -> None:
-    """Calls in bodies have numbers of their own."""
+def test_a_call_is_in_the_main_graph_or_in_a_subgraph(name: str) -> None:
+    """Calls in subgraphs have numbers of their own."""
     where = defaultdict(set)
     for op in traced(name, "dynamo").record.ops:
-        if op.module:  # the root itself holds the body
+        if op.module:  # the root itself holds the subgraph
             where[op.module, op.call].add(op.graph == MAIN)
     assert where
     assert {call: places for call, places in where.items() if len(places) > 1} == {}
 
 
-@pytest.mark.parametrize(("name", "exporter"), WITH_BODIES)
+@pytest.mark.parametrize(("name", "exporter"), WITH_SUBGRAPHS)
 def test_a_branch_or_loop_is_of_a_module_around_those_inside(name: str, exporter: str) -> None:
     """It gives back what was computed inside, but is not where that was computed."""
     done = traced(name, exporter)
     recorded = {NodeKey(op.graph, op.index): op.module for op in done.record.ops}
     holders = {
-        key: [f"{key.graph}/{key.position}.{body}" for body, _ in bodies(node)]
+        key: [f"{key.graph}/{key.position}.{subgraph}" for subgraph, _ in subgraphs(node)]
         for key, node in walk_nodes(onnx.load(done.onnx_path))
-        if key.graph == MAIN and any(True for _ in bodies(node))
+        if key.graph == MAIN and any(True for _ in subgraphs(node))
     }
     assert holders
     for key, paths in holders.items():
@@ -88,7 +88,7 @@ def test_a_branch_or_loop_is_of_a_module_around_those_inside(name: str, exporter
         assert [m for m in inside if m is not None and not is_within(m, module)] == []
 
 
-def test_a_body_that_cannot_run_is_told(tmp_path: Path) -> None:
+def test_a_subgraph_that_cannot_run_is_told(tmp_path: Path) -> None:
     """A branch that only ever works on other inputs: its nodes have no module, and why is said."""
 
     class Picky(torch.nn.Module):
@@ -111,7 +111,7 @@ def test_a_body_that_cannot_run_is_told(tmp_path: Path) -> None:
     done = trace(model, ids, tmp_path / "picky.onnx", exporter="dynamo")
     assert [note for note in done.notes if "nothing is known of" in note]
     graph = onnx.load(done.onnx_path)
-    assert any(True for _, node in walk_nodes(graph) for _ in bodies(node))
+    assert any(True for _, node in walk_nodes(graph) for _ in subgraphs(node))
     true = truth(model, (ids,), done.onnx_path)
     recorded = {NodeKey(op.graph, op.index): op.module for op in done.record.ops}
     assert {k: recorded[k] for k in true.settled if recorded[k] not in true.settled[k]} == {}
@@ -120,8 +120,8 @@ def test_a_body_that_cannot_run_is_told(tmp_path: Path) -> None:
     assert {k for k, why in true.open.items() if why == NOT_RUN} <= unknown
 
 
-@pytest.mark.parametrize(("name", "exporter"), WITH_BODIES)
-def test_the_record_holds_what_bodies_compute_first(name: str, exporter: str) -> None:
+@pytest.mark.parametrize(("name", "exporter"), WITH_SUBGRAPHS)
+def test_the_record_holds_what_subgraphs_compute_first(name: str, exporter: str) -> None:
     """What ran holds what it ran on first; both branches of an If hold something."""
     done = traced(name, exporter)
     model, inputs = FIXTURES[name].build()
@@ -142,9 +142,9 @@ def test_the_record_holds_what_bodies_compute_first(name: str, exporter: str) ->
     assert [op for op in inside if not any(op.values)] == []
 
 
-@pytest.mark.parametrize(("name", "exporter"), WITH_BODIES)
-def test_values_in_bodies_tell_in_any_file(name: str, exporter: str, tmp_path: Path) -> None:
-    """Nothing in the file has a name that says anything, and bodies are right all the same."""
+@pytest.mark.parametrize(("name", "exporter"), WITH_SUBGRAPHS)
+def test_values_in_subgraphs_tell_in_any_file(name: str, exporter: str, tmp_path: Path) -> None:
+    """Nothing in the file has a name that says anything, and subgraphs are right all the same."""
     done = traced(name, exporter)
     onnx.save(scramble(onnx.load(done.onnx_path)), tmp_path / "scrambled.onnx")
     report = annotate(tmp_path / "scrambled.onnx", done.record, tmp_path / "out.onnx")
@@ -156,8 +156,8 @@ def test_values_in_bodies_tell_in_any_file(name: str, exporter: str, tmp_path: P
 
 
 @pytest.mark.parametrize("name", HIGHER_ORDER)
-def test_bodies_of_an_optimised_file(name: str, tmp_path: Path) -> None:
-    """Fused nodes in bodies are of a module whose work they do, not of what holds the body."""
+def test_subgraphs_of_an_optimised_file(name: str, tmp_path: Path) -> None:
+    """Fused nodes in subgraphs are of a module whose work they do, not of the module around."""
     made = Traced(name, "dynamo", tmp_path)
     path, true = made.made("onnxruntime-extended")
     report = annotate(path, made.result.record, tmp_path / "out.onnx")
@@ -199,24 +199,24 @@ class Waves(torch.nn.Module):
         return found
 
 
-def test_what_only_numbers_tell_apart_in_a_body(tmp_path: Path) -> None:
+def test_what_only_numbers_tell_apart_in_a_subgraph(tmp_path: Path) -> None:
     """The steps change places, and so do the operands of what joins them."""
     torch.manual_seed(0)
     done = trace(Waves().eval(), (torch.randn(4, 8),), tmp_path / "a.onnx", exporter="dynamo")
     model = scramble(onnx.load(done.onnx_path))
     places: dict[NodeKey, NodeKey] = {}
     for key, node in list(walk_nodes(model)):
-        for name, body in bodies(node):
+        for name, subgraph in subgraphs(node):
             path = f"{key.graph}/{key.position}.{name}"
-            *steps, last = body.node
+            *steps, last = subgraph.node
             half = len(steps) // 2
             order = [*range(half, len(steps)), *range(half), len(steps)]
             places |= {NodeKey(path, new): NodeKey(path, old) for new, old in enumerate(order)}
             last.input[:] = reversed(last.input)
-            moved = [body.node[old] for old in order]
+            moved = [subgraph.node[old] for old in order]
             moved = [onnx.NodeProto.FromString(each.SerializeToString()) for each in moved]
-            del body.node[:]
-            body.node.extend(moved)
+            del subgraph.node[:]
+            subgraph.node.extend(moved)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, tmp_path / "b.onnx")
     report = annotate(tmp_path / "b.onnx", done.record, tmp_path / "c.onnx")
@@ -227,8 +227,8 @@ def test_what_only_numbers_tell_apart_in_a_body(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # onnx's own data
-def test_bodies_of_onnx_s_own_suite(tmp_path: Path) -> None:
-    """Whatever has bodies and runs on tensors is observed; what a Scan of any rank does is seen."""
+def test_subgraphs_of_onnx_s_own_suite(tmp_path: Path) -> None:
+    """Values are observed in all subgraphs that run on tensors, in those of each Scan, too."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # onnx's own, of its own data
         from onnx.backend.test.case.node import collect_testcases  # noqa: PLC0415 - it warns
@@ -237,7 +237,7 @@ def test_bodies_of_onnx_s_own_suite(tmp_path: Path) -> None:
     scans = set()
     inside: dict[str, int] = {}
     for case in cases:
-        nodes = [node for node in case.model.graph.node if any(True for _ in bodies(node))]
+        nodes = [node for node in case.model.graph.node if any(True for _ in subgraphs(node))]
         arrays = case.data_sets[0][0]
         if not nodes or any(isinstance(array, list) for array in arrays):
             continue
@@ -258,8 +258,8 @@ def test_bodies_of_onnx_s_own_suite(tmp_path: Path) -> None:
     assert {name for name, count in inside.items() if not count} & scans == set()
 
 
-def test_fixtures_have_such_bodies() -> None:
-    """Every fixture with a body that one exporter alone can write is looked at here."""
+def test_fixtures_have_such_subgraphs() -> None:
+    """Every fixture with a subgraph that one exporter alone can write is looked at here."""
     assert set(HIGHER_ORDER) == {
         name for name, f in FIXTURES.items() if set(f.refused_by) == set(EXPORTERS) - {"dynamo"}
     }

@@ -18,7 +18,7 @@ from modelexport.tracer.exporters.exported import Scope
 from modelexport.tracer.sources.signature import Call
 
 _CONTROL_FLOW = {"cond", "while_loop", "scan"}
-"""Higher-order operators that exporters write as operators with bodies."""
+"""Higher-order operators that exporters write as operators with subgraphs."""
 
 _NUMPY_FLOATS = {torch.float16, torch.float32, torch.float64}
 

@@ -141,7 +141,7 @@ def _scope(metadata: dict[str, str], calls: dict[str, Scope], paths: set[str]) -
         return None
     names = ast.literal_eval(text)
     if len(names) < _MODULE_AND_OP:
-        return None  # inside a branch or loop body, where torch forgets the modules
+        return None  # inside a branch or a loop, where torch forgets the modules
     found = calls.get(names[-1])
     if found is not None and _plain_path(found.module) in paths:
         return Scope(_plain_path(found.module), found.call)

@@ -10,7 +10,7 @@ from torch import nn
 
 from modelexport.hierarchy.choices import RecordExporter
 from modelexport.hierarchy.fingerprints import Array, ValueFingerprint, WeightFingerprint
-from modelexport.hierarchy.graph_paths import MAIN, NodeKey, bodies, digest, walk_nodes
+from modelexport.hierarchy.graph_paths import MAIN, NodeKey, digest, subgraphs, walk_nodes
 from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.hierarchy.record import Constant, Probe, ProbeInput, Record, Source
 from modelexport.support.threads import one_blas_thread
@@ -111,7 +111,7 @@ def record_exported(
 def _recounted(
     scopes: Mapping[NodeKey, Scope], watch: Watch, tree: ModuleTree
 ) -> dict[NodeKey, Scope]:
-    """The scopes of an exporter, which counts calls as if there were none in bodies."""
+    """The scopes of an exporter, which counts calls as if there were none in subgraphs."""
     outside = {
         module: [call for call in range(watch.calls[module]) if call not in inside]
         for module, inside in watch.inside.items()
@@ -146,7 +146,7 @@ def _doubtful(
 ) -> dict[NodeKey, list[ValueFingerprint]]:
     """Nodes to ask the eager run about: those without a scope, and those with new weights.
 
-    Not those in bodies that hold bodies themselves: these compute what they give back.
+    Not those in subgraphs that have subgraphs themselves: these compute what they give back.
     """
     doubtful = {}
     for key, node in walk_nodes(exported.graph):
@@ -154,7 +154,7 @@ def _doubtful(
             if key not in exported.scopes or any(name in changed for name in node.input):
                 made = (found.values.get((MAIN, name)) for name in node.output)
                 doubtful[key] = [known for known in made if known is not None]
-        elif key not in exported.scopes and not any(True for _ in bodies(node)):
+        elif key not in exported.scopes and not any(True for _ in subgraphs(node)):
             doubtful[key] = found.inside.get(key, [])
     return doubtful
 

@@ -48,9 +48,9 @@ class Probed:
 
     Attributes:
         feed: The probe inputs.
-        values: The fingerprint of each value, by its graph's path and its name; in a body, when
+        values: The fingerprint of each value, by its graph's path and its name; in a subgraph, when
             it ran first.
-        inside: What nodes in bodies made, each time that they ran.
+        inside: What nodes in subgraphs made, each time that they ran.
         missing: Why there are none, when there are none.
     """
 
@@ -64,7 +64,7 @@ def probe_values(exported: Exported, feed: dict[str, Array]) -> Probed:
     """Run an exported graph with all intermediates exposed.
 
     Optimisations are off, so that every value is there to be seen. What cannot be seen inside
-    bodies is added to the notes.
+    subgraphs is added to the notes.
 
     Raises:
         RuntimeFailedError: onnxruntime cannot load or run the graph.
@@ -73,13 +73,13 @@ def probe_values(exported: Exported, feed: dict[str, Array]) -> Probed:
     shown.CopyFrom(exported.graph)
     computed = _run(shown, exported.weights, feed)
     values = _fingerprints(shown.graph, computed)
-    in_bodies = [key for key, _ in walk_nodes(exported.graph) if key.graph != MAIN]
-    if not in_bodies:
+    in_subgraphs = [key for key, _ in walk_nodes(exported.graph) if key.graph != MAIN]
+    if not in_subgraphs:
         return Probed(feed, values)
     known = {**_main_weights(exported), **feed, **computed}
     looking = SubgraphRunner(partial(_run_alone, exported.graph))
     looking.look(exported.graph.graph, known)
-    if any(key not in exported.scopes for key in in_bodies):
+    if any(key not in exported.scopes for key in in_subgraphs):
         exported.notes = (*exported.notes, *looking.refused)
     return Probed(feed, values | looking.first, looking.values)
 
@@ -87,7 +87,7 @@ def probe_values(exported: Exported, feed: dict[str, Array]) -> Probed:
 def _run_alone(
     model: onnx.ModelProto, graph: onnx.GraphProto, known: Mapping[str, Array]
 ) -> dict[str, Array]:
-    """Run a body by itself."""
+    """Run a subgraph by itself."""
     shown, fed = extract_subgraph(model, graph, known)
     return _run(shown, {}, fed) if graph.node else {}
 

@@ -31,7 +31,7 @@ def settle(
 
     A node is settled when exactly one call of one module computed what it computes; or, where
     none computed it, when exactly one passed it on, as a view (a split, say) or a copy. In a
-    body, the calls of one module may be several: it runs in each round of a loop.
+    subgraph, the calls of one module may be several: it runs in each round of a loop.
     """
     wanted: _Wanted = defaultdict(list)
     for key, prints in open_nodes.items():
@@ -66,7 +66,7 @@ def settle(
 
 
 def _common(key: NodeKey, scopes: set[Scope]) -> Scope | None:
-    """What some scopes have in common: one call; in a body, which may run again, one module."""
+    """What some scopes have in common: one call; in a subgraph, which may run again, one module."""
     first = min(scopes, key=lambda scope: scope.call)
     if len(scopes) == 1:
         return first

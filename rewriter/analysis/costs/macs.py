@@ -2,7 +2,7 @@
 
 Only products of matrices, convolutions, recurrences and attention are counted, as is usual;
 everything else counts as none. Where an extent is not known the count is not either: it is
-None, never a guess. So is that of a body that may run any number of times, and of an operator
+None, never a guess. So is that of a subgraph that may run any number of times, and of an operator
 that nobody here knows.
 """
 
@@ -34,7 +34,7 @@ class Macs:
             light = node.domain in ONNX_DOMAINS or node.op_type in LIGHT
             return 0 if light else None
         if key.graph != MAIN:
-            return None  # a body runs any number of times, a function is called from anywhere
+            return None  # a subgraph runs any number of times, a function is called from anywhere
         return count(_Reading(self._shapes, key.graph, node))
 
 

@@ -66,7 +66,7 @@ class Shapes:
             self._infer(model, bound)
 
     def of(self, graph: str, name: str) -> Value | None:
-        """A value as seen from a graph; a body sees what the graphs around it have."""
+        """A value as seen from a graph; a subgraph sees what the graphs around it have."""
         path: str | None = graph
         while path is not None:
             value = self._known.get((path, name))

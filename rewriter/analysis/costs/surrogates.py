@@ -35,7 +35,7 @@ Attributes = dict[str, Any]
 
 
 def attributes_of(node: NodeProto) -> Attributes:
-    """The attributes of a node as Python values; bodies are left out."""
+    """The attributes of a node as Python values; subgraphs are left out."""
     kept = (a for a in node.attribute if not a.HasField("g") and not a.graphs)
     return {a.name: helper.get_attribute_value(a) for a in kept if not a.ref_attr_name}
 

@@ -115,10 +115,10 @@ class Planting:
         """Whether a node only passes values on, or depends on no input."""
         return self._ours.pass_through[node] or self._here.derived[node]
 
-    def in_bodies(self) -> bool:
-        """Nodes of an operator that is there once in a body and once in the recorded one.
+    def in_subgraphs(self) -> bool:
+        """Nodes of an operator that is there once in a subgraph and once in the recorded one.
 
-        What runs in the bodies of an If or a Loop is not to be seen from outside.
+        What runs in the subgraphs of an If or a Loop is not to be seen from outside.
         """
         ours, theirs = self._here.nodes_by_graph(), self._there.nodes_by_graph()
         planted = False

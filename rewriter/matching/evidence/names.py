@@ -81,7 +81,7 @@ class Names:
         return self._fitting(number, self._names.get(name, []) if name else [])
 
     def _fitting(self, number: int, partners: list[int]) -> Iterator[int]:
-        """Same operator; of ops in several bodies the one in the body of the same path first."""
+        """Partners of the same operator; those in the graph of the same path come first."""
         if not partners:
             return iter(())
         graph, kind = self._graph.keys[number].graph, op_type(self._graph.nodes[number])
@@ -89,7 +89,7 @@ class Names:
         if len({self._ops[p].graph for p in fitting} - {graph}) > 1 and not any(
             self._ops[p].graph == graph for p in fitting
         ):
-            return iter(())  # bodies may repeat names, and nothing says which body this is
+            return iter(())  # subgraphs may repeat names, and nothing says which subgraph this is
         return iter(sorted(fitting, key=lambda p: self._ops[p].graph != graph))
 
     def _unpaired(self, number: int) -> str:

@@ -14,7 +14,7 @@ from modelexport.hierarchy.graph_paths import MAIN, NodeKey, walk_nodes
 from modelexport.rewriter import strip
 from modelexport.rewriter.container import Edits, OnnxContainer, session_source
 from modelexport.support.protobuf_wire import encode_field, encode_varint
-from tests.helpers.bodies import HEADER, SIDE, body, saved, weight, with_bodies
+from tests.helpers.subgraphs import HEADER, SIDE, saved, subgraph_of, weight, with_subgraphs
 
 
 def annotate_and_strip(source: Path) -> ModelProto:
@@ -44,20 +44,20 @@ def annotate_and_strip(source: Path) -> ModelProto:
     return expected
 
 
-def test_bodies_and_functions(tmp_path: Path) -> None:
-    """Nodes of Loop, If and Scan bodies and of functions are reached, and restored."""
-    model = annotate_and_strip(saved(tmp_path, with_bodies()))
+def test_subgraphs_and_functions(tmp_path: Path) -> None:
+    """Nodes of Loop, If and Scan subgraphs and of functions are reached, and restored."""
+    model = annotate_and_strip(saved(tmp_path, with_subgraphs()))
     places = {key.graph for key, _ in walk_nodes(model)}
     assert any(place.startswith("@") and "/" in place for place in places)
     assert any(place.count("/") == 2 for place in places)
 
 
 def test_graphs_in_several_parts(tmp_path: Path) -> None:
-    """What protobuf merges is numbered as merged: the graph, and the body of an attribute."""
-    model = with_bodies()
+    """What protobuf merges is numbered as merged: the graph, and the subgraph of an attribute."""
+    model = with_subgraphs()
     graph, inner = (model.graph.SerializeToString() for _ in range(2))
     loop = model.graph.node[1]
-    parts = [n.SerializeToString() for n in body(loop, "body").node]
+    parts = [n.SerializeToString() for n in subgraph_of(loop, "body").node]
     bare = onnx.AttributeProto(name="body", type=onnx.AttributeProto.GRAPH).SerializeToString()
     merged = b"".join(encode_field(6, encode_field(1, part)) for part in reversed(parts)) + bare
     del loop.attribute[:]
@@ -76,7 +76,7 @@ def test_graphs_in_several_parts(tmp_path: Path) -> None:
 
 def test_metadata_of_others_stays(tmp_path: Path) -> None:
     """Foreign entries stay before, between and behind ours, and under a shared key before it."""
-    model = with_bodies()
+    model = with_subgraphs()
     for _, node in walk_nodes(model):
         node.metadata_props.add(key="namespace", value="theirs")
         node.metadata_props.add(key="pkg.torch.onnx.fx_node", value="%x")
@@ -102,7 +102,7 @@ def test_metadata_in_the_middle_of_a_node(tmp_path: Path) -> None:
 @pytest.mark.parametrize("replace", [True, frozenset({"namespace"})])
 def test_replacing_keys_of_others(tmp_path: Path, replace: bool | frozenset[str]) -> None:
     """On edited nodes a foreign entry gives way to the new one; nowhere else."""
-    model = with_bodies()
+    model = with_subgraphs()
     for _, node in walk_nodes(model):
         node.metadata_props.add(key="namespace", value="theirs")
         node.metadata_props.add(key="other", value="kept")
@@ -121,7 +121,7 @@ def test_replacing_keys_of_others(tmp_path: Path, replace: bool | frozenset[str]
 
 def test_an_edit_of_no_node_is_an_error(tmp_path: Path) -> None:
     """An address that is not in the file is never dropped silently."""
-    source = saved(tmp_path, with_bodies())
+    source = saved(tmp_path, with_subgraphs())
     edits = Edits({NodeKey("nowhere", 0): [(keys.TAG, "/M")]})
     with OnnxContainer.open(source) as container, pytest.raises(ValueError, match="not in"):
         container.write(tmp_path / "a.onnx", edits)
@@ -143,14 +143,14 @@ def test_a_padded_length_without_room_is_refused(tmp_path: Path) -> None:
 
 def test_stripping_a_plain_file_copies_it(tmp_path: Path) -> None:
     """There is nothing of ours in it, and all of it is there."""
-    source = saved(tmp_path, with_bodies())
+    source = saved(tmp_path, with_subgraphs())
     assert strip(source, tmp_path / "b.onnx").nodes == 0
     assert source.read_bytes() == (tmp_path / "b.onnx").read_bytes()
 
 
 def test_a_skeleton_runs_from_the_weights_in_the_file(tmp_path: Path) -> None:
-    """Onnxruntime gives the same bits from a skeleton, big tensors in bodies included."""
-    source = saved(tmp_path, with_bodies())
+    """Onnxruntime gives the same bits from a skeleton, big tensors in subgraphs included."""
+    source = saved(tmp_path, with_subgraphs())
     with OnnxContainer.open(source) as container:
         skeleton = container.skeleton()
         before = skeleton.SerializeToString()

@@ -22,13 +22,13 @@ from modelexport.hierarchy.choices import Inject
 from modelexport.hierarchy.record import encode_record
 from modelexport.rewriter import FoldRules, annotate, strip, unfold, validate
 from modelexport.rewriter.surgery import Surgery
-from tests.helpers.bodies import saved
 from tests.helpers.folds import FOLD, MODES, blocks_record, folded, ops, rows, unfold_and_compare
 from tests.helpers.handmade import (
     parse,
     record_of,
     two_layers,
 )
+from tests.helpers.subgraphs import saved
 from tests.helpers.traced import bits, every_case, plain_session, traced
 
 

@@ -14,13 +14,13 @@ from onnx import numpy_helper
 from modelexport.errors import UsageError
 from modelexport.hierarchy import keys
 from modelexport.rewriter import FoldRules, annotate
-from tests.helpers.bodies import saved
 from tests.helpers.folds import FOLD, blocks_record, folded
 from tests.helpers.handmade import (
     parse,
     record_of,
     two_layers,
 )
+from tests.helpers.subgraphs import saved
 from tests.helpers.traced import plain_session
 
 
@@ -225,7 +225,7 @@ def test_a_module_that_is_called_again(counted: bool, tmp_path: Path) -> None:
     assert said == ["0", "1", "2"]
 
 
-BODY = """
+SUBGRAPH = """
 agraph (float[N, 4] x, float[N, 4] z, bool when) => (float[N, 4] y) {
    a = Relu (x)
    b = If (when) <then_branch = yes () => (p) { p = Add (a, z) },
@@ -237,9 +237,9 @@ agraph (float[N, 4] x, float[N, 4] z, bool when) => (float[N, 4] y) {
 """
 
 
-def test_what_bodies_capture_is_handed_in(tmp_path: Path) -> None:
-    """A body that reads a value of the graph around its call gets it as an input."""
-    model = parse(BODY)
+def test_what_subgraphs_capture_is_handed_in(tmp_path: Path) -> None:
+    """A subgraph that reads a value of the graph around its call gets it as an input."""
+    model = parse(SUBGRAPH)
     scopes = ["m.0", "m.0", "m.1", "m.1", "m.0", "m.0", "m.1", "m.1"]
     record = record_of(model, {"": "Net", "m.0": "Block", "m.1": "Block"}, scopes)
     _, made = folded(model, record, tmp_path)

@@ -53,7 +53,7 @@ def test_calls_depend_on_what_their_function_returns() -> None:
     assert named(CALLS, "successors")["nested"] == ["call", "again"]
 
 
-def test_a_loop_stands_between_its_body_and_the_outside() -> None:
+def test_a_loop_stands_between_its_subgraph_and_the_outside() -> None:
     """A body's input comes from the loop; a captured value comes from its producer directly."""
     predecessors = named(LOOP, "predecessors")
     assert predecessors["weigh"] == ["loop"]

@@ -17,8 +17,8 @@ from modelexport.rewriter import analyze, annotate, strip
 from modelexport.rewriter.inject.names import new_names
 from modelexport.rewriter.matching.matcher import match_record
 from modelexport.rewriter.surgery import Surgery
-from tests.helpers.bodies import saved, with_bodies
 from tests.helpers.handmade import two_layers, two_layers_record
+from tests.helpers.subgraphs import saved, with_subgraphs
 from tests.helpers.traced import bits, every_case, plain_session, traced
 
 KINDS = [Inject.METADATA, Inject.ATTRIBUTES, Inject.NAMES]
@@ -103,9 +103,9 @@ def test_names_say_the_module() -> None:
         assert names[decision.key].startswith(expected)
 
 
-def test_names_and_attributes_inside_bodies(tmp_path: Path) -> None:
-    """Nodes of bodies and of functions are renamed and tagged like all others, and restored."""
-    model = with_bodies()
+def test_names_and_attributes_inside_subgraphs(tmp_path: Path) -> None:
+    """Nodes of subgraphs and of functions are renamed and tagged like all others, and restored."""
+    model = with_subgraphs()
     for number, (_, node) in enumerate(walk_nodes(model)):
         node.name = ["", f"n{number}"][number % 2]
         if not number % 4:

@@ -135,7 +135,7 @@ IF = """g (float[2] x, bool flag) => (float[2] y) {
 
 
 def test_subgraphs_are_part_of_the_flow() -> None:
-    """A captured constant belongs to the body that uses it, what a body gives to its holder."""
+    """A captured constant belongs to the subgraph that uses it; a result to the If around it."""
     known = {"if": "stack.0", "inner": "stack.0.left", "other": "stack.0.right"}
     found = settle(IF, known)
     assert found["shared"] == "stack.0.left"
@@ -143,7 +143,7 @@ def test_subgraphs_are_part_of_the_flow() -> None:
     assert found["out"] == "stack.0"
 
 
-def test_a_loop_feeds_its_body() -> None:
+def test_a_loop_feeds_its_subgraph() -> None:
     """An Identity that only hands on what the loop carries belongs to the loop's module."""
     found = settle(
         """g (float[2] x, int64 n, bool go) => (float[2] y) {
@@ -167,7 +167,7 @@ f (v) => (w) { [half] h = Constant <value = float {0.5}> () [mul] m = Mul (v, h)
 """
 
 
-def test_function_bodies_follow_their_calls() -> None:
+def test_nodes_in_functions_follow_their_calls() -> None:
     """What a function gives back is used by its calls: it takes their common ancestor."""
     model = parser.parse_model(FUNCTION)
     graph = ModelGraph(model)

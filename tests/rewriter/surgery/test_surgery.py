@@ -18,8 +18,8 @@ from modelexport.hierarchy.graph_paths import walk_nodes
 from modelexport.rewriter.container import OnnxContainer
 from modelexport.rewriter.surgery import Surgery
 from tests.helpers.backend_suite import backend_models
-from tests.helpers.bodies import body, saved, with_bodies
 from tests.helpers.generated import models
+from tests.helpers.subgraphs import saved, subgraph_of, with_subgraphs
 
 quick = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -74,7 +74,7 @@ def test_renaming_nodes_changes_their_names_only(model: ModelProto) -> None:
 
 def test_a_new_node_is_all_that_is_new() -> None:
     """A node put in by graphsurgeon is there; every other message is what it was."""
-    model = with_bodies()
+    model = with_subgraphs()
     for _, node in walk_nodes(model):
         node.metadata_props.add(key="theirs", value="kept")
     surgery = Surgery(model)
@@ -98,8 +98,8 @@ def test_a_new_node_is_all_that_is_new() -> None:
 
 
 def test_weights_that_lose_their_user_go_and_others_stay() -> None:
-    """Taking a body's node out takes its weight along, from that body only."""
-    model = with_bodies()
+    """Taking a subgraph's node out takes its weight along, from that graph only."""
+    model = with_subgraphs()
     surgery = Surgery(model)
     scan = next(node for node in surgery.graph.nodes if node.op == "Scan")
     step = scan.attrs["body"]
@@ -109,7 +109,12 @@ def test_weights_that_lose_their_user_go_and_others_stay() -> None:
     step.cleanup()
     made = surgery.model()
     before, after = (
-        [w.name for n in m.graph.node if n.op_type == "Scan" for w in body(n, "body").initializer]
+        [
+            w.name
+            for n in m.graph.node
+            if n.op_type == "Scan"
+            for w in subgraph_of(n, "body").initializer
+        ]
         for m in (model, made)
     )
     assert before
@@ -140,7 +145,7 @@ def test_an_attribute_and_a_weight_change_alone() -> None:
 
 def test_weights_stay_in_the_file_until_asked_for(tmp_path: Path) -> None:
     """A skeleton's weights are not read by a round trip, and read right by who asks."""
-    source = saved(tmp_path, with_bodies())
+    source = saved(tmp_path, with_subgraphs())
     asked: list[str] = []
     with OnnxContainer.open(source) as container:
 
@@ -166,7 +171,7 @@ def test_weights_stay_in_the_file_until_asked_for(tmp_path: Path) -> None:
 
 def test_an_edited_model_runs() -> None:
     """What comes out after an edit is a model that onnxruntime runs."""
-    surgery = Surgery(with_bodies())
+    surgery = Surgery(with_subgraphs())
     output = surgery.graph.outputs[0]
     weight = gs.Constant("scale", np.full((1,), 2, np.float32))
     scaled = gs.Variable("scaled", np.float32, output.shape)
@@ -182,7 +187,7 @@ def test_an_edited_model_runs() -> None:
 
 def test_what_graphsurgeon_cannot_read_is_an_error() -> None:
     """A model beyond graphsurgeon is refused with the reason, never half read."""
-    model = with_bodies()
+    model = with_subgraphs()
     model.graph.node[0].attribute.add(name="s", type=onnx.AttributeProto.STRING, s=b"\xff")
     with pytest.raises(SurgeryError, match="graphsurgeon cannot read"):
         Surgery(model)

@@ -1,4 +1,4 @@
-"""A model with bodies of every kind, and weights inside them."""
+"""A model with subgraphs of every kind, and weights inside them."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, parse
 from modelexport.hierarchy.graph_paths import walk_nodes
 
 HEADER = '<ir_version: 10, opset_import: ["" : 18, "local" : 1]>'
-BODIES = """
+SUBGRAPHS = """
 agraph (float[2, 64] x, bool c) => (float[2, 64] y, float[2, 64] z) {
     n = Constant <value = int64 {3}> ()
     one = Loop <body = loop (int64 i, bool go, float[2, 64] s) => (bool on, float[2, 64] r) {
@@ -38,21 +38,21 @@ def weight(name: str, shape: tuple[int, ...], seed: int) -> TensorProto:
     return numpy_helper.from_array(values, name)
 
 
-def body(node: NodeProto, name: str) -> onnx.GraphProto:
+def subgraph_of(node: NodeProto, name: str) -> onnx.GraphProto:
     return next(attribute.g for attribute in node.attribute if attribute.name == name)
 
 
-def with_bodies() -> ModelProto:
-    """Loop, If, Scan, a function with an If; big weights in bodies and in Constant nodes."""
-    model = parser.parse_model(HEADER + BODIES)
+def with_subgraphs() -> ModelProto:
+    """Loop, If, Scan, a function with an If; big weights in subgraphs and in Constant nodes."""
+    model = parser.parse_model(HEADER + SUBGRAPHS)
     made = {node.output[0]: node for _, node in walk_nodes(model)}
     for seed, name in enumerate(["big", "k"]):
         tensor = weight("", (SIDE, SIDE), seed)
         made[name].CopyFrom(helper.make_node("Constant", [], [name], value=tensor))
-    body(made["r"], "then_branch").initializer.append(weight("inner", (SIDE, SIDE), 2))
-    body(made["z"], "body").initializer.append(weight("bias", (SIDE * SIDE,), 3))
+    subgraph_of(made["r"], "then_branch").initializer.append(weight("inner", (SIDE, SIDE), 2))
+    subgraph_of(made["z"], "body").initializer.append(weight("bias", (SIDE * SIDE,), 3))
     bias = helper.make_node("Slice", ["bias", "from", "to"], ["some"])
-    step = body(made["z"], "body")
+    step = subgraph_of(made["z"], "body")
     step.initializer.append(numpy_helper.from_array(np.array([0]), "from"))
     step.initializer.append(numpy_helper.from_array(np.array([SIDE]), "to"))
     add = NodeProto()
