@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from modelexport.rewriter.comparison.compare_files import compare
     from modelexport.rewriter.folding import FoldReport, Prototype, UnfoldReport
     from modelexport.rewriter.matching.matcher import Candidate, Decision
-    from modelexport.rewriter.validation import Validation
-    from modelexport.rewriter.validation.consistency import Fault
+    from modelexport.rewriter.validation.results import Fault, Validation
     from modelexport.rewriter.validation.validate_file import validate
 else:
     __getattr__ = lazy_exports(
@@ -40,13 +39,12 @@ else:
                 *("NumericComparison", "Status", "Unaligned"),
             ],
             "comparison.compare_files": ["compare"],
-            "validation.consistency": ["Fault"],
             "annotation.find_decisions": ["find_decisions"],
             "folding": ["FoldReport", "Prototype", "UnfoldReport"],
             "matching.matcher": ["Candidate", "Decision"],
             "annotation.report": ["AnnotateReport"],
             "annotation.strip_file": ["StripResult", "strip", "unfold"],
-            "validation": ["Validation"],
+            "validation.results": ["Fault", "Validation"],
             "validation.validate_file": ["validate"],
         },
     )

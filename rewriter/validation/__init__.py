@@ -1,5 +1,1 @@
-"""The checks of an annotated file, one module for each kind of thing that is looked at."""
-
-from modelexport.rewriter.validation.checked_file import Validation
-
-__all__ = ["Validation"]
+"""Checking an annotated file: its tags, its graph, and whether it runs as the plain file does."""

@@ -1,111 +1,71 @@
-"""The file that is checked, and what was found."""
+"""The file that is checked: its graph, its tags, and its module tree."""
 
 import re
-from pathlib import Path
-
-import msgspec
-import onnx
 
 from modelexport.hierarchy import keys
+from modelexport.hierarchy.graph_paths import op_type
 from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.hierarchy.record import Record
 from modelexport.hierarchy.tags import Tagger, TagRules
+from modelexport.rewriter.annotation.model_file import ModelFile
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.evidence import carried as own
-from modelexport.rewriter.validation.consistency import Fault, describe
+from modelexport.rewriter.validation.results import Fault
 
-_WORDS = re.compile(r"[\s,:;'\"()\[\]]+|\.(?=\s|$)")
-"""What stands between the words of a message, so that a node's name is one of them."""
-
-
-class Validation(msgspec.Struct):
-    """The outcome of the checks on one file.
-
-    Attributes:
-        file: Base name.
-        checks: The checks that were made.
-        faults: What they found; nothing when the file is good.
-        nodes, tagged: Counts.
-        notes: What was not checked, and why.
-        remarks: What was found and is no fault.
-    """
-
-    file: str
-    checks: list[str]
-    faults: list[Fault]
-    nodes: int
-    tagged: int
-    notes: list[str]
-    remarks: list[str] = []
-
-    @property
-    def good(self) -> bool:
-        """Whether no check found anything."""
-        return not self.faults
+_WORD_BREAKS = re.compile(r"[\s,:;'\"()\[\]]+|\.(?=\s|$)")
+"""What separates the words of a message, so that a node's name is one word."""
 
 
-class Subject:
-    """A file under check.
+class CheckedFile:
+    """An annotated file under check.
+
+    Its graph and tags are read at once: they can be used after the file is closed.
 
     Args:
-        path: Where it is.
-        model: Its model, functions that folding made being nodes again.
-        record: The trace record of its model, if it is there.
+        file: The file, opened. Functions that folding made are inlined in its graph.
+        record: The trace record of its model; None when there is none.
 
     Attributes:
-        path, model, record: As given.
-        graph: Its nodes, and how they depend on each other.
-        tags: The tags of its nodes, by their numbers.
-        embedded: The module tree that it carries, if it does.
-        rules: By which the tags are written; None when the file does not say.
-        result: What was found; the checks add to it.
+        file, record: As given.
+        path: Where the file is.
+        graph: The indexed view of its graph.
+        tags: The tag of each tagged node, by the node's number.
+        rules: How the tags were written; None when the file does not say.
+        scheme: How the tags are written, when they are not metadata; None when they are.
     """
 
-    def __init__(self, path: Path, model: onnx.ModelProto, record: Record | None) -> None:
-        self.path = path
-        self.model = model
+    def __init__(self, file: ModelFile, record: Record | None) -> None:
+        self.file = file
         self.record = record
-        self.graph = ModelGraph(model)
-        self.tags = {
-            number: entry[keys.TAG]
-            for number, node in enumerate(self.graph.nodes)
-            if node.metadata_props and keys.TAG in (entry := own.metadata(node))
-        }
-        self.embedded = own.embedded_tree(model, str(path))
+        self.path = file.path
+        self.graph = file.graph
+        self.scheme: str | None = None
         self.rules: TagRules | None = None
-        if self.embedded is not None:
-            self.rules = own.embedded_rules(self.embedded, str(path))
-        self.result = Validation(path.name, [], [], len(self.graph), len(self.tags), [])
-        if not self.tags:
-            self._read_elsewhere()
-
-    def _read_elsewhere(self) -> None:
-        """Tags that annotating wrote as attributes or as names only."""
-        carried = None
-        if self.embedded is not None:
-            carried = own.read(self.model, self.graph, str(self.path))
-        if carried is None:
-            return
-        tagger = Tagger(ModuleTree(carried.modules), carried.rules)
-        for number, key in enumerate(self.graph.keys):
-            claim = carried.claims.by_node.get(key)
-            if claim is not None:
-                self.tags[number] = tagger.tag(claim.module)
-        self.rules = carried.rules  # names are paths, whatever the style of tags
-        self.result.tagged = len(self.tags)
-        self.result.remarks.append(f"the tags are {carried.scheme}, not metadata")
+        if file.embedded is not None:
+            self.rules = own.embedded_rules(file.embedded, file.label)
+        self.tags = _metadata_tags(self.graph)
+        if not self.tags and file.embedded is not None and file.carried is not None:
+            carried = file.carried
+            self.tags = _carried_tags(self.graph, carried)
+            self.rules = carried.rules  # names are paths, whatever the style of tags
+            self.scheme = carried.scheme
 
     @property
     def tree(self) -> ModuleTree | None:
-        """The modules of the record, else those that the file says; None when neither is there."""
+        """The modules of the record, else those that the file carries; None without either."""
         if self.record is not None:
             return self.record.tree
-        return None if self.embedded is None else ModuleTree(self.embedded.modules)
+        embedded = self.file.embedded
+        return None if embedded is None else ModuleTree(embedded.modules)
 
-    def blamed(self, message: str) -> int | None:
-        """The node that a message names, if it does."""
-        words = set(_WORDS.split(message))
-        named = [n for n, node in enumerate(self.graph.nodes) if node.name and node.name in words]
+    def node_named_in(self, message: str) -> int | None:
+        """The one node whose name is a word of a message; None when there are none or several."""
+        words = set(_WORD_BREAKS.split(message))
+        named = [
+            number
+            for number, node in enumerate(self.graph.nodes)
+            if node.name and node.name in words
+        ]
         return named[0] if len(named) == 1 else None
 
     def fault(
@@ -115,9 +75,39 @@ class Subject:
         advice: str,
         number: int | None = None,
         module: str | None = None,
-    ) -> None:
-        """Write down what a check found, of the node of a number if it is about one."""
-        node = None if number is None else describe(self.graph, number)
+    ) -> Fault:
+        """A fault of this file.
+
+        Args:
+            check: The check that found it.
+            message: What is wrong.
+            advice: What to do about it.
+            number: The node that it is about; None when it is about the file.
+            module: The module that it is about; by default the tag of the node.
+        """
+        node = None if number is None else describe_node(self.graph, number)
         if module is None and number is not None:
             module = self.tags.get(number)
-        self.result.faults.append(Fault(check, message, advice, node, module))
+        return Fault(check, message, advice, node, module)
+
+
+def _metadata_tags(graph: ModelGraph) -> dict[int, str]:
+    return {
+        number: entries[keys.TAG]
+        for number, node in enumerate(graph.nodes)
+        if node.metadata_props and keys.TAG in (entries := own.metadata(node))
+    }
+
+
+def _carried_tags(graph: ModelGraph, carried: own.Carried) -> dict[int, str]:
+    """The tags of nodes that annotating wrote as attributes or as names only."""
+    tagger = Tagger(ModuleTree(carried.modules), carried.rules)
+    claims = ((number, carried.claims.by_node.get(key)) for number, key in enumerate(graph.keys))
+    return {number: tagger.tag(claim.module) for number, claim in claims if claim is not None}
+
+
+def describe_node(graph: ModelGraph, number: int) -> str:
+    """A node in words: operator, name or position, and its graph if that is not the main graph."""
+    key, node = graph.keys[number], graph.nodes[number]
+    name = node.name or f"#{key.position}"
+    return f"{op_type(node)} {name}" + (f" in {key.graph}" if key.graph else "")

@@ -1,6 +1,6 @@
-"""Whether onnx's checker accepts a file, whether it runs, and gives what the plain file gives."""
+"""Checks that run tools on a file: onnx's checker, and onnxruntime."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import onnx
@@ -8,113 +8,121 @@ import onnx
 from modelexport.errors import RuntimeFailedError
 from modelexport.hierarchy.opsets import DEFAULT_DOMAINS, ML_DOMAIN, canonical_domain
 from modelexport.rewriter.execution.runtime import Feeds, Session, same_bits
-from modelexport.rewriter.validation.checked_file import Subject
+from modelexport.rewriter.validation.checked_file import CheckedFile
+from modelexport.rewriter.validation.results import Fault, Findings
 from modelexport.support.error_texts import first_line
 
 _CHECKED_DOMAINS = DEFAULT_DOMAINS | {ML_DOMAIN}
 _PROTOBUF_LIMIT = 2**31 - 1
+"""Bytes of the largest file that protobuf, and so onnx's checker, can read."""
 
 
-def check_by_onnx(file: Subject) -> None:
-    """The checker of onnx, with shape inference."""
+def check_by_onnx(file: CheckedFile) -> Findings:
+    """Check a file with onnx's checker, shape inference included."""
     if file.path.stat().st_size > _PROTOBUF_LIMIT:
-        file.result.notes.append("the onnx checker was left out: it reads no file above 2 GiB")
-        return
+        return Findings(notes=("the onnx checker was left out: it reads no file above 2 GiB",))
     if unknown := sorted(_unknown_operators(file)):
-        file.result.notes.append(
+        note = (
             f"the onnx checker was left out: it does not know {', '.join(unknown)}, which "
             "optimisers of onnxruntime put into ONNX's own domain"
         )
-        return
-    file.result.checks.append("checker")
+        return Findings(notes=(note,))
     try:
         onnx.checker.check_model(str(file.path), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        file.fault(
-            "checker", f"onnx's checker refuses it: {first_line(error)}", "export it again",
-            file.blamed(str(error)),
-        )  # fmt: skip
+        fault = file.fault(
+            "checker",
+            f"onnx's checker refuses it: {first_line(error)}",
+            "export it again",
+            file.node_named_in(str(error)),
+        )
+        return Findings(("checker",), (fault,))
+    return Findings(("checker",))
 
 
-def _unknown_operators(file: Subject) -> set[str]:
-    """Operators that stand in a domain of ONNX and are none of that version."""
-    versions = {entry.domain: entry.version for entry in file.model.opset_import}
-    kinds = {(n.domain, n.op_type) for n in file.graph.nodes if n.domain in _CHECKED_DOMAINS}
+def _unknown_operators(file: CheckedFile) -> set[str]:
+    """Operators in ONNX's own domains that this version of ONNX does not have."""
+    versions = {entry.domain: entry.version for entry in file.file.model.opset_import}
+    operators = {(n.domain, n.op_type) for n in file.graph.nodes if n.domain in _CHECKED_DOMAINS}
     return {
-        kind
-        for domain, kind in kinds
-        if not _has_operator(domain, kind, versions.get(domain, versions.get("ai.onnx", 1)))
+        op_type
+        for domain, op_type in operators
+        if not _has_operator(domain, op_type, versions.get(domain, versions.get("ai.onnx", 1)))
     }
 
 
-def _has_operator(domain: str, kind: str, version: int) -> bool:
+def _has_operator(domain: str, op_type: str, version: int) -> bool:
     try:
-        onnx.defs.get_schema(kind, version, canonical_domain(domain))
+        onnx.defs.get_schema(op_type, version, canonical_domain(domain))
     except onnx.defs.SchemaError:
         return False
     return True
 
 
-def check_runs(file: Subject, reference: Path | None, libraries: Sequence[str]) -> None:
-    """It runs, and gives what the plain file gives."""
+def check_runs(file: CheckedFile, reference: Path | None, libraries: Sequence[str]) -> Findings:
+    """Check that a file runs, and that it computes the very outputs of its plain file.
+
+    Args:
+        file: The file.
+        reference: The plain file; None to compare no outputs.
+        libraries: Custom operator libraries that onnxruntime loads first.
+
+    Raises:
+        RuntimeFailedError: onnxruntime does not load the plain file.
+    """
     plain = None if reference is None else Session(reference, libraries=libraries)
+    notes: tuple[str, ...] = ()
     try:
         session = Session(file.path, libraries=libraries)
-        feeds = _recorded(file, session)
-        if feeds is None and (feeds := _generated(file, session)) is None:
-            return
+        feeds, notes = _feeds(file, session)
+        if feeds is None:
+            return Findings(notes=notes)
         outputs = session.run(feeds)
     except RuntimeFailedError as error:
-        file.result.checks.append("runs")
         message = str(error).rstrip(".")
         advice = "export it again, or give the library of its operators with --custom-ops"
-        file.fault("runs", message, advice, file.blamed(message))
-        return
-    file.result.checks.append("runs")
-    if plain is not None:
-        file.result.checks.append("reference")
-        _compare(file, outputs, plain, feeds, str(reference))
+        fault = file.fault("runs", message, advice, file.node_named_in(message))
+        return Findings(("runs",), (fault,), notes)
+    if plain is None:
+        return Findings(("runs",), notes=notes)
+    faults = _differences(file, outputs, plain, feeds, str(reference))
+    return Findings(("runs", "reference"), tuple(faults), notes)
 
 
-def _recorded(file: Subject, session: Session) -> Feeds | None:
-    """The record's inputs, where they are those of the file."""
-    if file.record is None:
-        return None
-    found = {entry.name: entry.array() for entry in file.record.probe.inputs}
-    if found and set(found) == set(session.inputs):
-        return found
-    file.result.notes.append("the record's inputs are not the file's: generated ones ran")
-    return None
+def _feeds(file: CheckedFile, session: Session) -> tuple[Feeds | None, tuple[str, ...]]:
+    """The recorded inputs if they fit the file, else generated ones; and notes about them.
 
-
-def _generated(file: Subject, session: Session) -> Feeds | None:
-    """Generated inputs; that a file runs on none of them says nothing against it."""
+    There are no inputs when the file runs on none of the generated ones: that is no fault.
+    """
+    notes: tuple[str, ...] = ()
+    if file.record is not None:
+        recorded = {entry.name: entry.array() for entry in file.record.probe.inputs}
+        if recorded and set(recorded) == set(session.inputs):
+            return recorded, notes
+        notes = ("the record's inputs are not those of the file: it ran on generated ones",)
     try:
-        return session.working_feeds()
+        return session.working_feeds(), notes
     except RuntimeFailedError as error:
-        why = str(error).rstrip(".")
-        file.result.notes.append(f"it was not run: no inputs could be generated ({why})")
-        return None
+        reason = str(error).rstrip(".")
+        return None, (*notes, f"it was not run: no inputs could be generated ({reason})")
 
 
-def _compare(
-    file: Subject, outputs: dict[str, object], plain: Session, feeds: Feeds, where: str
-) -> None:
+def _differences(
+    file: CheckedFile, outputs: Mapping[str, object], plain: Session, feeds: Feeds, label: str
+) -> Iterator[Fault]:
+    """Faults of outputs that differ from those of the plain file."""
     advice = "compare with the plain file of this very export"
     try:
         expected = plain.run(feeds)
     except RuntimeFailedError as error:
-        file.fault("reference", str(error).rstrip("."), advice)
+        yield file.fault("reference", str(error).rstrip("."), advice)
         return
     if list(expected) != list(outputs):
-        message = f"its outputs are {_list(outputs)}, those of {where} are {_list(expected)}"
-        file.fault("reference", message, advice)
+        message = (
+            f"its outputs are {', '.join(outputs)}, those of {label} are {', '.join(expected)}"
+        )
+        yield file.fault("reference", message, advice)
         return
     for name, value in expected.items():
         if not same_bits(value, outputs[name]):
-            message = f"output {name} differs from that of {where}"
-            file.fault("reference", message, advice)
-
-
-def _list(names: dict[str, object]) -> str:
-    return ", ".join(names)
+            yield file.fault("reference", f"output {name} differs from that of {label}", advice)

@@ -1,4 +1,4 @@
-"""Whether the tags of a file are good, and agree with its graph."""
+"""Checks of the tags: are they well formed, known to the module tree, and true to the graph?"""
 
 from collections.abc import Iterator
 
@@ -9,61 +9,63 @@ from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.hierarchy.tags import Tagger, well_formed
 from modelexport.rewriter.graph.initializer_parameters import InitializerParameters
 from modelexport.rewriter.matching.evidence import carried as own
-from modelexport.rewriter.validation.checked_file import Subject
+from modelexport.rewriter.validation.checked_file import CheckedFile
 from modelexport.rewriter.validation.consistency import Consistency
+from modelexport.rewriter.validation.results import Fault, Findings
 
-_AGAIN = "annotate the file again"
+_ADVICE = "annotate the file again"
 
 
-def check_tags(file: Subject) -> None:
-    """Tags are there, well formed and of the module tree."""
-    file.result.checks.append("tags")
+def check_tags(file: CheckedFile) -> Findings:
+    """Check that there are tags, and that each is well formed and of the module tree."""
+    remarks = () if file.scheme is None else (f"the tags are {file.scheme}, not metadata",)
+    return Findings(("tags",), tuple(_tag_faults(file)), remarks=remarks)
+
+
+def _tag_faults(file: CheckedFile) -> Iterator[Fault]:
     if not file.tags:
-        file.fault("tags", "no node carries a tag", "annotate the file first")
+        yield file.fault("tags", "no node carries a tag", "annotate the file first")
         return
-    known = _known_tags(file)
-    for number, tag in file.tags.items():
-        entry = own.metadata(file.graph.nodes[number])
-        for problem in _problems(tag, entry.get(keys.COVERS), known):
-            file.fault("tags", problem, _AGAIN, number, tag)
-
-
-def _known_tags(file: Subject) -> set[str] | None:
-    tree = file.tree
+    known_tags, tree = None, file.tree
     if tree is None:
-        file.fault("tags", "the file carries no module tree", _AGAIN)
-        return None
-    tagger = Tagger(tree, file.rules)
-    return {tagger.tag(module.path) for module in tree}
+        yield file.fault("tags", "the file carries no module tree", _ADVICE)
+    else:
+        tagger = Tagger(tree, file.rules)
+        known_tags = {tagger.tag(module.path) for module in tree}
+    for number, tag in file.tags.items():
+        covers = own.metadata(file.graph.nodes[number]).get(keys.COVERS)
+        for problem in _problems(tag, covers, known_tags):
+            yield file.fault("tags", problem, _ADVICE, number, tag)
 
 
-def check_consistency(file: Subject) -> None:
-    """Tags agree with weights and neighbours."""
-    file.result.checks.append("consistency")
-    carried = own.read(file.model, file.graph, str(file.path))
-    if carried is None:
-        return
-    said = dict(carried.parameters)
-    if file.record is not None:
-        said |= {t.name: t.parameter for t in file.record.tensors if t.parameter is not None}
-    tree = file.record.tree if file.record is not None else ModuleTree(carried.modules)
-    initializers = InitializerParameters(file.model, tree, said)
-    held, every = len(initializers.parameters), len(initializers.shapes)
-    file.result.remarks.append(f"{held} of {every} initializers are known to be parameters")
-    found = Consistency(file.graph, tree, carried.claims, initializers)
-    file.result.faults.extend(found.faults())
-
-
-def _problems(tag: str, covers: str | None, known: set[str] | None) -> Iterator[str]:
-    """What is wrong with one node's tag and the list of its origins."""
-    listed: list[str] = []
+def _problems(tag: str, covers: str | None, known_tags: set[str] | None) -> Iterator[str]:
+    """What is wrong with the tag of one node, and with the list of tags that the node covers."""
+    covered: list[str] = []
     if covers is not None:
         try:
-            listed = msgspec.json.decode(covers, type=list[str])
+            covered = msgspec.json.decode(covers, type=list[str])
         except msgspec.DecodeError:
-            yield f"its {keys.COVERS} is no JSON list of tags"
-    for each in [tag, *listed]:
-        if not well_formed(each):
-            yield f"{each!r} is not a tag"
-        elif known is not None and each not in known:
-            yield f"the tag {each} is of no module in the module tree"
+            yield f"its {keys.COVERS} is not a JSON list of tags"
+    for written in [tag, *covered]:
+        if not well_formed(written):
+            yield f"{written!r} is not a tag"
+        elif known_tags is not None and written not in known_tags:
+            yield f"the module tree has no module with the tag {written}"
+
+
+def check_consistency(file: CheckedFile) -> Findings:
+    """Check that the tags agree with the weights and with the neighbours of their nodes."""
+    carried = file.file.carried
+    if carried is None:
+        return Findings(("consistency",))
+    claimed = dict(carried.parameters)
+    tree = ModuleTree(carried.modules)
+    if file.record is not None:
+        tensors = file.record.tensors
+        claimed |= {t.name: t.parameter for t in tensors if t.parameter is not None}
+        tree = file.record.tree
+    initializers = InitializerParameters(file.file.model, tree, claimed)
+    known, total = len(initializers.parameters), len(initializers.shapes)
+    remark = f"{known} of {total} initializers are known to be parameters"
+    consistency = Consistency(file.graph, tree, carried.claims, initializers)
+    return Findings(("consistency",), tuple(consistency.faults()), remarks=(remark,))

@@ -1,13 +1,12 @@
 """Whether an annotated file is what it should be."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from modelexport.hierarchy.record import Record, read_record
-from modelexport.rewriter.container import OnnxContainer
-from modelexport.rewriter.folding import unfolded
-from modelexport.rewriter.graph.model_graph import ModelGraph
-from modelexport.rewriter.validation.checked_file import Subject, Validation
+from modelexport.rewriter.annotation.model_file import ModelFile
+from modelexport.rewriter.validation.checked_file import CheckedFile
+from modelexport.rewriter.validation.results import Fault, Findings, Validation
 from modelexport.rewriter.validation.run_checks import check_by_onnx, check_runs
 from modelexport.rewriter.validation.tag_checks import check_consistency, check_tags
 
@@ -23,55 +22,60 @@ def validate(
 ) -> Validation:
     """Check an annotated file.
 
-    The onnx checker accepts it; onnxruntime runs it; its tags are well formed and known to
-    its module tree.
+    The onnx checker accepts it; onnxruntime runs it; its tags are well formed and known to its
+    module tree.
 
     Args:
         path: The file.
-        record: Its trace record or the path of that: its inputs are run, its modules are known.
-        reference: The plain file, whose outputs must be the same bit for bit.
-        consistency: Whether to look for tags that contradict the graph as well.
-        strict: Whether a node without a tag, and a check that could not be made, are faults.
-        libraries: Custom operator libraries that the runtime loads first.
+        record: Its trace record, or the path of the record. The file runs on the recorded inputs,
+            and its tags must be of the recorded modules.
+        reference: The plain file. The outputs must be the same, bit for bit.
+        consistency: Look for tags that contradict the graph, too.
+        strict: Count a node without a tag, and a check that could not be made, as faults.
+        libraries: Custom operator libraries that onnxruntime loads first.
 
     Examples:
         >>> from modelexport.rewriter import validate
-        >>> found = validate("net.annotated.onnx", record="net.trace.json", consistency=True)
-        >>> found.good, found.checks
+        >>> result = validate("net.annotated.onnx", record="net.trace.json", consistency=True)
+        >>> result.good, result.checks
         (True, ['tags', 'consistency', 'checker', 'runs'])
         >>> [fault.message for fault in validate("net.onnx").faults]
         ['no node carries a tag']
 
     Raises:
         FileProblem: A file cannot be read.
+        RuntimeFailedError: onnxruntime does not load the reference.
     """
     path = Path(path)
     if isinstance(record, str | Path):
         record = read_record(Path(record))
-    with OnnxContainer.open(path) as container:
-        file = Subject(path, unfolded(container.skeleton(), str(path)), record)
-        check_tags(file)
+    with ModelFile.open(path) as opened:
+        file = CheckedFile(opened, record)
+        findings = check_tags(file)
         if consistency:
-            check_consistency(file)
-    check_by_onnx(file)
+            findings += check_consistency(file)
+    findings += check_by_onnx(file)
     plain = None if reference is None else Path(reference)
-    check_runs(file, plain, [str(library) for library in libraries])
+    findings += check_runs(file, plain, [str(library) for library in libraries])
     if strict:
-        _be_strict(file)
-    return file.result
+        findings += Findings(faults=tuple(_strict_faults(file, findings.notes)))
+    return Validation(
+        file=path.name,
+        checks=list(findings.checks),
+        faults=list(findings.faults),
+        nodes=len(file.graph),
+        tagged=len(file.tags),
+        notes=list(findings.notes),
+        remarks=list(findings.remarks),
+    )
 
 
-def _be_strict(file: Subject) -> None:
-    """What else is not as it could be."""
-    for number in range(len(file.graph)):
+def _strict_faults(file: CheckedFile, notes: Sequence[str]) -> Iterator[Fault]:
+    """Nodes without a tag, and checks that could not be made."""
+    for number, key in enumerate(file.graph.keys):
         if number not in file.tags:
-            advice = f"annotate with --explain '{_address(file.graph, number)}' to see why"
-            file.fault("strict", "it carries no tag", advice, number)
-    for note in file.result.notes:
-        file.fault("strict", note, "make this check possible, or leave --strict out")
-
-
-def _address(graph: ModelGraph, number: int) -> str:
-    """How `--explain` calls a node."""
-    key = graph.keys[number]
-    return f"{key.graph}#{key.position}"
+            address = f"{key.graph}#{key.position}"
+            advice = f"annotate with --explain '{address}' to see why"
+            yield file.fault("strict", "it carries no tag", advice, number)
+    for note in notes:
+        yield file.fault("strict", note, "make this check possible, or leave --strict out")
