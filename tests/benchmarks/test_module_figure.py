@@ -11,9 +11,8 @@ import pytest
 
 from modelexport.rewriter import analyze, annotate
 from module_figure import MEASURES, draw
-from tests.helpers.batching import ROOT, environment
+from tests.helpers.commands import ROOT, Run, environment
 from tests.helpers.handmade import two_layers, two_layers_record
-from tests.helpers.running import Run, runner
 
 SCRIPT = ROOT / "benchmarks" / "module_figure.py"
 SHOWN = ROOT / "docs" / "images" / "modules.svg"
@@ -26,11 +25,6 @@ def file(tmp_path: Path) -> Path:
     onnx.save(two_layers(), tmp_path / "plain.onnx")
     annotate(tmp_path / "plain.onnx", two_layers_record(), tmp_path / "a.onnx")
     return tmp_path / "a.onnx"
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    return runner(capsys)
 
 
 @pytest.mark.parametrize("depth", [0, 1, None])

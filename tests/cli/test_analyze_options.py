@@ -11,8 +11,8 @@ import pytest
 from modelexport.errors import UsageError
 from modelexport.hierarchy.module_tree import is_within
 from modelexport.rewriter import Numeric, analyze, annotate, compare
+from tests.helpers.commands import Run, modelexport
 from tests.helpers.handmade import two_layers, two_layers_record
-from tests.helpers.running import Run, modelexport, runner
 
 
 @pytest.fixture
@@ -20,11 +20,6 @@ def file(tmp_path: Path) -> Path:
     onnx.save(two_layers(), tmp_path / "plain.onnx")
     annotate(tmp_path / "plain.onnx", two_layers_record(), tmp_path / "a.onnx")
     return tmp_path / "a.onnx"
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    return runner(capsys)
 
 
 @pytest.mark.parametrize("path", ["layer.0", "layer.1", "layer.1.fc"])
@@ -119,7 +114,7 @@ def test_markdown_is_tables(file: Path, run: Run) -> None:
 @pytest.mark.parametrize("command", ["analyze", "validate"])
 def test_standard_input(file: Path, command: str) -> None:
     """- reads what comes in; nothing is bad input."""
-    by_pipe = modelexport(command, "-", cwd=file.parent, given=file.read_bytes())
+    by_pipe = modelexport(command, "-", cwd=file.parent, stdin=file.read_bytes())
     assert (by_pipe.code, by_pipe.err) == (0, "")
     empty = modelexport(command, "-", cwd=file.parent)
     assert (empty.code, empty.err.count("\n")) == (2, 1)

@@ -9,37 +9,20 @@ import pwd
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
 import pytest
 
-from modelexport.cli.main import main
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.record import encode_record
 from modelexport.rewriter import AnnotateReport, analyze
+from tests.helpers.commands import Run
 from tests.helpers.handmade import two_layers, two_layers_record
 
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs a command in a folder of its own; gives exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-    capsys.readouterr()
-
-    def command(*arguments: str | Path) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as stopped:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        code = stopped.value.code
-        assert isinstance(code, int)
-        return code, captured.out, captured.err
-
-    return command
+pytestmark = pytest.mark.usefixtures("working_folder")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import typer
 from fixtures_gen.help_texts import commands, help_text, snapshot
 from modelexport.cli.examples import EXAMPLES
 from modelexport.cli.main import NAME, app
-from tests.helpers.running import ROOT, modelexport
+from tests.helpers.commands import ROOT, modelexport
 
 SNAPSHOTS = Path(__file__).parents[1] / "snapshots"
 GROUP = typer.main.get_command(app)

@@ -15,8 +15,8 @@ import pytest
 from modelexport.hierarchy.record import encode_record
 from modelexport.rewriter import AnnotateReport, annotate
 from modelexport.support.progress import listening, step
+from tests.helpers.commands import ROOT, CommandResult, modelexport
 from tests.helpers.handmade import two_layers, two_layers_record
-from tests.helpers.running import ROOT, Ran, modelexport
 
 SLOW = """
 import time
@@ -66,9 +66,9 @@ def in_a_terminal(*arguments: str, cwd: Path, code: int = 0, **environment: str)
     return shown.decode()
 
 
-def annotated(folder: Path, *options: str, given: bytes = b"", **environment: str) -> Ran:
+def annotated(folder: Path, *options: str, stdin: bytes = b"", **environment: str) -> CommandResult:
     command = ("annotate", "plain.onnx", "-o", "b.onnx", *options)
-    return modelexport(*command, cwd=folder, given=given, **environment)
+    return modelexport(*command, cwd=folder, stdin=stdin, **environment)
 
 
 def test_steps_are_heard_where_somebody_listens() -> None:
@@ -151,10 +151,10 @@ def test_levels_work_behind_the_command(folder: Path) -> None:
 
 def test_a_record_from_standard_input(folder: Path) -> None:
     """`-` reads it; what is no record is refused in one sentence."""
-    given = (folder / "plain.trace.json").read_bytes()
-    assert annotated(folder, "--record", "-", given=given).code == 0
+    record = (folder / "plain.trace.json").read_bytes()
+    assert annotated(folder, "--record", "-", stdin=record).code == 0
     assert (folder / "b.onnx").read_bytes() == (folder / "a.onnx").read_bytes()
-    ran = annotated(folder, "--record", "-", "--force", given=b"{}")
+    ran = annotated(folder, "--record", "-", "--force", stdin=b"{}")
     assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert "standard input" in ran.err
 
@@ -175,13 +175,13 @@ def test_files_through_pipes(folder: Path) -> None:
     """`-` is standard input and output, for the file alone: the same bytes as by name."""
     plain, named = ((folder / name).read_bytes() for name in ("plain.onnx", "a.onnx"))
     done = modelexport(
-        *("annotate", "-", "--record", "plain.trace.json", "-o", "-"), cwd=folder, given=plain
+        *("annotate", "-", "--record", "plain.trace.json", "-o", "-"), cwd=folder, stdin=plain
     )
     assert (done.code, done.out.encode(errors="surrogateescape")) == (0, named)
     assert "nodes tagged" in done.err
-    back = modelexport("strip", "-", "-o", "-", "--quiet", cwd=folder, given=named)
+    back = modelexport("strip", "-", "-o", "-", "--quiet", cwd=folder, stdin=named)
     assert (back.code, back.out.encode(errors="surrogateescape"), back.err) == (0, plain, "")
-    compared = modelexport("compare", "a.onnx", "-", cwd=folder, given=named)
+    compared = modelexport("compare", "a.onnx", "-", cwd=folder, stdin=named)
     assert (compared.code, compared.err) == (0, "")
     assert {path.name for path in folder.iterdir()} == {"plain.onnx", "plain.trace.json", "a.onnx"}
 
@@ -209,7 +209,7 @@ def test_a_file_is_not_shown_in_a_terminal(folder: Path) -> None:
 def test_a_configuration_from_standard_input(tmp_path: Path) -> None:
     """`-` reads JSON."""
     ran = modelexport(
-        *("trace", "x.py:y", "m.onnx", "--config", "-"), cwd=tmp_path, given=b'{"opset": "new"}'
+        *("trace", "x.py:y", "m.onnx", "--config", "-"), cwd=tmp_path, stdin=b'{"opset": "new"}'
     )
     assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert "standard input" in ran.err

@@ -16,7 +16,7 @@ from modelexport.hierarchy.choices import Inject
 from modelexport.hierarchy.record import encode_record
 from modelexport.rewriter import FoldRules, annotate
 from modelexport.tracer import TraceResult, load, trace
-from tests.helpers.running import Run, runner
+from tests.helpers.commands import Run
 from tests.helpers.traced import traced
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
@@ -47,11 +47,6 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     annotate(place / "q.onnx", done.record, place / "quantised.onnx")
     annotate(place / "o.onnx", done.record, place / "optimised.onnx")
     return place
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    return runner(capsys)
 
 
 def obeys(text: str, name: str) -> None:

@@ -13,8 +13,8 @@ from fixtures_gen.schema import SCHEMAS, schema_text
 from modelexport.hierarchy.export_config import ExportConfig
 from modelexport.hierarchy.record import encode_record
 from modelexport.rewriter import annotate
+from tests.helpers.commands import Run
 from tests.helpers.handmade import two_layers, two_layers_record
-from tests.helpers.running import runner
 
 SOURCE = "fixtures_gen.zoo:suffixed_names"
 DOCS = Path(__file__).parents[2] / "docs"
@@ -56,20 +56,18 @@ LINES = {
 }
 
 
+@pytest.mark.usefixtures("working_folder")
 @pytest.mark.parametrize(("schema", "line"), LINES.items(), ids=LINES.keys())
 def test_what_commands_print_obeys_its_schema(
     schema: str,
     line: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    run: Run,
 ) -> None:
     """`--output-format json` gives what is published, whole and alone."""
-    monkeypatch.chdir(tmp_path)
     onnx.save(two_layers(), "plain.onnx")
     Path("plain.trace.json").write_bytes(encode_record(two_layers_record()))
     annotate("plain.onnx", two_layers_record(), "a.onnx")
-    ran = runner(capsys)(*shlex.split(line), "--output-format", "json")
+    ran = run(*shlex.split(line), "--output-format", "json")
     assert (ran.code, ran.err) == (0, "")
     published = json.loads((DOCS / f"schemas/{schema}.schema.json").read_text())
     jsonschema.validate(json.loads(ran.out), published)

@@ -11,8 +11,8 @@ import onnx
 import pytest
 
 from modelexport.rewriter import annotate
+from tests.helpers.commands import ROOT
 from tests.helpers.handmade import two_layers, two_layers_record
-from tests.helpers.running import ROOT
 
 HEAVY = {"torch", "transformers", "onnxruntime", "onnxscript", "safetensors"}
 HEAVY |= {"jsonschema", "yaml", "pydantic"}

@@ -9,8 +9,8 @@ import pytest
 
 from modelexport.hierarchy.record import encode_record
 from modelexport.rewriter import annotate
+from tests.helpers.commands import modelexport
 from tests.helpers.handmade import nameless, two_layers, two_layers_record
-from tests.helpers.running import modelexport
 
 SOURCES = """
 import torch

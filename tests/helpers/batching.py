@@ -1,21 +1,15 @@
 """What tests of batch runs share: a folder with files to annotate, and the command as a process."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import onnx
 
 from modelexport.hierarchy.record import encode_record
+from tests.helpers.commands import CommandResult, started
 from tests.helpers.handmade import two_layers, two_layers_record
-
-ROOT = Path(__file__).resolve().parents[2]
 
 MODELS = """
 import os
@@ -73,38 +67,11 @@ def write_plan(folder: Path, text: str) -> Path:
     return folder / "plan.toml"
 
 
-def environment() -> dict[str, str]:
-    """For commands that run this checkout's code."""
-    return {**os.environ, "PYTHONPATH": str(ROOT)}
-
-
-@contextmanager
-def started(folder: Path, *command: str) -> "Iterator[subprocess.Popen[str]]":
-    """A command under way, in a group of its own as a shell would start it; ended with the body."""
-    with subprocess.Popen(
-        [sys.executable, "-m", *command],
-        cwd=folder,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-
-
-def batch(folder: Path, *options: str) -> tuple[int, str, str]:
-    """Run `modelexport batch plan.toml`; exit code, output, errors."""
+def batch(folder: Path, *options: str) -> CommandResult:
+    """Run `modelexport batch plan.toml` in a folder."""
     with started(folder, "modelexport", "batch", "plan.toml", *options) as ran:
         out, err = ran.communicate(timeout=120)
-    return ran.returncode, out, err
+    return CommandResult(ran.returncode, out, err)
 
 
 def summary(folder: Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import pytest
 
 from modelexport.cli.main import main
-from tests.helpers.batching import environment, started
+from tests.helpers.commands import environment, started
 
 _BLOCK = re.compile(
     r"^```(?P<language>\w+)(?: title=\"(?P<title>[^\"]+)\"| (?P<name>[\w.]+))?\n(?P<text>.*?)^```",

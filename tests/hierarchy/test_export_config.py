@@ -24,8 +24,8 @@ from modelexport.hierarchy.export_config import (
 from modelexport.hierarchy.record import read_record
 from modelexport.tracer import load_configured, options_of, trace
 from modelexport.tracer.exporters.selection import EXPORTERS
+from tests.helpers.commands import CommandResult, Run
 from tests.helpers.documents import carry_out
-from tests.helpers.running import Ran, Run, runner
 from tests.helpers.traced import plain_session
 
 WIDTH = 6
@@ -58,6 +58,9 @@ class Fixed(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + self.place
+
+
+pytestmark = pytest.mark.usefixtures("working_folder")
 
 
 def pair() -> tuple[nn.Module, tuple[torch.Tensor, torch.Tensor]]:
@@ -94,13 +97,9 @@ def toml(config: dict[str, object], where: str = "") -> str:
 WRITERS = {".json": json.dumps, ".toml": toml, ".yaml": yaml.safe_dump, ".yml": yaml.safe_dump}
 
 
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.chdir(tmp_path)
-    return runner(capsys)
-
-
-def configured(run: Run, config: dict[str, object], *options: str, source: str = PAIR) -> Ran:
+def configured(
+    run: Run, config: dict[str, object], *options: str, source: str = PAIR
+) -> CommandResult:
     Path("config.json").write_text(json.dumps(config))
     return run("trace", source, "m.onnx", "--config", "config.json", *options)
 

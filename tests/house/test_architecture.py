@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.running import ROOT
+from tests.helpers.commands import ROOT
 
 ROOMS = ("hierarchy", "support", "tracer", "rewriter", "pipeline", "cli")
 SOURCES = sorted(path for room in (*ROOMS, "modelexport") for path in (ROOT / room).rglob("*.py"))

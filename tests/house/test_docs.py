@@ -14,7 +14,8 @@ from modelexport.cli.main import COMMANDS
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.graph_paths import walk_nodes
 from modelexport.pipeline.batch import load_plan
-from tests.helpers.batching import ROOT, environment, rows
+from tests.helpers.batching import rows
+from tests.helpers.commands import ROOT, environment
 from tests.helpers.documents import blocks, carry_out, commands
 
 DOCS = ROOT / "docs"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from modelexport.hierarchy.record import read_record
-from tests.helpers.running import ROOT
+from tests.helpers.commands import ROOT
 
 ROOMS = ("cli", "hierarchy", "pipeline", "rewriter", "support", "tracer")
 USERS_PACKAGES = (*ROOMS, "tests")

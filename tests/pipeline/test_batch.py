@@ -21,14 +21,13 @@ from modelexport.pipeline.batch.digests import content_digest
 from modelexport.rewriter import analyze
 from tests.helpers.batching import (
     batch,
-    environment,
     left_under_way,
     place,
     rows,
-    started,
     summary,
     write_plan,
 )
+from tests.helpers.commands import environment, started
 
 MIXED = """
 [defaults]

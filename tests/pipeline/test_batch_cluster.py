@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from tests.helpers.batching import batch, left_under_way, place, rows, started, write_plan
+from tests.helpers.batching import batch, left_under_way, place, rows, write_plan
+from tests.helpers.commands import started
 
 if TYPE_CHECKING:
     import subprocess

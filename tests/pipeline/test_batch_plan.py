@@ -12,34 +12,28 @@ import jsonschema
 import pytest
 
 from fixtures_gen.schema import SCHEMAS, schema_text
-from modelexport.cli.main import main
 from modelexport.hierarchy.choices import Exporter, Inject
 from modelexport.pipeline.batch import load_plan
 from modelexport.pipeline.batch.plan import Step, size_in_bytes
-from tests.helpers.batching import ROOT, environment, place, write_plan
+from tests.helpers.batching import place, write_plan
+from tests.helpers.commands import ROOT, Run, environment
 
 Refused = Callable[[str], str]
 
 
 @pytest.fixture
-def refused(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Refused:
+def refused(run: Run, working_folder: Path) -> Refused:
     """Gives a plan to the command, which must refuse it and leave nothing; gives the sentence."""
-    place(tmp_path)
-    monkeypatch.chdir(tmp_path)
+    folder = place(working_folder)
 
     def command(text: str) -> str:
-        plan = write_plan(tmp_path, text)
-        before = sorted(tmp_path.rglob("*"))
-        with pytest.raises(SystemExit) as stopped:
-            main(["batch", plan.name])
-        captured = capsys.readouterr()
-        assert stopped.value.code == 2, captured
-        assert captured.out == ""
-        assert captured.err.count("\n") == 1
-        assert sorted(tmp_path.rglob("*")) == before
-        return captured.err
+        plan = write_plan(folder, text)
+        before = sorted(folder.rglob("*"))
+        result = run("batch", plan.name)
+        assert (result.code, result.out) == (2, ""), result
+        assert result.err.count("\n") == 1
+        assert sorted(folder.rglob("*")) == before
+        return result.err
 
     return command
 
@@ -96,14 +90,12 @@ def test_a_bad_plan_gets_one_sentence(refused: Refused, text: str, named: str) -
     assert named in sentence
 
 
-def test_a_plan_that_is_not_there(refused: Refused, tmp_path: Path) -> None:
+def test_a_plan_that_is_not_there(refused: Refused, run: Run, tmp_path: Path) -> None:
     """The file is named; so is a file that results would overwrite."""
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "tiny.onnx").write_bytes(b"mine")
     assert "out/tiny.onnx: exists already" in refused(ONE)
-    with pytest.raises(SystemExit) as stopped:
-        main(["batch", "nowhere.toml"])
-    assert stopped.value.code == 2
+    assert run("batch", "nowhere.toml").code == 2
 
 
 def test_a_matrix_is_every_combination(tmp_path: Path) -> None:
@@ -124,15 +116,11 @@ def test_a_matrix_is_every_combination(tmp_path: Path) -> None:
     assert len({job.id for job in traced + given}) == len(traced) + len(given)
 
 
-def test_a_dry_run_is_data_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_dry_run_is_data_too(working_folder: Path, run: Run) -> None:
     """The jobs as JSON obey their published schema, and are those that would run."""
-    plan = write_plan(place(tmp_path), "[matrix]\nopset = [17, 18]\n" + ONE)
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit):
-        main(["batch", plan.name, "--dry-run", "--output-format", "json"])
-    shown = json.loads(capsys.readouterr().out)
+    plan = write_plan(place(working_folder), "[matrix]\nopset = [17, 18]\n" + ONE)
+    result = run("batch", plan.name, "--dry-run", "--output-format", "json")
+    shown = json.loads(result.out)
     jsonschema.validate(shown, json.loads(schema_text(SCHEMAS["schemas/batch-jobs.schema.json"])))
     assert [job["id"] for job in shown] == [job.id for job in load_plan(plan).jobs]
 

@@ -9,14 +9,9 @@ import pytest
 from packaging.requirements import Requirement
 
 from modelexport.pipeline import Diagnosis, diagnose
-from tests.helpers.running import Run, modelexport, runner
+from tests.helpers.commands import Run, modelexport
 
 NEEDED = [Requirement(text) for text in metadata.requires("modelexport") or ()]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    return runner(capsys)
 
 
 @pytest.fixture

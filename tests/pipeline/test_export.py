@@ -19,19 +19,16 @@ from modelexport.hierarchy.trace_summary import TracePlan
 from modelexport.pipeline import ExportResult, exporting
 from modelexport.pipeline import export as run_export
 from modelexport.rewriter import AnnotateReport, strip
-from tests.helpers.running import Ran, Run, runner
+from tests.helpers.commands import CommandResult, Run
 
 SOURCE = "fixtures_gen.zoo:suffixed_names"
 TORCHSCRIPT = ("--exporter", "torchscript")
 
 
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.chdir(tmp_path)
-    return runner(capsys)
+pytestmark = pytest.mark.usefixtures("working_folder")
 
 
-def export(run: Run, *options: str, out: str = "m.onnx") -> Ran:
+def export(run: Run, *options: str, out: str = "m.onnx") -> CommandResult:
     return run("export", SOURCE, out, *TORCHSCRIPT, *options)
 
 

@@ -11,7 +11,6 @@ from torch import nn
 
 from agreement.judging import Verdict, judge
 from fixtures_gen.zoo import FIXTURES
-from modelexport.cli.main import main
 from modelexport.errors import ExportFailedError, InputsError, UsageError
 from modelexport.hierarchy.choices import Exporter, RecordExporter
 from modelexport.hierarchy.fingerprints import value_fingerprint
@@ -20,6 +19,7 @@ from modelexport.rewriter import annotate
 from modelexport.tracer import record, trace
 from modelexport.tracer.eager.dispatch import numpy_of
 from modelexport.tracer.exporters.selection import EXPORTERS
+from tests.helpers.commands import Run
 from tests.helpers.descendants import Traced
 
 EAGER = RecordExporter.EAGER
@@ -248,28 +248,15 @@ def test_tracing_refuses_the_eager_record(tmp_path: Path) -> None:
 SOURCE = "fixtures_gen.zoo:called_twice"
 
 
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stopped:
-        main(list(arguments))
-    captured = capsys.readouterr()
-    code = stopped.value.code
-    assert isinstance(code, int)
-    return code, captured.out, captured.err
-
-
-def test_the_command_writes_a_record_alone(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command_writes_a_record_alone(run: Run, working_folder: Path) -> None:
     """`trace SOURCE --record-only R` writes R and nothing else; with it a file is annotated."""
-    monkeypatch.chdir(tmp_path)
-    code, out, err = run(capsys, "trace", SOURCE, "--record-only", "r.json", "--exporter", "eager")
+    code, out, err = run("trace", SOURCE, "--record-only", "r.json", "--exporter", "eager")
     assert (code, err) == (0, "")
     assert "r.json" in out
-    assert [path.name for path in tmp_path.iterdir()] == ["r.json"]
+    assert [path.name for path in working_folder.iterdir()] == ["r.json"]
     model, inputs = FIXTURES["called_twice"].build()
     trace(model, inputs, "m.onnx", exporter=Exporter.TORCHSCRIPT)
-    assert run(capsys, "annotate", "m.onnx", "--record", "r.json", "-o", "a.onnx")[0] == 0
+    assert run("annotate", "m.onnx", "--record", "r.json", "-o", "a.onnx")[0] == 0
     assert len(onnx.load("a.onnx").metadata_props)
 
 
@@ -283,26 +270,22 @@ def test_the_command_writes_a_record_alone(
     ],
 )
 def test_what_does_not_fit_together_is_refused(
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    run: Run,
+    working_folder: Path,
     arguments: list[str],
     named: str,
 ) -> None:
     """Exit code 2, one sentence that names the option, and no file."""
-    monkeypatch.chdir(tmp_path)
-    code, out, err = run(capsys, "trace", SOURCE, *arguments)
+    code, out, err = run("trace", SOURCE, *arguments)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert named in err
-    assert list(tmp_path.iterdir()) == []
+    assert list(working_folder.iterdir()) == []
 
 
-def test_an_existing_record_is_not_overwritten(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("working_folder")
+def test_an_existing_record_is_not_overwritten(run: Run) -> None:
     """As every output: only with --force."""
-    monkeypatch.chdir(tmp_path)
     Path("r.json").write_text("mine")
-    assert run(capsys, "trace", SOURCE, "--record-only", "r.json")[0] == 2
+    assert run("trace", SOURCE, "--record-only", "r.json")[0] == 2
     assert Path("r.json").read_text() == "mine"
-    assert run(capsys, "trace", SOURCE, "--record-only", "r.json", "--force")[0] == 0
+    assert run("trace", SOURCE, "--record-only", "r.json", "--force")[0] == 0

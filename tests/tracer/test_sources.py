@@ -1,17 +1,13 @@
 """A source that `trace` cannot take is bad input: one sentence, code 2, nothing written."""
 
-import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from transformers import AutoConfig
 
-from modelexport.cli.main import main
-
-Trace = Callable[..., tuple[int, str, str]]
+from tests.helpers.commands import Run, environment
 
 FACTORIES = """
 import torch
@@ -37,32 +33,20 @@ NUMBER = 7
 
 
 @pytest.fixture
-def run(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Trace:
-    """Runs `trace` in a folder with some sources; gives exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
+def sources(working_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the test, with sources of many kinds."""
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    (tmp_path / "factories_here.py").write_text(FACTORIES)
-    (tmp_path / "broken_here.py").write_text("import nowhere_at_all\n")
-    (tmp_path / "garbled_here.py").write_text("def (:\n")
+    (working_folder / "factories_here.py").write_text(FACTORIES)
+    (working_folder / "broken_here.py").write_text("import nowhere_at_all\n")
+    (working_folder / "garbled_here.py").write_text("def (:\n")
     config = AutoConfig.for_model(
         "bert", hidden_size=8, num_hidden_layers=1, num_attention_heads=2, vocab_size=20
     )
-    config.save_pretrained(tmp_path / "weightless")
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "exists.onnx").write_bytes(b"mine")
-    capsys.readouterr()
-
-    def command(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as stopped:
-            main(["trace", *arguments])
-        captured = capsys.readouterr()
-        assert isinstance(stopped.value.code, int)
-        return stopped.value.code, captured.out, captured.err
-
-    return command
+    config.save_pretrained(working_folder / "weightless")
+    (working_folder / "empty").mkdir()
+    (working_folder / "exists.onnx").write_bytes(b"mine")
+    return working_folder
 
 
 BAD = {
@@ -91,16 +75,16 @@ BAD = {
 
 @pytest.mark.parametrize(("arguments", "named"), BAD.values(), ids=BAD.keys())
 def test_a_bad_source_gets_one_sentence(
-    run: Trace, tmp_path: Path, arguments: str, named: str
+    run: Run, sources: Path, arguments: str, named: str
 ) -> None:
     """Exit code 2, one line that names the thing, and the folder as it was."""
-    before = sorted(tmp_path.rglob("*"))
-    code, printed, err = run(*arguments.split())
+    before = sorted(sources.rglob("*"))
+    code, printed, err = run("trace", *arguments.split())
     assert (code, printed) == (2, "")
     assert err.count("\n") == 1
     assert named in err
-    assert sorted(tmp_path.rglob("*")) == before
-    assert (tmp_path / "exists.onnx").read_bytes() == b"mine"
+    assert sorted(sources.rglob("*")) == before
+    assert (sources / "exists.onnx").read_bytes() == b"mine"
 
 
 LIMITED = """
@@ -111,19 +95,17 @@ main(sys.argv[1:])
 """
 
 
-@pytest.mark.usefixtures("run")
-def test_a_disk_that_takes_no_more_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_disk_that_takes_no_more_leaves_nothing_behind(sources: Path) -> None:
     """When writing the model fails: one sentence that names it, and no file."""
-    before = sorted(tmp_path.rglob("*"))
-    root = Path(__file__).resolve().parents[2]
+    before = sorted(sources.rglob("*"))
     arguments = ["trace", "factories_here.py:good", "out.onnx", "--exporter", "torchscript"]
     ran = subprocess.run(
         [sys.executable, "-B", "-c", LIMITED, *arguments],
-        env={**os.environ, "PYTHONPATH": str(root)},
+        env=environment(),
         capture_output=True,
         text=True,
         check=False,
     )
     assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1)
     assert "out.onnx: cannot be written" in ran.stderr
-    assert sorted(tmp_path.rglob("*")) == before
+    assert sorted(sources.rglob("*")) == before

@@ -10,7 +10,6 @@ import pytest
 from agreement.judging import Verdict, judge
 from agreement.scrambling import scramble
 from fixtures_gen.zoo import FIXTURES
-from modelexport.cli.main import main
 from modelexport.errors import ForeignRecordError, UsageError
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.choices import Exporter, Inject
@@ -19,6 +18,7 @@ from modelexport.rewriter import MatchOptions, annotate
 from modelexport.rewriter.annotation.inherited_record import INHERITED, inherited_record
 from modelexport.rewriter.execution.runtime import Session
 from modelexport.rewriter.matching.evidence.carried import OURS
+from tests.helpers.commands import Run
 from tests.helpers.descendants import TOOLS, Traced
 from tests.helpers.handmade import parse, record_of, two_layers, two_layers_record
 
@@ -228,23 +228,10 @@ def test_a_mask_hides_the_end_at_most(tmp_path: Path, tokens: int) -> None:
     assert mask.all() == (tokens <= 2)
 
 
-def run(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stopped:
-        main([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    code = stopped.value.code
-    assert isinstance(code, int)
-    return code, captured.out, captured.err
-
-
-def test_the_command_takes_an_annotated_file(
-    capsys: pytest.CaptureFixture[str], annotated: Path, tmp_path: Path
-) -> None:
+def test_the_command_takes_an_annotated_file(run: Run, annotated: Path, tmp_path: Path) -> None:
     """`annotate --from` writes the tags, and says where they come from."""
     out = tmp_path / "out.onnx"
     code, said, err = run(
-        capsys,
         "annotate",
         renamed(tmp_path),
         "--from",
@@ -259,9 +246,7 @@ def test_the_command_takes_an_annotated_file(
     assert json.loads(said)["source"] == INHERITED
 
 
-def test_what_does_not_fit_together_is_refused(
-    capsys: pytest.CaptureFixture[str], annotated: Path, tmp_path: Path
-) -> None:
+def test_what_does_not_fit_together_is_refused(run: Run, annotated: Path, tmp_path: Path) -> None:
     """A record or a reference beside it, a file without hierarchy, or the file itself as output."""
     plain, out = renamed(tmp_path), tmp_path / "out.onnx"
     for more, named in (
@@ -273,7 +258,7 @@ def test_what_does_not_fit_together_is_refused(
         (["--from", annotated, "--force", "-o", annotated], "input"),
     ):
         target = [] if "-o" in more else ["-o", out]
-        code, said, err = run(capsys, "annotate", plain, *more, *target)
+        code, said, err = run("annotate", plain, *more, *target)
         assert (code, said, err.count("\n")) == (2, "", 1), err
         assert named in err
     assert not out.exists()

@@ -12,8 +12,8 @@ from modelexport.hierarchy import keys
 from modelexport.hierarchy.choices import Inject
 from modelexport.hierarchy.graph_paths import walk_nodes
 from modelexport.rewriter import annotate, strip
+from tests.helpers.commands import Run
 from tests.helpers.handmade import TWO_LAYERS_MODULES, TWO_LAYERS_SCOPES, record_of, two_layers
-from tests.helpers.running import Run, runner
 
 KINDS = [Inject.METADATA, Inject.ATTRIBUTES, Inject.NAMES]
 SOME = [kinds for size in (1, 2) for kinds in combinations(KINDS, size)]
@@ -95,9 +95,8 @@ def test_wrong_choices(plain: Path) -> None:
         assert not target.exists()
 
 
-def test_the_command(plain: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(plain: Path, run: Run) -> None:
     """Kinds by option, what went as JSON, and one sentence for options that do not fit."""
-    run: Run = runner(capsys)
     every, target = annotated(plain, *KINDS), plain.with_name("s.onnx")
     ran = run("strip", every, "-o", target, "--keep", "names", "--output-format", "json")
     said = json.loads(ran.out)

@@ -24,8 +24,8 @@ from modelexport.hierarchy.tags import steps
 from modelexport.rewriter import Comparison, FoldRules, Numeric, Status, annotate, compare
 from modelexport.rewriter.comparison.quantisation_scales import Scales
 from modelexport.rewriter.graph.model_graph import ModelGraph
+from tests.helpers.commands import Run
 from tests.helpers.handmade import parse
-from tests.helpers.running import Run, runner
 from tests.helpers.traced import plain_session, traced
 from tests.helpers.versions import layered, perturbed
 
@@ -242,11 +242,6 @@ def test_scales_of_what_is_moved() -> None:
     scales = Scales(ModelGraph(parse(QUANTISED)))
     assert [scales.of(name) for name in "qrt"] == [("scale", "zero")] * 3
     assert scales.of("n") is None
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    return runner(capsys)
 
 
 @pytest.mark.parametrize("form", ["text", "markdown", "json"])

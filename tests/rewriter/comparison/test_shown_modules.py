@@ -29,8 +29,8 @@ from modelexport.rewriter import (
     annotate,
     compare,
 )
+from tests.helpers.commands import Run
 from tests.helpers.handmade import two_layers, two_layers_record
-from tests.helpers.running import Run, runner
 from tests.helpers.traced import traced
 from tests.helpers.versions import layered, perturbed
 
@@ -262,11 +262,6 @@ def test_modules_that_a_file_has_not(tmp_path: Path, rules: TagRules) -> None:
         with pytest.raises(UsageError, match=r"layer\.1"):
             compare(file, file, module=name)
     assert compare(file, file, module=path.rpartition(".")[0]).same
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    return runner(capsys)
 
 
 @pytest.mark.parametrize("form", ["text", "markdown", "json"])

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from onnx import numpy_helper
 
 from fixtures_gen.zoo import FIXTURES
-from modelexport.cli.main import main
 from modelexport.errors import UsageError
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.choices import Inject
 from modelexport.hierarchy.record import encode_record
 from modelexport.rewriter import FoldRules, annotate, strip, unfold, validate
 from modelexport.rewriter.surgery import Surgery
+from tests.helpers.commands import Run
 from tests.helpers.folds import FOLD, MODES, blocks_record, folded, ops, rows, unfold_and_compare
 from tests.helpers.handmade import (
     parse,
@@ -192,29 +192,27 @@ def test_unfolding_some_functions(tmp_path: Path) -> None:
         unfold(source, tmp_path / "v.onnx")
 
 
-def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_commands(tmp_path: Path, run: Run) -> None:
     """`annotate --inject functions` and `strip --functions` do it from the command line."""
     source, record = saved(tmp_path, two_layers()), tmp_path / "m.trace.json"
     record.write_bytes(encode_record(blocks_record()))
     target, back = tmp_path / "f.onnx", tmp_path / "u.onnx"
     fold = ["annotate", source, "--record", record, "--inject", "functions"]
-    for arguments in (
-        [*fold, "-o", target, "--functions", "nested", "--min-nodes", "2"],
-        [*fold, "-o", tmp_path / "p.onnx", "--max-prototypes-per-class", "3"],
-        ["strip", target, "-o", back, "--functions"],
-        ["strip", target, "-o", tmp_path / "w.onnx", "--function", "Lin*"],
-    ):
-        with pytest.raises(SystemExit) as done:
-            main(list(map(str, arguments)))
-        assert done.value.code == 0
-    said = capsys.readouterr().out
-    assert "4 calls of 2 functions" in said
-    assert "functions inlined" in said
+    results = [
+        run(*arguments)
+        for arguments in (
+            [*fold, "-o", target, "--functions", "nested", "--min-nodes", "2"],
+            [*fold, "-o", tmp_path / "p.onnx", "--max-prototypes-per-class", "3"],
+            ["strip", target, "-o", back, "--functions"],
+            ["strip", target, "-o", tmp_path / "w.onnx", "--function", "Lin*"],
+        )
+    ]
+    assert [result.code for result in results] == [0] * len(results)
+    assert "4 calls of 2 functions" in results[0].out
+    assert "functions inlined" in results[2].out
     assert {f.name for f in onnx.load(target).functions} == {"Block", "Linear"}
     assert not onnx.load(back).functions
-    with pytest.raises(SystemExit) as done:
-        main([*map(str, fold), "-o", str(tmp_path / "x.onnx"), "--torch-keys"])
-    assert done.value.code == 2
+    assert run(*fold, "-o", tmp_path / "x.onnx", "--torch-keys").code == 2
 
 
 PATHS = ["", "a.0", "a.1", "a.2", "a.0.x", "a.1.x", "a.2.x", "b", "b.y", "b.z"]

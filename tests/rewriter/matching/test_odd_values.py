@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from torch import nn
 
 from agreement.scrambling import scramble
-from modelexport.cli.main import main
 from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.record import ProbeInput
 from modelexport.hierarchy.tags import TagRules
@@ -20,6 +19,7 @@ from modelexport.rewriter import AnnotateReport, MatchOptions, annotate
 from modelexport.rewriter.annotation.inherited_record import inherited_record
 from modelexport.tracer import trace
 from modelexport.tracer.exporters.selection import EXPORTERS
+from tests.helpers.commands import Run
 from tests.helpers.handmade import parse, record_of
 
 _OPSET = 20
@@ -114,20 +114,17 @@ def test_odd_values_are_compared_like_others(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [ODD, UNFED])
-def test_the_command_says_what_it_could_not_look_at(
-    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_says_what_it_could_not_look_at(text: str, tmp_path: Path, run: Run) -> None:
     """Inputs that nobody can make up are a note; weights and structure do the rest."""
     odd = Odd(text, tmp_path)
     out, report = tmp_path / "c.onnx", tmp_path / "r.json"
     asked = [odd.changed, "--from", odd.annotated, "-o", out, "--report", report]
-    with pytest.raises(SystemExit) as stopped:
-        main(["annotate", *map(str, asked)])
-    assert stopped.value.code == 0
+    result = run("annotate", *asked)
+    assert result.code == 0
     said = msgspec.json.decode(report.read_bytes(), type=AnnotateReport)
     check(said, odd.modules)
     assert any("not compared" in note for note in said.notes) == (text == UNFED)
-    assert ("not compared" in capsys.readouterr().out) == (text == UNFED)
+    assert ("not compared" in result.out) == (text == UNFED)
 
 
 def test_strings_of_ones_own_are_fed(tmp_path: Path) -> None:

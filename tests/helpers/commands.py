@@ -1,0 +1,78 @@
+"""Running our commands as users do: in a process of their own. In this one, see `run`."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class CommandResult(NamedTuple):
+    """What a command gave back: exit code, standard output and standard error."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., CommandResult]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Environment variables for a process that runs this checkout's code."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), **more}
+
+
+def modelexport(
+    *arguments: str | Path, cwd: Path, stdin: bytes = b"", **variables: str
+) -> CommandResult:
+    """Run a command in a process of its own; output that is no text is kept as surrogates.
+
+    Args:
+        arguments: Of the command.
+        cwd: Its working folder.
+        stdin: What it reads from standard input.
+        variables: Environment variables besides those of this process.
+    """
+    done = subprocess.run(
+        [sys.executable, "-B", "-m", "modelexport", *map(str, arguments)],
+        cwd=cwd,
+        input=stdin,
+        env=environment(**variables),
+        capture_output=True,
+        check=False,
+    )
+    out, err = (data.decode(errors="surrogateescape") for data in (done.stdout, done.stderr))
+    return CommandResult(done.returncode, out, err)
+
+
+@contextmanager
+def started(folder: Path, *command: str) -> "Iterator[subprocess.Popen[str]]":
+    """A command under way, in a process group of its own; it ends when the context does.
+
+    Args:
+        folder: Its working folder.
+        command: A module and its arguments, as behind `python -m`.
+    """
+    with subprocess.Popen(
+        [sys.executable, "-m", *command],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
