@@ -22,11 +22,11 @@ FOLDED = "hierarchy.folded"
 `rewriter.folding.flat_snapshot`."""
 
 FUNCTION = "hierarchy.function"
-"""On a function that folding made: JSON, see `rewriter.folding.functions.FunctionNote`."""
+"""On a function that folding made: JSON, see `rewriter.folding.function_notes.FunctionNote`."""
 
 CONSTANT = "hierarchy.constant"
-"""On a Constant node inside such a function: JSON, see `rewriter.folding.functions.ConstantNote`,
-where the graph has the value under a name of its own."""
+"""On a Constant node inside such a function, if the value has a name in the graph: JSON, see
+`rewriter.folding.function_notes.ConstantNote`."""
 
 MODULES = "hierarchy.modules"
 """On the model: the module tree as JSON, see `hierarchy.module_tree.EmbeddedTree`."""

@@ -9,7 +9,7 @@ import onnx
 
 from modelexport.hierarchy.module_tree import EmbeddedTree
 from modelexport.rewriter.container import OnnxContainer, SessionSource, session_source
-from modelexport.rewriter.folding.flattening import folded_functions, unfolded
+from modelexport.rewriter.folding import folded_functions, unfolded
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.inject.names import with_earlier_names
 from modelexport.rewriter.matching.evidence import carried as own

@@ -1,21 +1,33 @@
-"""Folding: calls of modules become calls of ONNX functions; and back."""
+"""Folding: calls of modules become calls of ONNX functions; and unfolding."""
 
 from typing import TYPE_CHECKING
 
 from modelexport.support.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
-    from modelexport.rewriter.folding.flattening import unfolded
-    from modelexport.rewriter.folding.folding import FoldReport, Prototype, fold
-    from modelexport.rewriter.folding.unfolding import UnfoldReport, unfold
+    from modelexport.rewriter.folding.fold_model import fold
+    from modelexport.rewriter.folding.fold_report import FoldReport, Prototype
+    from modelexport.rewriter.folding.function_notes import folded_functions
+    from modelexport.rewriter.folding.read_as_flat import unfolded
+    from modelexport.rewriter.folding.unfold_model import UnfoldReport, unfold
 else:
     __getattr__ = lazy_exports(
         __name__,
         {
-            "flattening": ["unfolded"],
-            "folding": ["FoldReport", "Prototype", "fold"],
-            "unfolding": ["UnfoldReport", "unfold"],
+            "fold_model": ["fold"],
+            "fold_report": ["FoldReport", "Prototype"],
+            "function_notes": ["folded_functions"],
+            "read_as_flat": ["unfolded"],
+            "unfold_model": ["UnfoldReport", "unfold"],
         },
     )
 
-__all__ = ["FoldReport", "Prototype", "UnfoldReport", "fold", "unfold", "unfolded"]
+__all__ = [
+    "FoldReport",
+    "Prototype",
+    "UnfoldReport",
+    "fold",
+    "folded_functions",
+    "unfold",
+    "unfolded",
+]

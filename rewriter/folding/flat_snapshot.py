@@ -1,12 +1,11 @@
-"""What a folded model remembers of its flat graph, so that unfolding brings back that very one.
+"""The record of the flat graph in a folded model: with it, unfolding restores the same graph.
 
-Nodes inside a function have names that fit all of its calls. What they were called in each,
-and where they stood, is kept in the model's metadata, compressed.
+Nodes inside a function have names that fit all calls of the function. The model's metadata
+keeps, compressed, the name and the position that each node had in the flat graph.
 """
 
 import base64
 import zlib
-from collections.abc import Iterator
 
 import msgspec
 import onnx
@@ -14,80 +13,83 @@ import onnx
 from modelexport.hierarchy import keys
 
 
-class Was(msgspec.Struct, frozen=True, array_like=True):
-    """What one node of a call was in the flat graph.
+class OriginalNode(msgspec.Struct, frozen=True, array_like=True):
+    """What one node of a call was in the flat graph. It is stored as a JSON array.
 
     Attributes:
-        place: Its position there; of an initializer, -1 less its position among these.
-        name: Its name; None for none.
-        outputs: What it made.
-        doc: Its doc string; None for none.
-        metadata: Its entries of others.
+        position: Its position among the nodes; of an initializer, -1 minus its position among
+            the initializers.
+        name: Its name; None if it had none.
+        outputs: Names of its outputs.
+        doc_string: Its doc string; None if it had none.
+        metadata: The metadata entries that other tools wrote.
     """
 
-    place: int
+    position: int
     name: str | None
     outputs: tuple[str, ...]
-    doc: str | None = None
+    doc_string: str | None = None
     metadata: tuple[tuple[str, str], ...] = ()
 
 
-class Memory(msgspec.Struct, frozen=True):
-    """The flat graph.
+class FlatSnapshot(msgspec.Struct, frozen=True):
+    """The flat graph, as far as a folded model cannot tell it.
 
     Attributes:
-        calls: By the name of a call node of the main graph: its nodes, functions inside
-            functions included, in the order in which inlining meets them.
-        rest: Positions of the other nodes, by their first output.
+        calls: By the name of a call node of the main graph: its nodes in the order in which
+            inlining reaches them. Functions inside functions are included.
+        other_positions: Positions of the other nodes, by their first output.
     """
 
-    calls: dict[str, list[Was]]
-    rest: dict[str, int]
+    calls: dict[str, list[OriginalNode]]
+    other_positions: dict[str, int] = msgspec.field(name="rest")
 
 
-def was(node: onnx.NodeProto, place: int) -> Was:
+def snapshot(node: onnx.NodeProto, position: int) -> OriginalNode:
     """What a node of the flat graph is."""
     name = node.name if node.HasField("name") else None
-    doc = node.doc_string if node.HasField("doc_string") else None
-    return Was(place, name, tuple(node.output), doc, tuple(_of_others(node)))
+    doc_string = node.doc_string if node.HasField("doc_string") else None
+    return OriginalNode(position, name, tuple(node.output), doc_string, _foreign_entries(node))
 
 
-def become(node: onnx.NodeProto, before: Was) -> None:
-    """Make of a node what it was; our own entries stay behind those of others."""
-    for field, value in (("name", before.name), ("doc_string", before.doc)):
+def restore(node: onnx.NodeProto, original: OriginalNode) -> None:
+    """Give a node its original name, doc string and metadata; our own entries come last."""
+    for field, value in (("name", original.name), ("doc_string", original.doc_string)):
         node.ClearField(field)
         if value is not None:
             setattr(node, field, value)
-    others = set(_of_others(node))
-    ours = [(e.key, e.value) for e in node.metadata_props if (e.key, e.value) not in others]
+    foreign = set(_foreign_entries(node))
+    ours = [(e.key, e.value) for e in node.metadata_props if (e.key, e.value) not in foreign]
     del node.metadata_props[:]
-    for key, value in (*before.metadata, *ours):
+    for key, value in (*original.metadata, *ours):
         node.metadata_props.add(key=key, value=value)
 
 
-def _of_others(node: onnx.NodeProto) -> Iterator[tuple[str, str]]:
-    """Entries that are not ours: `hierarchy.keys` has the rule."""
-    tagged = False
-    for entry in node.metadata_props:
-        tagged = tagged or entry.key == keys.TAG
-        if not entry.key.startswith(keys.OURS) and not (tagged and entry.key in keys.SHARED):
-            yield entry.key, entry.value
+def _foreign_entries(node: onnx.NodeProto) -> tuple[tuple[str, str], ...]:
+    """The metadata entries that other tools wrote."""
+    entries = [(entry.key, entry.value) for entry in node.metadata_props]
+    ours = keys.are_ours(key for key, _ in entries)
+    return tuple(entry for entry, is_ours in zip(entries, ours, strict=True) if not is_ours)
 
 
-def remember(model: onnx.ModelProto, memory: Memory) -> None:
-    """Write it into the model."""
-    packed = base64.b64encode(zlib.compress(msgspec.json.encode(memory), 9)).decode()
+def write_snapshot(model: onnx.ModelProto, flat: FlatSnapshot) -> None:
+    """Write the snapshot into the model's metadata."""
+    packed = base64.b64encode(zlib.compress(msgspec.json.encode(flat), 9)).decode()
     model.metadata_props.add(key=keys.FOLDED, value=packed)
 
 
-def recall(model: onnx.ModelProto) -> Memory | None:
-    """Read it and take it out of the model; None when there is none, or it is damaged."""
-    for number, entry in enumerate(model.metadata_props):
+def take_snapshot(model: onnx.ModelProto) -> FlatSnapshot | None:
+    """Read the snapshot and remove it from the model; None if there is none or it is damaged.
+
+    Without it, unfolding makes names from module paths, as for a file without metadata.
+    """
+    for position, entry in enumerate(model.metadata_props):
         if entry.key == keys.FOLDED:
-            del model.metadata_props[number]
+            packed = entry.value
+            del model.metadata_props[position]
             try:
-                text = zlib.decompress(base64.b64decode(entry.value, validate=True))
-                return msgspec.json.decode(text, type=Memory)
+                text = zlib.decompress(base64.b64decode(packed, validate=True))
+                return msgspec.json.decode(text, type=FlatSnapshot)
             except (ValueError, zlib.error, msgspec.DecodeError):
-                return None  # names are then made of paths, as for a file that lost its metadata
+                return None
     return None
