@@ -7,20 +7,33 @@ import sys
 import pytest
 
 PUBLIC = {
+    "modelexport": {
+        *("Analysis", "AnnotateOptions", "AnnotateReport", "Candidate", "Comparison"),
+        *(
+            "Decision",
+            "Deviation",
+            "Diagnosis",
+            "EvidenceKind",
+            "ExportConfig",
+            "ExportFailedError",
+        ),
+        *("ExportResult", "Fault", "FileFacts", "FileProblem", "FoldMode", "FoldReport"),
+        *("FoldRules", "ForeignRecordError", "Inject", "InputSpec", "InputsError", "MatchOptions"),
+        *("MissingExtraError", "ModelExportError", "ModuleChange", "ModuleRow", "Numeric"),
+        *("NumericComparison", "OnnxFileError", "PlanError", "Prototype", "Record", "RecordError"),
+        *("RecordResult", "RuntimeFailedError", "SettingsError", "SourceError", "Status"),
+        *("StripResult", "SurgeryError", "TagRules", "TagStyle", "TorchNN", "TraceResult"),
+        *("Unaligned", "UnfoldReport", "Unresolved", "UsageError", "Validation", "analyze"),
+        *("annotate", "compare", "diagnose", "export", "find_decisions", "load", "load_plan"),
+        *("read_record", "record", "run_plan", "strip", "trace", "unfold", "validate"),
+    },
     "modelexport.hierarchy": {
         *("Module", "ModuleTree", "Parameter", "Record", "TagRules"),
         *("TagStyle", "Tagger", "TorchNN", "read_record", "record_path"),
     },
     "modelexport.rewriter": {
-        *(
-            "Analysis",
-            "AnnotateOptions",
-            "AnnotateReport",
-            "Candidate",
-            "Comparison",
-            "Decision",
-            "Deviation",
-        ),
+        *("Analysis", "AnnotateOptions", "AnnotateReport", "Candidate", "Comparison"),
+        *("Decision", "Deviation"),
         *("Fault", "FileFacts", "FoldReport", "FoldRules", "MatchOptions", "ModuleChange"),
         *("ModuleRow", "Numeric", "NumericComparison", "Prototype", "Status", "StripResult"),
         *("Unaligned", "UnfoldReport", "Unresolved", "Validation"),
@@ -59,31 +72,47 @@ def test_other_names_are_unknown(package: str) -> None:
 
 
 def loaded(*statements: str) -> set[str]:
-    """Top-level packages in memory after the statements ran in a fresh interpreter."""
-    code = "; ".join([*statements, "import sys", "print(*{n.split('.')[0] for n in sys.modules})"])
+    """What is in memory after the statements ran in a fresh interpreter.
+
+    Top-level packages by their names, and the rooms of the product as `modelexport.<room>`.
+    """
+    names = "{'.'.join(n.split('.')[:1 + n.startswith('modelexport.')]) for n in sys.modules}"
+    code = "; ".join([*statements, "import sys", f"print(*{names})"])
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(ran.stdout.split())
 
 
+def test_the_public_api_loads_nothing_heavy() -> None:
+    """`import modelexport` costs next to nothing: names load their modules when asked for."""
+    heavy = {"torch", "transformers", "numpy", "onnx", "onnxruntime"}
+    rooms = {"modelexport.hierarchy", "modelexport.rewriter", "modelexport.tracer"}
+    memory = loaded("import modelexport")
+    assert "modelexport" in memory
+    assert not memory & (heavy | rooms)
+
+
+def test_annotating_from_the_public_api_needs_no_torch() -> None:
+    """What needs no tracer is reached without it."""
+    names = "from modelexport import analyze, annotate, compare, strip, unfold, validate"
+    assert not loaded(names) & {"torch", "transformers", "modelexport.tracer"}
+
+
 def test_hierarchy_needs_neither_torch_nor_onnxruntime() -> None:
     """The ground floor is light."""
-    assert not loaded("import modelexport.hierarchy") & {
-        "torch",
-        "transformers",
-        "onnxruntime",
-        "rewriter",
-    }
+    others = {"torch", "transformers", "onnxruntime", "modelexport.rewriter"}
+    assert not loaded("import modelexport.hierarchy") & others
 
 
 def test_rewriter_never_imports_torch() -> None:
     """Annotating, analyzing and validating work where torch is not installed."""
-    assert not loaded("import modelexport.rewriter") & {"torch", "transformers", "tracer"}
+    names = "from modelexport.rewriter import analyze, annotate, compare, strip, validate"
+    assert not loaded(names) & {"torch", "transformers", "modelexport.tracer"}
 
 
 def test_the_pipeline_asks_the_tracer_only_when_there_is_something_to_trace() -> None:
     """Its own code loads without torch."""
     names = "from modelexport.pipeline import diagnose, export, plan_source, trace_source"
-    assert not loaded(names) & {"torch", "transformers", "tracer", "onnxruntime"}
+    assert not loaded(names) & {"torch", "transformers", "modelexport.tracer", "onnxruntime"}
 
 
 def test_the_command_line_starts_light() -> None:
