@@ -3,7 +3,7 @@
 import ast
 import re
 
-from tests.helpers.running import ROOT
+from tests.helpers.commands import ROOT
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
 TABLE = PAGE.partition("## To change X, go to Y")[2].partition("\n## ")[0]
