@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelexport.cli import options
-from modelexport.cli.output import console, print_json, progress, talk
-from modelexport.cli.stdio_files import readable
+import modelexport
+from modelexport.cli.console import console, print_json
+from modelexport.cli.options import common
+from modelexport.cli.stdio_files import input_file
+from modelexport.cli.step_progress import step_progress
+from modelexport.cli.verbosity import verbosity
 from modelexport.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,8 +53,8 @@ def analyze(
     output_format: Annotated[
         AnalysisFormat, typer.Option(help="How to print the result.")
     ] = AnalysisFormat.TREE,
-    depth: options.ShownDepth = None,
-    module: options.ShownModule = None,
+    depth: common.ShownDepth = None,
+    module: common.ShownModule = None,
     op_type: Annotated[
         list[str] | None,
         typer.Option(metavar="OPERATOR", help="Count these operators only; may be repeated."),
@@ -71,16 +74,15 @@ def analyze(
     """Show the modules of an ONNX file: nodes, operators, parameters, costs."""
     if unresolved and output_format is AnalysisFormat.CSV:
         raise UsageError("--unresolved does not fit csv, which is a line a module; json has it.")
-    from modelexport.rewriter import analyze as run  # noqa: PLC0415 - onnx loads when it is needed
     from modelexport.rewriter.analysis.costs.shapes import parse_dimension  # noqa: PLC0415
 
     dims = dict(map(parse_dimension, dim or ()))
     results = []
-    with progress(context):
+    with step_progress(context):
         for model in models:
-            with readable(model) as path:
+            with input_file(model) as path:
                 results.append(
-                    run(
+                    modelexport.analyze(
                         path,
                         module=module,
                         depth=depth,
@@ -93,7 +95,7 @@ def analyze(
         print_json(results[0] if len(results) == 1 else results)
         return
     _show(results, output_format, unresolved=unresolved)
-    if not talk(context).quiet:
+    if not verbosity(context).quiet:
         for result in results:
             for note in result.notes:
                 console(stderr=True).print(f"{result.file}: note: {note}")

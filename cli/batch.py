@@ -6,16 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelexport.cli import options
-from modelexport.cli.output import TextFormat, console, print_json, talk
+import modelexport
+from modelexport.cli.console import console, print_json
+from modelexport.cli.options import common
+from modelexport.cli.verbosity import verbosity
+from modelexport.hierarchy.choices import TextFormat
 
 if TYPE_CHECKING:
-    from modelexport.pipeline.batch import Batch
+    from modelexport.pipeline.batch import LoadedPlan
 
 
 def batch(
     context: typer.Context,
-    plan: Annotated[Path, typer.Argument(metavar="PLAN.toml", help="What is to be done.")],
+    plan: Annotated[Path, typer.Argument(metavar="PLAN.toml", help="The plan.")],
     *,
     workers: Annotated[
         int | None,
@@ -23,14 +26,15 @@ def batch(
             "--workers",
             "-w",
             min=1,
-            help="Processes on this machine; one for each core by default.",
+            help="Number of processes on this machine; by default one for each core.",
         ),
     ] = None,
     cluster: Annotated[
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="A Dask scheduler to use instead (tcp://host:8786, or its scheduler.json).",
+            help="Address of a Dask scheduler to use instead (tcp://host:8786, or its "
+            "scheduler.json).",
         ),
     ] = None,
     resume: Annotated[
@@ -40,39 +44,39 @@ def batch(
         ),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check the plan and show its jobs; do nothing.")
+        bool, typer.Option("--dry-run", help="Check the plan and print its jobs; run nothing.")
     ] = False,
-    force: options.Force = False,
-    output_format: options.OutputFormat = TextFormat.TEXT,
+    force: common.Force = False,
+    output_format: common.OutputFormat = TextFormat.TEXT,
 ) -> None:
-    """Do many steps with many models in parallel, as a plan says.
+    """Trace, annotate and validate many models in parallel, as a plan says.
 
-    Exits with 1 when a job failed. What came of each job is in summary.json and summary.md
-    beside the results.
+    Exits with 1 if a job failed. The result of each job is in summary.json and summary.md in the
+    folder of results.
     """
-    from modelexport.cli.batch_progress import progress  # noqa: PLC0415 - for this command only
-    from modelexport.pipeline.batch import load_plan, markdown, run_plan  # noqa: PLC0415 - for this one only
-
     if dry_run:
-        _show_jobs(load_plan(plan), output_format)
+        _print_jobs(modelexport.load_plan(plan), output_format)
         return
+    from modelexport.cli.batch_progress import batch_progress  # noqa: PLC0415 - loads rich
+    from modelexport.pipeline.batch import markdown  # noqa: PLC0415 - for this command only
+
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops as cleanly as Ctrl-C does
-    with progress(quiet=talk(context).quiet) as watcher:
-        summary = run_plan(
+    with batch_progress(quiet=verbosity(context).quiet) as watcher:
+        summary = modelexport.run_plan(
             plan, workers=workers, cluster=cluster, resume=resume, force=force, watcher=watcher
         )
     if output_format is TextFormat.JSON:
         print_json(summary)
-    elif not (summary.good and talk(context).quiet):
+    elif not (summary.good and verbosity(context).quiet):
         console().print(markdown(summary))
     if not summary.good:
         raise typer.Exit(1)
 
 
-def _show_jobs(loaded: "Batch", output_format: TextFormat) -> None:
+def _print_jobs(plan: "LoadedPlan", output_format: TextFormat) -> None:
     if output_format is TextFormat.JSON:
-        print_json(loaded.jobs)
+        print_json(plan.jobs)
         return
-    for job in loaded.jobs:
+    for job in plan.jobs:
         files = ", ".join(job.outputs()) or "nothing"
         console().print(f"{job.id}: {', '.join(job.steps)} -> {files}")

@@ -4,41 +4,41 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from modelexport.cli import options
-from modelexport.cli.output import TextFormat, console, print_json, talk
+import modelexport
+from modelexport.cli.console import console, print_json
+from modelexport.cli.options import common
+from modelexport.cli.verbosity import verbosity
+from modelexport.hierarchy.choices import TextFormat
 
 if TYPE_CHECKING:
     from modelexport.pipeline import Diagnosis
 
 
-def doctor(
-    context: typer.Context, *, output_format: options.OutputFormat = TextFormat.TEXT
-) -> None:
-    """Show the versions of what modelexport needs, and how to get what is missing.
+def doctor(context: typer.Context, *, output_format: common.OutputFormat = TextFormat.TEXT) -> None:
+    """Show the versions of the packages that modelexport needs, and how to get missing ones.
 
-    Exits with 1 when something is missing that every command needs.
+    Exits with 1 if a package is missing that every command needs.
     """
-    from modelexport.pipeline import diagnose  # noqa: PLC0415 - loads when it is needed
-
-    found = diagnose()
+    diagnosis = modelexport.diagnose()
     if output_format is TextFormat.JSON:
-        print_json(found)
-    elif not (found.good and talk(context).quiet):
-        _show(found)
-    if not found.good:
+        print_json(diagnosis)
+    elif not (diagnosis.good and verbosity(context).quiet):
+        _print_diagnosis(diagnosis)
+    if not diagnosis.good:
         raise typer.Exit(1)
 
 
-def _show(found: "Diagnosis") -> None:
+def _print_diagnosis(diagnosis: "Diagnosis") -> None:
     out = console()
-    out.print(f"modelexport {found.modelexport}, Python {found.python}, {found.system}")
-    widest = max(len(package.name) for package in found.packages)
-    for extra in dict.fromkeys(package.extra for package in found.packages):
-        out.print(f"\n{'needed by all' if extra is None else f'extra [{extra}]'}")
-        for package in found.packages:
+    versions = f"modelexport {diagnosis.modelexport}, Python {diagnosis.python}"
+    out.print(f"{versions}, {diagnosis.system}")
+    width = max(len(package.name) for package in diagnosis.packages)
+    for extra in dict.fromkeys(package.extra for package in diagnosis.packages):
+        out.print(f"\n{'needed by all commands' if extra is None else f'extra [{extra}]'}")
+        for package in diagnosis.packages:
             if package.extra == extra:
-                state = package.found or "missing"
-                wish = "" if package.good else f" (needs {package.wanted or 'any version'})"
-                out.print(f"  {package.name:<{widest}}  {state}{wish}")
-        if (command := found.missing.get(extra or "")) is not None:
+                version = package.found or "missing"
+                needed = "" if package.good else f" (needs {package.wanted or 'any version'})"
+                out.print(f"  {package.name:<{width}}  {version}{needed}")
+        if (command := diagnosis.missing.get(extra or "")) is not None:
             out.print(f"  to get what is missing: {command}")

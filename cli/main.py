@@ -1,4 +1,4 @@
-"""The command line: what all commands have in common, and the one place that maps errors.
+"""The command line: its commands, and the one place that turns errors into exit codes.
 
 Exit codes: 0 done; 1 the answer is "no"; 2 wrong use or bad input, in one sentence; 130 stopped.
 """
@@ -9,19 +9,20 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
 from modelexport.cli.analyze import analyze
 from modelexport.cli.annotate import annotate
 from modelexport.cli.batch import batch
+from modelexport.cli.command import Command
 from modelexport.cli.compare import compare
+from modelexport.cli.console import print_error
 from modelexport.cli.doctor import doctor
 from modelexport.cli.examples import examples
 from modelexport.cli.export import export
-from modelexport.cli.output import Talk, complain, talk
 from modelexport.cli.strip import strip
 from modelexport.cli.trace import trace
 from modelexport.cli.validate import validate
+from modelexport.cli.verbosity import Quiet, Verbose, Verbosity
 from modelexport.support.error_texts import error_sentence
 
 NAME = "modelexport"
@@ -31,79 +32,21 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     *(analyze, validate, compare, strip),
     *(batch, doctor),
 )
-"""In the order of the help; each has examples in `cli.examples`."""
+"""In the order of the help. Each has examples in `cli.examples`."""
 
 _SHELL_BY_NAME = "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"
-"""With it typer's completion options take the shell's name and do not guess."""
+"""With this variable typer's completion options take the shell's name and do not guess it."""
 
 
-def _hear_verbose(context: typer.Context, wanted: bool) -> None:
-    talk(context).verbose |= wanted
-
-
-def _hear_quiet(context: typer.Context, wanted: bool) -> None:
-    talk(context).quiet |= wanted
-
-
-Verbose = Annotated[
-    bool,
-    typer.Option(
-        "--verbose",
-        "-v",
-        callback=_hear_verbose,
-        expose_value=False,
-        help="Show tracebacks and every detail.",
-    ),
-]
-Quiet = Annotated[
-    bool,
-    typer.Option(
-        "--quiet",
-        "-q",
-        callback=_hear_quiet,
-        expose_value=False,
-        help="Print results and errors only.",
-    ),
-]
-
-
-def _levels_alone(*, verbose: Verbose = False, quiet: Quiet = False) -> None:
-    """Only there for its options, which every command gets."""
-
-
-_bare = typer.Typer(add_completion=False)
-_bare.command()(_levels_alone)
-_LEVELS = typer.main.get_command(_bare).params
-
-
-class Command(TyperCommand):
-    """A command that takes the levels of talk behind its name, and shows options by topic."""
-
-    def __init__(self, *args: Any, params: list[Any] | None = None, **options: Any) -> None:
-        super().__init__(*args, params=[*(params or ()), *_LEVELS], **options)
-
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write a section for each topic, in plain text: nothing is cut, whatever the width."""
-        topics: dict[str, list[tuple[str, str]]] = {}
-        for param in self.get_params(ctx):
-            if (line := param.get_help_record(ctx)) is not None:
-                usual = f"{param.param_type_name}s".capitalize()
-                topics.setdefault(getattr(param, "rich_help_panel", None) or usual, []).append(line)
-        general = topics.pop("Options")
-        for topic, lines in [*topics.items(), ("Options", general)]:
-            with formatter.section(topic):
-                formatter.write_dl(lines)
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(value: bool) -> None:
+    if value:
         from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - only here
 
         try:
-            found = version(NAME)
+            installed = version(NAME)
         except PackageNotFoundError:
-            found = "(not installed)"
-        typer.echo(f"{NAME} {found}")
+            installed = "(not installed)"
+        typer.echo(f"{NAME} {installed}")
         raise typer.Exit
 
 
@@ -123,55 +66,63 @@ for _command in COMMANDS:
 
 
 @app.callback()
-def levels(
+def options_before_command(
     *,
     verbose: Verbose = False,
     quiet: Quiet = False,
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
-    """Options that stand before the command."""
+    """Only here for its options."""
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit with its code."""
-    chosen = Talk()
-    sys.exit(_run(arguments, chosen))
+    """Run the command line and exit with its code.
+
+    Args:
+        arguments: The arguments after the program's name; those of this process by default.
+    """
+    sys.exit(_run(arguments, Verbosity()))
 
 
-def _run(arguments: list[str] | None, chosen: Talk) -> int:
-    """The exit code of one run; every error becomes a sentence here and nowhere else."""
+def _run(arguments: list[str] | None, verbosity: Verbosity) -> int:
+    """Run the command line. Every error becomes a sentence here, and nowhere else.
+
+    Returns:
+        The exit code.
+    """
     try:
-        returned: Any = app(args=arguments, prog_name=NAME, standalone_mode=False, obj=chosen)
+        returned: Any = app(args=arguments, prog_name=NAME, standalone_mode=False, obj=verbosity)
         sys.stdout.flush()
     except BrokenPipeError:
-        _abandon_output()
-        return 0  # whoever read us has seen enough
+        _discard_stdout()
+        return 0  # the reader of the pipe wants no more output
     except (KeyboardInterrupt, typer.Abort):
-        complain("stopped.")
+        print_error("stopped.")
         return 130
-    except Exception as error:  # noqa: BLE001 - the last resort before a traceback
-        if chosen.verbose:
+    except Exception as error:  # noqa: BLE001 - the last place before a traceback
+        if verbosity.verbose:
             import traceback  # noqa: PLC0415 - only here
 
             traceback.print_exc()
         if sentence := _sentence(error):
-            complain(sentence)
+            print_error(sentence)
         return 2
     return returned if isinstance(returned, int) else 0
 
 
 def _sentence(error: Exception) -> str:
-    """An error in one sentence that names the user's thing."""
-    if hasattr(error, "format_message"):  # what typer raises for wrong use
-        message = " ".join(str(error.format_message()).split()).rstrip(".")
-        message = message.replace("Value error, ", "").replace(". Did you", ": did you")
-        return message and f"{message} (--help shows the options)."  # "" after help in its place
-    return error_sentence(error, "run with --verbose to see where")
+    """The error in one sentence; empty when typer has printed the help instead."""
+    if not hasattr(error, "format_message"):
+        return error_sentence(error, "run with --verbose to see where")
+    # typer found a wrong use of the command
+    message = " ".join(str(error.format_message()).split()).rstrip(".")
+    message = message.replace("Value error, ", "").replace(". Did you", ": did you")
+    return message and f"{message} (--help shows the options)."
 
 
-def _abandon_output() -> None:
-    """Keep Python from complaining again when it flushes a pipe that nobody reads."""
+def _discard_stdout() -> None:
+    """Keep Python from a second error when it flushes a pipe that nobody reads."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""How decisions about nodes look, and what they come to."""
+"""Printing what was decided about nodes."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -11,35 +11,41 @@ if TYPE_CHECKING:
     from modelexport.rewriter import AnnotateReport, Decision
 
 
-def show_decided(result: "AnnotateReport", name: str, out: "Console") -> None:
-    """How many nodes have their module, by what, and why the others have none."""
-    kinds = ", ".join(f"{kind} {count}" for kind, count in result.evidence.items())
-    out.print(f"{name}: {result.resolved} of {result.nodes} nodes tagged ({kinds or 'none'})")
-    for note in result.notes:
+def print_annotation(report: "AnnotateReport", name: str, out: "Console") -> None:
+    """Print how many nodes have a tag, by which evidence, and why the others have none.
+
+    Args:
+        report: The report of `annotate`.
+        name: Name of the result.
+        out: Where to print.
+    """
+    kinds = ", ".join(f"{kind} {count}" for kind, count in report.evidence.items())
+    out.print(f"{name}: {report.resolved} of {report.nodes} nodes tagged ({kinds or 'none'})")
+    for note in report.notes:
         out.print(f"  note: {note}")
-    if result.unresolved:
-        out.print(f"  {result.unresolved} unresolved:")
-        for reason, count in result.reasons().items():
+    if report.unresolved:
+        out.print(f"  {report.unresolved} unresolved:")
+        for reason, count in report.reasons().items():
             out.print(f"    {count}: {reason}")
 
 
-def print_report(result: "AnnotateReport") -> None:
-    """The whole report as JSON, on standard output."""
-    sys.stdout.write(result.to_json().decode())
+def print_report(report: "AnnotateReport") -> None:
+    """Print the whole report as JSON on standard output."""
+    sys.stdout.write(report.to_json().decode())
 
 
-def exit_if_open(result: "AnnotateReport") -> None:
-    """Give up with exit code 1 when a node is unresolved or evidence contradicts.
+def exit_if_undecided(report: "AnnotateReport") -> None:
+    """Exit with 1 if a node is unresolved or pieces of evidence contradict.
 
     Raises:
-        Exit: One is.
+        Exit: That is so.
     """
-    if result.unresolved or result.contradicted:
+    if report.unresolved or report.contradicted:
         raise typer.Exit(1)
 
 
-def explain_decision(decision: "Decision", out: "Console") -> None:
-    """How one node was decided, and what else was weighed."""
+def print_explanation(decision: "Decision", out: "Console") -> None:
+    """Print how one node was decided, and which candidates there were."""
     out.print(f"\n{decision.graph}#{decision.position} {decision.name} ({decision.op_type})")
     out.print(f"  module: {decision.module if decision.module is not None else 'unresolved'}")
     if decision.evidence is not None:
@@ -52,8 +58,10 @@ def explain_decision(decision: "Decision", out: "Console") -> None:
         out.print(f"  does the work of: {', '.join(decision.origins)}")
     for contradiction in decision.contradictions:
         out.print(f"  contradiction: {contradiction}")
-    for each in decision.candidates:
-        where = each.module if each.module is not None else "module unknown"
-        near = "" if each.distance is None else f", values {each.distance:.2g} apart"
-        out.print(f"  candidate {each.op} ({each.op_type}, {where}): score {each.score:g}{near}")
-        out.print(f"    {each.verdict}")
+    for candidate in decision.candidates:
+        module = candidate.module if candidate.module is not None else "module unknown"
+        distance = candidate.distance
+        apart = "" if distance is None else f", values {distance:.2g} apart"
+        name = f"{candidate.op} ({candidate.op_type}, {module})"
+        out.print(f"  candidate {name}: score {candidate.score:g}{apart}")
+        out.print(f"    {candidate.verdict}")

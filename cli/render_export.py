@@ -1,11 +1,13 @@
-"""How the results of trace and export look."""
+"""Printing the results of trace and export."""
 
 from typing import TYPE_CHECKING
 
 import typer
 
-from modelexport.cli.output import TextFormat, console, print_json, talk
-from modelexport.cli.render_decisions import show_decided
+from modelexport.cli.console import console, print_json
+from modelexport.cli.render_decisions import print_annotation
+from modelexport.cli.verbosity import verbosity
+from modelexport.hierarchy.choices import TextFormat
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,58 +16,53 @@ if TYPE_CHECKING:
     from modelexport.pipeline import ExportResult
 
 
-def show_result(
-    context: typer.Context,
-    made: "TracePlan | TraceSummary | ExportResult",
-    output_format: TextFormat,
-    *,
-    stderr: bool = False,
+def print_trace(context: typer.Context, summary: "TraceSummary", output_format: TextFormat) -> None:
+    """Print what tracing made."""
+    if output_format is TextFormat.JSON:
+        print_json(summary)
+    elif not verbosity(context).quiet:
+        _trace_lines(summary, console())
+
+
+def print_export(
+    context: typer.Context, result: "ExportResult", output_format: TextFormat, *, stderr: bool
 ) -> None:
-    """What was made, or would be, as data or as text.
+    """Print what exporting made.
 
     Args:
         context: Of the command.
-        made: The result.
-        output_format: How to print it.
-        stderr: Whether standard output is taken.
+        result: The result.
+        output_format: Its format.
+        stderr: Print text on standard error, because standard output has the report.
     """
-    from modelexport.hierarchy.trace_summary import TracePlan, TraceSummary  # noqa: PLC0415 - loads numpy
-
     if output_format is TextFormat.JSON:
-        print_json(made)
-    elif isinstance(made, TracePlan):
-        show_plan(made, console())
-    elif talk(context).quiet:
-        return
-    elif isinstance(made, TraceSummary):
-        show_trace(made, console(stderr=stderr))
-    else:
-        show_export(made, console(stderr=stderr))
+        print_json(result)
+    elif not verbosity(context).quiet:
+        out = console(stderr=stderr)
+        _trace_lines(result.trace, out)
+        places = ", ".join(result.hierarchy) or "not in the plain file, but in the record beside it"
+        print_annotation(result.annotation, f"hierarchy ({places})", out)
 
 
-def show_trace(made: "TraceSummary", out: "Console") -> None:
-    """What tracing made."""
-    if made.onnx is not None:
+def _trace_lines(summary: "TraceSummary", out: "Console") -> None:
+    if summary.onnx is not None:
         out.print(
-            f"{made.onnx}: {made.nodes} nodes of {made.modules} modules "
-            f"({made.exporter} exporter, opset {made.opset})"
+            f"{summary.onnx}: {summary.nodes} nodes of {summary.modules} modules "
+            f"({summary.exporter} exporter, opset {summary.opset})"
         )
-    out.print(f"{made.record}: {made.scoped} of {made.nodes} nodes have their module")
-    for note in made.notes:
+    out.print(f"{summary.record}: {summary.scoped} of {summary.nodes} nodes have their module")
+    for note in summary.notes:
         out.print(f"  note: {note}")
-    if made.unprobed is not None:
-        out.print(f"  note: no fingerprints ({made.unprobed})")
+    if summary.unprobed is not None:
+        out.print(f"  note: no fingerprints ({summary.unprobed})")
 
 
-def show_export(made: "ExportResult", out: "Console") -> None:
-    """What exporting made."""
-    show_trace(made.trace, out)
-    where = ", ".join(made.hierarchy) or "the file is plain, the record beside it has them"
-    show_decided(made.annotation, f"hierarchy ({where})", out)
-
-
-def show_plan(plan: "TracePlan", out: "Console") -> None:
-    """What would be exported."""
+def print_plan(plan: "TracePlan", output_format: TextFormat) -> None:
+    """Print what would be exported."""
+    if output_format is TextFormat.JSON:
+        print_json(plan)
+        return
+    out = console()
     out.print(
         f"{plan.source}: {plan.class_name}, {plan.modules} modules, {plan.parameters} parameters"
     )
@@ -74,7 +71,7 @@ def show_plan(plan: "TracePlan", out: "Console") -> None:
         out.print(f"  input {value.name}: {value.dtype}, {shape}")
     for name in plan.output_names:
         out.print(f"  output {name}")
-    asked = ", else ".join(f"{each.name} (opset {each.opset})" for each in plan.exporters)
-    out.print(f"  exporter: {asked or 'none, the model would run as it is'}")
+    exporters = ", else ".join(f"{e.name} (opset {e.opset})" for e in plan.exporters)
+    out.print(f"  exporter: {exporters or 'none: the model runs as it is'}")
     for path in plan.files:
         out.print(f"  would write {path}")

@@ -1,52 +1,108 @@
-"""Standard input and output in place of files."""
+"""Commands that read or write `-`: standard input or output in place of a file."""
 
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from modelexport.cli.options import STDOUT
 from modelexport.errors import OnnxFileError, UsageError
+from modelexport.hierarchy.choices import TextFormat
+from modelexport.support.stdio import STDIO
 
 
 @contextmanager
-def readable(model: Path) -> Iterator[Path]:
-    """The file itself; for `-` one that holds what came in on standard input, while it is needed.
+def input_file(path: Path) -> Iterator[Path]:
+    """The file itself; for `-`, a temporary file with the content of standard input.
 
     Raises:
-        OnnxFileError: Nothing came in.
+        OnnxFileError: Standard input is empty.
     """
-    if model != STDOUT:
-        yield model
+    if path != STDIO:
+        yield path
         return
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "stdin.onnx")
-        with path.open("wb") as file:
+        copy = Path(folder, "stdin.onnx")
+        with copy.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
-        if not path.stat().st_size:
-            raise OnnxFileError("-: nothing came in on standard input.")
-        yield path
+        if not copy.stat().st_size:
+            raise OnnxFileError("-: standard input is empty.")
+        yield copy
 
 
 @contextmanager
-def writable(output: Path | None) -> Iterator[Path | None]:
-    """The file itself; for `-` one whose bytes go to standard output when it is complete.
+def output_file(path: Path | None) -> Iterator[Path | None]:
+    """The file itself; for `-`, a temporary file that is sent to standard output at the end.
 
     Raises:
-        UsageError: Standard output cannot take it.
+        UsageError: Standard output is a terminal, or the model has more than one file.
     """
-    if output != STDOUT:
-        yield output
+    if path != STDIO:
+        yield path
         return
     if sys.stdout.isatty():
         raise UsageError("-o -: standard output is a terminal; send it to a file or a command.")
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "stdout.onnx")
-        yield path
+        copy = Path(folder, "stdout.onnx")
+        yield copy
         if len(list(Path(folder).iterdir())) > 1:
-            raise UsageError("-o -: the weights are in files of their own; give OUT.onnx a name.")
-        with path.open("rb") as file:
+            raise UsageError("-o -: the weights are in a separate file; give OUT.onnx a name.")
+        with copy.open("rb") as file:
             shutil.copyfileobj(file, sys.stdout.buffer)
         sys.stdout.buffer.flush()
+
+
+def named_file(path: Path | None) -> Path | None:
+    """The file; None for `-`."""
+    return None if path == STDIO else path
+
+
+def check_one_reader(**files: Path | None) -> None:
+    """Refuse to read several files from standard input.
+
+    Args:
+        files: The files to read, by their names in the command's help.
+
+    Raises:
+        UsageError: More than one of them is `-`.
+    """
+    _check_one("input", {name: path == STDIO for name, path in files.items()})
+
+
+def check_one_writer(
+    output: Path | None = None,
+    report: Path | None = None,
+    output_format: TextFormat = TextFormat.TEXT,
+) -> None:
+    """Refuse to write several results to standard output.
+
+    Raises:
+        UsageError: More than one of them would be written there.
+    """
+    writers = {
+        "-o -": output == STDIO,
+        "--report -": report == STDIO,
+        "--output-format json": output_format is TextFormat.JSON,
+    }
+    _check_one("output", writers)
+
+
+def check_named(**files: Path | None) -> None:
+    """Refuse `-` where a command writes more than one file.
+
+    Args:
+        files: The files to write, by their names in the command's help.
+
+    Raises:
+        UsageError: One of them is `-`.
+    """
+    for name, path in files.items():
+        if path == STDIO:
+            raise UsageError(f"{name}: - cannot be used here; give the file a name.")
+
+
+def _check_one(stream: str, uses: Mapping[str, bool]) -> None:
+    users = [name for name, used in uses.items() if used]
+    if len(users) > 1:
+        raise UsageError(f"{' and '.join(users)} cannot both use standard {stream}.")

@@ -5,9 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelexport.cli import option_checks, options
-from modelexport.cli.output import TextFormat, console, print_json, progress, talk
-from modelexport.cli.stdio_files import readable
+import modelexport
+from modelexport.cli.console import console, print_json
+from modelexport.cli.options import common
+from modelexport.cli.options.matching import CustomOps
+from modelexport.cli.stdio_files import check_one_reader, input_file
+from modelexport.cli.step_progress import step_progress
+from modelexport.cli.verbosity import verbosity
+from modelexport.hierarchy.choices import TextFormat
 
 if TYPE_CHECKING:
     from modelexport.rewriter import Validation
@@ -15,17 +20,20 @@ if TYPE_CHECKING:
 
 def validate(
     context: typer.Context,
-    model: Annotated[
-        Path, typer.Argument(metavar="FILE", help="The annotated file, - for standard input.")
-    ],
+    model: common.AnnotatedFile,
     *,
     record: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Trace record: its inputs are run, its modules known."),
+        typer.Option(
+            metavar="FILE",
+            help="The trace record: the file is run on its inputs, and tags must name its modules.",
+        ),
     ] = None,
     reference: Annotated[
         Path | None,
-        typer.Option(metavar="PLAIN.onnx", help="Outputs must be this file's, bit for bit."),
+        typer.Option(
+            metavar="PLAIN.onnx", help="A file whose outputs must be the same, bit for bit."
+        ),
     ] = None,
     check_consistency: Annotated[
         bool, typer.Option("--check-consistency", help="Look for tags that contradict the graph.")
@@ -34,18 +42,16 @@ def validate(
         bool,
         typer.Option(
             "--strict",
-            help="Nodes without a tag and checks that could not be made count as faults.",
+            help="Nodes without a tag, and checks that could not be made, count as faults.",
         ),
     ] = False,
-    custom_ops: options.CustomOps = None,
-    output_format: options.OutputFormat = TextFormat.TEXT,
+    custom_ops: CustomOps = None,
+    output_format: common.OutputFormat = TextFormat.TEXT,
 ) -> None:
-    """Check an annotated file; exits with 1 when it has faults."""
-    option_checks.one_reader(FILE=model, **{"--record": record})
-    from modelexport.rewriter import validate as run  # noqa: PLC0415 - onnx loads when it is needed
-
-    with progress(context), readable(model) as path:
-        result = run(
+    """Check an annotated file; exit with 1 if it has faults."""
+    check_one_reader(FILE=model, **{"--record": record})
+    with step_progress(context), input_file(model) as path:
+        result = modelexport.validate(
             path,
             record=record,
             reference=reference,
@@ -56,15 +62,15 @@ def validate(
     if output_format is TextFormat.JSON:
         print_json(result)
     else:
-        _show(result, model, quiet=talk(context).quiet)
+        _print_result(result, model, quiet=verbosity(context).quiet)
     if not result.good:
         raise typer.Exit(1)
 
 
-def _show(result: "Validation", model: Path, *, quiet: bool) -> None:
-    out = console()
+def _print_result(result: "Validation", model: Path, *, quiet: bool) -> None:
     if result.good and quiet:
         return
+    out = console()
     count = len(result.faults)
     verdict = "good" if result.good else f"{count} fault{'s' if count > 1 else ''}"
     checks = ", ".join(result.checks)
@@ -72,6 +78,6 @@ def _show(result: "Validation", model: Path, *, quiet: bool) -> None:
     for note in (*result.remarks, *result.notes) if not quiet else ():
         out.print(f"  note: {note}")
     for fault in result.faults:
-        where = " of ".join(filter(None, [fault.node, fault.module]))
-        about = f"{where}: " if where else ""
-        out.print(f"  {fault.check}: {about}{fault.message}; {fault.advice}")
+        place = " of ".join(filter(None, [fault.node, fault.module]))
+        prefix = f"{place}: " if place else ""
+        out.print(f"  {fault.check}: {prefix}{fault.message}; {fault.advice}")

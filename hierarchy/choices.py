@@ -25,6 +25,21 @@ class RecordExporter(StrEnum):
     """No exporter: the model runs, and every operator that torch calls is recorded."""
 
 
+class TextFormat(StrEnum):
+    """Output formats of commands whose result is text or data."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class ComparisonFormat(StrEnum):
+    """Output formats of `compare`."""
+
+    TEXT = "text"
+    JSON = "json"
+    MARKDOWN = "markdown"
+
+
 class ScopeOrigin(StrEnum):
     """How the module of a recorded operator was found."""
 

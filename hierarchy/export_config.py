@@ -1,6 +1,7 @@
 """The export configuration: how a model is traced, as a file that can be kept with the model.
 
-`docs/export-config.schema.json` is generated from these classes.
+`docs/export-config.schema.json` is generated from these classes. `TraceOptions` adds the options
+that belong to a call and not to the file.
 """
 
 from collections.abc import Mapping
@@ -18,15 +19,16 @@ Extent = Annotated[int, msgspec.Meta(ge=1)]
 Axis = Annotated[int, msgspec.Meta(ge=0)]
 Name = Annotated[str, msgspec.Meta(min_length=1)]
 Number = int | float
+Opset = Annotated[int, msgspec.Meta(ge=7)]
 
 
 class InputSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One input of a model.
 
     Attributes:
-        shape: Its extents; those of what the model comes with otherwise.
-        dtype: Of its elements.
-        range: The lowest and the highest value; both occur among whole numbers.
+        shape: Its extents; by default those of the example input that comes with the model.
+        dtype: The type of its elements.
+        range: The lowest and the highest value. Inputs of whole numbers contain both.
     """
 
     shape: tuple[Extent, ...] | None = None
@@ -40,12 +42,12 @@ class InputSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
 
 @dataclass(frozen=True)
 class InputRequest:
-    """What the user asked of the inputs.
+    """Which inputs the user wants the model to run on.
 
     Attributes:
-        text: For the tokenizer; a default sentence otherwise.
-        inputs: What is known of inputs, by name.
-        complete: Whether these are all that the model is to get.
+        text: Text for the tokenizer; None for a default sentence.
+        inputs: What is known about inputs, by name.
+        complete: Whether the model gets these inputs and no others.
     """
 
     text: str | None = None
@@ -59,19 +61,19 @@ class ExportConfig(
     """How a model is traced.
 
     Attributes:
-        exporter: Who writes the file; `auto` takes the first that works, `htp` is `torchscript`.
-        opset: Of the default domain.
-        task: Of a Hugging Face model: choose the architecture by task.
+        exporter: The exporter that writes the file; `auto` by default.
+        opset: Opset of the default domain.
+        task: Task of a Hugging Face model, which chooses the architecture.
         attention: Attention implementation of a transformers model.
-        input_text: What the tokenizer of a Hugging Face folder makes inputs from.
-        inputs: The inputs by name, all that the model is to get.
+        input_text: Text that the tokenizer of a Hugging Face folder makes inputs from.
+        inputs: The inputs by name. The model gets these and no others.
         dynamic: Make every axis of every input dynamic.
         dynamic_axes: Names of dynamic axes, by input and by position of the axis.
-        output_names: What the outputs are to be called, in order, all of them.
+        output_names: Names for all outputs, in order.
     """
 
     exporter: Exporter | None = None
-    opset: Annotated[int, msgspec.Meta(ge=7)] | None = None
+    opset: Opset | None = None
     task: str | None = None
     attention: str | None = None
     input_text: str | None = None
@@ -86,36 +88,56 @@ class ExportConfig(
         if len(set(self.output_names)) < len(self.output_names):
             raise ValueError("`output_names` must differ from each other")
 
-    def request(self, asked: Mapping[str, InputSpec] | None = None) -> InputRequest:
-        """What is wanted of the inputs.
+    def input_request(self, overrides: Mapping[str, InputSpec] | None = None) -> InputRequest:
+        """Which inputs the model is to run on.
 
         Args:
-            asked: What the command line says of some of them, which wins.
+            overrides: Shapes and dtypes of some inputs, which win over the configuration.
         """
         inputs = dict(self.inputs)
-        for name, spec in (asked or {}).items():
-            known = inputs.get(name, InputSpec())
-            inputs[name] = InputSpec(spec.shape, spec.dtype or known.dtype, known.range)
+        for name, spec in (overrides or {}).items():
+            configured = inputs.get(name, InputSpec())
+            inputs[name] = InputSpec(spec.shape, spec.dtype or configured.dtype, configured.range)
         return InputRequest(self.input_text, inputs, complete=bool(self.inputs))
-
-    def overridden(self, **options: object) -> "ExportConfig":
-        """This configuration with options in place of what it says; `None` leaves that."""
-        given = {name: value for name, value in options.items() if value is not None}
-        if "dynamic" in given:
-            given["dynamic_axes"] = {}
-        return msgspec.structs.replace(self, **given)
 
     @property
     def axes(self) -> bool | dict[str, dict[int, str]]:
-        """Which axes are dynamic: all, none, or those with a name."""
+        """Which axes are dynamic: all (True), none (False), or those that have a name."""
         return self.dynamic_axes or bool(self.dynamic)
 
 
+class TraceOptions(ExportConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All options of tracing: an export configuration, and what does not belong in one.
+
+    Attributes:
+        probe: Put fingerprints of the values into the record.
+        trust_remote_code: Let a Hugging Face folder run its own code.
+    """
+
+    probe: bool = True
+    trust_remote_code: bool = False
+
+    @classmethod
+    def from_config(cls, config: ExportConfig, **options: object) -> "TraceOptions":
+        """The options of a configuration.
+
+        Args:
+            config: The configuration.
+            options: Options that win over the configuration; those that are `None` do not.
+        """
+        given = {name: value for name, value in options.items() if value is not None}
+        if "dynamic" in given:
+            given["dynamic_axes"] = {}
+        fields = msgspec.structs.asdict(config) | given
+        return cls(**fields)
+
+
 def read_export_config(path: Path | None) -> ExportConfig:
-    """Read an export configuration; without a file, an empty one.
+    """Read an export configuration; an empty one when there is no file.
 
     Raises:
-        SettingsError: It cannot be read, or does not hold one. The message names the key.
+        SettingsError: The file cannot be read, or does not hold a configuration. The message
+            names the key.
     """
     return ExportConfig() if path is None else read_settings(path, ExportConfig)
 
@@ -127,7 +149,7 @@ def parse_input(text: str) -> tuple[str, InputSpec]:
     ('ids', InputSpec(shape=(2, 12), dtype=<DType.INT64: 'int64'>, range=None))
 
     Raises:
-        UsageError: The text has another form, or there is no such dtype.
+        UsageError: The text has another form, or the dtype is unknown.
     """
     name, _, rest = text.partition("=")
     extents, _, dtype = rest.partition(":")
@@ -138,6 +160,6 @@ def parse_input(text: str) -> tuple[str, InputSpec]:
     if not name or not shape or min(shape) < 1:
         raise UsageError(f"--input-shape {text}: write it as name=1x8 or name=1x8:int64.")
     if dtype and dtype not in set(DType):
-        known = ", ".join(DType)
-        raise UsageError(f"--input-shape {text}: unknown dtype {dtype!r}; choose from {known}.")
+        choices = ", ".join(DType)
+        raise UsageError(f"--input-shape {text}: unknown dtype {dtype}; choose from {choices}.")
     return name, msgspec.convert({"shape": shape, "dtype": dtype or None}, InputSpec)

@@ -18,7 +18,7 @@ from modelexport.hierarchy.fingerprints import Array, ValueFingerprint, WeightFi
 from modelexport.hierarchy.module_tree import Module, ModuleTree
 from modelexport.support.decode_errors import explain_decode_error
 from modelexport.support.files import check_target
-from modelexport.support.settings import STDIN
+from modelexport.support.stdio import STDIO
 
 FORMAT = "modelexport.trace"
 VERSION = 1
@@ -222,7 +222,7 @@ def read_record(path: Path) -> Record:
     Raises:
         RecordError: The file is missing, no record, damaged, or of a newer version.
     """
-    if path == STDIN:
+    if path == STDIO:
         return decode_record(sys.stdin.buffer.read(), "standard input")
     try:
         data = path.read_bytes()

@@ -1,6 +1,5 @@
-"""What tracing is going to make, and what it made, in short."""
+"""Short descriptions of a trace: of one that was made, and of one that would be made."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -12,15 +11,15 @@ class TraceSummary(msgspec.Struct, frozen=True):
     """What tracing made.
 
     Attributes:
-        onnx: The plain file; None when only a record was asked for.
+        onnx: The plain file; None when only a record was made.
         record: The record.
-        exporter: Who wrote the plain file.
-        opset: Of its default domain.
-        modules: How many modules the model has, under all their paths.
-        nodes: How many nodes the file has, or operators the eager run.
-        scoped: How many of these have their module.
-        notes: Which exporter and opset were taken and why.
-        unprobed: Why there are no fingerprints of values, when there are none.
+        exporter: The exporter that wrote the plain file.
+        opset: Opset of its default domain.
+        modules: Number of modules of the model, aliases included.
+        nodes: Number of nodes of the file, or of operators of an eager run.
+        scoped: Number of these whose module is known.
+        notes: Which exporter and opset were chosen, and why.
+        unprobed: Why the record has no fingerprints of values; None when it has them.
     """
 
     onnx: str | None
@@ -34,8 +33,8 @@ class TraceSummary(msgspec.Struct, frozen=True):
     unprobed: str | None = None
 
 
-def summary_of(record: Record, onnx_path: Path | None, record_path: Path) -> TraceSummary:
-    """A record in short."""
+def summarize(record: Record, onnx_path: Path | None, record_path: Path) -> TraceSummary:
+    """Summarize a record and the file that was traced with it."""
     return TraceSummary(
         onnx=None if onnx_path is None else str(onnx_path),
         record=str(record_path),
@@ -50,12 +49,12 @@ def summary_of(record: Record, onnx_path: Path | None, record_path: Path) -> Tra
 
 
 class PlannedInput(msgspec.Struct, frozen=True):
-    """One input of a model.
+    """One input of the file that would be written.
 
     Attributes:
-        name: Its name in the file.
-        dtype: Of its elements.
-        shape: Its extents; of a dynamic axis its name, `?` where it has none.
+        name: Its name.
+        dtype: The type of its elements.
+        shape: Its extents. A dynamic axis has its name in place of an extent, or `?`.
     """
 
     name: str
@@ -64,25 +63,25 @@ class PlannedInput(msgspec.Struct, frozen=True):
 
 
 class PlannedExporter(msgspec.Struct, frozen=True):
-    """An exporter that will be tried, and the opset that it will write."""
+    """An exporter that would be tried, and the opset that it would write."""
 
     name: str
     opset: int
 
 
 class TracePlan(msgspec.Struct, frozen=True):
-    """What would be exported.
+    """What tracing would do.
 
     Attributes:
         source: What would be traced.
-        class_name: Of the model, with its python module.
-        modules: How many modules it has, under all their paths.
-        parameters: How many numbers its parameters hold.
-        inputs: What it would be run on.
-        exporters: Who would be asked, in this order, until one can do it; none for an eager
-            record.
-        output_names: What the outputs would be called, if that was asked for.
-        files: What would be written.
+        class_name: Class of the model, with its Python module.
+        modules: Number of modules of the model, aliases included.
+        parameters: Number of elements of all parameters.
+        inputs: The inputs it would run on.
+        exporters: The exporters that would be tried, in this order, until one works. None for an
+            eager record.
+        output_names: Names for the outputs; empty for the model's own.
+        files: The files that would be written.
     """
 
     source: str
@@ -93,8 +92,3 @@ class TracePlan(msgspec.Struct, frozen=True):
     exporters: tuple[PlannedExporter, ...]
     output_names: tuple[str, ...]
     files: tuple[str, ...]
-
-
-def files_of(*paths: Path | None) -> Sequence[str]:
-    """The names of the files among some."""
-    return [str(path) for path in paths if path is not None]

@@ -32,13 +32,28 @@ if TYPE_CHECKING:
         UsageError,
     )
     from modelexport.hierarchy.annotate_options import AnnotateOptions, FoldRules, MatchOptions
-    from modelexport.hierarchy.choices import EvidenceKind, FoldMode, Inject, TagStyle, TorchNN
-    from modelexport.hierarchy.export_config import ExportConfig, InputSpec
+    from modelexport.hierarchy.choices import (
+        EvidenceKind,
+        Exporter,
+        FoldMode,
+        Inject,
+        MatchEvidence,
+        TagStyle,
+        TorchNN,
+    )
+    from modelexport.hierarchy.export_config import (
+        ExportConfig,
+        InputSpec,
+        TraceOptions,
+        read_export_config,
+    )
     from modelexport.hierarchy.record import Record, read_record
     from modelexport.hierarchy.tags import TagRules
+    from modelexport.hierarchy.trace_summary import TracePlan, TraceSummary
     from modelexport.pipeline.batch import load_plan, run_plan
     from modelexport.pipeline.diagnosing import Diagnosis, diagnose
     from modelexport.pipeline.exporting import ExportResult, export
+    from modelexport.pipeline.source_tracing import plan_source, trace_source
     from modelexport.rewriter import (
         Analysis,
         AnnotateReport,
@@ -81,13 +96,20 @@ else:
                 *("SurgeryError", "UsageError"),
             ],
             "hierarchy.annotate_options": ["AnnotateOptions", "FoldRules", "MatchOptions"],
-            "hierarchy.choices": ["EvidenceKind", "FoldMode", "Inject", "TagStyle", "TorchNN"],
-            "hierarchy.export_config": ["ExportConfig", "InputSpec"],
+            "hierarchy.choices": [
+                *("EvidenceKind", "Exporter", "FoldMode", "Inject", "MatchEvidence", "TagStyle"),
+                "TorchNN",
+            ],
+            "hierarchy.export_config": [
+                *("ExportConfig", "InputSpec", "TraceOptions", "read_export_config"),
+            ],
             "hierarchy.record": ["Record", "read_record"],
             "hierarchy.tags": ["TagRules"],
+            "hierarchy.trace_summary": ["TracePlan", "TraceSummary"],
             "pipeline.batch": ["load_plan", "run_plan"],
             "pipeline.diagnosing": ["Diagnosis", "diagnose"],
             "pipeline.exporting": ["ExportResult", "export"],
+            "pipeline.source_tracing": ["plan_source", "trace_source"],
             "rewriter": [
                 *("Analysis", "AnnotateReport", "Candidate", "Comparison", "Decision"),
                 *("Deviation", "Fault", "FileFacts", "FoldReport", "ModuleChange"),
@@ -114,6 +136,7 @@ __all__ = [
     "ExportConfig",
     "ExportFailedError",
     "ExportResult",
+    "Exporter",
     "Fault",
     "FileFacts",
     "FileProblem",
@@ -124,6 +147,7 @@ __all__ = [
     "Inject",
     "InputSpec",
     "InputsError",
+    "MatchEvidence",
     "MatchOptions",
     "MissingExtraError",
     "ModelExportError",
@@ -146,7 +170,10 @@ __all__ = [
     "TagRules",
     "TagStyle",
     "TorchNN",
+    "TraceOptions",
+    "TracePlan",
     "TraceResult",
+    "TraceSummary",
     "Unaligned",
     "UnfoldReport",
     "Unresolved",
@@ -160,11 +187,14 @@ __all__ = [
     "find_decisions",
     "load",
     "load_plan",
+    "plan_source",
+    "read_export_config",
     "read_record",
     "record",
     "run_plan",
     "strip",
     "trace",
+    "trace_source",
     "unfold",
     "validate",
 ]

@@ -1,4 +1,4 @@
-"""What needs tracing and annotating: from a model's source to files, in one go."""
+"""What needs both tracing and annotating: from a model's source to files, in one step."""
 
 from typing import TYPE_CHECKING
 
@@ -7,14 +7,14 @@ from modelexport.support.lazy_exports import lazy_exports
 if TYPE_CHECKING:
     from modelexport.pipeline.diagnosing import Diagnosis, PackageState, diagnose
     from modelexport.pipeline.exporting import ExportResult, export
-    from modelexport.pipeline.tracing import plan_source, trace_source
+    from modelexport.pipeline.source_tracing import plan_source, trace_source
 else:
     __getattr__ = lazy_exports(
         __name__,
         {
             "diagnosing": ["Diagnosis", "PackageState", "diagnose"],
             "exporting": ["ExportResult", "export"],
-            "tracing": ["plan_source", "trace_source"],
+            "source_tracing": ["plan_source", "trace_source"],
         },
     )
 

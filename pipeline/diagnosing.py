@@ -1,7 +1,7 @@
-"""Which packages there are and which are missing, by modelexport's own list of what it needs.
+"""Which packages are installed and which are missing, by modelexport's own list of requirements.
 
-Nothing is imported to find out, and nothing is listed twice: the requirements and the versions
-are those that the installed packages declare.
+No package is imported to find out. The requirements and the versions are those that the installed
+packages declare, so that nothing is listed twice.
 """
 
 import platform
@@ -14,19 +14,19 @@ from packaging.requirements import Requirement
 from modelexport.errors import UsageError
 
 _NAME = "modelexport"
-_OF_A_CHECKOUT = frozenset({"dev", "demo", "bench", "docs"})
-"""Extras for working on modelexport itself, which users need not know."""
+_EXTRAS_OF_DEVELOPERS = frozenset({"dev", "demo", "bench", "docs"})
+"""Extras for work on modelexport itself. Users do not need them."""
 
 
 class PackageState(msgspec.Struct, frozen=True):
-    """One package that is needed, for everything or for something.
+    """The state of one required package.
 
     Attributes:
-        name: Of the package.
-        wanted: Which versions will do; empty for any.
-        found: The installed version; None when there is none.
-        good: Whether that will do.
-        extra: The extra that brings it; None when everything needs it.
+        name: Name of the package.
+        wanted: The versions that are accepted; empty for any.
+        found: The installed version; None when it is not installed.
+        good: Whether the installed version is accepted.
+        extra: The extra that requires the package; None when every command needs it.
     """
 
     name: str
@@ -37,14 +37,14 @@ class PackageState(msgspec.Struct, frozen=True):
 
 
 class Diagnosis(msgspec.Struct, frozen=True):
-    """What there is, and what is missing.
+    """What is installed, and what is missing.
 
     Attributes:
-        modelexport: Its version.
-        python: Its version.
+        modelexport: Version of modelexport.
+        python: Version of Python.
         system: The operating system and the processor.
-        packages: What modelexport needs.
-        missing: How to get what is missing, by extra; that of `""` everything needs.
+        packages: The required packages.
+        missing: Commands that install what is missing, by extra; `""` is what every command needs.
     """
 
     modelexport: str
@@ -55,52 +55,53 @@ class Diagnosis(msgspec.Struct, frozen=True):
 
     @property
     def good(self) -> bool:
-        """Whether all is there that every command needs."""
+        """Whether everything is installed that every command needs."""
         return all(package.good for package in self.packages if package.extra is None)
 
 
 def diagnose() -> Diagnosis:
-    """Look what is installed; imports none of it.
+    """Find out which required packages are installed. Imports none of them.
 
     Raises:
-        UsageError: modelexport itself is not installed, so nothing says what it needs.
+        UsageError: modelexport itself is not installed, so its requirements are not known.
     """
     try:
-        own = metadata.version(_NAME)
-        wanted = metadata.requires(_NAME) or []
+        version = metadata.version(_NAME)
+        requirements = metadata.requires(_NAME) or []
     except metadata.PackageNotFoundError as error:
         raise UsageError(f"{_NAME} runs without being installed: pip install it first.") from error
-    packages = tuple(state for text in wanted for state in _states(Requirement(text)))
-    lacking = dict.fromkeys(package.extra for package in packages if not package.good)
+    packages = tuple(state for text in requirements for state in _states(Requirement(text)))
+    incomplete = dict.fromkeys(package.extra for package in packages if not package.good)
     return Diagnosis(
-        modelexport=own,
+        modelexport=version,
         python=platform.python_version(),
         system=f"{platform.system()} {platform.release()}, {platform.machine()}",
         packages=packages,
-        missing={extra or "": _command(extra) for extra in lacking},
+        missing={extra or "": _install_command(extra) for extra in incomplete},
     )
 
 
-def _states(wanted: Requirement) -> Iterator[PackageState]:
-    """The state of a required package, for each extra that requires it here."""
+def _states(requirement: Requirement) -> Iterator[PackageState]:
+    """The state of a required package, once for each extra that requires it on this machine."""
     try:
-        found: str | None = metadata.version(wanted.name)
+        version: str | None = metadata.version(requirement.name)
     except metadata.PackageNotFoundError:
-        found = None
-    good = found is not None and wanted.specifier.contains(found, prereleases=True)
-    for extra in _extras(wanted):
-        yield PackageState(wanted.name, str(wanted.specifier), found, good, extra)
+        version = None
+    specifier = requirement.specifier
+    good = version is not None and specifier.contains(version, prereleases=True)
+    for extra in _extras(requirement):
+        yield PackageState(requirement.name, str(specifier), version, good, extra)
 
 
-def _extras(wanted: Requirement) -> Iterator[str | None]:
-    """The extras that a requirement belongs to; None for one that belongs to no extra."""
-    if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
+def _extras(requirement: Requirement) -> Iterator[str | None]:
+    """The extras that a requirement belongs to; None when it belongs to no extra."""
+    if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
         yield None
         return
     for extra in metadata.metadata(_NAME).get_all("Provides-Extra") or ():
-        if extra not in _OF_A_CHECKOUT and wanted.marker.evaluate({"extra": extra}):
+        if extra not in _EXTRAS_OF_DEVELOPERS and requirement.marker.evaluate({"extra": extra}):
             yield extra
 
 
-def _command(extra: str | None) -> str:
+def _install_command(extra: str | None) -> str:
     return "pip install --upgrade " + (f"'{_NAME}[{extra}]'" if extra else _NAME)

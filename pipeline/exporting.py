@@ -1,4 +1,4 @@
-"""Tracing and annotating in one go: what `modelexport export` does."""
+"""Tracing and annotating in one step: what `modelexport export` does."""
 
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -11,10 +11,10 @@ import msgspec
 from modelexport.errors import FileProblem, ModelExportError
 from modelexport.hierarchy.annotate_options import AnnotateOptions
 from modelexport.hierarchy.choices import Inject
-from modelexport.hierarchy.export_config import ExportConfig, InputSpec
+from modelexport.hierarchy.export_config import InputSpec, TraceOptions
 from modelexport.hierarchy.record import Record, record_path
-from modelexport.hierarchy.trace_summary import TraceSummary, summary_of
-from modelexport.pipeline.tracing import check_traced, loaded_source
+from modelexport.hierarchy.trace_summary import TraceSummary, summarize
+from modelexport.pipeline.source_tracing import check_trace_targets, load_source
 from modelexport.rewriter.annotation.annotate_file import annotate
 from modelexport.rewriter.annotation.report import AnnotateReport
 from modelexport.support.extras import require_extra
@@ -26,16 +26,15 @@ if TYPE_CHECKING:
 
     from modelexport.tracer import Loaded, TraceResult
 
-
 _ANNOTATED = ".annotated"
-"""Name of the finished file before it gets its own."""
+"""Name of the annotated file in the staging folder."""
 
 
 class ExportResult(msgspec.Struct, frozen=True):
     """What exporting made.
 
     Attributes:
-        files: What was written.
+        files: The files that were written.
         hierarchy: Where the file has the hierarchy; empty for a plain file.
         trace: What tracing made.
         annotation: What annotating decided.
@@ -47,128 +46,127 @@ class ExportResult(msgspec.Struct, frozen=True):
     annotation: AnnotateReport
 
 
-def export(  # noqa: PLR0913 - keyword-only options of an entry point
+def export(
     source: "str | nn.Module",
     onnx_path: str | Path,
     *,
     inputs: Any = None,
-    config: ExportConfig = ExportConfig(),  # noqa: B008 - frozen
-    asked: Mapping[str, InputSpec] | None = None,
-    hierarchy: AnnotateOptions = AnnotateOptions(),  # noqa: B008 - frozen
+    trace_options: TraceOptions = TraceOptions(),  # noqa: B008 - frozen
+    input_specs: Mapping[str, InputSpec] | None = None,
+    annotate_options: AnnotateOptions = AnnotateOptions(),  # noqa: B008 - frozen
     record: str | Path | None = None,
     report: str | Path | None = None,
-    probe: bool = True,
-    trust_remote_code: bool = False,
     force: bool = False,
 ) -> ExportResult:
     """Trace a model and write its ONNX file with the hierarchy in it.
 
-    All files appear when everything is done, or none.
+    All files appear when everything is done, or none of them does.
 
     Args:
-        source: A module; or what `trace_source` takes.
+        source: A module, or the name of a source as `trace_source` takes it.
         onnx_path: Where the ONNX file goes.
-        inputs: Example inputs of the module, as for `tracer.trace`; not for other sources.
-        config: How the model is traced.
-        asked: What the command line says of some inputs, which wins over the configuration.
-        hierarchy: How the hierarchy is written; with an empty `inject` the file stays plain.
+        inputs: Example inputs of a module, as `trace` takes them. Not used for other sources.
+        trace_options: How the model is traced.
+        input_specs: Shapes and dtypes of some inputs, which win over the options. Not used for a
+            module.
+        annotate_options: How the hierarchy is written; with an empty `inject` the file is plain.
         record: Where the record goes; beside the ONNX file by default.
         report: Where every decision goes as JSON, if anywhere.
-        probe: Keep a fingerprint of every value in the record.
-        trust_remote_code: Let a Hugging Face folder run its own code.
         force: Overwrite existing files.
 
+    Returns:
+        What was made.
+
     Raises:
-        ModelExportError: As tracing and annotating do.
+        ModelExportError: As `trace_source` and `annotate` do.
     """
     target = Path(onnx_path)
     record_target = record_path(target) if record is None else Path(record)
     report_target = None if report is None else Path(report)
-    check_traced(target, record_target, config, force=force)
+    check_trace_targets(target, record_target, trace_options, force=force)
     if report_target is not None:
         _check_report(report_target, target, record_target, force=force)
-    loaded = _loaded(source, inputs, config, asked, trust_remote_code=trust_remote_code)
-    with _staged(target) as stage, ExitStack() as files:
-        written = {
+    loaded = _load(source, inputs, trace_options, input_specs)
+    with _staging_folder(target) as stage, ExitStack() as files:
+        parts = {
             path: files.enter_context(atomic_replacement(path, force=force))
             for path in (target, record_target, report_target)
             if path is not None
         }
-        traced = _trace(loaded, stage / target.name, config, probe=probe)
-        decided = _annotate(stage, target, traced.record, hierarchy)
-        with writing(written[record_target]):
-            written[record_target].write_bytes(traced.record_path.read_bytes())
+        traced = _trace(loaded, stage / target.name, trace_options)
+        annotation = _annotate(stage, target, traced.record, annotate_options)
+        with writing(parts[record_target]):
+            parts[record_target].write_bytes(traced.record_path.read_bytes())
         if report_target is not None:
-            with writing(written[report_target]):
-                written[report_target].write_bytes(decided.to_json())
+            with writing(parts[report_target]):
+                parts[report_target].write_bytes(annotation.to_json())
         data = stage / f"{target.name}.data"
         if data.exists():
-            beside = target.with_name(data.name)
-            written[beside] = files.enter_context(atomic_replacement(beside, force=force))
-            data.replace(written[beside])
-        (stage / (_ANNOTATED if hierarchy.inject else target.name)).replace(written[target])
-    summary = summary_of(traced.record, target, record_target)
-    return ExportResult(tuple(map(str, written)), hierarchy.inject, summary, decided)
+            data_target = target.with_name(data.name)
+            parts[data_target] = files.enter_context(atomic_replacement(data_target, force=force))
+            data.replace(parts[data_target])
+        annotated = stage / (_ANNOTATED if annotate_options.inject else target.name)
+        annotated.replace(parts[target])
+    summary = summarize(traced.record, target, record_target)
+    return ExportResult(tuple(map(str, parts)), annotate_options.inject, summary, annotation)
 
 
 def _check_report(report: Path, target: Path, record: Path, *, force: bool) -> None:
+    """Refuse a report that cannot be written, or that would overwrite another result."""
     check_target(report, force=force)
-    for other, what in ((target, "the ONNX file"), (record, "the record")):
+    for other, name in ((target, "the ONNX file"), (record, "the record")):
         if report.resolve() == other.resolve():
-            raise FileProblem(f"{report}: the report and {what} are one file.")
+            raise FileProblem(f"{report}: the report and {name} are one file.")
 
 
-def _loaded(
+def _load(
     source: "str | nn.Module",
     inputs: Any,
-    config: ExportConfig,
-    asked: Mapping[str, InputSpec] | None,
-    *,
-    trust_remote_code: bool,
+    options: TraceOptions,
+    input_specs: Mapping[str, InputSpec] | None,
 ) -> "Loaded":
     """The model and its inputs."""
     if isinstance(source, str):
-        return loaded_source(source, config, asked, trust_remote_code=trust_remote_code)
+        return load_source(source, options, input_specs)
     with require_extra("trace", "exporting"):
-        from modelexport import tracer  # noqa: PLC0415 - torch loads when a model is to be traced
+        from modelexport import tracer  # noqa: PLC0415 - torch loads when a model is traced
     return tracer.Loaded(source, inputs, tracer.Origin(type(source).__name__))
 
 
 @contextmanager
-def _staged(target: Path) -> Iterator[Path]:
-    """A folder beside the target for what is not finished; errors name the target instead."""
+def _staging_folder(target: Path) -> Iterator[Path]:
+    """A folder beside the target for unfinished files. Errors name the target in their place."""
     with tempfile.TemporaryDirectory(prefix=".modelexport.", dir=target.parent) as name:
         stage = Path(name)
         try:
             yield stage
         except ModelExportError as error:
-            said = str(error).replace(str(stage / _ANNOTATED), str(target))
-            raise type(error)(said.replace(str(stage / target.name), str(target))) from error
+            message = str(error).replace(str(stage / _ANNOTATED), str(target))
+            raise type(error)(message.replace(str(stage / target.name), str(target))) from error
 
 
-def _trace(loaded: "Loaded", plain: Path, config: ExportConfig, *, probe: bool) -> "TraceResult":
-    from modelexport import tracer  # noqa: PLC0415 - see above
+def _trace(loaded: "Loaded", plain: Path, options: TraceOptions) -> "TraceResult":
+    from modelexport import tracer  # noqa: PLC0415 - torch loads when a model is traced
 
     return tracer.trace(
         loaded.model,
         loaded.inputs,
         plain,
-        **tracer.options_of(config),
-        probe=probe,
+        **tracer.trace_arguments(options),
         origin=loaded.origin,
     )
 
 
 def _annotate(
-    stage: Path, target: Path, record: Record, hierarchy: AnnotateOptions
+    stage: Path, target: Path, record: Record, options: AnnotateOptions
 ) -> AnnotateReport:
-    """Decide about every node, and write the annotated file into the stage unless it is plain."""
+    """Decide about every node, and write the annotated file unless the result is plain."""
     step("annotating")
-    decided = annotate(
+    report = annotate(
         stage / target.name,
         record,
-        stage / _ANNOTATED if hierarchy.inject else None,
-        options=hierarchy,
+        stage / _ANNOTATED if options.inject else None,
+        options=options,
     )
-    decided.output = target.name
-    return decided
+    report.output = target.name
+    return report

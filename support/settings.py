@@ -10,11 +10,9 @@ import msgspec
 
 from modelexport.errors import SettingsError
 from modelexport.support.decode_errors import explain_decode_error
+from modelexport.support.stdio import STDIO
 
 T = TypeVar("T")
-
-STDIN = Path("-")
-"""The path that stands for standard input."""
 
 
 def read_settings(path: Path, type_: type[T]) -> T:
@@ -28,7 +26,7 @@ def read_settings(path: Path, type_: type[T]) -> T:
         SettingsError: The file cannot be read, or its content is not of that type. The message
             names the key (`$.inputs.x.shape`).
     """
-    if path == STDIN:
+    if path == STDIO:
         return decode_settings(sys.stdin.buffer.read(), ".json", type_, "standard input")
     try:
         data = path.read_bytes()

@@ -1,10 +1,9 @@
-"""Dask: the workers of a batch run, here or on a cluster, by one and the same path."""
+"""The Dask side of a run: its workers, on this machine or on a cluster, and its tasks."""
 
 import logging
 import signal
-import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
@@ -13,224 +12,181 @@ import msgspec
 
 from modelexport.errors import UsageError
 from modelexport.pipeline.batch.messages import Answer, Task
-from modelexport.pipeline.batch.outcome import Outcome, State
-from modelexport.pipeline.batch.sharing import traced, untraced
+from modelexport.pipeline.batch.shared_traces import failed_answer, traced_files
+from modelexport.pipeline.batch.worker import failure, run_task, stop_fork_servers
 
 if TYPE_CHECKING:
     from distributed import Client
 
     from modelexport.pipeline.batch.jobs import Job
 
-_PATIENCE = 10
+_ANSWER_SECONDS = 10
 """Seconds within which a scheduler must answer and have a worker."""
 
-
-Hear = Callable[[str, str], None]
-"""Is told the job's id and what it does now."""
-
-
-def _hush() -> None:
-    """Keep Dask from logging: what matters is said of the job that it matters to."""
-    for name in list(logging.root.manager.loggerDict):
-        if name.partition(".")[0] == "distributed":
-            logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
-def cores() -> int:
-    """Cores of this machine that this process may use."""
-    from dask.system import CPU_COUNT  # noqa: PLC0415 - it knows of containers, too
-
-    return int(CPU_COUNT)
+OnStep = Callable[[str, str], None]
+"""Called with a job's id and the step that it begins."""
 
 
 @contextmanager
-def workers(count: int | None, address: str | None) -> Iterator["Client"]:
+def connect(workers: int, address: str | None) -> Iterator["Client"]:
     """Connect to a cluster, or start workers on this machine: processes of one thread each.
+
+    Args:
+        workers: Number of workers to start.
+        address: Address of a scheduler, or its scheduler.json, to use in place of own workers.
 
     Raises:
         UsageError: No scheduler answers at the address, or it has no workers.
     """
-    from distributed import Client, LocalCluster  # noqa: PLC0415 - half a second
+    from distributed import Client, LocalCluster  # noqa: PLC0415 - takes half a second
 
-    _hush()
+    _silence_dask()
     if address is not None:
-        with _connected(Client, address) as client:
+        with _connect_to(Client, address) as client:
             yield client
         return
-    # Ctrl-C reaches every process of the terminal. It is this one's to handle: workers inherit
-    # what is blocked while they are started, and so do those that take a dead one's place.
-    resource_tracker.ensure_running()  # starting it would unblock them
+    # Ctrl-C reaches every process of the terminal, and this process must handle it. Workers
+    # inherit the blocked signals while they are started, and so do those that replace a dead one.
+    resource_tracker.ensure_running()  # starting it later would unblock the signals
     with ExitStack() as stack:
-        held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         try:
             cluster = LocalCluster(
-                n_workers=count,
+                n_workers=workers,
                 threads_per_worker=1,
                 processes=True,
-                memory_limit=0,  # jobs are watched one by one, in processes of their own
+                memory_limit=0,  # the fork server limits each job's memory
                 dashboard_address=None,
                 silence_logs=logging.CRITICAL,
             )
             stack.enter_context(cluster)
             client = stack.enter_context(Client(cluster))
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         yield client
 
 
+def _silence_dask() -> None:
+    """Keep Dask from logging. What matters is reported for the job that it is about."""
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
 @contextmanager
-def _connected(kind: "type[Client]", address: str) -> Iterator["Client"]:
+def _connect_to(client_class: "type[Client]", address: str) -> Iterator["Client"]:
     try:
-        where = "scheduler_file" if address.endswith(".json") else "address"
-        client = kind(**{where: address}, timeout=_PATIENCE)
+        keyword = "scheduler_file" if address.endswith(".json") else "address"
+        client = client_class(**{keyword: address}, timeout=_ANSWER_SECONDS)
     except (OSError, ValueError) as error:
         raise UsageError(f"--cluster {address}: no Dask scheduler answers there.") from error
     with client:
         try:
-            client.wait_for_workers(1, timeout=_PATIENCE)
+            client.wait_for_workers(1, timeout=_ANSWER_SECONDS)
         except TimeoutError as error:
             raise UsageError(f"--cluster {address}: the scheduler has no workers.") from error
         yield client
 
 
-def neighbours(client: "Client") -> dict[str, int]:
-    """Threads of the cluster's workers by host."""
-    found: dict[str, int] = {}
+def threads_by_host(client: "Client") -> dict[str, int]:
+    """Number of threads of the cluster's workers, by host."""
+    threads: dict[str, int] = {}
     for worker in client.scheduler_info(n_workers=-1)["workers"].values():
-        found[worker["host"]] = found.get(worker["host"], 0) + worker["nthreads"]
-    return found
+        threads[worker["host"]] = threads.get(worker["host"], 0) + worker["nthreads"]
+    return threads
 
 
-def outcomes(
+def run_tasks(
     client: "Client",
     tasks: list[Task],
     traces: dict[str, Task],
     topic: str,
-    hear: Hear,
-    stopping: Callable[[], None],
-) -> Iterator[tuple["Job", Answer]]:
-    """Have all tasks done; gives each job and what came of it as it ends.
+    on_step: OnStep,
+    on_stop: Callable[[], None],
+) -> Generator[tuple["Job", Answer], None, None]:
+    """Run all tasks, and yield each job with its answer as it ends.
 
-    A worker that dies takes no job with it: Dask gives its jobs to others, a few times.
+    When a worker dies, Dask gives its tasks to other workers, a few times.
 
     Args:
         client: Of the cluster.
-        tasks: What is to be done, in this order where it can be.
-        traces: By jobs, the shared traces that must be done before these.
-        topic: Under which steps are told.
-        hear: Is told every step.
-        stopping: Is told when the jobs under way are ended.
+        tasks: The tasks, in the order in which they should begin.
+        traces: The shared traces that must be made before some jobs, by the ids of these jobs.
+        topic: The topic under which workers report steps.
+        on_step: Called at every step.
+        on_stop: Called when the jobs in progress are ended early.
     """
-    client.subscribe_topic(topic, lambda event: hear(*event[1]))
-    running = _Running(client, tasks, traces)
+    client.subscribe_topic(topic, lambda event: on_step(*event[1]))
+    queue = _TaskQueue(client, tasks, traces)
     finished = False
     try:
-        yield from running.ended()
+        yield from queue.answers()
         finished = True
     finally:
         if not finished:
-            stopping()
-            client.cancel(list(running.futures), force=True)
-            client.run(_stop_all, on_error="ignore")
+            on_stop()
+            client.cancel(list(queue.tasks), force=True)
+            client.run(stop_fork_servers, on_error="ignore")
         client.unsubscribe_topic(topic)
 
 
-class _Running:
-    """Tasks under way: jobs, and the traces that some wait for.
+class _TaskQueue:
+    """The submitted tasks, and the tasks that wait for a shared trace.
 
     Attributes:
-        futures: What was given to the cluster, and for what.
+        tasks: The submitted tasks by their future.
     """
 
     def __init__(self, client: "Client", tasks: list[Task], traces: dict[str, Task]) -> None:
-        from distributed import as_completed  # noqa: PLC0415 - loaded already
+        from distributed import as_completed  # noqa: PLC0415 - loaded by `connect`
 
         self._client = client
         self._run = uuid.uuid4().hex[:8]
-        self._ended = as_completed(raise_errors=False)
+        self._completed = as_completed(raise_errors=False)
         self._waiting: dict[str, list[tuple[int, Task]]] = {}
-        self.futures: dict[Any, Task] = {}
-        for place, task in enumerate(tasks):
+        self.tasks: dict[Any, Task] = {}
+        for position, task in enumerate(tasks):
             trace = traces.get(task.request.job.id)
             if trace is None:
-                self._begin(place, task)
+                self._submit(position, task)
                 continue
             waiting = self._waiting.setdefault(trace.request.job.id, [])
-            waiting.append((place, task))
+            waiting.append((position, task))
             if len(waiting) == 1:
-                self._begin(place, trace)
+                self._submit(position, trace)
 
-    def _begin(self, place: int, task: Task) -> None:
+    def _submit(self, position: int, task: Task) -> None:
         key = f"{task.request.job.id}-{self._run}"
         message = msgspec.json.encode(task)
-        future = self._client.submit(work, message, key=key, pure=False, priority=-place)
-        self.futures[future] = task
-        self._ended.add(future)
+        future = self._client.submit(run_task, message, key=key, pure=False, priority=-position)
+        self.tasks[future] = task
+        self._completed.add(future)
 
-    def ended(self) -> Iterator[tuple["Job", Answer]]:
-        """Each job as it ends."""
-        for future in self._ended:
-            job, answer = self.futures[future].request.job, _answer(future)
+    def answers(self) -> Iterator[tuple["Job", Answer]]:
+        """Each job with its answer, as it ends. Shared traces are not among them."""
+        for future in self._completed:
+            job, answer = self.tasks[future].request.job, _answer(future)
             waiting = self._waiting.pop(job.id, None)
             if waiting is None:
                 yield job, answer
             elif answer.outcome.state.complete:
-                for place, task in waiting:
-                    task.request.traced = traced(job, answer)
-                    self._begin(place, task)
+                traced = traced_files(job, answer)
+                for position, task in waiting:
+                    request = msgspec.structs.replace(task.request, traced=traced)
+                    self._submit(position, msgspec.structs.replace(task, request=request))
             else:
                 for _, task in waiting:
-                    yield task.request.job, untraced(job, answer)
+                    yield task.request.job, failed_answer(job, answer)
 
 
 def _answer(future: Any) -> Answer:
+    """The worker's answer, or one that says why there is none."""
     if future.status == "finished":
         return msgspec.json.decode(future.result(), type=Answer)
     error = future.exception() if future.status == "error" else None
     if type(error).__name__ == "KilledWorker":
-        why = "every worker that took it died; their logs may tell why."
-    elif error is not None:
-        why = " ".join(f"the worker failed ({type(error).__name__}: {error}).".split())
-    else:
-        why = "the connection to the cluster was lost."
-    return _failed(why)
-
-
-def _failed(why: str) -> Answer:
-    return Answer(Outcome(state=State.FAILED, error=why), "")
-
-
-def work(message: bytes) -> bytes:
-    """Do one job; runs in a worker."""
-    from distributed import get_worker  # noqa: PLC0415 - runs in a worker only
-
-    from modelexport.pipeline.batch.digests import versions  # noqa: PLC0415
-    from modelexport.pipeline.batch.fork_server_client import keeper  # noqa: PLC0415
-
-    task = msgspec.json.decode(message, type=Task)
-    worker = get_worker()
-    job = task.request.job
-    if task.versions != versions():
-        return msgspec.json.encode(_other_versions(task.versions, versions()))
-    # a worker that was lost may still write where its try wrote
-    task.request.scratch = tempfile.mkdtemp(dir=task.request.scratch)
-    share = cores() // max(task.neighbours.get(worker.host, 1), 1)
-    task.request.threads = job.threads or max(share, 1)
-    outcome = keeper().run(
-        task.request,
-        task.exporters,
-        task.nursery_log,
-        lambda step: worker.log_event(task.topic, [job.id, step]),
-    )
-    return msgspec.json.encode(Answer(outcome, task.request.scratch))
-
-
-def _other_versions(wanted: dict[str, str], found: dict[str, str]) -> Answer:
-    differing = [f"{n} {found[n]}, not {v}" for n, v in wanted.items() if found[n] != v]
-    return _failed(f"its worker has other packages than this machine ({'; '.join(differing)}).")
-
-
-def _stop_all() -> None:
-    from modelexport.pipeline.batch.fork_server_client import stop_all  # noqa: PLC0415 - runs in a worker
-
-    stop_all()
+        return failure("every worker that took it died; their logs may tell why.")
+    if error is not None:
+        text = f"the worker failed ({type(error).__name__}: {error})."
+        return failure(" ".join(text.split()))
+    return failure("the connection to the cluster was lost.")

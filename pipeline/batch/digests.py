@@ -1,4 +1,4 @@
-"""Digests of what a job is made from and of what it wrote: by content, never by date."""
+"""Digests of a job's inputs, options and results. They depend on content, never on dates."""
 
 import hashlib
 from collections.abc import Iterable
@@ -10,13 +10,14 @@ import msgspec
 
 from modelexport.pipeline.batch.jobs import Job
 
-_VERSIONS = ("modelexport", "torch", "transformers", "onnx", "onnxscript", "onnxruntime")
-"""Packages whose versions a result depends on."""
+_PACKAGES = ("modelexport", "torch", "transformers", "onnx", "onnxscript", "onnxruntime")
+"""Packages whose versions can change a result."""
 
-_WITHOUT_EFFECT = ("timeout", "memory", "threads")
-"""What bounds a job and does not change its result."""
+_LIMITS = ("timeout", "memory", "threads")
+"""Fields of a job that limit it and do not change its result."""
 
 MISSING = "missing"
+"""Stands in place of the digest of a file, or the version of a package, that is not there."""
 
 
 def file_digest(path: Path) -> str:
@@ -26,40 +27,41 @@ def file_digest(path: Path) -> str:
 
 
 def content_digest(path: Path) -> str:
-    """The digest of a file, or of all files of a folder and their names; of what is not, a word.
+    """The digest of a file, or of the names and contents of all files in a folder.
 
-    Hidden files and compiled Python are no content.
+    Hidden files and compiled Python files do not count. The digest of a path that does not exist
+    is `MISSING`.
     """
     if path.is_file():
         return file_digest(path)
     if not path.is_dir():
         return MISSING
-    found = hashlib.sha256()
+    whole = hashlib.sha256()
     for file in sorted(path.rglob("*")):
         inside = file.relative_to(path)
         if any(part.startswith(".") or part == "__pycache__" for part in inside.parts):
             continue
         if file.is_file():
-            found.update(f"{inside.as_posix()}\0{file_digest(file)}\n".encode())
-    return found.hexdigest()
+            whole.update(f"{inside.as_posix()}\0{file_digest(file)}\n".encode())
+    return whole.hexdigest()
 
 
 def digests(paths: Iterable[str], folder: Path) -> dict[str, str]:
-    """Digests by path; paths start from `folder` and are kept as they are given."""
+    """Digests by path. Paths are relative to `folder`, and the keys are the paths as given."""
     return {path: content_digest(folder / path) for path in sorted(set(paths))}
 
 
 def options_digest(job: Job) -> str:
-    """The digest of all that a job was told, and of the versions that did it."""
-    told = {k: v for k, v in msgspec.to_builtins(job).items() if k not in _WITHOUT_EFFECT}
-    text = msgspec.json.encode([told, versions()], order="deterministic")
+    """The digest of all that a job is told to do, and of the versions of the packages."""
+    fields = {k: v for k, v in msgspec.to_builtins(job).items() if k not in _LIMITS}
+    text = msgspec.json.encode([fields, versions()], order="deterministic")
     return hashlib.sha256(text).hexdigest()
 
 
 @cache
 def versions() -> dict[str, str]:
-    """Versions of the packages that results depend on; nothing is imported for it."""
-    return {name: _version(name) for name in _VERSIONS}
+    """Versions of the packages that results depend on. None of them is imported."""
+    return {name: _version(name) for name in _PACKAGES}
 
 
 def _version(name: str) -> str:

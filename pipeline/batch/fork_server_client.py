@@ -1,12 +1,11 @@
-"""What runs in a Dask worker: it keeps a nursery warm and hands jobs to it.
+"""The client of a fork server: starts it and hands jobs to it.
 
-Whatever a job does to its process, the worker goes on: it holds no torch and no model.
+It runs in a Dask worker. The worker itself has no torch and no model, so that a job cannot harm it.
 """
 
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -16,88 +15,82 @@ import msgspec
 from modelexport.pipeline.batch.messages import Event, Request, this_process
 from modelexport.pipeline.batch.outcome import Outcome, State
 
-_SHARED = (
+_THREAD_VARIABLES = (
     *("MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"),
     "VECLIB_MAXIMUM_THREADS",
 )
-"""By which libraries are told how many threads they may start."""
+"""Environment variables that tell libraries how many threads they may start."""
 
 
-class Keeper:
-    """One nursery, started when it is first needed and again when it died."""
+class ForkServerClient:
+    """One fork server, started when it is first needed and again after it died."""
 
     def __init__(self) -> None:
-        self._nursery: subprocess.Popen[bytes] | None = None
+        self._server: subprocess.Popen[bytes] | None = None
         self._exporters: list[str] = []
 
     def run(
-        self, request: Request, exporters: list[str], nursery_log: str, tell: Callable[[str], None]
+        self, request: Request, exporters: list[str], log: str, on_step: Callable[[str], None]
     ) -> Outcome:
-        """Have a job done, and say each of its steps."""
+        """Do a job.
+
+        Args:
+            request: The job.
+            exporters: The exporters that the server must have loaded.
+            log: The file for the server's standard error.
+            on_step: Called with each step that the job begins.
+        """
         try:
-            nursery = self._warm(exporters, nursery_log, request.threads)
-            assert nursery.stdin is not None
-            nursery.stdin.write(msgspec.json.encode(request) + b"\n")
-            nursery.stdin.flush()
-            while (event := self._heard(nursery)) is not None:
+            server = self._started(exporters, log, request.threads)
+            assert server.stdin is not None
+            server.stdin.write(msgspec.json.encode(request) + b"\n")
+            server.stdin.flush()
+            while (event := self._next_event(server)) is not None:
                 if event.outcome is not None:
                     return event.outcome
                 if event.step is not None:
-                    tell(event.step)
+                    on_step(event.step)
         except BrokenPipeError:
-            pass  # it died while we spoke to it: the same as when it says nothing
+            pass  # the server died before it could read the request: see below
         self.stop()
         return Outcome(
             state=State.FAILED,
-            error=f"the process that starts jobs ended ({Path(nursery_log).name} may tell why).",
+            error=f"the process that starts jobs ended ({Path(log).name} may tell why).",
             worker=this_process(),
         )
 
     def stop(self) -> None:
-        """End the nursery, and with it the job that it runs."""
-        nursery, self._nursery = self._nursery, None
-        if nursery is not None and nursery.stdin is not None and nursery.stdout is not None:
+        """End the server, and with it the job that it runs."""
+        server, self._server = self._server, None
+        if server is not None and server.stdin is not None and server.stdout is not None:
             with suppress(BrokenPipeError):
-                nursery.stdin.close()
-            nursery.wait()
-            nursery.stdout.close()
+                server.stdin.close()
+            server.wait()
+            server.stdout.close()
 
-    def _warm(self, exporters: list[str], log: str, threads: int) -> "subprocess.Popen[bytes]":
-        nursery = self._nursery
-        if nursery is not None and nursery.poll() is None and self._exporters == exporters:
-            return nursery
+    def _started(self, exporters: list[str], log: str, threads: int) -> "subprocess.Popen[bytes]":
+        """The running server, or a new one."""
+        server = self._server
+        if server is not None and server.poll() is None and self._exporters == exporters:
+            return server
         self.stop()
-        paths = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-        limits = dict.fromkeys(_SHARED, str(threads))
+        path = {"PYTHONPATH": os.pathsep.join(folder for folder in sys.path if folder)}
+        limits = dict.fromkeys(_THREAD_VARIABLES, str(threads))
         with Path(log).open("ab") as errors:
-            nursery = subprocess.Popen(  # noqa: S603 - our own module
+            server = subprocess.Popen(  # noqa: S603 - our own module
                 [sys.executable, "-P", "-m", "modelexport.pipeline.batch.fork_server", *exporters],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                env={**os.environ, **paths, **limits, "TOKENIZERS_PARALLELISM": "false"},
-                start_new_session=True,  # Ctrl-C is the run's to handle
+                env={**os.environ, **path, **limits, "TOKENIZERS_PARALLELISM": "false"},
+                start_new_session=True,  # Ctrl-C must not reach it: the run handles that
             )
-        self._nursery, self._exporters = nursery, exporters
-        return nursery
+        self._server, self._exporters = server, exporters
+        return server
 
     @staticmethod
-    def _heard(nursery: "subprocess.Popen[bytes]") -> Event | None:
-        assert nursery.stdout is not None
-        line = nursery.stdout.readline()
+    def _next_event(server: "subprocess.Popen[bytes]") -> Event | None:
+        """The server's next event; None when it has ended."""
+        assert server.stdout is not None
+        line = server.stdout.readline()
         return msgspec.json.decode(line, type=Event) if line else None
-
-
-_KEEPERS: dict[int, Keeper] = {}
-"""By thread: each thread of a worker does one job at a time."""
-
-
-def keeper() -> Keeper:
-    """The one of this thread."""
-    return _KEEPERS.setdefault(threading.get_ident(), Keeper())
-
-
-def stop_all() -> None:
-    """End whatever this worker does for us."""
-    for each in list(_KEEPERS.values()):
-        each.stop()

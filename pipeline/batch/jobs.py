@@ -1,4 +1,4 @@
-"""Jobs: a plan taken apart into what can run side by side."""
+"""Jobs: a plan split into pieces of work that can run at the same time."""
 
 import itertools
 import re
@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from modelexport.errors import PlanError
+from modelexport.hierarchy.export_config import TraceOptions
 from modelexport.hierarchy.source_names import factory_of
 from modelexport.pipeline.batch.plan import (
     AnnotateSettings,
@@ -16,20 +17,23 @@ from modelexport.pipeline.batch.plan import (
     Model,
     Plan,
     Step,
-    TraceOptions,
-    ValidateOptions,
+    ValidateSettings,
     size_in_bytes,
 )
 
-_TRACED: tuple[tuple[Step, ...], ...] = (
+_STEPS_FROM_SOURCE: tuple[tuple[Step, ...], ...] = (
     (Step.TRACE,),
     (Step.TRACE, Step.ANNOTATE),
     (Step.TRACE, Step.ANNOTATE, Step.VALIDATE),
     (Step.EXPORT,),
     (Step.EXPORT, Step.VALIDATE),
 )
-_GIVEN = ((Step.ANNOTATE,), (Step.ANNOTATE, Step.VALIDATE), (Step.VALIDATE,))
-_TABLES = {
+"""The sequences of steps that a source allows."""
+
+_STEPS_FROM_FILE = ((Step.ANNOTATE,), (Step.ANNOTATE, Step.VALIDATE), (Step.VALIDATE,))
+"""The sequences of steps that an existing ONNX file allows."""
+
+_TABLES_OF_STEP = {
     Step.TRACE: {"trace"},
     Step.ANNOTATE: {"annotate"},
     Step.EXPORT: {"trace", "annotate"},
@@ -37,18 +41,23 @@ _TABLES = {
 }
 """The tables of options that a step reads."""
 
+_TABLES = ("trace", "annotate", "validate")
+
+_TABLES_OF_MATRIX = (("trace", TraceOptions), ("annotate", AnnotateSettings))
+"""The tables whose options a matrix can vary."""
+
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """One model, one combination of the matrix, all its steps.
+    """All steps for one model and one combination of the matrix.
 
     Attributes:
-        id: Unique in the plan; what its files are called.
-        steps: What is done, in this order.
-        source, onnx, record, inputs: As of the plan's model.
+        id: Unique in the plan. It is the name of the job's files.
+        steps: The steps, in order.
+        source, onnx, record, inputs: As in the plan's model.
         trace, annotate, validate: Options, with defaults and matrix applied.
-        timeout: Seconds.
-        memory: Bytes.
-        threads: Threads; None to share the cores with the other workers.
+        timeout: Limit in seconds.
+        memory: Limit in bytes.
+        threads: Number of threads; None to share the cores with the other workers.
     """
 
     id: str
@@ -59,7 +68,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     inputs: tuple[str, ...] = ()
     trace: TraceOptions = TraceOptions()
     annotate: AnnotateSettings = AnnotateSettings()
-    validate: ValidateOptions = ValidateOptions()
+    validate: ValidateSettings = ValidateSettings()
     timeout: float | None = None
     memory: int | None = None
     threads: int | None = None
@@ -74,24 +83,25 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         return bool({Step.TRACE, Step.EXPORT} & set(self.steps))
 
     def outputs(self) -> list[str]:
-        """The files that it is to write; weights beside a large one are not foreseen."""
-        found = []
+        """The files that it will write, except the weights beside a large model."""
+        names = []
         if self.traces:
-            found += [self.file("onnx"), self.file("trace.json")]
+            names += [self.file("onnx"), self.file("trace.json")]
         if Step.ANNOTATE in self.steps:
-            found.append(self.file("annotated.onnx"))
+            names.append(self.file("annotated.onnx"))
         if self.annotate.report and {Step.ANNOTATE, Step.EXPORT} & set(self.steps):
-            found.append(self.file("report.json"))
-        return found
+            names.append(self.file("report.json"))
+        return names
 
 
-def jobs_of(plan: Plan, raw: dict[str, Any], where: Path) -> list[Job]:
-    """Every job of a plan, in its order.
+def jobs_of(plan: Plan, raw: dict[str, Any], path: Path) -> list[Job]:
+    """Every job of a plan, in the plan's order.
 
     Args:
         plan: The plan.
-        raw: The same as it was written: a key that a model leaves out is the defaults' to say.
-        where: The plan's file, for messages.
+        raw: The plan as it was written. It tells a key that a model leaves out from one whose
+            value is the default.
+        path: The plan's file, for messages.
 
     Raises:
         PlanError: Steps, sources or options do not fit together.
@@ -99,64 +109,72 @@ def jobs_of(plan: Plan, raw: dict[str, Any], where: Path) -> list[Job]:
     defaults = raw.get("defaults", {})
     jobs: list[Job] = []
     for index, (model, written) in enumerate(zip(plan.models, raw["models"], strict=True)):
-        at = f"{where}: $.models[{index}]"
-        steps = _steps(model, plan, at)
-        read = set().union(*(_TABLES[step] for step in steps))
-        if idle := sorted(({"trace", "annotate", "validate"} & set(written)) - read):
-            raise PlanError(f"{at}.{idle[0]}: none of its steps ({', '.join(steps)}) reads this.")
-        merged = _merged(defaults, written)
+        place = f"{path}: $.models[{index}]"
+        steps = _steps(model, plan, place)
+        read = set().union(*(_TABLES_OF_STEP[step] for step in steps))
+        if unread := sorted((set(_TABLES) & set(written)) - read):
+            raise PlanError(
+                f"{place}.{unread[0]}: none of its steps ({', '.join(steps)}) reads this."
+            )
+        settings = _with_defaults(written, defaults)
         matrix = plan.matrix if model.matrix is None else model.matrix
-        jobs += [_job(model, steps, merged, cell) for cell in _cells(matrix, read)]
+        jobs += [_job(model, steps, settings, cell) for cell in _cells(matrix, read)]
     return jobs
 
 
-def _steps(model: Model, plan: Plan, at: str) -> tuple[Step, ...]:
-    """The steps of a model, which must lead from what there is to what is asked."""
+def _steps(model: Model, plan: Plan, place: str) -> tuple[Step, ...]:
+    """The steps of a model, checked against what the model is."""
     if (model.source is None) == (model.onnx is None):
-        raise PlanError(f"{at}: a model needs either a source or an onnx file.")
+        raise PlanError(f"{place}: a model needs either a source or an onnx file.")
     if model.record is not None and model.onnx is None:
-        raise PlanError(f"{at}.record: a record belongs to an onnx file, not to a source.")
-    usual = [Step.ANNOTATE] if model.onnx else [Step.TRACE, Step.ANNOTATE]
-    steps = tuple(model.steps or plan.defaults.steps or usual)
+        raise PlanError(f"{place}.record: a record belongs to an onnx file, not to a source.")
+    default = [Step.ANNOTATE] if model.onnx else [Step.TRACE, Step.ANNOTATE]
+    steps = tuple(model.steps or plan.defaults.steps or default)
     if model.onnx and not model.steps:
         steps = tuple(s for s in steps if s not in {Step.TRACE, Step.EXPORT}) or (Step.ANNOTATE,)
-    allowed = _GIVEN if model.onnx else _TRACED
+    allowed = _STEPS_FROM_FILE if model.onnx else _STEPS_FROM_SOURCE
     if steps not in allowed:
-        ways = "; ".join(", ".join(way) for way in allowed)
-        what = "an onnx file" if model.onnx else "a source"
-        raise PlanError(f"{at}.steps: {', '.join(steps)} is no way from {what}; there are {ways}.")
+        choices = "; ".join(", ".join(sequence) for sequence in allowed)
+        start = "an onnx file" if model.onnx else "a source"
+        raise PlanError(
+            f"{place}.steps: {', '.join(steps)} cannot be done from {start}; choose from {choices}."
+        )
     return steps
 
 
-def _merged(defaults: dict[str, Any], model: dict[str, Any]) -> dict[str, Any]:
-    """A model's settings over the defaults, table by table."""
-    tables = {
-        name: defaults.get(name, {}) | model.get(name, {})
-        for name in ("trace", "annotate", "validate")
-    }
-    return defaults | model | tables
+def _with_defaults(written: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """A model's settings over the defaults; its tables are merged key by key."""
+    tables = {name: defaults.get(name, {}) | written.get(name, {}) for name in _TABLES}
+    return defaults | written | tables
 
 
 def _cells(matrix: Matrix, read: set[str]) -> Iterator[dict[str, Any]]:
-    """Every combination of the axes that a model's steps read."""
-    known = set()
-    for table, options in (("trace", TraceOptions), ("annotate", AnnotateSettings)):
+    """Every combination of the matrix's axes that a model's steps read.
+
+    Args:
+        matrix: The matrix.
+        read: The tables of options that the steps read.
+    """
+    known: set[str] = set()
+    for table, options in _TABLES_OF_MATRIX:
         known |= set(options.__struct_fields__) if table in read else set()
     axes = {n: v for n, v in msgspec.to_builtins(matrix).items() if v and n in known}
     for values in itertools.product(*axes.values()):
         yield dict(zip(axes, values, strict=True))
 
 
-def _job(model: Model, steps: tuple[Step, ...], merged: dict[str, Any], cell: Any) -> Job:
+def _job(
+    model: Model, steps: tuple[Step, ...], settings: dict[str, Any], cell: dict[str, Any]
+) -> Job:
     cell = {
         name: [value] if name in {"inject", "functions"} and isinstance(value, str) else value
         for name, value in cell.items()
     }
     tables: dict[str, Any] = {}
-    for name, kind in (("trace", TraceOptions), ("annotate", AnnotateSettings)):
-        mine = {axis: value for axis, value in cell.items() if axis in kind.__struct_fields__}
-        tables[name] = msgspec.convert(merged[name] | mine, kind)
-    memory = merged.get("memory")
+    for name, options in _TABLES_OF_MATRIX:
+        axes = {axis: value for axis, value in cell.items() if axis in options.__struct_fields__}
+        tables[name] = msgspec.convert(settings[name] | axes, options)
+    memory = settings.get("memory")
     return Job(
         id="-".join([model.name or _name(model), *map(_label, cell, cell.values())]),
         steps=steps,
@@ -164,16 +182,16 @@ def _job(model: Model, steps: tuple[Step, ...], merged: dict[str, Any], cell: An
         onnx=model.onnx,
         record=model.record,
         inputs=tuple(model.inputs),
-        validate=msgspec.convert(merged["validate"], ValidateOptions),
-        timeout=merged.get("timeout"),
+        validate=msgspec.convert(settings["validate"], ValidateSettings),
+        timeout=settings.get("timeout"),
         memory=None if memory is None else size_in_bytes(memory),
-        threads=merged.get("threads"),
+        threads=settings.get("threads"),
         **tables,
     )
 
 
 def _name(model: Model) -> str:
-    """A name from what the user calls the model: the factory, the folder, the file."""
+    """A name made from the factory, the folder or the file."""
     if model.onnx is not None:
         return _safe(Path(model.onnx).stem)
     assert model.source is not None
@@ -182,7 +200,7 @@ def _name(model: Model) -> str:
 
 
 def _label(axis: str, value: object) -> str:
-    """A value of the matrix within a job's name."""
+    """A value of the matrix as part of a job's id."""
     if isinstance(value, bool):
         return axis if value else f"not-{axis}"
     if isinstance(value, int):
@@ -191,4 +209,5 @@ def _label(axis: str, value: object) -> str:
 
 
 def _safe(text: str) -> str:
+    """The text with every character replaced that a file name should not have."""
     return re.sub(r"[^\w.+-]", "_", text).lstrip(".") or "_"

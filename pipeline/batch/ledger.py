@@ -1,4 +1,7 @@
-"""What has been done: an entry for each job, by content, so that `--resume` can leave it alone."""
+"""The ledger of a folder of results: which jobs are done, and with which content.
+
+`--resume` reads it to leave alone what is done. It also has the folders for work in progress.
+"""
 
 import fcntl
 import shutil
@@ -15,15 +18,15 @@ from modelexport.pipeline.batch.outcome import Outcome, State
 from modelexport.support.files import atomic_replacement, check_target, write_problem
 
 FOLDER = ".batch"
-"""Within the folder of results; everything in it is ours."""
+"""The ledger's folder within the folder of results. Everything in it belongs to the ledger."""
 
 
-class Entry(msgspec.Struct):
-    """What is known of a job that was done.
+class Entry(msgspec.Struct, frozen=True):
+    """What the ledger knows about a job that was completed.
 
     Attributes:
-        options: Digest of what it was told.
-        outcome: What came of it.
+        options: Digest of what the job was told to do.
+        outcome: How it ended.
     """
 
     options: str
@@ -31,11 +34,14 @@ class Entry(msgspec.Struct):
 
 
 class Ledger:
-    """The entries of a folder of results, and the places for what is under way.
+    """The entries of a folder of results, and the folders for work in progress.
 
     Args:
         out: The folder of results.
-        folder: The plan's folder, from which paths of inputs start.
+        folder: The plan's folder, which paths of inputs are relative to.
+
+    Attributes:
+        logs: The folder of the jobs' logs.
     """
 
     def __init__(self, out: Path, folder: Path) -> None:
@@ -48,10 +54,10 @@ class Ledger:
 
     @contextmanager
     def open(self) -> Iterator[None]:
-        """Hold the folder of results for one run; what an interrupted one left goes.
+        """Lock the folder of results for one run, and remove what an interrupted run left.
 
         Raises:
-            UsageError: Another run is at it.
+            UsageError: Another run is writing there.
             FileProblem: The folder cannot be made.
         """
         try:
@@ -65,31 +71,31 @@ class Ledger:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise UsageError(f"{self._out}: another batch run is writing there.") from error
-            self._sweep()
+            self._clear_scratch()
             try:
                 yield
             finally:
-                self._sweep()
+                self._clear_scratch()
 
-    def scratch(self, job: Job, run: str) -> Path:
-        """A new folder for what a job writes until it is complete."""
-        made = self._scratch / f"{job.id}.{run}"
-        made.mkdir()
-        return made
+    def make_scratch(self, job: Job, run: str) -> Path:
+        """Make the folder for what a job writes until it is complete."""
+        folder = self._scratch_of(job, run)
+        folder.mkdir()
+        return folder
 
-    def discard(self, job: Job, run: str) -> None:
-        """Drop what a job has written there, which is no result."""
-        shutil.rmtree(self._scratch / f"{job.id}.{run}", ignore_errors=True)
+    def discard_scratch(self, job: Job, run: str) -> None:
+        """Remove that folder and what the job has written into it."""
+        shutil.rmtree(self._scratch_of(job, run), ignore_errors=True)
 
     def entry(self, job: Job) -> Entry | None:
-        """What is known of a job, if it was ever complete."""
+        """The entry of a job; None if it was never complete."""
         try:
             return msgspec.json.decode(self._path(job).read_bytes(), type=Entry)
         except (FileNotFoundError, msgspec.DecodeError):
-            return None  # one that cannot be read says nothing: the job is done again
+            return None  # an entry that cannot be read counts as none: the job is done again
 
     def reason_to_do(self, job: Job) -> str | None:
-        """Why a job must be done (again); None when it is done and nothing has changed."""
+        """Why a job must be done; None when it is done and nothing has changed since."""
         entry = self.entry(job)
         if entry is None:
             return "not done yet"
@@ -101,21 +107,22 @@ class Ledger:
             if content_digest(self._folder / path) != digest:
                 return f"{path} changed"
         for name, digest in entry.outcome.files.items():
-            if (now := content_digest(self._out / name)) != digest:
-                return f"{name} is {'missing' if now == MISSING else 'another'}"
+            current = content_digest(self._out / name)
+            if current != digest:
+                return f"{name} {'is missing' if current == MISSING else 'has changed'}"
         return None
 
     def check_targets(self, job: Job, *, resume: bool, force: bool) -> None:
-        """Refuse to write over files that no run of this plan wrote.
+        """Refuse to overwrite files that no run of this plan wrote.
 
         Raises:
-            FileProblem: A file is in the way.
+            FileProblem: A file exists already.
         """
         entry = self.entry(job) if resume else None
-        ours = set() if entry is None else set(entry.outcome.files)
+        written_before = set() if entry is None else set(entry.outcome.files)
         for name in job.outputs():
             target = self._out / name
-            if target.exists() and name not in ours and not force:
+            if target.exists() and name not in written_before and not force:
                 raise FileProblem(
                     f"{target}: exists already; --force overwrites it, and --resume leaves alone "
                     "what is done."
@@ -124,20 +131,19 @@ class Ledger:
                 check_target(target, force=True)
 
     def commit(self, job: Job, outcome: Outcome, scratch: Path) -> None:
-        """Move a complete job's files to their places and write it down.
+        """Move a complete job's files to their places, and write its entry.
 
-        An entry that names other files goes first, the new one comes last: whatever happens
-        between, `--resume` does the job again.
+        The old entry is removed first and the new one is written last. When the run is
+        interrupted in between, `--resume` does the job again.
 
         Raises:
             FileProblem: A file cannot be moved to its place.
         """
         self._path(job).unlink(missing_ok=True)
-        for name in sorted(outcome.files, key=lambda n: (n.endswith(".onnx"), n)):
+        # the file of weights goes before the model that reads it
+        for name in sorted(outcome.files, key=lambda name: (name.endswith(".onnx"), name)):
             try:
-                (scratch / name).replace(
-                    self._out / name
-                )  # weights before the file that reads them
+                (scratch / name).replace(self._out / name)
             except OSError as error:
                 raise write_problem(self._out / name, error) from error
         entry = Entry(options_digest(job), outcome)
@@ -147,6 +153,9 @@ class Ledger:
     def _path(self, job: Job) -> Path:
         return self._entries / f"{job.id}.json"
 
-    def _sweep(self) -> None:
-        for left in self._scratch.iterdir():
-            shutil.rmtree(left, ignore_errors=True)
+    def _scratch_of(self, job: Job, run: str) -> Path:
+        return self._scratch / f"{job.id}.{run}"
+
+    def _clear_scratch(self) -> None:
+        for folder in self._scratch.iterdir():
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,10 @@
-"""What run, worker, nursery and job tell each other."""
+"""The messages between a run, its workers, the fork server of a worker, and a job's process.
+
+run      --Task-->     worker      one per job, through Dask
+worker   --Request-->  fork server one JSON line on its standard input
+job      --Event-->    fork server --Event--> worker   steps, then the outcome
+worker   --Answer-->   run         through Dask
+"""
 
 import os
 import socket
@@ -9,13 +15,13 @@ from modelexport.pipeline.batch.jobs import Job
 from modelexport.pipeline.batch.outcome import Outcome
 
 
-class Traced(msgspec.Struct, frozen=True):
-    """A trace that is there already.
+class TracedFiles(msgspec.Struct, frozen=True):
+    """The files of a trace that another job has made.
 
     Attributes:
-        job: The job that made it, and that its files are called after.
-        folder: Where they are.
-        inputs: Digests of what it was made from, by path.
+        job: The job that made it. Its files have this job's name.
+        folder: The folder of these files.
+        inputs: Digests of the files it was made from, by path.
     """
 
     job: Job
@@ -23,16 +29,16 @@ class Traced(msgspec.Struct, frozen=True):
     inputs: dict[str, str]
 
 
-class Request(msgspec.Struct):
-    """What the nursery is asked to do.
+class Request(msgspec.Struct, frozen=True):
+    """A job for the fork server.
 
     Attributes:
         job: The job.
-        folder: The plan's folder: the job's working folder.
-        scratch: A folder of the job's own; each try writes into a new one within it.
-        log: Where its output goes.
-        threads: How many threads it may use.
-        traced: The trace that the job takes; None to trace itself, if it traces.
+        folder: The plan's folder, which becomes the job's working folder.
+        scratch: A folder for this job only. Each try gets a new folder inside it.
+        log: The file for the job's standard output and standard error.
+        threads: How many threads the job may use.
+        traced: The trace to use; None when the job traces itself, or does not need a trace.
     """
 
     job: Job
@@ -40,16 +46,16 @@ class Request(msgspec.Struct):
     scratch: str
     log: str
     threads: int
-    traced: Traced | None = None
+    traced: TracedFiles | None = None
 
 
-class Event(msgspec.Struct, omit_defaults=True):
-    """What the nursery says.
+class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the fork server, or a job, reports. One of its fields is set.
 
     Attributes:
-        step: The job began this step.
-        outcome: The job ended.
-        ready: The nursery is warm.
+        step: The job begins this step.
+        outcome: The job has ended.
+        ready: The fork server has loaded its libraries.
     """
 
     step: str | None = None
@@ -57,13 +63,13 @@ class Event(msgspec.Struct, omit_defaults=True):
     ready: bool = False
 
 
-class Answer(msgspec.Struct):
-    """What a worker sends back.
+class Answer(msgspec.Struct, frozen=True):
+    """What a worker sends back for a task.
 
     Attributes:
         outcome: How the job ended.
-        scratch: The folder with its files.
-        log: The job whose log tells more, where it is another one.
+        scratch: The folder with the job's files.
+        log: The id of the job whose log explains the outcome; None for this job's own log.
     """
 
     outcome: Outcome
@@ -71,26 +77,26 @@ class Answer(msgspec.Struct):
     log: str | None = None
 
 
-class Task(msgspec.Struct):
+class Task(msgspec.Struct, frozen=True):
     """What a worker is sent.
 
     Attributes:
-        request: What the job's process is asked to do.
-        exporters: What that process is warmed up with.
-        nursery_log: Where the process that starts jobs writes what it has to say.
-        versions: Of the sender's packages: a worker of others would give other results.
-        neighbours: Threads of all workers by host: these share its cores.
-        topic: Under which steps are told.
+        request: The job for the fork server.
+        exporters: The exporters that the fork server loads before it forks.
+        server_log: The file for the fork server's standard error.
+        versions: Versions of the sender's packages. A worker with other versions refuses.
+        host_threads: Threads of all workers by host. They share the cores of their host.
+        topic: The Dask topic under which the worker reports steps.
     """
 
     request: Request
     exporters: list[str]
-    nursery_log: str
+    server_log: str
     versions: dict[str, str]
-    neighbours: dict[str, int]
+    host_threads: dict[str, int]
     topic: str
 
 
 def this_process() -> str:
-    """This process, as the summary names it."""
+    """This process as the summary names it: `host:pid`."""
     return f"{socket.gethostname()}:{os.getpid()}"

@@ -1,17 +1,15 @@
-"""What becomes of a job."""
+"""The outcome of a job: its state, its files and what it counted."""
 
 from enum import StrEnum
 
 import msgspec
-
-from modelexport.support.error_texts import error_sentence
 
 
 class State(StrEnum):
     """How a job ended."""
 
     DONE = "done"
-    FULL_PRECISION = "kept"
+    KEPT = "kept"
     FAULTS = "faults"
     FAILED = "failed"
     TIMEOUT = "timeout"
@@ -20,22 +18,22 @@ class State(StrEnum):
 
     @property
     def good(self) -> bool:
-        """Whether its files are there and nothing is wrong with them."""
-        return self in {State.DONE, State.FULL_PRECISION}
+        """Whether the job's files exist and have no faults."""
+        return self in {State.DONE, State.KEPT}
 
     @property
     def complete(self) -> bool:
-        """Whether all steps were done, whatever the last one found."""
+        """Whether the job did all its steps. The last one may have found faults."""
         return self in {State.DONE, State.FAULTS}
 
 
-class Counts(msgspec.Struct):
-    """Nodes of the last file that a job wrote or looked at.
+class Counts(msgspec.Struct, frozen=True):
+    """Counts of nodes in the file that a job wrote or checked last.
 
     Attributes:
-        nodes: All.
-        tagged: Those that know their module.
-        unresolved: Those that do not.
+        nodes: All nodes.
+        tagged: Nodes whose module is known.
+        unresolved: Nodes whose module is not known.
     """
 
     nodes: int = 0
@@ -43,15 +41,15 @@ class Counts(msgspec.Struct):
     unresolved: int = 0
 
 
-class Outcome(msgspec.Struct):
-    """What a worker tells of a job.
+class Outcome(msgspec.Struct, frozen=True):
+    """What a worker reports about a job that has ended.
 
     Attributes:
         state: How it ended.
         seconds: How long it took.
-        counts: Nodes, where it came so far.
-        files: Digests of what it wrote, by name.
-        inputs: Digests of what it was made from, by path.
+        counts: Counts of nodes; None when the job ended before it had a file.
+        files: Digests of the files it wrote, by name.
+        inputs: Digests of the files it was made from, by path.
         error: What went wrong, in one sentence.
         worker: The process that did it, as `host:pid`.
     """
@@ -63,8 +61,3 @@ class Outcome(msgspec.Struct):
     inputs: dict[str, str] = {}
     error: str | None = None
     worker: str = ""
-
-
-def sentence(error: BaseException) -> str:
-    """An error in one sentence."""
-    return error_sentence(error, "its log tells where")

@@ -1,6 +1,6 @@
-"""The plan of a batch run: many models, many steps, and what they are done with.
+"""The format of a batch plan: models, steps, options, and a matrix of options.
 
-The classes here are the format: `docs/batch-plan.schema.json` is generated from them.
+`docs/batch-plan.schema.json` is generated from these classes.
 """
 
 from enum import StrEnum
@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from modelexport.hierarchy.annotate_options import AnnotateOptions, FoldRules, MatchOptions
 from modelexport.hierarchy.choices import Exporter, Inject, MatchEvidence, TagStyle, TorchNN
-from modelexport.hierarchy.export_config import ExportConfig
+from modelexport.hierarchy.export_config import Opset, TraceOptions
 from modelexport.hierarchy.tags import TagRules
 
 
@@ -24,47 +24,35 @@ class Step(StrEnum):
     VALIDATE = "validate"
 
 
-Opset = Annotated[int, Meta(ge=7)]
 Depth = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[float, Meta(gt=0)]
 Size = Annotated[str, Meta(pattern=r"^\d+(\.\d+)? ?([KMGT]i)?B$", examples=["4 GiB", "512 MiB"])]
 Name = Annotated[str, Meta(pattern=r"^[\w+-][\w.+-]*$")]
-FewOrOne = list[Inject] | Inject
+InjectAxis = list[Inject] | Inject
+"""One value of the axis `inject`: several injections together, or one."""
 
 _DEFAULTS = AnnotateOptions()
-
-
-class TraceOptions(ExportConfig, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """Options of the steps `trace` and `export`: an export configuration, and what is not in it.
-
-    Attributes:
-        probe: Put the values' fingerprints into the record.
-        trust_remote_code: Let a Hugging Face folder run its own code.
-    """
-
-    probe: bool = True
-    trust_remote_code: bool = False
 
 
 class AnnotateSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """Options of the steps `annotate` and `export`, as of `modelexport annotate`.
 
-    They are `AnnotateOptions` without groups, as a plan writes them; the defaults are the same.
+    A plan writes them in one flat table. The defaults are those of `AnnotateOptions`.
 
     Attributes:
         inject: Where the hierarchy is written.
-        functions: What `functions` in `inject` folds.
+        functions: Which calls become functions when `inject` has `functions`.
         min_nodes: Calls with fewer nodes are not folded.
-        max_prototypes_per_class: Fold only the most called structures of a class.
-        tag_style: Steps of a tag by module path or by class.
+        max_prototypes_per_class: Maximum number of functions for one class.
+        tag_style: Whether the steps of a tag are module names or class names.
         torch_nn: Whether nodes of torch's own modules keep their tag.
-        depth: Cut tags this many steps below the root.
-        torch_keys: Write the keys of torch's own exporter too.
-        replace_keys: Overwrite keys that others wrote.
+        depth: Maximum number of steps of a tag below the root.
+        torch_keys: Write the metadata keys of torch's own exporter, too.
+        replace_keys: Overwrite keys that other tools wrote.
         evidence: The kinds of evidence that may be used.
         run: Whether the file may be run to compare values.
         report: Write every decision to `NAME.report.json`.
-        strict: The job fails when a node is unresolved or evidence contradicts.
+        strict: The job has faults when a node is unresolved or evidence contradicts.
     """
 
     inject: Annotated[tuple[Inject, ...], Meta(min_length=1)] = _DEFAULTS.inject
@@ -86,7 +74,7 @@ class AnnotateSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, 
     def options(self) -> AnnotateOptions:
         """These settings as the options of `annotate`."""
         return AnnotateOptions(
-            matching=MatchOptions(frozenset(map(str, self.evidence)), self.run),
+            matching=MatchOptions(frozenset(self.evidence), self.run),
             inject=self.inject,
             rules=TagRules(self.tag_style, self.torch_nn, self.depth),
             fold_rules=FoldRules(self.functions, self.min_nodes, self.max_prototypes_per_class),
@@ -95,12 +83,12 @@ class AnnotateSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, 
         )
 
 
-class ValidateOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+class ValidateSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """Options of the step `validate`.
 
     Attributes:
         consistency: Look for tags that contradict the graph.
-        reference: Compare outputs with the plain file's, bit for bit.
+        reference: Compare the outputs with those of the plain file, bit for bit.
     """
 
     consistency: bool = True
@@ -108,13 +96,13 @@ class ValidateOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True, k
 
 
 class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """What can be set for all models, and for each anew.
+    """Settings that a plan can give for all models, and again for each model.
 
     Attributes:
-        steps: What is done, in this order; `trace`, `annotate` unless said.
+        steps: The steps, in order; by default `trace`, `annotate`.
         timeout: Seconds after which a job is ended.
-        memory: What a job's process may hold, as "4 GiB"; its libraries count (about 0.7 GiB).
-        threads: Threads that a job may use; by default the cores are shared by the workers.
+        memory: Memory that a job's process may use, as "4 GiB". Its libraries count (0.7 GiB).
+        threads: Threads that a job may use; by default the workers share the cores.
         trace: Options of tracing.
         annotate: Options of annotating.
         validate: Options of validating.
@@ -126,19 +114,19 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=
     threads: Annotated[int, Meta(ge=1)] | None = None
     trace: TraceOptions = TraceOptions()
     annotate: AnnotateSettings = AnnotateSettings()
-    validate: ValidateOptions = ValidateOptions()
+    validate: ValidateSettings = ValidateSettings()
 
 
 class Matrix(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """Options that take several values: a job for each combination.
+    """Options that take several values: there is a job for each combination.
 
-    An axis that none of a model's steps reads is left out for that model.
+    An option that none of a model's steps reads is left out for that model.
     """
 
     exporter: list[Exporter] = []
     opset: list[Opset] = []
     dynamic: list[bool] = []
-    inject: list[FewOrOne] = []
+    inject: list[InjectAxis] = []
     functions: list[list[str] | str] = []
     tag_style: list[TagStyle] = []
     torch_nn: list[TorchNN] = []
@@ -146,16 +134,16 @@ class Matrix(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
 
 
 class Model(Settings, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """A model of the plan: a source to be traced, or a file that exists.
+    """A model of the plan: a source to trace, or an existing ONNX file.
 
     Attributes:
         source: Hugging Face folder or id, `package.module:factory`, or `file.py:factory`.
-        onnx: A file that exists, to be annotated or validated.
+        onnx: An existing file, to be annotated or validated.
         record: The trace record of `onnx`.
-        name: What its files are called; made from the source unless given.
-        inputs: Files and folders it is made from that cannot be seen by watching it load
-            (`--resume` looks at their content).
-        matrix: In place of the plan's.
+        name: Name of the results; made from the source by default.
+        inputs: Files and folders that the model is made from and that cannot be seen by watching
+            it load. `--resume` compares their content.
+        matrix: The matrix for this model, in place of the plan's.
     """
 
     source: str | None = None
@@ -167,12 +155,12 @@ class Model(Settings, forbid_unknown_fields=True, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """A batch run.
+    """A batch plan.
 
     Attributes:
         models: The models.
-        out: Folder of the results, relative to the plan's.
-        defaults: What holds for all models.
+        out: Folder of the results, relative to the plan's folder.
+        defaults: Settings for all models.
         matrix: Options that take several values.
     """
 
@@ -186,7 +174,7 @@ _UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
 def size_in_bytes(text: str) -> int:
-    """A size of the plan as a number.
+    """Read a size of the plan.
 
     >>> size_in_bytes("1.5 GiB")
     1610612736

@@ -11,74 +11,89 @@ from modelexport.errors import ModelExportError
 from modelexport.hierarchy.record import Record, read_record
 from modelexport.pipeline.batch.digests import digests, file_digest
 from modelexport.pipeline.batch.jobs import Job
-from modelexport.pipeline.batch.messages import Traced
-from modelexport.pipeline.batch.outcome import Counts, Outcome, State, sentence
+from modelexport.pipeline.batch.messages import TracedFiles
+from modelexport.pipeline.batch.opened_files import OpenedFiles
+from modelexport.pipeline.batch.outcome import Counts, Outcome, State
 from modelexport.pipeline.batch.plan import Step
-from modelexport.pipeline.batch.sharing import take
-from modelexport.pipeline.batch.watching import Watch
+from modelexport.pipeline.batch.shared_traces import copy_trace
+from modelexport.support.error_texts import error_sentence
 
 if TYPE_CHECKING:
     from modelexport.rewriter import AnnotateReport
     from modelexport.tracer import Loaded
 
-Tell = Callable[[str], None]
-_APART = ".plain"
-"""Folder of what is needed on the way and is no result."""
+_INTERMEDIATE = ".plain"
+"""Folder of files that a later step needs and that are not results."""
+
+_HINT = "its log tells where"
 
 
 class FoundFaultsError(ModelExportError):
-    """All steps were done, and what they made is not as it should be."""
+    """All steps were done, and a check found faults in the result."""
 
 
 def run_job(
-    job: Job, scratch: Path, tell: Tell, worker: str = "", traced: Traced | None = None
+    job: Job,
+    scratch: Path,
+    on_step: Callable[[str], None],
+    worker: str = "",
+    traced: TracedFiles | None = None,
 ) -> Outcome:
-    """Do all steps of a job; never raises but to stop.
+    """Do all steps of a job. Raises only what stops the process.
 
-    The working folder is the plan's. Whatever the job writes goes into `scratch`, which the run
-    moves to its place when the job is complete.
+    The working folder must be the plan's. The job writes into `scratch` only; the run moves these
+    files to their places when the job is complete.
 
     Args:
         job: The job.
-        scratch: A folder for its files.
-        tell: Is told each step as it begins.
-        worker: Who does it.
-        traced: A trace that is taken in place of making one.
+        scratch: A folder for the job's files.
+        on_step: Called with each step as it begins.
+        worker: Name of the process that does the job.
+        traced: A trace to use; None to trace the model.
     """
     began = time.perf_counter()
-    bench = _Bench(job, scratch, traced)
+    run = _JobRun(job, scratch, traced)
     state, error = State.DONE, None
     try:
         for step in job.steps:
             if traced is None or step is not Step.TRACE:
-                tell(step)
-            _STEPS[step](bench)
+                on_step(step)
+            _STEPS[step](run)
     except MemoryError:
         state, error = State.MEMORY, "there is no more memory."
-    except FoundFaultsError as found:
-        state, error = State.FAULTS, sentence(found)
-    except Exception as failure:  # noqa: BLE001 - whatever a job does is the job's matter
+    except FoundFaultsError as faults:
+        state, error = State.FAULTS, error_sentence(faults, _HINT)
+    except Exception as failure:  # noqa: BLE001 - a job may run any code of the user's
         traceback.print_exc()
-        state, error = State.FAILED, sentence(failure)
-    shutil.rmtree(scratch / _APART, ignore_errors=True)
+        state, error = State.FAILED, error_sentence(failure, _HINT)
+    shutil.rmtree(scratch / _INTERMEDIATE, ignore_errors=True)
     files = {}
     if state.complete:
         files = {path.name: file_digest(path) for path in sorted(scratch.iterdir())}
     return Outcome(
         state=state,
         seconds=round(time.perf_counter() - began, 3),
-        counts=bench.counts,
+        counts=run.counts,
         files=files,
-        inputs=bench.inputs(),
+        inputs=run.inputs(),
         error=error,
         worker=worker,
     )
 
 
-class _Bench:
-    """What the steps of one job hand on to each other."""
+class _JobRun:
+    """The state of a job between its steps.
 
-    def __init__(self, job: Job, scratch: Path, traced: Traced | None) -> None:
+    Attributes:
+        job: The job.
+        scratch: The folder for its files.
+        plain: The plain file: traced, or given by the plan.
+        record: The trace record, if there is one.
+        last: The file that was written last.
+        counts: Counts of nodes of the last file; None before the first one.
+    """
+
+    def __init__(self, job: Job, scratch: Path, traced: TracedFiles | None) -> None:
         self.job = job
         self.scratch = scratch
         self._traced = traced
@@ -86,36 +101,25 @@ class _Bench:
         self.plain = Path(job.onnx) if job.onnx else scratch / job.file("onnx")
         self.record = Path(job.record) if job.record else None
         self.last = self.plain
-        self._watch = Watch()
+        self._opened = OpenedFiles()
         named = [job.source, job.onnx, job.record, *job.inputs]
         self._inputs = digests((n for n in named if n and Path(n).exists()), Path())
-        if traced is not None:  # what it was made from, also if that has changed since
+        if traced is not None:  # these may have changed since the trace was made
             self._inputs |= traced.inputs
 
     def inputs(self) -> dict[str, str]:
-        """Digests of what the job was made from: what its plan names, and what was opened."""
-        found = self._watch.files(Path.cwd())
-        inside = tuple(f"{name.rstrip('/')}/" for name in self._inputs)
-        new = (f for f in found if f not in self._inputs and not f.startswith(inside))
+        """Digests of the files that the plan names and of those that were opened."""
+        folders = tuple(f"{name.rstrip('/')}/" for name in self._inputs)
+        opened = self._opened.user_files(Path.cwd())
+        new = (f for f in opened if f not in self._inputs and not f.startswith(folders))
         return self._inputs | digests(new, Path())
 
-    def load(self) -> "Loaded":
-        """The model of the job's source."""
-        from modelexport import tracer  # noqa: PLC0415 - torch loads only where a model is traced
-
-        options = self.job.trace
-        assert self.job.source is not None
-        with self._watch.on():
-            return tracer.load_configured(
-                self.job.source, options, trust_remote_code=options.trust_remote_code
-            )
-
-    def external(self) -> None:
-        """Count the external weights of a file that was given among the inputs."""
+    def add_external_weights(self) -> None:
+        """Count the external weights of the plan's file among the inputs."""
         from modelexport.rewriter.container import OnnxContainer  # noqa: PLC0415 - onnx loads when needed
 
         with OnnxContainer.open(self.plain) as container:
-            files = {str(found.path) for found in container.external_files()}
+            files = {str(location.path) for location in container.external_files()}
         self._inputs |= digests(files, Path())
 
     def trace(self, target: Path, record: Path) -> None:
@@ -123,29 +127,36 @@ class _Bench:
         if self._traced is None:
             made = self._trace(target, record)
         else:
-            take(self._traced, target, record)
+            copy_trace(self._traced, target, record)
             made = read_record(record)
-        known = sum(op.module is not None for op in made.ops)
-        self.counts = Counts(len(made.ops), known, len(made.ops) - known)
+        scoped = sum(op.module is not None for op in made.ops)
+        self.counts = Counts(len(made.ops), scoped, len(made.ops) - scoped)
         self.plain, self.record, self.last = target, record, target
 
     def _trace(self, target: Path, record: Path) -> Record:
         from modelexport import tracer  # noqa: PLC0415 - torch loads only where a model is traced
 
-        loaded, options = self.load(), self.job.trace
+        loaded = self._load()
         return tracer.trace(
             loaded.model,
             loaded.inputs,
             target,
             record=record,
-            **tracer.options_of(options),
-            probe=options.probe,
+            **tracer.trace_arguments(self.job.trace),
             origin=loaded.origin,
         ).record
 
+    def _load(self) -> "Loaded":
+        """The model of the job's source."""
+        from modelexport import tracer  # noqa: PLC0415 - torch loads only where a model is traced
+
+        assert self.job.source is not None
+        with self._opened.recording():
+            return tracer.load_configured(self.job.source, self.job.trace)
+
     def annotate(self, target: Path) -> None:
-        """Write the annotated file, and the report if it is asked for."""
-        from modelexport.rewriter import annotate  # noqa: PLC0415 - onnx loads here
+        """Write the annotated file, and the report if the plan asks for it."""
+        from modelexport.rewriter import annotate  # noqa: PLC0415 - onnx loads when it is needed
 
         settings = self.job.annotate
         report = annotate(
@@ -158,55 +169,61 @@ class _Bench:
         self.counts = Counts(report.nodes, report.resolved, report.unresolved)
         self.last = target
         if settings.strict:
-            _refuse_open(report)
+            _check_strict(report)
+
+    def validate(self) -> None:
+        """Check the file that was written last."""
+        from modelexport.rewriter import validate  # noqa: PLC0415 - onnx loads when it is needed
+
+        settings = self.job.validate
+        compared = settings.reference and self.last != self.plain
+        validation = validate(
+            self.last,
+            record=self.record,
+            reference=self.plain if compared else None,
+            consistency=settings.consistency,
+        )
+        nodes, tagged = validation.nodes, validation.tagged
+        self.counts = Counts(nodes, tagged, nodes - tagged)
+        if not validation.good:
+            first, count = validation.faults[0], len(validation.faults)
+            node = f"{first.node}: " if first.node else ""
+            number = "1 fault" if count == 1 else f"{count} faults, the first"
+            raise FoundFaultsError(f"validate: {number} ({first.check}: {node}{first.message}).")
 
 
-def _refuse_open(report: "AnnotateReport") -> None:
+def _check_strict(report: "AnnotateReport") -> None:
     if report.unresolved or report.contradicted:
         raise FoundFaultsError(
             f"annotate: {report.unresolved} nodes unresolved, {report.contradicted} contradicted."
         )
 
 
-def _trace(bench: _Bench) -> None:
-    job, scratch = bench.job, bench.scratch
-    bench.trace(scratch / job.file("onnx"), scratch / job.file("trace.json"))
+def _trace(run: _JobRun) -> None:
+    run.trace(run.scratch / run.job.file("onnx"), run.scratch / run.job.file("trace.json"))
 
 
-def _annotate(bench: _Bench) -> None:
-    if bench.job.onnx:
-        bench.external()
-    bench.annotate(bench.scratch / bench.job.file("annotated.onnx"))
+def _annotate(run: _JobRun) -> None:
+    if run.job.onnx:
+        run.add_external_weights()
+    run.annotate(run.scratch / run.job.file("annotated.onnx"))
 
 
-def _export(bench: _Bench) -> None:
-    """Trace, and annotate what came of it, in one go: one file and its record."""
-    job, scratch = bench.job, bench.scratch
-    apart = scratch / _APART
-    apart.mkdir()
-    bench.trace(apart / job.file("onnx"), scratch / job.file("trace.json"))
-    bench.annotate(scratch / job.file("onnx"))
+def _export(run: _JobRun) -> None:
+    """Trace and annotate, and keep only the annotated file and the record."""
+    folder = run.scratch / _INTERMEDIATE
+    folder.mkdir()
+    run.trace(folder / run.job.file("onnx"), run.scratch / run.job.file("trace.json"))
+    run.annotate(run.scratch / run.job.file("onnx"))
 
 
-def _validate(bench: _Bench) -> None:
-    from modelexport.rewriter import validate  # noqa: PLC0415 - onnx loads when it is needed
-
-    if bench.job.onnx:
-        bench.external()
-    options = bench.job.validate
-    reference = bench.plain if options.reference and bench.last != bench.plain else None
-    found = validate(
-        bench.last, record=bench.record, reference=reference, consistency=options.consistency
-    )
-    bench.counts = Counts(found.nodes, found.tagged, found.nodes - found.tagged)
-    if not found.good:
-        first = found.faults[0]
-        about = f"{first.node}: " if first.node else ""
-        number = "1 fault" if len(found.faults) == 1 else f"{len(found.faults)} faults, the first"
-        raise FoundFaultsError(f"validate: {number} ({first.check}: {about}{first.message}).")
+def _validate(run: _JobRun) -> None:
+    if run.job.onnx:
+        run.add_external_weights()
+    run.validate()
 
 
-_STEPS: dict[Step, Callable[[_Bench], None]] = {
+_STEPS: dict[Step, Callable[[_JobRun], None]] = {
     Step.TRACE: _trace,
     Step.ANNOTATE: _annotate,
     Step.EXPORT: _export,

@@ -1,26 +1,31 @@
-"""What a run came to: `summary.json`, and a table for people."""
+"""The summary of a run: `summary.json` for programs, `summary.md` for people."""
 
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
+from modelexport.pipeline.batch.digests import versions
+from modelexport.pipeline.batch.jobs import Job
 from modelexport.pipeline.batch.outcome import Outcome, State
 from modelexport.support.files import atomic_replacement
 
 
-class Row(msgspec.Struct):
-    """One job.
+class Row(msgspec.Struct, frozen=True):
+    """One job of the summary.
 
     Attributes:
         job: Its id.
         state: How it ended; `kept` when an earlier run had done it.
-        seconds: How long it took (then, if it is kept).
-        files: What it wrote, in the folder of results.
-        nodes, tagged, unresolved: Counts of the last file it wrote or looked at.
+        seconds: How long it took; for a kept job, how long it took in the earlier run.
+        files: The files that it wrote, relative to the folder of results.
+        nodes, tagged, unresolved: Counts of the file that it wrote or checked last.
         error: What went wrong, in one sentence.
-        reason: Why it was done, where `--resume` looked for that.
+        reason: Why `--resume` did it again; None without `--resume`.
         worker: The process that did it.
-        log: What its process printed, in the folder of results; where it did not go well.
+        log: The file with the output of its process, relative to the folder of results. None
+            for a job that ended well.
     """
 
     job: str
@@ -36,16 +41,16 @@ class Row(msgspec.Struct):
     log: str | None = None
 
 
-class Summary(msgspec.Struct):
-    """A run of a plan.
+class Summary(msgspec.Struct, frozen=True):
+    """The summary of a run.
 
     Attributes:
         plan: Name of the plan's file.
         out: Folder of the results, as the plan gives it.
         seconds: How long the run took.
-        states: How many jobs ended how.
-        versions: Of the packages that results depend on.
-        jobs: A row for each, in the plan's order.
+        states: Number of jobs by state.
+        versions: Versions of the packages that results depend on.
+        jobs: A row for each job, in the plan's order.
     """
 
     plan: str
@@ -57,14 +62,27 @@ class Summary(msgspec.Struct):
 
     @property
     def good(self) -> bool:
-        """Whether every job is done."""
+        """Whether every job ended well."""
         return all(row.state.good for row in self.jobs)
 
 
 def row_of(
-    job: str, outcome: Outcome, state: State | None = None, reason: str | None = None
+    job: str,
+    outcome: Outcome,
+    *,
+    state: State | None = None,
+    reason: str | None = None,
+    log: str | None = None,
 ) -> Row:
-    """A job's row."""
+    """The row of a job that has ended.
+
+    Args:
+        job: Its id.
+        outcome: How it ended.
+        state: A state in place of the outcome's.
+        reason: Why it was done.
+        log: The file with its output.
+    """
     counts = outcome.counts
     return Row(
         job=job,
@@ -77,11 +95,36 @@ def row_of(
         error=outcome.error,
         reason=reason,
         worker=outcome.worker or None,
+        log=log,
+    )
+
+
+def summarize_run(
+    plan: str, out: str, jobs: list[Job], rows: Mapping[str, Row], seconds: float
+) -> Summary:
+    """Summarize a run. Jobs without a row were stopped.
+
+    Args:
+        plan: Name of the plan's file.
+        out: Folder of the results, as the plan gives it.
+        jobs: All jobs of the plan.
+        rows: Rows of the jobs that have ended, by the jobs' ids.
+        seconds: How long the run took.
+    """
+    stopped = Outcome(state=State.STOPPED, error="the run was stopped before it was done.")
+    all_rows = [rows.get(job.id) or row_of(job.id, stopped) for job in jobs]
+    return Summary(
+        plan=plan,
+        out=out,
+        seconds=round(seconds, 3),
+        states=dict(Counter(row.state for row in all_rows).most_common()),
+        versions=versions(),
+        jobs=all_rows,
     )
 
 
 def markdown(summary: Summary) -> str:
-    """The table: a line for each job, and one for all."""
+    """The summary as a table: a line for each job, and a line for all."""
     lines = ["| job | state | seconds | files | nodes | tagged | unresolved | error |"]
     lines.append("|---|---|--:|---|--:|--:|--:|---|")
     for row in summary.jobs:
@@ -93,7 +136,7 @@ def markdown(summary: Summary) -> str:
     return "\n".join([*lines, "", f"{len(summary.jobs)} jobs in {summary.seconds:.1f} s: {states}"])
 
 
-def write(summary: Summary, out: Path) -> None:
+def write_summary(summary: Summary, out: Path) -> None:
     """Write `summary.json` and `summary.md` into the folder of results."""
     text = msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n"
     with atomic_replacement(out / "summary.json", force=True) as part:

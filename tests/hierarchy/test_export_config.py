@@ -15,14 +15,16 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from fixtures_gen.zoo import FIXTURES
 from modelexport.errors import SettingsError
+from modelexport.hierarchy.choices import Exporter
 from modelexport.hierarchy.export_config import (
     ExportConfig,
     InputSpec,
+    TraceOptions,
     parse_input,
     read_export_config,
 )
 from modelexport.hierarchy.record import read_record
-from modelexport.tracer import load_configured, options_of, trace
+from modelexport.tracer import load_configured, trace, trace_arguments
 from modelexport.tracer.exporters.selection import EXPORTERS
 from tests.helpers.commands import CommandResult, Run
 from tests.helpers.documents import carry_out
@@ -325,10 +327,15 @@ def test_the_attention_implementation_arrives(
     monkeypatch.setitem(ALL_ATTENTION_FUNCTIONS._global_mapping, "marked", marked_attention)
     operators = {}
     for name in ("marked", "sdpa", "eager"):
-        config = ExportConfig(exporter=exporter, attention=name, inputs={"input_ids": InputSpec()})
-        loaded = load_configured(str(folder), config)
+        options = TraceOptions(
+            exporter=Exporter(exporter),
+            attention=name,
+            inputs={"input_ids": InputSpec()},
+            probe=False,
+        )
+        loaded = load_configured(str(folder), options)
         target = tmp_path / f"{name}.onnx"
-        done = trace(loaded.model, loaded.inputs, target, **options_of(config), probe=False)
+        done = trace(loaded.model, loaded.inputs, target, **trace_arguments(options))
         operators[name] = [op.op_type for op in done.record.ops]
     assert set(operators["marked"]) - set(operators["sdpa"]) == {torch.atan.__name__.capitalize()}
     assert operators["eager"] != operators["sdpa"]

@@ -8,24 +8,19 @@ import pytest
 
 PUBLIC = {
     "modelexport": {
-        *("Analysis", "AnnotateOptions", "AnnotateReport", "Candidate", "Comparison"),
-        *(
-            "Decision",
-            "Deviation",
-            "Diagnosis",
-            "EvidenceKind",
-            "ExportConfig",
-            "ExportFailedError",
-        ),
-        *("ExportResult", "Fault", "FileFacts", "FileProblem", "FoldMode", "FoldReport"),
-        *("FoldRules", "ForeignRecordError", "Inject", "InputSpec", "InputsError", "MatchOptions"),
-        *("MissingExtraError", "ModelExportError", "ModuleChange", "ModuleRow", "Numeric"),
-        *("NumericComparison", "OnnxFileError", "PlanError", "Prototype", "Record", "RecordError"),
-        *("RecordResult", "RuntimeFailedError", "SettingsError", "SourceError", "Status"),
-        *("StripResult", "SurgeryError", "TagRules", "TagStyle", "TorchNN", "TraceResult"),
-        *("Unaligned", "UnfoldReport", "Unresolved", "UsageError", "Validation", "analyze"),
-        *("annotate", "compare", "diagnose", "export", "find_decisions", "load", "load_plan"),
-        *("read_record", "record", "run_plan", "strip", "trace", "unfold", "validate"),
+        *("Analysis", "AnnotateOptions", "AnnotateReport", "Candidate", "Comparison", "Decision"),
+        *("Deviation", "Diagnosis", "EvidenceKind", "ExportConfig", "ExportFailedError"),
+        *("ExportResult", "Exporter", "Fault", "FileFacts", "FileProblem", "FoldMode"),
+        *("FoldReport", "FoldRules", "ForeignRecordError", "Inject", "InputSpec", "InputsError"),
+        *("MatchEvidence", "MatchOptions", "MissingExtraError", "ModelExportError", "ModuleChange"),
+        *("ModuleRow", "Numeric", "NumericComparison", "OnnxFileError", "PlanError", "Prototype"),
+        *("Record", "RecordError", "RecordResult", "RuntimeFailedError", "SettingsError"),
+        *("SourceError", "Status", "StripResult", "SurgeryError", "TagRules", "TagStyle"),
+        *("TorchNN", "TraceOptions", "TracePlan", "TraceResult", "TraceSummary", "Unaligned"),
+        *("UnfoldReport", "Unresolved", "UsageError", "Validation", "analyze", "annotate"),
+        *("compare", "diagnose", "export", "find_decisions", "load", "load_plan", "plan_source"),
+        *("read_export_config", "read_record", "record", "run_plan", "strip", "trace"),
+        *("trace_source", "unfold", "validate"),
     },
     "modelexport.hierarchy": {
         *("Module", "ModuleTree", "Parameter", "Record", "TagRules"),
@@ -40,12 +35,12 @@ PUBLIC = {
         *("analyze", "annotate", "compare", "find_decisions", "strip", "unfold", "validate"),
     },
     "modelexport.pipeline.batch": {
-        *("Batch", "Plan", "Row", "Silent", "Summary", "Watcher"),
+        *("LoadedPlan", "Plan", "Row", "SilentWatcher", "Summary", "Watcher"),
         *("load_plan", "markdown", "run_plan"),
     },
     "modelexport.tracer": {
-        *("Loaded", "Origin", "RecordResult", "TraceOptions", "TraceResult", "load"),
-        *("load_configured", "options_of", "planned", "record", "trace"),
+        *("Loaded", "Origin", "RecordResult", "TraceResult", "load", "load_configured"),
+        *("plan_trace", "record", "trace", "trace_arguments"),
     },
     "modelexport.pipeline": {
         *("Diagnosis", "ExportResult", "PackageState", "diagnose", "export"),

@@ -296,7 +296,7 @@ def test_stopping_leaves_nothing_half_done(
     assert run.returncode == 130
     assert err.splitlines()[-1] in {
         "modelexport: stopped.",
-        "stopping: the jobs under way are ended",
+        "stopping: the jobs in progress are ended",
     }
     assert "Traceback" not in err
     _, alive = psutil.wait_procs(family, timeout=10)
@@ -304,4 +304,6 @@ def test_stopping_leaves_nothing_half_done(
     assert not left_under_way(tmp_path)
     stopped = dict.fromkeys(["endless", *others], "stopped")
     assert _states(tmp_path) == {"plain": "done"} | stopped
-    assert [p.read_text() for p in (tmp_path / "out" / ".batch" / "logs").glob("nursery*")] == [""]
+    assert [p.read_text() for p in (tmp_path / "out" / ".batch" / "logs").glob("fork-server*")] == [
+        ""
+    ]

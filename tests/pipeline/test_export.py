@@ -11,8 +11,8 @@ from fixtures_gen.zoo import FIXTURES
 from modelexport.errors import FileProblem, OnnxFileError, UsageError
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.annotate_options import AnnotateOptions
-from modelexport.hierarchy.choices import Inject
-from modelexport.hierarchy.export_config import ExportConfig
+from modelexport.hierarchy.choices import Exporter, Inject, RecordExporter
+from modelexport.hierarchy.export_config import ExportConfig, TraceOptions
 from modelexport.hierarchy.graph_paths import digest, walk_nodes
 from modelexport.hierarchy.record import read_record
 from modelexport.hierarchy.trace_summary import TracePlan
@@ -197,14 +197,14 @@ def test_large_weights_stay_in_a_file_beside(
     """Weights that one file cannot hold are beside it, under the name that it refers to."""
     monkeypatch.setattr("modelexport.tracer.exporters.writing.LARGEST_FILE", 0)
     model, inputs = FIXTURES["bert"].build()
-    config = ExportConfig(exporter="torchscript")
-    result = run_export(model, tmp_path / "m.onnx", inputs=inputs, config=config)
+    options = TraceOptions(exporter=Exporter.TORCHSCRIPT)
+    result = run_export(model, tmp_path / "m.onnx", inputs=inputs, trace_options=options)
     assert set(result.files) == {str(path) for path in tmp_path.iterdir()}
     assert str(tmp_path / "m.onnx.data") in result.files
     onnx.checker.check_model(tmp_path / "m.onnx")
     held = {tensor.name: tensor for tensor in onnx.load(tmp_path / "m.onnx").graph.initializer}
     monkeypatch.undo()
-    whole = run_export(model, tmp_path / "w.onnx", inputs=inputs, config=config)
+    whole = run_export(model, tmp_path / "w.onnx", inputs=inputs, trace_options=options)
     tensors = onnx.load(whole.files[0]).graph.initializer
     assert tensors
     for tensor in tensors:
@@ -222,8 +222,8 @@ def test_from_python(tmp_path: Path) -> None:
         tmp_path / "m.onnx",
         inputs=inputs,
         record=tmp_path / "records" / "r.json",
-        config=ExportConfig(exporter="torchscript"),
-        hierarchy=AnnotateOptions(inject=(Inject.NAMES,)),
+        trace_options=TraceOptions(exporter=Exporter.TORCHSCRIPT),
+        annotate_options=AnnotateOptions(inject=(Inject.NAMES,)),
     )
     record = read_record(tmp_path / "records" / "r.json")
     strip(tmp_path / "m.onnx", tmp_path / "plain.onnx")
@@ -239,6 +239,7 @@ def test_one_file_cannot_be_two(tmp_path: Path) -> None:
     for options in ({"record": target}, {"report": target}, {"report": tmp_path / "m.trace.json"}):
         with pytest.raises(FileProblem, match="one file"):
             run_export(model, target, inputs=inputs, **options)
+    eager = TraceOptions.from_config(ExportConfig(), exporter=RecordExporter.EAGER)
     with pytest.raises(UsageError, match="record-only"):
-        run_export(model, target, inputs=inputs, config=ExportConfig().overridden(exporter="eager"))
+        run_export(model, target, inputs=inputs, trace_options=eager)
     assert list(tmp_path.iterdir()) == []

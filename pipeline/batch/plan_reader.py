@@ -1,4 +1,4 @@
-"""Reading a plan: TOML (or YAML or JSON) in, typed plan out, and errors that point at the key."""
+"""Reading a plan: a TOML, YAML or JSON file in, a typed plan out. Errors name the key."""
 
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,14 @@ from modelexport.support.settings import read_settings
 
 
 def read_plan(path: Path) -> tuple[Plan, dict[str, Any]]:
-    """The plan of a file, typed, and as it was written (to tell what was left out).
+    """Read a plan.
+
+    Returns:
+        The plan, and the plan as it was written, to see which keys were left out.
 
     Raises:
-        SettingsError: It cannot be read.
-        PlanError: It does not follow the schema.
+        SettingsError: The file cannot be read.
+        PlanError: The plan does not follow the schema.
     """
     raw = read_settings(path, dict[str, Any])
     try:

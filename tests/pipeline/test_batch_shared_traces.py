@@ -12,9 +12,9 @@ from modelexport.hierarchy.record import encode_record
 from modelexport.pipeline.batch import load_plan
 from modelexport.pipeline.batch.digests import content_digest
 from modelexport.pipeline.batch.jobs import Job
-from modelexport.pipeline.batch.messages import Traced
+from modelexport.pipeline.batch.messages import TracedFiles
 from modelexport.pipeline.batch.plan import Step
-from modelexport.pipeline.batch.sharing import Sharing, take
+from modelexport.pipeline.batch.shared_traces import SharedTraces, copy_trace
 from tests.helpers.batching import batch, left_under_way, place, rows, write_plan
 from tests.helpers.handmade import two_layers, two_layers_record
 
@@ -205,11 +205,11 @@ def test_a_shared_trace_is_dropped_with_the_last_job(tmp_path: Path) -> None:
     """Not before: each of the jobs still needs its files until it has ended."""
     write_plan(prepared(tmp_path), SHARED)
     jobs = load_plan(tmp_path / "plan.toml").jobs
-    sharing = Sharing(jobs, [], tmp_path)
-    (trace,) = {trace.id: trace for trace in sharing.traces.values()}.values()
-    assert set(sharing.traces) == {job.id for job in jobs}
-    assert sharing.shown_as(trace.id) == jobs[0].id
-    assert [sharing.over(job) for job in jobs] == [None] * (len(jobs) - 1) + [trace]
+    shared = SharedTraces(jobs, [], tmp_path)
+    (trace,) = shared.traces()
+    assert set(shared.to_make) == {job.id for job in jobs}
+    assert shared.shown_as(trace.id) == jobs[0].id
+    assert [shared.job_ended(job) for job in jobs] == [None] * (len(jobs) - 1) + [trace]
 
 
 def test_weights_beside_a_trace_get_the_name_of_the_job(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_weights_beside_a_trace_get_the_name_of_the_job(tmp_path: Path) -> None:
     )
     (made / giver.file("trace.json")).write_bytes(encode_record(two_layers_record()))
     before = {path.name: content_digest(path) for path in made.iterdir()}
-    take(Traced(giver, str(made), {}), mine / "job.onnx", mine / "job.trace.json")
+    copy_trace(TracedFiles(giver, str(made), {}), mine / "job.onnx", mine / "job.trace.json")
     assert {path.name for path in mine.iterdir()} == {
         "job.onnx", "job.onnx.data", "job.trace.json"
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""What can be known to fail before anything runs: sources, files, folders, names."""
+"""Checks of jobs before anything runs: sources, files, folders and the names of results."""
 
 import importlib.util
 import sys
@@ -11,23 +11,23 @@ from modelexport.hierarchy.source_names import check_file, check_folder, factory
 from modelexport.pipeline.batch.jobs import Job
 
 
-def check_jobs(jobs: Iterable[Job], folder: Path, where: Path) -> None:
-    """Refuse jobs whose sources are missing or that would write one file twice.
+def check_jobs(jobs: Iterable[Job], folder: Path, plan: Path) -> None:
+    """Refuse jobs whose sources are missing, and jobs that would write the same file.
 
     Args:
         jobs: The jobs.
-        folder: The plan's folder, from which its paths start.
-        where: The plan's file, for messages.
+        folder: The plan's folder, which its paths are relative to.
+        plan: The plan's file, for messages.
 
     Raises:
-        PlanError: With the job or the file it is about.
+        PlanError: A job is refused. The message names the job or the file.
     """
     owners: dict[str, str] = {}
     for job in jobs:
         for name in [job.id, *job.outputs()]:
             if name in owners:
                 raise PlanError(
-                    f"{where}: two jobs would write {name}: {owners[name]} and "
+                    f"{plan}: two jobs would write {name}: {owners[name]} and "
                     f"{job.source or job.onnx}; give their models different names."
                 )
             owners[name] = job.source or job.onnx or job.id
@@ -35,7 +35,7 @@ def check_jobs(jobs: Iterable[Job], folder: Path, where: Path) -> None:
             with chdir(folder):
                 _check_sources(job)
         except (SourceError, FileProblem) as error:
-            raise PlanError(f"{where}: {job.id}: {error}") from error
+            raise PlanError(f"{plan}: {job.id}: {error}") from error
 
 
 def _check_sources(job: Job) -> None:
@@ -56,15 +56,15 @@ def _check_sources(job: Job) -> None:
 
 
 def _check_package(module: str) -> None:
-    """Refuse a module whose top package is not there; looking deeper would run its code."""
-    top = module.partition(".")[0]
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
+    """Refuse a module whose top-level package is missing. Deeper checks would run its code."""
+    package = module.partition(".")[0]
+    folder = str(Path.cwd())
+    sys.path.insert(0, folder)
     try:
-        found = top in sys.modules or importlib.util.find_spec(top) is not None
+        exists = package in sys.modules or importlib.util.find_spec(package) is not None
     except (ValueError, ImportError):
-        found = False
+        exists = False
     finally:
-        sys.path.remove(here)
-    if not found:
-        raise SourceError(f"{module}: there is no module called {top}.")
+        sys.path.remove(folder)
+    if not exists:
+        raise SourceError(f"{module}: there is no module called {package}.")

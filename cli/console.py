@@ -1,0 +1,37 @@
+"""Writing to standard output and standard error."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_PIPE_WIDTH = 10_000
+"""Columns of a pipe: its lines are never wrapped or cut off."""
+
+
+def console(*, stderr: bool = False) -> "Console":
+    """Standard output: coloured and wrapped in a terminal, plain text in a pipe.
+
+    Args:
+        stderr: Use standard error instead, when standard output is used for data.
+    """
+    from modelexport.cli.pipe_console import PipeConsole  # noqa: PLC0415 - loads rich
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else _PIPE_WIDTH
+    return PipeConsole(
+        width=width, highlight=False, markup=False, emoji=False, soft_wrap=True, stderr=stderr
+    )
+
+
+def print_json(result: object) -> None:
+    """Print a result as JSON on standard output."""
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(result), indent=2).decode() + "\n")
+
+
+def print_error(message: str) -> None:
+    """Print an error as one line on standard error."""
+    sys.stderr.write(f"modelexport: {message}\n")

@@ -1,0 +1,70 @@
+"""Single options and arguments that several commands have.
+
+Each is a type for a command's parameter; the default stands in the command.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from modelexport.hierarchy.choices import TextFormat
+
+AnnotatedFile = Annotated[
+    Path, typer.Argument(metavar="FILE", help="The annotated file; - for standard input.")
+]
+Source = Annotated[
+    str,
+    typer.Argument(help="Hugging Face folder or id, package.module:factory, or file.py:factory."),
+]
+Output = Annotated[
+    Path,
+    typer.Option(
+        "--output", "-o", metavar="OUT.onnx", help="The file to write; - for standard output."
+    ),
+]
+OutputFormat = Annotated[TextFormat, typer.Option(help="Format of the result.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite existing files.")]
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict", help="Exit with 1 if a node is unresolved or pieces of evidence contradict."
+    ),
+]
+Report = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Write every decision as JSON to this file; - for standard output.",
+    ),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print what would be exported, and export nothing.")
+]
+RecordTarget = Annotated[
+    Path | None,
+    typer.Option(
+        "--record", metavar="FILE", help="The record to write; OUT.trace.json by default."
+    ),
+]
+RecordSource = Annotated[
+    Path | None,
+    typer.Option(
+        "--record",
+        metavar="FILE",
+        help="The trace record; - for standard input. Without it, the hierarchy that the file "
+        "itself carries is used.",
+    ),
+]
+ShownModule = Annotated[
+    str | None,
+    typer.Option(
+        "--module", metavar="PATH", help="Show only this module (path or tag) and those inside it."
+    ),
+]
+ShownDepth = Annotated[
+    int | None,
+    typer.Option(
+        "--depth", min=0, help="Show modules down to this many steps below the root or --module."
+    ),
+]

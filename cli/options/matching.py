@@ -1,0 +1,89 @@
+"""How a file is matched with a record."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from modelexport.hierarchy.annotate_options import MatchOptions
+from modelexport.hierarchy.choices import MatchEvidence
+
+_TOPIC = "Matching"
+
+CustomOps = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="LIBRARY",
+        help="Custom operator library that onnxruntime loads; may be repeated.",
+        rich_help_panel=_TOPIC,
+    ),
+]
+NoRun = Annotated[
+    bool,
+    typer.Option(
+        "--no-run",
+        help="Never run the file: compare what it contains, and no values.",
+        rich_help_panel=_TOPIC,
+    ),
+]
+Explain = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NODE",
+        help="Explain the decision about this node: its name, or #7 for the node at position 7; "
+        "may be repeated.",
+        rich_help_panel=_TOPIC,
+    ),
+]
+
+
+@dataclass(frozen=True)
+class MatchingOptions:
+    """The options of matching."""
+
+    inherit_from: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="ANNOTATED.onnx",
+            help="An annotated file that this file was made from; use it in place of a record.",
+            rich_help_panel=_TOPIC,
+        ),
+    ] = None
+    evidence: Annotated[
+        list[MatchEvidence] | None,
+        typer.Option(
+            help="Use only this kind of evidence; may be repeated. All kinds by default.",
+            rich_help_panel=_TOPIC,
+        ),
+    ] = None
+    no_run: NoRun = False
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PLAIN.onnx",
+            help="The file that was traced, to run together with this file.",
+            rich_help_panel=_TOPIC,
+        ),
+    ] = None
+    probe: Annotated[
+        Path | None,
+        typer.Option(
+            "--probe",
+            metavar="INPUTS.npz",
+            help="Inputs by name to run both files on; needs --reference or --from.",
+            rich_help_panel=_TOPIC,
+        ),
+    ] = None
+    custom_ops: CustomOps = None
+
+    def match_options(self) -> MatchOptions:
+        """The options as `annotate` takes them."""
+        return MatchOptions(
+            evidence=frozenset(self.evidence or MatchEvidence),
+            run=not self.no_run,
+            probe=self.probe,
+            reference=self.reference,
+            libraries=tuple(self.custom_ops or ()),
+        )

@@ -1,0 +1,138 @@
+"""How a model is traced.
+
+Options that an export configuration can also give are `None` when the user does not give them: the
+configuration decides then.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from modelexport.hierarchy.choices import RecordExporter
+
+if TYPE_CHECKING:
+    from modelexport.hierarchy.export_config import InputSpec, TraceOptions
+
+_TOPIC = "Tracing"
+
+
+@dataclass(frozen=True)
+class TracingOptions:
+    """The options of tracing."""
+
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Export configuration (.json, .toml, .yaml; - for JSON on standard input). "
+            "Options of the command win over it.",
+            rich_help_panel=_TOPIC,
+        ),
+    ] = None
+    exporter: Annotated[
+        RecordExporter | None,
+        typer.Option(
+            "--exporter",
+            "--strategy",
+            help="Exporter of the file. auto (the default) uses the first that works; htp is the "
+            "earlier name of torchscript; eager, for trace --record-only, uses none and runs the "
+            "model.",
+            rich_help_panel=_TOPIC,
+        ),
+    ] = None
+    opset: Annotated[
+        int | None,
+        typer.Option(
+            min=7, help="Opset of the default domain; 17 by default.", rich_help_panel=_TOPIC
+        ),
+    ] = None
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="Task of a Hugging Face model, for example text-classification.",
+            rich_help_panel=_TOPIC,
+        ),
+    ] = None
+    attention: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Attention implementation of a transformers model, for example eager or sdpa.",
+            rich_help_panel=_TOPIC,
+        ),
+    ] = None
+    input_text: Annotated[
+        str | None,
+        typer.Option(
+            help="Text that the tokenizer of the folder makes the inputs from.",
+            rich_help_panel=_TOPIC,
+        ),
+    ] = None
+    input_shape: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=1x8",
+            help="Shape of an input, and after a colon its dtype (NAME=1x8:int64); may be "
+            "repeated.",
+            rich_help_panel=_TOPIC,
+        ),
+    ] = None
+    dynamic: Annotated[
+        bool | None,
+        typer.Option(
+            "--dynamic/--no-dynamic",
+            help="Make all axes of all inputs dynamic; by default none is.",
+            rich_help_panel=_TOPIC,
+        ),
+    ] = None
+    no_probe: Annotated[
+        bool,
+        typer.Option(
+            "--no-probe",
+            help="Leave fingerprints of values out of the record.",
+            rich_help_panel=_TOPIC,
+        ),
+    ] = False
+    trust_remote_code: Annotated[
+        bool,
+        typer.Option(
+            "--trust-remote-code",
+            help="Let the Hugging Face folder run its own code.",
+            rich_help_panel=_TOPIC,
+        ),
+    ] = False
+
+    def trace_options(self) -> "TraceOptions":
+        """The options as `trace_source` takes them; they win over the configuration.
+
+        Raises:
+            SettingsError: The configuration cannot be read.
+        """
+        from modelexport.hierarchy.export_config import (  # noqa: PLC0415 - only commands that trace need it
+            TraceOptions,
+            read_export_config,
+        )
+
+        return TraceOptions.from_config(
+            read_export_config(self.config),
+            exporter=self.exporter,
+            opset=self.opset,
+            task=self.task,
+            attention=self.attention,
+            input_text=self.input_text,
+            dynamic=self.dynamic,
+            probe=not self.no_probe,
+            trust_remote_code=self.trust_remote_code,
+        )
+
+    def input_specs(self) -> "dict[str, InputSpec]":
+        """The shapes and dtypes of --input-shape, by the inputs' names.
+
+        Raises:
+            UsageError: A value is not a shape.
+        """
+        from modelexport.hierarchy.export_config import parse_input  # noqa: PLC0415 - as above
+
+        return dict(map(parse_input, self.input_shape or ()))
