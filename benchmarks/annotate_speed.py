@@ -54,7 +54,8 @@ def make(path: Path, megabytes: int) -> None:
 
 def record_of(model: onnx.ModelProto) -> bytes:
     """A record in which every pair of nodes is a block."""
-    from modelexport.hierarchy.graph_paths import digest, walk_nodes
+    from modelexport.hierarchy.graph_digest import graph_digest
+    from modelexport.hierarchy.graph_paths import walk_nodes
     from modelexport.hierarchy.module_tree import Module
     from modelexport.hierarchy.record import Op, Probe, Record, Source, Tensor, encode_record
 
@@ -67,7 +68,7 @@ def record_of(model: onnx.ModelProto) -> bytes:
     return encode_record(
         Record(
             source=Source("chain", "none", 18),
-            digest=digest(model),
+            digest=graph_digest(model),
             modules=modules,
             ops=tuple(ops),
             tensors=tuple(Tensor(t.name, t.name) for t in model.graph.initializer),

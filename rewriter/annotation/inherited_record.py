@@ -14,7 +14,8 @@ import onnx
 from modelexport.errors import RuntimeFailedError, UsageError
 from modelexport.hierarchy.annotate_options import MatchOptions
 from modelexport.hierarchy.fingerprints import Array, weight_fingerprint
-from modelexport.hierarchy.graph_paths import digest, op_type, walk_graphs, walk_nodes
+from modelexport.hierarchy.graph_digest import graph_digest
+from modelexport.hierarchy.graph_paths import op_type, walk_graphs, walk_nodes
 from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.hierarchy.opsets import default_opset
 from modelexport.hierarchy.record import Op, Probe, ProbeInput, Record, Source, Tensor
@@ -65,7 +66,7 @@ def inherited_record(path: Path, rules: TagRules, matching: MatchOptions) -> Rec
             source=Source(
                 path.name, model.producer_name, default_opset(model), (file.carried.scheme,)
             ),
-            digest=digest(model),
+            digest=graph_digest(model),
             modules=file.carried.modules,
             ops=tuple(_ops(model, file.carried, fingerprints)),
             tensors=tuple(_tensors(file, file.carried)),

@@ -8,7 +8,7 @@ from onnx import StringStringEntryProto as Entry
 
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.choices import Inject
-from modelexport.hierarchy.graph_paths import NodeKey, Place, has_subgraphs, walk_graphs
+from modelexport.hierarchy.graph_paths import LocatedGraph, NodeKey, has_subgraphs, walk_graphs
 from modelexport.rewriter.container.edits import Changes, Edits, Entries
 from modelexport.rewriter.container.splicing import Splices, resized_prefix
 from modelexport.support.protobuf_wire import (
@@ -202,12 +202,12 @@ class _EditSplicer:
         return key.decode(errors="backslashreplace")
 
 
-def _node_field_number(place: Place) -> int:
+def _node_field_number(place: LocatedGraph) -> int:
     if isinstance(place.graph, FunctionProto):
         return FunctionProto.NODE_FIELD_NUMBER
     return GraphProto.NODE_FIELD_NUMBER
 
 
-def _node_count_error(place: Place, comparison: str) -> str:
+def _node_count_error(place: LocatedGraph, comparison: str) -> str:
     graph = f"graph {place.path!r}" if place.path else "the main graph"
     return f"protobuf reads {comparison} nodes in {graph} than the bytes contain"

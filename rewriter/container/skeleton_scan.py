@@ -7,7 +7,7 @@ from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProt
 from onnx import StringStringEntryProto as Entry
 from onnx import TrainingInfoProto as TrainingInfo
 
-from modelexport.hierarchy.graph_paths import SMALL_TENSOR_BYTES
+from modelexport.hierarchy.graph_digest import MIN_WEIGHT_BYTES
 from modelexport.rewriter.container.splicing import ByteSpan, Splices
 from modelexport.support.protobuf_wire import (
     LENGTH,
@@ -102,7 +102,7 @@ class SkeletonScan:
             child = children.get(field.number)
             if child is None or field.wire_type != LENGTH:
                 continue
-            if field.end - field.payload < SMALL_TENSOR_BYTES:
+            if field.end - field.payload < MIN_WEIGHT_BYTES:
                 continue
             with self.splices.inside(field):
                 if child is not TensorProto:
@@ -147,7 +147,7 @@ class SkeletonScan:
             return []
         if values.wire_type != LENGTH or data_type not in _ARRAY_FIELDS[values.number]:
             return []
-        return arrays if values.end - values.payload >= SMALL_TENSOR_BYTES else []
+        return arrays if values.end - values.payload >= MIN_WEIGHT_BYTES else []
 
     def _encode_reference(self, span: ByteSpan) -> bytes:
         entries = {

@@ -8,7 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 import onnx
 
 from modelexport.hierarchy.choices import RecordExporter
-from modelexport.hierarchy.graph_paths import Place, op_type, parent_graph, split_subgraph_path
+from modelexport.hierarchy.graph_paths import (
+    LocatedGraph,
+    op_type,
+    parent_graph,
+    split_subgraph_path,
+)
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.graph.operators import SHAPE_OPERATORS
 
@@ -85,7 +90,7 @@ class IndexedGraph:
         self.graph_outputs = {self.value_of(*output) for output in graph_outputs} - {NONE}
 
     @classmethod
-    def from_graphs(cls, places: Sequence[Place]) -> "IndexedGraph":
+    def from_graphs(cls, places: Sequence[LocatedGraph]) -> "IndexedGraph":
         """Index the graphs of a model; nodes are numbered in the order of `walk_nodes`.
 
         Args:
@@ -229,7 +234,7 @@ class IndexedGraph:
         return set(holders.values())
 
 
-def initializer_names(places: Iterable[Place]) -> Iterable[ScopedName]:
+def initializer_names(places: Iterable[LocatedGraph]) -> Iterable[ScopedName]:
     """Graph path and name of every initializer of some graphs, sparse ones included."""
     for place in places:
         if isinstance(place.graph, onnx.GraphProto):
@@ -237,7 +242,7 @@ def initializer_names(places: Iterable[Place]) -> Iterable[ScopedName]:
             yield from ((place.path, t.values.name) for t in place.graph.sparse_initializer)
 
 
-def output_names(places: Iterable[Place]) -> Iterable[ScopedName]:
+def output_names(places: Iterable[LocatedGraph]) -> Iterable[ScopedName]:
     """Graph path and name of every value that a graph or function returns."""
     for place in places:
         for output in place.graph.output:

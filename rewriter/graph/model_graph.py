@@ -6,8 +6,8 @@ from functools import cached_property
 import onnx
 
 from modelexport.hierarchy.graph_paths import (
+    LocatedGraph,
     NodeKey,
-    Place,
     parent_graph,
     split_subgraph_path,
     walk_graphs,
@@ -29,7 +29,7 @@ class ModelGraph:
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self.model = model
-        self.places: list[Place] = list(walk_graphs(model))
+        self.places: list[LocatedGraph] = list(walk_graphs(model))
         self.keys: list[NodeKey] = []
         self.nodes: list[onnx.NodeProto] = []
         self._first_node: dict[str, int] = {}
@@ -88,20 +88,20 @@ class ModelGraph:
         for place in self._functions_callers_first():
             yield from self._backwards(place)
 
-    def _backwards(self, place: Place) -> Iterator[int]:
+    def _backwards(self, place: LocatedGraph) -> Iterator[int]:
         first = self._first_node[place.path]
         for index in range(len(place.graph.node) - 1, -1, -1):
             yield first + index
             for subgraph in self._subgraphs.get(first + index, ()):
                 yield from self._backwards(subgraph)
 
-    def _functions_callers_first(self) -> list[Place]:
+    def _functions_callers_first(self) -> list[LocatedGraph]:
         functions = {
             place.path: place
             for place in self.places
             if isinstance(place.graph, onnx.FunctionProto)
         }
-        ordered: list[Place] = []
+        ordered: list[LocatedGraph] = []
         visited: set[str] = set()
 
         def visit(path: str) -> None:
@@ -118,9 +118,9 @@ class ModelGraph:
         return ordered
 
     @cached_property
-    def _subgraphs(self) -> dict[int, list[Place]]:
+    def _subgraphs(self) -> dict[int, list[LocatedGraph]]:
         """The subgraphs of each node that has any."""
-        subgraphs: dict[int, list[Place]] = {}
+        subgraphs: dict[int, list[LocatedGraph]] = {}
         for place in self.places:
             node = self._node_around(place.path)
             if node is not None:

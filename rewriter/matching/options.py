@@ -10,7 +10,7 @@ import onnx
 from modelexport.errors import RecordError, UsageError
 from modelexport.hierarchy.annotate_options import MatchOptions
 from modelexport.hierarchy.fingerprints import Array
-from modelexport.hierarchy.graph_paths import digest
+from modelexport.hierarchy.graph_digest import graph_digest
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.container import OnnxContainer
 from modelexport.rewriter.execution.observing import Observer, expected_bytes, recorded_values
@@ -45,7 +45,7 @@ def open_sources(
         beside = None
         if matching.reference is not None:
             plain = stack.enter_context(OnnxContainer.open(matching.reference))
-            if digest(plain.skeleton()) != record.digest:
+            if graph_digest(plain.skeleton()) != record.digest:
                 raise RecordError(
                     f"{matching.reference}: not the plain file of the record; the reference must "
                     "be the file that was traced."

@@ -6,7 +6,8 @@ import numpy as np
 import onnx
 from onnx import numpy_helper, parser
 
-from modelexport.hierarchy.graph_paths import digest, op_type, walk_nodes
+from modelexport.hierarchy.graph_digest import graph_digest
+from modelexport.hierarchy.graph_paths import op_type, walk_nodes
 from modelexport.hierarchy.module_tree import Module, Parameter
 from modelexport.hierarchy.record import Op, Probe, ProbeInput, Record, Source, Tensor
 
@@ -100,7 +101,7 @@ def record_of(
     probe = ProbeInput.of(model.graph.input[0].name, np.ones(shape, np.float32))
     return Record(
         source=Source("handmade", "hand", 17),
-        digest=digest(model),
+        digest=graph_digest(model),
         modules=tuple(tree),
         ops=tuple(ops),
         tensors=tuple(tensors),

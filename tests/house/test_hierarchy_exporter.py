@@ -15,7 +15,8 @@ from fixtures_gen.truth import truth
 from fixtures_gen.zoo import FIXTURES
 from modelexport.errors import ExportFailedError
 from modelexport.hierarchy import keys
-from modelexport.hierarchy.graph_paths import NodeKey, digest, walk_nodes
+from modelexport.hierarchy.graph_digest import graph_digest
+from modelexport.hierarchy.graph_paths import NodeKey, walk_nodes
 from modelexport.hierarchy.module_tree import is_within
 from modelexport.rewriter import AnnotateReport, annotate, strip
 from modelexport.tracer import TraceResult, trace
@@ -137,7 +138,7 @@ def test_record_describes_the_model(done: Done) -> None:
         own = {name for name, _ in named[module.path].named_parameters(recurse=False)}
         assert own == {p.name for p in module.parameters if p.name in own}
     graph = onnx.load(done.plain)
-    assert record.digest == digest(graph)
+    assert record.digest == graph_digest(graph)
     assert [(op.graph, op.index, op.name) for op in record.ops] == [
         (key.graph, key.position, node.name) for key, node in walk_nodes(graph)
     ]

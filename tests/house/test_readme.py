@@ -7,7 +7,8 @@ import onnx
 import pytest
 
 from modelexport.hierarchy import keys
-from modelexport.hierarchy.graph_paths import digest, walk_nodes
+from modelexport.hierarchy.graph_digest import graph_digest
+from modelexport.hierarchy.graph_paths import walk_nodes
 from tests.helpers.documents import carry_out
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -40,7 +41,7 @@ def test_folded_file_has_functions_and_comes_back(folder: Path) -> None:
     folded, flat, plain = (onnx.load(folder / n) for n in ("folded.onnx", "flat.onnx", "net.onnx"))
     calls = [node for node in folded.graph.node if node.domain]
     assert len(calls) > len(folded.functions) > 0
-    assert digest(flat) == digest(plain)
+    assert graph_digest(flat) == graph_digest(plain)
 
 
 def test_strip_gives_back_the_traced_file(folder: Path) -> None:

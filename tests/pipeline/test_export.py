@@ -13,7 +13,8 @@ from modelexport.hierarchy import keys
 from modelexport.hierarchy.annotate_options import AnnotateOptions
 from modelexport.hierarchy.choices import Exporter, Inject, RecordExporter
 from modelexport.hierarchy.export_config import ExportConfig, TraceOptions
-from modelexport.hierarchy.graph_paths import digest, walk_nodes
+from modelexport.hierarchy.graph_digest import graph_digest
+from modelexport.hierarchy.graph_paths import walk_nodes
 from modelexport.hierarchy.record import read_record
 from modelexport.hierarchy.trace_summary import TracePlan
 from modelexport.pipeline import ExportResult, exporting
@@ -55,7 +56,7 @@ def test_a_plain_file_has_its_record_beside_it(run: Run, tmp_path: Path, option:
     assert ran.code == 0
     assert not model.metadata_props
     assert set(tags(tmp_path / "m.onnx")) == {None}
-    assert read_record(tmp_path / "m.trace.json").digest == digest(model)
+    assert read_record(tmp_path / "m.trace.json").digest == graph_digest(model)
     assert "plain" in ran.out
 
 
@@ -227,7 +228,7 @@ def test_from_python(tmp_path: Path) -> None:
     )
     record = read_record(tmp_path / "records" / "r.json")
     strip(tmp_path / "m.onnx", tmp_path / "plain.onnx")
-    assert digest(onnx.load(tmp_path / "plain.onnx")) == record.digest
+    assert graph_digest(onnx.load(tmp_path / "plain.onnx")) == record.digest
     assert result.annotation.resolved == len(record.ops)
     assert json.loads(msgspec.json.encode(result))["trace"]["nodes"] == len(record.ops)
 

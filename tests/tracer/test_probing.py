@@ -5,7 +5,8 @@ import onnx
 from onnx import parser
 
 from modelexport.hierarchy.fingerprints import value_fingerprint
-from modelexport.hierarchy.graph_paths import MAIN, SMALL_TENSOR_BYTES
+from modelexport.hierarchy.graph_digest import MIN_WEIGHT_BYTES
+from modelexport.hierarchy.graph_paths import MAIN
 from modelexport.tracer.exporters.exported import NOWHERE, Exported
 from modelexport.tracer.records.probing import probe_values
 
@@ -23,7 +24,7 @@ def test_weights_that_nobody_reads_are_no_hindrance() -> None:
         name: generator.standard_normal(512).astype(np.float32) for name in ("used", "forgotten")
     }
     for name, values in weights.items():
-        assert values.nbytes >= SMALL_TENSOR_BYTES
+        assert values.nbytes >= MIN_WEIGHT_BYTES
         tensor = model.graph.initializer.add(name=name, data_type=onnx.TensorProto.FLOAT)
         tensor.dims[:] = values.shape
         tensor.raw_data = b""

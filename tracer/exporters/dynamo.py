@@ -23,7 +23,8 @@ from modelexport.errors import ExportFailedError
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.choices import Exporter
 from modelexport.hierarchy.fingerprints import Array
-from modelexport.hierarchy.graph_paths import SMALL_TENSOR_BYTES, walk_graphs, walk_nodes
+from modelexport.hierarchy.graph_digest import MIN_WEIGHT_BYTES
+from modelexport.hierarchy.graph_paths import walk_graphs, walk_nodes
 from modelexport.support.error_texts import first_line
 from modelexport.tracer.exporters.exported import NOWHERE, Exported, Scope, contiguous
 from modelexport.tracer.exporters.naming import automatic_axes, name_axes, name_outputs
@@ -93,7 +94,7 @@ def _lift_weights(model: onnx_ir.Model) -> dict[str, Array]:
     weights = {}
     for name, value in model.graph.initializers.items():
         tensor = value.const_value
-        if tensor is None or tensor.nbytes < SMALL_TENSOR_BYTES:
+        if tensor is None or tensor.nbytes < MIN_WEIGHT_BYTES:
             continue
         array = tensor.numpy()
         if array.nbytes != tensor.nbytes or array.dtype.hasobject:

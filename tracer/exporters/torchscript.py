@@ -28,7 +28,8 @@ from torch.onnx._internal.torchscript_exporter import onnx_proto_utils
 from modelexport.errors import ExportFailedError
 from modelexport.hierarchy.choices import Exporter
 from modelexport.hierarchy.fingerprints import Array
-from modelexport.hierarchy.graph_paths import SMALL_TENSOR_BYTES, NodeKey, walk_nodes
+from modelexport.hierarchy.graph_digest import MIN_WEIGHT_BYTES
+from modelexport.hierarchy.graph_paths import NodeKey, walk_nodes
 from modelexport.support.error_texts import first_line
 from modelexport.tracer.exporters.exported import Exported, Scope, put_back
 from modelexport.tracer.exporters.source_lines import innermost_line
@@ -126,7 +127,7 @@ class _Captured:
         """Keep the large weights; gives empty ones of their type in their place."""
         given = dict(weights)
         for name, tensor in weights.items():
-            if tensor.numel() * tensor.element_size() < SMALL_TENSOR_BYTES:
+            if tensor.numel() * tensor.element_size() < MIN_WEIGHT_BYTES:
                 continue
             if (stored := _bytes(tensor)) is not None:
                 self.weights[name] = (tuple(tensor.shape), stored)

@@ -10,7 +10,8 @@ from torch import nn
 
 from modelexport.hierarchy.choices import RecordExporter
 from modelexport.hierarchy.fingerprints import Array, ValueFingerprint, WeightFingerprint
-from modelexport.hierarchy.graph_paths import MAIN, NodeKey, digest, subgraphs, walk_nodes
+from modelexport.hierarchy.graph_digest import graph_digest
+from modelexport.hierarchy.graph_paths import MAIN, NodeKey, subgraphs, walk_nodes
 from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.hierarchy.record import Constant, Probe, ProbeInput, Record, Source
 from modelexport.support.threads import one_blas_thread
@@ -98,7 +99,7 @@ def record_exported(
     tensors = record_tensors(index, exported, scopes, ModuleTree(modules), weights)
     return Record(
         source=_source(model, origin, exported.exporter, exported.opset, exported.notes),
-        digest=digest(exported.graph),
+        digest=graph_digest(exported.graph),
         modules=modules,
         ops=record_ops(exported, settled, found.values, changed, ModuleTree(modules)),
         tensors=tensors,

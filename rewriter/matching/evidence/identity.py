@@ -3,7 +3,8 @@
 import onnx
 
 from modelexport.hierarchy.choices import EvidenceKind
-from modelexport.hierarchy.graph_paths import NodeKey, digest, walk_nodes
+from modelexport.hierarchy.graph_digest import graph_digest
+from modelexport.hierarchy.graph_paths import NodeKey, walk_nodes
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.matching.evidence.claims import Claims, claim_of
 
@@ -23,7 +24,7 @@ class Identity:
             op.name == node.name and op.outputs == tuple(node.output)
             for op, (_, node) in zip(record.ops, nodes, strict=False)
         )
-        return alike and digest(self._model) == record.digest
+        return alike and graph_digest(self._model) == record.digest
 
     def claims(self, record: Record) -> Claims:
         """What the record says, node by node."""

@@ -17,7 +17,8 @@ from onnx import numpy_helper, parser
 
 from modelexport.errors import FileProblem, OnnxFileError
 from modelexport.hierarchy import keys
-from modelexport.hierarchy.graph_paths import SMALL_TENSOR_BYTES, NodeKey, walk_nodes
+from modelexport.hierarchy.graph_digest import MIN_WEIGHT_BYTES
+from modelexport.hierarchy.graph_paths import NodeKey, walk_nodes
 from modelexport.rewriter import strip
 from modelexport.rewriter.container import Edits, OnnxContainer
 from modelexport.support.protobuf_wire import encode_field, encode_varint
@@ -159,7 +160,7 @@ def test_weights_of_a_traced_file_stay_in_it(name: str, exporter: str) -> None:
     with OnnxContainer.open(path) as container:
         weights = container.skeleton().graph.initializer
         left = {t.name: values for t in weights if (values := container.payload(t)) is not None}
-    assert left == {name: raw for name, raw in whole.items() if len(raw) >= SMALL_TENSOR_BYTES}
+    assert left == {name: raw for name, raw in whole.items() if len(raw) >= MIN_WEIGHT_BYTES}
 
 
 def test_annotated_file_runs_like_the_plain_one(tmp_path: Path) -> None:
