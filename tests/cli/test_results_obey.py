@@ -17,7 +17,7 @@ from modelexport.hierarchy.record import encode_record
 from modelexport.rewriter import FoldRules, annotate
 from modelexport.tracer import TraceResult, load, trace
 from tests.helpers.commands import Run
-from tests.helpers.traced import traced
+from tests.helpers.traced import TracedModels
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 KINDS = ("plain", "folded", "quantised", "optimised")
@@ -30,7 +30,9 @@ def of_the_demo(place: Path) -> TraceResult:
 
 
 @pytest.fixture(scope="module", params=["a fixture", "the demo"])
-def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(
+    traced: TracedModels, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """Annotated files of one model, as traced, folded, quantised and optimised."""
     place = tmp_path_factory.mktemp("kinds")
     demo = request.param == "the demo"

@@ -1,13 +1,15 @@
-"""The fixtures, traced once for all tests of a process."""
+"""The models of the zoo, traced once for all tests of a session."""
 
-import tempfile
 from functools import cache
 from pathlib import Path
 
+import msgspec
 import onnxruntime as ort
 import pytest
+from filelock import FileLock
 
 from fixtures_gen.zoo import FIXTURES
+from modelexport.hierarchy.record import read_record, record_path
 from modelexport.tracer import TraceResult, trace
 from modelexport.tracer.exporters.selection import EXPORTERS
 
@@ -20,16 +22,32 @@ CASES = [
 every_case = pytest.mark.parametrize(("name", "exporter"), CASES)
 
 
-@cache
-def _folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory()
+class TracedModels:
+    """Traces models of the zoo with the options that `trace` has by default, each only once.
 
+    Its files are shared with the other processes that run tests of this session: tests read them,
+    and write elsewhere.
+    """
 
-@cache
-def traced(name: str, exporter: str) -> TraceResult:
-    """A fixture's plain file and record."""
-    model, inputs = FIXTURES[name].build()
-    return trace(model, inputs, Path(_folder().name, f"{name}-{exporter}.onnx"), exporter=exporter)
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._trace_once = cache(self._read_or_trace)
+
+    def __call__(self, name: str, exporter: str) -> TraceResult:
+        """The plain file and the record of a model of the zoo."""
+        return self._trace_once(name, str(exporter))
+
+    def _read_or_trace(self, name: str, exporter: str) -> TraceResult:
+        path = self._folder / f"{name}-{exporter}.onnx"
+        notes = path.with_suffix(".notes.json")  # written last
+        with FileLock(path.with_suffix(".lock")):
+            if not notes.exists():
+                model, inputs = FIXTURES[name].build()
+                result = trace(model, inputs, path, exporter=exporter)
+                notes.write_bytes(msgspec.json.encode(result.notes))
+        record = record_path(path)
+        written = msgspec.json.decode(notes.read_bytes(), type=tuple[str, ...])
+        return TraceResult(path, record, read_record(record), written)
 
 
 def plain_session(path: Path, *, optimised: bool = False) -> ort.InferenceSession:

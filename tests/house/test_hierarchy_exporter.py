@@ -21,7 +21,7 @@ from modelexport.hierarchy.module_tree import is_within
 from modelexport.rewriter import AnnotateReport, annotate, strip
 from modelexport.tracer import TraceResult, trace
 from modelexport.tracer.exporters.selection import EXPORTERS
-from tests.helpers.traced import traced
+from tests.helpers.traced import TracedModels
 
 if TYPE_CHECKING:
     from fixtures_gen.registry import Inputs
@@ -186,7 +186,9 @@ def test_calls_are_counted(done: Done) -> None:
 
 @pytest.mark.parametrize("exporter", EXPORTERS)
 @pytest.mark.parametrize("name", ["shared_module", "called_twice"])
-def test_calls_of_one_module_are_counted_together(name: str, exporter: str) -> None:
+def test_calls_of_one_module_are_counted_together(
+    traced: TracedModels, name: str, exporter: str
+) -> None:
     """Under whichever path a shared module is called, its calls count on in their order."""
     record = traced(name, exporter).record
     seen: dict[str, list[int]] = {}
@@ -239,7 +241,7 @@ def test_covers_hold_several_modules(done: Done) -> None:
 
 
 @pytest.mark.parametrize("exporter", EXPORTERS)
-def test_there_are_parameters_and_covers_to_check(exporter: str) -> None:
+def test_there_are_parameters_and_covers_to_check(traced: TracedModels, exporter: str) -> None:
     """The two tests above have something to look at."""
     result = traced("conv_batchnorm", exporter)
     assert unchanged(result)

@@ -14,7 +14,7 @@ from modelexport.hierarchy.record import Record
 from modelexport.tracer import TraceResult, trace
 from modelexport.tracer.exporters.selection import EXPORTERS
 from modelexport.tracer.records.scope_inference import alike
-from tests.helpers.traced import every_case, traced
+from tests.helpers.traced import TracedModels, every_case
 
 TOKENS = 11
 
@@ -137,7 +137,7 @@ def test_what_was_made_for_the_example_alone(tmp_path: Path) -> None:
 
 
 @every_case
-def test_inputs_that_tell_are_kept(name: str, exporter: str) -> None:
+def test_inputs_that_tell_are_kept(traced: TracedModels, name: str, exporter: str) -> None:
     """The probe of a fixture is its own inputs, as far as the file has them."""
     _, inputs = FIXTURES[name].build()
     given = [leaf for leaf in tree_leaves(inputs) if isinstance(leaf, torch.Tensor)]

@@ -25,7 +25,7 @@ from modelexport.rewriter.execution.observing import Observer
 from modelexport.tracer import trace
 from modelexport.tracer.exporters.selection import EXPORTERS
 from tests.helpers.descendants import Traced
-from tests.helpers.traced import traced
+from tests.helpers.traced import TracedModels
 
 HIGHER_ORDER = ["conditional", "nested_conditional", "while_loop", "scanned"]
 WITH_SUBGRAPHS = [
@@ -39,7 +39,7 @@ SHIFTS = (0.0, 150.0, 1000.0)
 
 
 @pytest.mark.parametrize("name", HIGHER_ORDER)
-def test_nodes_of_every_branch_have_their_module(name: str) -> None:
+def test_nodes_of_every_branch_have_their_module(traced: TracedModels, name: str) -> None:
     """Also of those that the example inputs do not take: other inputs do, and tell the truth."""
     done = traced(name, "dynamo")
     recorded = {NodeKey(op.graph, op.index): op.module for op in done.record.ops}
@@ -59,7 +59,7 @@ def test_nodes_of_every_branch_have_their_module(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", HIGHER_ORDER)
-def test_a_call_is_in_the_main_graph_or_in_a_subgraph(name: str) -> None:
+def test_a_call_is_in_the_main_graph_or_in_a_subgraph(traced: TracedModels, name: str) -> None:
     """Calls in subgraphs have numbers of their own."""
     where = defaultdict(set)
     for op in traced(name, "dynamo").record.ops:
@@ -70,7 +70,9 @@ def test_a_call_is_in_the_main_graph_or_in_a_subgraph(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "exporter"), WITH_SUBGRAPHS)
-def test_a_branch_or_loop_is_of_a_module_around_those_inside(name: str, exporter: str) -> None:
+def test_a_branch_or_loop_is_of_a_module_around_those_inside(
+    traced: TracedModels, name: str, exporter: str
+) -> None:
     """It gives back what was computed inside, but is not where that was computed."""
     done = traced(name, exporter)
     recorded = {NodeKey(op.graph, op.index): op.module for op in done.record.ops}
@@ -121,7 +123,9 @@ def test_a_subgraph_that_cannot_run_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "exporter"), WITH_SUBGRAPHS)
-def test_the_record_holds_what_subgraphs_compute_first(name: str, exporter: str) -> None:
+def test_the_record_holds_what_subgraphs_compute_first(
+    traced: TracedModels, name: str, exporter: str
+) -> None:
     """What ran holds what it ran on first; both branches of an If hold something."""
     done = traced(name, exporter)
     model, inputs = FIXTURES[name].build()
@@ -143,7 +147,9 @@ def test_the_record_holds_what_subgraphs_compute_first(name: str, exporter: str)
 
 
 @pytest.mark.parametrize(("name", "exporter"), WITH_SUBGRAPHS)
-def test_values_in_subgraphs_tell_in_any_file(name: str, exporter: str, tmp_path: Path) -> None:
+def test_values_in_subgraphs_tell_in_any_file(
+    traced: TracedModels, name: str, exporter: str, tmp_path: Path
+) -> None:
     """Nothing in the file has a name that says anything, and subgraphs are right all the same."""
     done = traced(name, exporter)
     onnx.save(scramble(onnx.load(done.onnx_path)), tmp_path / "scrambled.onnx")

@@ -24,7 +24,7 @@ from modelexport.rewriter.analysis.costs.sizes import bytes_of
 from modelexport.rewriter.annotation.model_file import LoadedModel
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from tests.helpers.handmade import parse
-from tests.helpers.traced import plain_session, traced
+from tests.helpers.traced import TracedModels, plain_session
 
 COUNTED = {
     "torchscript": ("bert", "llama", "vit", "t5", "resnet", "module_containers", "no_parameters"),
@@ -61,7 +61,9 @@ def outside(report: AnnotateReport, record: Record) -> set[str]:
 
 
 @pytest.mark.parametrize(("name", "exporter"), CASES)
-def test_macs_are_half_of_what_torch_counts(name: str, exporter: str, tmp_path: Path) -> None:
+def test_macs_are_half_of_what_torch_counts(
+    traced: TracedModels, name: str, exporter: str, tmp_path: Path
+) -> None:
     """In all, and for every module that torch reports and that has its nodes to itself."""
     done = traced(name, exporter)
     report = annotate(done.onnx_path, done.record, tmp_path / "a.onnx")
@@ -76,7 +78,9 @@ def test_macs_are_half_of_what_torch_counts(name: str, exporter: str, tmp_path: 
 
 
 @pytest.mark.parametrize("step", [ORT_EXTENDED, DYNAMIC, FOUR_BITS], ids=lambda step: step.name)
-def test_what_tools_make_of_a_file_multiplies_as_much(step: Step, tmp_path: Path) -> None:
+def test_what_tools_make_of_a_file_multiplies_as_much(
+    traced: TracedModels, step: Step, tmp_path: Path
+) -> None:
     """Fused and quantised operators do the same products; quantised weights take less room."""
     done, target = traced("bert", "torchscript"), tmp_path / "b.onnx"
     fed = feeds(*FIXTURES["bert"].build(), onnx.load(done.onnx_path).graph)
@@ -88,7 +92,7 @@ def test_what_tools_make_of_a_file_multiplies_as_much(step: Step, tmp_path: Path
 
 
 @pytest.mark.parametrize("name", ["resnet", "lstm_stack"])
-def test_bytes_are_those_of_the_values(name: str, tmp_path: Path) -> None:
+def test_bytes_are_those_of_the_values(traced: TracedModels, name: str, tmp_path: Path) -> None:
     """Every value's size is what onnxruntime gives for it; every weight's what is stored."""
     done = traced(name, "dynamo")
     annotate(done.onnx_path, done.record, tmp_path / "a.onnx")
@@ -110,7 +114,7 @@ def test_bytes_are_those_of_the_values(name: str, tmp_path: Path) -> None:
     assert found.activation_bytes == sum(np.asarray(value).nbytes for value in values)
 
 
-def test_rows_add_up(tmp_path: Path) -> None:
+def test_rows_add_up(traced: TracedModels, tmp_path: Path) -> None:
     """A module's costs are its own and those below it; the root's are the file's."""
     done = traced("bert", "torchscript")
     annotate(done.onnx_path, done.record, tmp_path / "a.onnx")
@@ -184,7 +188,7 @@ def test_sizes_are_those_that_onnx_writes(name: str) -> None:
     assert bytes_of(kind, 5) == len(raw)
 
 
-def test_shapes_are_inferred_behind_contrib_operators(tmp_path: Path) -> None:
+def test_shapes_are_inferred_behind_contrib_operators(traced: TracedModels, tmp_path: Path) -> None:
     """What is declared in the optimised file is found without the declarations, too."""
     done, target = traced("bert", "torchscript"), tmp_path / "b.onnx"
     fed = feeds(*FIXTURES["bert"].build(), onnx.load(done.onnx_path).graph)

@@ -26,7 +26,7 @@ from modelexport.rewriter.comparison.quantisation_scales import Scales
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from tests.helpers.commands import Run
 from tests.helpers.handmade import parse
-from tests.helpers.traced import plain_session, traced
+from tests.helpers.traced import TracedModels, plain_session
 from tests.helpers.versions import layered, perturbed
 
 NAME, EXPORTER = "bert", "torchscript"
@@ -36,12 +36,12 @@ Files = Callable[[str], Path]
 
 
 @pytest.fixture(scope="module")
-def record() -> Record:
+def record(traced: TracedModels) -> Record:
     return traced(NAME, EXPORTER).record
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory, record: Record) -> Files:
+def files(traced: TracedModels, tmp_path_factory: pytest.TempPathFactory, record: Record) -> Files:
     """Annotated files of one model: as traced, folded, and as tools made others of it."""
     folder = tmp_path_factory.mktemp("files")
     plain = traced(NAME, EXPORTER).onnx_path

@@ -31,7 +31,7 @@ from modelexport.rewriter import (
 )
 from tests.helpers.commands import Run
 from tests.helpers.handmade import two_layers, two_layers_record
-from tests.helpers.traced import traced
+from tests.helpers.traced import TracedModels
 from tests.helpers.versions import layered, perturbed
 
 NAME, EXPORTER = "bert", "torchscript"
@@ -64,12 +64,12 @@ class Modules:
 
 
 @pytest.fixture(scope="module")
-def modules() -> Modules:
+def modules(traced: TracedModels) -> Modules:
     return Modules(traced(NAME, EXPORTER).record)
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+def files(traced: TracedModels, tmp_path_factory: pytest.TempPathFactory) -> Files:
     """Annotated files of one model: as traced, and as tools made others of it."""
     folder = tmp_path_factory.mktemp("shown")
     plain = traced(NAME, EXPORTER).onnx_path

@@ -23,7 +23,7 @@ from modelexport.rewriter import strip
 from modelexport.rewriter.container import Edits, OnnxContainer
 from modelexport.support.protobuf_wire import encode_field, encode_varint
 from tests.helpers.backend_suite import backend_models
-from tests.helpers.traced import every_case, traced
+from tests.helpers.traced import TracedModels, every_case
 
 Entries = list[tuple[str, str]]
 
@@ -153,7 +153,9 @@ def test_empty_values_before_the_values(tmp_path: Path) -> None:
 
 
 @every_case
-def test_weights_of_a_traced_file_stay_in_it(name: str, exporter: str) -> None:
+def test_weights_of_a_traced_file_stay_in_it(
+    traced: TracedModels, name: str, exporter: str
+) -> None:
     """The skeleton of what trace wrote holds small tensors only, whichever exporter made it."""
     path = traced(name, exporter).onnx_path
     whole = {tensor.name: tensor.raw_data for tensor in onnx.load(path).graph.initializer}

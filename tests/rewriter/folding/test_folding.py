@@ -29,11 +29,13 @@ from tests.helpers.handmade import (
     two_layers,
 )
 from tests.helpers.subgraphs import saved
-from tests.helpers.traced import bits, every_case, plain_session, traced
+from tests.helpers.traced import TracedModels, bits, every_case, plain_session
 
 
 @every_case
-def test_folding_every_fixture(name: str, exporter: str, tmp_path: Path) -> None:
+def test_folding_every_fixture(
+    traced: TracedModels, name: str, exporter: str, tmp_path: Path
+) -> None:
     """Checked, run and read by others: the same bits, tags and operators as the flat file."""
     done = traced(name, exporter)
     flat, target = tmp_path / "a.onnx", tmp_path / "f.onnx"
@@ -70,7 +72,9 @@ def _explored(path: Path) -> set[str]:
 
 
 @every_case
-def test_annotating_a_folded_fixture(name: str, exporter: str, tmp_path: Path) -> None:
+def test_annotating_a_folded_fixture(
+    traced: TracedModels, name: str, exporter: str, tmp_path: Path
+) -> None:
     """A folded file is the recorded graph still, and tells a second annotation what it was."""
     done = traced(name, exporter)
     flat, target, again = tmp_path / "a.onnx", tmp_path / "f.onnx", tmp_path / "g.onnx"
@@ -89,7 +93,9 @@ def test_annotating_a_folded_fixture(name: str, exporter: str, tmp_path: Path) -
 
 
 @every_case
-def test_folding_after_onnxruntime(name: str, exporter: str, tmp_path: Path) -> None:
+def test_folding_after_onnxruntime(
+    traced: TracedModels, name: str, exporter: str, tmp_path: Path
+) -> None:
     """Folding works on what onnxruntime's basic optimisations leave, from names alone."""
     done = traced(name, exporter)
     source, target = tmp_path / "m.onnx", tmp_path / "f.onnx"
@@ -107,7 +113,9 @@ def test_folding_after_onnxruntime(name: str, exporter: str, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("exporter", ["dynamo", "torchscript"])
 @pytest.mark.parametrize("name", [n for n, f in FIXTURES.items() if f.family == "transformers"])
-def test_layers_share_a_function(name: str, exporter: str, tmp_path: Path) -> None:
+def test_layers_share_a_function(
+    traced: TracedModels, name: str, exporter: str, tmp_path: Path
+) -> None:
     """Every class of modules whose calls are repeated layers has functions that all of them call.
 
     What stays outside is told, with the reason.

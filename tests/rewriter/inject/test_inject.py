@@ -19,7 +19,7 @@ from modelexport.rewriter.surgery import Surgery
 from tests.helpers.commands import Run
 from tests.helpers.handmade import two_layers, two_layers_record
 from tests.helpers.subgraphs import saved, with_subgraphs
-from tests.helpers.traced import bits, every_case, plain_session, traced
+from tests.helpers.traced import TracedModels, bits, every_case, plain_session
 
 KINDS = [Inject.METADATA, Inject.ATTRIBUTES, Inject.NAMES]
 COMBINED = [list(c) for size in (1, 2, 3) for c in combinations(KINDS, size)]
@@ -33,7 +33,9 @@ def attribute_tags(model: ModelProto) -> list[str | None]:
 
 
 @every_case
-def test_attributes_and_names_on_every_fixture(name: str, exporter: str, tmp_path: Path) -> None:
+def test_attributes_and_names_on_every_fixture(
+    traced: TracedModels, name: str, exporter: str, tmp_path: Path
+) -> None:
     """All kinds at once: same bits, the checker accepts it, surgery and strip lose nothing."""
     done = traced(name, exporter)
     target, back = tmp_path / "a.onnx", tmp_path / "s.onnx"

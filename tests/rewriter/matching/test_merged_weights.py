@@ -16,7 +16,7 @@ from modelexport.hierarchy.record import Tensor
 from modelexport.rewriter import MatchOptions, annotate
 from modelexport.rewriter.matching.evidence.merged_weights import match_concatenated
 from modelexport.rewriter.matching.evidence.weight_sketches import RecordedWeights
-from tests.helpers.traced import traced
+from tests.helpers.traced import TracedModels
 
 
 def recorded_of(arrays: list[np.ndarray]) -> dict[int, RecordedWeights]:
@@ -90,7 +90,7 @@ def merged(model: onnx.ModelProto) -> dict[str, list[str]]:
 @pytest.mark.parametrize("run", [False, True], ids=["unexecuted", "run"])
 @pytest.mark.parametrize("name", ["bert", "llama", "vit"])
 def test_a_node_that_reads_a_merged_weight_covers_its_modules(
-    name: str, run: bool, tmp_path: Path
+    traced: TracedModels, name: str, run: bool, tmp_path: Path
 ) -> None:
     """The modules whose weights were put together are all in the covers of who reads them."""
     done = traced(name, "torchscript")
@@ -135,7 +135,9 @@ def split(model: onnx.ModelProto, parts: int) -> dict[int, int]:
 
 @pytest.mark.parametrize("parts", [2, 4])
 @pytest.mark.parametrize("name", ["bert", "llama", "gpt2"])
-def test_parts_of_a_weight_are_laid_together(name: str, parts: int, tmp_path: Path) -> None:
+def test_parts_of_a_weight_are_laid_together(
+    traced: TracedModels, name: str, parts: int, tmp_path: Path
+) -> None:
     """A node that reads a part of a weight is of the module that read the whole."""
     done = traced(name, "torchscript")
     model = onnx.load(done.onnx_path)

@@ -27,7 +27,7 @@ from modelexport.rewriter import MatchOptions, annotate
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.evidence.quantised_values import QuantisedValues
 from modelexport.tracer import trace
-from tests.helpers.traced import traced
+from tests.helpers.traced import TracedModels
 
 ENOUGH = 0.99
 CHAIN = """
@@ -42,7 +42,7 @@ chain (float[4, 64] x) => (float[4, 64] d) {
 
 
 @pytest.mark.parametrize("name", ["resnet", "bert", "llama"])
-def test_a_file_of_quantised_operators(name: str, tmp_path: Path) -> None:
+def test_a_file_of_quantised_operators(traced: TracedModels, name: str, tmp_path: Path) -> None:
     """Hardly a real number is to be seen in it; what is stored in 8 bits tells all the same."""
     done = traced(name, "dynamo")
     model, inputs = FIXTURES[name].build()

@@ -12,7 +12,7 @@ from modelexport.hierarchy.module_tree import ModuleTree, is_within
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter import AnnotateReport, annotate, validate
 from modelexport.rewriter.graph.model_graph import ModelGraph
-from tests.helpers.traced import every_case, traced
+from tests.helpers.traced import TracedModels, every_case
 
 
 @pytest.fixture
@@ -70,7 +70,9 @@ def swap(path: Path, left: NodeKey, right: NodeKey) -> None:
 
 
 @every_case
-def test_right_tags_pass_and_swapped_ones_do_not(name: str, exporter: str, annotated: Path) -> None:
+def test_right_tags_pass_and_swapped_ones_do_not(
+    traced: TracedModels, name: str, exporter: str, annotated: Path
+) -> None:
     """No fault in the file as annotated, with or without its record; both nodes when swapped."""
     done = traced(name, exporter)
     report = annotate(done.onnx_path, done.record, annotated)
@@ -91,7 +93,7 @@ def test_right_tags_pass_and_swapped_ones_do_not(name: str, exporter: str, annot
 
 
 @pytest.mark.parametrize("name", ["bert", "unet", "lstm_stack", "called_twice"])
-def test_there_is_something_to_swap(name: str) -> None:
+def test_there_is_something_to_swap(traced: TracedModels, name: str) -> None:
     """The test above swaps tags in models of several modules."""
     done = traced(name, "torchscript")
     report = annotate(done.onnx_path, done.record, None)
