@@ -1,0 +1,56 @@
+"""What a command does is what a public function does: it calls the one of its name."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+import modelexport
+from modelexport.cli.main import COMMANDS
+from modelexport.errors import UsageError
+from tests.helpers.commands import Run
+
+LINES = {
+    "trace": ("trace_source", "trace net.py:build net.onnx"),
+    "trace --dry-run": ("plan_source", "trace net.py:build net.onnx --dry-run"),
+    "trace --record-only": ("trace_source", "trace net.py:build --record-only net.json"),
+    "annotate": ("annotate", "annotate net.onnx -o a.onnx"),
+    "export": ("export", "export net.py:build net.onnx"),
+    "export --dry-run": ("plan_source", "export net.py:build net.onnx --dry-run"),
+    "analyze": ("analyze", "analyze net.onnx"),
+    "validate": ("validate", "validate net.onnx"),
+    "compare": ("compare", "compare a.onnx b.onnx"),
+    "strip": ("strip", "strip a.onnx -o net.onnx"),
+    "batch": ("run_plan", "batch plan.toml"),
+    "batch --dry-run": ("load_plan", "batch plan.toml --dry-run"),
+    "doctor": ("diagnose", "doctor"),
+}
+"""Function and command line."""
+
+
+@pytest.mark.parametrize(("function", "line"), LINES.values(), ids=LINES.keys())
+def test_a_command_calls_the_public_function(
+    run: Run, working_folder: Path, monkeypatch: pytest.MonkeyPatch, function: str, line: str
+) -> None:
+    """The function is called once, and the command passes its error on; no file is written."""
+    calls: list[str] = []
+
+    def refuse(*_: object, **__: object) -> None:
+        calls.append(function)
+        raise UsageError("this function was called.")
+
+    monkeypatch.setattr(modelexport, function, refuse)
+    result = run(*shlex.split(line))
+    assert calls == [function]
+    assert (result.code, result.err) == (2, "modelexport: this function was called.\n")
+    assert list(working_folder.iterdir()) == []
+
+
+def test_every_command_has_a_line() -> None:
+    """No command is left out above."""
+    assert {line.split()[0] for _, line in LINES.values()} == {c.__name__ for c in COMMANDS}
+
+
+def test_the_functions_are_public() -> None:
+    """All of them are in `__all__`."""
+    assert {function for function, _ in LINES.values()} <= set(modelexport.__all__)
