@@ -21,6 +21,8 @@ _Numbers = dict[str, int]
 
 def attribute_keys(node: onnx.NodeProto) -> tuple[AttributeKey, ...]:
     """The attributes of a node, without our tag attribute, sorted by name."""
+    if not node.attribute:
+        return ()
     captured = captured_names(node) if has_subgraphs(node) else ()
     return _keys_around(node, {name: number for number, name in enumerate(captured)})
 

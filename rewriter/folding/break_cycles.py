@@ -49,7 +49,7 @@ def _extended(
     for node in between:
         if node.chain != chain[: len(node.chain)]:
             return None
-        if any(name in graph.outputs for name in node.proto.output):
+        if any(name in graph.outputs for name in node.outputs):
             return None
         if any(id(consumer) not in members for consumer in graph.consumers_of(node)):
             return None
@@ -68,12 +68,10 @@ def _reason(between: list[FoldNode], calls: list[Call]) -> str:
 
 def _components(graph: FoldGraph, groups: Groups) -> list[list[Call | FoldNode]]:
     """Strongly connected components of the graph in which each group is one vertex."""
-    call_of = {id(node): call for call, nodes in groups.items() for node in nodes}
-    vertices: dict[Call | int, Call | FoldNode] = {}
-    successors: dict[Call | int, list[Call | int]] = {}
+    vertex_of: dict[FoldNode, Call | FoldNode] = {node: node for node in graph.nodes}
+    vertex_of.update((node, call) for call, nodes in groups.items() for node in nodes)
+    successors: dict[Call | FoldNode, list[Call | FoldNode]] = {}
     for node in graph.nodes:
-        key = call_of.get(id(node), id(node))
-        vertices.setdefault(key, call_of.get(id(node), node))
-        targets = successors.setdefault(key, [])
-        targets.extend(call_of.get(id(c), id(c)) for c in graph.consumers_of(node))
-    return [[vertices[key] for key in keys] for keys in strongly_connected(successors)]
+        targets = successors.setdefault(vertex_of[node], [])
+        targets.extend(vertex_of[consumer] for consumer in graph.consumers_of(node))
+    return strongly_connected(successors)

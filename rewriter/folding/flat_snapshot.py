@@ -67,9 +67,11 @@ def restore(node: onnx.NodeProto, original: OriginalNode) -> None:
 
 def _foreign_entries(node: onnx.NodeProto) -> tuple[tuple[str, str], ...]:
     """The metadata entries that other tools wrote."""
+    if not node.metadata_props:
+        return ()
     entries = [(entry.key, entry.value) for entry in node.metadata_props]
-    ours = keys.are_ours(key for key, _ in entries)
-    return tuple(entry for entry, is_ours in zip(entries, ours, strict=True) if not is_ours)
+    ours = keys.are_ours([key for key, _ in entries])
+    return tuple([entry for entry, is_ours in zip(entries, ours, strict=True) if not is_ours])
 
 
 def write_snapshot(model: onnx.ModelProto, flat: FlatSnapshot) -> None:

@@ -57,12 +57,14 @@ class FoldNode:
         proto: The node itself.
         position: Its position in the file; of a call, the position of its last node.
         inputs: Values that it reads: its inputs, then the values that its subgraphs capture.
+            An omitted input is "".
         module: Path of its module; None if unknown.
         call_number: In which call of its module it ran; None if unknown.
         chain: The calls in which it ran.
         originals: What it was in the file; of a call, what each node inside was.
         is_call: Whether it is a call of a function that folding made.
         replaced: Whether a call has replaced it.
+        outputs: Values that it makes, without omitted ones.
     """
 
     proto: onnx.NodeProto
@@ -74,11 +76,10 @@ class FoldNode:
     originals: list[OriginalNode] = field(default_factory=list)
     is_call: bool = False
     replaced: bool = False
+    outputs: list[str] = field(init=False)
 
-    @property
-    def outputs(self) -> Iterator[str]:
-        """The values that it makes."""
-        return filter(None, self.proto.output)
+    def __post_init__(self) -> None:
+        self.outputs = [name for name in self.proto.output if name]
 
     def path_within(self, path: str) -> str:
         """The path of its module relative to another module; "" if it is not inside that."""
@@ -186,9 +187,8 @@ class FoldGraph:
 
     def consumers_of(self, node: FoldNode) -> Iterator[FoldNode]:
         """The nodes that read what a node makes."""
-        for name in node.proto.output:
-            if name:
-                yield from self.consumers.get(name, ())
+        for name in node.outputs:
+            yield from self.consumers.get(name, ())
 
     @property
     def depth(self) -> int:

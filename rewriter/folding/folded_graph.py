@@ -60,6 +60,6 @@ def _remove_unused_types(proto: onnx.GraphProto, graph: FoldGraph) -> None:
 def _snapshot(graph: FoldGraph) -> FlatSnapshot:
     calls = {node.proto.name: node.originals for node in graph.nodes if node.is_call}
     others = [node for node in graph.nodes if node.proto.name not in calls]
-    positions = {next(node.outputs, ""): node.position for node in others}
+    positions = {next(iter(node.outputs), ""): node.position for node in others}
     positions |= {name: position for name, (_, position) in graph.outside.items()}
     return FlatSnapshot(calls, positions)
