@@ -1,6 +1,7 @@
 """The main job on every fixture with every exporter: trace, annotate, compare with the truth."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from unittest import mock
@@ -21,17 +22,11 @@ from modelexport.hierarchy.module_tree import is_within
 from modelexport.rewriter import AnnotateReport, annotate, strip
 from modelexport.tracer import TraceResult, trace
 from modelexport.tracer.exporters.selection import EXPORTERS
-from tests.helpers.traced import TracedModels
+from tests.helpers.traced import CASES, TracedModels
 
 if TYPE_CHECKING:
     from fixtures_gen.registry import Inputs
 
-CASES = [
-    pytest.param(name, exporter, id=f"{name}-{exporter}")
-    for name, fixture in FIXTURES.items()
-    for exporter in EXPORTERS
-    if exporter not in fixture.refused_by
-]
 REFUSED = [
     pytest.param(name, exporter, id=f"{name}-{exporter}")
     for name, fixture in FIXTURES.items()
@@ -39,44 +34,57 @@ REFUSED = [
 ]
 
 
-class Done:
-    """One fixture, traced and annotated."""
+@dataclass(frozen=True)
+class Annotated:
+    """A model of the zoo, traced and annotated."""
 
-    def __init__(self, name: str, exporter: str, folder: Path) -> None:
-        self.model: torch.nn.Module
-        self.inputs: Inputs
-        self.model, self.inputs = FIXTURES[name].build()
-        self.plain, self.annotated = folder / "m.onnx", folder / "m.annotated.onnx"
-        self.traced: TraceResult = trace(self.model, self.inputs, self.plain, exporter=exporter)
-        self.report: AnnotateReport = annotate(
-            self.plain, self.traced.record_path, self.annotated, report=folder / "report.json"
-        )
+    model: torch.nn.Module
+    inputs: "Inputs"
+    traced: TraceResult
+    file: Path
+    report: AnnotateReport
+
+    def run(self) -> object:
+        """What the model computes from its inputs."""
+        with torch.no_grad():
+            if isinstance(self.inputs, dict):
+                return self.model(**self.inputs)
+            return self.model(*self.inputs)
 
 
 @pytest.fixture(scope="module")
-def done(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Done:
-    """The fixture of this case; made once for all tests of it."""
+def annotated(
+    request: pytest.FixtureRequest,
+    traced: TracedModels,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Annotated:
+    """The model of this case; annotated once for all tests of it."""
     name, exporter = request.param
-    return Done(name, exporter, tmp_path_factory.mktemp(f"{name}-{exporter}"))
+    result = traced(name, exporter)
+    file = tmp_path_factory.mktemp(f"{name}-{exporter}") / "annotated.onnx"
+    report = annotate(result.onnx_path, result.record_path, file)
+    return Annotated(*FIXTURES[name].build(), result, file, report)
 
 
 every_case = pytest.mark.parametrize(
-    "done", [pytest.param(p.values, id=p.id) for p in CASES], indirect=True, scope="module"
+    "annotated", [pytest.param(p.values, id=p.id) for p in CASES], indirect=True, scope="module"
 )
 
 
 @every_case
-def test_every_node_has_its_module(done: Done) -> None:
+def test_every_node_has_its_module(annotated: Annotated) -> None:
     """Every node, subgraphs included, has a tag, and the tags agree with the eager truth."""
-    graph = onnx.load(done.annotated)
+    graph = onnx.load(annotated.file)
     tagged = {
         key: {entry.key: entry.value for entry in node.metadata_props}
         for key, node in walk_nodes(graph)
     }
     assert [key for key, metadata in tagged.items() if keys.TAG not in metadata] == []
-    modules = {NodeKey(d.graph, d.position): [d.module, *d.covers] for d in done.report.decisions}
-    true = truth(done.model, done.inputs, done.plain)
-    tree = done.traced.record.tree
+    modules = {
+        NodeKey(d.graph, d.position): [d.module, *d.covers] for d in annotated.report.decisions
+    }
+    true = truth(annotated.model, annotated.inputs, annotated.traced.onnx_path)
+    tree = annotated.traced.record.tree
     wrong = {}
     for key, paths in true.settled.items():
         said = {tree.canonical(m) for m in modules[key] if m is not None}
@@ -87,37 +95,35 @@ def test_every_node_has_its_module(done: Done) -> None:
 
 
 @every_case
-def test_strip_gives_back_the_very_bytes(done: Done, tmp_path: Path) -> None:
+def test_strip_gives_back_the_very_bytes(annotated: Annotated, tmp_path: Path) -> None:
     """Annotate followed by strip is the plain file, byte for byte."""
-    strip(done.annotated, tmp_path / "s.onnx")
-    assert (tmp_path / "s.onnx").read_bytes() == done.plain.read_bytes()
-    assert done.annotated.read_bytes() != done.plain.read_bytes()
+    strip(annotated.file, tmp_path / "s.onnx")
+    assert (tmp_path / "s.onnx").read_bytes() == annotated.traced.onnx_path.read_bytes()
+    assert annotated.file.read_bytes() != annotated.traced.onnx_path.read_bytes()
 
 
 @every_case
-def test_outputs_are_those_of_torch(done: Done) -> None:
+def test_outputs_are_those_of_torch(annotated: Annotated) -> None:
     """The plain file computes what the model computes, and the annotated one its very bits."""
-    feeds = {p.name: p.array() for p in done.traced.record.probe.inputs}
-    plain, annotated = (
-        ort.InferenceSession(str(path)).run(None, feeds) for path in (done.plain, done.annotated)
+    feeds = {p.name: p.array() for p in annotated.traced.record.probe.inputs}
+    plain, tagged = (
+        ort.InferenceSession(str(path)).run(None, feeds)
+        for path in (annotated.traced.onnx_path, annotated.file)
     )
-    assert [value.tobytes() for value in plain] == [value.tobytes() for value in annotated]
-    with torch.no_grad():
-        outputs = (
-            done.model(**done.inputs) if isinstance(done.inputs, dict) else done.model(*done.inputs)
-        )
+    assert [value.tobytes() for value in plain] == [value.tobytes() for value in tagged]
+    outputs = annotated.run()
     first = next(iter(outputs.values())) if isinstance(outputs, dict) else outputs
     first = first[0] if isinstance(first, tuple) else first
     np.testing.assert_allclose(plain[0], first.numpy(), rtol=1e-3, atol=1e-4)
 
 
 @every_case
-def test_file_is_plain(done: Done) -> None:
+def test_file_is_plain(annotated: Annotated) -> None:
     """No scope, stack trace or path of the machine is in the plain file."""
-    data = done.plain.read_bytes()
+    data = annotated.traced.onnx_path.read_bytes()
     for word in (keys.TORCH_PREFIX, keys.NAMESPACE, str(Path.home()), torch.__path__[0]):
         assert word.encode() not in data
-    graph = onnx.load(done.plain)
+    graph = onnx.load(annotated.traced.onnx_path)
     nodes = [node for _, node in walk_nodes(graph)]
     assert nodes
     assert not graph.metadata_props
@@ -125,10 +131,10 @@ def test_file_is_plain(done: Done) -> None:
 
 
 @every_case
-def test_record_describes_the_model(done: Done) -> None:
+def test_record_describes_the_model(annotated: Annotated) -> None:
     """The record holds every path of `named_modules()`, and every node of the file in order."""
-    record = done.traced.record
-    named = dict(done.model.named_modules(remove_duplicate=False))
+    record = annotated.traced.record
+    named = dict(annotated.model.named_modules(remove_duplicate=False))
     assert named
     assert [m.path for m in record.modules] == list(named)
     assert [m.class_name for m in record.modules] == [type(m).__name__ for m in named.values()]
@@ -137,7 +143,7 @@ def test_record_describes_the_model(done: Done) -> None:
             assert named[module.alias_of] is named[module.path]
         own = {name for name, _ in named[module.path].named_parameters(recurse=False)}
         assert own == {p.name for p in module.parameters if p.name in own}
-    graph = onnx.load(done.plain)
+    graph = onnx.load(annotated.traced.onnx_path)
     assert record.digest == graph_digest(graph)
     assert [(op.graph, op.index, op.name) for op in record.ops] == [
         (key.graph, key.position, node.name) for key, node in walk_nodes(graph)
@@ -146,18 +152,18 @@ def test_record_describes_the_model(done: Done) -> None:
 
 
 @every_case
-def test_record_holds_no_path_of_the_machine(done: Done) -> None:
+def test_record_holds_no_path_of_the_machine(annotated: Annotated) -> None:
     """Source lines are relative to their packages."""
-    text = done.traced.record_path.read_text()
+    text = annotated.traced.record_path.read_text()
     assert str(Path.home()) not in text
     assert torch.__path__[0] not in text
-    sources = [op.source for op in done.traced.record.ops if op.source]
+    sources = [op.source for op in annotated.traced.record.ops if op.source]
     assert sources
     assert all(not source.startswith("/") for source in sources)
 
 
 @every_case
-def test_calls_are_counted(done: Done) -> None:
+def test_calls_are_counted(annotated: Annotated) -> None:
     """A module's calls are those that hooks count, and its ops belong to one of them.
 
     Higher-order operators compile what they run, hooks and all, unless they are kept from it.
@@ -167,19 +173,16 @@ def test_calls_are_counted(done: Done) -> None:
     def count(module: torch.nn.Module, *_: object) -> None:
         counted[module] = counted.get(module, 0) + 1
 
-    handles = [m.register_forward_pre_hook(count) for m in done.model.modules()]
-    with torch.no_grad(), mock.patch("torch.compile", lambda function, **_: function):
-        if isinstance(done.inputs, dict):
-            done.model(**done.inputs)
-        else:
-            done.model(*done.inputs)
+    handles = [m.register_forward_pre_hook(count) for m in annotated.model.modules()]
+    with mock.patch("torch.compile", lambda function, **_: function):
+        annotated.run()
     for handle in handles:
         handle.remove()
-    named = dict(done.model.named_modules(remove_duplicate=False))
-    calls = {m.path: m.calls for m in done.traced.record.modules if m.calls is not None}
+    named = dict(annotated.model.named_modules(remove_duplicate=False))
+    calls = {m.path: m.calls for m in annotated.traced.record.modules if m.calls is not None}
     assert calls
     assert calls == {path: counted.get(named[path], 0) for path in calls}
-    numbered = [op for op in done.traced.record.ops if op.module in calls]
+    numbered = [op for op in annotated.traced.record.ops if op.module in calls]
     assert numbered
     assert [op.name for op in numbered if op.call >= max(1, calls[op.module])] == []
 
@@ -211,12 +214,12 @@ def unchanged(result: TraceResult) -> list[tuple[str, str]]:
 
 
 @every_case
-def test_parameters_are_found_behind_initializers(done: Done) -> None:
+def test_parameters_are_found_behind_initializers(annotated: Annotated) -> None:
     """An initializer that a parameter is said to be holds its numbers, transposed or not."""
-    named = dict(done.model.named_parameters()) | dict(done.model.named_buffers())
-    graph = onnx.load(done.plain)
+    named = dict(annotated.model.named_parameters()) | dict(annotated.model.named_buffers())
+    graph = onnx.load(annotated.traced.onnx_path)
     arrays = {t.name: onnx.numpy_helper.to_array(t) for t in graph.graph.initializer}
-    parameters = {name: named[path].detach().numpy() for name, path in unchanged(done.traced)}
+    parameters = {name: named[path].detach().numpy() for name, path in unchanged(annotated.traced)}
     assert parameters.keys() <= arrays.keys()
     differing = {
         name: parameter
@@ -227,10 +230,10 @@ def test_parameters_are_found_behind_initializers(done: Done) -> None:
 
 
 @every_case
-def test_covers_hold_several_modules(done: Done) -> None:
+def test_covers_hold_several_modules(annotated: Annotated) -> None:
     """A node with several origins has their common ancestor as its module."""
-    assert done.report.decisions
-    several = [decision for decision in done.report.decisions if decision.covers]
+    assert annotated.report.decisions
+    several = [decision for decision in annotated.report.decisions if decision.covers]
     assert [decision for decision in several if len(decision.covers) == 1] == []
     assert [
         (path, decision.module)
@@ -257,9 +260,9 @@ def test_what_is_said_to_be_refused_is(name: str, exporter: str, tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_report_is_json(tmp_path: Path) -> None:
+def test_report_is_json(traced: TracedModels, tmp_path: Path) -> None:
     """The report file holds every decision."""
-    name = next(iter(FIXTURES))
-    done = Done(name, next(iter(EXPORTERS)), tmp_path)
+    result = traced(next(iter(FIXTURES)), next(iter(EXPORTERS)))
+    report = annotate(result.onnx_path, result.record, None, report=tmp_path / "report.json")
     written = json.loads((tmp_path / "report.json").read_text())
-    assert len(written["decisions"]) == done.report.nodes == len(done.traced.record.ops)
+    assert len(written["decisions"]) == report.nodes == len(result.record.ops)
