@@ -21,9 +21,10 @@ from modelexport.hierarchy.opsets import default_opset
 from modelexport.hierarchy.record import Op, Probe, ProbeInput, Record, Source, Tensor
 from modelexport.hierarchy.tags import TagRules
 from modelexport.rewriter.annotation.model_file import ModelFile
-from modelexport.rewriter.execution.feeding import inputs_of
-from modelexport.rewriter.execution.observing import Observer, Prints
-from modelexport.rewriter.execution.runtime import Session
+from modelexport.rewriter.execution.feeds import graph_inputs
+from modelexport.rewriter.execution.generated_feeds import generate_feeds
+from modelexport.rewriter.execution.observer import Fingerprints, Observer
+from modelexport.rewriter.execution.session import Session
 from modelexport.rewriter.matching.evidence.carried import Carried, refuse_lossy
 from modelexport.rewriter.matching.evidence.comparison_modes import FULL_PRECISION
 from modelexport.rewriter.matching.options import read_inputs
@@ -74,7 +75,7 @@ def inherited_record(path: Path, rules: TagRules, matching: MatchOptions) -> Rec
         )
 
 
-def _observed(file: ModelFile, matching: MatchOptions) -> tuple[Probe, Prints]:
+def _observed(file: ModelFile, matching: MatchOptions) -> tuple[Probe, Fingerprints]:
     """Inputs on which the file runs, and the fingerprint of each value that it computes."""
     if not matching.run:
         return Probe(missing="--no-run was given"), {}
@@ -85,9 +86,9 @@ def _observed(file: ModelFile, matching: MatchOptions) -> tuple[Probe, Prints]:
             feeds = _own_feeds(graph, dict(read_inputs(matching.probe)), matching.probe)
         else:
             session = Session(file.path, source=file.session_source(), libraries=libraries)
-            feeds = session.working_feeds(differing=True)
+            feeds = generate_feeds(session, distinctive=True)
         observer = Observer(file.container, file.model, _expected_bytes(graph), libraries)
-        fingerprints = observer.prints(feeds, FULL_PRECISION.infinity_threshold)
+        fingerprints = observer.fingerprints(feeds, FULL_PRECISION.infinity_threshold)
     except RuntimeFailedError as error:
         return Probe(missing=str(error).rstrip(".")), {}
     inputs = tuple(ProbeInput.of(name, array) for name, array in feeds.items())
@@ -96,7 +97,7 @@ def _observed(file: ModelFile, matching: MatchOptions) -> tuple[Probe, Prints]:
 
 def _own_feeds(graph: onnx.GraphProto, arrays: Mapping[str, Array], path: Path) -> dict[str, Array]:
     """The inputs of a graph out of the user's own arrays."""
-    names = [value.name for value in inputs_of(graph)]
+    names = [value.name for value in graph_inputs(graph)]
     if absent := [name for name in names if name not in arrays]:
         raise UsageError(
             f"{path}: it lacks the inputs {', '.join(absent)} that the annotated file needs."
@@ -104,7 +105,7 @@ def _own_feeds(graph: onnx.GraphProto, arrays: Mapping[str, Array], path: Path) 
     return {name: arrays[name] for name in names}
 
 
-def _ops(model: onnx.ModelProto, carried: Carried, fingerprints: Prints) -> Iterator[Op]:
+def _ops(model: onnx.ModelProto, carried: Carried, fingerprints: Fingerprints) -> Iterator[Op]:
     for key, node in walk_nodes(model):
         claim = carried.claims.by_node.get(key)
         module: str | None = None

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from modelexport.hierarchy.fingerprints import Array
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.comparison.boundaries import Boundaries, boundaries
 from modelexport.rewriter.comparison.compared_file import Side
@@ -15,7 +16,6 @@ from modelexport.rewriter.comparison.module_alignment import Units
 from modelexport.rewriter.comparison.results import Deviation, NumericComparison, Unaligned
 from modelexport.rewriter.comparison.shown_modules import Shown
 from modelexport.rewriter.comparison.value_pairing import NEAR, Pair, Pairing, output_names
-from modelexport.rewriter.execution.runtime import Array
 from modelexport.rewriter.matching.options import read_inputs
 
 Given = list[tuple[str, Array]]

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from modelexport.rewriter.execution.runtime import Array
+from modelexport.hierarchy.fingerprints import Array
 
 
 class Figures(NamedTuple):

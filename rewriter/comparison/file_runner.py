@@ -7,11 +7,14 @@ import numpy as np
 import onnx
 
 from modelexport.errors import RuntimeFailedError, UsageError
+from modelexport.hierarchy.fingerprints import Array
+from modelexport.hierarchy.subgraphs import expose_values
 from modelexport.rewriter.comparison.compared_file import Side
 from modelexport.rewriter.comparison.quantisation_scales import Scales
 from modelexport.rewriter.container import session_source
-from modelexport.rewriter.execution.feeding import InputMismatchError, candidate_feeds
-from modelexport.rewriter.execution.runtime import Array, Feeds, Session
+from modelexport.rewriter.execution.feeds import Feeds, InputMismatchError, candidate_feeds
+from modelexport.rewriter.execution.generated_feeds import generate_feeds
+from modelexport.rewriter.execution.session import Session
 
 BUDGET = 1 << 29
 """Bytes of values of one file that may be held at a time."""
@@ -156,8 +159,7 @@ class Running:
 def _exposing(side: Side, names: list[str], libraries: Sequence[str]) -> Session:
     shown = onnx.ModelProto()
     shown.CopyFrom(side.model)
-    declared = {value.name for value in shown.graph.output}
-    shown.graph.output.extend(onnx.ValueInfoProto(name=n) for n in names if n not in declared)
+    expose_values(shown.graph, names)
     source = session_source(side.container, shown)
     return Session(side.path, source=source, plain=True, libraries=libraries)
 
@@ -170,7 +172,7 @@ def generated(side: Side, libraries: Sequence[str]) -> list[tuple[str, Array]]:
     """
     source = session_source(side.container, side.model)
     session = Session(side.path, source=source, libraries=libraries)
-    return list(session.working_feeds(differing=True).items())
+    return list(generate_feeds(session, distinctive=True).items())
 
 
 def chunks(sizes: Sequence[int]) -> Iterator[range]:

@@ -1,1 +1,1 @@
-"""Running files in onnxruntime: sessions, feeding, and observing every value."""
+"""Running files in onnxruntime: sessions, their inputs, and a fingerprint of every value."""

@@ -13,7 +13,7 @@ from modelexport.hierarchy.fingerprints import Array
 from modelexport.hierarchy.graph_digest import graph_digest
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.container import OnnxContainer
-from modelexport.rewriter.execution.observing import Observer, expected_bytes, recorded_values
+from modelexport.rewriter.execution.observer import Observer, expected_bytes, recorded_values
 from modelexport.rewriter.matching.recognizer import MatchSources
 
 
@@ -50,12 +50,12 @@ def open_sources(
                     f"{matching.reference}: not the plain file of the record; the reference must "
                     "be the file that was traced."
                 )
-            beside = Observer(plain, plain.skeleton(), size, libraries).prints
+            beside = Observer(plain, plain.skeleton(), size, libraries).fingerprints
         recorded = recorded_values(record) if beside is None else ()
         observer = Observer(container, model, size, libraries, recorded)
         yield MatchSources(
             container.array,
-            observer.prints,
+            observer.fingerprints,
             observer.prepare,
             matching.evidence,
             beside=beside,

@@ -18,14 +18,14 @@ from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.fingerprints import Array, ValueFingerprint
 from modelexport.hierarchy.graph_paths import MAIN
 from modelexport.hierarchy.record import Record
-from modelexport.hierarchy.subgraphs import Read
-from modelexport.rewriter.execution.feeding import (
+from modelexport.hierarchy.subgraph_runner import ReadInitializer
+from modelexport.rewriter.execution.feeds import (
     Feeds,
     InputMismatchError,
     candidate_feeds,
-    inputs_of,
+    graph_inputs,
 )
-from modelexport.rewriter.execution.observing import Prints
+from modelexport.rewriter.execution.observer import Fingerprints
 from modelexport.rewriter.graph.indexed_graph import NONE, IndexedGraph
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.alignment.aligner import Alternative
@@ -54,7 +54,7 @@ from modelexport.rewriter.matching.thresholds import (
 from modelexport.support.threads import short_turns
 
 Considered = dict[int, list[Alternative]]
-Observe = Callable[[Feeds, float], Prints]
+Observe = Callable[[Feeds, float], Fingerprints]
 
 _NO_WAY = "there is no way to feed it"
 
@@ -73,7 +73,7 @@ class MatchSources:
         inputs: Inputs in place of the recorded ones, by name.
     """
 
-    read: Read = field(default=lambda _: None)
+    read: ReadInitializer = field(default=lambda _: None)
     observe: Observe | None = None
     prepare: Callable[[], None] = field(default=lambda: None)
     evidence: frozenset[str] = frozenset(EvidenceKind)
@@ -136,7 +136,7 @@ class _Recognising:
         self._observe = means.observe if EvidenceKind.VALUES in means.evidence else None
         if record.probe.missing is not None and means.beside is None:
             self._observe = None
-        self._first_look: Future[Prints] | None = None
+        self._first_look: Future[Fingerprints] | None = None
         if self._observe is not None and (feeds := self._first_way()) is not None:
             means.prepare()  # here, so that nothing but the runtime's work is left to be done aside
             self._first_look = aside.submit(
@@ -266,7 +266,7 @@ class _Recognising:
         """
         given = {name for name, _ in self._given}
         computed = {name for op in self._record.ops for name in op.outputs} - given
-        for value in inputs_of(self._model.graph):
+        for value in graph_inputs(self._model.graph):
             if value.name in computed:
                 raise InputMismatchError(
                     f"its input {value.name} is computed inside the recorded model"
@@ -324,7 +324,7 @@ class _Recognising:
         return found
 
 
-def _numbered(graph: IndexedGraph, prints: Prints) -> dict[int, ValueFingerprint]:
+def _numbered(graph: IndexedGraph, prints: Fingerprints) -> dict[int, ValueFingerprint]:
     """Fingerprints by the numbers that values have in a graph."""
     numbers = ((graph.value_of(*place), known) for place, known in prints.items())
     return {value: known for value, known in numbers if value != NONE}

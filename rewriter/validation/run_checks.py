@@ -7,7 +7,10 @@ import onnx
 
 from modelexport.errors import RuntimeFailedError
 from modelexport.hierarchy.opsets import DEFAULT_DOMAINS, ML_DOMAIN, canonical_domain
-from modelexport.rewriter.execution.runtime import Feeds, Session, same_bits
+from modelexport.rewriter.execution.feeds import Feeds
+from modelexport.rewriter.execution.generated_feeds import generate_feeds
+from modelexport.rewriter.execution.outputs import same_bits
+from modelexport.rewriter.execution.session import Session
 from modelexport.rewriter.validation.checked_file import CheckedFile
 from modelexport.rewriter.validation.results import Fault, Findings
 from modelexport.support.error_texts import first_line
@@ -101,7 +104,7 @@ def _feeds(file: CheckedFile, session: Session) -> tuple[Feeds | None, tuple[str
             return recorded, notes
         notes = ("the record's inputs are not those of the file: it ran on generated ones",)
     try:
-        return session.working_feeds(), notes
+        return generate_feeds(session), notes
     except RuntimeFailedError as error:
         reason = str(error).rstrip(".")
         return None, (*notes, f"it was not run: no inputs could be generated ({reason})")

@@ -21,7 +21,7 @@ from modelexport.hierarchy.module_tree import is_within
 from modelexport.hierarchy.sketches import INFINITY_THRESHOLD
 from modelexport.rewriter import annotate
 from modelexport.rewriter.container import OnnxContainer
-from modelexport.rewriter.execution.observing import Observer
+from modelexport.rewriter.execution.observer import Observer
 from modelexport.tracer import trace
 from modelexport.tracer.exporters.selection import EXPORTERS
 from tests.helpers.descendants import Traced
@@ -111,7 +111,7 @@ def test_a_subgraph_that_cannot_run_is_told(tmp_path: Path) -> None:
 
     model, ids = Picky().eval(), torch.tensor([1, 7, 9, 2])
     done = trace(model, ids, tmp_path / "picky.onnx", exporter="dynamo")
-    assert [note for note in done.notes if "nothing is known of" in note]
+    assert [note for note in done.notes if "are unknown" in note]
     graph = onnx.load(done.onnx_path)
     assert any(True for _, node in walk_nodes(graph) for _ in subgraphs(node))
     true = truth(model, (ids,), done.onnx_path)
@@ -254,7 +254,7 @@ def test_subgraphs_of_onnx_s_own_suite(tmp_path: Path) -> None:
         with OnnxContainer.open(path) as container:
             observer = Observer(container, container.skeleton(), 0)
             try:
-                prints = observer.prints(feeds, INFINITY_THRESHOLD)
+                prints = observer.fingerprints(feeds, INFINITY_THRESHOLD)
             except RuntimeFailedError:
                 continue  # onnxruntime has no kernel for it
         inside[case.name] = len([name for graph, name in prints if graph != MAIN])

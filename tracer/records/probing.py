@@ -13,7 +13,13 @@ import torch
 from modelexport.errors import RuntimeFailedError
 from modelexport.hierarchy.fingerprints import Array, ValueFingerprint, value_fingerprints
 from modelexport.hierarchy.graph_paths import MAIN, NodeKey, walk_nodes
-from modelexport.hierarchy.subgraphs import SubgraphRunner, extract_subgraph, names_read
+from modelexport.hierarchy.subgraph_runner import SubgraphRunner
+from modelexport.hierarchy.subgraphs import (
+    computed_names,
+    expose_values,
+    extract_subgraph,
+    names_read,
+)
 from modelexport.support.error_texts import first_line
 from modelexport.tracer.exporters.exported import Exported
 
@@ -77,19 +83,18 @@ def probe_values(exported: Exported, feed: dict[str, Array]) -> Probed:
     if not in_subgraphs:
         return Probed(feed, values)
     known = {**_main_weights(exported), **feed, **computed}
-    looking = SubgraphRunner(partial(_run_alone, exported.graph))
-    looking.look(exported.graph.graph, known)
+    inside = SubgraphRunner(partial(_run_subgraph, exported.graph)).run(exported.graph.graph, known)
     if any(key not in exported.scopes for key in in_subgraphs):
-        exported.notes = (*exported.notes, *looking.refused)
-    return Probed(feed, values | looking.first, looking.values)
+        exported.notes = (*exported.notes, *inside.failures)
+    return Probed(feed, values | inside.first, inside.computed)
 
 
-def _run_alone(
-    model: onnx.ModelProto, graph: onnx.GraphProto, known: Mapping[str, Array]
+def _run_subgraph(
+    model: onnx.ModelProto, subgraph: onnx.GraphProto, values: Mapping[str, Array]
 ) -> dict[str, Array]:
-    """Run a subgraph by itself."""
-    shown, fed = extract_subgraph(model, graph, known)
-    return _run(shown, {}, fed) if graph.node else {}
+    """Run a subgraph as a model of its own."""
+    extracted, feed = extract_subgraph(model, subgraph, values)
+    return _run(extracted, {}, feed) if subgraph.node else {}
 
 
 def _main_weights(exported: Exported) -> dict[str, Array]:
@@ -104,16 +109,16 @@ def _run(
     Raises:
         RuntimeFailedError: onnxruntime cannot load or run the graph.
     """
-    declared = {value.name for value in shown.graph.output}
-    names = [name for node in shown.graph.node for name in node.output if name]
-    shown.graph.output.extend(onnx.ValueInfoProto(name=n) for n in names if n not in declared)
+    outputs = {value.name for value in shown.graph.output}
+    names = computed_names(shown.graph)
+    expose_values(shown.graph, names)
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = torch.get_num_threads()  # who limits torch means this, too
     options.log_severity_level = 4
     options.add_session_config_entry("session.disable_prepacking", "1")  # for one run only
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others work beside
-    read = {*names_read(shown.graph), *declared}  # the runtime forgets what nobody reads
+    read = {*names_read(shown.graph), *outputs}  # the runtime forgets what nobody reads
     given = {name: _value(array) for name, array in weights.items() if name in read}
     if given:
         options.add_external_initializers(list(given), list(given.values()))

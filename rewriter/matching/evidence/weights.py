@@ -20,7 +20,7 @@ from modelexport.hierarchy.fingerprints import (
 )
 from modelexport.hierarchy.graph_paths import MAIN
 from modelexport.hierarchy.record import Record, Tensor
-from modelexport.hierarchy.subgraphs import Read
+from modelexport.hierarchy.subgraph_runner import ReadInitializer
 from modelexport.rewriter.graph.indexed_graph import NONE, IndexedGraph
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.evidence.dequantised_weights import dequantise
@@ -80,7 +80,12 @@ class Weights:
     """
 
     def __init__(
-        self, graph: ModelGraph, here: IndexedGraph, there: IndexedGraph, record: Record, read: Read
+        self,
+        graph: ModelGraph,
+        here: IndexedGraph,
+        there: IndexedGraph,
+        record: Record,
+        read: ReadInitializer,
     ) -> None:
         self._graph = graph
         self._here = here
@@ -259,7 +264,7 @@ def _distance(left: WeightFingerprint, right: WeightFingerprint) -> float:
     )
 
 
-def other_weights(model: onnx.ModelProto, record: Record, read: Read) -> str:
+def other_weights(model: onnx.ModelProto, record: Record, read: ReadInitializer) -> str:
     """Whether a file of the very graph that was traced holds other numbers; "" when it does not.
 
     The smallest weights that tell anything are compared, so that it costs next to nothing.

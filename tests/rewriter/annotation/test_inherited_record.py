@@ -16,11 +16,10 @@ from modelexport.hierarchy.choices import Exporter, Inject
 from modelexport.hierarchy.tags import TagRules
 from modelexport.rewriter import MatchOptions, annotate
 from modelexport.rewriter.annotation.inherited_record import INHERITED, inherited_record
-from modelexport.rewriter.execution.runtime import Session
 from modelexport.rewriter.matching.evidence.carried import OURS
 from tests.helpers.commands import Run
 from tests.helpers.descendants import TOOLS, Traced
-from tests.helpers.handmade import parse, record_of, two_layers, two_layers_record
+from tests.helpers.handmade import record_of, two_layers, two_layers_record
 
 CASES = [
     pytest.param(name, id=name)
@@ -192,40 +191,6 @@ def test_another_model_inherits_nothing(annotated: Path, tmp_path: Path) -> None
     with pytest.raises(ForeignRecordError):
         annotate(tmp_path / "other.onnx", None, tmp_path / "o.onnx", inherit_from=annotated)
     assert not (tmp_path / "o.onnx").exists()
-
-
-def test_inputs_are_as_different_as_the_file_takes_them(tmp_path: Path) -> None:
-    """Indices stay inside their table, flags stay flags, open dimensions are a batch of two."""
-    rows = 50
-    model = parse(
-        """
-        agraph (int64[N, L] words, int64[N, L] kinds) => (float[N, L, 3] y) {
-           a = Gather (table.words, words)
-           b = Gather (table.kinds, kinds)
-           y = Add (a, b)
-        }
-        """,
-        {"table.words": (rows, 3), "table.kinds": (2, 3)},
-    )
-    onnx.save(model, tmp_path / "m.onnx")
-    feeds = Session(tmp_path / "m.onnx").working_feeds(differing=True)
-    words, kinds = feeds["words"], feeds["kinds"]
-    assert words.shape == kinds.shape
-    assert words.shape[0] == 2
-    assert np.unique(words).size == words.size
-    assert words.max() < rows
-    assert set(kinds.flat) == {0, 1}
-
-
-@pytest.mark.parametrize("tokens", [1, 2, 3, 5, 7, 8, 40])
-def test_a_mask_hides_the_end_at_most(tmp_path: Path, tokens: int) -> None:
-    """However short a text is: one of which all is hidden computes no numbers."""
-    model = parse(f"agraph (int64[1, {tokens}] mask) => (int64[1, {tokens}] y) {{ y = Neg(mask) }}")
-    onnx.save(model, tmp_path / "m.onnx")
-    mask = Session(tmp_path / "m.onnx").working_feeds()["mask"].reshape(-1)
-    assert mask[0] == 1
-    assert (np.diff(mask) <= 0).all()
-    assert mask.all() == (tokens <= 2)
 
 
 def test_the_command_takes_an_annotated_file(run: Run, annotated: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from modelexport.hierarchy.fingerprints import (
     value_fingerprint,
     value_fingerprints,
 )
-from modelexport.rewriter.execution.recorded_values import Recalling
+from modelexport.rewriter.execution.recorded_value_index import RecordedValueIndex
 from modelexport.rewriter.matching.evidence.comparison_modes import FULL_PRECISION
 from modelexport.rewriter.matching.evidence.value_classes import ValueClasses, match_classes
 
@@ -21,7 +21,7 @@ SIZES = (2, 12, 100, 4096, 10_000)
 KINDS = (np.float16, np.float32, np.float64, np.int64, np.bool_)
 
 
-def made(random: np.random.Generator, count: int = 3) -> list[Array]:
+def generate(random: np.random.Generator, count: int = 3) -> list[Array]:
     """Values of many sizes and types."""
     return [
         (random.standard_normal(size) * 9).astype(kind)
@@ -38,55 +38,54 @@ def noisy(array: Array, random: np.random.Generator) -> Array:
     return (array * (1 + 3e-7 * random.standard_normal(array.shape))).astype(array.dtype)
 
 
-def prints_of(values: list[Array]) -> list[ValueFingerprint]:
-    found = value_fingerprints(values)
-    return [known for known in found if known is not None]
+def fingerprints_of(values: list[Array]) -> list[ValueFingerprint]:
+    return [value for value in value_fingerprints(values) if value is not None]
 
 
-def classes_of(prints: list[ValueFingerprint]) -> ValueClasses:
-    return ValueClasses(dict(enumerate(prints)))
+def classes_of(fingerprints: list[ValueFingerprint]) -> ValueClasses:
+    return ValueClasses(dict(enumerate(fingerprints)))
 
 
 def test_recorded_values_get_the_recorded_statistics() -> None:
     """Each one those of its own value, to the bit, although its last digits differ."""
     random = np.random.default_rng(5)
-    values = made(random)
-    recorded = prints_of(values)
-    found = Recalling(recorded).fingerprints([noisy(value, random) for value in values])
+    values = generate(random)
+    recorded = fingerprints_of(values)
+    found = RecordedValueIndex(recorded).fingerprints([noisy(value, random) for value in values])
     assert recorded
     for known, original in zip(found, recorded, strict=True):
         assert known is not None
         assert msgspec.structs.replace(known, sketch=original.sketch) == original
 
 
-def test_infinite_values_and_zeros_stand_in_nobodys_way() -> None:
-    """Masked scores have the size of the others: these get the recorded statistics all the same."""
+def test_infinite_values_and_zeros_do_not_disturb_the_others() -> None:
+    """Other values of the size of masked scores get the recorded statistics all the same."""
     random = np.random.default_rng(11)
     value = random.standard_normal(4096).astype(np.float32)
     masked = np.where(value < 0, -np.inf, value).astype(np.float32)
-    here = [noisy(value, random), masked, np.zeros_like(value)]
-    found = Recalling(prints_of([value])).fingerprints(here)
-    expected = value_fingerprints([value, *here[1:]])
-    assert len(expected) == len(here)
+    observed = [noisy(value, random), masked, np.zeros_like(value)]
+    found = RecordedValueIndex(fingerprints_of([value])).fingerprints(observed)
+    expected = value_fingerprints([value, *observed[1:]])
+    assert len(expected) == len(observed)
     for known, true in zip(found, expected, strict=True):
         assert known is not None
         assert true is not None
         assert known.quantiles == true.quantiles
 
 
-def test_it_says_what_sorting_says() -> None:
+def test_it_finds_the_classes_that_sorting_finds() -> None:
     """The recorded classes that each value may be, whether it was recorded, is new, or changed."""
     random = np.random.default_rng(6)
-    values = made(random)
-    there = classes_of(prints_of(values))
-    new = made(np.random.default_rng(7), 1)
+    values = generate(random)
+    record = classes_of(fingerprints_of(values))
+    new = generate(np.random.default_rng(7), 1)
     changed = [value[::-1] for value in values[::2]]  # not in the layout that was recorded
-    looked = [noisy(value, random) for value in (*values, *new, *changed)]
-    for part in (looked, looked[: len(values)], looked[len(values) :]):
-        recalled = Recalling(prints_of(values)).fingerprints(part, threads=2)
+    observed = [noisy(value, random) for value in (*values, *new, *changed)]
+    for part in (observed, observed[: len(values)], observed[len(values) :]):
+        recalled = RecordedValueIndex(fingerprints_of(values)).fingerprints(part, threads=2)
         plain = value_fingerprints(part)
         found, expected = (
-            match_classes(classes, there, FULL_PRECISION.tolerance)
+            match_classes(classes, record, FULL_PRECISION.tolerance)
             for classes in (classes_of([p for p in each if p]) for each in (recalled, plain))
         )
         ours, theirs = (classes_of([p for p in each if p]).class_of for each in (recalled, plain))
@@ -99,9 +98,9 @@ def test_the_same_numbers_in_another_order_stay_one_class() -> None:
     """Also when just one of the orders was recorded: both are sorted then."""
     random = np.random.default_rng(8)
     value = random.standard_normal((60, 50)).astype(np.float32)
-    recorded = prints_of([value])
+    recorded = fingerprints_of([value])
     here = noisy(value, random)
-    found = Recalling(recorded).fingerprints([here, here.T])
+    found = RecordedValueIndex(recorded).fingerprints([here, here.T])
     assert len(classes_of([p for p in found if p]).members) == 1
 
 
@@ -111,7 +110,7 @@ def test_between_values_that_are_nearly_equal_sorting_decides(apart: float) -> N
     random = np.random.default_rng(9)
     value = 1 + random.random(4096).astype(np.float32)
     both = [value, (value + np.float32(apart)).astype(np.float32)]
-    found = Recalling(prints_of(both)).fingerprints(both)
+    found = RecordedValueIndex(fingerprints_of(both)).fingerprints(both)
     assert found == value_fingerprints(both)
 
 
@@ -119,11 +118,13 @@ def test_between_values_that_are_nearly_equal_sorting_decides(apart: float) -> N
     st.lists(arrays(np.float32, 24, elements=st.floats(width=32)), min_size=1, max_size=6),
     st.integers(0, 6),
 )
-def test_any_numbers_are_recalled_as_sorted(values: list[Array], known: int) -> None:
+def test_any_numbers_have_the_statistics_that_sorting_gives(
+    values: list[Array], known: int
+) -> None:
     """Infinite, not a number, zero or huge: what differs is within the tolerance of matching."""
     assert values
     for found, expected in zip(
-        Recalling(prints_of(values[:known])).fingerprints(values),
+        RecordedValueIndex(fingerprints_of(values[:known])).fingerprints(values),
         map(value_fingerprint, values),
         strict=True,
     ):

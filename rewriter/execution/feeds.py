@@ -1,0 +1,114 @@
+"""Inputs of one model for another file of it, whose inputs may differ in name, order and type."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import onnx
+
+from modelexport.hierarchy.fingerprints import Array
+
+Feeds = dict[str, Array]
+"""An array for each input of a file."""
+
+NamedArrays = Sequence[tuple[str, Array]]
+"""Arrays with the names of the inputs that they were recorded for, in their order."""
+
+_MAX_ORDERS = 6
+"""Maximum number of orders of same-typed inputs that are tried; each takes a run of the file."""
+
+
+class InputMismatchError(Exception):
+    """An input of the file fits no recorded input; the message says which one and why."""
+
+
+def graph_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
+    """The inputs that a caller must give. Old files list initializers among them, too."""
+    initializers = {initializer.name for initializer in graph.initializer}
+    return [value for value in graph.input if value.name not in initializers]
+
+
+def candidate_feeds(graph: onnx.GraphProto, recorded: NamedArrays) -> Iterator[Feeds]:
+    """The sensible ways to feed a file, the most likely one first.
+
+    An input gets the array of its name where that fits. Each other input gets the first array
+    that is left and fits by type, rank and static extents. Where several such inputs could take
+    each other's arrays, their other orders follow.
+
+    Args:
+        graph: The main graph of the file.
+        recorded: The recorded inputs.
+
+    Raises:
+        InputMismatchError: An input fits no recorded array.
+    """
+    by_name = dict(recorded)
+    inputs = graph_inputs(graph)
+    named = {v.name for v in inputs if v.name in by_name and _fits(v, by_name[v.name])}
+    unnamed = [value for value in inputs if value.name not in named]
+    remaining = [(name, array) for name, array in recorded if name not in named]
+    orders = (
+        order
+        for order in itertools.permutations(_assign(unnamed, remaining))
+        if all(_fits(v, remaining[i][1]) for v, i in zip(unnamed, order, strict=True))
+    )
+    for order in itertools.islice(orders, _MAX_ORDERS):
+        feeds = {name: by_name[name] for name in named}
+        feeds |= {v.name: remaining[i][1] for v, i in zip(unnamed, order, strict=True)}
+        yield {value.name: _converted(value, feeds[value.name]) for value in inputs}
+
+
+def _assign(inputs: list[onnx.ValueInfoProto], arrays: NamedArrays) -> list[int]:
+    """For each input the index of the first array that fits and is not taken."""
+    taken: list[int] = []
+    for value in inputs:
+        fitting = (i for i, (_, a) in enumerate(arrays) if i not in taken and _fits(value, a))
+        index = next(fitting, None)
+        if index is None:
+            raise InputMismatchError(_mismatch(value, arrays))
+        taken.append(index)
+    return taken
+
+
+def _fits(value: onnx.ValueInfoProto, array: Array) -> bool:
+    """Whether an array has the kind of numbers, the rank and the static extents of an input."""
+    dtype = _dtype(value)
+    if dtype is None or _number_kind(dtype) != _number_kind(array.dtype):
+        return False
+    if not value.type.tensor_type.HasField("shape"):
+        return True
+    dims = value.type.tensor_type.shape.dim
+    return len(dims) == array.ndim and all(
+        not dim.HasField("dim_value") or dim.dim_value in {0, extent}
+        for dim, extent in zip(dims, array.shape, strict=True)
+    )
+
+
+def _converted(value: onnx.ValueInfoProto, array: Array) -> Array:
+    """An array in the type of an input."""
+    dtype = _dtype(value)
+    assert dtype is not None
+    return array.astype(dtype, copy=False)
+
+
+def _dtype(value: onnx.ValueInfoProto) -> np.dtype | None:
+    """The type of an input's elements; None for what is no tensor."""
+    if value.type.WhichOneof("value") != "tensor_type":
+        return None
+    try:
+        return onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+    except KeyError:
+        return None
+
+
+def _number_kind(dtype: np.dtype) -> str:
+    """Numpy's kind of a type, signed and unsigned integers under one letter."""
+    return "i" if dtype.kind == "u" else dtype.kind
+
+
+def _mismatch(value: onnx.ValueInfoProto, arrays: NamedArrays) -> str:
+    dims = value.type.tensor_type.shape.dim
+    shape = [d.dim_value if d.HasField("dim_value") else d.dim_param or "?" for d in dims]
+    expected = f"{_dtype(value)}[{', '.join(map(str, shape))}]"
+    remaining = ", ".join(f"{name} {a.dtype}{list(a.shape)}" for name, a in arrays) or "none"
+    return f"its input {value.name} is {expected}; recorded inputs that are left: {remaining}"

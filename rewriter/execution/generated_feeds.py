@@ -1,0 +1,130 @@
+"""Inputs for a file of which no inputs are recorded: arrays on which it runs."""
+
+import math
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from modelexport.errors import RuntimeFailedError
+from modelexport.hierarchy.fingerprints import Array
+from modelexport.hierarchy.probe_numbers import SWITCHES, distinct, flags
+from modelexport.rewriter.execution.feeds import Feeds
+from modelexport.rewriter.execution.session import Session
+
+_DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    "tensor(bool)": "bool",
+    "tensor(string)": "object",
+} | {
+    f"tensor({sign}int{bits})": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
+}
+"""numpy's name for each type of tensor for which arrays can be generated."""
+
+_DYNAMIC_EXTENTS = (
+    (2, 9), (2, 2), (1, 1), (2, 8), (2, 16), (2, 32), (2, 64), (2, 224), (4, 4), (1, 8),
+)  # fmt: skip
+"""Extents that are tried for dynamic dimensions: of the first dimension, and of the others."""
+
+_INTEGER_LIMITS = (1 << 15, 1 << 12, 1 << 10, 1 << 8, 1 << 6, 1 << 5, 1 << 4, 1 << 3)
+"""Limits below which integers are tried, the widest first. Zeros and ones are used where the file
+runs on none of them."""
+
+
+def generate_feeds(session: Session, *, distinctive: bool = False) -> Feeds:
+    """Generate inputs on which a file runs.
+
+    Args:
+        session: The file.
+        distinctive: Whether integers should differ as far as the file takes them. Zeros and ones
+            run nearly everywhere; from there on, each input of integers gets the widest range
+            under which the outputs stay finite. That takes some more runs.
+
+    Raises:
+        RuntimeFailedError: The file runs on none of the inputs that are tried.
+    """
+    failure: RuntimeFailedError | None = None
+    for first, others in _DYNAMIC_EXTENTS:
+        feeds = _arrays(session, first, others)
+        try:
+            outputs = session.run(feeds)
+        except RuntimeFailedError as error:
+            failure = failure or error
+        else:
+            return _widen_integers(session, feeds, outputs) if distinctive else feeds
+    assert failure is not None
+    raise failure
+
+
+def _widen_integers(session: Session, feeds: Feeds, outputs: Mapping[str, object]) -> Feeds:
+    """Give each input of integers the widest range on which the file still runs."""
+    finite = _finite_share(outputs)
+    positive = {n: np.abs(a) if a.dtype.kind == "f" else a for n, a in feeds.items()}
+    if finite < 1 and (share := _finite_share(session.run(positive))) > finite:
+        feeds, finite = positive, share  # the file takes roots or logarithms of them
+    for name, array in feeds.items():
+        if array.dtype.kind not in "iu" or array.size <= SWITCHES:
+            continue
+        for limit in _INTEGER_LIMITS:
+            wider = feeds | {name: _distinct_integers(array, limit)}
+            try:
+                still_finite = _finite_share(session.run(wider)) >= finite
+            except RuntimeFailedError:
+                continue  # an index beyond a table, for example
+            if still_finite:
+                feeds = wider
+                break
+    return feeds
+
+
+def _arrays(session: Session, first: int, others: int) -> Feeds:
+    """An array for each input.
+
+    Args:
+        session: The file.
+        first: Extent of the first dimension, where that is dynamic.
+        others: The same of all other dimensions.
+    """
+    random = np.random.default_rng(0)
+    feeds: Feeds = {}
+    extents: dict[str, int] = {}
+    for name, kind, dims in session.input_types:
+        dtype = _DTYPES.get(kind)
+        if dtype is None:
+            raise RuntimeFailedError(
+                f"{session.path}: input {name} is a {kind}, for which no data can be "
+                "generated: give a record with --record."
+            )
+        shape = []
+        for position, dim in enumerate(dims):
+            extent = others if position else first
+            if isinstance(dim, str):
+                extent = extents.setdefault(dim, extent)  # equal names stand for equal extents
+            shape.append(dim if isinstance(dim, int) else extent)
+        feeds[name] = _fill(dtype, shape, random)
+    return feeds
+
+
+def _fill(dtype: str, shape: Iterable[int], random: np.random.Generator) -> Array:
+    shape = tuple(shape)
+    if dtype == "object":
+        return np.full(shape, "a", dtype=object)
+    if dtype == "bool":
+        return np.ones(shape, dtype=bool)
+    if dtype.startswith("float"):
+        return random.standard_normal(shape).astype(dtype)
+    return flags(math.prod(shape)).astype(dtype).reshape(shape)
+
+
+def _distinct_integers(array: Array, limit: int) -> Array:
+    """Integers of the array's shape and type, below a limit."""
+    numbers = distinct(array.size, min(limit, np.iinfo(array.dtype).max))
+    return numbers.astype(array.dtype).reshape(array.shape)
+
+
+def _finite_share(outputs: Mapping[str, object]) -> float:
+    """Share (0-1) of the outputs' real numbers that are finite."""
+    reals = [a for a in outputs.values() if isinstance(a, np.ndarray) and a.dtype.kind == "f"]
+    finite = sum(int(np.isfinite(array).sum()) for array in reals)
+    return finite / max(1, sum(array.size for array in reals))

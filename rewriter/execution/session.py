@@ -1,0 +1,92 @@
+"""A file loaded in onnxruntime. No other module of the rewriter imports onnxruntime."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from modelexport.errors import RuntimeFailedError
+from modelexport.hierarchy.fingerprints import Array
+from modelexport.rewriter.container import SessionSource
+from modelexport.support.error_texts import first_line
+
+_EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
+
+
+class Session:
+    """A file in onnxruntime, on one thread so that every run gives the same bits.
+
+    Args:
+        path: The file.
+        source: What to load in its place, the file with more outputs, for example.
+        plain: Whether to run it as it is, without optimisations, and for one run only.
+        libraries: Custom operator libraries to load.
+
+    Raises:
+        RuntimeFailedError: onnxruntime does not load it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        source: SessionSource | None = None,
+        plain: bool = False,
+        libraries: Iterable[str] = (),
+    ) -> None:
+        self.path = path
+        import onnxruntime as ort  # noqa: PLC0415 - heavy, and not every reader of a file runs it
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4  # errors are raised; nothing else is of interest
+        if plain:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+            options.add_session_config_entry("session.disable_prepacking", "1")
+            options.enable_mem_pattern = False
+            options.enable_cpu_mem_arena = False  # it takes new pages from the system each time
+        if source is not None:
+            options.add_session_config_entry(_EXTERNAL_DATA_FOLDER, str(source.folder))
+        try:
+            for library in libraries:
+                options.register_custom_ops_library(library)
+            self._session = ort.InferenceSession(
+                str(path) if source is None else source.model,
+                options,
+                providers=["CPUExecutionProvider"],
+            )
+        except Exception as error:  # onnxruntime's errors share no base class
+            raise RuntimeFailedError(
+                f"{path}: onnxruntime cannot load it ({first_line(error)})."
+            ) from error
+
+    @property
+    def inputs(self) -> list[str]:
+        """Names of the inputs."""
+        return [value.name for value in self._session.get_inputs()]
+
+    @property
+    def input_types(self) -> list[tuple[str, str, list[int | str | None]]]:
+        """Name, type (`tensor(float)`) and shape of each input; a dynamic extent is no number."""
+        return [(value.name, value.type, value.shape) for value in self._session.get_inputs()]
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Any]:
+        """All outputs by name.
+
+        Raises:
+            RuntimeFailedError: It does not run on these inputs.
+        """
+        names = [value.name for value in self._session.get_outputs()]
+        return dict(zip(names, self.fetch(names, feeds), strict=True))
+
+    def fetch(self, names: list[str], feeds: Mapping[str, Array]) -> list[Any]:
+        """Some outputs, in the order of their names.
+
+        Raises:
+            RuntimeFailedError: It does not run on these inputs.
+        """
+        try:
+            return list(self._session.run(names, dict(feeds)))
+        except Exception as error:  # onnxruntime's errors share no base class
+            raise RuntimeFailedError(
+                f"{self.path}: onnxruntime cannot run it ({first_line(error)})."
+            ) from error

@@ -1,0 +1,77 @@
+"""Inputs that are generated for a file: it runs on them, and they tell values apart."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from modelexport.errors import RuntimeFailedError
+from modelexport.rewriter.execution.generated_feeds import generate_feeds
+from modelexport.rewriter.execution.session import Session
+from tests.helpers.handmade import parse
+
+
+def test_inputs_are_as_different_as_the_file_takes_them(tmp_path: Path) -> None:
+    """Indices stay inside their table, flags stay flags, dynamic dimensions are a batch of two."""
+    rows = 50
+    model = parse(
+        """
+        agraph (int64[N, L] words, int64[N, L] kinds) => (float[N, L, 3] y) {
+           a = Gather (table.words, words)
+           b = Gather (table.kinds, kinds)
+           y = Add (a, b)
+        }
+        """,
+        {"table.words": (rows, 3), "table.kinds": (2, 3)},
+    )
+    onnx.save(model, tmp_path / "m.onnx")
+    feeds = generate_feeds(Session(tmp_path / "m.onnx"), distinctive=True)
+    words, kinds = feeds["words"], feeds["kinds"]
+    assert words.shape == kinds.shape
+    assert words.shape[0] == 2
+    assert np.unique(words).size == words.size
+    assert words.max() < rows
+    assert set(kinds.flat) == {0, 1}
+
+
+@pytest.mark.parametrize("tokens", [1, 2, 3, 5, 7, 8, 40])
+def test_a_mask_hides_the_end_at_most(tmp_path: Path, tokens: int) -> None:
+    """However short a text is: one of which all is hidden computes no numbers."""
+    model = parse(f"agraph (int64[1, {tokens}] mask) => (int64[1, {tokens}] y) {{ y = Neg(mask) }}")
+    onnx.save(model, tmp_path / "m.onnx")
+    mask = generate_feeds(Session(tmp_path / "m.onnx"))["mask"].reshape(-1)
+    assert mask[0] == 1
+    assert (np.diff(mask) <= 0).all()
+    assert mask.all() == (tokens <= 2)
+
+
+def session_of(text: str, folder: Path) -> Session:
+    onnx.save(parse(text), folder / "m.onnx")
+    return Session(folder / "m.onnx")
+
+
+def test_reals_are_positive_where_the_file_takes_roots(tmp_path: Path) -> None:
+    """Outputs that are no numbers would tell nothing."""
+    session = session_of("agraph (float[2, 8] x) => (float[2, 8] y) { y = Sqrt (x) }", tmp_path)
+    assert (generate_feeds(session)["x"] < 0).any()
+    assert (generate_feeds(session, distinctive=True)["x"] >= 0).all()
+
+
+def test_equal_names_of_dimensions_are_equal_extents(tmp_path: Path) -> None:
+    """A dimension that two inputs share gets one extent, wherever it stands."""
+    session = session_of(
+        """agraph (float[N, M] a, float[M, K] b) => (float[N, K] y) { y = MatMul (a, b) }""",
+        tmp_path,
+    )
+    feeds = generate_feeds(session)
+    assert feeds["a"].shape[1] == feeds["b"].shape[0]
+
+
+def test_a_type_of_input_that_cannot_be_generated_is_named(tmp_path: Path) -> None:
+    """The message names the input and its type, and what to do."""
+    session = session_of(
+        """agraph (seq(float[2]) xs) => (int64 y) { y = SequenceLength (xs) }""", tmp_path
+    )
+    with pytest.raises(RuntimeFailedError, match=r"input xs is a seq.*--record"):
+        generate_feeds(session)
