@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 import modelexport
+from modelexport.cli.dry_run import print_dry_run
 from modelexport.cli.options import common
 from modelexport.cli.options.groups import expand_groups
 from modelexport.cli.options.hierarchy import CleanOnnx, HierarchyOptions
 from modelexport.cli.options.tracing import TracingOptions
 from modelexport.cli.render_decisions import exit_if_undecided, print_report
-from modelexport.cli.render_export import print_export, print_plan
+from modelexport.cli.render_export import print_export
 from modelexport.cli.stdio_files import check_named, check_one_writer, named_file
 from modelexport.cli.step_progress import step_progress
 from modelexport.hierarchy.choices import TextFormat
@@ -38,26 +39,21 @@ def export(  # noqa: PLR0913 - a parameter is an option of the command
     annotate_options = hierarchy.plain_options() if clean_onnx else hierarchy.annotate_options()
     check_named(**{"OUT.onnx": output, "--record": record})
     check_one_writer(report=report, output_format=output_format)
-    options, input_specs = tracing.trace_options(), tracing.input_specs()
     if dry_run:
-        with step_progress(context):
-            plan = modelexport.plan_source(
-                source,
-                output,
-                record=record,
-                report=named_file(report),
-                options=options,
-                input_specs=input_specs,
-                force=force,
-            )
-        print_plan(plan, output_format)
+        print_dry_run(
+            *(context, source, output, tracing),
+            record=record,
+            report=named_file(report),
+            force=force,
+            output_format=output_format,
+        )
         return
     with step_progress(context):
         result = modelexport.export(
             source,
             output,
-            trace_options=options,
-            input_specs=input_specs,
+            trace_options=tracing.trace_options(),
+            input_specs=tracing.input_specs(),
             annotate_options=annotate_options,
             record=record,
             report=named_file(report),

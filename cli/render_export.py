@@ -12,7 +12,7 @@ from modelexport.hierarchy.choices import TextFormat
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from modelexport.hierarchy.trace_summary import TracePlan, TraceSummary
+    from modelexport.hierarchy.trace_summary import TraceSummary
     from modelexport.pipeline import ExportResult
 
 
@@ -55,23 +55,3 @@ def _trace_lines(summary: "TraceSummary", out: "Console") -> None:
         out.print(f"  note: {note}")
     if summary.unprobed is not None:
         out.print(f"  note: no fingerprints ({summary.unprobed})")
-
-
-def print_plan(plan: "TracePlan", output_format: TextFormat) -> None:
-    """Print what would be exported."""
-    if output_format is TextFormat.JSON:
-        print_json(plan)
-        return
-    out = console()
-    out.print(
-        f"{plan.source}: {plan.class_name}, {plan.modules} modules, {plan.parameters} parameters"
-    )
-    for value in plan.inputs:
-        shape = " x ".join(map(str, value.shape)) or "one number"
-        out.print(f"  input {value.name}: {value.dtype}, {shape}")
-    for name in plan.output_names:
-        out.print(f"  output {name}")
-    exporters = ", else ".join(f"{e.name} (opset {e.opset})" for e in plan.exporters)
-    out.print(f"  exporter: {exporters or 'none: the model runs as it is'}")
-    for path in plan.files:
-        out.print(f"  would write {path}")

@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 
 import modelexport
+from modelexport.cli.dry_run import print_dry_run
 from modelexport.cli.options import common
 from modelexport.cli.options.groups import expand_groups
 from modelexport.cli.options.tracing import TracingOptions
-from modelexport.cli.render_export import print_plan, print_trace
+from modelexport.cli.render_export import print_trace
 from modelexport.cli.stdio_files import check_named
 from modelexport.cli.step_progress import step_progress
 from modelexport.errors import UsageError
@@ -45,21 +46,21 @@ def trace(
         raise UsageError("--record-only writes one file: leave out OUT.onnx and --record.")
     check_named(**{"OUT.onnx": output, "--record": record, "--record-only": record_only})
     target = record_only or record
-    options, input_specs = tracing.trace_options(), tracing.input_specs()
     if dry_run:
-        with step_progress(context):
-            plan = modelexport.plan_source(
-                source,
-                output,
-                record=target,
-                options=options,
-                input_specs=input_specs,
-                force=force,
-            )
-        print_plan(plan, output_format)
+        print_dry_run(
+            *(context, source, output, tracing),
+            record=target,
+            force=force,
+            output_format=output_format,
+        )
         return
     with step_progress(context):
         summary = modelexport.trace_source(
-            source, output, record=target, options=options, input_specs=input_specs, force=force
+            source,
+            output,
+            record=target,
+            options=tracing.trace_options(),
+            input_specs=tracing.input_specs(),
+            force=force,
         )
     print_trace(context, summary, output_format)

@@ -2,8 +2,8 @@
 
 The parts in the order in which a run uses them:
 
-- `plan` is the format of a plan, `plan_reader` reads one, `jobs` splits it into jobs, and
-  `job_checks` refuses jobs that cannot work.
+- `plan` is the format of a plan. `plan_loader` reads one, splits it into `jobs`, and refuses jobs
+  that cannot work.
 - `plan_runner` runs a plan. `ledger` knows which jobs are done, by `digests` of their files;
   `shared_traces` finds jobs that need the same trace; `summary` is what a run leaves behind, and a
   `watcher` is told how it goes.
@@ -17,7 +17,8 @@ The parts in the order in which a run uses them:
 """
 
 from modelexport.pipeline.batch.plan import Plan
-from modelexport.pipeline.batch.plan_runner import LoadedPlan, load_plan, run_plan
+from modelexport.pipeline.batch.plan_loader import LoadedPlan, load_plan
+from modelexport.pipeline.batch.plan_runner import run_plan
 from modelexport.pipeline.batch.summary import Row, Summary, markdown
 from modelexport.pipeline.batch.watcher import SilentWatcher, Watcher
 

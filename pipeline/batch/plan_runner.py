@@ -1,4 +1,4 @@
-"""Running a plan: check all of it, leave alone what is done, do the rest, and summarize."""
+"""Running a plan: leave alone what is done, do the rest, and summarize."""
 
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -8,50 +8,15 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from modelexport.errors import FileProblem, MissingExtraError, UsageError
-from modelexport.pipeline.batch.job_checks import check_jobs
-from modelexport.pipeline.batch.jobs import Job, jobs_of
+from modelexport.pipeline.batch.jobs import Job
 from modelexport.pipeline.batch.ledger import FOLDER, Ledger
 from modelexport.pipeline.batch.messages import Answer
 from modelexport.pipeline.batch.outcome import Outcome, State
-from modelexport.pipeline.batch.plan_reader import read_plan
+from modelexport.pipeline.batch.plan_loader import LoadedPlan, load_plan
 from modelexport.pipeline.batch.shared_traces import SharedTraces
 from modelexport.pipeline.batch.summary import Row, Summary, row_of, summarize_run, write_summary
 from modelexport.pipeline.batch.task_builder import TaskBuilder
 from modelexport.pipeline.batch.watcher import SilentWatcher, Watcher
-
-
-@dataclass(frozen=True)
-class LoadedPlan:
-    """A plan that was checked and can run.
-
-    Attributes:
-        path: The plan's file.
-        jobs: Its jobs.
-        folder: The folder that its paths are relative to.
-        out: The folder of results.
-        out_as_written: The same, as the plan gives it.
-    """
-
-    path: Path
-    jobs: list[Job]
-    folder: Path
-    out: Path
-    out_as_written: str
-
-
-def load_plan(path: str | Path) -> LoadedPlan:
-    """Read a plan and check all of it. Nothing runs and nothing is written.
-
-    Raises:
-        PlanError: It does not follow the schema, sources are missing, or two jobs would write the
-            same file.
-    """
-    path = Path(path)
-    plan, raw = read_plan(path)
-    folder = path.resolve().parent
-    jobs = jobs_of(plan, raw, path)
-    check_jobs(jobs, folder, path)
-    return LoadedPlan(path, jobs, folder, path.parent / plan.out, plan.out)
 
 
 def run_plan(

@@ -1,17 +1,76 @@
-"""Checks of jobs before anything runs: sources, files, folders and the names of results."""
+"""Loading a plan: read its file, split it into jobs, and check all of them before anything runs."""
 
 import importlib.util
 import sys
 from collections.abc import Iterable
 from contextlib import chdir
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from modelexport.errors import FileProblem, PlanError, SourceError
 from modelexport.hierarchy.source_names import check_file, check_folder, factory_of
-from modelexport.pipeline.batch.jobs import Job
+from modelexport.pipeline.batch.jobs import Job, jobs_of
+from modelexport.pipeline.batch.plan import Plan
+from modelexport.support.decode_errors import explain_decode_error
+from modelexport.support.settings import read_settings
 
 
-def check_jobs(jobs: Iterable[Job], folder: Path, plan: Path) -> None:
+@dataclass(frozen=True)
+class LoadedPlan:
+    """A plan that was checked and can run.
+
+    Attributes:
+        path: The plan's file.
+        jobs: Its jobs.
+        folder: The folder that its paths are relative to.
+        out: The folder of results.
+        out_as_written: The same, as the plan gives it.
+    """
+
+    path: Path
+    jobs: list[Job]
+    folder: Path
+    out: Path
+    out_as_written: str
+
+
+def load_plan(path: str | Path) -> LoadedPlan:
+    """Read a plan and check all of it. Nothing runs and nothing is written.
+
+    Raises:
+        PlanError: It does not follow the schema, sources are missing, or two jobs would write the
+            same file.
+    """
+    path = Path(path)
+    plan, raw = _read_plan(path)
+    folder = path.resolve().parent
+    jobs = jobs_of(plan, raw, path)
+    _check_jobs(jobs, folder, path)
+    return LoadedPlan(path, jobs, folder, path.parent / plan.out, plan.out)
+
+
+def _read_plan(path: Path) -> tuple[Plan, dict[str, Any]]:
+    """Read a plan.
+
+    Returns:
+        The plan, and the plan as it was written, to see which keys were left out.
+
+    Raises:
+        SettingsError: The file cannot be read.
+        PlanError: The plan does not follow the schema.
+    """
+    raw = read_settings(path, dict[str, Any])
+    try:
+        return msgspec.convert(raw, Plan, str_keys=True), raw
+    except msgspec.ValidationError as error:
+        reason = explain_decode_error(error, type_=Plan, data=raw)
+        raise PlanError(f"{path}: {reason}.") from error
+
+
+def _check_jobs(jobs: Iterable[Job], folder: Path, plan: Path) -> None:
     """Refuse jobs whose sources are missing, and jobs that would write the same file.
 
     Args:
