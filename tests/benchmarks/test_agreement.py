@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from itertools import chain, permutations
@@ -23,7 +24,8 @@ from fixtures_gen.onnx_values import observe
 from fixtures_gen.truth import Truth, feeds, truth
 from fixtures_gen.zoo import FIXTURES
 from modelexport.hierarchy.graph_paths import walk_graphs, walk_nodes
-from modelexport.tracer import trace
+from modelexport.tracer.exporters.selection import EXPORTERS
+from tests.helpers.traced import TracedModels
 
 if TYPE_CHECKING:
     from modelexport.hierarchy.module_tree import ModuleTree
@@ -36,10 +38,12 @@ NAMES = ("nested_sequential", "conv_batchnorm")
 class Start:
     """A fixture, exported, with its truth."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, traced: TracedModels, folder: Path) -> None:
         self.model, self.inputs = FIXTURES[name].build()
-        self.path = folder / "plain.onnx"
-        self.tree = trace(self.model, self.inputs, self.path, probe=False).record.tree
+        exporters = (e for e in EXPORTERS if e not in FIXTURES[name].refused_by)
+        result = traced(name, next(exporters))
+        self.path = Path(shutil.copy(result.onnx_path, folder / "plain.onnx"))
+        self.tree = result.record.tree
         self.truth = truth(self.model, self.inputs, self.path)
         self.feeds = feeds(self.model, self.inputs, onnx.load(self.path).graph)
 
@@ -51,8 +55,12 @@ class Start:
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def start(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Start:
-    return Start(request.param, tmp_path_factory.mktemp(request.param))
+def start(
+    request: pytest.FixtureRequest,
+    traced: TracedModels,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Start:
+    return Start(request.param, traced, tmp_path_factory.mktemp(request.param))
 
 
 def test_verdicts_are_what_they_are_called(start: Start) -> None:
@@ -79,9 +87,9 @@ def test_verdicts_are_what_they_are_called(start: Start) -> None:
     assert any(tree.common_ancestor(pair) not in pair for pair in pairs)
 
 
-def test_aliases_count_as_what_they_stand_for(tmp_path: Path) -> None:
+def test_aliases_count_as_what_they_stand_for(traced: TracedModels, tmp_path: Path) -> None:
     """A module that is reached by another of its paths is the same one."""
-    tree = Start("shared_module", tmp_path).tree
+    tree = Start("shared_module", traced, tmp_path).tree
     aliases = [module for module in tree if module.alias_of is not None]
     assert aliases
     for module in aliases:
@@ -118,9 +126,11 @@ def outputs(path: Path, given: dict[str, np.ndarray]) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("name", ["conv_batchnorm", "conditional", "scripted_loop"])
-def test_scrambling_and_reordering_keep_all_but_names_and_order(name: str, tmp_path: Path) -> None:
+def test_scrambling_and_reordering_keep_all_but_names_and_order(
+    traced: TracedModels, name: str, tmp_path: Path
+) -> None:
     """No name is left, the outputs are the same, and the truth is where it is carried to."""
-    start = Start(name, tmp_path)
+    start = Start(name, traced, tmp_path)
     reordered = start.after(REORDERED)
     scrambled = start.after(SCRAMBLED, reordered)
     plain, last = onnx.load(start.path), onnx.load(scrambled)

@@ -12,7 +12,7 @@ from fixtures_gen.eager import Eager, run_eagerly
 from fixtures_gen.onnx_values import observe
 from fixtures_gen.truth import Truth, feeds, settle
 from fixtures_gen.zoo import FIXTURES
-from modelexport.tracer import TraceResult, trace
+from modelexport.tracer import TraceResult
 
 
 def _saved(source: Path, target: Path) -> None:
@@ -43,26 +43,31 @@ TOOLS: dict[str, Callable[[Path, Path], None]] = {
 """What is done to a file before all its names are scrambled."""
 
 
-class Traced:
-    """One fixture, traced, with what its eager run computes."""
+class ZooModel:
+    """A model of the zoo, traced, and the files that tools make of its ONNX file.
 
-    def __init__(self, name: str, exporter: str, folder: Path) -> None:
+    Attributes:
+        folder: Where the files go.
+        model: The module.
+        inputs: What it is called with.
+        traced: Its plain file and its record.
+    """
+
+    def __init__(self, name: str, traced: TraceResult, folder: Path) -> None:
         self.folder = folder
         self.model, self.inputs = FIXTURES[name].build()
-        self.result: TraceResult = trace(
-            self.model, self.inputs, folder / "m.onnx", exporter=exporter
-        )
+        self.traced = traced
         self._eager: Eager | None = None
 
-    def made(self, tool: str) -> tuple[Path, Truth]:
+    def rewritten(self, tool: str) -> tuple[Path, Truth]:
         """The file that a tool makes of the traced one, all names scrambled, and its truth."""
         if self._eager is None:
             self._eager = run_eagerly(self.model, self.inputs)
-        plain, path = onnx.load(self.result.onnx_path), self.folder / f"{tool}.onnx"
-        TOOLS[tool](self.result.onnx_path, path)
-        known = onnx.load(path)
-        onnx.save(scramble(known), path)
-        given = feeds(self.model, self.inputs, plain.graph)
-        renamed = onnx.load(path).graph.input
-        fed = {v.name: given[k.name] for v, k in zip(renamed, known.graph.input, strict=True)}
-        return path, settle(observe(path, fed), self._eager)
+        plain, path = onnx.load(self.traced.onnx_path), self.folder / f"{tool}.onnx"
+        TOOLS[tool](self.traced.onnx_path, path)
+        named = onnx.load(path)
+        onnx.save(scramble(named), path)
+        values = feeds(self.model, self.inputs, plain.graph)
+        inputs = zip(onnx.load(path).graph.input, named.graph.input, strict=True)
+        renamed = {new.name: values[old.name] for new, old in inputs}
+        return path, settle(observe(path, renamed), self._eager)

@@ -15,7 +15,7 @@ from rich.console import JustifyMethod
 from transformers.models.auto import configuration_auto, modeling_auto
 
 from fixtures_gen.zoo import FIXTURES
-from modelexport.tracer import trace
+from tests.helpers.traced import TracedModels
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("hierarchy", "support", "tracer", "rewriter", "pipeline", "cli")
@@ -37,21 +37,18 @@ def names_of_transformers() -> frozenset[str]:
 
 
 @pytest.fixture(scope="module")
-def names_of_the_zoo(tmp_path_factory: pytest.TempPathFactory) -> frozenset[str]:
+def names_of_the_zoo(traced: TracedModels) -> frozenset[str]:
     """Classes, module paths, parameters, nodes and tensors of every fixture."""
-    folder = tmp_path_factory.mktemp("names")
     found: set[str] = set()
     for name, fixture in FIXTURES.items():
-        model, inputs = fixture.build()
+        model, _ = fixture.build()
         for path, module in model.named_modules():
             found.add(path)
             if not type(module).__module__.startswith("torch."):
                 found.add(type(module).__name__)
         found.update(name for name, _ in model.named_parameters())
         if "torchscript" not in fixture.refused_by:
-            target = folder / f"{name}.onnx"
-            trace(model, inputs, target, exporter="torchscript", probe=False)
-            graph = onnx.load(target).graph
+            graph = onnx.load(traced(name, "torchscript").onnx_path).graph
             found.update(n.name for n in graph.node)
             found.update(o for n in graph.node for o in (*n.input, *n.output))
     return frozenset(found)

@@ -20,7 +20,8 @@ from modelexport.tracer import record, trace
 from modelexport.tracer.eager.dispatch import numpy_of
 from modelexport.tracer.exporters.selection import EXPORTERS
 from tests.helpers.commands import Run
-from tests.helpers.descendants import Traced
+from tests.helpers.descendants import ZooModel
+from tests.helpers.traced import TracedModels
 
 EAGER = RecordExporter.EAGER
 CASES = [
@@ -34,25 +35,30 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def traced(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Traced:
-    """The fixture of this case, traced."""
+def zoo_model(
+    request: pytest.FixtureRequest,
+    traced: TracedModels,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> ZooModel:
+    """The model of this case, traced."""
     name, exporter = request.param
-    return Traced(name, exporter, tmp_path_factory.mktemp(f"{name}-{exporter}"))
+    folder = tmp_path_factory.mktemp(f"{name}-{exporter}")
+    return ZooModel(name, traced(name, exporter), folder)
 
 
 @pytest.mark.parametrize("tool", ["renamed", "onnxruntime-extended"])
-@pytest.mark.parametrize("traced", CASES, indirect=True, scope="module")
-def test_files_are_matched_with_an_eager_record(traced: Traced, tool: str) -> None:
+@pytest.mark.parametrize("zoo_model", CASES, indirect=True, scope="module")
+def test_files_are_matched_with_an_eager_record(zoo_model: ZooModel, tool: str) -> None:
     """A file without one known name gets right tags from a record that no exporter made.
 
     No tag is wrong; in the main graph every node that values settle is right. Subgraphs of If and
     Loop have no values of their own to be seen, so there a node may be unresolved.
     """
-    path, truth = traced.made(tool)
+    path, truth = zoo_model.rewritten(tool)
     made = record(
-        traced.model,
-        traced.inputs,
-        traced.folder / "e.json",
+        zoo_model.model,
+        zoo_model.inputs,
+        zoo_model.folder / "e.json",
         exporter=EAGER,
         force=True,
     ).record

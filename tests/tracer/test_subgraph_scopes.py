@@ -24,7 +24,7 @@ from modelexport.rewriter.container import OnnxContainer
 from modelexport.rewriter.execution.observer import Observer
 from modelexport.tracer import trace
 from modelexport.tracer.exporters.selection import EXPORTERS
-from tests.helpers.descendants import Traced
+from tests.helpers.descendants import ZooModel
 from tests.helpers.traced import TracedModels
 
 HIGHER_ORDER = ["conditional", "nested_conditional", "while_loop", "scanned"]
@@ -162,11 +162,11 @@ def test_values_in_subgraphs_tell_in_any_file(
 
 
 @pytest.mark.parametrize("name", HIGHER_ORDER)
-def test_subgraphs_of_an_optimised_file(name: str, tmp_path: Path) -> None:
+def test_subgraphs_of_an_optimised_file(traced: TracedModels, name: str, tmp_path: Path) -> None:
     """Fused nodes in subgraphs are of a module whose work they do, not of the module around."""
-    made = Traced(name, "dynamo", tmp_path)
-    path, true = made.made("onnxruntime-extended")
-    report = annotate(path, made.result.record, tmp_path / "out.onnx")
+    model = ZooModel(name, traced(name, "dynamo"), tmp_path)
+    path, true = model.rewritten("onnxruntime-extended")
+    report = annotate(path, model.traced.record, tmp_path / "out.onnx")
     inside = {d.key: d.module for d in report.decisions if d.key.graph != MAIN}
     known = true.settled.keys() & inside.keys()
     assert known

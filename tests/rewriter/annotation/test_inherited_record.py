@@ -18,8 +18,9 @@ from modelexport.rewriter import MatchOptions, annotate
 from modelexport.rewriter.annotation.inherited_record import INHERITED, inherited_record
 from modelexport.rewriter.matching.evidence.carried import OURS
 from tests.helpers.commands import Run
-from tests.helpers.descendants import TOOLS, Traced
+from tests.helpers.descendants import TOOLS, ZooModel
 from tests.helpers.handmade import record_of, two_layers, two_layers_record
+from tests.helpers.traced import TracedModels
 
 CASES = [
     pytest.param(name, id=name)
@@ -29,21 +30,26 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def traced(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Traced:
-    """The fixture of this case, traced and annotated."""
-    found = Traced(request.param, Exporter.TORCHSCRIPT, tmp_path_factory.mktemp(request.param))
-    annotate(found.result.onnx_path, found.result.record, found.folder / "annotated.onnx")
-    return found
+def zoo_model(
+    request: pytest.FixtureRequest,
+    traced: TracedModels,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> ZooModel:
+    """The model of this case, traced and annotated."""
+    result = traced(request.param, Exporter.TORCHSCRIPT)
+    model = ZooModel(request.param, result, tmp_path_factory.mktemp(request.param))
+    annotate(result.onnx_path, result.record, model.folder / "annotated.onnx")
+    return model
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-@pytest.mark.parametrize("traced", CASES, indirect=True, scope="module")
-def test_descendants_get_the_tags_of_the_original(traced: Traced, tool: str) -> None:
+@pytest.mark.parametrize("zoo_model", CASES, indirect=True, scope="module")
+def test_descendants_get_the_tags_of_the_original(zoo_model: ZooModel, tool: str) -> None:
     """Without the record a descendant gets the tags that it gets with it; none is wrong."""
-    path, truth = traced.made(tool)
-    record = traced.result.record
+    path, truth = zoo_model.rewritten(tool)
+    record = zoo_model.traced.record
     by_record = annotate(path, record, None)
-    inherited = annotate(path, None, None, inherit_from=traced.folder / "annotated.onnx")
+    inherited = annotate(path, None, None, inherit_from=zoo_model.folder / "annotated.onnx")
     assert inherited.source == INHERITED
     assert [d.tag for d in inherited.decisions] == [d.tag for d in by_record.decisions]
     wrong = [
