@@ -24,7 +24,7 @@ def test_every_definition_beside_a_path_is_in_that_file() -> None:
     """`FILE`: `name` and `FILE` (`name`) name functions or classes of the file."""
     pattern = rf"`((?:{ROOMS})/[a-z_/]+\.py)`(?:: | \()((?:`\w+`(?:, )?)+)"
     places = re.findall(pattern, TABLE)
-    assert len(places) >= 3
+    assert len(places) >= 2
     for path, names in places:
         module = ast.parse((ROOT / path).read_text())
         kinds = (ast.FunctionDef, ast.ClassDef)
