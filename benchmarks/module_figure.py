@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from modelexport.rewriter import Analysis, ModuleRow
-from modelexport.rewriter.analysis.selecting import nested, short_name
+from modelexport.rewriter.analysis.tag_tree import children_by_tag, short_name
 
 _LEAF, _HOLDER, _INK = "#2f6fab", "#b9d2e8", "#333333"
 _ROW_HEIGHT, _PANEL_WIDTH, _INDENT, _LETTER = 0.24, 2.2, 0.16, 0.075
@@ -86,20 +86,20 @@ def draw(analysis: Analysis) -> Figure:
 def _names(rows: list[ModuleRow]) -> list[tuple[int, str]]:
     """How far each row is below the topmost, and what it is called below the one above it."""
     found: dict[str, tuple[int, str]] = {}
-    below = nested(rows)
+    children = children_by_tag(row.tag for row in rows)
     waiting: list[tuple[str | None, int]] = [(None, 0)]
     while waiting:
         above, indent = waiting.pop()
-        for row in below.get(above, ()):
-            found[row.tag] = indent, short_name(row, above)
-            waiting.append((row.tag, indent + 1))
+        for tag in children.get(above, ()):
+            found[tag] = indent, short_name(tag, above)
+            waiting.append((tag, indent + 1))
     return [found[row.tag] for row in rows]
 
 
 def _bars(panel: Axes, analysis: Analysis, measure: Measure) -> None:
     whole = getattr(analysis, measure.of)
     shares = [getattr(row, measure.of) / whole if whole else 0.0 for row in analysis.modules]
-    holders = nested(analysis.modules)
+    holders = children_by_tag(row.tag for row in analysis.modules)
     colours = [_HOLDER if row.tag in holders else _LEAF for row in analysis.modules]
     bars = panel.barh(range(len(shares)), [100 * share for share in shares], color=colours)
     panel.bar_label(bars, [f"{share:.1%}" if share else "" for share in shares], padding=2)

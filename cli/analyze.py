@@ -1,6 +1,5 @@
 """`modelexport analyze`."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,31 +12,10 @@ from modelexport.cli.stdio_files import input_file
 from modelexport.cli.step_progress import step_progress
 from modelexport.cli.verbosity import verbosity
 from modelexport.errors import UsageError
+from modelexport.hierarchy.choices import AnalysisFormat, ModuleOrder
 
 if TYPE_CHECKING:
     from modelexport.rewriter import Analysis
-
-
-class AnalysisFormat(StrEnum):
-    """How an analysis is printed."""
-
-    TREE = "tree"
-    SUMMARY = "summary"
-    TABLE = "table"
-    JSON = "json"
-    CSV = "csv"
-    MARKDOWN = "markdown"
-
-
-class Order(StrEnum):
-    """Orders of modules."""
-
-    MODEL = "model"
-    NAME = "name"
-    NODES = "nodes"
-    PARAMS = "params"
-    MACS = "macs"
-    BYTES = "bytes"
 
 
 def analyze(
@@ -46,12 +24,12 @@ def analyze(
         list[Path],
         typer.Argument(
             metavar="FILE...",
-            help="The annotated file, - for standard input; several side by side.",
+            help="The annotated file; - for standard input. Several are shown side by side.",
         ),
     ],
     *,
     output_format: Annotated[
-        AnalysisFormat, typer.Option(help="How to print the result.")
+        AnalysisFormat, typer.Option(help="Format of the result.")
     ] = AnalysisFormat.TREE,
     depth: common.ShownDepth = None,
     module: common.ShownModule = None,
@@ -59,63 +37,75 @@ def analyze(
         list[str] | None,
         typer.Option(metavar="OPERATOR", help="Count these operators only; may be repeated."),
     ] = None,
-    sort: Annotated[Order, typer.Option(help="Order of the modules.")] = Order.MODEL,
+    every_module: common.EveryModule = False,
+    sort: Annotated[ModuleOrder, typer.Option(help="Order of the modules.")] = ModuleOrder.MODEL,
     dim: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=8",
-            help="Extent of a dimension that the file leaves open, for counting; may be repeated.",
+            help="Size of a dimension that the file leaves open, for counting; may be repeated.",
         ),
     ] = None,
     unresolved: Annotated[
-        bool, typer.Option("--unresolved", help="List the nodes without a module, each with why.")
+        bool,
+        typer.Option("--unresolved", help="List the nodes without a module, each with the reason."),
     ] = False,
 ) -> None:
     """Show the modules of an ONNX file: nodes, operators, parameters, costs."""
     if unresolved and output_format is AnalysisFormat.CSV:
-        raise UsageError("--unresolved does not fit csv, which is a line a module; json has it.")
+        raise UsageError("--unresolved cannot be used with csv, which lists modules; use json.")
     from modelexport.rewriter.analysis.costs.shapes import parse_dimension  # noqa: PLC0415
 
     dims = dict(map(parse_dimension, dim or ()))
-    results = []
+    analyses = []
     with step_progress(context):
         for model in models:
             with input_file(model) as path:
-                results.append(
+                analyses.append(
                     modelexport.analyze(
                         path,
                         module=module,
                         depth=depth,
                         op_types=op_type or (),
-                        sort=sort.value,
+                        sort=sort,
                         dims=dims,
                     )
                 )
     if output_format is AnalysisFormat.JSON:
-        print_json(results[0] if len(results) == 1 else results)
+        print_json(analyses[0] if len(analyses) == 1 else analyses)
         return
-    _show(results, output_format, unresolved=unresolved)
+    _print_text(analyses, output_format, every_module=every_module, unresolved=unresolved)
     if not verbosity(context).quiet:
-        for result in results:
-            for note in result.notes:
-                console(stderr=True).print(f"{result.file}: note: {note}")
+        for analysis in analyses:
+            for note in analysis.notes:
+                console(stderr=True).print(f"{analysis.file}: note: {note}")
 
 
-def _show(results: "list[Analysis]", output_format: AnalysisFormat, *, unresolved: bool) -> None:
-    """Print analyses as text."""
+def _print_text(
+    analyses: "list[Analysis]",
+    output_format: AnalysisFormat,
+    *,
+    every_module: bool,
+    unresolved: bool,
+) -> None:
     from modelexport.cli import render_analysis  # noqa: PLC0415 - rich loads when it is needed
 
     if output_format is AnalysisFormat.CSV:
-        render_analysis.write_csv(results)
-    elif output_format is AnalysisFormat.MARKDOWN:
-        typer.echo(render_analysis.markdown(results, unresolved=unresolved))
+        render_analysis.write_csv(analyses)
+        return
+    if output_format is AnalysisFormat.MARKDOWN:
+        document = render_analysis.markdown(
+            analyses, every_module=every_module, unresolved=unresolved
+        )
+        typer.echo(document)
+        return
+    if output_format is AnalysisFormat.SUMMARY:
+        parts = render_analysis.summaries(analyses)
+    elif output_format is AnalysisFormat.TABLE:
+        parts = render_analysis.tables(analyses, every_module=every_module)
     else:
-        parts = {
-            AnalysisFormat.SUMMARY: render_analysis.summaries,
-            AnalysisFormat.TABLE: render_analysis.tables,
-            AnalysisFormat.TREE: render_analysis.trees,
-        }[output_format](results)
-        for part in parts:
-            console().print(part)
-        for line in render_analysis.unresolved(results) if unresolved else ():
-            console().print(line)
+        parts = render_analysis.trees(analyses, every_module=every_module)
+    for part in parts:
+        console().print(part)
+    for line in render_analysis.unresolved_nodes(analyses) if unresolved else ():
+        console().print(line)

@@ -3,22 +3,20 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
-from modelexport.cli.tables import Grid, counted, human, plural
+from modelexport.cli.tables import Grid, list_counts, plural, short_count
 
 if TYPE_CHECKING:
     from modelexport.rewriter import Comparison, Deviation, FileFacts, NumericComparison
 
 
-def text(result: "Comparison", *, every: bool) -> Iterator[str | Table]:
+def text(result: "Comparison", *, every: bool) -> Iterator[str | Grid]:
     """What is printed, part by part."""
     for title, lines, grid in _parts(result, every=every):
         yield title
         for line in lines:
             yield f"  {line}"
         if grid is not None and grid.rows:
-            yield grid.drawn()
+            yield grid
 
 
 def markdown(result: "Comparison", *, every: bool) -> str:
@@ -46,9 +44,9 @@ def _parts(result: "Comparison", *, every: bool) -> Iterator[Part]:
     changed = sum(1 for _ in result.changes())
     lines = []
     if result.gained:
-        lines.append(f"gained in all: {counted(result.gained, None)}")
+        lines.append(f"gained in all: {list_counts(result.gained, None)}")
     if result.lost:
-        lines.append(f"lost in all: {counted(result.lost, None)}")
+        lines.append(f"lost in all: {list_counts(result.lost, None)}")
     title = f"{changed} of {plural(len(result.modules), 'module')} differ"
     yield title, lines, _modules(result, every=every)
     if result.numeric is not None:
@@ -56,31 +54,30 @@ def _parts(result: "Comparison", *, every: bool) -> Iterator[Part]:
 
 
 def _file(facts: "FileFacts") -> str:
-    untagged = f" ({counted(facts.untagged)} without a tag)" if facts.untagged else ""
+    untagged = f" ({list_counts(facts.untagged)} without a tag)" if facts.untagged else ""
     return (
         f"{facts.file}: {plural(facts.nodes, 'node')}, {facts.tagged} tagged{untagged}, "
-        f"{human(facts.parameters)} parameters, {human(facts.bytes)} bytes of weights"
+        f"{short_count(facts.parameters)} parameters, {short_count(facts.bytes)} bytes of weights"
     )
 
 
 def _modules(result: "Comparison", *, every: bool) -> Grid:
-    grid = Grid(["module", "", ">nodes", "gained", "lost", "done by", ">params", ">bytes"])
+    rows = []
     for row in result.modules if every else result.changes():
         numbers = [
             _arrow(row.nodes_a, row.nodes_b),
             _arrow(row.parameters_a, row.parameters_b),
             _arrow(row.bytes_a, row.bytes_b),
         ]
-        covered = counted(row.covered_b)
-        grid.rows.append(
-            [row.tag, row.status, numbers[0], counted(row.gained), counted(row.lost), covered,
-             *numbers[1:]]
-        )  # fmt: skip
-    return grid
+        covered = list_counts(row.covered_b)
+        operators = [list_counts(row.gained), list_counts(row.lost), covered]
+        rows.append([row.tag, row.status, numbers[0], *operators, *numbers[1:]])
+    heads = ["module", "", ">nodes", "gained", "lost", "done by", ">params", ">bytes"]
+    return Grid(heads, rows)
 
 
 def _arrow(a: int, b: int) -> str:
-    return human(a) if a == b else f"{human(a)} → {human(b)}"
+    return short_count(a) if a == b else f"{short_count(a)} → {short_count(b)}"
 
 
 def _numeric(result: "NumericComparison", *, every: bool) -> Iterator[Part]:
@@ -104,17 +101,15 @@ def _inputs(inputs: str) -> str:
 
 
 def _values(result: "NumericComparison", *, every: bool) -> Grid:
-    grid = Grid(
-        ["module", "", "operators", ">shape", ">max abs", ">relative", ">cosine", ">SNR dB"]
-    )
-    for value in result.values:
-        if every or value.diverges or value.paired_by == "output":
-            grid.rows.append(
-                [value.tag, _mark(value), _operators(value), "x".join(map(str, value.shape)),
-                 f"{value.max_abs:.3g}", _figure(value.relative, ".3g"),
-                 _figure(value.cosine, ".6f"), _figure(value.snr_db, ".1f")]
-            )  # fmt: skip
-    return grid
+    rows = [
+        [value.tag, _mark(value), _operators(value), "x".join(map(str, value.shape)),
+         f"{value.max_abs:.3g}", _figure(value.relative, ".3g"),
+         _figure(value.cosine, ".6f"), _figure(value.snr_db, ".1f")]
+        for value in result.values
+        if every or value.diverges or value.paired_by == "output"
+    ]  # fmt: skip
+    heads = ["module", "", "operators", ">shape", ">max abs", ">relative", ">cosine", ">SNR dB"]
+    return Grid(heads, rows)
 
 
 def _mark(value: "Deviation") -> str:

@@ -67,9 +67,9 @@ def strip(
 
 
 def _print_result(result: "StripResult", output: Path) -> None:
-    from modelexport.cli.tables import counted  # noqa: PLC0415 - loads rich
+    from modelexport.cli.tables import list_counts  # noqa: PLC0415 - loads rich
 
-    removed = [f"{counted(result.keys, None)} on {result.nodes} nodes"] if result.keys else []
+    removed = [f"{list_counts(result.keys, None)} on {result.nodes} nodes"] if result.keys else []
     if result.attributes:
         removed.append(f"{result.attributes} tag attributes")
     if result.names:

@@ -125,3 +125,26 @@ class FoldMode(StrEnum):
     """These, and the repeated calls inside them."""
     ALL = "all"
     """Every call."""
+
+
+class ModuleOrder(StrEnum):
+    """Orders in which `analyze` shows modules; equal ones stay in the model's order."""
+
+    MODEL = "model"
+    """A module before those below it, as the model lists them."""
+    NAME = "name"
+    NODES = "nodes"
+    PARAMS = "params"
+    MACS = "macs"
+    BYTES = "bytes"
+
+
+class AnalysisFormat(StrEnum):
+    """Formats in which `analyze` prints."""
+
+    TREE = "tree"
+    SUMMARY = "summary"
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    MARKDOWN = "markdown"

@@ -6,8 +6,8 @@ from modelexport.hierarchy.annotate_options import AnnotateOptions, FoldRules, M
 from modelexport.support.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
-    from modelexport.rewriter.analysis.analyzing import Analysis, Unresolved, analyze
-    from modelexport.rewriter.analysis.totals import ModuleRow
+    from modelexport.rewriter.analysis.analyze_file import analyze
+    from modelexport.rewriter.analysis.results import Analysis, ModuleRow, UnresolvedNode
     from modelexport.rewriter.annotation.annotate_file import annotate
     from modelexport.rewriter.annotation.find_decisions import find_decisions
     from modelexport.rewriter.annotation.report import AnnotateReport
@@ -31,8 +31,8 @@ else:
     __getattr__ = lazy_exports(
         __name__,
         {
-            "analysis.analyzing": ["Analysis", "Unresolved", "analyze"],
-            "analysis.totals": ["ModuleRow"],
+            "analysis.analyze_file": ["analyze"],
+            "analysis.results": ["Analysis", "ModuleRow", "UnresolvedNode"],
             "annotation.annotate_file": ["annotate"],
             "comparison": [
                 *("Comparison", "Deviation", "FileFacts", "ModuleChange", "Numeric"),
@@ -71,7 +71,7 @@ __all__ = [
     "StripResult",
     "Unaligned",
     "UnfoldReport",
-    "Unresolved",
+    "UnresolvedNode",
     "Validation",
     "analyze",
     "annotate",

@@ -1,43 +1,85 @@
-"""How a notebook shows an analysis: as HTML of its own, nothing is fetched."""
+"""An analysis as HTML for notebooks, complete in itself: nothing is fetched."""
 
+from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from modelexport.rewriter.analysis.selecting import nested, short_name
+from modelexport.rewriter.analysis.equal_siblings import (
+    GroupMember,
+    ModuleGroup,
+    group_equal_siblings,
+)
+from modelexport.rewriter.analysis.tag_tree import short_name
 
 if TYPE_CHECKING:
-    from modelexport.rewriter.analysis.analyzing import Analysis
-    from modelexport.rewriter.analysis.totals import ModuleRow
+    from modelexport.rewriter.analysis.results import Analysis, ModuleRow
 
 _OPEN_DEPTH = 2
-_OPS_SHOWN = 4
-_LINE = "font-family:monospace"
+"""Modules that are fewer steps below the root are open at first; runs of equal ones never are."""
+_OPERATORS = 4
+"""The most operators that are listed of a module."""
+_FONT = "font-family:monospace"
 _FAINT = "opacity:.7"
 
 
 def analysis_html(analysis: "Analysis") -> str:
-    """The tree of modules, to be opened one by one."""
-    head = f"{analysis.file}: {analysis.nodes} nodes, {analysis.tagged} tagged"
-    below = nested(analysis.modules)
-    inside = "".join(_branch(row, None, below) for row in below.get(None, ()))
-    return f'<div style="{_LINE}"><div>{escape(head)}</div>{inside}</div>'
+    """The tree of modules, to be opened module by module.
+
+    A run of equal siblings is one entry; opening it shows its modules.
+    """
+    title = f"{analysis.file}: {analysis.nodes} nodes, {analysis.tagged} tagged"
+    tree = _Tree(analysis.modules).html(group_equal_siblings(analysis.modules), None)
+    return f'<div style="{_FONT}"><div>{escape(title)}</div>{tree}</div>'
 
 
-def _branch(row: "ModuleRow", above: str | None, below: dict[str | None, list["ModuleRow"]]) -> str:
-    children = below.get(row.tag, ())
-    label = _label(row, short_name(row, above))
-    if not children:
+class _Tree:
+    """Writes groups of modules as HTML.
+
+    Args:
+        rows: The modules.
+    """
+
+    def __init__(self, rows: Sequence["ModuleRow"]) -> None:
+        self._rows = {row.tag: row for row in rows}
+
+    def html(self, groups: Sequence[ModuleGroup], parent: str | None) -> str:
+        """The groups below a module, one after the other."""
+        return "".join(self._group(group, parent) for group in groups)
+
+    def _group(self, group: ModuleGroup, parent: str | None) -> str:
+        members = "".join(self._member(member, parent) for member in group.members)
+        if len(group.members) == 1:
+            return members
+        row, count = self._rows[group.first.tag], len(group.members)
+        text = f"{_facts(row.times(count))}; each {_facts(row)}"
+        label = _label(f"{group.name}: {count} x {row.class_name or 'modules'}", "", text)
+        return _entry(label, members)
+
+    def _member(self, member: GroupMember, parent: str | None) -> str:
+        row, name = self._rows[member.tag], short_name(member.tag, parent)
+        class_name = row.class_name if row.class_name != name else ""
+        label = _label(name, class_name, ", ".join([_facts(row), *_operators(row)]))
+        below = self.html(member.groups, member.tag)
+        return _entry(label, below, is_open=row.depth < _OPEN_DEPTH)
+
+
+def _entry(label: str, below: str, *, is_open: bool = False) -> str:
+    """A line, which can be opened where something is below it."""
+    if not below:
         return f'<div style="margin-left:1.2em">{label}</div>'
-    inside = "".join(_branch(child, row.tag, below) for child in children)
-    state = " open" if row.depth < _OPEN_DEPTH else ""
-    return f'<details style="margin-left:1em"{state}><summary>{label}</summary>{inside}</details>'
+    state = " open" if is_open else ""
+    return f'<details style="margin-left:1em"{state}><summary>{label}</summary>{below}</details>'
 
 
-def _label(row: "ModuleRow", name: str) -> str:
-    ops = [f"{kind} {count}" for kind, count in list(row.op_types.items())[:_OPS_SHOWN]]
-    facts = [f"{row.nodes} nodes"]
-    if row.parameters:
-        facts.append(f"{row.parameters} parameters")
-    text = escape(", ".join([*facts, *ops]))
-    kind = f" {escape(row.class_name)}" if row.class_name and row.class_name != name else ""
-    return f'<b>{escape(name)}</b>{kind} <span style="{_FAINT}">{text}</span>'
+def _label(name: str, class_name: str, facts: str) -> str:
+    class_text = f" {escape(class_name)}" if class_name else ""
+    return f'<b>{escape(name)}</b>{class_text} <span style="{_FAINT}">{escape(facts)}</span>'
+
+
+def _facts(row: "ModuleRow") -> str:
+    parameters = f", {row.parameters} parameters" if row.parameters else ""
+    return f"{row.nodes} nodes{parameters}"
+
+
+def _operators(row: "ModuleRow") -> list[str]:
+    return [f"{name} {count}" for name, count in list(row.op_types.items())[:_OPERATORS]]

@@ -11,7 +11,7 @@ from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.graph_paths import op_type
 from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.hierarchy.record import Record
-from modelexport.rewriter.analysis.costs import Weight, weights_of
+from modelexport.rewriter.analysis.costs import StoredWeight, stored_weights
 from modelexport.rewriter.annotation.annotate_file import annotate
 from modelexport.rewriter.container import OnnxContainer
 from modelexport.rewriter.folding import unfolded
@@ -65,10 +65,10 @@ class Side:
         return [found.get(key) for key in self.graph.keys]
 
     @cached_property
-    def weights(self) -> list[Weight]:
+    def weights(self) -> list[StoredWeight]:
         """What it stores."""
         modules = [None if claim is None else claim.module for claim in self.claims]
-        return weights_of(self.model, self.graph, self.tree, modules, self.hierarchy.parameters)
+        return stored_weights(self.model, self.graph, self.tree, modules, self.hierarchy.parameters)
 
     def operators(self) -> Counter[str]:
         """How often it has each operator."""

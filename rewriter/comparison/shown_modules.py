@@ -5,7 +5,7 @@ Nothing is lost by a depth: the deepest modules that are shown stand for all ins
 
 from collections.abc import Collection, Iterable, Sequence
 
-from modelexport.rewriter.analysis.selecting import no_such_module
+from modelexport.rewriter.analysis.select_modules import no_such_module
 from modelexport.rewriter.comparison.compared_file import Side
 from modelexport.rewriter.comparison.module_alignment import OUTER, Units
 

@@ -125,6 +125,31 @@ def _module(
     )
 
 
+def layers(*operators: str) -> tuple[onnx.ModelProto, Record]:
+    """A network of layers, with its record.
+
+    Args:
+        operators: What each layer does after its linear module. Its class is called so, too.
+    """
+    lines, shapes = [], dict[str, Sequence[int]]()
+    modules, scopes = {"": "Net", "layer": "ModuleList"}, list[str]()
+    value = "x"
+    for number, operator in enumerate(operators):
+        path = f"layer.{number}"
+        lines += [
+            f"[proj{number}] h{number} = MatMul ({value}, {path}.fc.weight)",
+            f"[bias{number}] a{number} = Add (h{number}, {path}.fc.bias)",
+            f"[act{number}] r{number} = {operator} (a{number})",
+        ]
+        value = f"r{number}"
+        shapes |= {f"{path}.fc.weight": (WIDTH, WIDTH), f"{path}.fc.bias": (WIDTH,)}
+        modules |= {path: f"{operator}Layer", f"{path}.fc": "Linear"}
+        scopes += [f"{path}.fc", f"{path}.fc", path]
+    head = f"agraph (float[N, {WIDTH}] x) => (float[N, {WIDTH}] {value})"
+    model = parse(f"{head} {{\n" + "\n".join(lines) + "\n}", shapes)
+    return model, record_of(model, modules, scopes)
+
+
 def two_layers_record(model: onnx.ModelProto | None = None) -> Record:
     """The record of `two_layers`."""
     return record_of(model or two_layers(), TWO_LAYERS_MODULES, TWO_LAYERS_SCOPES)

@@ -31,7 +31,7 @@ PUBLIC = {
         *("Decision", "Deviation"),
         *("Fault", "FileFacts", "FoldReport", "FoldRules", "MatchOptions", "ModuleChange"),
         *("ModuleRow", "Numeric", "NumericComparison", "Prototype", "Status", "StripResult"),
-        *("Unaligned", "UnfoldReport", "Unresolved", "Validation"),
+        *("Unaligned", "UnfoldReport", "UnresolvedNode", "Validation"),
         *("analyze", "annotate", "compare", "find_decisions", "strip", "unfold", "validate"),
     },
     "modelexport.pipeline.batch": {

@@ -1,7 +1,7 @@
-"""What modules cost: shapes of values, multiplications, bytes; all from the graph, nothing run."""
+"""What modules cost: multiply-accumulates and bytes, from the graph alone; nothing is run."""
 
-from modelexport.rewriter.analysis.costs.macs import Macs
+from modelexport.rewriter.analysis.costs.macs import MacCounter
 from modelexport.rewriter.analysis.costs.shapes import Shapes
-from modelexport.rewriter.analysis.costs.weights import Weight, weights_of
+from modelexport.rewriter.analysis.costs.weights import StoredWeight, stored_weights
 
-__all__ = ["Macs", "Shapes", "Weight", "weights_of"]
+__all__ = ["MacCounter", "Shapes", "StoredWeight", "stored_weights"]

@@ -1,7 +1,7 @@
 """Shapes and types of the values of a model: as declared, else as onnx infers them."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import onnx
@@ -9,176 +9,197 @@ import onnx
 from modelexport.errors import UsageError
 from modelexport.hierarchy.graph_paths import parent_graph, walk_graphs, walk_nodes
 from modelexport.hierarchy.opsets import DEFAULT_DOMAINS
-from modelexport.rewriter.analysis.costs.sizes import bytes_of
-from modelexport.rewriter.analysis.costs.surrogates import with_surrogates
+from modelexport.rewriter.analysis.costs.sizes import tensor_bytes
+from modelexport.rewriter.analysis.costs.surrogates import replace_contrib_operators
 from modelexport.support.error_texts import first_line
 
-Dims = tuple[int | None, ...]
 
+class TensorType(NamedTuple):
+    """Shape and type of a value.
 
-class Value(NamedTuple):
-    """What is known of a tensor: its extents, each None where it is open, and its type."""
+    Attributes:
+        dims: Its dimensions; None for each that is open.
+        data_type: One of `onnx.TensorProto.DataType`.
+    """
 
-    dims: Dims
+    dims: tuple[int | None, ...]
     data_type: int
 
 
+TensorTypes = dict[tuple[str, str], TensorType]
+"""Types by the path of the graph and the name of the value."""
+
+
 def parse_dimension(text: str) -> tuple[str, int]:
-    """What `NAME=8` says.
+    """Name and size of a dimension that is written as `NAME=8`.
 
     >>> parse_dimension("batch=8")
     ('batch', 8)
 
     Raises:
-        UsageError: It is not written so.
+        UsageError: The text has another form.
     """
-    name, _, extent = text.rpartition("=")
-    if not name or not extent.isdecimal():
-        raise UsageError(f"--dim {text}: a dimension is given as NAME=8.")
-    return name, int(extent)
+    name, _, size = text.rpartition("=")
+    if not name or not size.isdecimal():
+        raise UsageError(f"--dim {text}: write the name and the size of a dimension as NAME=8.")
+    return name, int(size)
 
 
 class Shapes:
-    """Looks up values.
+    """Looks up shapes and sizes of values.
 
     Args:
-        model: The model; its weights may be left out. It stays as it is.
-        bound: Extents for the open dimensions that have a name.
+        model: The model; its weights may be left out. It is not changed.
+        bound: Sizes of open dimensions by their names.
 
     Attributes:
-        note: Why nothing could be inferred, if something was in the way.
+        note: Why shapes could not be inferred; None when they could.
 
     Raises:
-        UsageError: No dimension has such a name.
+        UsageError: The model has no dimension of such a name.
     """
 
     def __init__(self, model: onnx.ModelProto, bound: Mapping[str, int] | None = None) -> None:
         self.note: str | None = None
         bound = bound or {}
-        _refuse_unknown(model, bound)
-        self._known: dict[tuple[str, str], Value] = dict(_collected(model, bound))
-        if bound or any(
-            self.elements(key.graph, name) is None
-            for key, node in walk_nodes(model)
-            for name in node.output
-            if name
-        ):
+        _refuse_unknown_names(model, bound)
+        self._types: TensorTypes = dict(_declared_types(model, bound))
+        if bound or self._lacks_sizes(model):
             self._infer(model, bound)
 
-    def of(self, graph: str, name: str) -> Value | None:
-        """A value as seen from a graph; a subgraph sees what the graphs around it have."""
+    def tensor_type(self, graph: str, name: str) -> TensorType | None:
+        """Shape and type of a value, as seen from a graph.
+
+        A subgraph sees the values of the graphs around it, too.
+        """
         path: str | None = graph
         while path is not None:
-            value = self._known.get((path, name))
-            if value is not None:
-                return value
+            tensor_type = self._types.get((path, name))
+            if tensor_type is not None:
+                return tensor_type
             path = parent_graph(path)
         return None
 
     def dims(self, graph: str, name: str) -> tuple[int, ...] | None:
-        """The extents of a value, if all of them are known."""
-        found = self.of(graph, name)
-        if found is None or None in found.dims:
+        """The dimensions of a value; None where one of them is unknown."""
+        tensor_type = self.tensor_type(graph, name)
+        if tensor_type is None or None in tensor_type.dims:
             return None
-        return tuple(extent for extent in found.dims if extent is not None)
+        return tuple(size for size in tensor_type.dims if size is not None)
 
     def elements(self, graph: str, name: str) -> int | None:
-        """How many elements a value has."""
+        """Number of elements of a value; None where it is unknown."""
         dims = self.dims(graph, name)
         return None if dims is None else math.prod(dims)
 
     def bytes(self, graph: str, name: str) -> int | None:
-        """How many bytes a value takes."""
-        elements, value = self.elements(graph, name), self.of(graph, name)
-        return None if elements is None or value is None else bytes_of(value.data_type, elements)
+        """Bytes that a value takes; None where that is unknown."""
+        elements, tensor_type = self.elements(graph, name), self.tensor_type(graph, name)
+        if elements is None or tensor_type is None:
+            return None
+        return tensor_bytes(tensor_type.data_type, elements)
+
+    def _lacks_sizes(self, model: onnx.ModelProto) -> bool:
+        """Whether some output of a node has an unknown size."""
+        return any(
+            self.elements(key.graph, name) is None
+            for key, node in walk_nodes(model)
+            for name in node.output
+            if name
+        )
 
     def _infer(self, model: onnx.ModelProto, bound: Mapping[str, int]) -> None:
-        made = onnx.ModelProto()
-        made.CopyFrom(model)
-        _bind(made, bound)
-        _forget_open(made)
-        with_surrogates(made)
+        """Add what onnx infers to what is declared."""
+        copy = onnx.ModelProto()
+        copy.CopyFrom(model)
+        _bind_dimensions(copy, bound)
+        _remove_open_declarations(copy)
+        replace_contrib_operators(copy)
         try:
-            inferred = onnx.shape_inference.infer_shapes(made, data_prop=True)
+            inferred = onnx.shape_inference.infer_shapes(copy, data_prop=True)
         except (onnx.shape_inference.InferenceError, ValueError, RuntimeError) as error:
             self.note = f"shapes could not be inferred ({first_line(error)})"
             return
-        for where, value in _collected(inferred, bound):
-            known = self._known.get(where)
-            self._known[where] = value if known is None else _merged(known, value)
+        for place, tensor_type in _declared_types(inferred, bound):
+            declared = self._types.get(place)
+            self._types[place] = tensor_type if declared is None else _merge(declared, tensor_type)
 
 
-def _merged(declared: Value, inferred: Value) -> Value:
+def _merge(declared: TensorType, inferred: TensorType) -> TensorType:
+    """The declared type, with its open dimensions as inferred."""
     if len(declared.dims) != len(inferred.dims):
         return declared
     pairs = zip(declared.dims, inferred.dims, strict=True)
-    return Value(tuple(a if a is not None else b for a, b in pairs), declared.data_type)
+    return TensorType(tuple(b if a is None else a for a, b in pairs), declared.data_type)
 
 
-def _collected(
+def _declared_types(
     model: onnx.ModelProto, bound: Mapping[str, int]
-) -> Iterator[tuple[tuple[str, str], Value]]:
+) -> Iterator[tuple[tuple[str, str], TensorType]]:
+    """Types of initializers, and what inputs, outputs and value infos declare."""
     for place in walk_graphs(model):
         graph = place.graph
         infos: list[onnx.ValueInfoProto] = list(graph.value_info)
         if isinstance(graph, onnx.GraphProto):
             infos += [*graph.input, *graph.output]
             for tensor in graph.initializer:
-                yield (place.path, tensor.name), Value(tuple(tensor.dims), tensor.data_type)
+                yield (place.path, tensor.name), TensorType(tuple(tensor.dims), tensor.data_type)
         for info in infos:
-            value = _declared(info, bound)
-            if value is not None:
-                yield (place.path, info.name), value
+            tensor_type = _declared_type(info, bound)
+            if tensor_type is not None:
+                yield (place.path, info.name), tensor_type
 
 
-def _declared(info: onnx.ValueInfoProto, bound: Mapping[str, int]) -> Value | None:
+def _declared_type(info: onnx.ValueInfoProto, bound: Mapping[str, int]) -> TensorType | None:
+    """The type that a value info declares; None where it is no tensor or has no shape."""
     tensor = info.type.tensor_type
     if info.type.WhichOneof("value") != "tensor_type" or not tensor.HasField("shape"):
         return None
-    dims = [d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim]
-    names = [d.dim_param for d in tensor.shape.dim]
-    shown = (bound.get(n) if d is None else d for d, n in zip(dims, names, strict=True))
-    return Value(tuple(shown), tensor.elem_type)
+    dims = (
+        dim.dim_value if dim.HasField("dim_value") else bound.get(dim.dim_param)
+        for dim in tensor.shape.dim
+    )
+    return TensorType(tuple(dims), tensor.elem_type)
 
 
-def _infos(model: onnx.ModelProto) -> Iterable[onnx.ValueInfoProto]:
+def _value_infos(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
     graph = model.graph
     return [*graph.input, *graph.output, *graph.value_info]
 
 
-def _named_dimensions(model: onnx.ModelProto) -> set[str]:
-    return {
+def _refuse_unknown_names(model: onnx.ModelProto, bound: Mapping[str, int]) -> None:
+    names = {
         dim.dim_param
-        for info in _infos(model)
+        for info in _value_infos(model)
         for dim in info.type.tensor_type.shape.dim
         if dim.dim_param
     }
+    if unknown := sorted(set(bound) - names):
+        choices = ", ".join(sorted(names)) or "none"
+        raise UsageError(f"No dimension is called {unknown[0]}; the named dimensions: {choices}.")
 
 
-def _refuse_unknown(model: onnx.ModelProto, bound: Mapping[str, int]) -> None:
-    if unknown := sorted(set(bound) - (named := _named_dimensions(model))):
-        there = ", ".join(sorted(named)) or "none"
-        raise UsageError(f"No dimension is called {unknown[0]}; those with a name are: {there}.")
-
-
-def _bind(model: onnx.ModelProto, bound: Mapping[str, int]) -> None:
-    for info in _infos(model):
+def _bind_dimensions(model: onnx.ModelProto, bound: Mapping[str, int]) -> None:
+    for info in _value_infos(model):
         if info.type.WhichOneof("value") == "tensor_type":
             for dim in info.type.tensor_type.shape.dim:
                 if dim.dim_param in bound:
                     dim.dim_value = bound[dim.dim_param]
 
 
-def _forget_open(model: onnx.ModelProto) -> None:
-    """Take out what is declared with open extents, so that inference says all it knows.
+def _remove_open_declarations(model: onnx.ModelProto) -> None:
+    """Remove value infos with open dimensions, because inference keeps a declared open dimension.
 
-    Except behind operators that onnx knows nothing about: there the declaration is all there is.
+    They stay behind operators of other domains: onnx cannot infer what these compute.
     """
-    foreign = {n for v in model.graph.node if v.domain not in DEFAULT_DOMAINS for n in v.output}
+    nodes = (node for node in model.graph.node if node.domain not in DEFAULT_DOMAINS)
+    other_domains = {name for node in nodes for name in node.output}
     kept = [
         info.SerializeToString()
         for info in model.graph.value_info
-        if info.name in foreign or (value := _declared(info, {})) is None or None not in value.dims
+        if info.name in other_domains
+        or (tensor_type := _declared_type(info, {})) is None
+        or None not in tensor_type.dims
     ]
     del model.graph.value_info[:]
     model.graph.value_info.extend(onnx.ValueInfoProto.FromString(message) for message in kept)

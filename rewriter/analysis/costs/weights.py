@@ -1,26 +1,26 @@
-"""What a file stores for each module: its initializers, and the module that each belongs to."""
+"""The stored tensors of a file, and the module that each belongs to."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import onnx
 
 from modelexport.hierarchy.graph_paths import walk_graphs
 from modelexport.hierarchy.module_tree import ModuleTree
-from modelexport.rewriter.analysis.costs.sizes import bytes_of
+from modelexport.rewriter.analysis.costs.sizes import tensor_bytes
 from modelexport.rewriter.graph.initializer_parameters import InitializerParameters
 from modelexport.rewriter.graph.model_graph import ModelGraph
 
 
-class Weight(NamedTuple):
+class StoredWeight(NamedTuple):
     """A stored tensor.
 
     Attributes:
-        name: Of the initializer, or of the output of the Constant node that holds it.
-        module: Path of the module that it belongs to; None when nothing says.
-        elements: How many.
-        bytes: How much room they take; None for text.
+        name: Name of the initializer, or of the output of the Constant node.
+        module: Path of the module that it belongs to; None when that is unknown.
+        elements: Number of elements.
+        bytes: Bytes that it takes; None for strings.
     """
 
     name: str
@@ -29,59 +29,61 @@ class Weight(NamedTuple):
     bytes: int | None
 
 
-def weights_of(
+def stored_weights(
     model: onnx.ModelProto,
     graph: ModelGraph,
     tree: ModuleTree,
-    modules: list[str | None],
-    said: Mapping[str, str],
-) -> list[Weight]:
-    """Every initializer and constant of a model.
+    modules: Sequence[str | None],
+    parameters: Mapping[str, str],
+) -> list[StoredWeight]:
+    """Every initializer and every constant of a model.
 
-    An initializer belongs to the module whose parameter it is known to hold, another one (a
-    quantised weight, a scale, a constant) to those that read it: to their common ancestor.
+    An initializer that holds a parameter belongs to the module of the parameter. Any other one
+    (a quantised weight, a scale, a constant) belongs to the modules that read it: to their
+    common ancestor.
 
     Args:
         model: The model; its weights may be left out.
         graph: Its nodes, and how they depend on each other.
         tree: Its modules.
         modules: The module of each node, in the order of `walk_nodes`.
-        said: Initializer name to parameter, as the file or a record says.
+        parameters: Initializer name to parameter, as the file or a record says.
     """
-    initializers = InitializerParameters(model, tree, said)
+    initializer_parameters = InitializerParameters(model, tree, parameters)
     readers = _readers(graph, modules)
 
     def owner(name: str) -> str | None:
-        found = initializers.owner(name)
-        if found is None and (users := readers.get(name)):
-            return tree.common_ancestor(sorted(users))
-        return found
+        path = initializer_parameters.owner(name)
+        if path is None and name in readers:
+            return tree.common_ancestor(sorted(readers[name]))
+        return path
 
-    found = [
-        _weight(tensor.name, owner(tensor.name), tensor)
+    initializers = [
+        _stored_weight(tensor.name, owner(tensor.name), tensor)
         for place in walk_graphs(model)
         if isinstance(place.graph, onnx.GraphProto)
         for tensor in place.graph.initializer
     ]
-    return [*found, *_constants(graph, modules)]
+    return [*initializers, *_constants(graph, modules)]
 
 
-def _weight(name: str, module: str | None, tensor: onnx.TensorProto) -> Weight:
+def _stored_weight(name: str, module: str | None, tensor: onnx.TensorProto) -> StoredWeight:
     elements = math.prod(tensor.dims)
-    return Weight(name, module, elements, bytes_of(tensor.data_type, elements))
+    return StoredWeight(name, module, elements, tensor_bytes(tensor.data_type, elements))
 
 
-def _constants(graph: ModelGraph, modules: list[str | None]) -> Iterator[Weight]:
+def _constants(graph: ModelGraph, modules: Sequence[str | None]) -> Iterator[StoredWeight]:
     for node, module in zip(graph.nodes, modules, strict=True):
         if node.op_type == "Constant":
             tensors = (a.t for a in node.attribute if a.HasField("t"))
-            yield from (_weight(node.output[0], module, tensor) for tensor in tensors)
+            yield from (_stored_weight(node.output[0], module, tensor) for tensor in tensors)
 
 
-def _readers(graph: ModelGraph, modules: list[str | None]) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
+def _readers(graph: ModelGraph, modules: Sequence[str | None]) -> dict[str, set[str]]:
+    """The modules that read each value, by the name of the value."""
+    readers: dict[str, set[str]] = {}
     for node, module in zip(graph.nodes, modules, strict=True):
         if module is not None:
             for name in node.input:
-                found.setdefault(name, set()).add(module)
-    return found
+                readers.setdefault(name, set()).add(module)
+    return readers

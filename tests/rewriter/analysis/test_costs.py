@@ -19,8 +19,8 @@ from fixtures_gen.zoo import FIXTURES
 from modelexport.errors import UsageError
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter import AnnotateReport, analyze, annotate
-from modelexport.rewriter.analysis.analyzing import analyze_model
-from modelexport.rewriter.analysis.costs.sizes import bytes_of
+from modelexport.rewriter.analysis.analyze_file import analyze_model
+from modelexport.rewriter.analysis.costs.sizes import tensor_bytes
 from modelexport.rewriter.annotation.model_file import LoadedModel
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from tests.helpers.handmade import parse
@@ -67,10 +67,10 @@ def test_macs_are_half_of_what_torch_counts(
     """In all, and for every module that torch reports and that has its nodes to itself."""
     done = traced(name, exporter)
     report = annotate(done.onnx_path, done.record, tmp_path / "a.onnx")
-    found = analyze(tmp_path / "a.onnx")
+    analysis = analyze(tmp_path / "a.onnx")
     flops = flops_by_module(name)
-    assert (2 * found.macs, found.unknown_macs) == (flops[""], 0)
-    rows = {row.path: row for row in found.modules}
+    assert (2 * analysis.macs, analysis.unknown_macs) == (flops[""], 0)
+    rows = {row.path: row for row in analysis.modules}
     alone = flops.keys() & rows.keys() - outside(report, done.record)
     assert alone
     for path in alone:
@@ -83,12 +83,12 @@ def test_what_tools_make_of_a_file_multiplies_as_much(
 ) -> None:
     """Fused and quantised operators do the same products; quantised weights take less room."""
     done, target = traced("bert", "torchscript"), tmp_path / "b.onnx"
-    fed = feeds(*FIXTURES["bert"].build(), onnx.load(done.onnx_path).graph)
-    step.apply(Given(done.onnx_path, target, fed))
-    plain, made = analyze(done.onnx_path), analyze(target)
-    assert (made.macs, made.unknown_macs) == (plain.macs, 0)
+    inputs = feeds(*FIXTURES["bert"].build(), onnx.load(done.onnx_path).graph)
+    step.apply(Given(done.onnx_path, target, inputs))
+    plain, changed = analyze(done.onnx_path), analyze(target)
+    assert (changed.macs, changed.unknown_macs) == (plain.macs, 0)
     if step is not ORT_EXTENDED:
-        assert made.weight_bytes < plain.weight_bytes
+        assert changed.weight_bytes < plain.weight_bytes
 
 
 @pytest.mark.parametrize("name", ["resnet", "lstm_stack"])
@@ -96,34 +96,34 @@ def test_bytes_are_those_of_the_values(traced: TracedModels, name: str, tmp_path
     """Every value's size is what onnxruntime gives for it; every weight's what is stored."""
     done = traced(name, "dynamo")
     annotate(done.onnx_path, done.record, tmp_path / "a.onnx")
-    found = analyze(tmp_path / "a.onnx")
+    analysis = analyze(tmp_path / "a.onnx")
     model = onnx.load(done.onnx_path)
     stored = [onnx.numpy_helper.to_array(w).nbytes for w in model.graph.initializer]
     constants = [a.t for n in model.graph.node if n.op_type == "Constant" for a in n.attribute]
     stored += [onnx.numpy_helper.to_array(tensor).nbytes for tensor in constants]
-    assert found.weight_bytes == sum(stored)
-    assert found.unknown_activations == 0
+    assert analysis.weight_bytes == sum(stored)
+    assert analysis.unknown_activations == 0
     graph = ModelGraph(model)
     names = [o for n, node in enumerate(model.graph.node) if not graph.derived[n]
              for o in node.output if o]  # fmt: skip
     outputs = {value.name for value in model.graph.output}
     model.graph.output.extend(onnx.ValueInfoProto(name=n) for n in names if n not in outputs)
     onnx.save(model, tmp_path / "shown.onnx")
-    fed = {entry.name: entry.array() for entry in done.record.probe.inputs}
-    values = plain_session(tmp_path / "shown.onnx").run(names, fed)
-    assert found.activation_bytes == sum(np.asarray(value).nbytes for value in values)
+    inputs = {entry.name: entry.array() for entry in done.record.probe.inputs}
+    values = plain_session(tmp_path / "shown.onnx").run(names, inputs)
+    assert analysis.activation_bytes == sum(np.asarray(value).nbytes for value in values)
 
 
 def test_rows_add_up(traced: TracedModels, tmp_path: Path) -> None:
     """A module's costs are its own and those below it; the root's are the file's."""
     done = traced("bert", "torchscript")
     annotate(done.onnx_path, done.record, tmp_path / "a.onnx")
-    found = analyze(tmp_path / "a.onnx")
-    top = found.modules[0]
-    assert (top.macs, top.weight_bytes) == (found.macs, found.weight_bytes)
-    below = [row for row in found.modules if row.depth == 1]
-    assert sum(row.macs for row in below) == found.macs
-    assert sum(top.evidence.values()) == found.tagged
+    analysis = analyze(tmp_path / "a.onnx")
+    top = analysis.modules[0]
+    assert (top.macs, top.weight_bytes) == (analysis.macs, analysis.weight_bytes)
+    below = [row for row in analysis.modules if row.depth == 1]
+    assert sum(row.macs for row in below) == analysis.macs
+    assert sum(top.evidence.values()) == analysis.tagged
 
 
 GRAPH = """
@@ -168,8 +168,9 @@ def test_operators(kind: str) -> None:
     """Each operator's products, worked out from its definition."""
     node, shapes, macs = NODES[kind]
     inputs = ", ".join(f"float[{','.join(map(str, s))}] {n}" for n, s in shapes.items())
-    found = analyze_model(LoadedModel(parse(f"g ({inputs}) => (float[] y) {{ y = {node} }}"), "m"))
-    assert (found.macs, found.unknown_macs) == (macs, 0)
+    model = parse(f"g ({inputs}) => (float[] y) {{ y = {node} }}")
+    analysis = analyze_model(LoadedModel(model, "m"))
+    assert (analysis.macs, analysis.unknown_macs) == (macs, 0)
 
 
 def test_an_unknown_operator_is_unknown() -> None:
@@ -183,20 +184,20 @@ def test_an_unknown_operator_is_unknown() -> None:
 def test_sizes_are_those_that_onnx_writes(name: str) -> None:
     """An odd number of elements, so that half bytes are rounded up."""
     kind = TensorProto.DataType.Value(name)
-    made = helper.make_tensor("t", kind, [5], [1] * 5)
-    raw = onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(made)).raw_data
-    assert bytes_of(kind, 5) == len(raw)
+    tensor = helper.make_tensor("t", kind, [5], [1] * 5)
+    raw = onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor)).raw_data
+    assert tensor_bytes(kind, 5) == len(raw)
 
 
 def test_shapes_are_inferred_behind_contrib_operators(traced: TracedModels, tmp_path: Path) -> None:
-    """What is declared in the optimised file is found without the declarations, too."""
+    """What is declared in the optimised file is inferred without the declarations, too."""
     done, target = traced("bert", "torchscript"), tmp_path / "b.onnx"
-    fed = feeds(*FIXTURES["bert"].build(), onnx.load(done.onnx_path).graph)
-    ORT_EXTENDED.apply(Given(done.onnx_path, target, fed))
-    told = analyze(target)
+    inputs = feeds(*FIXTURES["bert"].build(), onnx.load(done.onnx_path).graph)
+    ORT_EXTENDED.apply(Given(done.onnx_path, target, inputs))
+    declared = analyze(target)
     model = onnx.load(target)
     assert any(node.domain for node in model.graph.node)
     del model.graph.value_info[:]
     bare = analyze_model(LoadedModel(model, "m"))
-    assert (bare.macs, bare.unknown_macs) == (told.macs, 0)
-    assert bare.activation_bytes == told.activation_bytes
+    assert (bare.macs, bare.unknown_macs) == (declared.macs, 0)
+    assert bare.activation_bytes == declared.activation_bytes

@@ -1,0 +1,116 @@
+"""Analyzing an ONNX file: what it holds, module by module, and what that costs."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import msgspec
+
+from modelexport.hierarchy.choices import ModuleOrder
+from modelexport.hierarchy.graph_paths import op_type
+from modelexport.rewriter.analysis.costs import Shapes
+from modelexport.rewriter.analysis.count_file import FileCounter
+from modelexport.rewriter.analysis.module_rows import module_rows
+from modelexport.rewriter.analysis.results import Analysis, UnresolvedNode
+from modelexport.rewriter.analysis.select_modules import select_modules
+from modelexport.rewriter.annotation.model_file import LoadedModel, ModelFile
+from modelexport.rewriter.graph.model_graph import ModelGraph
+from modelexport.rewriter.matching.evidence.claims import Claims
+
+_NO_TAG = "it carries no tag"
+
+
+def analyze(
+    path: str | Path,
+    *,
+    module: str | None = None,
+    depth: int | None = None,
+    op_types: Collection[str] = (),
+    sort: str = ModuleOrder.MODEL,
+    dims: Mapping[str, int] | None = None,
+) -> Analysis:
+    """Count nodes, operators, parameters, multiply-accumulates and bytes by module.
+
+    Works on annotated files, and on others as far as they carry a hierarchy of another kind.
+
+    Args:
+        path: The file.
+        module: Path or tag of a module; only it and the modules below it are listed.
+        depth: How many steps below that module (or below the root) modules are listed.
+        op_types: Operators whose nodes are counted; all when there are none.
+        sort: Order of the modules: `model`, `name`, `nodes`, `params`, `macs` or `bytes`.
+        dims: Sizes of dimensions that the file leaves open, by their names.
+
+    Examples:
+        >>> from modelexport.rewriter import analyze
+        >>> analysis = analyze("net.annotated.onnx", module="layer.1", dims={"N": 2})
+        >>> for row in analysis.modules:
+        ...     print(row.tag, row.nodes, row.parameters, row.macs)
+        /Net/layer.1 4 20 32
+        /Net/layer.1/fc 2 20 32
+
+    Raises:
+        FileProblem: The file cannot be read.
+        UsageError: There is no such module, order or dimension.
+    """
+    with ModelFile.open(path) as file:
+        analysis = analyze_model(file, op_types, dims)
+    rows = select_modules(analysis.modules, module, depth, sort, str(path))
+    return msgspec.structs.replace(analysis, modules=rows)
+
+
+def analyze_model(
+    file: LoadedModel,
+    op_types: Collection[str] = (),
+    dims: Mapping[str, int] | None = None,
+) -> Analysis:
+    """Like `analyze`, of a model in memory.
+
+    Args:
+        file: The model; its weights may be left out.
+        op_types: Operators whose nodes are counted; all when there are none.
+        dims: Sizes of dimensions that the file leaves open, by their names.
+    """
+    model, graph, carried = file.model, file.graph, file.carried
+    claims = carried.claims if carried is not None else Claims()
+    shapes = Shapes(model, dims)
+    counter = FileCounter(model, graph, carried, shapes, op_types)
+    rows = []
+    if counter.tagger is not None:
+        rows = module_rows(counter.own, counter.tagger, with_nodes=bool(op_types))
+    unresolved = _unresolved_nodes(graph, claims)
+    tagged, totals = len(claims.by_node), counter.whole
+    return Analysis(
+        file=Path(file.label).name,
+        source=carried.scheme if carried is not None else None,
+        nodes=len(graph),
+        tagged=tagged,
+        coverage=tagged / len(graph) if len(graph) else 1.0,
+        evidence=dict(Counter(str(claim.kind) for claim in claims.by_node.values())),
+        op_types=dict(totals.op_types.most_common()),
+        untagged_op_types=dict(Counter(node.op_type for node in unresolved).most_common()),
+        parameters=totals.parameters,
+        opset={entry.domain or "ai.onnx": entry.version for entry in model.opset_import},
+        ir_version=model.ir_version,
+        producer=" ".join(filter(None, [model.producer_name, model.producer_version])),
+        modules=rows,
+        functions=len(file.functions),
+        macs=totals.macs,
+        unknown_macs=totals.unknown_macs,
+        weight_bytes=totals.weight_bytes,
+        activation_bytes=totals.activation_bytes,
+        unknown_activations=totals.unknown_activations,
+        unresolved=unresolved,
+        notes=[] if shapes.note is None else [shapes.note],
+    )
+
+
+def _unresolved_nodes(graph: ModelGraph, claims: Claims) -> list[UnresolvedNode]:
+    """The nodes without a module, each with the reason."""
+    return [
+        UnresolvedNode(
+            key.graph, key.position, node.name, op_type(node), claims.reasons.get(key, _NO_TAG)
+        )
+        for key, node in zip(graph.keys, graph.nodes, strict=True)
+        if key not in claims.by_node
+    ]

@@ -1,0 +1,107 @@
+"""Counting nodes, parameters and costs: of the whole file, and of each module by its tag."""
+
+import math
+from collections import Counter
+from collections.abc import Collection
+
+import onnx
+
+from modelexport.hierarchy.graph_paths import op_type
+from modelexport.hierarchy.module_tree import ModuleTree
+from modelexport.hierarchy.tags import Tagger
+from modelexport.rewriter.analysis.costs import MacCounter, Shapes, stored_weights
+from modelexport.rewriter.analysis.totals import Totals
+from modelexport.rewriter.graph.initializer_parameters import initializer_shapes
+from modelexport.rewriter.graph.model_graph import ModelGraph
+from modelexport.rewriter.matching.evidence.carried import Carried
+
+
+class FileCounter:
+    """Counts a file.
+
+    Args:
+        model: The model; its weights may be left out.
+        graph: Its nodes, and how they depend on each other.
+        carried: The hierarchy that it carries. Without one, nothing belongs to a module.
+        shapes: Shapes of its values.
+        op_types: Operators whose nodes are counted; all when there are none.
+
+    Attributes:
+        tagger: Writes the tags of the hierarchy; None without one.
+        whole: The figures of the whole file, with what belongs to no module.
+        own: The figures of each module itself by tag, without those of the modules below it.
+    """
+
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        graph: ModelGraph,
+        carried: Carried | None,
+        shapes: Shapes,
+        op_types: Collection[str] = (),
+    ) -> None:
+        self._model, self._graph, self._shapes = model, graph, shapes
+        self._macs = MacCounter(shapes)
+        self._op_types = frozenset(op_types)
+        self._tree = ModuleTree(() if carried is None else carried.modules)
+        claims = {} if carried is None else carried.claims.by_node
+        self._claims = [claims.get(key) for key in graph.keys]
+        self.tagger = None if carried is None else Tagger(self._tree, carried.rules)
+        self.whole = Totals()
+        self.own: dict[str, Totals] = {}
+        self._count_parameters()
+        self._count_nodes()
+        self._count_weights({} if carried is None else carried.parameters)
+
+    def _own_totals(self, path: str | None) -> Totals:
+        """The totals of the module at a path; of nothing where it is unknown."""
+        if self.tagger is None or path is None:
+            return Totals()
+        return self.own.setdefault(self.tagger.tag(path), Totals())
+
+    def _count_parameters(self) -> None:
+        sizes = {name: math.prod(shape) for name, shape in initializer_shapes(self._model).items()}
+        if self.tagger is None:
+            self.whole.parameters = sum(sizes.values())
+            return
+        for module in self._tree:
+            if module.alias_of is None:
+                size = sum(parameter.size for parameter in module.parameters)
+                self._own_totals(module.path).parameters += size
+        if not any(totals.parameters for totals in self.own.values()):
+            for name, size in sizes.items():  # the file lists none: initializers are named so
+                path = name.rpartition(".")[0]
+                if path in self._tree:
+                    self._own_totals(path).parameters += size
+        self.whole.parameters = sum(totals.parameters for totals in self.own.values())
+
+    def _count_nodes(self) -> None:
+        for number, claim in enumerate(self._claims):
+            if self._op_types and op_type(self._graph.nodes[number]) not in self._op_types:
+                continue
+            totals = self._node_totals(number)
+            if claim is not None:
+                totals.evidence[str(claim.kind)] += 1
+                self._own_totals(claim.module).add(totals)
+            self.whole.add(totals)
+
+    def _node_totals(self, number: int) -> Totals:
+        key, node = self._graph.keys[number], self._graph.nodes[number]
+        macs = self._macs.count(key, node)
+        sizes: list[int | None] = []
+        if not self._graph.derived[number]:
+            sizes = [self._shapes.bytes(key.graph, name) for name in node.output if name]
+        return Totals(
+            Counter({op_type(node): 1}),
+            macs=macs or 0,
+            unknown_macs=int(macs is None),
+            activation_bytes=sum(filter(None, sizes)),
+            unknown_activations=sizes.count(None),
+        )
+
+    def _count_weights(self, parameters: dict[str, str]) -> None:
+        modules = [None if claim is None else claim.module for claim in self._claims]
+        for weight in stored_weights(self._model, self._graph, self._tree, modules, parameters):
+            size = weight.bytes or 0
+            self.whole.weight_bytes += size
+            self._own_totals(weight.module).weight_bytes += size

@@ -1,0 +1,187 @@
+"""Equal siblings as one entry: `layer.(0-5)` for six equal layers, the way torch prints them.
+
+Modules are siblings when they are directly below the same module. Siblings form one group when
+
+- their tags differ in the last number only, and these numbers follow each other, and
+- their subtrees are equal: all that is shown of both modules, and the names, the order and the
+  subtrees of the modules below them.
+
+Where layers differ, each run of equal ones is a group. Groups contain groups: equal experts in
+equal layers.
+"""
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from modelexport.rewriter.analysis.tag_tree import children_by_tag, name_of_step, step_below
+
+if TYPE_CHECKING:
+    from modelexport.rewriter.analysis.results import ModuleRow
+
+
+@dataclass(frozen=True)
+class GroupMember:
+    """One module of a group, with what is below it.
+
+    Attributes:
+        tag: Its tag.
+        groups: The groups directly below it.
+    """
+
+    tag: str
+    groups: tuple["ModuleGroup", ...]
+
+
+@dataclass(frozen=True)
+class ModuleGroup:
+    """A single module, or a run of equal siblings.
+
+    Attributes:
+        step: What it adds to the tag above it: `/attention`, or `/layer.(0-5)` for a run.
+        members: Its modules in the order of their numbers. The first stands for all of them.
+    """
+
+    step: str
+    members: tuple[GroupMember, ...]
+
+    @property
+    def name(self) -> str:
+        """What it is called below its parent: `attention`, or `layer.(0-5)` for a run."""
+        return name_of_step(self.step)
+
+    @property
+    def first(self) -> GroupMember:
+        """The module that stands for all of them."""
+        return self.members[0]
+
+
+@dataclass(frozen=True)
+class GroupLine:
+    """A group as a line of a flat list.
+
+    Attributes:
+        tag: Tag of its modules, with the runs in it: `/Net/layer.(0-5)/experts.(0-7)`.
+        first: Tag of the first module that it stands for.
+        siblings: How many modules the group has; 1 for a single module.
+        modules: How many modules the line stands for: six layers of eight experts make 48.
+    """
+
+    tag: str
+    first: str
+    siblings: int
+    modules: int
+
+
+def group_equal_siblings(
+    *files: "Sequence[ModuleRow]", every_module: bool = False
+) -> tuple[ModuleGroup, ...]:
+    """Arrange modules as a tree in which each run of equal siblings is one group.
+
+    A group stands where its first module would stand. The modules of several files are
+    equal when they are equal in each of the files.
+
+    Args:
+        files: The modules of each file, in the order in which they are shown. Modules that only
+            later files have come last.
+        every_module: Make a group of its own for each module.
+
+    Returns:
+        The topmost groups. Each tag is in exactly one group.
+    """
+    rows_by_tag = [{row.tag: row for row in rows} for rows in files]
+    tags = dict.fromkeys(tag for rows in rows_by_tag for tag in rows)
+    shown = {tag: tuple(_shown(rows.get(tag)) for rows in rows_by_tag) for tag in tags}
+    return _Grouping(shown, every_module=every_module).groups_below(None)
+
+
+def list_groups(
+    groups: Sequence[ModuleGroup], parent: str = "", parent_modules: int = 1
+) -> Iterator[GroupLine]:
+    """The groups and those below their first modules, each parent before what is below it.
+
+    Args:
+        groups: Groups with the same parent.
+        parent: The tag of the line that they are below.
+        parent_modules: How many modules that line stands for.
+    """
+    for group in groups:
+        tag = parent + group.step
+        modules = parent_modules * len(group.members)
+        yield GroupLine(tag, group.first.tag, len(group.members), modules)
+        yield from list_groups(group.first.groups, tag, modules)
+
+
+def _shown(row: "ModuleRow | None") -> Hashable:
+    """All that is shown of a module, apart from its place in the tree."""
+    if row is None:
+        return None
+    counts = (row.own_nodes, row.nodes, row.own_parameters, row.parameters, row.weight_bytes)
+    costs = (row.macs, row.unknown_macs, row.activation_bytes, row.unknown_activations)
+    return row.class_name, counts, costs, frozenset(row.op_types.items())
+
+
+class _Grouping:
+    """Finds the groups of a tree.
+
+    Args:
+        shown: All that is shown of each module by tag.
+        every_module: Make a group of its own for each module.
+    """
+
+    def __init__(self, shown: Mapping[str, Hashable], *, every_module: bool) -> None:
+        self._shown = shown
+        self._every_module = every_module
+        self._children = children_by_tag(shown)
+        self._subtree_ids: dict[str, int] = {}
+        self._ids_by_content: dict[Hashable, int] = {}
+
+    def groups_below(self, parent: str | None) -> tuple[ModuleGroup, ...]:
+        """The groups directly below a module, or the topmost ones."""
+        return tuple(
+            ModuleGroup(
+                step_below(_tag_of_run(run), parent),
+                tuple(GroupMember(tag, self.groups_below(tag)) for tag in run),
+            )
+            for run in self._runs(self._children.get(parent, []))
+        )
+
+    def _runs(self, siblings: Sequence[str]) -> list[list[str]]:
+        """The siblings by group, in the order of the first of each."""
+        if self._every_module:
+            return [[tag] for tag in siblings]
+        run_to_extend: dict[tuple[str, int, int], list[str]] = {}
+        runs: dict[str, list[str]] = {}
+        for stem, number, tag in sorted(filter(None, map(_split_number, siblings))):
+            subtree = self._subtree_id(tag)
+            run = run_to_extend.pop((stem, subtree, number), [])
+            run.append(tag)
+            run_to_extend[stem, subtree, number + 1] = run
+            runs[run[0]] = run
+        extended = {tag for run in runs.values() for tag in run[1:]}
+        return [runs.get(tag, [tag]) for tag in siblings if tag not in extended]
+
+    def _subtree_id(self, tag: str) -> int:
+        """A number that equal subtrees share."""
+        if tag not in self._subtree_ids:
+            children = self._children.get(tag, ())
+            below = tuple((step_below(c, tag), self._subtree_id(c)) for c in children)
+            content = (self._shown[tag], below)
+            self._subtree_ids[tag] = self._ids_by_content.setdefault(
+                content, len(self._ids_by_content)
+            )
+        return self._subtree_ids[tag]
+
+
+def _split_number(tag: str) -> tuple[str, int, str] | None:
+    """The tag up to its last number, this number, and the tag; None where no number is last."""
+    stem, _, last = tag.rpartition(".")
+    return (stem, int(last), tag) if last.isdecimal() and str(int(last)) == last else None
+
+
+def _tag_of_run(run: Sequence[str]) -> str:
+    """One tag for all modules of a run; they differ in the last number only."""
+    if len(run) == 1:
+        return run[0]
+    stem, _, first = run[0].rpartition(".")
+    return f"{stem}.({first}-{run[-1].rpartition('.')[2]})"

@@ -1,0 +1,69 @@
+"""Which modules of an analysis are shown, and in which order."""
+
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from modelexport.errors import UsageError
+from modelexport.hierarchy.choices import ModuleOrder
+from modelexport.rewriter.analysis.results import ModuleRow
+
+_SORT_KEYS: dict[ModuleOrder, Callable[[ModuleRow], Any]] = {
+    ModuleOrder.NAME: lambda row: row.tag,
+    ModuleOrder.NODES: lambda row: -row.nodes,
+    ModuleOrder.PARAMS: lambda row: -row.parameters,
+    ModuleOrder.MACS: lambda row: -row.macs,
+    ModuleOrder.BYTES: lambda row: -row.weight_bytes,
+}
+
+
+def select_modules(
+    rows: Sequence[ModuleRow], module: str | None, depth: int | None, sort: str, file: str
+) -> list[ModuleRow]:
+    """The rows of one module and of those below it, down to a depth, in an order.
+
+    Args:
+        rows: All rows, in the model's order.
+        module: Path or tag of the module; None for all rows.
+        depth: How many steps below it rows are kept; None for all.
+        sort: One of `ModuleOrder`.
+        file: The file as errors name it.
+
+    Raises:
+        UsageError: There is no such module, or no such order.
+    """
+    selected = list(rows) if module is None else _rows_of_module(rows, module, file)
+    if depth is not None and selected:
+        selected = [row for row in selected if row.depth <= selected[0].depth + depth]
+    try:
+        order = ModuleOrder(sort)
+    except ValueError as error:
+        choices = ", ".join(ModuleOrder)
+        raise UsageError(f"Unknown order of modules {sort!r}; choose from {choices}.") from error
+    return selected if order is ModuleOrder.MODEL else sorted(selected, key=_SORT_KEYS[order])
+
+
+def _rows_of_module(rows: Sequence[ModuleRow], module: str, file: str) -> list[ModuleRow]:
+    """The row of a module and those below it; of a list without a row, those of its modules."""
+    top = next((row for row in rows if module in {row.tag, row.path}), None)
+    if top is not None:
+        return [top, *(row for row in rows if row.tag.startswith((f"{top.tag}/", f"{top.tag}.")))]
+    stem = f"{module}."
+    selected = [row for row in rows if row.tag.startswith(stem) or row.path.startswith(stem)]
+    if selected:
+        return selected
+    names = [row.path for row in rows if row.path] + [row.tag for row in rows]
+    raise no_such_module(module, names, file)
+
+
+def no_such_module(module: str, names: Iterable[str], file: str) -> UsageError:
+    """The error for a module that is not in a file; it suggests similar names.
+
+    Args:
+        module: What was asked for.
+        names: The paths and tags that the file has.
+        file: The file as the error names it.
+    """
+    similar = ", ".join(get_close_matches(module, names, 3))
+    hint = f" Similar names: {similar}." if similar else ""
+    return UsageError(f"{file}: no module with nodes or weights is called {module!r}.{hint}")
