@@ -17,7 +17,7 @@ PUBLIC = {
         *("Record", "RecordError", "RecordResult", "RuntimeFailedError", "SettingsError"),
         *("SourceError", "Status", "StripResult", "SurgeryError", "TagRules", "TagStyle"),
         *("TorchNN", "TraceOptions", "TracePlan", "TraceResult", "TraceSummary", "Unaligned"),
-        *("UnfoldReport", "Unresolved", "UsageError", "Validation", "analyze", "annotate"),
+        *("UnfoldReport", "UnresolvedNode", "UsageError", "Validation", "analyze", "annotate"),
         *("compare", "diagnose", "export", "find_decisions", "load", "load_plan", "plan_source"),
         *("read_export_config", "read_record", "record", "run_plan", "strip", "trace"),
         *("trace_source", "unfold", "validate"),
