@@ -125,12 +125,13 @@ class _JobRun:
     def trace(self, target: Path, record: Path) -> None:
         """Write the plain file and its record."""
         if self._traced is None:
-            made = self._trace(target, record)
+            traced_record = self._trace(target, record)
         else:
             copy_trace(self._traced, target, record)
-            made = read_record(record)
-        scoped = sum(op.module is not None for op in made.ops)
-        self.counts = Counts(len(made.ops), scoped, len(made.ops) - scoped)
+            traced_record = read_record(record)
+        scoped = sum(op.module is not None for op in traced_record.ops)
+        nodes = len(traced_record.ops)
+        self.counts = Counts(nodes, scoped, nodes - scoped)
         self.plain, self.record, self.last = target, record, target
 
     def _trace(self, target: Path, record: Path) -> Record:

@@ -1,4 +1,4 @@
-"""The commands as a user meets them: results, exit codes, and one sentence for what is wrong."""
+"""The commands as users see them: results, exit codes, and one sentence for every error."""
 
 import csv
 import errno
@@ -42,8 +42,9 @@ def annotated(folder: Path, run: Run) -> Path:
 
 
 def tags(path: Path) -> list[str | None]:
-    found = [{e.key: e.value for e in n.metadata_props} for n in onnx.load(path).graph.node]
-    return [entry.get(keys.TAG) for entry in found]
+    nodes = onnx.load(path).graph.node
+    metadata = [{entry.key: entry.value for entry in node.metadata_props} for node in nodes]
+    return [entries.get(keys.TAG) for entries in metadata]
 
 
 def test_annotate_says_what_it_did(folder: Path, run: Run) -> None:
@@ -134,7 +135,7 @@ def test_strict_exits_with_one_when_nodes_are_open(folder: Path, run: Run) -> No
 
 
 def test_analyze_shows_every_module(annotated: Path, run: Run) -> None:
-    """Each format speaks of each module."""
+    """Every format has every module."""
     rows = analyze(annotated).modules
     assert rows
     for kind in ("tree", "table", "json", "csv"):
@@ -178,7 +179,7 @@ def _damage(folder: Path) -> None:
     record = (folder / "plain.trace.json").read_bytes()
     (folder / "new.json").write_bytes(record.replace(b'"version":1', b'"version":7', 1))
     (folder / "cut.json").write_bytes(record[:500])
-    (folder / "exists.onnx").write_bytes(b"mine")
+    (folder / "exists.onnx").write_bytes(b"not ours")
 
 
 BAD = {
@@ -214,7 +215,7 @@ BAD = {
 
 @pytest.mark.parametrize(("arguments", "named"), BAD.values(), ids=BAD.keys())
 def test_bad_input_gets_one_sentence(folder: Path, run: Run, arguments: str, named: str) -> None:
-    """Exit code 2, one line that names the thing, and every file as it was before."""
+    """Exit code 2, one line that names the file, and no file is changed."""
     _damage(folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     model, record, out, *rest = arguments.split()
@@ -231,7 +232,7 @@ def test_bad_input_gets_one_sentence(folder: Path, run: Run, arguments: str, nam
 def test_every_command_refuses_what_is_no_model(
     folder: Path, run: Run, command: str, name: str
 ) -> None:
-    """A file that is no readable model is bad input to all of them."""
+    """A file that is not a readable model is bad input for all of them."""
     _damage(folder)
     output = ["-o", "out.onnx"] if command == "strip" else []
     code, _, err = run(command, name, *output)
@@ -263,7 +264,7 @@ def _script(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_disk_that_takes_no_more_leaves_nothing_behind(folder: Path) -> None:
-    """When writing fails half way: one sentence, and no file that was not there before."""
+    """Writing fails half way: the user gets one sentence, and no new file is left."""
     before = sorted(folder.iterdir())
     arguments = ["annotate", "plain.onnx", "--record", "plain.trace.json", "-o", "out.onnx"]
     ran = _script(folder, "-c", LIMITED, *arguments)
@@ -291,7 +292,7 @@ def test_no_output_is_left_when_its_report_fails(folder: Path, run: Run) -> None
 
 @contextmanager
 def _ordinary_user() -> Iterator[None]:
-    """Nothing is unwritable for root, so root becomes nobody for a while."""
+    """Root can write everywhere, so the process becomes the user `nobody` in the meantime."""
     if os.geteuid() != 0:
         yield
         return
@@ -327,13 +328,13 @@ def test_an_unwritable_folder_is_bad_input(
 
 
 def test_the_command_runs_as_a_module(folder: Path) -> None:
-    """`python -m cli` is the command; its errors go to standard error."""
-    shown = _script(folder, "-m", "modelexport", "--version")
-    assert (shown.returncode, shown.stdout.split()[0]) == (0, "modelexport")
+    """`python -m modelexport` is the command; its errors go to standard error."""
+    version = _script(folder, "-m", "modelexport", "--version")
+    assert (version.returncode, version.stdout.split()[0]) == (0, "modelexport")
     failed = _script(folder, "-m", "modelexport", "analyze", "nowhere.onnx")
     assert (failed.returncode, failed.stdout) == (2, "")
-    talking = _script(folder, "-m", "modelexport", "--verbose", "analyze", "nowhere.onnx")
-    assert "Traceback" in talking.stderr
+    verbose = _script(folder, "-m", "modelexport", "--verbose", "analyze", "nowhere.onnx")
+    assert "Traceback" in verbose.stderr
 
 
 def test_a_reader_that_goes_away_is_no_error(annotated: Path) -> None:

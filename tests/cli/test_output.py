@@ -1,4 +1,4 @@
-"""What goes where: results, notes, progress, colours, and how much of each."""
+"""Output: which stream results, notes, progress and errors go to, and when they are shown."""
 
 import json
 import os
@@ -52,18 +52,18 @@ def in_a_terminal(*arguments: str, cwd: Path, code: int = 0, **environment: str)
         env={**usual, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", **environment},
     ) as process:
         os.close(follower)
-        shown = b""
+        output = b""
         while True:
             try:
                 read = os.read(leader, 4096)
-            except OSError:  # how Linux says that nobody has the other end any more
+            except OSError:  # Linux: the other end is closed
                 break
             if not read:
                 break
-            shown += read
+            output += read
     os.close(leader)
-    assert process.returncode == code, shown.decode()
-    return shown.decode()
+    assert process.returncode == code, output.decode()
+    return output.decode()
 
 
 def annotated(folder: Path, *options: str, stdin: bytes = b"", **environment: str) -> CommandResult:
@@ -71,8 +71,8 @@ def annotated(folder: Path, *options: str, stdin: bytes = b"", **environment: st
     return modelexport(*command, cwd=folder, stdin=stdin, **environment)
 
 
-def test_steps_are_heard_where_somebody_listens() -> None:
-    """And by nobody else, before or afterwards."""
+def test_steps_reach_the_listener() -> None:
+    """They reach no listener before or afterwards."""
     heard: list[str] = []
     step("unheard")
     with listening(heard.append):
@@ -93,12 +93,12 @@ def test_annotating_tells_its_steps(folder: Path) -> None:
 
 
 def test_progress_is_for_terminals(tmp_path: Path) -> None:
-    """What takes over a second shows there what it does; nothing of it remains in a pipe."""
+    """A command that takes more than a second shows its step in a terminal, and not in a pipe."""
     (tmp_path / "slow.py").write_text(SLOW)
     command = ("export", "slow.py:build", "m.onnx", "--exporter", "torchscript")
-    shown = in_a_terminal(*command, cwd=tmp_path)
-    assert "loading slow.py:build" in shown
-    assert "nodes tagged" in ESCAPE.sub("", shown).splitlines()[-1]
+    output = in_a_terminal(*command, cwd=tmp_path)
+    assert "loading slow.py:build" in output
+    assert "nodes tagged" in ESCAPE.sub("", output).splitlines()[-1]
     quiet = in_a_terminal(*command, "--force", "--quiet", cwd=tmp_path)
     assert quiet == ""
     piped = modelexport(*command, "--force", cwd=tmp_path)
@@ -107,14 +107,14 @@ def test_progress_is_for_terminals(tmp_path: Path) -> None:
 
 
 def test_no_color_is_respected(folder: Path) -> None:
-    """In a terminal there are colours, unless the user wants none."""
+    """A terminal gets colours, unless NO_COLOR is set; a pipe gets none."""
     assert COLOUR.search(in_a_terminal("analyze", "a.onnx", cwd=folder))
     assert not COLOUR.search(in_a_terminal("analyze", "a.onnx", cwd=folder, NO_COLOR="1"))
     assert not ESCAPE.search(modelexport("analyze", "a.onnx", cwd=folder).out)
 
 
 def test_data_is_alone_on_standard_output(folder: Path) -> None:
-    """It parses, and nothing else is said."""
+    """It can be parsed, and nothing else is printed."""
     for command in (
         ("analyze", "a.onnx"),
         ("validate", "a.onnx"),
@@ -127,8 +127,8 @@ def test_data_is_alone_on_standard_output(folder: Path) -> None:
         assert json.loads(ran.out)
 
 
-def test_what_a_model_prints_is_no_result(tmp_path: Path) -> None:
-    """Standard output is the command's own, also where the user's code writes to it."""
+def test_what_a_model_prints_is_not_on_standard_output(tmp_path: Path) -> None:
+    """Standard output has only the command's result, even when the user's code prints."""
     (tmp_path / "loud.py").write_text(SLOW.replace("time.sleep(1.5)", "print('built')"))
     command = ("trace", "loud.py:build", "m.onnx", "--exporter", "torchscript")
     ran = modelexport(*command, "--output-format", "json", cwd=tmp_path)
@@ -150,7 +150,7 @@ def test_levels_work_behind_the_command(folder: Path) -> None:
 
 
 def test_a_record_from_standard_input(folder: Path) -> None:
-    """`-` reads it; what is no record is refused in one sentence."""
+    """`-` reads it; anything else than a record is refused in one sentence."""
     record = (folder / "plain.trace.json").read_bytes()
     assert annotated(folder, "--record", "-", stdin=record).code == 0
     assert (folder / "b.onnx").read_bytes() == (folder / "a.onnx").read_bytes()
@@ -160,7 +160,7 @@ def test_a_record_from_standard_input(folder: Path) -> None:
 
 
 def test_a_report_to_standard_output(folder: Path) -> None:
-    """`-` writes it there alone; the rest goes to standard error, and is silenced there."""
+    """`-` writes only the report there; the rest goes to standard error, where --quiet stops it."""
     ran = annotated(folder, "--record", "plain.trace.json", "--report", "-")
     report = msgspec.json.decode(ran.out, type=AnnotateReport)
     assert f"{report.resolved} of {report.nodes} nodes tagged" in ran.err
@@ -172,7 +172,7 @@ def test_a_report_to_standard_output(folder: Path) -> None:
 
 
 def test_files_through_pipes(folder: Path) -> None:
-    """`-` is standard input and output, for the file alone: the same bytes as by name."""
+    """`-` is standard input and output, for the file only: the bytes are the same as by name."""
     plain, named = ((folder / name).read_bytes() for name in ("plain.onnx", "a.onnx"))
     done = modelexport(
         *("annotate", "-", "--record", "plain.trace.json", "-o", "-"), cwd=folder, stdin=plain
@@ -200,10 +200,10 @@ def test_weights_apart_do_not_go_through_a_pipe(folder: Path) -> None:
 
 
 def test_a_file_is_not_shown_in_a_terminal(folder: Path) -> None:
-    """What is no text is refused where somebody watches."""
-    shown = in_a_terminal("strip", "a.onnx", "-o", "-", cwd=folder, code=2)
-    assert "terminal" in shown
-    assert shown.count("\n") == 1
+    """A terminal cannot show the bytes of a file, so this is refused."""
+    output = in_a_terminal("strip", "a.onnx", "-o", "-", cwd=folder, code=2)
+    assert "terminal" in output
+    assert output.count("\n") == 1
 
 
 def test_a_configuration_from_standard_input(tmp_path: Path) -> None:

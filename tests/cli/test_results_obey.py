@@ -61,7 +61,7 @@ def test_every_command_on_every_kind_of_file(
     folder: Path, run: Run, kind: str, tmp_path: Path
 ) -> None:
     """Each works, and its JSON is as published."""
-    file, asked = folder / f"{kind}.onnx", ["--output-format", "json"]
+    file, as_json = folder / f"{kind}.onnx", ["--output-format", "json"]
     record = ["--record", folder / "m.trace.json"]
     lines = {
         "analyze": ["analyze", file],
@@ -71,8 +71,8 @@ def test_every_command_on_every_kind_of_file(
         "strip": ["strip", file, "-o", tmp_path / "s.onnx"],
     }
     for name, line in lines.items():
-        ran = run(*line, *asked)
+        ran = run(*line, *as_json)
         assert ran.err == ""
         assert ran.code in ({0, 1} if name == "compare" else {0}), ran.out
         obeys(ran.out, name)
-    obeys(run("analyze", folder / "plain.onnx", file, *asked).out, "analyze")
+    obeys(run("analyze", folder / "plain.onnx", file, *as_json).out, "analyze")

@@ -28,8 +28,8 @@ def test_schemas_are_current(name: str) -> None:
 
 def test_no_schema_is_left_over() -> None:
     """Every schema file is generated from a class."""
-    found = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.schema.json")}
-    assert found == set(SCHEMAS)
+    files = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.schema.json")}
+    assert files == set(SCHEMAS)
 
 
 @pytest.mark.parametrize("name", SCHEMAS)

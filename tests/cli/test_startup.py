@@ -66,9 +66,9 @@ def test_reading_a_file_needs_onnx_only(
     annotated: Path, tmp_path: Path, arguments: list[str]
 ) -> None:
     """No torch, no onnxruntime."""
-    found = imported(tmp_path, *arguments, annotated)
-    assert "onnx" in found
-    assert not found & HEAVY
+    packages = imported(tmp_path, *arguments, annotated)
+    assert "onnx" in packages
+    assert not packages & HEAVY
 
 
 def test_annotating_the_traced_file_runs_nothing(annotated: Path, tmp_path: Path) -> None:
@@ -78,8 +78,8 @@ def test_annotating_the_traced_file_runs_nothing(annotated: Path, tmp_path: Path
 
 def test_wrong_use_is_told_without_torch(tmp_path: Path) -> None:
     """What can be refused without loading torch for it is refused at once."""
-    (tmp_path / "there.onnx").write_text("mine")
-    code = CODE.replace("main(sys.argv[1:])", "main('trace x:y there.onnx'.split())")
+    (tmp_path / "exists.onnx").write_text("not ours")
+    code = CODE.replace("main(sys.argv[1:])", "main('trace x:y exists.onnx'.split())")
     ran = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,

@@ -1,4 +1,4 @@
-"""Wrong uses: each a real command line, exit code 2, one clear sentence, nothing left behind."""
+"""Wrong uses: real command lines that end with exit code 2, one clear sentence and no new file."""
 
 import shlex
 import stat
@@ -45,13 +45,13 @@ WRONG = {
     "no such format": ("analyze a.onnx --output-format xml", "xml"),
     "no such style": ("annotate plain.onnx -o out.onnx --tag-style round", "round"),
     "no such injection": ("annotate plain.onnx -o out.onnx --inject magic", "magic"),
-    "no such evidence": ("annotate plain.onnx -o out.onnx --evidence hearsay", "hearsay"),
+    "no such evidence": ("annotate plain.onnx -o out.onnx --evidence magic", "magic"),
     "no such exporter": ("trace good.py:good out.onnx --exporter magic", "magic"),
     "no such strategy": ("export good.py:good out.onnx --strategy magic", "magic"),
     "no number": ("trace good.py:good out.onnx --opset new", "--opset"),
     "too small a number": ("trace good.py:good out.onnx --opset 3", "7"),
     "a negative depth": ("annotate plain.onnx -o out.onnx --depth -1", "--depth"),
-    "a negative depth of what is shown": ("compare a.onnx a.onnx --depth -1", "--depth"),
+    "a negative depth of the shown modules": ("compare a.onnx a.onnx --depth -1", "--depth"),
     "no nodes at least": ("annotate plain.onnx -o out.onnx --min-nodes 0", "--min-nodes"),
     "no such shell": ("--show-completion sh", "sh"),
     # options that do not fit together
@@ -120,8 +120,8 @@ WRONG = {
     ),
     "no functions to inline": ("strip a.onnx -o out.onnx --functions", "functions"),
     "no such node": (
-        "annotate plain.onnx --record plain.trace.json --explain nobody",
-        "nobody",
+        "annotate plain.onnx --record plain.trace.json --explain nothing",
+        "nothing",
     ),
     "no node of that number": (
         "annotate plain.onnx --record plain.trace.json --explain '#99'",
@@ -131,14 +131,14 @@ WRONG = {
     "no such module of either": ("compare a.onnx a.onnx --module layer.7", "'layer.7'"),
     "a module of nothing": ("compare a.onnx a.onnx --module ' '", "' '"),
     # places that cannot be written
-    "what is there": ("annotate plain.onnx --record plain.trace.json -o a.onnx", "--force"),
+    "an existing output": ("annotate plain.onnx --record plain.trace.json -o a.onnx", "--force"),
     "the input itself": (
         "annotate plain.onnx --record plain.trace.json -o plain.onnx --force",
         "also an input",
     ),
     "no such place": ("strip a.onnx -o no/such/out.onnx", "no/such/out.onnx"),
     "a file as a folder": ("strip a.onnx -o notes.txt/out.onnx", "notes.txt"),
-    "a report that is there": (
+    "an existing report": (
         "annotate plain.onnx --record plain.trace.json -o out.onnx --report notes.txt",
         "notes.txt",
     ),
@@ -150,8 +150,8 @@ WRONG = {
         "trace good.py:good out.onnx --record out.onnx",
         "one file",
     ),
-    "a trace that is there": ("trace good.py:good a.onnx", "--force"),
-    "a record that is there": ("export good.py:good plain.onnx", "--force"),
+    "an existing trace": ("trace good.py:good a.onnx", "--force"),
+    "an existing record": ("export good.py:good plain.onnx", "--force"),
     # configurations and shapes
     "no such configuration": ("trace good.py:good out.onnx --config no.json", "no.json"),
     "a key that is none": ("trace good.py:good out.onnx --config unknown.json", "opsett"),
@@ -192,8 +192,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def contents(folder: Path) -> dict[str, bytes | None]:
     """Everything below a folder."""
-    found = sorted(folder.rglob("*"))
-    return {str(p): p.read_bytes() if stat.S_ISREG(p.lstat().st_mode) else None for p in found}
+    paths = sorted(folder.rglob("*"))
+    return {str(p): p.read_bytes() if stat.S_ISREG(p.lstat().st_mode) else None for p in paths}
 
 
 @pytest.mark.parametrize(("line", "named"), WRONG.values(), ids=WRONG.keys())

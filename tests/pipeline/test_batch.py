@@ -81,25 +81,25 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, str, str
 
 
 def test_bad_jobs_hurt_no_others(mixed: tuple[Path, int, str, str]) -> None:
-    """Whatever a job does, its neighbours are done; each says what went wrong; exit code 1."""
+    """Whatever a bad job does, the good jobs are done. Each bad job says why; exit code 1."""
     folder, code, _, _ = mixed
-    found = rows(folder)
+    jobs = rows(folder)
     assert code == 1
-    assert set(found) == GOOD | set(BAD)
-    assert {job for job, row in found.items() if row["state"] == "done"} == GOOD
+    assert set(jobs) == GOOD | set(BAD)
+    assert {job for job, row in jobs.items() if row["state"] == "done"} == GOOD
     for job, (state, words) in BAD.items():
-        assert found[job]["state"] == state
-        assert words in found[job]["error"]
-        assert (folder / "out" / found[job]["log"]).is_file()
+        assert jobs[job]["state"] == state
+        assert words in jobs[job]["error"]
+        assert (folder / "out" / jobs[job]["log"]).is_file()
     assert not left_under_way(folder)
 
 
 def test_files_are_those_of_the_summary(mixed: tuple[Path, int, str, str]) -> None:
-    """Every file of a good job is there, annotated, with as many nodes as the summary says."""
+    """Every file of a good job exists and is annotated; the summary has its number of nodes."""
     folder, _, _, _ = mixed
     listed = {name for row in rows(folder).values() for name in row["files"]}
-    there = {path.name for path in (folder / "out").iterdir() if path.is_file()}
-    assert there == listed | {"summary.json", "summary.md"}
+    files = {path.name for path in (folder / "out").iterdir() if path.is_file()}
+    assert files == listed | {"summary.json", "summary.md"}
     for job in GOOD:
         row = rows(folder)[job]
         kind = "onnx" if job == "exported" else "annotated.onnx"
@@ -176,7 +176,7 @@ def _contents(folder: Path) -> dict[str, str]:
 
 
 def test_resuming_does_only_what_changed(resumed: Path) -> None:
-    """Dates say nothing, contents do: of options, of inputs and of what was written."""
+    """A job is done again when its options, inputs or results changed; dates do not count."""
     before = _contents(resumed)
     for path in [*resumed.glob("*"), *(resumed / "out").glob("*")]:
         os.utime(path)
@@ -246,11 +246,11 @@ def test_files_of_others_are_not_overwritten(resumed: Path, tmp_path: Path) -> N
     place(tmp_path)
     write_plan(tmp_path, RESUMED)
     (tmp_path / "out").mkdir()
-    mine = tmp_path / "out" / "plain.annotated.onnx"
-    mine.write_bytes(b"mine")
+    existing = tmp_path / "out" / "plain.annotated.onnx"
+    existing.write_bytes(b"not ours")
     for options in ([], ["--resume"]):
         code, _, err = batch(tmp_path, *options)
-        assert (code, mine.read_bytes()) == (2, b"mine")
+        assert (code, existing.read_bytes()) == (2, b"not ours")
         assert err.count("\n") == 1
         assert "plain.annotated.onnx: exists already" in err
     assert batch(resumed)[0] == 2
@@ -278,14 +278,14 @@ def test_stopping_leaves_nothing_half_done(
 ) -> None:
     """Exit code 130, no process and no part of a file left, and a summary of what was done.
 
-    Meanwhile no second run into the same folder is let in; and nothing had to be said about
-    threads in the process that forks.
+    While it runs, a second run into the same folder is refused. The fork server reported no
+    threads.
     """
     place(tmp_path)
     endless = '[[models]]\nsource = "models.py:endless"\n'
     endless += "".join(f'{endless}name = "{name}"\n' for name in others)
-    given = '[[models]]\nonnx = "plain.onnx"\nrecord = "plain.trace.json"\n'
-    write_plan(tmp_path, f'[defaults]\ntrace = {{exporter = "{exporter}"}}\n{given}{endless}')
+    existing = '[[models]]\nonnx = "plain.onnx"\nrecord = "plain.trace.json"\n'
+    write_plan(tmp_path, f'[defaults]\ntrace = {{exporter = "{exporter}"}}\n{existing}{endless}')
     with started(tmp_path, "modelexport", "batch", "plan.toml", "--workers", "2") as run:
         _wait_for(tmp_path / "begun", run)
         _wait_for(tmp_path / "out" / "plain.annotated.onnx", run)

@@ -23,16 +23,16 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, "list[subprocess.Popen[str]]"
     """A scheduler's address and its two workers."""
     folder = tmp_path / "cluster"
     folder.mkdir()
-    known = folder / "scheduler.json"
-    at = ("--scheduler-file", str(known), "--no-dashboard")
+    scheduler_file = folder / "scheduler.json"
+    at = ("--scheduler-file", str(scheduler_file), "--no-dashboard")
     worker = ("dask", "worker", *at, "--no-nanny", "--nthreads", "1")
     listen = ("--host", "127.0.0.1", "--port", "0")
     with started(folder, "dask", "scheduler", *at, *listen) as scheduler:
-        while not known.exists():
+        while not scheduler_file.exists():
             assert scheduler.poll() is None
             time.sleep(0.05)
         with started(folder, *worker) as first, started(folder, *worker) as second:
-            yield json.loads(known.read_text())["address"], [first, second]
+            yield json.loads(scheduler_file.read_text())["address"], [first, second]
 
 
 @pytest.mark.parametrize("shared", [False, True], ids=["job", "shared trace"])
@@ -51,7 +51,7 @@ def test_a_killed_worker_takes_no_job_with_it(
     with started(tmp_path, "modelexport", "batch", "plan.toml", "--cluster", address) as run:
         assert run.stderr is not None
         begun: set[str] = set()
-        while len(begun) < (1 if shared else len(workers)):  # each worker has a job, then
+        while len(begun) < (1 if shared else len(workers)):  # then each worker has a job
             line = run.stderr.readline()
             assert line, run.communicate()
             begun |= {line.split(":")[0]} if line.endswith(": trace\n") else set()

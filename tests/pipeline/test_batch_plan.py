@@ -60,7 +60,7 @@ BAD = {
     "a record of a source": (ONE + "record = 'plain.trace.json'", "$.models[0].record"),
     "annotating first": (ONE + "steps = ['annotate', 'trace']", "$.models[0].steps"),
     "tracing a file": ("[[models]]\nonnx = 'plain.onnx'\nsteps = ['trace']", "$.models[0].steps"),
-    "options that nobody reads": (
+    "options that no step reads": (
         "[[models]]\nonnx = 'plain.onnx'\ntrace = {opset = 18}",
         "$.models[0].trace: none of its steps (annotate) reads this",
     ),
@@ -93,7 +93,7 @@ def test_a_bad_plan_gets_one_sentence(refused: Refused, text: str, named: str) -
 def test_a_plan_that_is_not_there(refused: Refused, run: Run, tmp_path: Path) -> None:
     """The file is named; so is a file that results would overwrite."""
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "tiny.onnx").write_bytes(b"mine")
+    (tmp_path / "out" / "tiny.onnx").write_bytes(b"not ours")
     assert "out/tiny.onnx: exists already" in refused(ONE)
     assert run("batch", "nowhere.toml").code == 2
 
@@ -109,20 +109,20 @@ def test_a_matrix_is_every_combination(tmp_path: Path) -> None:
         + "[[models]]\nonnx = 'plain.onnx'\n",
     )
     traced = [job for job in load_plan(plan).jobs if job.source]
-    given = [job for job in load_plan(plan).jobs if job.onnx]
-    told = [(job.trace.exporter, list(job.annotate.inject)) for job in traced]
-    assert told == list(product(exporters, ways))
-    assert [list(job.annotate.inject) for job in given] == ways
-    assert len({job.id for job in traced + given}) == len(traced) + len(given)
+    existing = [job for job in load_plan(plan).jobs if job.onnx]
+    options = [(job.trace.exporter, list(job.annotate.inject)) for job in traced]
+    assert options == list(product(exporters, ways))
+    assert [list(job.annotate.inject) for job in existing] == ways
+    assert len({job.id for job in traced + existing}) == len(traced) + len(existing)
 
 
 def test_a_dry_run_is_data_too(working_folder: Path, run: Run) -> None:
     """The jobs as JSON obey their published schema, and are those that would run."""
     plan = write_plan(place(working_folder), "[matrix]\nopset = [17, 18]\n" + ONE)
     result = run("batch", plan.name, "--dry-run", "--output-format", "json")
-    shown = json.loads(result.out)
-    jsonschema.validate(shown, json.loads(schema_text(SCHEMAS["schemas/batch-jobs.schema.json"])))
-    assert [job["id"] for job in shown] == [job.id for job in load_plan(plan).jobs]
+    jobs = json.loads(result.out)
+    jsonschema.validate(jobs, json.loads(schema_text(SCHEMAS["schemas/batch-jobs.schema.json"])))
+    assert [job["id"] for job in jobs] == [job.id for job in load_plan(plan).jobs]
 
 
 def test_a_model_overrides_defaults_key_by_key(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Jobs that trace alike share one trace, and are in all else as if each had traced alone."""
+"""Jobs that need the same trace share it; all else is as if each had traced for itself."""
 
 import json
 from pathlib import Path
@@ -62,8 +62,8 @@ def prepared(folder: Path) -> Path:
 
 def calls(folder: Path) -> list[str]:
     """Which factories were called, in order."""
-    made = folder / "calls"
-    return made.read_text().split() if made.exists() else []
+    log = folder / "calls"
+    return log.read_text().split() if log.exists() else []
 
 
 def written(folder: Path) -> dict[str, str]:
@@ -83,29 +83,29 @@ def test_one_trace_and_the_files_of_many(tmp_path_factory: pytest.TempPathFactor
     assert code == 0, out + err
     assert calls(together) == ["tiny"]
     assert not left_under_way(together)
-    found = rows(together)
-    assert len(found) == 2 * len(INJECT) * len(STYLE) + 1
+    summary_rows = rows(together)
+    assert len(summary_rows) == 2 * len(INJECT) * len(STYLE) + 1
     alone = prepared(tmp_path_factory.mktemp("alone"))
     jobs = load_plan(together / "plan.toml").jobs
-    assert len(jobs) == len(found)
+    assert len(jobs) == len(summary_rows)
     write_plan(alone, "".join(map(apart, jobs, range(len(jobs)))))
     assert batch(alone, "--workers", "2")[0] == 0
     assert calls(alone) == ["tiny"] * len(jobs)
     for job in jobs:
-        row, own = found[job.id], rows(alone)[job.id]
+        row, own = summary_rows[job.id], rows(alone)[job.id]
         for of in ("state", "files", "nodes", "tagged", "unresolved"):
             assert row[of] == own[of], (job.id, of)
         assert row["files"]
         for name in row["files"]:
-            digests = [content_digest(each / "out" / name) for each in (together, alone)]
+            digests = [content_digest(folder / "out" / name) for folder in (together, alone)]
             assert digests[0] == digests[1], name
         assert inputs(together, job) == inputs(alone, job)
 
 
 def apart(job: Job, number: int) -> str:
     """A model that is this job; a limit of its own lets it trace alone."""
-    told = job.annotate
-    ways = json.dumps([str(way) for way in told.inject])
+    settings = job.annotate
+    ways = json.dumps([str(way) for way in settings.inject])
     return f"""
 [[models]]
 name = "{job.id}"
@@ -114,8 +114,8 @@ steps = {json.dumps([str(step) for step in job.steps])}
 trace = {{exporter = "{job.trace.exporter}"}}
 timeout = {100 + number}
 """ + (
-        f'annotate = {{inject = {ways}, tag_style = "{told.tag_style}", '
-        f"report = {json.dumps(told.report)}}}\n"
+        f'annotate = {{inject = {ways}, tag_style = "{settings.tag_style}", '
+        f"report = {json.dumps(settings.report)}}}\n"
         if len(job.steps) > 1 or Step.EXPORT in job.steps
         else ""
     )
@@ -147,16 +147,16 @@ def test_a_trace_that_fails_fails_its_jobs(
         f"[matrix]\ninject = {json.dumps(INJECT)}\n{bad}{good}",
     )
     code, _, err = batch(tmp_path, "--workers", "2")
-    found = rows(tmp_path)
+    summary_rows = rows(tmp_path)
     assert code == 1
     assert sorted(calls(tmp_path)) == sorted([factory, "tiny"])
-    assert {job: row["state"] for job, row in found.items()} == {
-        f"{name}-{inject}": each
-        for name, each in ((factory, state), ("tiny", "done"))
+    assert {job: row["state"] for job, row in summary_rows.items()} == {
+        f"{name}-{inject}": ending
+        for name, ending in ((factory, state), ("tiny", "done"))
         for inject in INJECT
     }
     for inject in INJECT:
-        row = found[f"{factory}-{inject}"]
+        row = summary_rows[f"{factory}-{inject}"]
         assert words in row["error"]
         assert (tmp_path / "out" / row["log"]).is_file()
         assert f"{factory}-{inject}: {state}" in err
@@ -214,29 +214,31 @@ def test_a_shared_trace_is_dropped_with_the_last_job(tmp_path: Path) -> None:
 
 def test_weights_beside_a_trace_get_the_name_of_the_job(tmp_path: Path) -> None:
     """The copy refers to its own file of weights, and has the same values; the original stays."""
-    made, mine = tmp_path / "made", tmp_path / "mine"
-    made.mkdir()
-    mine.mkdir()
+    source_folder, folder = tmp_path / "giver", tmp_path / "job"
+    source_folder.mkdir()
+    folder.mkdir()
     giver, model = Job(id="giver", steps=(Step.TRACE,)), two_layers()
     for weight in model.graph.initializer:
         weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight), weight.name))
-    source = made / giver.file("onnx")
+    source = source_folder / giver.file("onnx")
     onnx.save(
         model, source, save_as_external_data=True, location=f"{source.name}.data", size_threshold=0
     )
-    (made / giver.file("trace.json")).write_bytes(encode_record(two_layers_record()))
-    before = {path.name: content_digest(path) for path in made.iterdir()}
-    copy_trace(TracedFiles(giver, str(made), {}), mine / "job.onnx", mine / "job.trace.json")
-    assert {path.name for path in mine.iterdir()} == {
+    (source_folder / giver.file("trace.json")).write_bytes(encode_record(two_layers_record()))
+    before = {path.name: content_digest(path) for path in source_folder.iterdir()}
+    copy_trace(
+        TracedFiles(giver, str(source_folder), {}), folder / "job.onnx", folder / "job.trace.json"
+    )
+    assert {path.name for path in folder.iterdir()} == {
         "job.onnx", "job.onnx.data", "job.trace.json"
     }  # fmt: skip
-    assert {path.name: content_digest(path) for path in made.iterdir()} == before
-    (made / f"{source.name}.data").unlink()  # nothing refers to it any more
-    found = onnx.load(mine / "job.onnx")
-    assert found.graph.node == two_layers().graph.node
+    assert {path.name: content_digest(path) for path in source_folder.iterdir()} == before
+    (source_folder / f"{source.name}.data").unlink()  # nothing refers to it any more
+    copy = onnx.load(folder / "job.onnx")
+    assert copy.graph.node == two_layers().graph.node
     weights = two_layers().graph.initializer
     assert weights
-    for expected, weight in zip(weights, found.graph.initializer, strict=True):
+    for expected, weight in zip(weights, copy.graph.initializer, strict=True):
         np.testing.assert_array_equal(
             numpy_helper.to_array(weight), numpy_helper.to_array(expected)
         )

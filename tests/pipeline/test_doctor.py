@@ -1,4 +1,4 @@
-"""`modelexport doctor` tells what there is and what is missing, from what packages declare."""
+"""`modelexport doctor` shows installed and missing packages, as modelexport declares them."""
 
 import platform
 from importlib import metadata
@@ -33,17 +33,17 @@ def without(monkeypatch: pytest.MonkeyPatch) -> object:
 def test_every_declared_package_is_told(run: Run) -> None:
     """Those that all commands need, and those of the extras for users, with their versions."""
     ran = run("doctor", "--output-format", "json")
-    found = msgspec.json.decode(ran.out, type=Diagnosis)
-    names = {package.name for package in found.packages}
+    diagnosis = msgspec.json.decode(ran.out, type=Diagnosis)
+    names = {package.name for package in diagnosis.packages}
     assert (ran.code, ran.err) == (0, "")
-    assert found.python == platform.python_version()
-    assert {wanted.name for wanted in NEEDED if wanted.marker is None} <= names
-    assert {wanted.name for wanted in NEEDED if "trace" in str(wanted.marker)} <= names
-    assert found.packages
-    for package in found.packages:
+    assert diagnosis.python == platform.python_version()
+    assert {r.name for r in NEEDED if r.marker is None} <= names
+    assert {r.name for r in NEEDED if "trace" in str(r.marker)} <= names
+    assert diagnosis.packages
+    for package in diagnosis.packages:
         assert package.found == metadata.version(package.name)
         assert package.good
-    assert found.missing == {}
+    assert diagnosis.missing == {}
 
 
 def test_the_text_has_the_same(run: Run) -> None:
@@ -59,7 +59,7 @@ def test_the_text_has_the_same(run: Run) -> None:
 
 
 def test_a_missing_extra_is_no_fault(run: Run, without: object) -> None:
-    """It is said how to get it, and the answer is yes all the same."""
+    """The text says how to get it, and the exit code is 0."""
     without("torch", "transformers")  # type: ignore[operator]
     ran = run("doctor")
     assert ran.code == 0
@@ -68,7 +68,7 @@ def test_a_missing_extra_is_no_fault(run: Run, without: object) -> None:
 
 
 def test_what_all_commands_need_is_a_fault(run: Run, without: object) -> None:
-    """Exit code 1, and how to get it."""
+    """Exit code 1, and the text says how to get it."""
     without("onnx")  # type: ignore[operator]
     ran = run("doctor", "--quiet")
     assert ran.code == 1
@@ -76,7 +76,7 @@ def test_what_all_commands_need_is_a_fault(run: Run, without: object) -> None:
 
 
 def test_too_old_is_as_good_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A version below what is declared is found, and is not good."""
+    """A version below the declared one is shown, and counts as missing."""
     real = metadata.version
     monkeypatch.setattr(metadata, "version", lambda name: "0.0.1" if name == "onnx" else real(name))
     (state,) = [package for package in diagnose().packages if package.name == "onnx"]

@@ -34,8 +34,9 @@ def export(run: Run, *options: str, out: str = "m.onnx") -> CommandResult:
 
 
 def tags(path: Path) -> list[str | None]:
-    found = [{e.key: e.value for e in n.metadata_props} for _, n in walk_nodes(onnx.load(path))]
-    return [entry.get(keys.TAG) for entry in found]
+    nodes = [node for _, node in walk_nodes(onnx.load(path))]
+    metadata = [{entry.key: entry.value for entry in node.metadata_props} for node in nodes]
+    return [entries.get(keys.TAG) for entries in metadata]
 
 
 def test_export_is_trace_and_annotate(run: Run, tmp_path: Path) -> None:
@@ -75,7 +76,9 @@ def test_the_options_of_annotate_arrive(run: Run, tmp_path: Path) -> None:
     nodes = [node for _, node in walk_nodes(onnx.load(tmp_path / "m.onnx"))]
     written = [{a.name: a.s.decode() for a in n.attribute if a.s} for n in nodes]
     assert ran.code == 0
-    assert [found.get(keys.TAG_ATTRIBUTE) for found in written] == tags(tmp_path / "m.onnx")
+    assert [attributes.get(keys.TAG_ATTRIBUTE) for attributes in written] == tags(
+        tmp_path / "m.onnx"
+    )
     assert [decision.tag for decision in report.decisions] == tags(tmp_path / "m.onnx")
     model, _ = FIXTURES["suffixed_names"].build()
     classes = {type(model).__name__, *(type(child).__name__ for child in model.children())}
@@ -106,7 +109,7 @@ def test_the_result_as_data(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_report_on_standard_output(run: Run, tmp_path: Path) -> None:
-    """It is there alone; what else there is to say goes to standard error."""
+    """Standard output has only the report; the rest goes to standard error."""
     ran = export(run, "--report", "-")
     report = msgspec.json.decode(ran.out, type=AnnotateReport)
     assert [decision.tag for decision in report.decisions] == tags(tmp_path / "m.onnx")
@@ -117,8 +120,8 @@ def test_a_report_on_standard_output(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["export", "trace"])
 def test_a_dry_run_writes_nothing(run: Run, tmp_path: Path, command: str) -> None:
     """It says what would be done, by the model itself."""
-    given = ["--dynamic", "--opset", "15", "--dry-run"]
-    ran = run(command, SOURCE, "m.onnx", *given, "--output-format", "json")
+    options = ["--dynamic", "--opset", "15", "--dry-run"]
+    ran = run(command, SOURCE, "m.onnx", *options, "--output-format", "json")
     plan = msgspec.json.decode(ran.out, type=TracePlan)
     model, inputs = FIXTURES["suffixed_names"].build()
     assert list(tmp_path.iterdir()) == []
@@ -129,7 +132,7 @@ def test_a_dry_run_writes_nothing(run: Run, tmp_path: Path, command: str) -> Non
     assert [len(value.shape) for value in plan.inputs] == [tensor.dim() for tensor in inputs]
     assert {extent for value in plan.inputs for extent in value.shape} == {"?"}
     assert plan.files == ("m.onnx", "m.trace.json")
-    text = run(command, SOURCE, "m.onnx", *given).out
+    text = run(command, SOURCE, "m.onnx", *options).out
     exporters = [exporter.name for exporter in plan.exporters]
     assert exporters
     assert [name for name in exporters if name in text] == exporters
@@ -139,15 +142,15 @@ def test_a_dry_run_writes_nothing(run: Run, tmp_path: Path, command: str) -> Non
 
 
 def test_a_dry_run_refuses_what_would_be_refused(run: Run, tmp_path: Path) -> None:
-    """A file that is there is not overwritten, and that is said beforehand."""
-    (tmp_path / "m.trace.json").write_text("mine")
+    """It refuses to overwrite an existing file, as the real run would."""
+    (tmp_path / "m.trace.json").write_text("not ours")
     assert export(run, "--dry-run").code == 2
     assert export(run, "--dry-run", "--force").code == 0
-    assert (tmp_path / "m.trace.json").read_text() == "mine"
+    assert (tmp_path / "m.trace.json").read_text() == "not ours"
 
 
 def test_strict_answers_with_the_exit_code(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """1 when a node is unresolved; the files are there all the same."""
+    """1 when a node is unresolved; the files are written all the same."""
     assert export(run, "--strict").code == 0
     annotate = exporting.annotate
 
@@ -163,7 +166,7 @@ def test_strict_answers_with_the_exit_code(run: Run, monkeypatch: pytest.MonkeyP
 def test_a_failure_leaves_nothing(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When annotating fails after tracing there is no file, and the sentence names the target."""
+    """Annotating fails after tracing: no file is left, and the sentence names the target."""
 
     def refuse(path: Path, *_: object, **__: object) -> AnnotateReport:
         raise OnnxFileError(f"{path}: no luck.")
@@ -183,19 +186,19 @@ def test_what_there_was_survives_a_failure(
         raise KeyboardInterrupt
 
     for name in ("m.onnx", "m.trace.json"):
-        (tmp_path / name).write_text("mine")
+        (tmp_path / name).write_text("not ours")
     monkeypatch.setattr(exporting, "annotate", interrupt)
     assert export(run, "--force").code == 130
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
-        "m.onnx": "mine",
-        "m.trace.json": "mine",
+        "m.onnx": "not ours",
+        "m.trace.json": "not ours",
     }
 
 
 def test_large_weights_stay_in_a_file_beside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Weights that one file cannot hold are beside it, under the name that it refers to."""
+    """Weights that are too large for one file are in a file beside it, which it refers to."""
     monkeypatch.setattr("modelexport.tracer.exporters.writing.LARGEST_FILE", 0)
     model, inputs = FIXTURES["bert"].build()
     options = TraceOptions(exporter=Exporter.TORCHSCRIPT)
@@ -203,19 +206,19 @@ def test_large_weights_stay_in_a_file_beside(
     assert set(result.files) == {str(path) for path in tmp_path.iterdir()}
     assert str(tmp_path / "m.onnx.data") in result.files
     onnx.checker.check_model(tmp_path / "m.onnx")
-    held = {tensor.name: tensor for tensor in onnx.load(tmp_path / "m.onnx").graph.initializer}
+    separate = {tensor.name: tensor for tensor in onnx.load(tmp_path / "m.onnx").graph.initializer}
     monkeypatch.undo()
     whole = run_export(model, tmp_path / "w.onnx", inputs=inputs, trace_options=options)
     tensors = onnx.load(whole.files[0]).graph.initializer
     assert tensors
     for tensor in tensors:
         assert onnx.numpy_helper.to_array(tensor).tobytes() == (
-            onnx.numpy_helper.to_array(held[tensor.name]).tobytes()
+            onnx.numpy_helper.to_array(separate[tensor.name]).tobytes()
         )
 
 
 def test_from_python(tmp_path: Path) -> None:
-    """A module and its inputs do as well as a source; the record is where it was asked for."""
+    """A module and its inputs work like a source; the record goes where the caller wants it."""
     model, inputs = FIXTURES["suffixed_names"].build()
     (tmp_path / "records").mkdir()
     result = run_export(
