@@ -135,7 +135,7 @@ def measure(family: str, exporter: str, *, dynamic: bool, folder: Path) -> list[
         return [{**case, "not_exported": str(error)[:300]}]
     record = read_record(done.record_path)
     optimised(plain, folder / "optimised.onnx")
-    feeds = {entry.name: entry.array() for entry in record.probe.inputs}
+    feeds = {entry.name: entry.to_array() for entry in record.probe.inputs}
     return [
         {**case, "file": label, **fold(source, record, feeds, folder)}
         for label, source in (("exported", plain), ("optimised", folder / "optimised.onnx"))
@@ -255,7 +255,7 @@ def latency(folder: Path, rounds: int = 15) -> Row:
     done = trace(model.eval(), inputs, files["flat"], exporter="torchscript")
     annotate(files["flat"], done.record, files["folded"], inject=[Inject.FUNCTIONS])
     unfold(files["folded"], files["unfolded"])
-    feeds = {entry.name: entry.array() for entry in done.record.probe.inputs}
+    feeds = {entry.name: entry.to_array() for entry in done.record.probe.inputs}
     loads: dict[str, list[float]] = {name: [] for name in files}
     runs: dict[str, list[float]] = {name: [] for name in files}
     for _ in range(rounds):

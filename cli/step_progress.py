@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext, redirect_stdout
 import typer
 
 from modelexport.cli.verbosity import verbosity
-from modelexport.support.progress import listening
+from modelexport.support.progress import reporting_steps_to
 
 _DELAY_SECONDS = 1.0
 """Seconds after which progress is shown. Most commands are done before."""
@@ -47,7 +47,7 @@ def _spinner() -> Iterator[None]:
     timer = Timer(_DELAY_SECONDS, progress.start)
     timer.start()
     try:
-        with listening(lambda step: progress.update(task, description=step)):
+        with reporting_steps_to(lambda step: progress.update(task, description=step)):
             yield
     finally:
         timer.cancel()

@@ -1,4 +1,7 @@
-"""The vocabulary that tracing and annotating share; no torch, no onnxruntime."""
+"""The vocabulary of all other rooms: module tree, tags, record, fingerprints, choices.
+
+Neither torch nor onnxruntime is imported here.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -1,24 +1,29 @@
 """Names of the metadata keys that carry the hierarchy inside an ONNX file.
 
-`TAG` opens the group of entries that we append to a node. Entries whose key starts
-with `OURS` are ours wherever they stand; the shared keys (`SHARED`) are ours only
-behind our own `TAG` entry, because torch's exporter writes some of them too.
+The entries that we append to a node begin with `TAG`. An entry whose key starts with `OWN_PREFIX`
+is always ours. An entry with one of the `SHARED_KEYS` is ours only when it stands after our `TAG`
+entry, because torch's exporter writes some of these keys too.
 """
 
 from collections.abc import Iterable
 
 TAG = "hierarchy_tag"
+"""On a node: its tag, see `hierarchy.tags`."""
+
 EVIDENCE = "hierarchy.evidence"
+"""On a node: the kind of evidence by which its module was found."""
+
 COVERS = "hierarchy.covers"
+"""On a node with several origins: JSON list of their tags."""
+
 CALL = "hierarchy.call"
-"""Which call of its module a node ran in, from 0; on nodes of modules that are called more than
-once, where it is known."""
+"""On a node whose module is called more than once: in which call it ran, counted from 0."""
 
 NAMESPACE = "namespace"
-"""Slash path without a leading slash; the form Model Explorer nests by."""
+"""On a node: its tag without the leading slash, the form by which Model Explorer nests nodes."""
 
 FOLDED = "hierarchy.folded"
-"""On a folded model: what the nodes inside functions were called and where they stood, see
+"""On a folded model: names and positions of the nodes before they became part of functions, see
 `rewriter.folding.flat_snapshot`."""
 
 FUNCTION = "hierarchy.function"
@@ -32,36 +37,37 @@ MODULES = "hierarchy.modules"
 """On the model: the module tree as JSON, see `hierarchy.module_tree.EmbeddedTree`."""
 
 PARAMETERS = "hierarchy.parameters"
-"""On the model: JSON object, initializer name to the qualified name of the parameter that it
-holds, for those initializers that are not called like their parameter anyway."""
+"""On the model: JSON object from the name of an initializer to the qualified name of its parameter.
+Initializers that have the name of their parameter are left out."""
 
 NAMES = "hierarchy.names"
-"""On the model: JSON object, the name that a node was given to the one that it had before; null
-for a node that had none."""
+"""On the model: JSON object from the new name of a node to the name that it had before; null for a
+node that had none."""
 
 TORCH_NAME_SCOPES = "pkg.torch.onnx.name_scopes"
 TORCH_CLASS_HIERARCHY = "pkg.torch.onnx.class_hierarchy"
 TORCH_PREFIX = "pkg.torch."
-"""Every key that torch's exporters write, apart from `NAMESPACE`."""
+"""Every key that torch's exporters write starts with it, apart from `NAMESPACE`."""
 
-OURS = "hierarchy"
-SHARED = frozenset({NAMESPACE, TORCH_NAME_SCOPES, TORCH_CLASS_HIERARCHY})
+OWN_PREFIX = "hierarchy"
+SHARED_KEYS = frozenset({NAMESPACE, TORCH_NAME_SCOPES, TORCH_CLASS_HIERARCHY})
 
 TAG_ATTRIBUTE = "__hierarchy_tag"
+"""The node attribute that `--inject attributes` writes. Readers accept it; `strip` removes it."""
+
 LEGACY_TAG_ATTRIBUTE = "hierarchy_tag"
-"""Node attributes with a tag: the first is what `--inject attributes` writes, the second what
-older tools wrote. Readers accept both, stripping takes out the first."""
+"""The node attribute that older tools wrote. Readers accept it; `strip` leaves it."""
 
 
 def are_ours(entry_keys: Iterable[str]) -> list[bool]:
-    """Tell for each metadata entry of one node whether we wrote it.
+    """Whether we wrote each metadata entry of one node.
 
     Args:
         entry_keys: The keys of all entries, in their order on the node.
     """
     tagged = False
-    result = []
+    ours = []
     for key in entry_keys:
         tagged = tagged or key == TAG
-        result.append(key.startswith(OURS) or (tagged and key in SHARED))
-    return result
+        ours.append(key.startswith(OWN_PREFIX) or (tagged and key in SHARED_KEYS))
+    return ours

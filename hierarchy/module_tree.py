@@ -1,26 +1,27 @@
-"""The module tree of a PyTorch model, as the record and annotated files carry it."""
+"""The module tree of a PyTorch model, as records and annotated files hold it."""
 
 from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from modelexport.errors import FileProblem
+from modelexport.hierarchy.choices import TagStyle, TorchNN
 from modelexport.support.decode_errors import explain_decode_error
-from modelexport.support.prefixes import common_start
+from modelexport.support.prefixes import common_prefix
 
 ROOT = ""
-"""Path of the root module, as `named_modules()` gives it."""
+"""Path of the root module, as in `named_modules()`."""
 
 
 class Parameter(msgspec.Struct, frozen=True, omit_defaults=True):
     """A parameter or buffer of one module.
 
     Attributes:
-        name: Its own name there.
+        name: Its name in that module.
         shape: Its extents.
-        dtype: torch's name of its type.
-        tied_to: Qualified name of the first parameter that is the same object, when this is
-            not it (a decoder that shares the embedding's weight, say).
+        dtype: Type of its elements, as torch names it.
+        tied_to: Qualified name of the first parameter that is the same tensor; None when this
+            parameter is the first (for example, a decoder that shares the embedding's weight).
     """
 
     name: str
@@ -41,14 +42,14 @@ class Module(msgspec.Struct, frozen=True, omit_defaults=True):
     """One entry of `named_modules(remove_duplicate=False)`.
 
     Attributes:
-        path: Dotted path, "" for the root.
+        path: Dotted path; "" for the root.
         class_name: `type(module).__name__`.
-        python_module: `type(module).__module__`; tells torch's own modules from others.
-        alias_of: The first path of the same module object, when this is not it.
-        parameters: Its own parameters, not those of its children.
-        buffers: Its own buffers.
-        calls: How many times its forward ran in the probe run; None when nobody watched.
-        order: Position of its first call among all first calls.
+        python_module: `type(module).__module__`, which shows whether the class is from torch.
+        alias_of: The first path of the same module object; None when this path is the first.
+        parameters: Its parameters, without those of its children.
+        buffers: Its buffers, without those of its children.
+        calls: Number of calls of its forward when the model was traced; None when unknown.
+        order: Position of its first call among the first calls of all modules, from 0.
     """
 
     path: str
@@ -62,44 +63,56 @@ class Module(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def from_torch(self) -> bool:
-        """Whether torch itself defines this class."""
+        """Whether torch defines this class."""
         return self.python_module == "torch" or self.python_module.startswith("torch.")
 
 
 class EmbeddedTree(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What an annotated file carries about its modules (model metadata `hierarchy.modules`).
+    """The module tree in an annotated file (model metadata `hierarchy.modules`).
 
     Attributes:
         modules: Every module of the record, aliases included.
-        tag_style: The style its tags are written in.
-        torch_nn: What was done with nodes inside torch's own modules.
-        depth: Where tags were cut, None for nowhere.
-        version: Of this format.
+        tag_style: The `TagStyle` of the file's tags.
+        torch_nn: The `TorchNN` rule of the file's tags.
+        depth: Maximum number of steps of the file's tags below the root; None for no limit.
+        version: Version of this format.
     """
 
     modules: tuple[Module, ...]
-    tag_style: str = "path"
-    torch_nn: str = "keep"
+    tag_style: str = TagStyle.PATH
+    torch_nn: str = TorchNN.KEEP
     depth: int | None = None
     version: int = 1
 
     def to_json(self) -> str:
-        """The text that goes into the file."""
+        """The text that is written to the file."""
         return msgspec.json.encode(self).decode()
 
     @classmethod
-    def from_json(cls, text: str, where: str) -> "EmbeddedTree":
-        """Read the text back; `where` names the file in the error."""
+    def from_json(cls, text: str, file: str) -> "EmbeddedTree":
+        """Read the text of a file.
+
+        Args:
+            text: The text.
+            file: Name of the file, for errors.
+
+        Raises:
+            FileProblem: The text is not a module tree.
+        """
         try:
             return msgspec.json.decode(text, type=cls)
         except msgspec.DecodeError as error:
             raise FileProblem(
-                f"{where}: its module tree cannot be read ({explain_decode_error(error)})."
+                f"{file}: its module tree cannot be read ({explain_decode_error(error)})."
             ) from error
 
 
 class ModuleTree:
-    """Lookups over the modules of one model: parents, aliases, common ancestors."""
+    """The modules of one model by path: aliases, owners of parameters, common ancestors.
+
+    Args:
+        modules: Every module under every path.
+    """
 
     def __init__(self, modules: Iterable[Module]) -> None:
         self._modules = {module.path: module for module in modules}
@@ -118,18 +131,19 @@ class ModuleTree:
 
     @property
     def root(self) -> Module:
-        """The model itself."""
+        """The root module."""
         return self._modules[ROOT]
 
     def canonical(self, path: str) -> str:
-        """The path that tags use: of a module with several, the first in `named_modules()`."""
+        """The path that tags use: of a module with several paths, the first."""
         module = self._modules.get(path)
         return path if module is None or module.alias_of is None else module.alias_of
 
     def owner(self, parameter: str) -> str | None:
-        """Path of the module that owns a parameter given by its qualified name.
+        """Path of the module that owns a parameter; None when there is no such parameter.
 
-        The first module in `named_modules()` that holds it, whatever path it is asked by.
+        Args:
+            parameter: Qualified name of a parameter or buffer, under any path of its module.
         """
         path, _, name = parameter.rpartition(".")
         module = self._modules.get(path)
@@ -138,29 +152,32 @@ class ModuleTree:
         return self.canonical(path)
 
     def common_ancestor(self, paths: Iterable[str]) -> str:
-        """The deepest module above (or equal to) all paths that can run ops itself.
+        """The deepest module that holds (or is) all given modules and can run operators itself.
 
-        A container that is never called (a ModuleList, say) runs nothing, so the search
-        goes on above it. Where nobody counted calls, a numeric step and its parent count
-        as one step instead.
+        A container that is never called (a ModuleList, for example) runs no operators, so the
+        search goes on above it. Where the number of calls is unknown, a module with numeric
+        children counts as such a container.
 
         Args:
             paths: At least one module path.
         """
-        split = [tuple(path.split(".")) if path else () for path in paths]
-        shared = common_start(split)
-        if all(parts == shared for parts in split):
+        split_paths = [tuple(path.split(".")) if path else () for path in paths]
+        shared = common_prefix(split_paths)
+        if all(parts == shared for parts in split_paths):
             return ".".join(shared)
-        while shared and shared not in split and not self._runs_ops(".".join(shared), split):
+        while shared and shared not in split_paths:
+            if self._runs_ops(".".join(shared), split_paths):
+                break
             shared = shared[:-1]
         return ".".join(shared)
 
-    def _runs_ops(self, path: str, below: list[tuple[str, ...]]) -> bool:
+    def _runs_ops(self, path: str, descendants: list[tuple[str, ...]]) -> bool:
+        """Whether a module runs operators itself, as far as its calls or descendants show."""
         module = self._modules.get(path)
         if module is not None and module.calls is not None:
             return module.calls > 0
         depth = path.count(".") + 1
-        return not any(len(parts) > depth and parts[depth].isdigit() for parts in below)
+        return not any(len(names) > depth and names[depth].isdigit() for names in descendants)
 
 
 def is_within(path: str, ancestor: str) -> bool:

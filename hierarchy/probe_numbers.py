@@ -1,24 +1,32 @@
-"""Numbers for inputs that have to tell values apart."""
+"""Numbers for inputs on which a model computes values that differ from node to node."""
 
 import numpy as np
 import numpy.typing as npt
 
-SWITCHES = 2
-"""An input of no more elements switches something."""
+MAX_SWITCH_SIZE = 2
+"""Maximum number of elements of an input that counts as a switch, whose values are kept."""
+
+_HIDDEN_SHARE = 8
+"""One element in so many is 0 in a mask."""
 
 
-def distinct(size: int, limit: int) -> npt.NDArray[np.int64]:
-    """Whole numbers below a limit, each as seldom as there is room, in no order."""
+def distinct_integers(size: int, limit: int) -> npt.NDArray[np.int64]:
+    """Integers from 0 to below a limit in random order, with as few repetitions as possible.
+
+    Args:
+        size: Number of integers.
+        limit: Every integer is below it.
+    """
     random = np.random.default_rng(size)
     return random.permutation(np.arange(size) * max(1, limit // size) % limit)
 
 
-def flags(size: int) -> npt.NDArray[np.int64]:
-    """Ones and, where there is room, zeros at the end.
+def mask_flags(size: int) -> npt.NDArray[np.int64]:
+    """Ones, with zeros in the last eighth when there are more than two elements.
 
-    As a mask they hide the end of the last row; as an index, nearly every table has them.
+    As a mask they hide the end of the last row. As indices they exist in nearly every table.
     """
-    found = np.ones(size, np.int64)
-    if size > SWITCHES:
-        found[-max(1, size // 8) :] = 0
-    return found
+    numbers = np.ones(size, np.int64)
+    if size > MAX_SWITCH_SIZE:
+        numbers[-max(1, size // _HIDDEN_SHARE) :] = 0
+    return numbers

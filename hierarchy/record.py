@@ -1,7 +1,9 @@
-"""The trace record: everything that annotating needs to know about a traced model.
+"""The trace record: everything that `annotate` knows about a traced model.
 
-One JSON file beside the ONNX file. It holds no weights, no absolute path and no user name.
-`docs/record.md` explains it, `docs/record.schema.json` is generated from these classes.
+A record is one JSON file beside the ONNX file. It holds no weights, no absolute paths and no user
+names. `docs/record.md` explains the format; `docs/record.schema.json` is generated from the
+classes here. `read_record` refuses a file that is not a record, is damaged, or has a newer
+version.
 """
 
 import re
@@ -22,19 +24,23 @@ from modelexport.support.stdio import STDIO
 
 FORMAT = "modelexport.trace"
 VERSION = 1
+"""The newest version of the format that can be read."""
+
 SUFFIX = ".trace.json"
+
+_ZLIB_LEVEL = 6
 
 
 class Source(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What was traced, and with what.
+    """What was traced, and by which software.
 
     Attributes:
         name: Hub id, base name of the folder, or `module:factory`.
-        exporter: The exporter that wrote the plain file; `eager` when there is no such file.
-        opset: Of the default domain in the plain file; 0 when there is none.
-        why: Why this exporter and opset, when they were chosen or changed for the user.
-        task: The task whose architecture was loaded, when one was asked for.
-        versions: Of torch, transformers, onnx and modelexport.
+        exporter: The exporter that wrote the plain file; `eager` when there is no plain file.
+        opset: Opset of the default domain in the plain file; 0 when there is no plain file.
+        why: Which exporter and opset were chosen or changed for the user, and why.
+        task: The task by which the architecture was chosen; None when the user gave no task.
+        versions: Versions of torch, transformers, onnx, onnxscript and modelexport.
     """
 
     name: str
@@ -46,25 +52,24 @@ class Source(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Op(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One node of the plain file.
+    """One node of the plain file; in an eager record, one operator call of torch.
 
     Attributes:
-        graph: Path of the graph that holds it, see `hierarchy.graph_paths`; "" is the main graph.
-        index: Position within that graph.
+        graph: Path of its graph, see `hierarchy.graph_paths`; "" is the main graph.
+        index: Its position in that graph, from 0.
         name: Node name.
-        op_type: ONNX operator, with its domain in front when that is not the default one
-            (`com.microsoft::FusedMatMul`). In an eager record torch's (`aten::addmm`).
-        outputs: Names of its outputs ("" for an omitted one).
-        inputs: Names of its inputs, by which neighbours are compared; empty in a record
-            that does not say.
+        op_type: ONNX operator type, with its domain in front when that is not the default domain
+            (`com.microsoft::FusedMatMul`). In an eager record torch's name (`aten::addmm`).
+        outputs: Names of its outputs; "" for an omitted output.
         module: Path of the module in whose forward it ran; None when unknown.
-        also: Other modules whose work it does as well (of a normalisation that the exporter
-            folded into a convolution, say).
-        call: Which call of that module, from 0.
-        scope_from: `exporter` when the exporter said so, `values` when the eager run
-            settled it, `eager` when this is the eager run; None when unknown.
-        source: `file:line` of the Python code, relative to its package.
-        values: Fingerprint of each output on the probe inputs, None for what has none.
+        call: In which call of that module it ran, from 0.
+        scope_from: How the module was found, a `ScopeOrigin`: `exporter`, `values` or `eager`;
+            None when it is unknown.
+        source: `file:line` of the Python code, relative to the folder that Python imports from.
+        values: Fingerprint of each output on the probe inputs; None for an output without one.
+        inputs: Names of its inputs; empty when the record does not have them.
+        also: Other modules whose work it does too (for example, of a batch normalisation that the
+            exporter folded into a convolution).
     """
 
     graph: str
@@ -86,10 +91,10 @@ class Tensor(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         name: Its name in the graph.
-        parameter: Qualified name of the parameter or buffer that it holds, transposed or
-            not; None for a constant of the exporter's making.
-        weight: Its fingerprint.
-        graph: Path of the graph that holds it.
+        parameter: Qualified name of the parameter or buffer that it holds, as it is or
+            transposed; None for a constant that the exporter made.
+        weight: Its fingerprint; None for a type without one.
+        graph: Path of its graph.
     """
 
     name: str
@@ -99,11 +104,11 @@ class Tensor(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Constant(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A value that a module computes from no input.
+    """A value that a module computes without any input of the model.
 
     Attributes:
         module: Path of the module.
-        value: Its fingerprint.
+        value: Fingerprint of the value.
     """
 
     module: str
@@ -111,7 +116,14 @@ class Constant(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ProbeInput(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One input of the probe: raw little-endian bytes, or strings as JSON, deflated."""
+    """One probe input.
+
+    Attributes:
+        name: Its name in the plain file.
+        dtype: numpy's name of its type; `object` for strings.
+        shape: Its extents.
+        data: Its elements, compressed by zlib: little-endian bytes, or a JSON list of strings.
+    """
 
     name: str
     dtype: str
@@ -119,16 +131,18 @@ class ProbeInput(msgspec.Struct, frozen=True, omit_defaults=True):
     data: bytes
 
     @classmethod
-    def of(cls, name: str, array: Array) -> "ProbeInput":
-        """Pack an array."""
+    def from_array(cls, name: str, array: Array) -> "ProbeInput":
+        """Compress an array."""
         if array.dtype.kind == "O":
             strings = msgspec.json.encode(array.reshape(-1).tolist())
-            return cls(name, array.dtype.name, array.shape, zlib.compress(strings, 6))
+            return cls(name, array.dtype.name, array.shape, zlib.compress(strings, _ZLIB_LEVEL))
         little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
-        return cls(name, array.dtype.name, array.shape, zlib.compress(little.tobytes(), 6))
+        return cls(
+            name, array.dtype.name, array.shape, zlib.compress(little.tobytes(), _ZLIB_LEVEL)
+        )
 
-    def array(self) -> Array:
-        """Unpack the array."""
+    def to_array(self) -> Array:
+        """The array that was compressed."""
         if self.dtype == "object":
             strings = msgspec.json.decode(zlib.decompress(self.data), type=list[str])
             return np.array(strings, object).reshape(self.shape)
@@ -137,11 +151,11 @@ class ProbeInput(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Probe(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The inputs on which the fingerprints were taken.
+    """The inputs on which the fingerprints of values were computed.
 
     Attributes:
-        inputs: In the order of the plain file's inputs.
-        missing: Why there are no fingerprints, when there are none.
+        inputs: The inputs, in the order of the plain file.
+        missing: Why there are no fingerprints of values; None when there are.
     """
 
     inputs: tuple[ProbeInput, ...] = ()
@@ -149,16 +163,20 @@ class Probe(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """A trace record; see the module's docstring.
+    """A trace record; see the docstring of this file.
 
     Attributes:
-        format, version: Of this file.
+        format, version: The name and the version of the format.
         source: What was traced.
-        digest: Of the plain file; empty when there is none.
-        modules, ops, tensors, probe: What the plain file is made of, and ran on.
-        absent: Parameters and buffers that no initializer of the plain file holds: folded into
-            others, or never read. Another file of the model may have them.
-        constants: What modules compute from no input, which exporters fold away.
+        digest: `graph_digest` of the plain file; empty when there is no plain file.
+        modules: Every module under every path.
+        ops: The nodes of the plain file.
+        tensors: The initializers of the plain file.
+        probe: The inputs on which fingerprints of values were computed.
+        absent: Parameters and buffers that no initializer of the plain file holds: the exporter
+            folded them into others, or the model never read them. Another file of the model may
+            hold them.
+        constants: Values that modules compute without any input, and that exporters fold.
     """
 
     format: str = FORMAT
@@ -174,7 +192,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def tree(self) -> ModuleTree:
-        """Lookups over the modules."""
+        """The modules by path."""
         return ModuleTree(self.modules)
 
 
@@ -184,7 +202,7 @@ class _Header(msgspec.Struct):
 
 
 def record_path(model: Path) -> Path:
-    """Where the record of an ONNX file stands unless the user says otherwise.
+    """The default path of the record of an ONNX file.
 
     >>> record_path(Path("out/model.onnx")).name
     'model.trace.json'
@@ -193,25 +211,25 @@ def record_path(model: Path) -> Path:
 
 
 def check_targets(onnx_path: Path | None, record: Path | None, *, force: bool) -> None:
-    """Refuse what could not be written, before a model is loaded for it.
+    """Refuse files that could not be written, before a model is loaded.
 
     Args:
         onnx_path: The ONNX file; None when only a record is to be written.
-        record: The record; None for the one beside the file.
+        record: The record; None for the default path.
         force: Whether existing files may be overwritten.
 
     Raises:
-        FileProblem: A file exists, or cannot be written.
+        FileProblem: A file exists or cannot be written, or both paths are the same file.
     """
-    beside = None if onnx_path is None else record_path(onnx_path)
+    default = None if onnx_path is None else record_path(onnx_path)
     if onnx_path is not None and record is not None and record.resolve() == onnx_path.resolve():
         raise FileProblem(f"{record}: the record and the ONNX file are one file.")
-    for target in filter(None, (onnx_path, record or beside)):
+    for target in filter(None, (onnx_path, record or default)):
         check_target(target, force=force)
 
 
 def encode_record(record: Record) -> bytes:
-    """The record as JSON, one op or tensor a line, so that a person can page and diff it."""
+    """The record as JSON, with one module, op or tensor a line, for people to read and compare."""
     text = msgspec.json.encode(record)
     return re.sub(rb'(?<=[\]}"0-9]),(?=\{"(?:graph|name|path)":)', b",\n", text) + b"\n"
 
@@ -220,7 +238,7 @@ def read_record(path: Path) -> Record:
     """Read a record; from standard input when the path is `-`.
 
     Raises:
-        RecordError: The file is missing, no record, damaged, or of a newer version.
+        RecordError: The file does not exist, is not a record, is damaged, or has a newer version.
     """
     if path == STDIO:
         return decode_record(sys.stdin.buffer.read(), "standard input")
@@ -233,27 +251,33 @@ def read_record(path: Path) -> Record:
     return decode_record(data, str(path))
 
 
-def decode_record(data: bytes, where: str) -> Record:
-    """Decode a record's bytes; `where` names the file in errors."""
+def decode_record(data: bytes, file: str) -> Record:
+    """Decode the content of a record file.
+
+    Args:
+        data: The content.
+        file: Name of the file, for errors.
+
+    Raises:
+        RecordError: The content is not a record, is damaged, or has a newer version.
+    """
     try:
         header = msgspec.json.decode(data, type=_Header)
     except msgspec.DecodeError as error:
-        raise RecordError(
-            f"{where}: not a trace record ({explain_decode_error(error)})."
-        ) from error
+        raise RecordError(f"{file}: not a trace record ({explain_decode_error(error)}).") from error
     if header.format != FORMAT:
-        raise RecordError(f'{where}: not a trace record (its "format" is not "{FORMAT}").')
+        raise RecordError(f'{file}: not a trace record (its "format" is not "{FORMAT}").')
     if header.version > VERSION:
         raise RecordError(
-            f"{where}: a record of format version {header.version}, but this modelexport reads up "
+            f"{file}: a record of format version {header.version}, but this modelexport reads up "
             f"to {VERSION}: update modelexport or trace again."
         )
     try:
         record = msgspec.json.decode(data, type=Record)
     except msgspec.DecodeError as error:
         raise RecordError(
-            f"{where}: the record is damaged ({explain_decode_error(error)})."
+            f"{file}: the record is damaged ({explain_decode_error(error)})."
         ) from error
     if not any(module.path == "" for module in record.modules):
-        raise RecordError(f"{where}: the record is damaged (it has no root module).")
+        raise RecordError(f"{file}: the record is damaged (it has no root module).")
     return record

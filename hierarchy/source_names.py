@@ -1,14 +1,17 @@
-"""How a model source is written, told apart without loading it."""
+"""The forms in which users name the source of a model; nothing is loaded here."""
 
 from pathlib import Path
 
 from modelexport.errors import SourceError
 
+_MAX_HUB_PARTS = 2
+"""Number of parts of the longest Hugging Face hub id (`owner/name`)."""
 
-def factory_of(source: str) -> tuple[str, str] | None:
+
+def parse_factory(source: str) -> tuple[str, str] | None:
     """The module (or file) and the name of a factory; None for a Hugging Face folder or id.
 
-    >>> factory_of("net.py:build")
+    >>> parse_factory("net.py:build")
     ('net.py', 'build')
     """
     module, colon, name = source.rpartition(":")
@@ -16,25 +19,28 @@ def factory_of(source: str) -> tuple[str, str] | None:
 
 
 def check_folder(source: str) -> None:
-    """Refuse what cannot be a Hugging Face folder or hub id.
+    """Refuse a source that is neither a Hugging Face folder nor a hub id.
 
     Raises:
-        SourceError: A folder without a configuration, a file, or a path that leads nowhere.
+        SourceError: The source is a folder without a configuration, a file, or a path that does
+            not exist.
     """
     path = Path(source)
     if path.is_dir() and not (path / "config.json").is_file():
-        raise SourceError(f"{source}: no Hugging Face model folder (it has no config.json).")
+        raise SourceError(f"{source}: not a Hugging Face model folder (it has no config.json).")
     if path.is_file():
         raise SourceError(f"{source}: a file; give its folder, or file.py:factory.")
-    if not path.exists() and (path.is_absolute() or source.startswith(".") or len(path.parts) > 2):
+    if not path.exists() and (
+        path.is_absolute() or source.startswith(".") or len(path.parts) > _MAX_HUB_PARTS
+    ):
         raise SourceError(f"{source}: there is no such folder.")
 
 
 def check_file(file: str) -> None:
-    """Refuse a factory's file that is not there.
+    """Refuse a factory whose file does not exist.
 
     Raises:
-        SourceError: There is none.
+        SourceError: The file does not exist.
     """
     if not Path(file).is_file():
         raise SourceError(f"{file}: there is no such file.")

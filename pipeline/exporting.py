@@ -18,8 +18,8 @@ from modelexport.pipeline.source_tracing import check_trace_targets, load_source
 from modelexport.rewriter.annotation.annotate_file import annotate
 from modelexport.rewriter.annotation.report import AnnotateReport
 from modelexport.support.extras import require_extra
-from modelexport.support.files import atomic_replacement, check_target, writing
-from modelexport.support.progress import step
+from modelexport.support.files import atomic_replacement, attribute_errors_to, check_target
+from modelexport.support.progress import report_step
 
 if TYPE_CHECKING:
     from torch import nn
@@ -95,10 +95,10 @@ def export(
         }
         traced = _trace(loaded, stage / target.name, trace_options)
         annotation = _annotate(stage, target, traced.record, annotate_options)
-        with writing(parts[record_target]):
+        with attribute_errors_to(parts[record_target]):
             parts[record_target].write_bytes(traced.record_path.read_bytes())
         if report_target is not None:
-            with writing(parts[report_target]):
+            with attribute_errors_to(parts[report_target]):
                 parts[report_target].write_bytes(annotation.to_json())
         data = stage / f"{target.name}.data"
         if data.exists():
@@ -161,7 +161,7 @@ def _annotate(
     stage: Path, target: Path, record: Record, options: AnnotateOptions
 ) -> AnnotateReport:
     """Decide about every node, and write the annotated file unless the result is plain."""
-    step("annotating")
+    report_step("annotating")
     report = annotate(
         stage / target.name,
         record,

@@ -11,7 +11,7 @@ from modelexport.hierarchy.record import check_targets, record_path
 from modelexport.hierarchy.trace_summary import TracePlan, TraceSummary, summarize
 from modelexport.support.extras import require_extra
 from modelexport.support.files import check_target
-from modelexport.support.progress import step
+from modelexport.support.progress import report_step
 
 if TYPE_CHECKING:
     from modelexport.tracer import Loaded
@@ -141,7 +141,7 @@ def load_source(
         MissingExtraError: torch is not installed.
         ModelExportError: As `load` does.
     """
-    step("loading torch")
+    report_step("loading torch")
     with require_extra("trace", "tracing"):
         from modelexport import tracer  # noqa: PLC0415 - torch loads when a model is traced
-    return tracer.load_configured(source, options, input_specs)
+    return tracer.load_from_config(source, options, input_specs)

@@ -1,1 +1,1 @@
-"""What knows no domain: files, settings, threads, progress, lazy exports. The ground floor."""
+"""Tools that know nothing about models: files, settings, threads, progress, error texts."""

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 _MESSAGE = re.compile(
-    r"^(?P<what>.*?)(?: - at (?:`key` in )?`(?P<path>\$[^`]*)`)?$",
+    r"^(?P<message>.*?)(?: - at (?:`key` in )?`(?P<path>\$[^`]*)`)?$",
     re.DOTALL,
 )
 _UNKNOWN_KEY = re.compile(r"^Object contains unknown field `(?P<key>.*)`$", re.DOTALL)
@@ -21,15 +21,18 @@ _STEP = re.compile(r"\.(?P<field>[^.\[]+)|\[(?P<index>\d+)\]|\[\.\.\.\]")
 _MAX_QUOTED = 60
 """Maximum number of characters of a wrong value that the message quotes."""
 
-Path = tuple[str | int, ...]
-"""The way to a value inside nested mappings and lists."""
+NamedPath = tuple[str | int, ...]
+"""The keys and indices that lead to a value inside nested mappings and lists."""
+
+PartlyNamedPath = tuple[str | int | None, ...]
+"""The same; None stands for a key that msgspec does not name."""
 
 
 class _Problem(NamedTuple):
-    """One error of msgspec: what is wrong, and where; None in the path is an unnamed key."""
+    """One error of msgspec: its message without the path, and the path."""
 
-    what: str
-    path: tuple[str | int | None, ...]
+    message: str
+    path: PartlyNamedPath
 
 
 def explain_decode_error(
@@ -55,14 +58,14 @@ def explain_decode_error(
     """
     problem = _parse(error)
     if not isinstance(error, msgspec.ValidationError):
-        return _lower_first(problem.what)  # the text is no JSON: there is no path
+        return _lower_first(problem.message)  # the text is no JSON: there is no path
     if data is not None:
         problem = _name_keys(problem, type_, data)
-    if unknown := _UNKNOWN_KEY.match(problem.what):
+    if unknown := _UNKNOWN_KEY.match(problem.message):
         key = unknown["key"]
         return f"{_write((*problem.path, key))}: unknown key{_hint(key, problem.path, type_)}"
     quoted = "" if data is None else _quote(problem.path, data)
-    return f"{_write(problem.path)}: {_lower_first(problem.what)}{quoted}"
+    return f"{_write(problem.path)}: {_lower_first(problem.message)}{quoted}"
 
 
 def _parse(error: msgspec.DecodeError) -> _Problem:
@@ -72,7 +75,7 @@ def _parse(error: msgspec.DecodeError) -> _Problem:
         step["field"] or (int(step["index"]) if step["index"] else None)
         for step in _STEP.finditer(match["path"] or "")
     ]
-    return _Problem(match["what"], tuple(path))
+    return _Problem(match["message"], tuple(path))
 
 
 def _name_keys(problem: _Problem, type_: Any, data: object) -> _Problem:
@@ -81,7 +84,7 @@ def _name_keys(problem: _Problem, type_: Any, data: object) -> _Problem:
     Where msgspec does not name the key of a mapping, the mapping is reduced to one of its keys
     after the other, until the error shows again.
     """
-    named: Path = ()
+    named: NamedPath = ()
     for step in problem.path:
         if step is not None:
             named = (*named, step)
@@ -93,7 +96,7 @@ def _name_keys(problem: _Problem, type_: Any, data: object) -> _Problem:
             if again is not None:
                 data, problem, named = reduced, again, (*named, str(key))
                 break
-    return _Problem(problem.what, named)
+    return _Problem(problem.message, named)
 
 
 def _convert_error(data: object, type_: Any) -> _Problem | None:
@@ -105,7 +108,7 @@ def _convert_error(data: object, type_: Any) -> _Problem | None:
     return None
 
 
-def _hint(key: str, path: tuple[str | int | None, ...], type_: Any) -> str:
+def _hint(key: str, path: PartlyNamedPath, type_: Any) -> str:
     """The keys that exist at a path, or the one that was probably meant."""
     known = [] if type_ is None else _known_keys(path, type_)
     if not known:
@@ -114,7 +117,7 @@ def _hint(key: str, path: tuple[str | int | None, ...], type_: Any) -> str:
     return f" (did you mean {close[0]}?)" if close else f" (the keys are {', '.join(known)})"
 
 
-def _known_keys(path: tuple[str | int | None, ...], type_: Any) -> list[str]:
+def _known_keys(path: PartlyNamedPath, type_: Any) -> list[str]:
     """The keys of the object at a path, sorted, by the JSON Schema of the type."""
     schema = msgspec.json.schema(type_)
     node = _resolve(schema, schema)
@@ -138,7 +141,7 @@ def _resolve(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     return schema["$defs"][name] if name else node
 
 
-def _quote(path: tuple[str | int | None, ...], data: object) -> str:
+def _quote(path: PartlyNamedPath, data: object) -> str:
     """The wrong value, where it is plain and short."""
     try:
         value = _get(data, path)
@@ -148,13 +151,13 @@ def _quote(path: tuple[str | int | None, ...], data: object) -> str:
     return f", not {value!r}" if short else ""
 
 
-def _get(data: Any, path: tuple[str | int | None, ...]) -> Any:
+def _get(data: Any, path: PartlyNamedPath) -> Any:
     for step in path:
         data = data[step]
     return data
 
 
-def _replace(data: Any, path: Path, value: object) -> Any:
+def _replace(data: Any, path: NamedPath, value: object) -> Any:
     """A copy of nested containers with another value at one place."""
     if not path:
         return value
@@ -164,7 +167,7 @@ def _replace(data: Any, path: Path, value: object) -> Any:
     return changed
 
 
-def _write(path: tuple[str | int | None, ...]) -> str:
+def _write(path: PartlyNamedPath) -> str:
     r"""A path as text.
 
     >>> _write(("inputs", "x.y", 0))

@@ -1,4 +1,4 @@
-"""Optional dependencies: who needs one that is missing is told how to get it."""
+"""Optional dependencies: the error for a missing one says how to install it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,19 +7,19 @@ from modelexport.errors import MissingExtraError
 
 
 @contextmanager
-def require_extra(extra: str, what: str) -> Iterator[None]:
-    """Import what an extra brings; in the body, so that it is asked for only where it is used.
+def require_extra(extra: str, user: str) -> Iterator[None]:
+    """Import packages of an extra in the body; a missing one becomes an error for the user.
 
     Args:
-        extra: The extra's name.
-        what: Who needs it.
+        extra: Name of the extra.
+        user: What needs it; the subject of the error's sentence.
 
     Raises:
-        MissingExtraError: A package is not installed; the message says how to install it.
+        MissingExtraError: A package is not installed. The message says how to install it.
     """
     try:
         yield
     except ModuleNotFoundError as error:
         raise MissingExtraError(
-            f"{what} needs {error.name}: pip install 'modelexport[{extra}]'."
+            f"{user} needs {error.name}: pip install 'modelexport[{extra}]'."
         ) from error

@@ -1,7 +1,7 @@
-"""Packages whose public names load their modules only when somebody asks for them.
+"""Packages that import the modules of their public names only when a name is first used.
 
-The command line starts in a fraction of a second because of this: numpy, onnx and onnxruntime
-are imported by the command that needs them.
+This keeps the command line fast: numpy, onnx and onnxruntime are imported only by the commands
+that need them.
 """
 
 import sys
@@ -9,20 +9,20 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 
 
-def lazy_exports(package: str, homes: Mapping[str, Iterable[str]]) -> Callable[[str], object]:
-    """The `__getattr__` of a package that gives its public names out lazily.
+def lazy_exports(package: str, modules: Mapping[str, Iterable[str]]) -> Callable[[str], object]:
+    """The `__getattr__` of a package that imports its public names lazily.
 
     Args:
         package: Name of the package.
-        homes: The public names in each of its modules.
+        modules: The public names by the module that defines them, relative to the package.
     """
-    where = {name: home for home, names in homes.items() for name in names}
+    module_of = {name: module for module, names in modules.items() for name in names}
 
     def get(name: str) -> object:
-        if name not in where:
+        if name not in module_of:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        found = getattr(import_module(f"{package}.{where[name]}"), name)
-        setattr(sys.modules[package], name, found)  # the next one needs not ask
-        return found
+        value = getattr(import_module(f"{package}.{module_of[name]}"), name)
+        setattr(sys.modules[package], name, value)  # the next use does not come here
+        return value
 
     return get

@@ -1,30 +1,35 @@
-"""Telling whoever is interested what is being done right now.
+"""Reporting the current step of long work to whoever wants to show it.
 
-Work that may take a while calls `step` with what it begins; a command shows it in a terminal.
-Where nobody listens it costs nothing.
+Work calls `report_step` when a step begins. A command shows the steps in the terminal. Without a
+listener a report costs nothing.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-Tell = Callable[[str], None]
+StepListener = Callable[[str], None]
+"""Called with the description of each step."""
 
-_LISTENER: ContextVar[Tell | None] = ContextVar("listener", default=None)
+_LISTENER: ContextVar[StepListener | None] = ContextVar("listener", default=None)
 
 
-def step(what: str) -> None:
-    """Say what begins now, in a few words (`exporting with dynamo`)."""
-    tell = _LISTENER.get()
-    if tell is not None:
-        tell(what)
+def report_step(description: str) -> None:
+    """Report that a step begins.
+
+    Args:
+        description: A few words (`exporting with dynamo`).
+    """
+    listener = _LISTENER.get()
+    if listener is not None:
+        listener(description)
 
 
 @contextmanager
-def listening(tell: Tell) -> Iterator[None]:
-    """Hear of every step that the body takes in this thread."""
-    before = _LISTENER.set(tell)
+def reporting_steps_to(listener: StepListener) -> Iterator[None]:
+    """Report to a listener every step that the body begins in this thread."""
+    token = _LISTENER.set(listener)
     try:
         yield
     finally:
-        _LISTENER.reset(before)
+        _LISTENER.reset(token)

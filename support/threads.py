@@ -1,4 +1,4 @@
-"""Threads of our own: numpy's linear algebra keeps to one, and they take short turns."""
+"""Thread settings of the process that are changed for some time, then restored."""
 
 import sys
 from collections.abc import Iterator
@@ -8,58 +8,60 @@ from threading import Lock
 
 from threadpoolctl import ThreadpoolController
 
-_TURN = 5e-4
-"""Seconds."""
+_SHORT_INTERVAL = 5e-4
+"""Seconds after which Python lets another thread run, in `short_switch_interval`."""
 
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Keep the library behind numpy's matrix products from starting threads.
+    """Let numpy compute matrix products in one thread, for the time of the body.
 
-    Our products are many and small. On a busy machine its threads wait for each other by
-    spinning: fingerprinting one file took 40 seconds of processor time, not 3.
+    Our matrix products are many and small. On a busy machine the threads of the BLAS library
+    spend most of their time waiting for each other: fingerprinting one file took 40 seconds of
+    processor time instead of 3.
     """
-    with _controller().limit(limits=1, user_api="blas"):
+    with _threadpool_controller().limit(limits=1, user_api="blas"):
         yield
 
 
-class _Turns:
-    """The process's setting, kept while anybody wants short turns."""
+class _SwitchInterval:
+    """Python's switch interval. Several users may need it short at the same time."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._wanted = 0
-        self._before = 0.0
+        self._users = 0
+        self._original = 0.0
 
     @contextmanager
     def short(self) -> Iterator[None]:
         with self._lock:
-            if not self._wanted:
-                self._before = sys.getswitchinterval()
-                if self._before > _TURN:
-                    sys.setswitchinterval(_TURN)
-            self._wanted += 1
+            if not self._users:
+                self._original = sys.getswitchinterval()
+                if self._original > _SHORT_INTERVAL:
+                    sys.setswitchinterval(_SHORT_INTERVAL)
+            self._users += 1
         try:
             yield
         finally:
             with self._lock:
-                self._wanted -= 1
-                if not self._wanted and self._before > _TURN:
-                    sys.setswitchinterval(self._before)
+                self._users -= 1
+                if not self._users and self._original > _SHORT_INTERVAL:
+                    sys.setswitchinterval(self._original)
 
 
-_TURNS = _Turns()
+_SWITCH_INTERVAL = _SwitchInterval()
 
 
-def short_turns() -> AbstractContextManager[None]:
-    """Let a thread that mostly waits for others' code take its turn soon.
+def short_switch_interval() -> AbstractContextManager[None]:
+    """Let threads that mostly wait for other libraries run soon, for the time of the body.
 
-    Python hands over after 5 ms: loading and running a small file takes no longer than that, and
-    asks for three turns. The last of several users to leave restores the setting.
+    By default Python lets a thread run for 5 ms before another one gets its turn. Loading and
+    running a small file takes no longer than that, and needs three turns. The last of several
+    users restores the original interval.
     """
-    return _TURNS.short()
+    return _SWITCH_INTERVAL.short()
 
 
 @cache
-def _controller() -> ThreadpoolController:
+def _threadpool_controller() -> ThreadpoolController:
     return ThreadpoolController()

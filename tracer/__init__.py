@@ -1,6 +1,6 @@
 """A torch model in, plain ONNX and a trace record out."""
 
-from modelexport.tracer.from_config import load_configured, plan_trace, trace_arguments
+from modelexport.tracer.from_config import load_from_config, plan_trace, trace_arguments
 from modelexport.tracer.sources.loading import Loaded, load
 from modelexport.tracer.sources.origin import Origin
 from modelexport.tracer.tracing import RecordResult, TraceResult, record, trace
@@ -11,7 +11,7 @@ __all__ = [
     "RecordResult",
     "TraceResult",
     "load",
-    "load_configured",
+    "load_from_config",
     "plan_trace",
     "record",
     "trace",

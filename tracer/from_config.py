@@ -34,7 +34,7 @@ def trace_arguments(options: TraceOptions) -> TraceArguments:
     )
 
 
-def load_configured(
+def load_from_config(
     source: str, options: TraceOptions, inputs: Mapping[str, InputSpec] | None = None
 ) -> Loaded:
     """Load a model and make its inputs.

@@ -11,8 +11,8 @@ from torch import nn
 from modelexport.errors import ExportFailedError, UsageError
 from modelexport.hierarchy.choices import Exporter, RecordExporter
 from modelexport.hierarchy.record import Record, encode_record, record_path
-from modelexport.support.files import atomic_replacement, writing
-from modelexport.support.progress import step
+from modelexport.support.files import atomic_replacement, attribute_errors_to
+from modelexport.support.progress import report_step
 from modelexport.support.threads import one_blas_thread
 from modelexport.tracer.eager.model_state import evaluating
 from modelexport.tracer.exporters.selection import export_model, resolve_exporter
@@ -97,21 +97,21 @@ def trace(  # noqa: PLR0913 - keyword-only options of an entry point
     ):
         with evaluating(model), ready_for_export(model):
             call = plan_call(model, example_inputs, dynamic=dynamic, output_names=output_names)
-            step("running the model")
+            report_step("running the model")
             listened = listen(model, call)
             exported = export_model(model, call, chosen, opset)
             data = None
             if (large := data_beside(exported, target)) is not None:
                 data = beside.enter_context(atomic_replacement(large, force=force)), large.name
-            step("running what was exported")
+            report_step("running what was exported")
             with one_blas_thread(), ThreadPoolExecutor(1) as aside:  # both fingerprint
                 written = aside.submit(write_exported, exported, onnx_file, data)
                 weights = aside.submit(weight_fingerprints, exported)
                 probing = probed(model, exported, call, probe=probe)
                 written.result()
-            step("writing the record")
+            report_step("writing the record")
             made = record_exported(model, listened, exported, origin, probing, weights.result())
-        with writing(record_file):
+        with attribute_errors_to(record_file):
             record_file.write_bytes(encode_record(made))
     return TraceResult(target, record_target, made, made.source.why)
 
@@ -178,9 +178,9 @@ def record(
             if chosen is not None:
                 made, why = _record_by_export(model, call, chosen, opset, origin, probe=probe)
             if made is None:
-                step("running the model")
+                report_step("running the model")
                 made = record_eager(model, call, origin, probe=probe, why=why)
-        with writing(record_file):
+        with attribute_errors_to(record_file):
             record_file.write_bytes(encode_record(made))
     return RecordResult(target, made, made.source.why)
 
@@ -195,7 +195,7 @@ def _record_by_export(
     probe: bool,
 ) -> tuple[Record | None, tuple[str, ...]]:
     """The record of what an exporter writes; None, and why, when an eager one serves better."""
-    step("running the model")
+    report_step("running the model")
     listened = listen(model, call)
     try:
         exported = export_model(model, call, exporter, opset)
@@ -203,7 +203,7 @@ def _record_by_export(
         if exporter is not Exporter.AUTO:
             raise
         return None, (f"eager: {error}",)
-    step("running what was exported")
+    report_step("running what was exported")
     probing = probed(model, exported, call, probe=probe)
     if exporter is Exporter.AUTO and probe and probing.found.missing is not None:
         return None, (f"eager: {probing.found.missing}",)

@@ -10,7 +10,7 @@ import msgspec
 
 from modelexport.errors import PlanError
 from modelexport.hierarchy.export_config import TraceOptions
-from modelexport.hierarchy.source_names import factory_of
+from modelexport.hierarchy.source_names import parse_factory
 from modelexport.pipeline.batch.plan import (
     AnnotateSettings,
     Matrix,
@@ -195,7 +195,7 @@ def _name(model: Model) -> str:
     if model.onnx is not None:
         return _safe(Path(model.onnx).stem)
     assert model.source is not None
-    factory = factory_of(model.source)
+    factory = parse_factory(model.source)
     return _safe(factory[1] if factory else Path(model.source).name or "model")
 
 

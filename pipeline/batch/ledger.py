@@ -15,7 +15,7 @@ from modelexport.errors import FileProblem, UsageError
 from modelexport.pipeline.batch.digests import MISSING, content_digest, options_digest
 from modelexport.pipeline.batch.jobs import Job
 from modelexport.pipeline.batch.outcome import Outcome, State
-from modelexport.support.files import atomic_replacement, check_target, write_problem
+from modelexport.support.files import atomic_replacement, check_target, write_error
 
 FOLDER = ".batch"
 """The ledger's folder within the folder of results. Everything in it belongs to the ledger."""
@@ -65,7 +65,7 @@ class Ledger:
                 folder.mkdir(parents=True, exist_ok=True)
             lock = (self._home / "lock").open("w")
         except OSError as error:
-            raise write_problem(self._out, error) from error
+            raise write_error(self._out, error) from error
         with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -145,7 +145,7 @@ class Ledger:
             try:
                 (scratch / name).replace(self._out / name)
             except OSError as error:
-                raise write_problem(self._out / name, error) from error
+                raise write_error(self._out / name, error) from error
         entry = Entry(options_digest(job), outcome)
         with atomic_replacement(self._path(job), force=True) as part:
             part.write_bytes(msgspec.json.encode(entry) + b"\n")

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from modelexport.errors import FileProblem, PlanError, SourceError
-from modelexport.hierarchy.source_names import check_file, check_folder, factory_of
+from modelexport.hierarchy.source_names import check_file, check_folder, parse_factory
 from modelexport.pipeline.batch.jobs import Job, jobs_of
 from modelexport.pipeline.batch.plan import Plan
 from modelexport.support.decode_errors import explain_decode_error
@@ -105,7 +105,7 @@ def _check_sources(job: Job) -> None:
             raise SourceError(f"{path}: there is no such file or folder.")
     if job.source is None:
         return
-    factory = factory_of(job.source)
+    factory = parse_factory(job.source)
     if factory is None:
         check_folder(job.source)
     elif factory[0].endswith(".py"):

@@ -153,7 +153,7 @@ class _JobRun:
 
         assert self.job.source is not None
         with self._opened.recording():
-            return tracer.load_configured(self.job.source, self.job.trace)
+            return tracer.load_from_config(self.job.source, self.job.trace)
 
     def annotate(self, target: Path) -> None:
         """Write the annotated file, and the report if the plan asks for it."""

@@ -25,7 +25,7 @@ from modelexport.rewriter.matching.matcher import Match, match_carried, match_re
 from modelexport.rewriter.matching.options import open_sources
 from modelexport.support.files import atomic_replacement
 from modelexport.support.gc_pause import gc_paused
-from modelexport.support.progress import step
+from modelexport.support.progress import report_step
 from modelexport.support.threads import one_blas_thread
 
 
@@ -86,13 +86,13 @@ def annotate(
     inputs = [source, *filter(None, [options.matching.probe, options.matching.reference])]
     inputs += [Path(path) for path in (record, inherit_from) if isinstance(path, str | Path)]
     _refuse_same_file(target, inputs, report)
-    step(f"reading {source.name}")
+    report_step(f"reading {source.name}")
     reference, options = _reference_record(record, inherit_from, options)
     with (
         _report_file(report, inputs, force=force) as report_part,
         ModelFile.open(source, original_names=True) as file,
     ):
-        step("matching")
+        report_step("matching")
         match = _match(file, reference, options)
         if inherit_from is not None:
             match = msgspec.structs.replace(match, source=INHERITED)
@@ -108,7 +108,7 @@ def annotate(
         result = _report(source, target, match, notes, folding)
         if report_part is not None:
             report_part.write_bytes(result.to_json())  # first: if this fails, no file is written
-        step("writing")
+        report_step("writing")
         if target is not None and rewritten is not None:
             file.container.write_model(target, rewritten, force=force)
         elif target is not None:
@@ -163,7 +163,7 @@ def _rewritten(
         when no functions were asked for.
     """
     if Inject.FUNCTIONS in options.inject:
-        step("folding")
+        report_step("folding")
         model = edited(file.flat, edits)
         parameters = InitializerParameters(model, match.tree, match.parameters).parameters
         return model, fold(model, match.decisions, tagger, parameters, options.fold_rules)

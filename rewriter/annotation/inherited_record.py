@@ -91,7 +91,7 @@ def _observed(file: ModelFile, matching: MatchOptions) -> tuple[Probe, Fingerpri
         fingerprints = observer.fingerprints(feeds, FULL_PRECISION.infinity_threshold)
     except RuntimeFailedError as error:
         return Probe(missing=str(error).rstrip(".")), {}
-    inputs = tuple(ProbeInput.of(name, array) for name, array in feeds.items())
+    inputs = tuple(ProbeInput.from_array(name, array) for name, array in feeds.items())
     return Probe(inputs), fingerprints
 
 

@@ -107,7 +107,7 @@ def _inputs(
     if how.probe is not None:
         return list(read_inputs(how.probe)), how.probe.name
     if record is not None and record.probe.inputs:
-        return [(entry.name, entry.array()) for entry in record.probe.inputs], "the record's"
+        return [(entry.name, entry.to_array()) for entry in record.probe.inputs], "the record's"
     return generated(side, libraries), "generated"
 
 

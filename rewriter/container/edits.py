@@ -43,7 +43,7 @@ class Edits:
 
     def removes_from_model(self, key: str) -> bool:
         """Whether an entry of the model is removed."""
-        return self.strip and key.startswith(keys.OURS) and key not in self.keep_model
+        return self.strip and key.startswith(keys.OWN_PREFIX) and key not in self.keep_model
 
     def removed_entries(self, entry_keys: Sequence[str], new: Entries = ()) -> list[bool]:
         """Tell for each metadata entry of one node whether it is removed.

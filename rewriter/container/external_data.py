@@ -17,7 +17,7 @@ import onnx
 from modelexport.errors import FileProblem, OnnxFileError
 from modelexport.rewriter.container.copying import copy_range
 from modelexport.rewriter.container.tensor_walk import external_reference
-from modelexport.support.files import atomic_replacement, write_problem
+from modelexport.support.files import atomic_replacement, write_error
 
 
 class ExternalFile(NamedTuple):
@@ -155,7 +155,7 @@ def _made_folder(folder: Path) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise write_problem(folder, error) from error
+        raise write_error(folder, error) from error
     try:
         yield
     except BaseException:

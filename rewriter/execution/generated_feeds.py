@@ -7,7 +7,7 @@ import numpy as np
 
 from modelexport.errors import RuntimeFailedError
 from modelexport.hierarchy.fingerprints import Array
-from modelexport.hierarchy.probe_numbers import SWITCHES, distinct, flags
+from modelexport.hierarchy.probe_numbers import MAX_SWITCH_SIZE, distinct_integers, mask_flags
 from modelexport.rewriter.execution.feeds import Feeds
 from modelexport.rewriter.execution.session import Session
 
@@ -64,7 +64,7 @@ def _widen_integers(session: Session, feeds: Feeds, outputs: Mapping[str, object
     if finite < 1 and (share := _finite_share(session.run(positive))) > finite:
         feeds, finite = positive, share  # the file takes roots or logarithms of them
     for name, array in feeds.items():
-        if array.dtype.kind not in "iu" or array.size <= SWITCHES:
+        if array.dtype.kind not in "iu" or array.size <= MAX_SWITCH_SIZE:
             continue
         for limit in _INTEGER_LIMITS:
             wider = feeds | {name: _distinct_integers(array, limit)}
@@ -114,12 +114,12 @@ def _fill(dtype: str, shape: Iterable[int], random: np.random.Generator) -> Arra
         return np.ones(shape, dtype=bool)
     if dtype.startswith("float"):
         return random.standard_normal(shape).astype(dtype)
-    return flags(math.prod(shape)).astype(dtype).reshape(shape)
+    return mask_flags(math.prod(shape)).astype(dtype).reshape(shape)
 
 
 def _distinct_integers(array: Array, limit: int) -> Array:
     """Integers of the array's shape and type, below a limit."""
-    numbers = distinct(array.size, min(limit, np.iinfo(array.dtype).max))
+    numbers = distinct_integers(array.size, min(limit, np.iinfo(array.dtype).max))
     return numbers.astype(array.dtype).reshape(array.shape)
 
 

@@ -32,7 +32,7 @@ from modelexport.rewriter.container import OnnxContainer, SessionSource, session
 from modelexport.rewriter.execution.feeds import Feeds
 from modelexport.rewriter.execution.recorded_value_index import RecordedValueIndex
 from modelexport.rewriter.execution.session import Session
-from modelexport.support.progress import step
+from modelexport.support.progress import report_step
 
 Fingerprints = dict[tuple[str, str], ValueFingerprint]
 """Graph path and name of a value to its fingerprint."""
@@ -97,7 +97,7 @@ class Observer:
         Raises:
             RuntimeFailedError: onnxruntime cannot load or run the file.
         """
-        step(f"running {self._container.path.name}")
+        report_step(f"running {self._container.path.name}")
         fingerprints: Fingerprints = {}
         seen_by_subgraphs = dict(feeds)
         for values in self._values(feeds):

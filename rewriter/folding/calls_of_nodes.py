@@ -9,9 +9,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 
 from modelexport.hierarchy.module_tree import ModuleTree
-from modelexport.hierarchy.tags import steps
+from modelexport.hierarchy.tags import path_steps
 from modelexport.rewriter.folding.fold_graph import Call, Chain, FoldGraph, FoldNode
-from modelexport.support.prefixes import common_start
+from modelexport.support.prefixes import common_prefix
 
 _Numbers = dict[int, int]
 """Number of the call in which each node ran, by identity of the node."""
@@ -59,7 +59,7 @@ class _CallFinder:
         for node in reversed(self._graph.nodes):
             if node.module is None:  # it belongs to the calls that all its consumers share
                 consumers = self._graph.consumers_of(node)
-                chains[id(node)] = common_start(chains[id(consumer)] for consumer in consumers)
+                chains[id(node)] = common_prefix(chains[id(consumer)] for consumer in consumers)
         return chains
 
     def _running_modules(self, node: FoldNode) -> list[str]:
@@ -75,7 +75,7 @@ class _CallFinder:
         """The modules from the root down to a module, without those that are never called."""
         if not self._tree_counts_calls:
             names: list[str] = []
-            for step in steps(path):
+            for step in path_steps(path):
                 names.append(f"{names[-1]}.{step}" if names else step)
             return names
         parts = path.split(".")

@@ -14,7 +14,7 @@ import onnx
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.annotate_options import FoldRules
 from modelexport.hierarchy.choices import FoldMode
-from modelexport.hierarchy.tags import Tagger, escape, namespace, steps
+from modelexport.hierarchy.tags import Tagger, escape, namespace, path_steps
 from modelexport.rewriter.folding.break_cycles import Groups, without_cycles
 from modelexport.rewriter.folding.calls_of_nodes import call_chains
 from modelexport.rewriter.folding.choose_calls import ClassName, choose_calls
@@ -258,7 +258,7 @@ class _Folder:
         node = onnx.NodeProto(
             op_type=function.name,
             domain=function.domain,
-            name=self._node_names.take("/" + "/".join(map(escape, steps(call.path)))),
+            name=self._node_names.take("/" + "/".join(map(escape, path_steps(call.path)))),
             input=inputs,
             output=outputs,
         )

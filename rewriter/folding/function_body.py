@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import onnx
 
 from modelexport.hierarchy import keys
-from modelexport.hierarchy.tags import escape, steps
+from modelexport.hierarchy.tags import escape, path_steps
 from modelexport.rewriter.folding.flat_snapshot import OriginalNode
 from modelexport.rewriter.folding.fold_graph import FoldGraph, FoldNode
 from modelexport.rewriter.folding.function_inputs import (
@@ -155,7 +155,7 @@ class _BodyWriter:
 
     def _node_name(self, node: FoldNode) -> str:
         """The path within the module, and the operator unless the node is the module's call."""
-        path = [escape(step) for step in steps(node.path_within(self._call.path))]
+        path = [escape(step) for step in path_steps(node.path_within(self._call.path))]
         last = [] if node.is_call and path else [node.proto.op_type]
         return "/".join([*path, *last])
 
@@ -170,8 +170,8 @@ class _BodyWriter:
         kept = [
             (entry.key, entry.value)
             for entry in written.metadata_props
-            if entry.key.startswith(keys.OURS)
-            or entry.key in keys.SHARED
+            if entry.key.startswith(keys.OWN_PREFIX)
+            or entry.key in keys.SHARED_KEYS
             or all(entries.get(entry.key) == entry.value for entries in others)
         ]
         del written.metadata_props[:]

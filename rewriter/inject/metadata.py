@@ -34,7 +34,7 @@ class MetadataInjection:
         entries = [(keys.TAG, tag), (keys.NAMESPACE, namespace(tag))]
         if decision.evidence is not None:
             entries.append((keys.EVIDENCE, decision.evidence))
-        covers = self._tagger.covers(decision.covers)
+        covers = self._tagger.tags(decision.covers)
         if len(covers) > 1:
             entries.append((keys.COVERS, msgspec.json.encode(covers).decode()))
         if decision.call is not None and self._may_run_again(decision.module):
@@ -71,7 +71,7 @@ class MetadataInjection:
         """
         tree = self._tagger.tree
         if not self._counts_calls:
-            return [ancestor for ancestor, _ in self._tagger.chain(path)]
+            return [ancestor for ancestor, _ in self._tagger.ancestry(path)]
         names = path.split(".") if path else []
         prefixes = [".".join(names[:length]) for length in range(len(names) + 1)]
         return [p for p in prefixes if p in {ROOT, path} or (p in tree and tree[p].calls)]
@@ -97,7 +97,7 @@ def foreign_keys(node: onnx.NodeProto) -> set[str]:
     """The shared keys on a node that another tool wrote."""
     entry_keys = [entry.key for entry in node.metadata_props]
     pairs = zip(entry_keys, keys.are_ours(entry_keys), strict=True)
-    return {key for key, ours in pairs if key in keys.SHARED and not ours}
+    return {key for key, ours in pairs if key in keys.SHARED_KEYS and not ours}
 
 
 def _qualified_class(tree: ModuleTree, path: str) -> str:

@@ -13,7 +13,7 @@ import onnx
 
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.graph_paths import NodeKey, walk_nodes
-from modelexport.hierarchy.tags import Tagger, escape, steps
+from modelexport.hierarchy.tags import Tagger, escape, path_steps
 from modelexport.rewriter.matching.evidence.carried import embedded_names
 from modelexport.support.unique_names import UniqueNames
 
@@ -25,7 +25,7 @@ Names = dict[NodeKey, str | None]
 
 def scoped_name(tagger: Tagger, module: str, op_type: str) -> str:
     """The name of an operator in a module, without the number that makes it unique."""
-    path = map(escape, steps(tagger.resolve(module)))
+    path = map(escape, path_steps(tagger.resolve(module)))
     return "/" + "/".join([*path, op_type])
 
 

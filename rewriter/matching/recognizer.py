@@ -51,7 +51,7 @@ from modelexport.rewriter.matching.thresholds import (
     MINIMUM_WEIGHT_SHARE,
     SIBLING_WEIGHT_SHARE,
 )
-from modelexport.support.threads import short_turns
+from modelexport.support.threads import short_switch_interval
 
 Considered = dict[int, list[Alternative]]
 Observe = Callable[[Feeds, float], Fingerprints]
@@ -111,7 +111,7 @@ def recognise(
     Raises:
         ForeignRecordError: The record is of another model.
     """
-    with short_turns(), ThreadPoolExecutor(1) as aside:
+    with short_switch_interval(), ThreadPoolExecutor(1) as aside:
         return _Recognising(model, record, where, means, aside).run()
 
 
@@ -222,7 +222,7 @@ class _Recognising:
         """The inputs to run on."""
         if self._means.inputs is not None:
             return list(self._means.inputs)
-        return [(probe.name, probe.array()) for probe in self._record.probe.inputs]
+        return [(probe.name, probe.to_array()) for probe in self._record.probe.inputs]
 
     def _observed(self, observe: Observe, there: ValueSide, mode: ComparisonMode) -> ValueMatch:
         """What the file computes, fed in the first way under which it does what was recorded.

@@ -99,7 +99,7 @@ def _feeds(file: CheckedFile, session: Session) -> tuple[Feeds | None, tuple[str
     """
     notes: tuple[str, ...] = ()
     if file.record is not None:
-        recorded = {entry.name: entry.array() for entry in file.record.probe.inputs}
+        recorded = {entry.name: entry.to_array() for entry in file.record.probe.inputs}
         if recorded and set(recorded) == set(session.inputs):
             return recorded, notes
         notes = ("the record's inputs are not those of the file: it ran on generated ones",)

@@ -6,7 +6,7 @@ import msgspec
 
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.module_tree import ModuleTree
-from modelexport.hierarchy.tags import Tagger, well_formed
+from modelexport.hierarchy.tags import Tagger, is_well_formed
 from modelexport.rewriter.graph.initializer_parameters import InitializerParameters
 from modelexport.rewriter.matching.evidence import carried as own
 from modelexport.rewriter.validation.checked_file import CheckedFile
@@ -47,7 +47,7 @@ def _problems(tag: str, covers: str | None, known_tags: set[str] | None) -> Iter
         except msgspec.DecodeError:
             yield f"its {keys.COVERS} is not a JSON list of tags"
     for written in [tag, *covered]:
-        if not well_formed(written):
+        if not is_well_formed(written):
             yield f"{written!r} is not a tag"
         elif known_tags is not None and written not in known_tags:
             yield f"the module tree has no module with the tag {written}"

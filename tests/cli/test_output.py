@@ -14,7 +14,7 @@ import pytest
 
 from modelexport.hierarchy.record import encode_record
 from modelexport.rewriter import AnnotateReport, annotate
-from modelexport.support.progress import listening, step
+from modelexport.support.progress import report_step, reporting_steps_to
 from tests.helpers.commands import ROOT, CommandResult, modelexport
 from tests.helpers.handmade import two_layers, two_layers_record
 
@@ -74,20 +74,20 @@ def annotated(folder: Path, *options: str, stdin: bytes = b"", **environment: st
 def test_steps_reach_the_listener() -> None:
     """They reach no listener before or afterwards."""
     heard: list[str] = []
-    step("unheard")
-    with listening(heard.append):
-        step("one")
-        with listening(lambda what: heard.append(f"inner {what}")):
-            step("two")
-        step("three")
-    step("unheard")
+    report_step("unheard")
+    with reporting_steps_to(heard.append):
+        report_step("one")
+        with reporting_steps_to(lambda what: heard.append(f"inner {what}")):
+            report_step("two")
+        report_step("three")
+    report_step("unheard")
     assert heard == ["one", "inner two", "three"]
 
 
 def test_annotating_tells_its_steps(folder: Path) -> None:
     """Reading, matching and writing, in this order."""
     heard: list[str] = []
-    with listening(heard.append):
+    with reporting_steps_to(heard.append):
         annotate(folder / "plain.onnx", two_layers_record(), folder / "b.onnx")
     assert heard == ["reading plain.onnx", "matching", "writing"]
 

@@ -44,7 +44,7 @@ def folder(
     annotate(done.onnx_path, done.record, place / "folded.onnx", inject=functions, fold_rules=fold)
     assert onnx.load(place / "folded.onnx").functions
     quantize_dynamic(done.onnx_path, place / "q.onnx")
-    fed = {entry.name: np.asarray(entry.array()) for entry in done.record.probe.inputs}
+    fed = {entry.name: np.asarray(entry.to_array()) for entry in done.record.probe.inputs}
     ORT_EXTENDED.apply(Given(done.onnx_path, place / "o.onnx", fed))
     annotate(place / "q.onnx", done.record, place / "quantised.onnx")
     annotate(place / "o.onnx", done.record, place / "optimised.onnx")

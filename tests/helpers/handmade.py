@@ -98,7 +98,7 @@ def record_of(
     names = {f"{m.path}.{p.name}" for m in tree for p in m.parameters}
     tensors = [Tensor(name, name if name in names else None) for name in held]
     shape = [d.dim_value or 2 for d in model.graph.input[0].type.tensor_type.shape.dim]
-    probe = ProbeInput.of(model.graph.input[0].name, np.ones(shape, np.float32))
+    probe = ProbeInput.from_array(model.graph.input[0].name, np.ones(shape, np.float32))
     return Record(
         source=Source("handmade", "hand", 17),
         digest=graph_digest(model),

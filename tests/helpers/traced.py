@@ -62,5 +62,5 @@ def plain_session(path: Path, *, optimised: bool = False) -> ort.InferenceSessio
 
 def bits(path: Path, done: TraceResult) -> list[bytes]:
     """What a file computes on the inputs that a fixture was traced with."""
-    feeds = {entry.name: entry.array() for entry in done.record.probe.inputs}
+    feeds = {entry.name: entry.to_array() for entry in done.record.probe.inputs}
     return [array.tobytes() for array in plain_session(path).run(None, feeds)]

@@ -24,7 +24,7 @@ from modelexport.hierarchy.export_config import (
     read_export_config,
 )
 from modelexport.hierarchy.record import read_record
-from modelexport.tracer import load_configured, trace, trace_arguments
+from modelexport.tracer import load_from_config, trace, trace_arguments
 from modelexport.tracer.exporters.selection import EXPORTERS
 from tests.helpers.commands import CommandResult, Run
 from tests.helpers.documents import carry_out
@@ -163,7 +163,7 @@ def test_all_of_it_reaches_the_exporter(run: Run, tmp_path: Path, exporter: str)
     assert configured(run, CONFIG | {"exporter": exporter}).code == 0
     model = onnx.load(tmp_path / "m.onnx")
     record = read_record(tmp_path / "m.trace.json")
-    fed = {entry.name: entry.array() for entry in record.probe.inputs}
+    fed = {entry.name: entry.to_array() for entry in record.probe.inputs}
     assert record.source.exporter == exporter
     assert {name: array.shape for name, array in fed.items()} == {
         "x": (3, 4, WIDTH),
@@ -241,7 +241,7 @@ def test_options_win_over_the_configuration(run: Run, tmp_path: Path) -> None:
     options = ["--opset", "18", "--input-shape", f"x=1x2x{WIDTH}", "--input-shape", "mask=1x2"]
     assert configured(run, CONFIG, *options, "--no-dynamic").code == 0
     model = onnx.load(tmp_path / "m.onnx")
-    fed = {e.name: e.array() for e in read_record(tmp_path / "m.trace.json").probe.inputs}
+    fed = {e.name: e.to_array() for e in read_record(tmp_path / "m.trace.json").probe.inputs}
     assert {entry.domain: entry.version for entry in model.opset_import}[""] == 18
     assert {name: array.shape for name, array in fed.items()} == {
         "x": (1, 2, WIDTH),
@@ -254,7 +254,7 @@ def test_options_win_over_the_configuration(run: Run, tmp_path: Path) -> None:
 def test_configured_inputs_are_all_inputs(run: Run, tmp_path: Path) -> None:
     """What the factory gives beyond them is left out; what is not said stays as it was given."""
     ran = configured(run, {"exporter": "torchscript", "inputs": {"x": {}}})
-    fed = {e.name: e.array() for e in read_record(tmp_path / "m.trace.json").probe.inputs}
+    fed = {e.name: e.to_array() for e in read_record(tmp_path / "m.trace.json").probe.inputs}
     _, (x, _) = pair()
     assert ran.code == 0
     assert list(fed) == ["x"]
@@ -265,7 +265,7 @@ def test_a_shape_of_one_input_leaves_the_others(run: Run, tmp_path: Path) -> Non
     """--input-shape changes the input that it names, also of a factory's positional ones."""
     options = ["--exporter", "torchscript", "--input-shape", f"x=2x3x{WIDTH}:float32"]
     assert run("trace", PAIR, "m.onnx", *options).code == 0
-    fed = {e.name: e.array() for e in read_record(tmp_path / "m.trace.json").probe.inputs}
+    fed = {e.name: e.to_array() for e in read_record(tmp_path / "m.trace.json").probe.inputs}
     _, (x, mask) = pair()
     np.testing.assert_array_equal(fed["mask"], mask.numpy())
     assert not np.array_equal(fed["x"], x.numpy())
@@ -333,7 +333,7 @@ def test_the_attention_implementation_arrives(
             inputs={"input_ids": InputSpec()},
             probe=False,
         )
-        loaded = load_configured(str(folder), options)
+        loaded = load_from_config(str(folder), options)
         target = tmp_path / f"{name}.onnx"
         done = trace(loaded.model, loaded.inputs, target, **trace_arguments(options))
         operators[name] = [op.op_type for op in done.record.ops]

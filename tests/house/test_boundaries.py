@@ -39,7 +39,7 @@ PUBLIC = {
         *("load_plan", "markdown", "run_plan"),
     },
     "modelexport.tracer": {
-        *("Loaded", "Origin", "RecordResult", "TraceResult", "load", "load_configured"),
+        *("Loaded", "Origin", "RecordResult", "TraceResult", "load", "load_from_config"),
         *("plan_trace", "record", "trace", "trace_arguments"),
     },
     "modelexport.pipeline": {

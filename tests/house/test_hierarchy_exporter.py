@@ -105,7 +105,7 @@ def test_strip_gives_back_the_very_bytes(annotated: Annotated, tmp_path: Path) -
 @every_case
 def test_outputs_are_those_of_torch(annotated: Annotated) -> None:
     """The plain file computes what the model computes, and the annotated one its very bits."""
-    feeds = {p.name: p.array() for p in annotated.traced.record.probe.inputs}
+    feeds = {p.name: p.to_array() for p in annotated.traced.record.probe.inputs}
     plain, tagged = (
         ort.InferenceSession(str(path)).run(None, feeds)
         for path in (annotated.traced.onnx_path, annotated.file)

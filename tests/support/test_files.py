@@ -112,7 +112,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for target, why in (
         (tmp_path / "missing" / "out", "no such folder"),
-        (tmp_path / "file" / "out", "no folder"),
+        (tmp_path / "file" / "out", "not a folder"),
         (tmp_path / ("n" * 300), "too long"),
     ):
         with pytest.raises(FileProblem, match=why) as caught, atomic_replacement(target) as part:
@@ -144,7 +144,7 @@ def test_a_target_can_be_checked_before_the_work(tmp_path: Path) -> None:
         (tmp_path / "old", "--force"),
         (tmp_path, "a folder"),
         (tmp_path / "missing" / "out", "no such folder"),
-        (tmp_path / "old" / "out", "no folder"),
+        (tmp_path / "old" / "out", "not a folder"),
     ):
         with pytest.raises(FileProblem, match=why):
             check_target(target)

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from modelexport.support.threads import short_turns
+from modelexport.support.threads import short_switch_interval
 
 
 @pytest.fixture(params=[5e-3, 1e-4])
@@ -21,10 +21,10 @@ def found(request: pytest.FixtureRequest) -> Iterator[float]:
 def test_turns_are_short_until_the_last_one_leaves(found: float) -> None:
     """Two that overlap, the first to come being the first to go; turns never get longer."""
     first, second = ExitStack(), ExitStack()
-    first.enter_context(short_turns())
+    first.enter_context(short_switch_interval())
     during = sys.getswitchinterval()
     assert during <= min(found, 1e-3)
-    second.enter_context(short_turns())
+    second.enter_context(short_switch_interval())
     first.close()
     assert sys.getswitchinterval() == during
     second.close()
@@ -33,6 +33,6 @@ def test_turns_are_short_until_the_last_one_leaves(found: float) -> None:
 
 def test_turns_are_restored_after_an_error(found: float) -> None:
     """Whatever went wrong inside."""
-    with pytest.raises(ValueError, match="wrong"), short_turns():
+    with pytest.raises(ValueError, match="wrong"), short_switch_interval():
         raise ValueError("wrong")
     assert sys.getswitchinterval() == found

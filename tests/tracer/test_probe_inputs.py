@@ -63,7 +63,7 @@ class Chooses(nn.Module):
 
 
 def probes(record: Record) -> dict[str, np.ndarray]:
-    return {probe.name: probe.array() for probe in record.probe.inputs}
+    return {probe.name: probe.to_array() for probe in record.probe.inputs}
 
 
 def traced_on(model: nn.Module, inputs: tuple[torch.Tensor, ...], folder: Path, by: str) -> Record:

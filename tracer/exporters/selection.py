@@ -6,7 +6,7 @@ from torch import nn
 
 from modelexport.errors import ExportFailedError, UsageError
 from modelexport.hierarchy.choices import Exporter
-from modelexport.support.progress import step
+from modelexport.support.progress import report_step
 from modelexport.tracer.exporters import dynamo, torchscript
 from modelexport.tracer.exporters.exported import Exported
 from modelexport.tracer.sources.signature import Call
@@ -50,7 +50,7 @@ def export_model(model: nn.Module, call: Call, exporter: Exporter, opset: int) -
     """
     if exporter is Exporter.AUTO:
         return _export_with_first(model, call, opset)
-    step(f"exporting with {exporter}")
+    report_step(f"exporting with {exporter}")
     try:
         return EXPORTERS[exporter](model, call, opset=opset)
     except ExportFailedError as error:
@@ -62,7 +62,7 @@ def export_model(model: nn.Module, call: Call, exporter: Exporter, opset: int) -
 def _export_with_first(model: nn.Module, call: Call, opset: int) -> Exported:
     failures: list[str] = []
     for name, export in EXPORTERS.items():
-        step(f"exporting with {name}")
+        report_step(f"exporting with {name}")
         try:
             exported = export(model, call, opset=opset)
         except ExportFailedError as error:

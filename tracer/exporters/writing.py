@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 
 from modelexport.hierarchy.fingerprints import Array
-from modelexport.support.files import writing
+from modelexport.support.files import attribute_errors_to
 from modelexport.support.protobuf_wire import encode_length_header
 from modelexport.tracer.exporters.exported import Exported
 
@@ -43,7 +43,7 @@ def write_exported(exported: Exported, part: Path, data: tuple[Path, str] | None
         initializers, inside = list(exported.graph.graph.initializer), exported.weights
     else:
         initializers, inside = list(_external(exported, *data)), {}
-    with writing(part), part.open("wb") as sink:
+    with attribute_errors_to(part), part.open("wb") as sink:
         _write_model(sink, exported.graph, initializers, inside)
 
 
@@ -78,7 +78,7 @@ def _write_model(
 
 def _external(exported: Exported, data: Path, location: str) -> Iterator[onnx.TensorProto]:
     """The initializers of a model, large ones as references to a file that is written now."""
-    with writing(data), data.open("wb") as sink:
+    with attribute_errors_to(data), data.open("wb") as sink:
         for tensor in exported.graph.graph.initializer:
             values = exported.weights.get(tensor.name)
             if values is None:

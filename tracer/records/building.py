@@ -139,7 +139,7 @@ def _source(
 
 
 def _probe_of(feed: Mapping[str, Array], missing: str | None) -> Probe:
-    return Probe(tuple(ProbeInput.of(n, a) for n, a in feed.items()), missing)
+    return Probe(tuple(ProbeInput.from_array(n, a) for n, a in feed.items()), missing)
 
 
 def _doubtful(

@@ -14,7 +14,7 @@ from torch import nn
 from modelexport.errors import InputsError, RuntimeFailedError
 from modelexport.hierarchy.fingerprints import value_fingerprint
 from modelexport.hierarchy.graph_paths import MAIN
-from modelexport.hierarchy.probe_numbers import SWITCHES, distinct, flags
+from modelexport.hierarchy.probe_numbers import MAX_SWITCH_SIZE, distinct_integers, mask_flags
 from modelexport.support.threads import one_blas_thread
 from modelexport.tracer.eager.dispatch import numpy_of, run
 from modelexport.tracer.exporters.exported import Exported
@@ -111,7 +111,7 @@ def telling(model: nn.Module, call: Call) -> tuple[Call, tuple[str, ...]]:
 
 
 def _is_dull(tensor: torch.Tensor) -> bool:
-    if tensor.numel() <= SWITCHES or tensor.dtype is torch.bool or tensor.is_complex():
+    if tensor.numel() <= MAX_SWITCH_SIZE or tensor.dtype is torch.bool or tensor.is_complex():
         return False
     return bool((tensor == tensor.reshape(-1)[0]).all())
 
@@ -125,9 +125,9 @@ def _others(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
         yield torch.rand(shape, generator=generator).to(tensor)
         return
     for most in _LIMITS:
-        numbers = distinct(size, min(most, torch.iinfo(tensor.dtype).max))
+        numbers = distinct_integers(size, min(most, torch.iinfo(tensor.dtype).max))
         yield torch.from_numpy(numbers).to(tensor).reshape(shape)
-    yield torch.from_numpy(flags(size)).to(tensor).reshape(shape)
+    yield torch.from_numpy(mask_flags(size)).to(tensor).reshape(shape)
 
 
 def _finite(model: nn.Module, call: Call) -> float:

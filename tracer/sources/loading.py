@@ -13,9 +13,9 @@ from torch import nn
 
 from modelexport.errors import MissingExtraError, ModelExportError, SourceError
 from modelexport.hierarchy.export_config import InputRequest
-from modelexport.hierarchy.source_names import check_file, check_folder, factory_of
+from modelexport.hierarchy.source_names import check_file, check_folder, parse_factory
 from modelexport.support.error_texts import first_line
-from modelexport.support.progress import step
+from modelexport.support.progress import report_step
 from modelexport.tracer.sources.example_inputs import custom_inputs, folder_inputs
 from modelexport.tracer.sources.origin import Origin
 from modelexport.tracer.sources.signature import Inputs
@@ -55,8 +55,8 @@ def load(
         InputsError: No inputs can be made.
     """
     request = request or InputRequest()
-    step(f"loading {source}")
-    if (factory := factory_of(source)) is not None:
+    report_step(f"loading {source}")
+    if (factory := parse_factory(source)) is not None:
         if task is not None:
             raise SourceError(f"{source}: --task is for Hugging Face models, this is a factory.")
         if request.text is not None:

@@ -12,7 +12,7 @@ from modelexport.hierarchy import keys
 from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.graph_paths import MAIN
 from modelexport.hierarchy.module_tree import ROOT, ModuleTree
-from modelexport.hierarchy.tags import well_formed
+from modelexport.hierarchy.tags import is_well_formed
 from modelexport.rewriter.graph.graph_view import ContractedGraph
 from modelexport.rewriter.graph.initializer_parameters import initializer_shapes
 from modelexport.rewriter.graph.model_graph import ModelGraph
@@ -89,7 +89,7 @@ def _unwrap(path: str, prefix: str) -> str:
 
 def read_attributes(graph: ModelGraph) -> Carried | None:
     """Tag attributes, as older tools write them."""
-    good = {key: tag for key, tag in tag_attributes(graph).items() if well_formed(tag)}
+    good = {key: tag for key, tag in tag_attributes(graph).items() if is_well_formed(tag)}
     if not good:
         return None
     by_node = {key: Claim(path_of_tag(tag), EvidenceKind.CARRIED) for key, tag in good.items()}

@@ -209,7 +209,7 @@ def recorded_fingerprints(record: Record, graph: IndexedGraph) -> dict[int, Valu
     """Fingerprints of the recorded values and of the probe inputs, by their number in the graph."""
     fingerprints = {}
     for probe in record.probe.inputs:
-        value, known = graph.value_of(MAIN, probe.name), value_fingerprint(probe.array())
+        value, known = graph.value_of(MAIN, probe.name), value_fingerprint(probe.to_array())
         if value != NONE and known is not None:
             fingerprints[value] = known
     for node, op in enumerate(record.ops):

@@ -109,7 +109,7 @@ def test_bytes_are_those_of_the_values(traced: TracedModels, name: str, tmp_path
     outputs = {value.name for value in model.graph.output}
     model.graph.output.extend(onnx.ValueInfoProto(name=n) for n in names if n not in outputs)
     onnx.save(model, tmp_path / "shown.onnx")
-    inputs = {entry.name: entry.array() for entry in done.record.probe.inputs}
+    inputs = {entry.name: entry.to_array() for entry in done.record.probe.inputs}
     values = plain_session(tmp_path / "shown.onnx").run(names, inputs)
     assert analysis.activation_bytes == sum(np.asarray(value).nbytes for value in values)
 

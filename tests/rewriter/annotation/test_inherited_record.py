@@ -170,7 +170,7 @@ def test_own_inputs_may_be_given(annotated: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "given.npz", x=given)
     matching = MatchOptions(probe=tmp_path / "given.npz")
     made = inherited_record(annotated, TagRules(), matching)
-    assert [(p.name, p.array().tolist()) for p in made.probe.inputs] == [("x", given.tolist())]
+    assert [(p.name, p.to_array().tolist()) for p in made.probe.inputs] == [("x", given.tolist())]
     report = annotate(renamed(tmp_path), None, None, inherit_from=annotated, matching=matching)
     assert [d.tag for d in report.decisions] == tags(annotated)
     np.savez(tmp_path / "given.npz", other=given)

@@ -20,7 +20,7 @@ from modelexport.hierarchy import keys
 from modelexport.hierarchy.choices import Inject
 from modelexport.hierarchy.graph_paths import op_type
 from modelexport.hierarchy.record import Record
-from modelexport.hierarchy.tags import steps
+from modelexport.hierarchy.tags import path_steps
 from modelexport.rewriter import Comparison, FoldRules, Numeric, Status, annotate, compare
 from modelexport.rewriter.comparison.quantisation_scales import Scales
 from modelexport.rewriter.graph.model_graph import ModelGraph
@@ -128,7 +128,7 @@ def test_what_is_the_same_has_no_difference(files: Files, record: Record, kind: 
 @pytest.mark.parametrize("kind", ["optimised", "dynamic", "qdq", "qoperator", "half"])
 def test_the_errors_are_those_of_the_outputs(files: Files, record: Record, kind: str) -> None:
     """What both give back on the record's inputs, run apart from us, differs by just that."""
-    fed = {entry.name: entry.array() for entry in record.probe.inputs}
+    fed = {entry.name: entry.to_array() for entry in record.probe.inputs}
     results = []
     for path in (files("plain"), files(kind)):
         session = plain_session(path)
@@ -172,7 +172,7 @@ def check_divergence(files: Files, record: Record, module: str, tmp_path: Path) 
     )
     assert not same.same
     assert same.numeric is not None
-    tag = "/" + "/".join([record.tree.root.class_name, *steps(module)])
+    tag = "/" + "/".join([record.tree.root.class_name, *path_steps(module)])
     assert same.numeric.first == tag
     assert [value.tag for value in same.numeric.values if value.begins] == [tag]
     weights = {w.name for w in onnx.load(files("optimised")).graph.initializer}
@@ -269,7 +269,7 @@ def test_the_same_files_exit_with_zero(files: Files, run: Run) -> None:
 
 def test_inputs_of_ones_own(files: Files, record: Record, run: Run, tmp_path: Path) -> None:
     """--probe runs both on these; what is missing in it is named."""
-    fed = {entry.name: entry.array() for entry in record.probe.inputs}
+    fed = {entry.name: entry.to_array() for entry in record.probe.inputs}
     np.savez(tmp_path / "in.npz", **fed)
     options = ["--numeric", "--output-format", "json", "--probe"]
     both = files("plain"), files("half")

@@ -11,7 +11,7 @@ from modelexport.hierarchy import keys
 from modelexport.hierarchy.choices import Inject
 from modelexport.hierarchy.graph_paths import walk_graphs, walk_nodes
 from modelexport.hierarchy.record import encode_record
-from modelexport.hierarchy.tags import Tagger, steps
+from modelexport.hierarchy.tags import Tagger, path_steps
 from modelexport.rewriter import analyze, annotate, strip
 from modelexport.rewriter.inject.names import new_names
 from modelexport.rewriter.matching.matcher import match_record
@@ -101,7 +101,7 @@ def test_names_say_the_module() -> None:
     assert decisions
     for decision, node in zip(decisions, model.graph.node, strict=True):
         assert decision.module is not None
-        expected = "/" + "/".join([*steps(decision.module), node.op_type])
+        expected = "/" + "/".join([*path_steps(decision.module), node.op_type])
         assert names[decision.key].startswith(expected)
 
 

@@ -131,7 +131,7 @@ def test_strings_of_ones_own_are_fed(tmp_path: Path) -> None:
     """An .npz holds them as numpy keeps text; the reference and the file both take them."""
     odd = Odd(ODD, tmp_path)
     known = inherited_record(odd.annotated, TagRules(), MatchOptions()).probe
-    own = {given.name: given.array() for given in known.inputs}
+    own = {given.name: given.to_array() for given in known.inputs}
     own["words"] = np.array(["one", "two", "three"])
     np.savez(tmp_path / "own.npz", **own)
     record = msgspec.structs.replace(odd.record, probe=known)
@@ -181,7 +181,7 @@ def test_recorded_strings_are_read_back(words: list[str]) -> None:
     """An input of strings is kept as what it says, not as where it lay in memory."""
     array = np.array(words, object).reshape(1, -1)
     kept = msgspec.json.decode(
-        msgspec.json.encode(ProbeInput.of("words", array)), type=ProbeInput
-    ).array()
+        msgspec.json.encode(ProbeInput.from_array("words", array)), type=ProbeInput
+    ).to_array()
     assert kept.shape == array.shape
     assert kept.tolist() == array.tolist()
