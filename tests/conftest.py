@@ -4,10 +4,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import onnx
 import pytest
 
 from modelexport.cli.main import main
+from modelexport.hierarchy.record import encode_record
+from modelexport.rewriter import annotate
 from tests.helpers.commands import CommandResult, Run
+from tests.helpers.handmade import two_layers, two_layers_record
 
 if TYPE_CHECKING:
     from tests.helpers.traced import TracedModels
@@ -18,6 +22,27 @@ def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A new folder, in which the test runs."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Path:
+    """A small file without a hierarchy: two layers."""
+    onnx.save(two_layers(), tmp_path / "plain.onnx")
+    return tmp_path / "plain.onnx"
+
+
+@pytest.fixture
+def plain_record(tmp_path: Path) -> Path:
+    """The record of `plain`, beside it."""
+    (tmp_path / "plain.trace.json").write_bytes(encode_record(two_layers_record()))
+    return tmp_path / "plain.trace.json"
+
+
+@pytest.fixture
+def annotated(plain: Path, tmp_path: Path) -> Path:
+    """The annotated file of `plain`."""
+    annotate(plain, two_layers_record(), tmp_path / "a.onnx")
+    return tmp_path / "a.onnx"
 
 
 @pytest.fixture

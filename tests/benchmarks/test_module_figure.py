@@ -9,10 +9,10 @@ import msgspec
 import onnx
 import pytest
 
-from modelexport.rewriter import analyze, annotate
+from modelexport.rewriter import analyze
 from module_figure import MEASURES, draw
 from tests.helpers.commands import ROOT, Run, environment
-from tests.helpers.handmade import two_layers, two_layers_record
+from tests.helpers.handmade import two_layers
 
 SCRIPT = ROOT / "benchmarks" / "module_figure.py"
 SHOWN = ROOT / "docs" / "images" / "modules.svg"
@@ -20,18 +20,11 @@ LARGEST = 100_000
 """Bytes that the figure in the repository may take."""
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    onnx.save(two_layers(), tmp_path / "plain.onnx")
-    annotate(tmp_path / "plain.onnx", two_layers_record(), tmp_path / "a.onnx")
-    return tmp_path / "a.onnx"
-
-
 @pytest.mark.parametrize("depth", [0, 1, None])
 @pytest.mark.parametrize("module", [None, "layer.1"])
-def test_a_bar_is_a_row(file: Path, module: str | None, depth: int | None) -> None:
+def test_a_bar_is_a_row(annotated: Path, module: str | None, depth: int | None) -> None:
     """In each panel as many as rows, each as long as the row's share of the whole file."""
-    found = analyze(file, module=module, depth=depth, dims={"N": 2})
+    found = analyze(annotated, module=module, depth=depth, dims={"N": 2})
     names, *panels = draw(found).axes
     assert len(names.texts) == len(found.modules)
     for row, text in zip(found.modules, names.texts, strict=True):
@@ -43,13 +36,15 @@ def test_a_bar_is_a_row(file: Path, module: str | None, depth: int | None) -> No
         assert [bar.get_width() for bar in panel.patches] == pytest.approx(shares)
 
 
-def test_the_script_draws_what_the_command_prints(file: Path, run: Run, tmp_path: Path) -> None:
+def test_the_script_draws_what_the_command_prints(
+    annotated: Path, run: Run, tmp_path: Path
+) -> None:
     """From JSON to a figure that is read as one; the same bytes each time."""
-    (tmp_path / "a.json").write_text(run("analyze", file, "--output-format", "json").out)
+    (tmp_path / "a.json").write_text(run("analyze", annotated, "--output-format", "json").out)
     made = [_drawn(tmp_path / "a.json", tmp_path / name) for name in ("1.svg", "2.svg")]
     assert made[0].read_bytes() == made[1].read_bytes()
     words = _words(made[0])
-    analysis = analyze(file)
+    analysis = analyze(annotated)
     assert analysis.modules
     for row in analysis.modules:
         assert any(row.tag.endswith(word) for word in words)

@@ -17,20 +17,18 @@ import onnx
 import pytest
 
 from modelexport.hierarchy import keys
-from modelexport.hierarchy.record import encode_record
 from modelexport.rewriter import AnnotateReport, analyze
 from tests.helpers.commands import Run
-from tests.helpers.handmade import two_layers, two_layers_record
+from tests.helpers.handmade import two_layers
 
 pytestmark = pytest.mark.usefixtures("working_folder")
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A plain file and its record."""
-    onnx.save(two_layers(), tmp_path / "plain.onnx")
-    (tmp_path / "plain.trace.json").write_bytes(encode_record(two_layers_record()))
-    return tmp_path
+def folder(plain: Path, plain_record: Path) -> Path:
+    """A folder with a plain file and its record."""
+    assert plain.parent == plain_record.parent
+    return plain.parent
 
 
 @pytest.fixture

@@ -12,11 +12,10 @@ import msgspec
 import onnx
 import pytest
 
-from modelexport.hierarchy.record import encode_record
 from modelexport.rewriter import AnnotateReport, annotate
 from modelexport.support.progress import report_step, reporting_steps_to
 from tests.helpers.commands import ROOT, CommandResult, modelexport
-from tests.helpers.handmade import two_layers, two_layers_record
+from tests.helpers.handmade import two_layers_record
 
 SLOW = """
 import time
@@ -31,12 +30,10 @@ COLOUR = re.compile(r"\x1b\[(?:[0-9;]*;)?[349][0-7](?:;[0-9;]*)?m")
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A plain file, its record, and the annotated file."""
-    onnx.save(two_layers(), tmp_path / "plain.onnx")
-    (tmp_path / "plain.trace.json").write_bytes(encode_record(two_layers_record()))
-    annotate(tmp_path / "plain.onnx", tmp_path / "plain.trace.json", tmp_path / "a.onnx")
-    return tmp_path
+def folder(annotated: Path, plain_record: Path) -> Path:
+    """A folder with a plain file, its record, and the annotated file."""
+    assert annotated.parent == plain_record.parent
+    return annotated.parent
 
 
 def in_a_terminal(*arguments: str, cwd: Path, code: int = 0, **environment: str) -> str:

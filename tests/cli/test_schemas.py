@@ -6,15 +6,13 @@ from pathlib import Path
 
 import jsonschema
 import msgspec
-import onnx
 import pytest
 
 from fixtures_gen.schema import SCHEMAS, schema_text
 from modelexport.hierarchy.export_config import ExportConfig
 from modelexport.hierarchy.record import encode_record
-from modelexport.rewriter import annotate
 from tests.helpers.commands import Run
-from tests.helpers.handmade import two_layers, two_layers_record
+from tests.helpers.handmade import two_layers_record
 
 SOURCE = "fixtures_gen.zoo:suffixed_names"
 DOCS = Path(__file__).parents[2] / "docs"
@@ -56,7 +54,7 @@ LINES = {
 }
 
 
-@pytest.mark.usefixtures("working_folder")
+@pytest.mark.usefixtures("working_folder", "annotated", "plain_record")
 @pytest.mark.parametrize(("schema", "line"), LINES.items(), ids=LINES.keys())
 def test_what_commands_print_obeys_its_schema(
     schema: str,
@@ -64,9 +62,6 @@ def test_what_commands_print_obeys_its_schema(
     run: Run,
 ) -> None:
     """`--output-format json` gives what is published, whole and alone."""
-    onnx.save(two_layers(), "plain.onnx")
-    Path("plain.trace.json").write_bytes(encode_record(two_layers_record()))
-    annotate("plain.onnx", two_layers_record(), "a.onnx")
     ran = run(*shlex.split(line), "--output-format", "json")
     assert (ran.code, ran.err) == (0, "")
     published = json.loads((DOCS / f"schemas/{schema}.schema.json").read_text())

@@ -86,6 +86,14 @@ def test_the_public_api_loads_nothing_heavy() -> None:
     assert not memory & (heavy | rooms)
 
 
+def test_the_public_api_is_imported_in_no_time() -> None:
+    """The fastest of three imports takes less than a tenth of a second."""
+    code = "import time as t; b = t.perf_counter(); import modelexport; print(t.perf_counter() - b)"
+    command = [sys.executable, "-c", code]
+    seconds = [float(subprocess.check_output(command, text=True)) for _ in range(3)]
+    assert min(seconds) < 0.1
+
+
 def test_annotating_from_the_public_api_needs_no_torch() -> None:
     """What needs no tracer is reached without it."""
     names = "from modelexport import analyze, annotate, compare, strip, unfold, validate"

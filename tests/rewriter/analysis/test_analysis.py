@@ -5,19 +5,12 @@ from collections import Counter
 from pathlib import Path
 
 import onnx
-import pytest
 
 from modelexport.hierarchy.choices import TagStyle, TorchNN
 from modelexport.hierarchy.module_tree import is_within
 from modelexport.hierarchy.tags import TagRules
 from modelexport.rewriter import analyze, annotate
 from tests.helpers.handmade import nameless, two_layers, two_layers_record
-
-
-@pytest.fixture
-def plain(tmp_path: Path) -> Path:
-    onnx.save(two_layers(), tmp_path / "plain.onnx")
-    return tmp_path / "plain.onnx"
 
 
 def test_rows_add_up_along_the_tree(plain: Path, tmp_path: Path) -> None:

@@ -62,14 +62,6 @@ def test_descendants_get_the_tags_of_the_original(zoo_model: ZooModel, tool: str
     assert truth.settled
 
 
-@pytest.fixture
-def annotated(tmp_path: Path) -> Path:
-    """A small file with its hierarchy."""
-    onnx.save(two_layers(), tmp_path / "plain.onnx")
-    annotate(tmp_path / "plain.onnx", two_layers_record(), tmp_path / "annotated.onnx")
-    return tmp_path / "annotated.onnx"
-
-
 def renamed(folder: Path) -> Path:
     onnx.save(scramble(two_layers()), folder / "renamed.onnx")
     return folder / "renamed.onnx"

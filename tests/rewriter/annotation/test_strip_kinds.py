@@ -19,12 +19,6 @@ KINDS = [Inject.METADATA, Inject.ATTRIBUTES, Inject.NAMES]
 SOME = [kinds for size in (1, 2) for kinds in combinations(KINDS, size)]
 
 
-@pytest.fixture
-def plain(tmp_path: Path) -> Path:
-    onnx.save(two_layers(), tmp_path / "plain.onnx")
-    return tmp_path / "plain.onnx"
-
-
 def annotated(plain: Path, *kinds: Inject, name: str = "a.onnx") -> Path:
     target = plain.with_name(name)
     record = record_of(two_layers(), TWO_LAYERS_MODULES, [*TWO_LAYERS_SCOPES[:-1], ""])

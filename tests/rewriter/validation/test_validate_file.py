@@ -21,18 +21,6 @@ from tests.helpers.handmade import (
 )
 
 
-@pytest.fixture
-def plain(tmp_path: Path) -> Path:
-    onnx.save(two_layers(), tmp_path / "plain.onnx")
-    return tmp_path / "plain.onnx"
-
-
-@pytest.fixture
-def annotated(plain: Path, tmp_path: Path) -> Path:
-    annotate(plain, two_layers_record(), tmp_path / "annotated.onnx")
-    return tmp_path / "annotated.onnx"
-
-
 def retag(path: Path, node: str, tag: str, key: str = keys.TAG) -> None:
     model = onnx.load(path)
     for each in model.graph.node:
