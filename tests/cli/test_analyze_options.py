@@ -137,7 +137,7 @@ def test_a_notebook_shows_trees_and_tables(annotated: Path) -> None:
     places = [html.index(f"<b>{row.tag.rpartition('/')[2]}</b>") for row in analysis.modules[:3]]
     assert places == sorted(places)
     assert html.count("<details") == html.count("</details>")
-    assert "<script>" not in msgspec.structs.replace(analysis, annotated="<script>")._repr_html_()
+    assert "<script>" not in msgspec.structs.replace(analysis, file="<script>")._repr_html_()
     plain = compare(annotated, annotated, numeric=Numeric())
     assert analysis.modules[0].tag in plain._repr_html_()
     assert "no difference" in plain._repr_html_()

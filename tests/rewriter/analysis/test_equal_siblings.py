@@ -1,7 +1,7 @@
 """Equal siblings become one group, and nothing else does."""
 
 from collections.abc import Iterator, Sequence
-from itertools import chain, pairwise
+from itertools import chain
 from random import Random
 
 import msgspec
@@ -109,7 +109,7 @@ def test_unfolding_gives_back_the_rows(spec: Spec) -> None:
     assert list(unfolded(group_equal_siblings(rows))) == tags
     single = group_equal_siblings(rows, every_module=True)
     assert list(unfolded(single)) == tags
-    assert all(len(group.members) == 1 for _, group in every_group(single))
+    assert {len(group.members) for _, group in every_group(single)} == {1}
 
 
 @given(specs(), st.randoms(use_true_random=False))
@@ -119,25 +119,28 @@ def test_no_order_loses_a_module(spec: Spec, random: Random) -> None:
     random.shuffle(rows)
     groups = group_equal_siblings(rows)
     assert sorted(unfolded(groups)) == sorted(row.tag for row in rows)
-    for _, group in every_group(groups):
+    found = list(every_group(groups))
+    assert found
+    for _, group in found:
         places = [stem_and_number(member.tag) for member in group.members]
-        for before, after in pairwise(places):
-            assert before is not None
-            assert after == (before[0], before[1] + 1)
+        steps = [None if a is None else (a[0], a[1] + 1) for a in places[:-1]]
+        assert None not in steps
+        assert places[1:] == steps
 
 
 @given(specs())
 def test_a_group_is_of_equal_modules_and_as_long_as_can_be(spec: Spec) -> None:
     """Members have equal subtrees; what comes before or after a group differs from it."""
     rows = rows_of(spec)
-    for siblings, group in every_group(group_equal_siblings(rows)):
+    groups = list(every_group(group_equal_siblings(rows)))
+    assert groups
+    for siblings, group in groups:
         trees = [subtree(rows, member.tag) for member in group.members]
-        assert all(tree == trees[0] for tree in trees)
+        assert trees == [trees[0]] * len(trees)
         last = stem_and_number(group.members[-1].tag)
-        for other in siblings:
-            first = stem_and_number(other.first.tag)
-            if first is not None and last is not None and first == (last[0], last[1] + 1):
-                assert subtree(rows, other.first.tag) != trees[0]
+        following = None if last is None else (last[0], last[1] + 1)
+        neighbours = [s.first.tag for s in siblings if stem_and_number(s.first.tag) == following]
+        assert trees[0] not in [subtree(rows, tag) for tag in neighbours if following is not None]
 
 
 @given(specs())
