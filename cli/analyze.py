@@ -37,7 +37,14 @@ def analyze(
         list[str] | None,
         typer.Option(metavar="OPERATOR", help="Count these operators only; may be repeated."),
     ] = None,
-    every_module: common.EveryModule = False,
+    every_module: Annotated[
+        bool,
+        typer.Option(
+            "--all",
+            help="Show every module. By default equal siblings are one entry, such as "
+            "layer.(0-5), in all formats but json and csv.",
+        ),
+    ] = False,
     sort: Annotated[ModuleOrder, typer.Option(help="Order of the modules.")] = ModuleOrder.MODEL,
     dim: Annotated[
         list[str] | None,

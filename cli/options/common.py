@@ -68,11 +68,3 @@ ShownDepth = Annotated[
         "--depth", min=0, help="Show modules down to this many steps below the root or --module."
     ),
 ]
-EveryModule = Annotated[
-    bool,
-    typer.Option(
-        "--all",
-        help="Show every module. By default equal siblings are one entry, such as layer.(0-5), in "
-        "all formats but json and csv.",
-    ),
-]
