@@ -10,7 +10,7 @@ import pytest
 from modelexport.hierarchy.record import encode_record
 from modelexport.rewriter import annotate
 from tests.helpers.commands import modelexport
-from tests.helpers.handmade import nameless, two_layers, two_layers_record
+from tests.helpers.handmade import number_weights, two_layers, two_layers_record
 
 SOURCES = """
 import torch
@@ -179,7 +179,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     annotate(folder / "plain.onnx", record, folder / "a.onnx")
     for node in plain.graph.node:
         node.name = ""
-    onnx.save(nameless(plain), folder / "nameless.onnx")
+    onnx.save(number_weights(plain), folder / "nameless.onnx")
     data = (folder / "plain.onnx").read_bytes()
     (folder / "half.onnx").write_bytes(data[: len(data) // 2])
     (folder / "empty.onnx").write_bytes(b"")

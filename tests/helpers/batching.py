@@ -8,7 +8,7 @@ from typing import Any
 import onnx
 
 from modelexport.hierarchy.record import encode_record
-from tests.helpers.commands import CommandResult, started
+from tests.helpers.commands import CommandResult, running_command
 from tests.helpers.handmade import two_layers, two_layers_record
 
 MODELS = """
@@ -52,7 +52,7 @@ def dying():
 """
 
 
-def place(folder: Path) -> Path:
+def write_sources(folder: Path) -> Path:
     """A plain file, its record, and factories of models, in a folder."""
     onnx.save(two_layers(), folder / "plain.onnx")
     (folder / "plain.trace.json").write_bytes(encode_record(two_layers_record()))
@@ -67,24 +67,24 @@ def write_plan(folder: Path, text: str) -> Path:
     return folder / "plan.toml"
 
 
-def batch(folder: Path, *options: str) -> CommandResult:
+def run_batch(folder: Path, *options: str) -> CommandResult:
     """Run `modelexport batch plan.toml` in a folder."""
-    with started(folder, "modelexport", "batch", "plan.toml", *options) as ran:
+    with running_command(folder, "modelexport", "batch", "plan.toml", *options) as ran:
         out, err = ran.communicate(timeout=120)
     return CommandResult(ran.returncode, out, err)
 
 
-def summary(folder: Path) -> dict[str, Any]:
+def read_summary(folder: Path) -> dict[str, Any]:
     """What the run wrote down."""
     return json.loads((folder / "out" / "summary.json").read_text())  # type: ignore[no-any-return]
 
 
-def rows(folder: Path) -> dict[str, dict[str, Any]]:
+def job_rows(folder: Path) -> dict[str, dict[str, Any]]:
     """The jobs of the summary by id."""
-    return {row["job"]: row for row in summary(folder)["jobs"]}
+    return {row["job"]: row for row in read_summary(folder)["jobs"]}
 
 
-def left_under_way(folder: Path) -> Sequence[Path]:
+def unfinished_files(folder: Path) -> Sequence[Path]:
     """What a run left of files that were not complete."""
     scratch = folder / "out" / ".batch" / "scratch"
     return [*scratch.iterdir(), *folder.rglob("*.part")]

@@ -52,7 +52,7 @@ def modelexport(
 
 
 @contextmanager
-def started(folder: Path, *command: str) -> "Iterator[subprocess.Popen[str]]":
+def running_command(folder: Path, *command: str) -> "Iterator[subprocess.Popen[str]]":
     """A command under way, in a process group of its own; it ends when the context does.
 
     Args:

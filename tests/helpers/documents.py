@@ -19,7 +19,7 @@ from typing import NamedTuple
 import pytest
 
 from modelexport.cli.main import main
-from tests.helpers.commands import environment, started
+from tests.helpers.commands import environment, running_command
 
 _BLOCK = re.compile(
     r"^```(?P<language>\w+)(?: title=\"(?P<title>[^\"]+)\"| (?P<name>[\w.]+))?\n(?P<text>.*?)^```",
@@ -40,21 +40,21 @@ class Block(NamedTuple):
     text: str
 
 
-def blocks(document: str) -> list[Block]:
+def fenced_blocks(document: str) -> list[Block]:
     """The fenced blocks of a document."""
     found = _BLOCK.finditer(document)
     return [Block(m["language"], m["title"] or m["name"], m["text"]) for m in found]
 
 
-def commands(document: str) -> list[str]:
+def command_lines(document: str) -> list[str]:
     """The command lines of a document."""
-    shell = (block.text for block in blocks(document) if block.language == "sh")
+    shell = (block.text for block in fenced_blocks(document) if block.language == "sh")
     return [line for text in shell for line in text.splitlines()]
 
 
-def carry_out(document: str, folder: Path) -> None:
+def run_document(document: str, folder: Path) -> None:
     """Do all that a document says, in a folder."""
-    steps = blocks(document)
+    steps = fenced_blocks(document)
     assert steps
     with ExitStack() as under_way:
         for language, name, text in steps:
@@ -74,7 +74,7 @@ def _command(line: str, folder: Path, under_way: ExitStack) -> None:
     if "|" in arguments:
         _run(["bash", "-o", "pipefail", "-c", line], folder, expected)
     elif arguments[-1] == "&":
-        under_way.enter_context(started(folder, module, *arguments[:-1]))
+        under_way.enter_context(running_command(folder, module, *arguments[:-1]))
     elif arguments[0] in _APART:
         _run([sys.executable, "-m", module, *arguments], folder, expected)
     else:

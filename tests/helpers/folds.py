@@ -19,13 +19,13 @@ from tests.helpers.handmade import (
     record_of,
     two_layers,
 )
-from tests.helpers.subgraphs import saved
+from tests.helpers.subgraphs import save_model
 
 MODES = ("repeated", "nested", "all")
 FOLD = [Inject.FUNCTIONS]
 
 
-def ops(model: ModelProto, *, constants: bool = True) -> Counter[str]:
+def count_operators(model: ModelProto, *, constants: bool = True) -> Counter[str]:
     """Operators of all graphs; the inliner of onnx leaves constants of functions as nodes."""
     counted = Counter(node.op_type for _, node in walk_nodes(model))
     if not constants:
@@ -33,21 +33,21 @@ def ops(model: ModelProto, *, constants: bool = True) -> Counter[str]:
     return counted
 
 
-def rows(path: Path) -> dict[str, tuple[int, dict[str, int], int]]:
+def module_rows(path: Path) -> dict[str, tuple[int, dict[str, int], int]]:
     return {r.tag: (r.own_nodes, r.op_types, r.parameters) for r in analyze(path).modules}
 
 
-def folded(
+def fold_model(
     model: ModelProto, record: Record, folder: Path, *functions: str, **options: int
 ) -> tuple[AnnotateReport, ModelProto]:
     """Fold a model in a folder; gives the report and the folded model."""
-    source, target = saved(folder, model), folder / "f.onnx"
+    source, target = save_model(folder, model), folder / "f.onnx"
     rules = FoldRules(functions or ("repeated",), **options)
     report = annotate(source, record, target, inject=FOLD, fold_rules=rules, force=True)
     made = onnx.load(target)
     onnx.checker.check_model(made, full_check=True)
     if made.functions:
-        unfold_and_compare(target, source, folder)
+        check_unfolding(target, source, folder)
     return report, made
 
 
@@ -56,7 +56,7 @@ def blocks_record(model: ModelProto | None = None) -> Record:
     return record_of(model or two_layers(), TWO_LAYERS_MODULES, [*TWO_LAYERS_SCOPES[:-1], ""])
 
 
-def unfold_and_compare(target: Path, source: Path, folder: Path) -> None:
+def check_unfolding(target: Path, source: Path, folder: Path) -> None:
     """Unfolding and stripping brings back every node and weight, under its name, in its place."""
     unfold(target, folder / "u.onnx", force=True)
     flat = onnx.load(folder / "u.onnx")

@@ -155,7 +155,7 @@ def two_layers_record(model: onnx.ModelProto | None = None) -> Record:
     return record_of(model or two_layers(), TWO_LAYERS_MODULES, TWO_LAYERS_SCOPES)
 
 
-def nameless(model: onnx.ModelProto) -> onnx.ModelProto:
+def number_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model with numbers in place of the names of its weights, which told their modules."""
     for number, weight in enumerate(model.graph.initializer):
         for node in model.graph.node:

@@ -33,7 +33,7 @@ choose (v, when) => (out) {
 SIDE = 64
 
 
-def weight(name: str, shape: tuple[int, ...], seed: int) -> TensorProto:
+def random_weight(name: str, shape: tuple[int, ...], seed: int) -> TensorProto:
     values = np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
     return numpy_helper.from_array(values, name)
 
@@ -47,10 +47,12 @@ def with_subgraphs() -> ModelProto:
     model = parser.parse_model(HEADER + SUBGRAPHS)
     made = {node.output[0]: node for _, node in walk_nodes(model)}
     for seed, name in enumerate(["big", "k"]):
-        tensor = weight("", (SIDE, SIDE), seed)
+        tensor = random_weight("", (SIDE, SIDE), seed)
         made[name].CopyFrom(helper.make_node("Constant", [], [name], value=tensor))
-    subgraph_of(made["r"], "then_branch").initializer.append(weight("inner", (SIDE, SIDE), 2))
-    subgraph_of(made["z"], "body").initializer.append(weight("bias", (SIDE * SIDE,), 3))
+    subgraph_of(made["r"], "then_branch").initializer.append(
+        random_weight("inner", (SIDE, SIDE), 2)
+    )
+    subgraph_of(made["z"], "body").initializer.append(random_weight("bias", (SIDE * SIDE,), 3))
     bias = helper.make_node("Slice", ["bias", "from", "to"], ["some"])
     step = subgraph_of(made["z"], "body")
     step.initializer.append(numpy_helper.from_array(np.array([0]), "from"))
@@ -64,7 +66,7 @@ def with_subgraphs() -> ModelProto:
     return model
 
 
-def saved(folder: Path, model: ModelProto) -> Path:
+def save_model(folder: Path, model: ModelProto) -> Path:
     path = folder / "m.onnx"
     path.write_bytes(model.SerializeToString())
     return path

@@ -50,7 +50,7 @@ class TracedModels:
         return TraceResult(path, record, read_record(record), written)
 
 
-def plain_session(path: Path, *, optimised: bool = False) -> ort.InferenceSession:
+def open_session(path: Path, *, optimised: bool = False) -> ort.InferenceSession:
     """A file in onnxruntime, on one thread, without its optimisations."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -60,7 +60,7 @@ def plain_session(path: Path, *, optimised: bool = False) -> ort.InferenceSessio
     return ort.InferenceSession(str(path), options)
 
 
-def bits(path: Path, done: TraceResult) -> list[bytes]:
+def output_bytes(path: Path, done: TraceResult) -> list[bytes]:
     """What a file computes on the inputs that a fixture was traced with."""
     feeds = {entry.name: entry.to_array() for entry in done.record.probe.inputs}
-    return [array.tobytes() for array in plain_session(path).run(None, feeds)]
+    return [array.tobytes() for array in open_session(path).run(None, feeds)]

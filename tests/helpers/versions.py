@@ -11,7 +11,7 @@ from modelexport.rewriter import annotate
 from tests.helpers.handmade import TWO_LAYERS_MODULES, TWO_LAYERS_SCOPES, record_of, two_layers
 
 
-def perturbed(source: Path, target: Path, record: Record, module: str) -> Path:
+def perturb_module(source: Path, target: Path, record: Record, module: str) -> Path:
     """A copy in which the weights of one module, whatever they are called, have other values."""
     held = {t.name for t in record.tensors if (t.parameter or "").rpartition(".")[0] == module}
     model = onnx.load(source)
@@ -25,7 +25,7 @@ def perturbed(source: Path, target: Path, record: Record, module: str) -> Path:
     return target
 
 
-def layered(folder: Path, name: str, *, prefix: str = "", more: bool = False) -> Path:
+def write_layers(folder: Path, name: str, *, prefix: str = "", more: bool = False) -> Path:
     """Two layers, annotated; within another module, or with a module more."""
     modules = {prefix + p if p else p: c for p, c in TWO_LAYERS_MODULES.items()}
     scopes = [s if s is None else prefix + s for s in TWO_LAYERS_SCOPES[:-1]]

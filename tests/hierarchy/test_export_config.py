@@ -27,8 +27,8 @@ from modelexport.hierarchy.record import read_record
 from modelexport.tracer import load_from_config, trace, trace_arguments
 from modelexport.tracer.exporters.selection import EXPORTERS
 from tests.helpers.commands import CommandResult, Run
-from tests.helpers.documents import carry_out
-from tests.helpers.traced import plain_session
+from tests.helpers.documents import run_document
+from tests.helpers.traced import open_session
 
 WIDTH = 6
 EXTENTS = 5, 9
@@ -182,7 +182,7 @@ def test_all_of_it_reaches_the_exporter(run: Run, tmp_path: Path, exporter: str)
 def _compare(path: Path, model: nn.Module, example: tuple[torch.Tensor, ...]) -> None:
     """The file computes what the model does, on extents that it was not traced with."""
     inputs = [torch.randn(*EXTENTS, *tensor.shape[2:]) for tensor in example]
-    session = plain_session(path)
+    session = open_session(path)
     types = {value.name: value.type for value in session.get_inputs()}
     feeds = {
         name: (tensor if "float" in types[name] else tensor.round().long()).numpy()
@@ -214,7 +214,7 @@ def test_models_of_transformers_take_names_and_axes(tmp_path: Path, exporter: st
     graph = onnx.load(done.onnx_path).graph
     assert [value.name for value in graph.output] == names
     assert [dims(value) for value in graph.input] == [["batch", "length"]] * len(inputs)
-    session = plain_session(done.onnx_path)
+    session = open_session(done.onnx_path)
     longer = {name: tensor.repeat(3, 1)[:5, :-1].contiguous() for name, tensor in inputs.items()}
     with torch.no_grad():
         expected = model(**longer).to_tuple()
@@ -359,7 +359,7 @@ GUIDE = (Path(__file__).parents[2] / "docs" / "exporting.md").read_text()
 
 def test_the_guide_does_what_it_says(tmp_path: Path) -> None:
     """Its files and commands, in their order; the table of keys lists all keys."""
-    carry_out(GUIDE, tmp_path)
+    run_document(GUIDE, tmp_path)
     config = read_export_config(tmp_path / "export_config.json")
     graph = onnx.load(tmp_path / "configured.onnx").graph
     assert tuple(value.name for value in graph.output) == config.output_names

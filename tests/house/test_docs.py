@@ -14,9 +14,9 @@ from modelexport.cli.main import COMMANDS
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.graph_paths import walk_nodes
 from modelexport.pipeline.batch import load_plan
-from tests.helpers.batching import rows
+from tests.helpers.batching import job_rows
 from tests.helpers.commands import ROOT, environment
-from tests.helpers.documents import blocks, carry_out, commands
+from tests.helpers.documents import command_lines, fenced_blocks, run_document
 
 DOCS = ROOT / "docs"
 FIRST = DOCS / "getting-started.md"
@@ -24,7 +24,7 @@ PAGES = sorted(
     page
     for page in DOCS.rglob("*.md")
     if page not in {FIRST, DOCS / "exporting.md"}  # which test_export_config carries out
-    and any(b.language in {"sh", "python"} for b in blocks(page.read_text()))
+    and any(b.language in {"sh", "python"} for b in fenced_blocks(page.read_text()))
 )
 
 
@@ -32,7 +32,7 @@ PAGES = sorted(
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which getting-started was done."""
     folder = tmp_path_factory.mktemp("begun")
-    carry_out(FIRST.read_text(), folder)
+    run_document(FIRST.read_text(), folder)
     return folder
 
 
@@ -56,18 +56,18 @@ def test_pages_do_what_they_say(begun: Path, tmp_path: Path, page: Path) -> None
     folder = tmp_path / "page"
     shutil.copytree(begun, folder)
     text = page.read_text()
-    carry_out(text, folder)
-    written = {name for line in commands(text) for name in re.findall(r"-o (\S{2,})", line)}
+    run_document(text, folder)
+    written = {name for line in command_lines(text) for name in re.findall(r"-o (\S{2,})", line)}
     assert {name for name in written if not (folder / name).is_file()} == set()
     if page.stem == "batch":
-        assert {row["state"] for row in rows(folder).values()} == {"kept"}
+        assert {row["state"] for row in job_rows(folder).values()} == {"kept"}
 
 
 def test_every_guide_is_carried_out() -> None:
     """No guide is without commands, and none of its commands stands in a block that is not run."""
     assert set((DOCS / "guides").glob("*.md")) <= set(PAGES)
     for page in [FIRST, *PAGES]:
-        shown = [b.text for b in blocks(page.read_text()) if b.language == "text"]
+        shown = [b.text for b in fenced_blocks(page.read_text()) if b.language == "text"]
         assert not any(line.startswith("modelexport") for t in shown for line in t.splitlines())
 
 
@@ -78,9 +78,9 @@ def test_the_example_plan_runs(begun: Path, tmp_path: Path) -> None:
     shutil.copy(DOCS / "batch-plan.toml", folder / "plan.toml")
     shutil.copy(folder / "net.onnx", folder / "old.onnx")
     shutil.copy(folder / "net.trace.json", folder / "net.record.json")
-    carry_out("```sh\nmodelexport batch plan.toml --workers 2\n```\n", folder)
+    run_document("```sh\nmodelexport batch plan.toml --workers 2\n```\n", folder)
     expected = {job.id for job in load_plan(folder / "plan.toml").jobs}
-    assert {job for job, row in rows(folder).items() if row["state"] == "done"} == expected
+    assert {job for job, row in job_rows(folder).items() if row["state"] == "done"} == expected
 
 
 def test_the_reference_has_all_commands_and_packages() -> None:

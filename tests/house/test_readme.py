@@ -9,7 +9,7 @@ import pytest
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.graph_digest import graph_digest
 from modelexport.hierarchy.graph_paths import walk_nodes
-from tests.helpers.documents import carry_out
+from tests.helpers.documents import run_document
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
@@ -18,7 +18,7 @@ README = (Path(__file__).parents[2] / "README.md").read_text()
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which everything of the README was done, in its order."""
     folder = tmp_path_factory.mktemp("readme")
-    carry_out(README, folder)
+    run_document(README, folder)
     return folder
 
 

@@ -20,14 +20,14 @@ from modelexport.hierarchy.graph_paths import walk_nodes
 from modelexport.pipeline.batch.digests import content_digest
 from modelexport.rewriter import analyze
 from tests.helpers.batching import (
-    batch,
-    left_under_way,
-    place,
-    rows,
-    summary,
+    job_rows,
+    read_summary,
+    run_batch,
+    unfinished_files,
     write_plan,
+    write_sources,
 )
-from tests.helpers.commands import environment, started
+from tests.helpers.commands import environment, running_command
 
 MIXED = """
 [defaults]
@@ -75,15 +75,15 @@ BAD = {
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, str, str]:
     """A run of good and bad jobs by two workers: its folder, exit code, output and errors."""
-    folder = place(tmp_path_factory.mktemp("mixed"))
+    folder = write_sources(tmp_path_factory.mktemp("mixed"))
     write_plan(folder, MIXED)
-    return folder, *batch(folder, "--workers", "2")
+    return folder, *run_batch(folder, "--workers", "2")
 
 
 def test_bad_jobs_hurt_no_others(mixed: tuple[Path, int, str, str]) -> None:
     """Whatever a bad job does, the good jobs are done. Each bad job says why; exit code 1."""
     folder, code, _, _ = mixed
-    jobs = rows(folder)
+    jobs = job_rows(folder)
     assert code == 1
     assert set(jobs) == GOOD | set(BAD)
     assert {job for job, row in jobs.items() if row["state"] == "done"} == GOOD
@@ -91,17 +91,17 @@ def test_bad_jobs_hurt_no_others(mixed: tuple[Path, int, str, str]) -> None:
         assert jobs[job]["state"] == state
         assert words in jobs[job]["error"]
         assert (folder / "out" / jobs[job]["log"]).is_file()
-    assert not left_under_way(folder)
+    assert not unfinished_files(folder)
 
 
 def test_files_are_those_of_the_summary(mixed: tuple[Path, int, str, str]) -> None:
     """Every file of a good job exists and is annotated; the summary has its number of nodes."""
     folder, _, _, _ = mixed
-    listed = {name for row in rows(folder).values() for name in row["files"]}
+    listed = {name for row in job_rows(folder).values() for name in row["files"]}
     files = {path.name for path in (folder / "out").iterdir() if path.is_file()}
     assert files == listed | {"summary.json", "summary.md"}
     for job in GOOD:
-        row = rows(folder)[job]
+        row = job_rows(folder)[job]
         kind = "onnx" if job == "exported" else "annotated.onnx"
         path = folder / "out" / f"{job}.{kind}"
         nodes = [node for _, node in walk_nodes(onnx.load(path))]
@@ -116,9 +116,9 @@ def test_the_summary_is_data_and_a_table(mixed: tuple[Path, int, str, str]) -> N
     """summary.json validates against its schema; the table has a line for each job."""
     folder, _, out, _ = mixed
     schema = json.loads(schema_text(SCHEMAS["schemas/batch.schema.json"]))
-    jsonschema.Draft202012Validator(schema).validate(summary(folder))
+    jsonschema.Draft202012Validator(schema).validate(read_summary(folder))
     assert (folder / "out" / "summary.md").read_text() == out
-    table = rows(folder)
+    table = job_rows(folder)
     assert table
     for job, row in table.items():
         line = next(line for line in out.splitlines() if line.startswith(f"| {job} |"))
@@ -132,7 +132,7 @@ def test_progress_is_plain_lines_in_a_log(mixed: tuple[Path, int, str, str]) -> 
     lines = err.splitlines()
     assert "\x1b" not in err
     assert "\r" not in err
-    table = rows(folder)
+    table = job_rows(folder)
     ends = [line for line in lines if line.startswith("[")]
     assert len(ends) == len(table) > 0
     for number, line in enumerate(ends, 1):
@@ -159,14 +159,14 @@ annotate = {depth = 1}
 @pytest.fixture(scope="module")
 def resumed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a plan that was run once."""
-    folder = place(tmp_path_factory.mktemp("resumed"))
+    folder = write_sources(tmp_path_factory.mktemp("resumed"))
     write_plan(folder, RESUMED)
-    assert batch(folder, "--workers", "1")[0] == 0
+    assert run_batch(folder, "--workers", "1")[0] == 0
     return folder
 
 
 def _states(folder: Path) -> dict[str, str]:
-    return {job: row["state"] for job, row in rows(folder).items()}
+    return {job: row["state"] for job, row in job_rows(folder).items()}
 
 
 def _contents(folder: Path) -> dict[str, str]:
@@ -180,21 +180,21 @@ def test_resuming_does_only_what_changed(resumed: Path) -> None:
     before = _contents(resumed)
     for path in [*resumed.glob("*"), *(resumed / "out").glob("*")]:
         os.utime(path)
-    assert batch(resumed, "--resume")[0] == 0
+    assert run_batch(resumed, "--resume")[0] == 0
     assert _states(resumed) == {"plain": "kept", "cut": "kept"}
 
     write_plan(resumed, RESUMED.replace("depth = 1", "depth = 2"))
-    assert batch(resumed, "--resume")[0] == 0
+    assert run_batch(resumed, "--resume")[0] == 0
     assert _states(resumed) == {"plain": "kept", "cut": "done"}
-    assert "options" in rows(resumed)["cut"]["reason"]
+    assert "options" in job_rows(resumed)["cut"]["reason"]
 
     damaged = resumed / "out" / "plain.annotated.onnx"
     damaged.write_bytes(damaged.read_bytes()[:-1])
     (resumed / "out" / "cut.report.json").unlink()
-    assert batch(resumed, "--resume")[0] == 0
+    assert run_batch(resumed, "--resume")[0] == 0
     assert _states(resumed) == {"plain": "done", "cut": "done"}
-    assert rows(resumed)["plain"]["reason"].startswith("plain.annotated.onnx")
-    assert rows(resumed)["cut"]["reason"].startswith("cut.report.json")
+    assert job_rows(resumed)["plain"]["reason"].startswith("plain.annotated.onnx")
+    assert job_rows(resumed)["cut"]["reason"].startswith("cut.report.json")
     after = _contents(resumed)
     assert {n: d for n, d in after.items() if n.startswith("plain")} == {
         name: digest for name, digest in before.items() if name.startswith("plain")
@@ -203,17 +203,17 @@ def test_resuming_does_only_what_changed(resumed: Path) -> None:
 
 def test_resuming_sees_inputs_change(resumed: Path) -> None:
     """A record with other content is another input."""
-    assert batch(resumed, "--resume")[0] == 0
+    assert run_batch(resumed, "--resume")[0] == 0
     record = resumed / "plain.trace.json"
     record.write_bytes(record.read_bytes() + b"\n")
-    assert batch(resumed, "--resume")[0] == 0
+    assert run_batch(resumed, "--resume")[0] == 0
     assert set(_states(resumed).values()) == {"done"}
-    assert "plain.trace.json changed" in rows(resumed)["plain"]["reason"]
+    assert "plain.trace.json changed" in job_rows(resumed)["plain"]["reason"]
 
 
 def test_a_finished_plan_resumes_without_heavy_imports(resumed: Path) -> None:
     """Neither torch nor onnx nor Dask is loaded to see that all is done."""
-    assert batch(resumed, "--resume")[0] == 0
+    assert run_batch(resumed, "--resume")[0] == 0
     code = (
         "import sys\nfrom modelexport.cli.main import main\n"
         "try: main(['--quiet', 'batch', 'plan.toml', '--resume'])\n"
@@ -243,17 +243,17 @@ def test_what_a_factory_imports_and_opens_is_an_input(mixed: tuple[Path, int, st
 
 def test_files_of_others_are_not_overwritten(resumed: Path, tmp_path: Path) -> None:
     """Without --resume or --force, what stands in the way stays, in one sentence."""
-    place(tmp_path)
+    write_sources(tmp_path)
     write_plan(tmp_path, RESUMED)
     (tmp_path / "out").mkdir()
     existing = tmp_path / "out" / "plain.annotated.onnx"
     existing.write_bytes(b"not ours")
     for options in ([], ["--resume"]):
-        code, _, err = batch(tmp_path, *options)
+        code, _, err = run_batch(tmp_path, *options)
         assert (code, existing.read_bytes()) == (2, b"not ours")
         assert err.count("\n") == 1
         assert "plain.annotated.onnx: exists already" in err
-    assert batch(resumed)[0] == 2
+    assert run_batch(resumed)[0] == 2
 
 
 def _wait_for(path: Path, process: "subprocess.Popen[Any]") -> None:
@@ -281,15 +281,15 @@ def test_stopping_leaves_nothing_half_done(
     While it runs, a second run into the same folder is refused. The fork server reported no
     threads.
     """
-    place(tmp_path)
+    write_sources(tmp_path)
     endless = '[[models]]\nsource = "models.py:endless"\n'
     endless += "".join(f'{endless}name = "{name}"\n' for name in others)
     existing = '[[models]]\nonnx = "plain.onnx"\nrecord = "plain.trace.json"\n'
     write_plan(tmp_path, f'[defaults]\ntrace = {{exporter = "{exporter}"}}\n{existing}{endless}')
-    with started(tmp_path, "modelexport", "batch", "plan.toml", "--workers", "2") as run:
+    with running_command(tmp_path, "modelexport", "batch", "plan.toml", "--workers", "2") as run:
         _wait_for(tmp_path / "begun", run)
         _wait_for(tmp_path / "out" / "plain.annotated.onnx", run)
-        assert "another batch run" in batch(tmp_path, "--resume")[2]
+        assert "another batch run" in run_batch(tmp_path, "--resume")[2]
         family = psutil.Process(run.pid).children(recursive=True)
         os.killpg(run.pid, number) if number == signal.SIGINT else run.send_signal(number)
         _, err = run.communicate(timeout=60)
@@ -301,7 +301,7 @@ def test_stopping_leaves_nothing_half_done(
     assert "Traceback" not in err
     _, alive = psutil.wait_procs(family, timeout=10)
     assert not alive
-    assert not left_under_way(tmp_path)
+    assert not unfinished_files(tmp_path)
     stopped = dict.fromkeys(["endless", *others], "stopped")
     assert _states(tmp_path) == {"plain": "done"} | stopped
     assert [p.read_text() for p in (tmp_path / "out" / ".batch" / "logs").glob("fork-server*")] == [

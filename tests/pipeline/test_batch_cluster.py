@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from tests.helpers.batching import batch, left_under_way, place, rows, write_plan
-from tests.helpers.commands import started
+from tests.helpers.batching import job_rows, run_batch, unfinished_files, write_plan, write_sources
+from tests.helpers.commands import running_command
 
 if TYPE_CHECKING:
     import subprocess
@@ -27,11 +27,11 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, "list[subprocess.Popen[str]]"
     at = ("--scheduler-file", str(scheduler_file), "--no-dashboard")
     worker = ("dask", "worker", *at, "--no-nanny", "--nthreads", "1")
     listen = ("--host", "127.0.0.1", "--port", "0")
-    with started(folder, "dask", "scheduler", *at, *listen) as scheduler:
+    with running_command(folder, "dask", "scheduler", *at, *listen) as scheduler:
         while not scheduler_file.exists():
             assert scheduler.poll() is None
             time.sleep(0.05)
-        with started(folder, *worker) as first, started(folder, *worker) as second:
+        with running_command(folder, *worker) as first, running_command(folder, *worker) as second:
             yield json.loads(scheduler_file.read_text())["address"], [first, second]
 
 
@@ -41,14 +41,16 @@ def test_a_killed_worker_takes_no_job_with_it(
 ) -> None:
     """A worker is killed while it works: the other one does its jobs, too."""
     address, workers = cluster
-    place(tmp_path)
+    write_sources(tmp_path)
     models = (
         f'[[models]]\nname = "m{n}"\nsource = "models.py:slow"\n'
         f"trace = {{opset = {17 if shared else 17 + n}}}\n"
         for n in range(_JOBS)
     )
     write_plan(tmp_path, "[defaults]\ntrace = {exporter = 'torchscript'}\n" + "".join(models))
-    with started(tmp_path, "modelexport", "batch", "plan.toml", "--cluster", address) as run:
+    with running_command(
+        tmp_path, "modelexport", "batch", "plan.toml", "--cluster", address
+    ) as run:
         assert run.stderr is not None
         begun: set[str] = set()
         while len(begun) < (1 if shared else len(workers)):  # then each worker has a job
@@ -60,10 +62,10 @@ def test_a_killed_worker_takes_no_job_with_it(
         victim.kill()
         out, _ = run.communicate(timeout=90)
     assert run.returncode == 0, out
-    assert {job: row["state"] for job, row in rows(tmp_path).items()} == {
+    assert {job: row["state"] for job, row in job_rows(tmp_path).items()} == {
         f"m{n}": "done" for n in range(_JOBS)
     }
-    assert not left_under_way(tmp_path)
+    assert not unfinished_files(tmp_path)
     _, alive = psutil.wait_procs(family, timeout=10)
     assert not alive
 
@@ -76,10 +78,10 @@ def _at_work(worker: "subprocess.Popen[str]") -> bool:
 
 def test_a_cluster_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
     """One sentence with the address, and exit code 2."""
-    place(tmp_path)
+    write_sources(tmp_path)
     write_plan(tmp_path, '[[models]]\nonnx = "plain.onnx"\nrecord = "plain.trace.json"\n')
-    both = batch(tmp_path, "--cluster", "tcp://127.0.0.1:9", "--workers", "2")
+    both = run_batch(tmp_path, "--cluster", "tcp://127.0.0.1:9", "--workers", "2")
     assert (both[0], both[2].count("\n")) == (2, 1)
-    code, _, err = batch(tmp_path, "--cluster", "tcp://nowhere")
+    code, _, err = run_batch(tmp_path, "--cluster", "tcp://nowhere")
     assert code == 2
     assert "tcp://nowhere: no Dask scheduler answers there" in err

@@ -15,7 +15,7 @@ from fixtures_gen.schema import SCHEMAS, schema_text
 from modelexport.hierarchy.choices import Exporter, Inject
 from modelexport.pipeline.batch import load_plan
 from modelexport.pipeline.batch.plan import Step, size_in_bytes
-from tests.helpers.batching import place, write_plan
+from tests.helpers.batching import write_plan, write_sources
 from tests.helpers.commands import ROOT, Run, environment
 
 Refused = Callable[[str], str]
@@ -24,7 +24,7 @@ Refused = Callable[[str], str]
 @pytest.fixture
 def refused(run: Run, working_folder: Path) -> Refused:
     """Gives a plan to the command, which must refuse it and leave nothing; gives the sentence."""
-    folder = place(working_folder)
+    folder = write_sources(working_folder)
 
     def command(text: str) -> str:
         plan = write_plan(folder, text)
@@ -103,7 +103,7 @@ def test_a_matrix_is_every_combination(tmp_path: Path) -> None:
     exporters = [Exporter.DYNAMO, Exporter.TORCHSCRIPT]
     ways = [[Inject.METADATA], [Inject.FUNCTIONS, Inject.NAMES]]
     plan = write_plan(
-        place(tmp_path),
+        write_sources(tmp_path),
         f"[matrix]\nexporter = {json.dumps(exporters)}\ninject = {json.dumps(ways)}\n"
         + ONE
         + "[[models]]\nonnx = 'plain.onnx'\n",
@@ -118,7 +118,7 @@ def test_a_matrix_is_every_combination(tmp_path: Path) -> None:
 
 def test_a_dry_run_is_data_too(working_folder: Path, run: Run) -> None:
     """The jobs as JSON obey their published schema, and are those that would run."""
-    plan = write_plan(place(working_folder), "[matrix]\nopset = [17, 18]\n" + ONE)
+    plan = write_plan(write_sources(working_folder), "[matrix]\nopset = [17, 18]\n" + ONE)
     result = run("batch", plan.name, "--dry-run", "--output-format", "json")
     jobs = json.loads(result.out)
     jsonschema.validate(jobs, json.loads(schema_text(SCHEMAS["schemas/batch-jobs.schema.json"])))
@@ -128,7 +128,7 @@ def test_a_dry_run_is_data_too(working_folder: Path, run: Run) -> None:
 def test_a_model_overrides_defaults_key_by_key(tmp_path: Path) -> None:
     """What a model says goes before the defaults, and leaves their other keys alone."""
     plan = write_plan(
-        place(tmp_path),
+        write_sources(tmp_path),
         "[defaults]\ntimeout = 7\nmemory = '1.5 GiB'\n[defaults.trace]\nopset = 18\nprobe = false\n"
         + ONE
         + "timeout = 3\nsteps = ['export', 'validate']\ntrace = {opset = 20}\n"
@@ -157,7 +157,7 @@ def test_the_schema_knows_what_the_command_refuses() -> None:
 
 def test_checking_a_plan_loads_nothing_heavy(tmp_path: Path) -> None:
     """A plan is checked, and its jobs shown, without torch, onnx and Dask."""
-    write_plan(place(tmp_path), ONE)
+    write_plan(write_sources(tmp_path), ONE)
     code = (
         "import sys\nfrom modelexport.cli.main import main\n"
         "try: main(['batch', 'plan.toml', '--dry-run'])\n"

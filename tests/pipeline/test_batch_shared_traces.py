@@ -15,7 +15,7 @@ from modelexport.pipeline.batch.jobs import Job
 from modelexport.pipeline.batch.messages import TracedFiles
 from modelexport.pipeline.batch.plan import Step
 from modelexport.pipeline.batch.shared_traces import SharedTraces, copy_trace
-from tests.helpers.batching import batch, left_under_way, place, rows, write_plan
+from tests.helpers.batching import job_rows, run_batch, unfinished_files, write_plan, write_sources
 from tests.helpers.handmade import two_layers, two_layers_record
 
 COUNTED = """
@@ -55,7 +55,7 @@ steps = ["trace"]
 
 
 def prepared(folder: Path) -> Path:
-    place(folder)
+    write_sources(folder)
     (folder / "counted.py").write_text(COUNTED)
     return folder
 
@@ -68,7 +68,7 @@ def calls(folder: Path) -> list[str]:
 
 def written(folder: Path) -> dict[str, str]:
     """Digests of the results by name."""
-    return {job: row["files"] for job, row in rows(folder).items()} | {
+    return {job: row["files"] for job, row in job_rows(folder).items()} | {
         path.name: content_digest(path)
         for path in (folder / "out").iterdir()
         if path.is_file() and not path.name.startswith("summary")
@@ -79,20 +79,20 @@ def test_one_trace_and_the_files_of_many(tmp_path_factory: pytest.TempPathFactor
     """The factory is called once; every file, count and input is as if each job were alone."""
     together = prepared(tmp_path_factory.mktemp("together"))
     write_plan(together, SHARED)
-    code, out, err = batch(together, "--workers", "2")
+    code, out, err = run_batch(together, "--workers", "2")
     assert code == 0, out + err
     assert calls(together) == ["tiny"]
-    assert not left_under_way(together)
-    summary_rows = rows(together)
+    assert not unfinished_files(together)
+    summary_rows = job_rows(together)
     assert len(summary_rows) == 2 * len(INJECT) * len(STYLE) + 1
     alone = prepared(tmp_path_factory.mktemp("alone"))
     jobs = load_plan(together / "plan.toml").jobs
     assert len(jobs) == len(summary_rows)
     write_plan(alone, "".join(map(apart, jobs, range(len(jobs)))))
-    assert batch(alone, "--workers", "2")[0] == 0
+    assert run_batch(alone, "--workers", "2")[0] == 0
     assert calls(alone) == ["tiny"] * len(jobs)
     for job in jobs:
-        row, own = summary_rows[job.id], rows(alone)[job.id]
+        row, own = summary_rows[job.id], job_rows(alone)[job.id]
         for of in ("state", "files", "nodes", "tagged", "unresolved"):
             assert row[of] == own[of], (job.id, of)
         assert row["files"]
@@ -146,8 +146,8 @@ def test_a_trace_that_fails_fails_its_jobs(
         f'[defaults]\ntrace = {{exporter = "torchscript"}}\n'
         f"[matrix]\ninject = {json.dumps(INJECT)}\n{bad}{good}",
     )
-    code, _, err = batch(tmp_path, "--workers", "2")
-    summary_rows = rows(tmp_path)
+    code, _, err = run_batch(tmp_path, "--workers", "2")
+    summary_rows = job_rows(tmp_path)
     assert code == 1
     assert sorted(calls(tmp_path)) == sorted([factory, "tiny"])
     assert {job: row["state"] for job, row in summary_rows.items()} == {
@@ -160,18 +160,18 @@ def test_a_trace_that_fails_fails_its_jobs(
         assert words in row["error"]
         assert (tmp_path / "out" / row["log"]).is_file()
         assert f"{factory}-{inject}: {state}" in err
-    assert not left_under_way(tmp_path)
+    assert not unfinished_files(tmp_path)
 
 
 def test_resuming_takes_what_a_neighbour_has_traced(tmp_path: Path) -> None:
     """New cells of a matrix take the trace of those that are done; what changed is traced anew."""
     prepared(tmp_path)
     write_plan(tmp_path, SHARED.replace(json.dumps(INJECT), json.dumps(INJECT[:1])))
-    assert batch(tmp_path)[0] == 0
+    assert run_batch(tmp_path)[0] == 0
     before = written(tmp_path)
     write_plan(tmp_path, SHARED)
-    assert batch(tmp_path, "--resume")[0] == 0
-    states = {job: row["state"] for job, row in rows(tmp_path).items()}
+    assert run_batch(tmp_path, "--resume")[0] == 0
+    states = {job: row["state"] for job, row in job_rows(tmp_path).items()}
     assert {job for job, state in states.items() if state == "done"} == {
         job for job in states if INJECT[1] in job
     }
@@ -183,8 +183,8 @@ def test_resuming_takes_what_a_neighbour_has_traced(tmp_path: Path) -> None:
         assert after[f"{new}.{kind}"] == before[f"{kept}.{kind}"]
 
     (tmp_path / "helper.py").write_text("WIDTH = 6\n")
-    assert batch(tmp_path, "--resume")[0] == 0
-    assert {row["state"] for row in rows(tmp_path).values()} == {"done"}
+    assert run_batch(tmp_path, "--resume")[0] == 0
+    assert {row["state"] for row in job_rows(tmp_path).values()} == {"done"}
     assert calls(tmp_path) == ["tiny", "tiny"]
 
 
@@ -197,7 +197,7 @@ def test_traces_that_are_not_alike_are_not_shared(tmp_path: Path, apart: str) ->
         tmp_path,
         f'[defaults]\ntrace = {{exporter = "torchscript"}}\n{one}{one}name = "b"\n{apart}\n',
     )
-    assert batch(tmp_path)[0] == 0
+    assert run_batch(tmp_path)[0] == 0
     assert calls(tmp_path) == ["tiny", "tiny"]
 
 

@@ -10,7 +10,7 @@ from modelexport.hierarchy.choices import TagStyle, TorchNN
 from modelexport.hierarchy.module_tree import is_within
 from modelexport.hierarchy.tags import TagRules
 from modelexport.rewriter import analyze, annotate
-from tests.helpers.handmade import nameless, two_layers, two_layers_record
+from tests.helpers.handmade import number_weights, two_layers, two_layers_record
 
 
 def test_rows_add_up_along_the_tree(plain: Path, tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_modules_that_share_a_tag_share_a_row(plain: Path, tmp_path: Path) -> No
 
 def test_a_plain_file_is_counted_without_modules(tmp_path: Path) -> None:
     """Without any hierarchy there are totals and no rows."""
-    onnx.save(nameless(two_layers()), tmp_path / "plain.onnx")
+    onnx.save(number_weights(two_layers()), tmp_path / "plain.onnx")
     analysis = analyze(tmp_path / "plain.onnx")
     assert (analysis.source, analysis.tagged, analysis.modules) == (None, 0, [])
     assert analysis.nodes == len(two_layers().graph.node)

@@ -24,7 +24,7 @@ from modelexport.rewriter.analysis.costs.sizes import tensor_bytes
 from modelexport.rewriter.annotation.model_file import LoadedModel
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from tests.helpers.handmade import parse
-from tests.helpers.traced import TracedModels, plain_session
+from tests.helpers.traced import TracedModels, open_session
 
 COUNTED = {
     "torchscript": ("bert", "llama", "vit", "t5", "resnet", "module_containers", "no_parameters"),
@@ -110,7 +110,7 @@ def test_bytes_are_those_of_the_values(traced: TracedModels, name: str, tmp_path
     model.graph.output.extend(onnx.ValueInfoProto(name=n) for n in names if n not in outputs)
     onnx.save(model, tmp_path / "shown.onnx")
     inputs = {entry.name: entry.to_array() for entry in done.record.probe.inputs}
-    values = plain_session(tmp_path / "shown.onnx").run(names, inputs)
+    values = open_session(tmp_path / "shown.onnx").run(names, inputs)
     assert analysis.activation_bytes == sum(np.asarray(value).nbytes for value in values)
 
 

@@ -14,7 +14,14 @@ from modelexport.hierarchy.graph_paths import MAIN, NodeKey, walk_nodes
 from modelexport.rewriter import strip
 from modelexport.rewriter.container import Edits, OnnxContainer, session_source
 from modelexport.support.protobuf_wire import encode_field, encode_varint
-from tests.helpers.subgraphs import HEADER, SIDE, saved, subgraph_of, weight, with_subgraphs
+from tests.helpers.subgraphs import (
+    HEADER,
+    SIDE,
+    random_weight,
+    save_model,
+    subgraph_of,
+    with_subgraphs,
+)
 
 
 def annotate_and_strip(source: Path) -> ModelProto:
@@ -46,7 +53,7 @@ def annotate_and_strip(source: Path) -> ModelProto:
 
 def test_subgraphs_and_functions(tmp_path: Path) -> None:
     """Nodes of Loop, If and Scan subgraphs and of functions are reached, and restored."""
-    model = annotate_and_strip(saved(tmp_path, with_subgraphs()))
+    model = annotate_and_strip(save_model(tmp_path, with_subgraphs()))
     places = {key.graph for key, _ in walk_nodes(model)}
     assert any(place.startswith("@") and "/" in place for place in places)
     assert any(place.count("/") == 2 for place in places)
@@ -82,7 +89,7 @@ def test_metadata_of_others_stays(tmp_path: Path) -> None:
         node.metadata_props.add(key="pkg.torch.onnx.fx_node", value="%x")
         node.doc_string = "kept"
     model.metadata_props.add(key="author", value="somebody")
-    annotate_and_strip(saved(tmp_path, model))
+    annotate_and_strip(save_model(tmp_path, model))
 
 
 def test_metadata_in_the_middle_of_a_node(tmp_path: Path) -> None:
@@ -106,7 +113,7 @@ def test_replacing_keys_of_others(tmp_path: Path, replace: bool | frozenset[str]
     for _, node in walk_nodes(model):
         node.metadata_props.add(key="namespace", value="theirs")
         node.metadata_props.add(key="other", value="kept")
-    source, target = saved(tmp_path, model), tmp_path / "a.onnx"
+    source, target = save_model(tmp_path, model), tmp_path / "a.onnx"
     new = [(keys.TAG, "/M"), ("namespace", "ours")]
     edited = NodeKey(MAIN, 1)
     with OnnxContainer.open(source) as container:
@@ -121,7 +128,7 @@ def test_replacing_keys_of_others(tmp_path: Path, replace: bool | frozenset[str]
 
 def test_an_edit_of_no_node_is_an_error(tmp_path: Path) -> None:
     """An address that is not in the file is never dropped silently."""
-    source = saved(tmp_path, with_subgraphs())
+    source = save_model(tmp_path, with_subgraphs())
     edits = Edits({NodeKey("nowhere", 0): [(keys.TAG, "/M")]})
     with OnnxContainer.open(source) as container, pytest.raises(ValueError, match="not in"):
         container.write(tmp_path / "a.onnx", edits)
@@ -143,14 +150,14 @@ def test_a_padded_length_without_room_is_refused(tmp_path: Path) -> None:
 
 def test_stripping_a_plain_file_copies_it(tmp_path: Path) -> None:
     """There is nothing of ours in it, and all of it is there."""
-    source = saved(tmp_path, with_subgraphs())
+    source = save_model(tmp_path, with_subgraphs())
     assert strip(source, tmp_path / "b.onnx").nodes == 0
     assert source.read_bytes() == (tmp_path / "b.onnx").read_bytes()
 
 
 def test_a_skeleton_runs_from_the_weights_in_the_file(tmp_path: Path) -> None:
     """Onnxruntime gives the same bits from a skeleton, big tensors in subgraphs included."""
-    source = saved(tmp_path, with_subgraphs())
+    source = save_model(tmp_path, with_subgraphs())
     with OnnxContainer.open(source) as container:
         skeleton = container.skeleton()
         before = skeleton.SerializeToString()
@@ -161,7 +168,7 @@ def test_a_skeleton_runs_from_the_weights_in_the_file(tmp_path: Path) -> None:
     options = ort.SessionOptions()
     option = "session.model_external_initializers_file_folder_path"
     options.add_session_config_entry(option, str(folder))
-    feeds = {"x": weight("x", (2, SIDE), 9), "c": numpy_helper.from_array(np.array(True))}
+    feeds = {"x": random_weight("x", (2, SIDE), 9), "c": numpy_helper.from_array(np.array(True))}
     arrays = {name: numpy_helper.to_array(tensor) for name, tensor in feeds.items()}
     expected = ort.InferenceSession(str(source)).run(None, arrays)
     actual = ort.InferenceSession(model, options).run(None, arrays)

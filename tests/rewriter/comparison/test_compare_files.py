@@ -26,8 +26,8 @@ from modelexport.rewriter.comparison.quantisation_scales import Scales
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from tests.helpers.commands import Run
 from tests.helpers.handmade import parse
-from tests.helpers.traced import TracedModels, plain_session
-from tests.helpers.versions import layered, perturbed
+from tests.helpers.traced import TracedModels, open_session
+from tests.helpers.versions import perturb_module, write_layers
 
 NAME, EXPORTER = "bert", "torchscript"
 STEPS = {"optimised": ORT_EXTENDED, "dynamic": DYNAMIC, "qdq": QDQ, "qoperator": QOPERATOR,
@@ -131,7 +131,7 @@ def test_the_errors_are_those_of_the_outputs(files: Files, record: Record, kind:
     fed = {entry.name: entry.to_array() for entry in record.probe.inputs}
     results = []
     for path in (files("plain"), files(kind)):
-        session = plain_session(path)
+        session = open_session(path)
         names = [each.name for each in session.get_outputs()]
         results.append(dict(zip(names, session.run(None, fed), strict=True)))
     found = compare(files("plain"), files(kind), record=record, numeric=Numeric()).numeric
@@ -166,7 +166,7 @@ def test_divergence_begins_where_a_weight_was_changed(
 def check_divergence(files: Files, record: Record, module: str, tmp_path: Path) -> None:
     same = compare(
         files("plain"),
-        perturbed(files("plain"), tmp_path / "b.onnx", record, module),
+        perturb_module(files("plain"), tmp_path / "b.onnx", record, module),
         record=record,
         numeric=Numeric(),
     )
@@ -178,7 +178,7 @@ def check_divergence(files: Files, record: Record, module: str, tmp_path: Path) 
     weights = {w.name for w in onnx.load(files("optimised")).graph.initializer}
     kept = {t.name for t in record.tensors if (t.parameter or "").rpartition(".")[0] == module}
     if kept <= weights:  # else the optimiser folded them into others
-        other = perturbed(files("optimised"), tmp_path / "o.onnx", record, module)
+        other = perturb_module(files("optimised"), tmp_path / "o.onnx", record, module)
         fused = compare(files("plain"), other, record=record, numeric=Numeric()).numeric
         assert fused is not None
         assert fused.first is not None
@@ -208,7 +208,7 @@ def test_what_nothing_tells_is_refused(tmp_path: Path) -> None:
 
 def test_modules_in_one_file_only(tmp_path: Path) -> None:
     """A module of the second version alone is only there; all others are the same."""
-    one, two = layered(tmp_path, "one"), layered(tmp_path, "two", more=True)
+    one, two = write_layers(tmp_path, "one"), write_layers(tmp_path, "two", more=True)
     found = compare(one, two, numeric=Numeric())
     assert {r.tag: r.status for r in found.changes()} == {"/Net/head": Status.ONLY_B}
     assert {r.status for r in compare(two, one).changes()} == {Status.ONLY_A}
@@ -217,7 +217,7 @@ def test_modules_in_one_file_only(tmp_path: Path) -> None:
 
 def test_a_model_inside_another_is_found_by_its_class(tmp_path: Path) -> None:
     """Alone or as part of a larger model, the same modules are compared."""
-    one, two = layered(tmp_path, "one"), layered(tmp_path, "two", prefix="body.")
+    one, two = write_layers(tmp_path, "one"), write_layers(tmp_path, "two", prefix="body.")
     found = compare(one, two, numeric=Numeric(tolerance=0))
     assert not any(found.changes())
     assert found.same

@@ -32,7 +32,7 @@ from modelexport.rewriter import (
 from tests.helpers.commands import Run
 from tests.helpers.handmade import two_layers, two_layers_record
 from tests.helpers.traced import TracedModels
-from tests.helpers.versions import layered, perturbed
+from tests.helpers.versions import perturb_module, write_layers
 
 NAME, EXPORTER = "bert", "torchscript"
 STEPS = {"optimised": ORT_EXTENDED, "dynamic": DYNAMIC, "half": HALF_PRECISION}
@@ -218,7 +218,7 @@ def test_numbers_of_one_module(files: Files, modules: Modules, tmp_path: Path) -
     weighted = [module.path for module in record.modules if module.parameters and module.calls]
     assert weighted
     for path in weighted:
-        other = perturbed(files("plain"), tmp_path / "b.onnx", record, path)
+        other = perturb_module(files("plain"), tmp_path / "b.onnx", record, path)
         check_divergence(files("plain"), other, modules, path)
 
 
@@ -240,7 +240,10 @@ def check_divergence(plain: Path, other: Path, modules: Modules, path: str) -> N
 @pytest.mark.parametrize("swapped", [False, True])
 def test_a_module_of_a_model_within_another(tmp_path: Path, *, swapped: bool) -> None:
     """Called by its name in either file; around it, the larger one's other modules count."""
-    one, two = layered(tmp_path, "one"), layered(tmp_path, "two", prefix="body.", more=True)
+    one, two = (
+        write_layers(tmp_path, "one"),
+        write_layers(tmp_path, "two", prefix="body.", more=True),
+    )
     both = (two, one) if swapped else (one, two)
     inner = [compare(*both, module=name) for name in ("layer.0", "body.layer.0")]
     assert inner[0] == inner[1]

@@ -22,14 +22,22 @@ from modelexport.hierarchy.record import encode_record
 from modelexport.rewriter import FoldRules, annotate, strip, unfold, validate
 from modelexport.rewriter.surgery import Surgery
 from tests.helpers.commands import Run
-from tests.helpers.folds import FOLD, MODES, blocks_record, folded, ops, rows, unfold_and_compare
+from tests.helpers.folds import (
+    FOLD,
+    MODES,
+    blocks_record,
+    check_unfolding,
+    count_operators,
+    fold_model,
+    module_rows,
+)
 from tests.helpers.handmade import (
     parse,
     record_of,
     two_layers,
 )
-from tests.helpers.subgraphs import saved
-from tests.helpers.traced import TracedModels, bits, every_case, plain_session
+from tests.helpers.subgraphs import save_model
+from tests.helpers.traced import TracedModels, every_case, open_session, output_bytes
 
 
 @every_case
@@ -40,19 +48,19 @@ def test_folding_every_fixture(
     done = traced(name, exporter)
     flat, target = tmp_path / "a.onnx", tmp_path / "f.onnx"
     annotate(done.onnx_path, done.record, flat)
-    plain, expected = onnx.load(done.onnx_path), bits(done.onnx_path, done)
+    plain, expected = onnx.load(done.onnx_path), output_bytes(done.onnx_path, done)
     for mode in MODES:
         rules = FoldRules((mode,))
         annotate(done.onnx_path, done.record, target, inject=FOLD, fold_rules=rules, force=True)
         model = onnx.load(target)
         onnx.checker.check_model(model, full_check=True)
-        assert bits(target, done) == expected
+        assert output_bytes(target, done) == expected
         inlined = onnx.inliner.inline_local_functions(model)
-        assert ops(inlined, constants=False) == ops(plain, constants=False)
+        assert count_operators(inlined, constants=False) == count_operators(plain, constants=False)
         if model.functions:
-            unfold_and_compare(target, done.onnx_path, tmp_path)
-            assert bits(tmp_path / "u.onnx", done) == expected
-        assert rows(target) == rows(flat)
+            check_unfolding(target, done.onnx_path, tmp_path)
+            assert output_bytes(tmp_path / "u.onnx", done) == expected
+        assert module_rows(target) == module_rows(flat)
         faults = validate(target, record=done.record, consistency=True).faults
         assert faults == validate(flat, record=done.record, consistency=True).faults
         onnx.reference.ReferenceEvaluator(model)
@@ -85,7 +93,7 @@ def test_annotating_a_folded_fixture(
     assert set(second.evidence) <= {"identity", "propagation"}
     assert second.folding == first.folding
     annotate(target, None, again, force=True)
-    assert rows(again) == rows(flat)
+    assert module_rows(again) == module_rows(flat)
     carried = annotate(flat, None, again, inject=FOLD, fold_rules=rules, force=True)
     assert first.folding is not None
     assert carried.folding is not None
@@ -106,9 +114,9 @@ def test_folding_after_onnxruntime(
     for mode in MODES:
         rules = FoldRules((mode,))
         annotate(source, done.record, target, inject=FOLD, fold_rules=rules, force=True)
-        assert bits(target, done) == bits(source, done)
+        assert output_bytes(target, done) == output_bytes(source, done)
         if onnx.load(target).functions:
-            unfold_and_compare(target, source, tmp_path)
+            check_unfolding(target, source, tmp_path)
 
 
 @pytest.mark.parametrize("exporter", ["dynamo", "torchscript"])
@@ -144,7 +152,7 @@ def test_weights_are_copied_from_the_file(tmp_path: Path) -> None:
     """Weights are in the folded file bit by bit; those of external data stay where they are."""
     side = 40
     model = two_layers(side)
-    source = saved(tmp_path, model)
+    source = save_model(tmp_path, model)
     annotate(source, blocks_record(model), tmp_path / "f.onnx", inject=FOLD)
     arrays = {w.name: numpy_helper.to_array(w).tobytes() for w in model.graph.initializer}
     made = onnx.load(tmp_path / "f.onnx")
@@ -167,7 +175,7 @@ def test_weights_are_copied_from_the_file(tmp_path: Path) -> None:
 
 def test_names_and_attributes_inside_functions(tmp_path: Path) -> None:
     """Combined with the others: attributes are relative inside, names unique everywhere."""
-    source, target = saved(tmp_path, two_layers()), tmp_path / "f.onnx"
+    source, target = save_model(tmp_path, two_layers()), tmp_path / "f.onnx"
     annotate(source, blocks_record(), target, inject=[*FOLD, Inject.NAMES, Inject.ATTRIBUTES])
     made = onnx.load(target)
     (function,) = made.functions
@@ -185,7 +193,7 @@ def test_names_and_attributes_inside_functions(tmp_path: Path) -> None:
 
 def test_unfolding_some_functions(tmp_path: Path) -> None:
     """Chosen functions go, wherever they are called; the others stay and run."""
-    source, target = saved(tmp_path, two_layers()), tmp_path / "f.onnx"
+    source, target = save_model(tmp_path, two_layers()), tmp_path / "f.onnx"
     rules = FoldRules(("nested",))
     annotate(source, blocks_record(), target, inject=FOLD, fold_rules=rules)
     report = unfold(target, tmp_path / "u.onnx", ["Lin*"])
@@ -193,7 +201,7 @@ def test_unfolding_some_functions(tmp_path: Path) -> None:
     made = onnx.load(tmp_path / "u.onnx")
     onnx.checker.check_model(made, full_check=True)
     assert [f.name for f in made.functions] == ["Block"]
-    assert rows(tmp_path / "u.onnx") == rows(target)
+    assert module_rows(tmp_path / "u.onnx") == module_rows(target)
     with pytest.raises(UsageError, match="no functions with these names"):
         unfold(target, tmp_path / "v.onnx", ["nothing"])
     with pytest.raises(UsageError, match="no functions that annotate made"):
@@ -202,7 +210,7 @@ def test_unfolding_some_functions(tmp_path: Path) -> None:
 
 def test_the_commands(tmp_path: Path, run: Run) -> None:
     """`annotate --inject functions` and `strip --functions` do it from the command line."""
-    source, record = saved(tmp_path, two_layers()), tmp_path / "m.trace.json"
+    source, record = save_model(tmp_path, two_layers()), tmp_path / "m.trace.json"
     record.write_bytes(encode_record(blocks_record()))
     target, back = tmp_path / "f.onnx", tmp_path / "u.onnx"
     fold = ["annotate", source, "--record", record, "--inject", "functions"]
@@ -248,7 +256,7 @@ def test_any_tagging_of_any_graph_folds_soundly(
     classes = {p: p.split(".")[-1] if p[-1:].isalpha() else "Block" for p in PATHS}
     record = record_of(model, {**classes, "": "Net"}, scopes)
     mode = data.draw(st.sampled_from([*MODES, "a.*"]))
-    folded(model, record, folder, mode)
+    fold_model(model, record, folder, mode)
     feeds = {"x": np.array([0.3, -1.7], np.float32)}
-    both = [plain_session(folder / name).run(None, feeds) for name in ("m.onnx", "f.onnx")]
+    both = [open_session(folder / name).run(None, feeds) for name in ("m.onnx", "f.onnx")]
     assert [a.tobytes() for a in both[0]] == [a.tobytes() for a in both[1]]

@@ -18,8 +18,8 @@ from modelexport.rewriter.matching.matcher import match_record
 from modelexport.rewriter.surgery import Surgery
 from tests.helpers.commands import Run
 from tests.helpers.handmade import two_layers, two_layers_record
-from tests.helpers.subgraphs import saved, with_subgraphs
-from tests.helpers.traced import TracedModels, bits, every_case, plain_session
+from tests.helpers.subgraphs import save_model, with_subgraphs
+from tests.helpers.traced import TracedModels, every_case, open_session, output_bytes
 
 KINDS = [Inject.METADATA, Inject.ATTRIBUTES, Inject.NAMES]
 COMBINED = [list(c) for size in (1, 2, 3) for c in combinations(KINDS, size)]
@@ -45,7 +45,7 @@ def test_attributes_and_names_on_every_fixture(
     assert attribute_tags(model) == [d.tag for d in report.decisions]
     named = [node.name for _, node in walk_nodes(model)]
     assert len(set(named)) == len(named)
-    assert bits(target, done) == bits(done.onnx_path, done)
+    assert output_bytes(target, done) == output_bytes(done.onnx_path, done)
     assert Surgery(model).model() == model
     strip(target, back)
     assert back.read_bytes() == done.onnx_path.read_bytes()
@@ -57,7 +57,11 @@ def test_attributes_and_names_on_every_fixture(
 @pytest.mark.parametrize("kinds", COMBINED, ids="+".join)
 def test_each_combination(kinds: list[Inject], tmp_path: Path) -> None:
     """What is asked for is written and nothing else, twice the same, and read back alike."""
-    source, target, again = saved(tmp_path, two_layers()), tmp_path / "a.onnx", tmp_path / "b.onnx"
+    source, target, again = (
+        save_model(tmp_path, two_layers()),
+        tmp_path / "a.onnx",
+        tmp_path / "b.onnx",
+    )
     report = annotate(source, two_layers_record(), target, inject=kinds)
     annotate(source, two_layers_record(), again, inject=kinds)
     assert target.read_bytes() == again.read_bytes()
@@ -84,7 +88,7 @@ def test_annotating_again_replaces(
 ) -> None:
     """A second annotation, with the record, leaves nothing of the first."""
     source, once, twice = (tmp_path / f"{n}.onnx" for n in ("m", "1", "2"))
-    saved(tmp_path, two_layers())
+    save_model(tmp_path, two_layers())
     annotate(source, two_layers_record(), once, inject=first)
     report = annotate(once, two_layers_record(), twice, inject=second)
     assert report.evidence.keys() == {"identity", "propagation"}
@@ -117,7 +121,7 @@ def test_names_and_attributes_inside_subgraphs(tmp_path: Path) -> None:
     plain.CopyFrom(model)
     for _, node in walk_nodes(plain):
         del node.metadata_props[:]
-    source, target = saved(tmp_path, model), tmp_path / "a.onnx"
+    source, target = save_model(tmp_path, model), tmp_path / "a.onnx"
     annotate(source, None, target, inject=KINDS)
     made = onnx.load(target)
     assert None not in attribute_tags(made)
@@ -129,7 +133,7 @@ def test_names_and_attributes_inside_subgraphs(tmp_path: Path) -> None:
 
 def test_names_come_back_in_a_file_that_lost_nodes(tmp_path: Path) -> None:
     """Strip restores names by name, so what another tool removed or moved does not matter."""
-    source, target = saved(tmp_path, two_layers()), tmp_path / "a.onnx"
+    source, target = save_model(tmp_path, two_layers()), tmp_path / "a.onnx"
     annotate(source, two_layers_record(), target, inject=[Inject.NAMES])
     model = onnx.load(target)
     last = model.graph.node[-1]
@@ -143,7 +147,7 @@ def test_names_come_back_in_a_file_that_lost_nodes(tmp_path: Path) -> None:
 
 def test_the_command_takes_several_kinds(tmp_path: Path, run: Run) -> None:
     """`--inject` may be repeated, and the limits of attributes are told."""
-    source, record = saved(tmp_path, two_layers()), tmp_path / "m.trace.json"
+    source, record = save_model(tmp_path, two_layers()), tmp_path / "m.trace.json"
     record.write_bytes(encode_record(two_layers_record()))
     target = tmp_path / "a.onnx"
     arguments = ["annotate", source, "--record", record, "-o", target]
@@ -156,4 +160,4 @@ def test_the_command_takes_several_kinds(tmp_path: Path, run: Run) -> None:
     assert names
     assert [name for name in names if not name.startswith("/")] == []
     assert not any(node.metadata_props for node in model.graph.node)
-    plain_session(target)
+    open_session(target)

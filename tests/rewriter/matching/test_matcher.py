@@ -13,7 +13,7 @@ from tests.helpers.handmade import (
     TWO_LAYERS,
     TWO_LAYERS_MODULES,
     TWO_LAYERS_SCOPES,
-    nameless,
+    number_weights,
     record_of,
     two_layers,
     two_layers_record,
@@ -218,7 +218,7 @@ def test_attributes_of_older_tools_are_read() -> None:
 def test_a_file_that_carries_nothing_needs_a_record() -> None:
     """Without anything to go by, the command asks for the record."""
     with pytest.raises(UsageError, match="--record"):
-        match_carried(nameless(two_layers()), "f")
+        match_carried(number_weights(two_layers()), "f")
 
 
 def test_large_graphs_are_settled_whole() -> None:

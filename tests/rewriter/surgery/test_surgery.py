@@ -19,7 +19,7 @@ from modelexport.rewriter.container import OnnxContainer
 from modelexport.rewriter.surgery import Surgery
 from tests.helpers.backend_suite import backend_models
 from tests.helpers.generated import models
-from tests.helpers.subgraphs import saved, subgraph_of, with_subgraphs
+from tests.helpers.subgraphs import save_model, subgraph_of, with_subgraphs
 
 quick = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -145,7 +145,7 @@ def test_an_attribute_and_a_weight_change_alone() -> None:
 
 def test_weights_stay_in_the_file_until_asked_for(tmp_path: Path) -> None:
     """A skeleton's weights are not read by a round trip, and read right by who asks."""
-    source = saved(tmp_path, with_subgraphs())
+    source = save_model(tmp_path, with_subgraphs())
     asked: list[str] = []
     with OnnxContainer.open(source) as container:
 
