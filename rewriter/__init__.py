@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     )
     from modelexport.rewriter.comparison.compare_files import compare
     from modelexport.rewriter.folding import FoldReport, Prototype, UnfoldReport
-    from modelexport.rewriter.matching.matcher import Candidate, Decision
+    from modelexport.rewriter.matching import Candidate, Decision
     from modelexport.rewriter.validation.results import Fault, Validation
     from modelexport.rewriter.validation.validate_file import validate
 else:
@@ -41,7 +41,7 @@ else:
             "comparison.compare_files": ["compare"],
             "annotation.find_decisions": ["find_decisions"],
             "folding": ["FoldReport", "Prototype", "UnfoldReport"],
-            "matching.matcher": ["Candidate", "Decision"],
+            "matching.decisions": ["Candidate", "Decision"],
             "annotation.report": ["AnnotateReport"],
             "annotation.strip_file": ["StripResult", "strip", "unfold"],
             "validation.results": ["Fault", "Validation"],

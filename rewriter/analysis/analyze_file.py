@@ -15,7 +15,7 @@ from modelexport.rewriter.analysis.results import Analysis, UnresolvedNode
 from modelexport.rewriter.analysis.select_modules import select_modules
 from modelexport.rewriter.annotation.model_file import LoadedModel, ModelFile
 from modelexport.rewriter.graph.model_graph import ModelGraph
-from modelexport.rewriter.matching.evidence.claims import Claims
+from modelexport.rewriter.matching import Claims
 
 _NO_TAG = "it carries no tag"
 

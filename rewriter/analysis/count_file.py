@@ -13,7 +13,7 @@ from modelexport.rewriter.analysis.costs import MacCounter, Shapes, stored_weigh
 from modelexport.rewriter.analysis.totals import Totals
 from modelexport.rewriter.graph.initializer_parameters import initializer_shapes
 from modelexport.rewriter.graph.model_graph import ModelGraph
-from modelexport.rewriter.matching.evidence.carried import Carried
+from modelexport.rewriter.matching import CarriedHierarchy
 
 
 class FileCounter:
@@ -36,7 +36,7 @@ class FileCounter:
         self,
         model: onnx.ModelProto,
         graph: ModelGraph,
-        carried: Carried | None,
+        carried: CarriedHierarchy | None,
         shapes: Shapes,
         op_types: Collection[str] = (),
     ) -> None:

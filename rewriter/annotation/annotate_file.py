@@ -20,9 +20,7 @@ from modelexport.rewriter.annotation.report import AnnotateReport
 from modelexport.rewriter.container import Edits
 from modelexport.rewriter.folding import FoldReport, fold
 from modelexport.rewriter.graph.initializer_parameters import InitializerParameters
-from modelexport.rewriter.matching.evidence.carried import refuse_lossy
-from modelexport.rewriter.matching.matcher import Match, match_carried, match_record
-from modelexport.rewriter.matching.options import open_sources
+from modelexport.rewriter.matching import Match, match_carried, match_file, refuse_lossy
 from modelexport.support.files import atomic_replacement
 from modelexport.support.gc_pause import gc_paused
 from modelexport.support.progress import report_step
@@ -134,8 +132,7 @@ def _reference_record(
 def _match(file: ModelFile, record: Record | None, options: AnnotateOptions) -> Match:
     """The module of each node, by a record or else by what the file carries."""
     if record is not None:
-        with open_sources(file.container, file.model, record, options.matching) as sources:
-            return match_record(file.model, record, file.label, sources)
+        return match_file(file.container, file.model, record, options.matching)
     options.matching.check()
     match, carried = match_carried(file.model, file.label)
     refuse_lossy(carried, options.rules, file.label)

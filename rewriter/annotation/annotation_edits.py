@@ -11,7 +11,7 @@ from modelexport.rewriter.container import Edits
 from modelexport.rewriter.inject.in_memory import apply_edits
 from modelexport.rewriter.inject.metadata import Entries, MetadataInjection, model_entries
 from modelexport.rewriter.inject.names import earlier_names, names_entry, new_names
-from modelexport.rewriter.matching.matcher import Match
+from modelexport.rewriter.matching import Match
 
 
 def annotation_edits(

@@ -9,8 +9,7 @@ from modelexport.hierarchy.choices import Inject
 from modelexport.hierarchy.graph_paths import walk_nodes
 from modelexport.rewriter.annotation.inherited_record import INHERITED
 from modelexport.rewriter.inject.metadata import foreign_keys
-from modelexport.rewriter.matching.evidence.carried import OURS
-from modelexport.rewriter.matching.matcher import RECORD, Match
+from modelexport.rewriter.matching import OURS, RECORD, Match
 
 
 def annotation_notes(

@@ -3,7 +3,7 @@
 from modelexport.errors import UsageError
 from modelexport.hierarchy.graph_paths import MAIN
 from modelexport.rewriter.annotation.report import AnnotateReport
-from modelexport.rewriter.matching.matcher import Decision
+from modelexport.rewriter.matching import Decision
 
 _MOST_SUGGESTIONS = 3
 """Maximum number of similar names in the error about an unknown node."""

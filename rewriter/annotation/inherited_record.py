@@ -19,15 +19,14 @@ from modelexport.hierarchy.graph_paths import op_type, walk_graphs, walk_nodes
 from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.hierarchy.opsets import default_opset
 from modelexport.hierarchy.record import Op, Probe, ProbeInput, Record, Source, Tensor
+from modelexport.hierarchy.sketches import INFINITY_THRESHOLD
 from modelexport.hierarchy.tags import TagRules
 from modelexport.rewriter.annotation.model_file import ModelFile
 from modelexport.rewriter.execution.feeds import graph_inputs
 from modelexport.rewriter.execution.generated_feeds import generate_feeds
 from modelexport.rewriter.execution.observer import Fingerprints, Observer
 from modelexport.rewriter.execution.session import Session
-from modelexport.rewriter.matching.evidence.carried import Carried, refuse_lossy
-from modelexport.rewriter.matching.evidence.comparison_modes import FULL_PRECISION
-from modelexport.rewriter.matching.options import read_inputs
+from modelexport.rewriter.matching import CarriedHierarchy, read_inputs, refuse_lossy
 
 INHERITED = "an annotated file"
 """The source of a match whose record was made from an annotated file, see `Match.source`."""
@@ -88,7 +87,7 @@ def _observed(file: ModelFile, matching: MatchOptions) -> tuple[Probe, Fingerpri
             session = Session(file.path, source=file.session_source(), libraries=libraries)
             feeds = generate_feeds(session, distinctive=True)
         observer = Observer(file.container, file.model, _expected_bytes(graph), libraries)
-        fingerprints = observer.fingerprints(feeds, FULL_PRECISION.infinity_threshold)
+        fingerprints = observer.fingerprints(feeds, INFINITY_THRESHOLD)
     except RuntimeFailedError as error:
         return Probe(missing=str(error).rstrip(".")), {}
     inputs = tuple(ProbeInput.from_array(name, array) for name, array in feeds.items())
@@ -105,7 +104,9 @@ def _own_feeds(graph: onnx.GraphProto, arrays: Mapping[str, Array], path: Path) 
     return {name: arrays[name] for name in names}
 
 
-def _ops(model: onnx.ModelProto, carried: Carried, fingerprints: Fingerprints) -> Iterator[Op]:
+def _ops(
+    model: onnx.ModelProto, carried: CarriedHierarchy, fingerprints: Fingerprints
+) -> Iterator[Op]:
     for key, node in walk_nodes(model):
         claim = carried.claims.by_node.get(key)
         module: str | None = None
@@ -127,7 +128,7 @@ def _ops(model: onnx.ModelProto, carried: Carried, fingerprints: Fingerprints) -
         )
 
 
-def _tensors(file: ModelFile, carried: Carried) -> Iterator[Tensor]:
+def _tensors(file: ModelFile, carried: CarriedHierarchy) -> Iterator[Tensor]:
     """Every initializer, with the parameter that it holds and a fingerprint of its values."""
     tree = ModuleTree(carried.modules)
     for place in walk_graphs(file.model):

@@ -12,8 +12,7 @@ from modelexport.rewriter.container import OnnxContainer, SessionSource, session
 from modelexport.rewriter.folding import folded_functions, unfolded
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.inject.names import with_earlier_names
-from modelexport.rewriter.matching.evidence import carried as own
-from modelexport.rewriter.matching.evidence.carried import Carried
+from modelexport.rewriter.matching import CarriedHierarchy, embedded_tree, read_carried_hierarchy
 
 
 class LoadedModel:
@@ -61,13 +60,13 @@ class LoadedModel:
         return ModelGraph(self.model)
 
     @cached_property
-    def carried(self) -> Carried | None:
+    def carried(self) -> CarriedHierarchy | None:
         """The hierarchy that `model` carries; None when it carries none.
 
         Raises:
             OnnxFileError: The model has entries of ours that cannot be read.
         """
-        return own.read(self.model, self.graph, self.label)
+        return read_carried_hierarchy(self.model, self.graph, self.label)
 
     @cached_property
     def embedded(self) -> EmbeddedTree | None:
@@ -76,7 +75,7 @@ class LoadedModel:
         Raises:
             OnnxFileError: The module tree cannot be read.
         """
-        return own.embedded_tree(self.model, self.label)
+        return embedded_tree(self.model, self.label)
 
 
 class ModelFile(LoadedModel):

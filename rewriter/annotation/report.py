@@ -5,7 +5,7 @@ from collections import Counter
 import msgspec
 
 from modelexport.rewriter.folding import FoldReport
-from modelexport.rewriter.matching.matcher import Decision
+from modelexport.rewriter.matching import Decision
 
 
 class AnnotateReport(msgspec.Struct):

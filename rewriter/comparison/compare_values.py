@@ -16,7 +16,7 @@ from modelexport.rewriter.comparison.module_alignment import Units
 from modelexport.rewriter.comparison.results import Deviation, NumericComparison, Unaligned
 from modelexport.rewriter.comparison.shown_modules import Shown
 from modelexport.rewriter.comparison.value_pairing import NEAR, Pair, Pairing, output_names
-from modelexport.rewriter.matching.options import read_inputs
+from modelexport.rewriter.matching import read_inputs
 
 Given = list[tuple[str, Array]]
 

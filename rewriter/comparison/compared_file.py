@@ -16,9 +16,13 @@ from modelexport.rewriter.annotation.annotate_file import annotate
 from modelexport.rewriter.container import OnnxContainer
 from modelexport.rewriter.folding import unfolded
 from modelexport.rewriter.graph.model_graph import ModelGraph
-from modelexport.rewriter.matching.evidence import carried as own
-from modelexport.rewriter.matching.evidence.carried import Carried
-from modelexport.rewriter.matching.evidence.claims import Claim, Claims
+from modelexport.rewriter.matching import (
+    OURS,
+    CarriedHierarchy,
+    Claim,
+    Claims,
+    read_carried_hierarchy,
+)
 
 
 class Side:
@@ -40,15 +44,17 @@ class Side:
         self.container = container
         self.model = unfolded(container.skeleton(), str(self.path))
         self.graph = ModelGraph(self.model)
-        self.carried: Carried | None = own.read(self.model, self.graph, str(self.path))
+        self.carried: CarriedHierarchy | None = read_carried_hierarchy(
+            self.model, self.graph, str(self.path)
+        )
 
     @property
     def annotated(self) -> bool:
         """Whether it carries tags of our own."""
-        return self.carried is not None and self.carried.scheme == own.OURS
+        return self.carried is not None and self.carried.scheme == OURS
 
     @property
-    def hierarchy(self) -> Carried:
+    def hierarchy(self) -> CarriedHierarchy:
         """Its hierarchy, told."""
         assert self.carried is not None
         return self.carried
@@ -110,14 +116,14 @@ def tell(sides: tuple[Side, Side], record: Record | None, *, run: bool) -> list[
     return notes
 
 
-def _matched(side: Side, record: Record, *, run: bool) -> Carried:
+def _matched(side: Side, record: Record, *, run: bool) -> CarriedHierarchy:
     report = annotate(side.path, record, None, matching=MatchOptions(run=run))
     held = {t.name: t.parameter for t in record.tensors if t.parameter is not None}
     claims = _claims(side, [(d.module, d.evidence, d.covers) for d in report.decisions])
-    return Carried("the record", record.modules, claims, parameters=held)
+    return CarriedHierarchy("the record", record.modules, claims, parameters=held)
 
 
-def _inherited(side: Side, other: Side, *, run: bool) -> Carried:
+def _inherited(side: Side, other: Side, *, run: bool) -> CarriedHierarchy:
     carried = other.hierarchy
     report = annotate(
         side.path,

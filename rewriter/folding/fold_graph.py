@@ -26,7 +26,7 @@ from modelexport.rewriter.folding.flat_snapshot import OriginalNode, snapshot
 from modelexport.rewriter.graph.subgraph_names import captured_names, initializer_names
 
 if TYPE_CHECKING:
-    from modelexport.rewriter.matching.matcher import Decision
+    from modelexport.rewriter.matching import Decision
 
 
 class Call(NamedTuple):

@@ -34,11 +34,11 @@ from modelexport.rewriter.folding.function_notes import FunctionNote, write_func
 from modelexport.rewriter.folding.hoist_shared_work import hoist
 from modelexport.rewriter.folding.relative_tags import TagRebaser
 from modelexport.rewriter.folding.shared_structure import Structure, difference, find_structure
-from modelexport.rewriter.matching.evidence.carried import tag_paths
+from modelexport.rewriter.matching import tag_paths
 from modelexport.support.unique_names import UniqueNames
 
 if TYPE_CHECKING:
-    from modelexport.rewriter.matching.matcher import Decision
+    from modelexport.rewriter.matching import Decision
 
 _FIRST_IR_WITH_FUNCTION_TYPES = 10
 """The first IR version in which a function can have value infos."""

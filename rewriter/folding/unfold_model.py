@@ -13,7 +13,7 @@ from modelexport.rewriter.folding.function_notes import folded_functions, is_fol
 from modelexport.rewriter.folding.inline_calls import CallInliner, function_key
 from modelexport.rewriter.folding.relative_tags import TagRebaser
 from modelexport.rewriter.folding.restore_flat_graph import FlatGraphBuilder
-from modelexport.rewriter.matching.evidence.carried import (
+from modelexport.rewriter.matching import (
     embedded_names,
     embedded_rules,
     embedded_tree,

@@ -6,7 +6,7 @@ import onnx
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.module_tree import ROOT, EmbeddedTree, ModuleTree
 from modelexport.hierarchy.tags import Tagger, TagRules, namespace
-from modelexport.rewriter.matching.matcher import Decision
+from modelexport.rewriter.matching import Decision
 
 Entries = list[tuple[str, str]]
 

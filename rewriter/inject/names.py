@@ -14,11 +14,11 @@ import onnx
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.graph_paths import NodeKey, walk_nodes
 from modelexport.hierarchy.tags import Tagger, escape, path_steps
-from modelexport.rewriter.matching.evidence.carried import embedded_names
+from modelexport.rewriter.matching import embedded_names
 from modelexport.support.unique_names import UniqueNames
 
 if TYPE_CHECKING:
-    from modelexport.rewriter.matching.matcher import Decision
+    from modelexport.rewriter.matching import Decision
 
 Names = dict[NodeKey, str | None]
 

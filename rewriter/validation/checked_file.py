@@ -9,7 +9,7 @@ from modelexport.hierarchy.record import Record
 from modelexport.hierarchy.tags import Tagger, TagRules
 from modelexport.rewriter.annotation.model_file import ModelFile
 from modelexport.rewriter.graph.model_graph import ModelGraph
-from modelexport.rewriter.matching.evidence import carried as own
+from modelexport.rewriter.matching import CarriedHierarchy, embedded_rules, metadata_of
 from modelexport.rewriter.validation.results import Fault
 
 _WORD_BREAKS = re.compile(r"[\s,:;'\"()\[\]]+|\.(?=\s|$)")
@@ -42,7 +42,7 @@ class CheckedFile:
         self.scheme: str | None = None
         self.rules: TagRules | None = None
         if file.embedded is not None:
-            self.rules = own.embedded_rules(file.embedded, file.label)
+            self.rules = embedded_rules(file.embedded, file.label)
         self.tags = _metadata_tags(self.graph)
         if not self.tags and file.embedded is not None and file.carried is not None:
             carried = file.carried
@@ -95,11 +95,11 @@ def _metadata_tags(graph: ModelGraph) -> dict[int, str]:
     return {
         number: entries[keys.TAG]
         for number, node in enumerate(graph.nodes)
-        if node.metadata_props and keys.TAG in (entries := own.metadata(node))
+        if node.metadata_props and keys.TAG in (entries := metadata_of(node))
     }
 
 
-def _carried_tags(graph: ModelGraph, carried: own.Carried) -> dict[int, str]:
+def _carried_tags(graph: ModelGraph, carried: CarriedHierarchy) -> dict[int, str]:
     """The tags of nodes that annotating wrote as attributes or as names only."""
     tagger = Tagger(ModuleTree(carried.modules), carried.rules)
     claims = ((number, carried.claims.by_node.get(key)) for number, key in enumerate(graph.keys))

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from modelexport.hierarchy.module_tree import ModuleTree, is_within
 from modelexport.rewriter.graph.initializer_parameters import InitializerParameters
 from modelexport.rewriter.graph.model_graph import ModelGraph
-from modelexport.rewriter.matching.evidence.claims import Claims
+from modelexport.rewriter.matching import Claims
 from modelexport.rewriter.validation.checked_file import describe_node
 from modelexport.rewriter.validation.results import Fault
 

@@ -8,7 +8,7 @@ from modelexport.hierarchy import keys
 from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.hierarchy.tags import Tagger, is_well_formed
 from modelexport.rewriter.graph.initializer_parameters import InitializerParameters
-from modelexport.rewriter.matching.evidence import carried as own
+from modelexport.rewriter.matching import metadata_of
 from modelexport.rewriter.validation.checked_file import CheckedFile
 from modelexport.rewriter.validation.consistency import Consistency
 from modelexport.rewriter.validation.results import Fault, Findings
@@ -33,7 +33,7 @@ def _tag_faults(file: CheckedFile) -> Iterator[Fault]:
         tagger = Tagger(tree, file.rules)
         known_tags = {tagger.tag(module.path) for module in tree}
     for number, tag in file.tags.items():
-        covers = own.metadata(file.graph.nodes[number]).get(keys.COVERS)
+        covers = metadata_of(file.graph.nodes[number]).get(keys.COVERS)
         for problem in _problems(tag, covers, known_tags):
             yield file.fault("tags", problem, _ADVICE, number, tag)
 

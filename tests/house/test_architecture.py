@@ -27,9 +27,6 @@ LONG_FILES = {
     "cli/options.py": "each option of the commands, once",
     "rewriter/folding/folding.py": "to be split",
     "rewriter/matching/alignment/aligner.py": "to be split",
-    "rewriter/matching/evidence/values.py": "to be split",
-    "rewriter/matching/evidence/weights.py": "to be split",
-    "rewriter/matching/recognizer.py": "to be split",
     "rewriter/surgery/restoring.py": "to be split",
 }
 """Files that are longer, each with its reason."""

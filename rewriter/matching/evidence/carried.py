@@ -1,185 +1,161 @@
-"""Evidence *carried*: what a file says about its own hierarchy, for want of a record.
+"""Evidence *carried*: what a file says about its own hierarchy, where there is no record.
 
-Five schemes are known, tried in this order; the first that any node uses is read:
-our metadata, the metadata of torch's exporter, tag attributes of older tools, names by
-which torch's exporters scope nodes (`/encoder/layer.0/attention/MatMul`), and, for the nodes
-that read weights, the names of these (`encoder.layer.0.attention.query.weight`).
+Five schemes are known, and the first that any node uses is read: our metadata; the metadata of
+torch's exporter; tag attributes of older tools; names by which torch's exporters scope nodes
+(`/encoder/layer.0/attention/MatMul`); and, for the nodes that read weights, the names of these
+(`encoder.layer.0.attention.query.weight`).
 """
 
+from collections.abc import Mapping
 from urllib.parse import unquote
 
 import msgspec
 import onnx
 
-from modelexport.errors import OnnxFileError, UsageError
+from modelexport.errors import UsageError
 from modelexport.hierarchy import keys
-from modelexport.hierarchy.choices import EvidenceKind, TagStyle, TorchNN
+from modelexport.hierarchy.choices import EvidenceKind, TagStyle
+from modelexport.hierarchy.graph_paths import NodeKey
 from modelexport.hierarchy.module_tree import EmbeddedTree, ModuleTree
-from modelexport.hierarchy.tags import Tagger, TagRules
+from modelexport.hierarchy.tags import TagRules
 from modelexport.rewriter.graph.model_graph import ModelGraph
-from modelexport.rewriter.matching.evidence.carried_trees import (
+from modelexport.rewriter.matching.evidence.carried_hierarchy import (
     ATTRIBUTES,
     OURS,
     SCOPED_NAMES,
-    WEIGHT_NAMES,
-    Carried,
-    metadata,
+    CarriedHierarchy,
+    metadata_of,
     path_of_tag,
     tree_of_tags,
 )
 from modelexport.rewriter.matching.evidence.claims import Claim, Claims
+from modelexport.rewriter.matching.evidence.embedded import (
+    embedded_names,
+    embedded_parameters,
+    embedded_rules,
+    embedded_tree,
+    tag_paths,
+)
 from modelexport.rewriter.matching.evidence.third_party_names import (
-    read_attributes,
-    read_names,
-    read_torch,
-    read_weight_names,
+    read_scoped_names,
+    read_tag_attributes,
+    read_torch_metadata,
     tag_attributes,
 )
-from modelexport.support.decode_errors import explain_decode_error
-
-__all__ = [
-    "OURS",
-    "WEIGHT_NAMES",
-    "Carried",
-    "embedded_names",
-    "embedded_parameters",
-    "embedded_rules",
-    "embedded_tree",
-    "metadata",
-    "read",
-    "refuse_lossy",
-    "tag_paths",
-]
+from modelexport.rewriter.matching.evidence.weight_names import read_weight_names
 
 
-def read(model: onnx.ModelProto, graph: ModelGraph, where: str) -> Carried | None:
-    """What the file carries, or None; `where` names the file in errors."""
+def read_carried_hierarchy(
+    model: onnx.ModelProto, graph: ModelGraph, where: str
+) -> CarriedHierarchy | None:
+    """The hierarchy that a file carries; None when it carries none.
+
+    Args:
+        model: The model.
+        graph: Its nodes.
+        where: The file, for messages.
+
+    Raises:
+        FileProblem: An entry of ours cannot be read.
+    """
+    embedded = embedded_tree(model, where)
     return (
-        _read_ours(model, graph, where)
-        or _read_injected(model, graph, where)
-        or read_torch(model, graph)
-        or read_attributes(graph)
-        or read_names(model, graph)
+        _read_metadata(model, graph, embedded, where)
+        or _read_injected(model, graph, embedded, where)
+        or read_torch_metadata(model, graph)
+        or read_tag_attributes(graph)
+        or read_scoped_names(model, graph)
         or read_weight_names(model, graph)
     )
 
 
-def embedded_rules(embedded: EmbeddedTree, where: str) -> TagRules:
-    """The rules by which the tags of an annotated file were written."""
-    try:
-        return TagRules(TagStyle(embedded.tag_style), TorchNN(embedded.torch_nn), embedded.depth)
-    except ValueError as error:
-        raise OnnxFileError(f"{where}: its tags are of an unknown kind ({error}).") from error
-
-
-def embedded_tree(model: onnx.ModelProto, where: str) -> EmbeddedTree | None:
-    """The module tree that an annotated file carries."""
-    text = metadata(model).get(keys.MODULES)
-    return None if text is None else EmbeddedTree.from_json(text, where)
-
-
-def embedded_parameters(model: onnx.ModelProto, where: str) -> dict[str, str]:
-    """Initializer name to parameter, as an annotated file says."""
-    text = metadata(model).get(keys.PARAMETERS, "{}")
-    try:
-        return msgspec.json.decode(text, type=dict[str, str])
-    except msgspec.DecodeError as error:
-        raise OnnxFileError(
-            f"{where}: its parameter names cannot be read ({explain_decode_error(error)})."
-        ) from error
-
-
-def embedded_names(model: onnx.ModelProto, where: str) -> dict[str, str | None]:
-    """Names that annotating gave to nodes, each with the one before; None for none."""
-    text = metadata(model).get(keys.NAMES, "{}")
-    try:
-        return msgspec.json.decode(text, type=dict[str, str | None])
-    except msgspec.DecodeError as error:
-        raise OnnxFileError(
-            f"{where}: its earlier node names cannot be read ({explain_decode_error(error)})."
-        ) from error
-
-
-def _read_ours(model: onnx.ModelProto, graph: ModelGraph, where: str) -> Carried | None:
-    entries = {k: metadata(n) for k, n in zip(graph.keys, graph.nodes, strict=True)}
-    tags = {key: entry[keys.TAG] for key, entry in entries.items() if keys.TAG in entry}
-    if not tags:
-        return None
-    embedded = embedded_tree(model, where)
-    modules, paths, rules = tree_of_tags(tags.values()), None, TagRules()
-    if embedded is not None:
-        modules, rules = embedded.modules, embedded_rules(embedded, where)
-        paths = tag_paths(ModuleTree(modules), rules)
-    claims = Claims()
-    for key, tag in tags.items():
-        path = path_of_tag(tag) if paths is None else paths.get(tag)
-        if path is None:
-            claims.reasons[key] = f"its tag {tag} is not of the module tree that the file carries"
-            continue
-        covers = _covers(entries[key].get(keys.COVERS), paths)
-        kind = entries[key].get(keys.EVIDENCE, EvidenceKind.CARRIED)
-        claims.by_node[key] = Claim(path, kind, covers, _call(entries[key].get(keys.CALL)))
-    return Carried(OURS, modules, claims, rules, embedded_parameters(model, where))
-
-
-def _call(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isdecimal() else None
-
-
-def _covers(text: str | None, paths: dict[str, str] | None) -> tuple[str, ...]:
-    if text is None:
-        return ()
-    try:
-        tags = msgspec.json.decode(text, type=list[str])
-    except msgspec.DecodeError:
-        return ()  # a broken list is for validate to report; the tag itself is still good
-    found = [path_of_tag(tag) if paths is None else paths.get(tag) for tag in tags]
-    return tuple(path for path in found if path is not None)
-
-
-def tag_paths(tree: ModuleTree, rules: TagRules) -> dict[str, str]:
-    """Every tag that the rules can write, with the first module path that has it."""
-    tagger = Tagger(tree, rules)
-    found: dict[str, str] = {}
-    for module in tree:
-        found.setdefault(tagger.tag(module.path), tagger.resolve(module.path))
-    return found
-
-
-def refuse_lossy(carried: Carried, rules: TagRules, where: str) -> None:
+def refuse_lossy(carried: CarriedHierarchy, rules: TagRules, where: str) -> None:
     """Refuse to rewrite tags that have lost what other rules would need.
 
     Raises:
         UsageError: The file's tags were cut, rolled up or written by class, and other ones
             are asked for.
     """
-    if carried.rules not in {TagRules(), rules}:
-        had = carried.rules
-        depth = "" if had.depth is None else f" --depth {had.depth}"
+    old = carried.rules
+    if old not in {TagRules(), rules}:
+        depth = "" if old.depth is None else f" --depth {old.depth}"
         raise UsageError(
-            f"{where}: its tags were written with --tag-style {had.style} --torch-nn "
-            f"{had.torch_nn}{depth}: repeat these options, or give the record with --record."
+            f"{where}: its tags were written with --tag-style {old.style} --torch-nn "
+            f"{old.torch_nn}{depth}: repeat these options, or give the record with --record."
         )
 
 
-def _read_injected(model: onnx.ModelProto, graph: ModelGraph, where: str) -> Carried | None:
-    """Attributes or names that we wrote without metadata on the nodes, but with our tree."""
-    embedded = embedded_tree(model, where)
+def _read_metadata(
+    model: onnx.ModelProto, graph: ModelGraph, embedded: EmbeddedTree | None, where: str
+) -> CarriedHierarchy | None:
+    """The tags that annotating wrote into the metadata of nodes."""
+    entries = {k: metadata_of(n) for k, n in zip(graph.keys, graph.nodes, strict=True)}
+    tags = {key: entry[keys.TAG] for key, entry in entries.items() if keys.TAG in entry}
+    if not tags:
+        return None
+    modules, paths, rules = tree_of_tags(tags.values()), None, TagRules()
+    if embedded is not None:
+        modules, rules = embedded.modules, embedded_rules(embedded, where)
+        paths = tag_paths(ModuleTree(modules), rules)
+    claims = Claims()
+    for key, tag in tags.items():
+        path = _path(tag, paths)
+        if path is None:
+            claims.reasons[key] = f"its tag {tag} is not in the module tree that the file carries"
+            continue
+        claims.by_node[key] = _claim(path, entries[key], paths)
+    return CarriedHierarchy(OURS, modules, claims, rules, embedded_parameters(model, where))
+
+
+def _path(tag: str, paths: Mapping[str, str] | None) -> str | None:
+    """The module path of a tag, by the tags of the file's module tree if it carries one."""
+    return path_of_tag(tag) if paths is None else paths.get(tag)
+
+
+def _claim(path: str, entry: Mapping[str, str], paths: Mapping[str, str] | None) -> Claim:
+    kind = entry.get(keys.EVIDENCE, EvidenceKind.CARRIED)
+    call = entry.get(keys.CALL)
+    known_call = int(call) if call is not None and call.isdecimal() else None
+    return Claim(path, kind, _covers(entry.get(keys.COVERS), paths), known_call)
+
+
+def _covers(text: str | None, paths: Mapping[str, str] | None) -> tuple[str, ...]:
+    if text is None:
+        return ()
+    try:
+        tags = msgspec.json.decode(text, type=list[str])
+    except msgspec.DecodeError:
+        return ()  # the tag itself is still good; `validate` reports a broken list
+    return tuple(path for tag in tags if (path := _path(tag, paths)) is not None)
+
+
+def _read_injected(
+    model: onnx.ModelProto, graph: ModelGraph, embedded: EmbeddedTree | None, where: str
+) -> CarriedHierarchy | None:
+    """Attributes or names that annotating wrote, without metadata on nodes but with our tree."""
     if embedded is None:
         return None
     tree, rules = ModuleTree(embedded.modules), embedded_rules(embedded, where)
     paths = tag_paths(tree, rules)
-    found = {k: paths[tag] for k, tag in tag_attributes(graph).items() if tag in paths}
+    modules = {k: paths[tag] for k, tag in tag_attributes(graph).items() if tag in paths}
     scheme = ATTRIBUTES
-    if not found:
+    if not modules:
         scheme, rules = SCOPED_NAMES, TagRules(TagStyle.PATH, rules.torch_nn, rules.depth)
-        given = embedded_names(model, where)
-        for key, node in zip(graph.keys, graph.nodes, strict=True):
-            path = ".".join(map(unquote, node.name.split("/")[1:-1]))
-            if node.name in given and path in tree:
-                found[key] = path
-    if not found:
+        modules = _modules_of_names(graph, tree, embedded_names(model, where))
+    if not modules:
         return None
-    claims = Claims({key: Claim(path, EvidenceKind.CARRIED) for key, path in found.items()})
+    claims = Claims({key: Claim(path, EvidenceKind.CARRIED) for key, path in modules.items()})
     parameters = embedded_parameters(model, where)
-    return Carried(scheme, embedded.modules, claims, rules, parameters)
+    return CarriedHierarchy(scheme, embedded.modules, claims, rules, parameters)
+
+
+def _modules_of_names(
+    graph: ModelGraph, tree: ModuleTree, names: Mapping[str, str | None]
+) -> dict[NodeKey, str]:
+    """The module in each name that annotating gave to a node."""
+    modules = {}
+    for key, node in zip(graph.keys, graph.nodes, strict=True):
+        path = ".".join(map(unquote, node.name.split("/")[1:-1]))
+        if node.name in names and path in tree:
+            modules[key] = path
+    return modules

@@ -13,7 +13,7 @@ class Claim(msgspec.Struct, frozen=True):
 
     Attributes:
         module: Path of the module.
-        kind: The evidence.
+        kind: The kind of evidence.
         covers: Paths of all modules that it came from, when there are several.
         call: Which call of the module it was, from 0; None when unknown.
     """
@@ -25,12 +25,12 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 def claim_of(op: Op, module: str, kind: EvidenceKind, tree: ModuleTree) -> Claim:
-    """What a recorded op says of the node that it is: all its modules, under their ancestor."""
+    """What a recorded op says of the node that it is: its modules, under their ancestor."""
     if not op.also:
         return Claim(module, kind, call=op.call)
     covers = tuple(sorted({module, *op.also}))
-    above = tree.common_ancestor(covers)
-    return Claim(above, kind, covers, op.call if above == module else None)
+    ancestor = tree.common_ancestor(covers)
+    return Claim(ancestor, kind, covers, op.call if ancestor == module else None)
 
 
 class Claims(msgspec.Struct):
@@ -38,9 +38,9 @@ class Claims(msgspec.Struct):
 
     Attributes:
         by_node: The claims.
-        without_module: Nodes that it matched without learning their module, each with the reason.
-        reasons: Why it says nothing about a node.
-        overruled: What it claimed about nodes for which stronger evidence proved it wrong.
+        without_module: Nodes that it matched without learning their module, to the reason.
+        reasons: Nodes that it says nothing about, to the reason.
+        overruled: Nodes for which stronger evidence proved it wrong, to what it claimed.
     """
 
     by_node: dict[NodeKey, Claim] = {}

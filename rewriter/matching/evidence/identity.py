@@ -11,28 +11,25 @@ from modelexport.rewriter.matching.evidence.claims import Claims, claim_of
 UNKNOWN_SCOPE = "the record does not know its module"
 
 
-class Identity:
-    """The digest of the file is the record's, so every recorded op is the node at its place."""
+def is_traced_graph(model: onnx.ModelProto, record: Record) -> bool:
+    """Whether a file is the recorded graph, its weights aside.
 
-    def __init__(self, model: onnx.ModelProto) -> None:
-        self._model = model
+    Names are compared first, which tells other graphs without making a digest.
+    """
+    same_names = all(
+        op.name == node.name and op.outputs == tuple(node.output)
+        for op, (_, node) in zip(record.ops, walk_nodes(model), strict=False)
+    )
+    return same_names and graph_digest(model) == record.digest
 
-    def holds(self, record: Record) -> bool:
-        """Whether the file is the recorded graph; what is called otherwise is seen at once."""
-        nodes = walk_nodes(self._model)
-        alike = all(
-            op.name == node.name and op.outputs == tuple(node.output)
-            for op, (_, node) in zip(record.ops, nodes, strict=False)
-        )
-        return alike and graph_digest(self._model) == record.digest
 
-    def claims(self, record: Record) -> Claims:
-        """What the record says, node by node."""
-        found = Claims()
-        for op in record.ops:
-            key = NodeKey(op.graph, op.index)
-            if op.module is None:
-                found.without_module[key] = UNKNOWN_SCOPE
-            else:
-                found.by_node[key] = claim_of(op, op.module, EvidenceKind.IDENTITY, record.tree)
-        return found
+def identity_claims(record: Record) -> Claims:
+    """What the record says of the traced graph: each op is the node at its place."""
+    claims = Claims()
+    for op in record.ops:
+        key = NodeKey(op.graph, op.index)
+        if op.module is None:
+            claims.without_module[key] = UNKNOWN_SCOPE
+        else:
+            claims.by_node[key] = claim_of(op, op.module, EvidenceKind.IDENTITY, record.tree)
+    return claims

@@ -1,8 +1,8 @@
-"""Weights that were put together or taken apart: query, key and value in one, or one in three.
+"""Weights that a tool concatenated or split: query, key and value in one matrix, or one in three.
 
-A merged weight is peeled: a recorded weight that lies at its edge is taken off, until nothing
-is left. Of a split one the parts are laid together again: they are read by nodes that share
-their other input.
+A concatenated weight is peeled: a recorded weight that lies at its edge is taken off, until
+nothing is left. The parts of a split weight are concatenated again: they are read by nodes that
+share their other input.
 """
 
 import itertools
@@ -13,91 +13,94 @@ import numpy as np
 from modelexport.hierarchy.fingerprints import Array
 from modelexport.rewriter.graph.indexed_graph import IndexedGraph
 from modelexport.rewriter.matching.evidence.weight_sketches import RecordedWeights
+from modelexport.rewriter.matching.thresholds import MOST_PART_SIZES, MOST_SPLIT_PARTS
 
-_MOST_PARTS = 4
-"""Parts of one weight that are laid together in every order."""
-
-_MOST_SIZES = 16
-"""Sizes of recorded weights that are tried at an edge."""
+WeightsBySize = Mapping[int, RecordedWeights]
+"""Recorded weights by their number of elements."""
 
 
-def match_concatenated(array: Array, recorded: Mapping[int, RecordedWeights]) -> list[list[int]]:
-    """The recorded weights that a merged one is made of, in their order; none when it is not.
+def match_concatenated(array: Array, recorded: WeightsBySize) -> list[list[int]]:
+    """The recorded weights that a concatenated one is made of.
 
     Args:
-        array: The weight.
-        recorded: Recorded weights by their number of elements.
+        array: A weight of the file.
+        recorded: The recorded weights.
+
+    Returns:
+        For each part, in their order, the labels of the recorded weights that it may be. Empty
+        when the weight is not a matrix made of recorded ones.
     """
     if array.ndim != 2:
         return []
-    for laid in (array.T, array):
-        if found := _peeled(laid, recorded):
-            return found
-    return []
+    return _peel_rows(array.T, recorded) or _peel_rows(array, recorded)
 
 
-def _peeled(array: Array, recorded: Mapping[int, RecordedWeights]) -> list[list[int]]:
+def _peel_rows(array: Array, recorded: WeightsBySize) -> list[list[int]]:
     """Take recorded weights off the first rows until none are left."""
-    across = array.shape[1]
-    sizes = [size for size in recorded if across and not size % across and size < array.size]
-    found: list[list[int]] = []
+    columns = array.shape[1]
+    sizes = [size for size in recorded if columns and not size % columns and size < array.size]
+    parts: list[list[int]] = []
     row = 0
     while row < len(array):
-        for size in sizes[:_MOST_SIZES]:
-            piece = array[row : row + size // across]
+        for size in sizes[:MOST_PART_SIZES]:
+            piece = array[row : row + size // columns]
             labels = recorded[size].match([piece])[0].labels if piece.size == size else []
             if labels:
-                found.append(labels)
+                parts.append(labels)
                 row += len(piece)
                 break
         else:
             return []
-    return found
+    return parts
 
 
 def match_split(
-    arrays: Mapping[int, Array], here: IndexedGraph, recorded: Mapping[int, RecordedWeights]
+    arrays: Mapping[int, Array], graph: IndexedGraph, recorded: WeightsBySize
 ) -> Iterator[tuple[tuple[int, ...], list[int]]]:
-    """Weights of a file that are the parts of one recorded weight, with what that may be.
+    """Weights of a file that are the parts of one recorded weight.
 
     Args:
-        arrays: Weights of the file that are no recorded ones, by their values.
-        here: The file.
-        recorded: Recorded weights by their number of elements.
+        arrays: Weights of the file that are not recorded, by their values.
+        graph: The file.
+        recorded: The recorded weights.
+
+    Yields:
+        The values of the parts, and the labels of the recorded weights that the whole may be.
     """
     done: set[int] = set()
-    for group in _beside_each_other(arrays, here):
-        for parts in _neighbours(group):
+    for group in _weights_read_together(arrays, graph):
+        for parts in _runs(group):
             if sum(arrays[value].size for value in parts) not in recorded or done & {*parts}:
                 continue
             for order in itertools.permutations(parts):
-                if labels := _together([arrays[value] for value in order], recorded):
+                if labels := _match_whole([arrays[value] for value in order], recorded):
                     done.update(parts)
                     yield parts, labels
                     break
 
 
-def _beside_each_other(
-    arrays: Mapping[int, Array], here: IndexedGraph
+def _weights_read_together(
+    arrays: Mapping[int, Array], graph: IndexedGraph
 ) -> Iterable[tuple[int, ...]]:
-    """Weights that nodes read together with one and the same value."""
-    beside: dict[int, dict[int, None]] = {}
+    """Groups of matrices that nodes read together with the same computed value."""
+    groups: dict[int, dict[int, None]] = {}
     for value, array in arrays.items():
-        for node in here.consumers[value] if array.ndim == 2 else ():
-            for other in here.input_values(node):
-                if other != value and not here.is_constant(other):
-                    beside.setdefault(other, {})[value] = None
-    return {tuple(group) for group in beside.values()}
+        for node in graph.consumers[value] if array.ndim == 2 else ():
+            for other in graph.input_values(node):
+                if other != value and not graph.is_constant(other):
+                    groups.setdefault(other, {})[value] = None
+    return {tuple(group) for group in groups.values()}
 
 
-def _neighbours(group: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-    """The runs of some values that may be the parts of one, the longest first."""
-    for length in range(min(len(group), _MOST_PARTS), 1, -1):
+def _runs(group: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """Neighbouring weights of a group that may be the parts of one, the longest runs first."""
+    for length in range(min(len(group), MOST_SPLIT_PARTS), 1, -1):
         for start in range(len(group) - length + 1):
             yield group[start : start + length]
 
 
-def _together(parts: list[Array], recorded: Mapping[int, RecordedWeights]) -> list[int]:
+def _match_whole(parts: list[Array], recorded: WeightsBySize) -> list[int]:
+    """Labels of the recorded weights that parts may be when concatenated in this order."""
     for axis in (0, 1):
         if len({part.shape[1 - axis] for part in parts}) == 1:
             whole = np.concatenate(parts, axis=axis)

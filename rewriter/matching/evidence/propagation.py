@@ -1,11 +1,12 @@
-"""Evidence *propagation*: a node without a module of its own belongs to those that use it.
+"""Evidence *propagation*: a node without a module of its own belongs to the nodes that use it.
 
 Constants, casts, shape arithmetic, and nodes whose scope the exporter lost get the lowest
-common ancestor of their consumers; a node that nobody with a module uses (the last Identity
-before an output) that of its producers. Repeated until nothing changes.
+common ancestor of the modules that read their results. A node that no module reads (the last
+Identity before an output) gets that of the modules whose results it reads. This is repeated
+until nothing changes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping
 
 from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.graph_paths import NodeKey
@@ -13,96 +14,117 @@ from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.evidence.claims import Claim, Claims
 
-_Modules = list[str | None]
 
-
-class Propagation:
-    """Fills in what lies between nodes whose modules are known.
+def propagate(
+    graph: ModelGraph,
+    tree: ModuleTree,
+    known_nodes: Collection[NodeKey],
+    modules: Mapping[NodeKey, str],
+) -> Claims:
+    """Claims for the nodes that lie between settled ones.
 
     Args:
         graph: The nodes of the model.
         tree: The modules.
-        anywhere: Nodes that are known to be of the model, so that their place among the
-            others tells their module whatever they compute.
+        known_nodes: Nodes that are known to be of the model, without a known module. They get
+            that of their neighbours whatever they compute.
+        modules: The modules of settled nodes.
+    """
+    if not modules or all(key in modules for key in graph.keys):
+        return Claims()
+    return _Propagation(graph, tree, known_nodes, modules).run()
+
+
+class _Propagation:
+    """Settles nodes in rounds. Nodes are numbered as in the graph.
+
+    A node is *flexible* when its neighbours tell its module: it computes nothing of its own, or
+    is known to be of the model.
     """
 
-    def __init__(self, graph: ModelGraph, tree: ModuleTree, anywhere: Iterable[NodeKey]) -> None:
+    def __init__(
+        self,
+        graph: ModelGraph,
+        tree: ModuleTree,
+        known_nodes: Collection[NodeKey],
+        modules: Mapping[NodeKey, str],
+    ) -> None:
         self._graph = graph
         self._tree = tree
-        known = set(anywhere)
-        self._open = [key in known or graph.is_auxiliary(n) for n, key in enumerate(graph.keys)]
+        self._flexible = [
+            key in known_nodes or graph.is_auxiliary(node) for node, key in enumerate(graph.keys)
+        ]
+        self._modules = [modules.get(key) for key in graph.keys]
+        self._claims = Claims()
 
-    def claims(self, settled: dict[NodeKey, str]) -> Claims:
-        """Claims for nodes that are not settled.
+    def run(self) -> Claims:
+        """Settle what can be settled; the rest gets a reason."""
+        pending = [n for n in self._graph.consumers_first() if self._modules[n] is None]
+        while self._run_round(pending):
+            pending = [node for node in pending if self._modules[node] is None]
+        for node in pending:
+            self._claims.reasons[self._graph.keys[node]] = self._why_open(node)
+        return self._claims
 
-        Args:
-            settled: The modules that stronger evidence gave.
-        """
-        modules: _Modules = [settled.get(key) for key in self._graph.keys]
-        found = Claims()
-        if not settled or all(module is not None for module in modules):
-            return found
-        order = [n for n in self._graph.consumers_first() if modules[n] is None]
-        while self._pass(order, modules, found):
-            order = [n for n in order if modules[n] is None]
-        for number in order:
-            if modules[number] is None:
-                found.reasons[self._graph.keys[number]] = self._why_not(number, modules)
-        return found
-
-    def _pass(self, order: list[int], modules: _Modules, found: Claims) -> bool:
-        """One round: users settle makers, else the surrounded, else makers settle users."""
-        steps = (
-            (order, self._from_users),
-            (order, self._surrounded),
-            (order[::-1], self._from_makers),
+    def _run_round(self, pending: list[int]) -> bool:
+        """Settle nodes by the first of three rules that settles any; False when none does."""
+        rules = (
+            (pending, self._from_successors),
+            (pending, self._from_surroundings),
+            (pending[::-1], self._from_predecessors),
         )
-        for numbers, origins in steps:
-            before = len(found.by_node)
-            for number in numbers:
-                self._settle(number, origins(number, modules), modules, found)
-            if len(found.by_node) > before:
+        for nodes, rule in rules:
+            before = len(self._claims.by_node)
+            for node in nodes:
+                self._settle(node, rule(node))
+            if len(self._claims.by_node) > before:
                 return True
         return False
 
-    def _settle(self, number: int, origins: set[str], modules: _Modules, found: Claims) -> None:
-        if not origins or modules[number] is not None:
+    def _settle(self, node: int, origins: set[str]) -> None:
+        if not origins:
             return
         module = self._tree.common_ancestor(sorted(origins))
         covers = tuple(sorted(origins)) if len(origins) > 1 else ()
-        modules[number] = module
-        found.by_node[self._graph.keys[number]] = Claim(module, EvidenceKind.PROPAGATION, covers)
+        self._modules[node] = module
+        claim = Claim(module, EvidenceKind.PROPAGATION, covers)
+        self._claims.by_node[self._graph.keys[node]] = claim
 
-    def _from_users(self, number: int, modules: _Modules) -> set[str]:
-        if not self._open[number]:
+    def _from_successors(self, node: int) -> set[str]:
+        """The modules of the nodes that read a flexible node, once all that compute are settled."""
+        if not self._flexible[node] or self._has_open_reader(node):
             return set()
-        users = self._graph.successors[number]
-        if any(modules[user] is None and not self._open[user] for user in users):
+        return self._known_modules(self._graph.successors[node])
+
+    def _from_surroundings(self, node: int) -> set[str]:
+        """The one module of all neighbours, for a node that stands between them."""
+        before, after = self._graph.predecessors[node], self._graph.successors[node]
+        modules = {self._modules[other] for other in (*before, *after)}
+        if not before or not after or len(modules) != 1:
             return set()
-        return {module for user in users if (module := modules[user]) is not None}
+        return {module for module in modules if module is not None}
 
-    def _from_makers(self, number: int, modules: _Modules) -> set[str]:
-        if not self._open[number] or any(modules[u] is None for u in self._computing_users(number)):
+    def _from_predecessors(self, node: int) -> set[str]:
+        """The modules of the nodes that a flexible node reads, if no computing reader is open."""
+        if not self._flexible[node] or self._has_open_reader(node):
             return set()
-        makers = self._graph.predecessors[number]
-        return {module for maker in makers if (module := modules[maker]) is not None}
+        return self._known_modules(self._graph.predecessors[node])
 
-    def _computing_users(self, number: int) -> list[int]:
-        return [user for user in self._graph.successors[number] if not self._open[user]]
+    def _known_modules(self, nodes: Collection[int]) -> set[str]:
+        return {module for node in nodes if (module := self._modules[node]) is not None}
 
-    def _surrounded(self, number: int, modules: _Modules) -> set[str]:
-        """The one module that all neighbours share, for a node that computes."""
-        makers, users = self._graph.predecessors[number], self._graph.successors[number]
-        around = {modules[n] for n in (*makers, *users)}
-        if not makers or not users or len(around) != 1:
-            return set()
-        return {module for module in around if module is not None}
+    def _has_open_reader(self, node: int) -> bool:
+        """Whether a node that computes reads a node, and has no module."""
+        return any(
+            self._modules[other] is None and not self._flexible[other]
+            for other in self._graph.successors[node]
+        )
 
-    def _why_not(self, number: int, modules: _Modules) -> str:
-        if not self._open[number]:
+    def _why_open(self, node: int) -> str:
+        if not self._flexible[node]:
             return "it computes, and its neighbours are of several modules or unresolved"
-        if not self._graph.successors[number] and not self._graph.predecessors[number]:
+        if not self._graph.successors[node] and not self._graph.predecessors[node]:
             return "no other node uses it or feeds it"
-        if any(modules[user] is None for user in self._computing_users(number)):
+        if self._has_open_reader(node):
             return "a node that uses it is unresolved"
         return "no neighbour has a module"

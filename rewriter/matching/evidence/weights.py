@@ -1,80 +1,86 @@
-"""Evidence *weights*: initializers are recognised by name, else by what they hold.
+"""Evidence *weights*: initializers are matched by name, else by what they hold.
 
-A weight that one recorded op reads tells which op a node is that reads it. The sketch of a
-weight (`hierarchy.fingerprints`) has a direction that rounding hardly turns and a scale does
-not turn at all, so a weight is recognised in 16, 8 or 4 bits, and transposed.
+A weight that one recorded op reads tells that a node which reads it is this op. The sketch of a
+weight (`hierarchy.sketches`) has a direction that rounding hardly turns and a scale does not turn
+at all, so a weight is matched in 16, 8 or 4 bits, and transposed.
 """
 
-import math
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import onnx
 
-from modelexport.hierarchy.fingerprints import (
-    Array,
-    WeightFingerprint,
-    weight_fingerprint,
-)
-from modelexport.hierarchy.graph_paths import MAIN
+from modelexport.hierarchy.fingerprints import Array
 from modelexport.hierarchy.record import Record, Tensor
 from modelexport.hierarchy.subgraph_runner import ReadInitializer
-from modelexport.rewriter.graph.indexed_graph import NONE, IndexedGraph
+from modelexport.rewriter.graph.indexed_graph import IndexedGraph
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.evidence.dequantised_weights import dequantise
-from modelexport.rewriter.matching.evidence.merged_weights import match_concatenated, match_split
+from modelexport.rewriter.matching.evidence.retraining import (
+    FULL_PRECISION_TYPES,
+    element_count,
+    number_distance,
+)
+from modelexport.rewriter.matching.evidence.weight_contents import (
+    Candidates,
+    match_contents,
+    match_merged,
+    match_parts,
+)
 from modelexport.rewriter.matching.evidence.weight_sketches import RecordedWeights
-
-_FEWEST_ELEMENTS = 8
-"""A smaller tensor (a scalar, a shape) is found anywhere and proves nothing."""
-
-_EXACT = 1e-5
-"""Largest difference of mean powers, over their scale, of weights that are the same numbers."""
-
-_WHOLE = {onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE}
-"""Types in which nothing is rounded."""
-
-_SAMPLE = 16
-"""Weights of equal names that are looked at to see whether the numbers are the same."""
+from modelexport.rewriter.matching.thresholds import (
+    EXACT_WEIGHT,
+    MINIMUM_WEIGHT_ELEMENTS,
+    RETRAINED_SHARE,
+    SAMPLED_WEIGHTS,
+)
 
 
-@dataclass
+@dataclass(frozen=True)
 class WeightMatch:
     """Which recorded weights the weights of a file are.
 
+    A distinctive weight is one that has a name which the record has too, or enough different
+    numbers to be found by these.
+
     Attributes:
         candidates: Weights of the file to the recorded weights that they may be.
-        merged_from: Weights of the file to the recorded weights that they are put together of.
+        merged_from: Concatenated weights of the file to the recorded weights that they are made of.
         owners: Weights of the file to the module whose parameter they hold.
-        matched, matchable: Elements of telling weights found in the record, and of all of them.
-        compared: Weights in the recorded precision that were compared with their counterpart.
-        differing: Those of them that hold other numbers; one of their names.
-        example: A name of these.
+        matched_elements: Elements of distinctive weights that are matched.
+        distinctive_elements: Elements of all distinctive weights.
+        compared: Weights in full precision that were compared with the recorded numbers.
+        differing: Names of those of them that hold other numbers.
     """
 
-    candidates: dict[int, frozenset[int]] = field(default_factory=dict)
-    merged_from: dict[int, frozenset[int]] = field(default_factory=dict)
-    owners: dict[int, str] = field(default_factory=dict)
-    matched: int = 0
-    matchable: int = 0
+    candidates: Mapping[int, frozenset[int]] = field(default_factory=dict)
+    merged_from: Mapping[int, frozenset[int]] = field(default_factory=dict)
+    owners: Mapping[int, str] = field(default_factory=dict)
+    matched_elements: int = 0
+    distinctive_elements: int = 0
     compared: int = 0
-    differing: int = 0
-    example: str = ""
+    differing: tuple[str, ...] = ()
+
+    @property
+    def matched_share(self) -> float:
+        """Share (0-1) of the elements of distinctive weights that are matched."""
+        return self.matched_elements / max(1, self.distinctive_elements)
 
     @property
     def retrained(self) -> bool:
         """Whether the weights are those of another training of the model."""
-        return self.differing > self.compared // 2
+        return len(self.differing) > RETRAINED_SHARE * self.compared
 
 
-class Weights:
+class WeightMatcher:
     """Compares the weights of a file with those of a record.
 
     Args:
         graph: The nodes of the file.
-        here, there: Wirings of the file and of the record.
+        file: The file.
+        recorded: The recorded graph.
         record: The record.
         read: Reads an initializer.
     """
@@ -82,122 +88,134 @@ class Weights:
     def __init__(
         self,
         graph: ModelGraph,
-        here: IndexedGraph,
-        there: IndexedGraph,
+        file: IndexedGraph,
+        recorded: IndexedGraph,
         record: Record,
         read: ReadInitializer,
     ) -> None:
-        self._graph = graph
-        self._here = here
-        self._there = there
+        self._nodes = graph.nodes
+        self._file = file
+        self._recorded = recorded
         self._read = read
         self._tree = record.tree
-        self._tensors: dict[int, Tensor] = {
-            there.value_of(tensor.graph, tensor.name): tensor for tensor in record.tensors
+        tensors = {
+            recorded.value_of(tensor.graph, tensor.name): tensor for tensor in record.tensors
         }
-        absent = enumerate(record.absent, len(there.value_names))  # numbers that no value has
-        self._tensors |= dict(absent)
-        self._held = dict(_initializers(graph, here))
+        absent = enumerate(record.absent, len(recorded.value_names))  # numbers that no value has
+        self._tensors: dict[int, Tensor] = tensors | dict(absent)
+        self._weights = dict(_initializers(graph, file))
 
-    def match(self, *, by_content: bool) -> WeightMatch:
-        """Find each weight in the record.
+    def match(self) -> WeightMatch:
+        """Find each weight in the record."""
+        named, own_names = self._match_names()
+        arrays = self._read_distinctive(named)
+        by_size = self._recorded_by_size()
+        content = match_contents(arrays, by_size)
+        merged = match_merged(content.unmatched, by_size)
+        split = match_parts(content.unmatched, merged, self._file, by_size)
+        candidates = named | content.candidates | split
+        large = [v for v in own_names if element_count(self._weights[v]) >= MINIMUM_WEIGHT_ELEMENTS]
+        exact_types = [v for v in content.candidates if self._is_full_precision(v)]
+        compared, differing = self._compare_numbers(large, candidates)
+        others, more_differing = self._compare_numbers(exact_types, candidates, content.exact)
+        elements = sum(element_count(self._weights[value]) for value in named)
+        found = (*content.candidates, *merged, *split)
+        return WeightMatch(
+            candidates=self._without_absent(candidates),
+            merged_from=merged,
+            owners=self._find_owners(candidates),
+            matched_elements=elements + sum(arrays[value].size for value in found),
+            distinctive_elements=elements + sum(array.size for array in arrays.values()),
+            compared=compared + others,
+            differing=(*differing, *more_differing),
+        )
 
-        Args:
-            by_content: Look at the numbers where names do not tell.
+    def _match_names(self) -> tuple[Candidates, list[int]]:
+        """Weights that are called as recorded, and those of them with the name of a parameter.
+
+        A name that an exporter made up may stand for another weight in another file: it counts
+        when the numbers agree. The name of a parameter counts always.
         """
-        found = WeightMatch()
-        self._match_names(found, by_content=by_content)
-        if by_content:
-            self._match_contents(found)
-        self._find_owners(found)
-        return found
-
-    def _match_names(self, found: WeightMatch, *, by_content: bool) -> None:
-        """Weights that are called as they were recorded.
-
-        A name that an exporter made up may stand for another weight in another file: it is
-        believed when the numbers agree. One that is the parameter's own is believed, and a
-        sample of these is compared, to see whether the model was trained further.
-        """
-        own = []
-        for value, tensor in self._held.items():
-            recorded = self._there.value_of(*self._here.value_names[value])
+        candidates: Candidates = {}
+        own_names = []
+        for value, tensor in self._weights.items():
+            recorded = self._recorded.value_of(*self._file.value_names[value])
             known = self._tensors.get(recorded)
-            if known is None or _count(tensor) != _size_of(known):
+            if known is None or known.weight is None or known.weight.count != element_count(tensor):
                 continue
-            if known.name == known.parameter or not by_content:
-                found.candidates[value] = frozenset([recorded])
-                own.append(value)
-            elif self._same(tensor, known):
-                found.candidates[value] = frozenset([recorded])
-        if by_content:
-            self._compare_some([v for v in own if _count(self._held[v]) >= _FEWEST_ELEMENTS], found)
+            if known.name == known.parameter:
+                candidates[value] = frozenset([recorded])
+                own_names.append(value)
+            elif self._holds_same_numbers(value, known):
+                candidates[value] = frozenset([recorded])
+        return candidates, own_names
 
-    def _compare_some(
-        self, values: list[int], found: WeightMatch, exact: Collection[int] = ()
-    ) -> None:
-        """Whether the numbers are the recorded ones, by a sample of weights of all kinds.
+    def _compare_numbers(
+        self, values: Sequence[int], candidates: Candidates, exact: Collection[int] = ()
+    ) -> tuple[int, list[str]]:
+        """Compare a sample of matched weights with the recorded numbers.
 
         Args:
             values: The weights.
-            found: What is known of them, and gets to know it.
+            candidates: What they may be.
             exact: Those that are known to hold the recorded numbers.
-        """
-        for value in values[:: max(1, -(-len(values) // _SAMPLE))]:
-            found.compared += 1
-            if value in exact:
-                continue
-            held = (self._tensors[label] for label in found.candidates[value])
-            if not any(self._same(self._held[value], known) for known in held):
-                found.differing += 1
-                found.example = self._here.value_names[value][1]
 
-    def _same(self, tensor: onnx.TensorProto, known: Tensor) -> bool:
+        Returns:
+            How many were compared, and the names of those that hold other numbers.
+        """
+        sample = values[:: max(1, -(-len(values) // SAMPLED_WEIGHTS))]
+        differing = [
+            self._file.value_names[value][1]
+            for value in sample
+            if value not in exact
+            and not any(
+                self._holds_same_numbers(value, self._tensors[label]) for label in candidates[value]
+            )
+        ]
+        return len(sample), differing
+
+    def _holds_same_numbers(self, value: int, known: Tensor) -> bool:
         """Whether a weight holds the recorded numbers, in the precision in which it is stored."""
-        array = self._read(tensor)
-        print_ = None if array is None else weight_fingerprint(array, sketched=False)
-        if array is None or print_ is None or known.weight is None:
-            return known.weight is None
-        if tensor.data_type in _WHOLE:
-            return _distance(print_, known.weight) <= _EXACT
+        array = self._read(self._weights[value])
+        if array is None or known.weight is None:
+            return False
+        distance = number_distance(array, known.weight)
+        if distance is None:
+            return False
+        if self._is_full_precision(value):
+            return distance <= EXACT_WEIGHT
         return bool(RecordedWeights([0], [known]).match([array])[0].labels)
 
-    def _match_contents(self, found: WeightMatch) -> None:
-        """Compare the weights that names do not tell with all recorded ones of their size."""
-        recorded = self._recorded()
-        wanted: dict[int, list[tuple[int, Array]]] = defaultdict(list)
-        for value, tensor in self._held.items():
-            if value in found.candidates:
-                found.matchable += _count(tensor)
-                found.matched += _count(tensor)
-            elif _count(tensor) >= _FEWEST_ELEMENTS:
-                array = self._content(value, tensor)
-                if array is None or array.dtype.kind not in "fiu" or _plain(array):
-                    continue
-                found.matchable += array.size
-                wanted[array.size].append((value, array))
-        left: dict[int, Array] = {}
-        new: list[int] = []
-        exact: set[int] = set()
-        for size, pairs in wanted.items():
-            if size not in recorded:
-                left |= dict(pairs)
-                continue
-            every = recorded[size].match([array for _, array in pairs])
-            for (value, array), alike in zip(pairs, every, strict=True):
-                if alike.labels:
-                    found.matched += array.size
-                    found.candidates[value] = frozenset(alike.labels)
-                    new.append(value)
-                    if alike.exact:
-                        exact.add(value)
-                else:
-                    left[value] = array
-        whole = [value for value in new if self._held[value].data_type in _WHOLE]
-        self._compare_some(whole, found, exact)
-        self._match_parts(left, recorded, found)
+    def _is_full_precision(self, value: int) -> bool:
+        return self._weights[value].data_type in FULL_PRECISION_TYPES
 
-    def _recorded(self) -> dict[int, RecordedWeights]:
+    def _read_distinctive(self, named: Collection[int]) -> dict[int, Array]:
+        """The numbers of weights whose names do not tell, if these are distinctive."""
+        arrays = {}
+        for value, tensor in self._weights.items():
+            if value not in named and element_count(tensor) >= MINIMUM_WEIGHT_ELEMENTS:
+                array = self._read_dequantised(value)
+                if array is not None and array.dtype.kind in "fiu" and not _is_plain(array):
+                    arrays[value] = array
+        return arrays
+
+    def _read_dequantised(self, value: int) -> Array | None:
+        """The numbers that a weight stands for."""
+        stored = self._read(self._weights[value])
+        if stored is None or stored.dtype.kind == "f":
+            return stored
+        for node in self._file.consumers[value]:
+            read = partial(self._read_by_name, self._file.graph_paths[node])
+            array = dequantise(self._nodes[node], stored, read)
+            if array is not None:
+                return array
+        return stored
+
+    def _read_by_name(self, graph: str, name: str) -> Array | None:
+        tensor = self._weights.get(self._file.value_of(graph, name))
+        return None if tensor is None else self._read(tensor)
+
+    def _recorded_by_size(self) -> dict[int, RecordedWeights]:
         """The recorded weights that have a sketch, by their number of elements."""
         groups: dict[int, tuple[list[int], list[Tensor]]] = defaultdict(lambda: ([], []))
         for label, tensor in self._tensors.items():
@@ -207,110 +225,35 @@ class Weights:
                 tensors.append(tensor)
         return {size: RecordedWeights(*group) for size, group in groups.items()}
 
-    def _match_parts(
-        self, left: dict[int, Array], recorded: dict[int, RecordedWeights], found: WeightMatch
-    ) -> None:
-        """Weights that were merged of recorded ones, or split."""
-        for value, array in left.items():
-            parts = match_concatenated(array, recorded)
-            if parts and all(len(labels) == 1 for labels in parts):
-                found.matched += array.size
-                found.merged_from[value] = frozenset(label for labels in parts for label in labels)
-        apart = {value: array for value, array in left.items() if value not in found.merged_from}
-        for group, labels in match_split(apart, self._here, recorded):
-            for value in group:
-                found.matched += apart[value].size
-                found.candidates[value] = frozenset(labels)
+    def _find_owners(self, candidates: Candidates) -> dict[int, str]:
+        """The module of each weight whose candidates are all parameters of one."""
+        owners = {}
+        for value, labels in candidates.items():
+            parameters = {self._tensors[label].parameter for label in labels}
+            modules = {None if p is None else self._tree.owner(p) for p in parameters}
+            if len(modules) == 1 and (owner := modules.pop()) is not None:
+                owners[value] = owner
+        return owners
 
-    def _content(self, value: int, tensor: onnx.TensorProto) -> Array | None:
-        """What a weight stands for, once dequantised."""
-        stored = self._read(tensor)
-        if stored is None or stored.dtype.kind == "f":
-            return stored
-        for node in self._here.consumers[value]:
-            fetch = partial(self._by_name, self._here.graph_paths[node])
-            found = dequantise(self._graph.nodes[node], stored, fetch)
-            if found is not None:
-                return found
-        return stored
-
-    def _by_name(self, graph: str, name: str) -> Array | None:
-        tensor = self._held.get(self._here.value_of(graph, name))
-        return None if tensor is None else self._read(tensor)
-
-    def _find_owners(self, found: WeightMatch) -> None:
-        for value, held in list(found.candidates.items()):
-            parameters = {self._tensors[label].parameter for label in held}
-            owners = {None if p is None else self._tree.owner(p) for p in parameters}
-            if len(owners) == 1 and (owner := owners.pop()) is not None:
-                found.owners[value] = owner
-            there = frozenset(label for label in held if label < len(self._there.value_names))
-            if there:
-                found.candidates[value] = there
-            else:
-                del found.candidates[value]
+    def _without_absent(self, candidates: Candidates) -> Candidates:
+        """Candidates that the recorded graph has; the others only tell the owner."""
+        numbers = len(self._recorded.value_names)
+        present = {
+            value: frozenset(label for label in labels if label < numbers)
+            for value, labels in candidates.items()
+        }
+        return {value: labels for value, labels in present.items() if labels}
 
 
-def _distance(left: WeightFingerprint, right: WeightFingerprint) -> float:
-    """Largest difference of extremes and mean powers, each brought to the scale of 1."""
-    count = max(1, right.count)
-    scale = max(math.sqrt(right.sums[1] / count), 1e-30)
-    extreme = max(abs(right.least), abs(right.greatest), 1e-30)
-    return max(
-        abs(left.least - right.least) / extreme,
-        abs(left.greatest - right.greatest) / extreme,
-        abs(left.sums[0] - right.sums[0]) / count / scale,
-        abs(left.sums[1] - right.sums[1]) / count / scale**2,
-    )
-
-
-def other_weights(model: onnx.ModelProto, record: Record, read: ReadInitializer) -> str:
-    """Whether a file of the very graph that was traced holds other numbers; "" when it does not.
-
-    The smallest weights that tell anything are compared, so that it costs next to nothing.
-    """
-    recorded = {t.name: t for t in record.tensors if t.graph == MAIN and t.weight is not None}
-    held = [w for w in model.graph.initializer if w.name in recorded and w.data_type in _WHOLE]
-    distinctive = sorted((w for w in held if _count(w) >= _FEWEST_ELEMENTS), key=_count)[:_SAMPLE]
-    differing = []
-    for tensor in distinctive:
-        array, known = read(tensor), recorded[tensor.name].weight
-        print_ = None if array is None else weight_fingerprint(array, sketched=False)
-        if print_ is not None and known is not None and _distance(print_, known) > _EXACT:
-            differing.append(tensor.name)
-    return said_of(len(differing), len(distinctive), differing[0]) if differing else ""
-
-
-def said_of(differing: int, compared: int, example: str) -> str:
-    """That the weights are others, for a person."""
-    return (
-        f"the weights are not the recorded ones ({differing} of {compared} that were compared "
-        f"differ, {example} for one): the model was trained further, or anew"
-    )
-
-
-def _plain(array: Array) -> bool:
-    """Whether all numbers are equal, so that they tell nothing."""
+def _is_plain(array: Array) -> bool:
+    """Whether all numbers are equal."""
     if array.item(0) != array.item(array.size - 1):
         return False
     return bool(array.min() == array.max())
 
 
-def _initializers(graph: ModelGraph, here: IndexedGraph) -> Iterator[tuple[int, onnx.TensorProto]]:
+def _initializers(graph: ModelGraph, file: IndexedGraph) -> Iterator[tuple[int, onnx.TensorProto]]:
     for place in graph.places:
         if isinstance(place.graph, onnx.GraphProto):
             for tensor in place.graph.initializer:
-                value = here.value_of(place.path, tensor.name)
-                if value != NONE:
-                    yield value, tensor
-
-
-def _size_of(tensor: Tensor) -> int | None:
-    return None if tensor.weight is None else tensor.weight.count
-
-
-def _count(tensor: onnx.TensorProto) -> int:
-    count = 1
-    for extent in tensor.dims:
-        count *= extent
-    return count
+                yield file.value_of(place.path, tensor.name), tensor

@@ -16,7 +16,7 @@ from modelexport.hierarchy.choices import Exporter, Inject
 from modelexport.hierarchy.tags import TagRules
 from modelexport.rewriter import MatchOptions, annotate
 from modelexport.rewriter.annotation.inherited_record import INHERITED, inherited_record
-from modelexport.rewriter.matching.evidence.carried import OURS
+from modelexport.rewriter.matching import OURS
 from tests.helpers.commands import Run
 from tests.helpers.descendants import TOOLS, ZooModel
 from tests.helpers.handmade import record_of, two_layers, two_layers_record

@@ -9,7 +9,7 @@ from modelexport.hierarchy.module_tree import Module, ModuleTree, Parameter
 from modelexport.rewriter import annotate
 from modelexport.rewriter.graph.initializer_parameters import InitializerParameters
 from modelexport.rewriter.graph.model_graph import ModelGraph
-from modelexport.rewriter.matching.evidence.carried import embedded_parameters, read
+from modelexport.rewriter.matching import embedded_parameters, read_carried_hierarchy
 from tests.helpers.handmade import TWO_LAYERS_MODULES, two_layers, two_layers_record
 
 
@@ -86,7 +86,7 @@ def test_an_annotated_file_carries_the_mapping(tmp_path: Path) -> None:
     annotate(tmp_path / "in.onnx", record, tmp_path / "out.onnx")
     annotated = onnx.load(tmp_path / "out.onnx")
     assert embedded_parameters(annotated, "out") == said
-    carried = read(annotated, ModelGraph(annotated), "out")
+    carried = read_carried_hierarchy(annotated, ModelGraph(annotated), "out")
     assert carried is not None
     owners = InitializerParameters(annotated, ModuleTree(carried.modules), carried.parameters)
     assert {owners.owner(name) for name in said} == {

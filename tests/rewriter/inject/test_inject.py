@@ -14,7 +14,7 @@ from modelexport.hierarchy.record import encode_record
 from modelexport.hierarchy.tags import Tagger, path_steps
 from modelexport.rewriter import analyze, annotate, strip
 from modelexport.rewriter.inject.names import new_names
-from modelexport.rewriter.matching.matcher import match_record
+from modelexport.rewriter.matching import match_record
 from modelexport.rewriter.surgery import Surgery
 from tests.helpers.commands import Run
 from tests.helpers.handmade import two_layers, two_layers_record

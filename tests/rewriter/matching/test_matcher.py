@@ -7,8 +7,7 @@ import pytest
 from modelexport.errors import ForeignRecordError, UsageError
 from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.record import Op, Record
-from modelexport.rewriter.matching.matcher import Match, match_carried, match_record
-from modelexport.rewriter.matching.recognizer import MatchSources
+from modelexport.rewriter.matching import Match, MatchSources, match_carried, match_record
 from tests.helpers.handmade import (
     TWO_LAYERS,
     TWO_LAYERS_MODULES,

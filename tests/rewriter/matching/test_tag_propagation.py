@@ -6,7 +6,7 @@ from onnx import parser
 from modelexport.hierarchy.graph_paths import NodeKey
 from modelexport.hierarchy.module_tree import Module, ModuleTree
 from modelexport.rewriter.graph.model_graph import ModelGraph
-from modelexport.rewriter.matching.evidence.propagation import Propagation
+from modelexport.rewriter.matching.evidence.propagation import propagate
 from modelexport.rewriter.matching.matcher import match_record
 from tests.helpers.handmade import HEADER, parse, record_of
 
@@ -28,8 +28,8 @@ def settle(text: str, known: dict[str, str], *, anywhere: bool = False) -> dict[
     tree = ModuleTree(Module(p, c, calls=int(c != "ModuleList")) for p, c in MODULES.items())
     names = {key: node.name for key, node in zip(graph.keys, graph.nodes, strict=True)}
     given = {key: known[name] for key, name in names.items() if name in known}
-    spread = Propagation(graph, tree, graph.keys if anywhere else ())
-    claims = spread.claims(given).by_node
+    known = graph.keys if anywhere else ()
+    claims = propagate(graph, tree, known, given).by_node
     found = given | {key: claim.module for key, claim in claims.items()}
     return {name: found.get(key) for key, name in names.items()}
 
@@ -173,7 +173,7 @@ def test_nodes_in_functions_follow_their_calls() -> None:
     graph = ModelGraph(model)
     tree = ModuleTree(Module(p, c, calls=1) for p, c in MODULES.items())
     given = {NodeKey("", 0): "stack.0.left", NodeKey("", 1): "stack.0.right"}
-    claims = Propagation(graph, tree, graph.keys).claims(given).by_node
+    claims = propagate(graph, tree, graph.keys, given).by_node
     names = {key: node.name for key, node in zip(graph.keys, graph.nodes, strict=True)}
     found = {names[key]: claim.module for key, claim in claims.items()}
     assert found == {"half": "stack.0", "mul": "stack.0", "give": "stack.0"}

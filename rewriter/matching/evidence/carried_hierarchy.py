@@ -1,4 +1,4 @@
-"""What a file may carry of its hierarchy, and the module tree that can be made of that."""
+"""The hierarchy that a file carries, and the module tree that can be made of its tags or paths."""
 
 from collections.abc import Iterable, Iterator
 from urllib.parse import unquote
@@ -17,16 +17,11 @@ SCOPED_NAMES = "scoped node names"
 WEIGHT_NAMES = "initializer names"
 
 
-def metadata(holder: onnx.NodeProto | onnx.ModelProto) -> dict[str, str]:
-    """The metadata of a node or model."""
-    return {entry.key: entry.value for entry in holder.metadata_props}
-
-
-class Carried(msgspec.Struct):
+class CarriedHierarchy(msgspec.Struct):
     """The hierarchy that a file carries.
 
     Attributes:
-        scheme: Which of the schemes it was read from.
+        scheme: In which form: one of the constants of this module.
         modules: The module tree, as far as the scheme tells it.
         claims: The module of each node that has one.
         rules: How its tags were written, where that loses something.
@@ -38,6 +33,11 @@ class Carried(msgspec.Struct):
     claims: Claims
     rules: TagRules = TagRules()
     parameters: dict[str, str] = {}
+
+
+def metadata_of(proto: onnx.NodeProto | onnx.ModelProto) -> dict[str, str]:
+    """The metadata entries of a node or model."""
+    return {entry.key: entry.value for entry in proto.metadata_props}
 
 
 def path_of_tag(tag: str) -> str:
@@ -52,14 +52,20 @@ def path_of_tag(tag: str) -> str:
 
 
 def tree_of_tags(tags: Iterable[str]) -> tuple[Module, ...]:
-    """A tree of tags of style `path`."""
-    found = list(tags)
-    root = found[0].removeprefix("/").split("/")[0].partition(".")[0]
-    return modules_of(map(path_of_tag, found), {ROOT: unquote(root)}, root)
+    """A module tree of tags of style `path`."""
+    listed = list(tags)
+    root = listed[0].removeprefix("/").split("/")[0].partition(".")[0]
+    return tree_of_paths(map(path_of_tag, listed), {ROOT: unquote(root)}, root)
 
 
-def modules_of(paths: Iterable[str], classes: dict[str, str], root: str) -> tuple[Module, ...]:
-    """A tree of the given paths and all above them; a class is known by its qualified name."""
+def tree_of_paths(paths: Iterable[str], classes: dict[str, str], root: str) -> tuple[Module, ...]:
+    """A module tree of some paths and of all above them.
+
+    Args:
+        paths: Module paths.
+        classes: Qualified name of the class of each module, as far as they are known.
+        root: Name for the root when its class is not known.
+    """
     every = {ROOT: None}
     for path in paths:
         every.update(dict.fromkeys(_upwards(path)))
@@ -69,11 +75,12 @@ def modules_of(paths: Iterable[str], classes: dict[str, str], root: str) -> tupl
 
 
 def _upwards(path: str) -> Iterator[str]:
+    """A path and all above it but the root, the uppermost first."""
     names = path.split(".") if path else []
     for length in range(1, len(names) + 1):
         yield ".".join(names[:length])
 
 
-def _module(path: str, qualified: str) -> Module:
-    where, _, name = qualified.rpartition(".")
-    return Module(path, name, where)
+def _module(path: str, qualified_class: str) -> Module:
+    python_module, _, class_name = qualified_class.rpartition(".")
+    return Module(path, class_name, python_module)

@@ -1,0 +1,90 @@
+"""Whether a file holds the recorded weights, or those of another training of the model."""
+
+import math
+
+import onnx
+
+from modelexport.hierarchy.fingerprints import Array, WeightFingerprint, weight_fingerprint
+from modelexport.hierarchy.graph_paths import MAIN
+from modelexport.hierarchy.record import Record
+from modelexport.hierarchy.subgraph_runner import ReadInitializer
+from modelexport.rewriter.matching.thresholds import (
+    EXACT_WEIGHT,
+    MINIMUM_WEIGHT_ELEMENTS,
+    SAMPLED_WEIGHTS,
+)
+
+FULL_PRECISION_TYPES = frozenset({onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE})
+"""Data types of weights whose numbers were not rounded."""
+
+_TINY = 1e-30
+"""Stands in for a scale of zero, so that nothing is divided by zero."""
+
+
+def number_distance(array: Array, recorded: WeightFingerprint) -> float | None:
+    """How far the numbers of a weight are from the recorded ones, in whatever order.
+
+    Returns:
+        Largest difference of extremes and mean powers, each over its scale; None for a weight
+        without finite numbers.
+    """
+    fingerprint = weight_fingerprint(array, sketched=False)
+    if fingerprint is None:
+        return None
+    count = max(1, recorded.count)
+    scale = max(math.sqrt(recorded.sums[1] / count), _TINY)
+    extreme = max(abs(recorded.least), abs(recorded.greatest), _TINY)
+    return max(
+        abs(fingerprint.least - recorded.least) / extreme,
+        abs(fingerprint.greatest - recorded.greatest) / extreme,
+        abs(fingerprint.sums[0] - recorded.sums[0]) / count / scale,
+        abs(fingerprint.sums[1] - recorded.sums[1]) / count / scale**2,
+    )
+
+
+def element_count(tensor: onnx.TensorProto) -> int:
+    """Number of elements of a tensor."""
+    return math.prod(tensor.dims)
+
+
+def find_retraining(model: onnx.ModelProto, record: Record, read: ReadInitializer) -> str:
+    """Whether a file of the very graph that was traced holds other weights.
+
+    The smallest weights of more than a few elements are compared, which costs next to nothing.
+
+    Args:
+        model: The file.
+        record: The record; its digest is the file's.
+        read: Reads an initializer.
+
+    Returns:
+        A note for the user; "" when the weights are the recorded ones.
+    """
+    recorded = {
+        tensor.name: tensor.weight
+        for tensor in record.tensors
+        if tensor.graph == MAIN and tensor.weight is not None
+    }
+    weights = [
+        tensor
+        for tensor in model.graph.initializer
+        if tensor.name in recorded
+        and tensor.data_type in FULL_PRECISION_TYPES
+        and element_count(tensor) >= MINIMUM_WEIGHT_ELEMENTS
+    ]
+    sample = sorted(weights, key=element_count)[:SAMPLED_WEIGHTS]
+    differing = [tensor.name for tensor in sample if _differs(read(tensor), recorded[tensor.name])]
+    return describe_retraining(len(differing), len(sample), differing[0]) if differing else ""
+
+
+def _differs(array: Array | None, recorded: WeightFingerprint) -> bool:
+    distance = None if array is None else number_distance(array, recorded)
+    return distance is not None and distance > EXACT_WEIGHT
+
+
+def describe_retraining(differing: int, compared: int, example: str) -> str:
+    """That the weights are others, for a person."""
+    return (
+        f"the weights are not the recorded ones ({differing} of {compared} compared weights "
+        f"differ, for example {example}): the model was trained further, or anew"
+    )
