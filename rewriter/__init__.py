@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from modelexport.rewriter.annotation.find_decisions import find_decisions
     from modelexport.rewriter.annotation.report import AnnotateReport
     from modelexport.rewriter.annotation.strip_file import StripResult, strip, unfold
-    from modelexport.rewriter.comparison import (
+    from modelexport.rewriter.comparison.compare_files import compare
+    from modelexport.rewriter.comparison.compare_values import Numeric
+    from modelexport.rewriter.comparison.results import (
         Comparison,
         Deviation,
         FileFacts,
         ModuleChange,
-        Numeric,
         NumericComparison,
         Status,
         Unaligned,
     )
-    from modelexport.rewriter.comparison.compare_files import compare
     from modelexport.rewriter.folding import FoldReport, Prototype, UnfoldReport
     from modelexport.rewriter.matching import Candidate, Decision
     from modelexport.rewriter.validation.results import Fault, Validation
@@ -34,10 +34,11 @@ else:
             "analysis.analyze_file": ["analyze"],
             "analysis.results": ["Analysis", "ModuleRow", "UnresolvedNode"],
             "annotation.annotate_file": ["annotate"],
-            "comparison": [
-                *("Comparison", "Deviation", "FileFacts", "ModuleChange", "Numeric"),
+            "comparison.results": [
+                *("Comparison", "Deviation", "FileFacts", "ModuleChange"),
                 *("NumericComparison", "Status", "Unaligned"),
             ],
+            "comparison.compare_values": ["Numeric"],
             "comparison.compare_files": ["compare"],
             "annotation.find_decisions": ["find_decisions"],
             "folding": ["FoldReport", "Prototype", "UnfoldReport"],

@@ -1,8 +1,8 @@
-"""The values that leave each module: made by its nodes, used outside it or given back.
+"""The values that leave each module: computed inside it, and read outside it or returned.
 
-What only recasts numbers is looked through: a value is what it was before it was rounded to
-integers, cast or handed on, and its users are those of what became of it. So a quantised file's
-values are found where the other file has them.
+An operator that only recasts numbers is looked through: a value is what it was before it was
+rounded to integers, cast or passed on, and its consumers are those of what became of it. So the
+values of a quantised file are found where the other file has them.
 """
 
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from modelexport.hierarchy.graph_paths import MAIN, op_type
 from modelexport.hierarchy.module_tree import is_within
-from modelexport.rewriter.comparison.compared_file import Side
-from modelexport.rewriter.comparison.module_alignment import Units
+from modelexport.rewriter.comparison.compared_file import ComparedFile
+from modelexport.rewriter.comparison.module_alignment import ModuleAlignment
 from modelexport.rewriter.graph.indexed_graph import NONE
 
 _RECASTING = frozenset(
@@ -21,20 +21,20 @@ _RECASTING = frozenset(
 
 
 @dataclass(frozen=True)
-class Leaving:
+class BoundaryValue:
     """A value that leaves modules.
 
     Attributes:
-        name: The value.
-        number: The node that makes it.
-        op: Its operator.
-        keys: The modules that it leaves, the innermost first; see `ModuleAlignment`.
-        output: The output of the graph that it becomes, if any.
+        name: Its name.
+        node: Number of the node that computes it.
+        op: Operator of that node.
+        keys: Keys of the modules that it leaves, the innermost first; see `ModuleAlignment`.
+        output: The output of the graph that it becomes; None when it becomes none.
         fixed: Whether it depends on no input, only on weights and shapes.
     """
 
     name: str
-    number: int
+    node: int
     op: str
     keys: tuple[str, ...]
     output: str | None = None
@@ -43,120 +43,128 @@ class Leaving:
 
 @dataclass(frozen=True)
 class Boundaries:
-    """What leaves the modules of one file.
+    """The values that leave the modules of one file.
 
     Attributes:
-        values: In the order in which they are computed.
-        keys: Every module that has nodes, with its depth.
-        blurred: Modules that have no border of their own, with the operators of the nodes around
-            them that do some of their work.
+        values: The values, in the order in which they are computed.
+        depths: Depth of each module that has nodes, by its key; 0 for the root.
+        shared_work: Modules without a boundary of their own, by their keys: fused nodes of the
+            modules around them do some of their work. Each has the operators of these nodes.
     """
 
-    values: list[Leaving]
-    keys: dict[str, int]
-    blurred: dict[str, list[str]]
+    values: tuple[BoundaryValue, ...]
+    depths: dict[str, int]
+    shared_work: dict[str, list[str]]
 
 
-def boundaries(side: Side, number: int, units: Units) -> Boundaries:
-    """Find what leaves the modules of the first (0) or second (1) file."""
-    return _Finding(side, number, units).found()
+def find_boundaries(file: ComparedFile, alignment: ModuleAlignment) -> Boundaries:
+    """Find the values that leave the modules of a file."""
+    finder = _BoundaryFinder(file, alignment)
+    return Boundaries(tuple(finder.values()), finder.depths(), finder.shared_work())
 
 
-class _Finding:
-    def __init__(self, side: Side, number: int, units: Units) -> None:
-        self._side, self._graph = side, side.graph
-        self._paths = [
-            None if claim is None else units.resolve(number, claim.module) for claim in side.claims
+class _BoundaryFinder:
+    """One run of `find_boundaries`."""
+
+    def __init__(self, file: ComparedFile, alignment: ModuleAlignment) -> None:
+        self._file, self._graph, self._alignment = file, file.graph, alignment
+        self._modules = [
+            None if claim is None else alignment.resolve(file, claim.module)
+            for claim in file.claims
         ]
-        self._units, self._number = units, number
-        self._covers = [
-            () if claim is None else tuple(units.resolve(number, path) for path in claim.covers)
-            for claim in side.claims
-        ]
-        self._users = self._find_users()
-        self._outputs = {value.name for value in side.model.graph.output}
+        self._consumers = self._find_consumers()
+        self._outputs = set(file.output_names)
 
     def _key(self, path: str) -> str:
-        return self._units.key(self._number, path)
+        return self._alignment.key(self._file, path)
 
-    def found(self) -> Boundaries:
-        keys = {
-            self._key(above): above.count(".") + bool(above)
-            for path in self._paths
-            if path is not None
-            for above in _upwards(path)
+    def depths(self) -> dict[str, int]:
+        """Depth of each module that has nodes, and of those around them."""
+        return {
+            self._key(path): path.count(".") + bool(path)
+            for module in self._modules
+            if module is not None
+            for path in _ancestors(module)
         }
-        return Boundaries(list(self._values()), keys, self._blurred())
 
-    def _find_users(self) -> dict[str, list[int]]:
+    def _find_consumers(self) -> dict[str, list[int]]:
         """The nodes that read each value of the main graph, those in subgraphs included."""
-        users: dict[str, list[int]] = {}
+        consumers: dict[str, list[int]] = {}
         indexed = self._graph.indexed
         for number, node in enumerate(self._graph.nodes):
             values = dict(zip(node.input, indexed.inputs[number], strict=False))
             for name, value in values.items():
                 producer = NONE if value == NONE else indexed.producer[value]
                 if producer != NONE and indexed.graph_paths[producer] == MAIN:
-                    users.setdefault(name, []).append(number)
-        return users
+                    consumers.setdefault(name, []).append(number)
+        return consumers
 
-    def _values(self) -> Iterator[Leaving]:
+    def values(self) -> Iterator[BoundaryValue]:
+        """The values that leave a module, in the order in which they are computed."""
         for number, (key, node) in enumerate(zip(self._graph.keys, self._graph.nodes, strict=True)):
-            path = self._paths[number]
+            module = self._modules[number]
             skipped = key.graph != MAIN or node.op_type in _RECASTING or node.op_type == "Constant"
-            if path is None or skipped:
+            if module is None or skipped:
                 continue
             for name in filter(None, node.output):
-                users, output = self._reached(name)
-                left = tuple(self._left(path, users, given=output is not None))
+                consumers, output = self._follow(name)
+                left = tuple(self._modules_left(module, consumers, returned=output is not None))
                 if left:
                     fixed = self._graph.derived[number]
-                    yield Leaving(name, number, op_type(node), left, output, fixed)
+                    yield BoundaryValue(name, number, op_type(node), left, output, fixed)
 
-    def _reached(self, name: str) -> tuple[list[int], str | None]:
-        """The nodes that use a value in whatever type, and the output that it becomes."""
-        users: list[int] = []
+    def _follow(self, name: str) -> tuple[list[int], str | None]:
+        """The nodes that read a value in any type, and the output that it becomes."""
+        consumers: list[int] = []
         output: str | None = None
-        waiting = [name]
-        while waiting:
-            each = waiting.pop()
-            if each in self._outputs:
-                output = output or each
-            for user in self._users.get(each, ()):
-                node = self._graph.nodes[user]
-                recast = node.op_type in _RECASTING and self._graph.keys[user].graph == MAIN
-                if recast and node.input[0] == each:
-                    waiting.append(node.output[0])
+        pending = [name]
+        while pending:
+            value = pending.pop()
+            if value in self._outputs:
+                output = output or value
+            for consumer in self._consumers.get(value, ()):
+                node = self._graph.nodes[consumer]
+                recasts = node.op_type in _RECASTING and self._graph.keys[consumer].graph == MAIN
+                if recasts and node.input[0] == value:
+                    pending.append(node.output[0])
                 else:
-                    users.append(user)
-        return users, output
+                    consumers.append(consumer)
+        return consumers, output
 
-    def _left(self, path: str, users: list[int], *, given: bool) -> Iterator[str]:
-        for above in _upwards(path):
-            paths = (self._paths[user] for user in users)
-            if not given and all(p is not None and is_within(p, above) for p in paths):
+    def _modules_left(self, module: str, consumers: list[int], *, returned: bool) -> Iterator[str]:
+        """Keys of the modules that a value leaves, the innermost first.
+
+        Args:
+            module: The module in which it is computed.
+            consumers: The nodes that read it.
+            returned: Whether the graph returns it: then it leaves all modules.
+        """
+        for path in _ancestors(module):
+            readers = (self._modules[consumer] for consumer in consumers)
+            if not returned and all(r is not None and is_within(r, path) for r in readers):
                 return
-            yield self._key(above)
+            yield self._key(path)
 
-    def _blurred(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        for number, covers in enumerate(self._covers):
-            path = self._paths[number]
-            if path is None or self._graph.is_auxiliary(number):
+    def shared_work(self) -> dict[str, list[str]]:
+        """The operators outside each module that do some of its work, by the module's key."""
+        operators: dict[str, list[str]] = {}
+        for number, claim in enumerate(self._file.claims):
+            module = self._modules[number]
+            if claim is None or module is None or self._graph.is_auxiliary(number):
                 continue
-            for covered in covers:
-                for above in _upwards(covered):
-                    if is_within(above, path) and above != path:
-                        kinds = found.setdefault(self._key(above), [])
-                        if (kind := op_type(self._graph.nodes[number])) not in kinds:
-                            kinds.append(kind)
-        return found
+            for covered in claim.covers:
+                for path in _ancestors(self._alignment.resolve(self._file, covered)):
+                    if is_within(path, module) and path != module:
+                        at_key = operators.setdefault(self._key(path), [])
+                        if (operator := op_type(self._graph.nodes[number])) not in at_key:
+                            at_key.append(operator)
+        return operators
 
 
-def _upwards(path: str) -> list[str]:
-    """A path and those above it, the root last."""
-    found = [path]
+def _ancestors(path: str) -> list[str]:
+    """A path and those above it; the root comes last."""
+    paths = [path]
     while path:
         path = path.rpartition(".")[0]
-        found.append(path)
-    return found
+        paths.append(path)
+    return paths

@@ -1,22 +1,23 @@
-"""Comparing two files of a model, by module."""
+"""Comparing two files of a model, module by module."""
 
 from contextlib import ExitStack
 from pathlib import Path
 
 from modelexport.hierarchy.record import Record, read_record
+from modelexport.rewriter.annotation.model_file import ModelFile
 from modelexport.rewriter.comparison.compare_values import Numeric, compare_values
-from modelexport.rewriter.comparison.compared_file import Side, tell
-from modelexport.rewriter.comparison.module_alignment import Units
+from modelexport.rewriter.comparison.compared_file import ComparedFiles
+from modelexport.rewriter.comparison.module_alignment import ModuleAlignment
 from modelexport.rewriter.comparison.module_changes import (
     counts,
-    facts,
+    file_facts,
     module_changes,
-    operators,
     shown_changes,
+    shown_operators,
 )
-from modelexport.rewriter.comparison.results import Comparison
-from modelexport.rewriter.comparison.shown_modules import choose
-from modelexport.rewriter.container import OnnxContainer
+from modelexport.rewriter.comparison.resolve_hierarchies import resolve_hierarchies
+from modelexport.rewriter.comparison.results import Comparison, Status
+from modelexport.rewriter.comparison.shown_modules import choose_modules
 
 
 def compare(
@@ -29,30 +30,30 @@ def compare(
     module: str | None = None,
     depth: int | None = None,
 ) -> Comparison:
-    """Hold two files of a model side by side.
+    """Compare two files of a model, module by module.
 
-    Modules are aligned by their paths, whatever the nodes are called. A file that carries no tags
-    of ours is matched in memory: with the record, or with the other file. Functions that folding
-    made are nodes again for this. Neither file is changed.
+    Modules are aligned by their paths; the names of nodes do not count. A file that carries no
+    tags of ours is matched in memory: with the record, or with the other file. Functions that
+    folding made are inlined for this. Neither file is changed.
 
     Args:
-        a: The first file; its modules set the order, and its numbers count as the truth.
-        b: The second.
-        record: A trace record of the model, or its path.
-        run: Whether a file may be run to match it, where that needs matching.
-        numeric: How both are run side by side; None to compare the graphs alone.
-        module: Path or tag of a module, to compare it and what is below it alone.
+        a: The first file. Its modules set the order, and its numbers count as the truth.
+        b: The second file.
+        record: A trace record of the model, or the path of the record.
+        run: Whether a file may be run to match it, where it carries no tags.
+        numeric: How both files are run side by side; None to compare the graphs alone.
+        module: Path or tag of a module, to compare only it and what is below it.
         depth: How many steps below that (or below the root) modules are shown; the deepest stand
-            for all inside them.
+            for all modules inside them.
 
     Examples:
         >>> from modelexport.rewriter import Numeric, compare
-        >>> found = compare("net.annotated.onnx", "changed.onnx", numeric=Numeric())
-        >>> found.same
+        >>> result = compare("net.annotated.onnx", "changed.onnx", numeric=Numeric())
+        >>> result.same
         False
-        >>> [row.tag for row in found.changes()]  # the graphs are alike
+        >>> [row.tag for row in result.changes()]  # the graphs are alike
         []
-        >>> found.numeric.first  # but not the numbers
+        >>> result.numeric.first  # but not the numbers
         '/Net/layer.1/fc'
         >>> compare("net.annotated.onnx", "changed.onnx", numeric=Numeric(), depth=1).numeric.first
         '/Net/layer.1'
@@ -66,35 +67,46 @@ def compare(
         FileProblem: A file cannot be read.
         ForeignRecordError: A file that carries no tags is not one of the record's model.
         RuntimeFailedError: A file does not run.
-        UsageError: Nothing tells a file's modules, the inputs do not fit, or neither file has such
-            a module.
+        UsageError: There is no way to know a file's modules, the inputs do not fit, or neither
+            file has such a module.
     """
     if isinstance(record, str | Path):
         record = read_record(Path(record))
     with ExitStack() as stack:
-        left, right = (Side(stack.enter_context(OnnxContainer.open(path))) for path in (a, b))
-        sides = left, right
-        notes = tell(sides, record, run=run)
-        units = Units(sides)
-        every = module_changes(sides, units)
-        shown = choose(sides, units, every, module, depth)
-        rows = shown_changes(sides, units, every, shown)
-        values = None if numeric is None else compare_values(sides, units, numeric, record, shown)
-        files = facts(left), facts(right)
-        kinds = [operators(side, number, units, shown) for number, side in enumerate(sides)]
-    result = Comparison(
-        a=files[0],
-        b=files[1],
-        same=False,
-        gained=counts(kinds[1] - kinds[0]),
-        lost=counts(kinds[0] - kinds[1]),
+        first, second = (stack.enter_context(ModelFile.open(path)) for path in (a, b))
+        files, notes = resolve_hierarchies(first, second, record, run=run)
+        return _compare(files, notes, record, numeric, module, depth)
+
+
+def _compare(
+    files: ComparedFiles,
+    notes: list[str],
+    record: Record | None,
+    numeric: Numeric | None,
+    module: str | None,
+    depth: int | None,
+) -> Comparison:
+    """Compare two opened files; the arguments are those of `compare`."""
+    alignment = ModuleAlignment(files)
+    changes = module_changes(files, alignment)
+    shown = choose_modules(files, alignment, changes, module, depth)
+    rows = shown_changes(files, alignment, changes, shown)
+    values = None
+    if numeric is not None:
+        values = compare_values(files, alignment, numeric, record, shown)
+    facts_a, facts_b = (file_facts(file) for file in files)
+    operators_a, operators_b = (shown_operators(file, alignment, shown) for file in files)
+    same_untagged = not shown.everything or facts_a.untagged == facts_b.untagged
+    same_modules = all(row.status is Status.SAME for row in rows)
+    return Comparison(
+        a=facts_a,
+        b=facts_b,
+        same=same_untagged and same_modules and (values is None or values.same),
+        gained=counts(operators_b - operators_a),
+        lost=counts(operators_a - operators_b),
         modules=rows,
         numeric=values,
-        notes=[*notes, *filter(None, [units.note])],
-        module=None if shown.top is None else units.tag(shown.top),
+        notes=[*notes, *filter(None, [alignment.note])],
+        module=None if shown.top is None else alignment.tag(shown.top),
         depth=depth,
     )
-    untagged = shown.everything and files[0].untagged != files[1].untagged
-    alike = not untagged and not any(True for _ in result.changes())
-    result.same = alike and (values is None or values.same)
-    return result

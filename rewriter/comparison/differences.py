@@ -8,8 +8,8 @@ import numpy as np
 from modelexport.hierarchy.fingerprints import Array
 
 
-class Figures(NamedTuple):
-    """Errors of an array against the true one; see `rewriter.comparison.results.Deviation`."""
+class Errors(NamedTuple):
+    """Errors of an array against the expected one; see `rewriter.comparison.results.Deviation`."""
 
     max_abs: float
     mean_abs: float
@@ -19,38 +19,42 @@ class Figures(NamedTuple):
     unlike: int
 
     def diverges(self, tolerance: float) -> bool:
-        """Whether the difference is more than the tolerance allows."""
+        """Whether the error is above a tolerance.
+
+        Args:
+            tolerance: Relative distance (0 or more); an absolute one where all expected numbers
+                are zero.
+        """
         distance = self.max_abs if self.relative is None else self.relative
         return bool(self.unlike) or distance > tolerance
 
 
-def figures(true: Array, other: Array) -> Figures:
+def measure_errors(expected: Array, actual: Array) -> Errors:
     """Compare two arrays of one size, element by element whatever their shapes.
 
-    >>> figures(np.array([3.0, 4.0]), np.array([3.0, 4.5]))[:3]
+    >>> measure_errors(np.array([3.0, 4.0]), np.array([3.0, 4.5]))[:3]
     (0.5, 0.25, 0.1)
     """
-    left, right = true.reshape(-1), other.reshape(-1)
+    left, right = expected.reshape(-1), actual.reshape(-1)
     if "O" in {left.dtype.kind, right.dtype.kind}:
-        unlike = int((left != right).sum())
-        return Figures(0.0, 0.0, 0.0, None, None, unlike)
+        return Errors(0.0, 0.0, 0.0, None, None, unlike=int((left != right).sum()))
     left, right = left.astype(np.float64), right.astype(np.float64)
-    good = np.isfinite(left) & np.isfinite(right)
+    finite = np.isfinite(left) & np.isfinite(right)
     same = (left == right) | (np.isnan(left) & np.isnan(right))
-    unlike = int((~good & ~same).sum())
-    if not good.all():
-        left, right = left[good], right[good]
+    unlike = int((~finite & ~same).sum())
+    if not finite.all():
+        left, right = left[finite], right[finite]
     if not left.size:
-        return Figures(0.0, 0.0, 0.0, None, None, unlike)
+        return Errors(0.0, 0.0, 0.0, None, None, unlike)
     noise = right - left
     distances = np.abs(noise)
-    signal, other_norm, error = _norm(left), _norm(right), _norm(noise)
-    return Figures(
+    signal_norm, actual_norm, noise_norm = _norm(left), _norm(right), _norm(noise)
+    return Errors(
         max_abs=float(distances.max()),
         mean_abs=float(distances.mean()),
-        relative=error / signal if signal else (None if error else 0.0),
-        cosine=_cosine(left, right, signal, other_norm),
-        snr_db=20 * math.log10(signal / error) if signal and error else None,
+        relative=noise_norm / signal_norm if signal_norm else (None if noise_norm else 0.0),
+        cosine=_cosine(left, right, signal_norm, actual_norm),
+        snr_db=20 * math.log10(signal_norm / noise_norm) if signal_norm and noise_norm else None,
         unlike=unlike,
     )
 
@@ -59,8 +63,11 @@ def _norm(array: Array) -> float:
     return float(np.linalg.norm(array))
 
 
-def _cosine(left: Array, right: Array, a: float, b: float) -> float | None:
-    """Of the angle; the norms are divided by first, for numbers as great as masks hold."""
-    if not a or not b:
+def _cosine(left: Array, right: Array, left_norm: float, right_norm: float) -> float | None:
+    """The cosine of the angle between two arrays; None when one of them is zero.
+
+    Both are divided by their norms first: masks hold numbers whose products are infinite.
+    """
+    if not left_norm or not right_norm:
         return None
-    return max(-1.0, min(1.0, float((left / a) @ (right / b))))
+    return max(-1.0, min(1.0, float((left / left_norm) @ (right / right_norm))))

@@ -1,4 +1,4 @@
-"""Running one file of a comparison, with the values that are to be compared exposed."""
+"""Running one file of a comparison with the compared values exposed."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -9,177 +9,158 @@ import onnx
 from modelexport.errors import RuntimeFailedError, UsageError
 from modelexport.hierarchy.fingerprints import Array
 from modelexport.hierarchy.subgraphs import expose_values
-from modelexport.rewriter.comparison.compared_file import Side
-from modelexport.rewriter.comparison.quantisation_scales import Scales
+from modelexport.rewriter.comparison.compared_file import ComparedFile
+from modelexport.rewriter.comparison.quantisation_scales import QuantisationScales, Scale
+from modelexport.rewriter.comparison.thresholds import (
+    FIRST_VALUES_AT_ONCE,
+    MEMORY_BUDGET,
+    MOST_VALUES_AT_ONCE,
+)
+from modelexport.rewriter.comparison.value_summary import ValueSummary
 from modelexport.rewriter.container import session_source
 from modelexport.rewriter.execution.feeds import Feeds, InputMismatchError, candidate_feeds
 from modelexport.rewriter.execution.generated_feeds import generate_feeds
 from modelexport.rewriter.execution.session import Session
 
-BUDGET = 1 << 29
-"""Bytes of values of one file that may be held at a time."""
-
-_MOST_AT_ONCE = 256
-_SKETCH = 64
+NamedArrays = list[tuple[str, Array]]
+"""Inputs by name, in the order in which they were given or recorded."""
 
 
-class Seen:
-    """What is remembered of a value.
+class FileRunner:
+    """One file in onnxruntime, as it stands, with some of its values exposed.
 
-    Attributes:
-        shape: Its shape.
-        bytes: What it takes in memory.
-        real: Whether it holds real numbers.
-        sketch: Some of its elements, the same ones for every array of one size.
-    """
-
-    def __init__(self, array: Array) -> None:
-        self.shape = array.shape
-        self.bytes = array.nbytes
-        self.real = array.dtype.kind == "f"
-        flat = array.reshape(-1)
-        step = max(1, flat.size // _SKETCH)
-        self.sketch = flat[::step].astype(np.float64) if flat.dtype != object else np.zeros(0)
-
-    @property
-    def size(self) -> int:
-        """How many elements."""
-        return int(np.prod(self.shape, dtype=np.int64))
-
-    def distance(self, other: "Seen") -> float:
-        """About how far both are apart, over the magnitude; infinite for other sizes."""
-        if self.sketch.size != other.sketch.size or self.size != other.size:
-            return float("inf")
-        good = np.isfinite(self.sketch) & np.isfinite(other.sketch)
-        left, right = self.sketch[good], other.sketch[good]
-        norm = float(np.linalg.norm(left))
-        error = float(np.linalg.norm(right - left))
-        return error / norm if norm else (float("inf") if error else 0.0)
-
-
-class Running:
-    """One file in onnxruntime, as it stands, with values exposed.
-
-    What it gives back comes from a run without that: in half precision, values that nobody looks
-    at may never be rounded.
+    The outputs of the file itself come from a run without that: in half precision, a value that
+    is not exposed may never be rounded.
 
     Args:
-        side: The file.
+        file: The file.
         names: The values.
         libraries: Custom operator libraries to load.
 
     Raises:
-        RuntimeFailedError: onnxruntime does not load it.
+        RuntimeFailedError: onnxruntime does not load the file.
     """
 
-    def __init__(self, side: Side, names: Iterable[str], libraries: Sequence[str] = ()) -> None:
-        self._side = side
-        self._feeds: Feeds = {}
-        weights = {w.name: w for w in side.model.graph.initializer}
-        self._scales: dict[str, tuple[str, str]] = {}
-        self._constants: dict[str, Array] = {}
-        wanted = list(dict.fromkeys(names))
-        scales = Scales(side.graph)
-        for name in list(wanted):
-            scale = scales.of(name)
-            if scale is not None:
-                self._scales[name] = scale
-                wanted += [n for n in scale if n and n not in weights]
-        for name in {n for scale in self._scales.values() for n in scale if n in weights}:
-            array = side.container.array(weights[name])
-            if array is not None:
-                self._constants[name] = array
-        self._session = _exposing(side, list(dict.fromkeys(wanted)), libraries)
-        self._bare = _exposing(side, [], libraries)
-        self._outputs = {value.name for value in side.model.graph.output}
+    def __init__(
+        self, file: ComparedFile, names: Iterable[str], libraries: Sequence[str] = ()
+    ) -> None:
+        self._file = file
+        names = list(dict.fromkeys(names))
+        scales = QuantisationScales(file.model.graph)
+        self._scales: dict[str, Scale] = {
+            name: scale for name in names if (scale := scales.of(name)) is not None
+        }
+        self._stored_scales = self._read_stored_scales()
+        for scale in self._scales.values():
+            names += self._computed(scale)
+        self._session = _exposing_session(file, list(dict.fromkeys(names)), libraries)
+        self._plain_session = _exposing_session(file, [], libraries)
+        self._outputs = set(file.output_names)
 
-    def feed(self, given: Sequence[tuple[str, Array]]) -> Feeds:
-        """Find the way to feed it what the other file, or a record, was fed.
+    def _read_stored_scales(self) -> dict[str, Array | None]:
+        """Scales and zero points that are initializers, with their values."""
+        initializers = {tensor.name: tensor for tensor in self._file.model.graph.initializer}
+        stored = {name for scale in self._scales.values() for name in scale if name in initializers}
+        return {name: self._file.container.array(initializers[name]) for name in stored}
+
+    def _computed(self, scale: Iterable[str]) -> list[str]:
+        """Those of a scale and a zero point that the file computes while it runs."""
+        return [name for name in scale if name and name not in self._stored_scales]
+
+    def find_feeds(self, arrays: Sequence[tuple[str, Array]]) -> Feeds:
+        """Find a way to feed the file what the other file, or the recorded one, was fed.
 
         Raises:
-            RuntimeFailedError: It runs on it in no way.
-            UsageError: Something does not fit.
+            RuntimeFailedError: The file runs on the inputs in no way.
+            UsageError: An input does not fit.
         """
         failure: RuntimeFailedError | None = None
         try:
-            for feeds in candidate_feeds(self._side.model.graph, given):
+            for feeds in candidate_feeds(self._file.model.graph, arrays):
                 try:
-                    self._bare.run(feeds)
+                    self._plain_session.run(feeds)
                 except RuntimeFailedError as error:
                     failure = failure or error
                 else:
-                    self._feeds = feeds
                     return feeds
         except InputMismatchError as error:
-            raise UsageError(f"{self._side.path}: {error}.") from error
+            raise UsageError(f"{self._file.path}: {error}.") from error
         assert failure is not None
         raise failure
 
-    def seen(self, names: Sequence[str]) -> dict[str, Seen]:
-        """What is to be remembered of each value; values that are no tensors are left out."""
-        found: dict[str, Seen] = {}
+    def summaries(self, names: Sequence[str], feeds: Feeds) -> dict[str, ValueSummary]:
+        """A summary of each value; values that are no tensors are left out."""
+        summaries: dict[str, ValueSummary] = {}
         start, largest = 0, 1
         while start < len(names):
-            count = max(1, min(_MOST_AT_ONCE if start else 8, BUDGET // largest))
-            for name, array in self.values(names[start : start + count]).items():
-                found[name] = Seen(array)
+            most = MOST_VALUES_AT_ONCE if start else FIRST_VALUES_AT_ONCE
+            count = max(1, min(most, MEMORY_BUDGET // largest))
+            for name, array in self.values(names[start : start + count], feeds).items():
+                summaries[name] = ValueSummary.of(array)
                 largest = max(largest, array.nbytes)
             start += count
-        return found
+        return summaries
 
-    def values(self, names: Sequence[str]) -> dict[str, Array]:
-        """The values themselves; quantised ones as the numbers that they stand for."""
-        needed = list(names)
+    def values(self, names: Sequence[str], feeds: Feeds) -> dict[str, Array]:
+        """The values; quantised ones as the real numbers that they stand for."""
+        fetched = list(names)
         for name in names:
-            scale = self._scales.get(name, ())
-            needed += [n for n in scale if n and n not in self._constants]
-        needed = list(dict.fromkeys(needed))
-        outputs = [name for name in needed if name in self._outputs]
-        inner = [name for name in needed if name not in self._outputs]
-        got: dict[str, Any] = {}
-        for session, some in ((self._session, inner), (self._bare, outputs)):
-            if some:  # of none onnxruntime gives all
-                got |= zip(some, session.fetch(some, self._feeds), strict=True)
-        arrays = {name: value for name, value in got.items() if isinstance(value, np.ndarray)}
+            fetched += self._computed(self._scales.get(name, ()))
+        fetched = list(dict.fromkeys(fetched))
+        outputs = [name for name in fetched if name in self._outputs]
+        inner = [name for name in fetched if name not in self._outputs]
+        results: dict[str, Any] = {}
+        for session, part in ((self._session, inner), (self._plain_session, outputs)):
+            if part:  # of no names at all onnxruntime gives every output
+                results |= zip(part, session.fetch(part, feeds), strict=True)
+        arrays = {name: value for name, value in results.items() if isinstance(value, np.ndarray)}
         return {name: self._real(name, arrays) for name in names if name in arrays}
 
     def _real(self, name: str, arrays: Mapping[str, Array]) -> Array:
+        """A value as real numbers, if it is quantised with one scale."""
         array = arrays[name]
         if array.dtype.kind not in "iu" or name not in self._scales:
             return array
-        scale, zero = (arrays.get(n, self._constants.get(n)) for n in self._scales[name])
+        scale, zero_point = (
+            arrays.get(part, self._stored_scales.get(part)) for part in self._scales[name]
+        )
         if scale is None or scale.size != 1:
             return array
         centred = array.astype(np.float32)
-        if zero is not None and zero.size == 1:
-            centred -= zero.astype(np.float32).reshape(())
+        if zero_point is not None and zero_point.size == 1:
+            centred -= zero_point.astype(np.float32).reshape(())
         return centred * scale.astype(np.float32).reshape(())
 
 
-def _exposing(side: Side, names: list[str], libraries: Sequence[str]) -> Session:
-    shown = onnx.ModelProto()
-    shown.CopyFrom(side.model)
-    expose_values(shown.graph, names)
-    source = session_source(side.container, shown)
-    return Session(side.path, source=source, plain=True, libraries=libraries)
+def _exposing_session(file: ComparedFile, names: list[str], libraries: Sequence[str]) -> Session:
+    """A session in which some values are outputs, beside those of the file."""
+    model = onnx.ModelProto()
+    model.CopyFrom(file.model)
+    expose_values(model.graph, names)
+    source = session_source(file.container, model)
+    return Session(file.path, source=source, plain=True, libraries=libraries)
 
 
-def generated(side: Side, libraries: Sequence[str]) -> list[tuple[str, Array]]:
+def generate_inputs(file: ComparedFile, libraries: Sequence[str]) -> NamedArrays:
     """Inputs on which a file runs.
 
     Raises:
-        RuntimeFailedError: It runs on none that we know to generate.
+        RuntimeFailedError: The file runs on none of the inputs that we can generate.
     """
-    source = session_source(side.container, side.model)
-    session = Session(side.path, source=source, libraries=libraries)
+    session = Session(file.path, source=file.session_source(), libraries=libraries)
     return list(generate_feeds(session, distinctive=True).items())
 
 
-def chunks(sizes: Sequence[int]) -> Iterator[range]:
-    """Neighbours that fit the budget together."""
+def memory_chunks(sizes: Sequence[int]) -> Iterator[range]:
+    """Ranges of consecutive values that fit the memory budget together.
+
+    Args:
+        sizes: Bytes of each value.
+    """
     start, total = 0, 0
     for index, size in enumerate(sizes):
-        if index > start and (total + size > BUDGET or index - start >= _MOST_AT_ONCE):
+        full = total + size > MEMORY_BUDGET or index - start >= MOST_VALUES_AT_ONCE
+        if index > start and full:
             yield range(start, index)
             start, total = index, 0
         total += size

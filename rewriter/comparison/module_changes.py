@@ -1,25 +1,30 @@
-"""Which modules gained, lost or changed operators from one file to another."""
+"""Which modules gained, lost or changed operators from one file to the other."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from modelexport.hierarchy.graph_paths import op_type
-from modelexport.rewriter.comparison.compared_file import Side
-from modelexport.rewriter.comparison.module_alignment import Units
+from modelexport.hierarchy.module_tree import Module
+from modelexport.rewriter.comparison.compared_file import ComparedFile, ComparedFiles
+from modelexport.rewriter.comparison.module_alignment import ModuleAlignment
 from modelexport.rewriter.comparison.results import FileFacts, ModuleChange, Status
-from modelexport.rewriter.comparison.shown_modules import Shown
+from modelexport.rewriter.comparison.shown_modules import ShownModules
 
 
 @dataclass
-class _Holding:
+class _ModuleContent:
     """What one file has of one module.
 
     Attributes:
-        ops: Operators of its own nodes.
-        covered: Operators of other modules' nodes that do some of its work.
-        parameters, bytes: Of its own.
-        known: Whether the file's module tree has it.
-        class_name: As that says.
+        ops: Number of its own nodes, by operator.
+        covered: Number of nodes of other modules that do some of its work, by operator.
+        parameters: Number of elements of its own parameters.
+        bytes: Bytes of its own weights.
+        known: Whether the module tree of the file has it.
+        class_name: Its class; "" when the module tree does not say.
     """
 
     ops: Counter[str] = field(default_factory=Counter)
@@ -30,42 +35,58 @@ class _Holding:
     class_name: str = ""
 
     @property
-    def there(self) -> bool:
-        return bool(self.ops or self.covered or self.parameters or self.bytes)
+    def amounts(self) -> tuple[Counter[str], Counter[str], int, int]:
+        """All that the file has of it."""
+        return self.ops, self.covered, self.parameters, self.bytes
 
-    def like(self, other: "_Holding") -> bool:
-        mine = (self.ops, self.covered, self.parameters, self.bytes)
-        return mine == (other.ops, other.covered, other.parameters, other.bytes)
+    @property
+    def present(self) -> bool:
+        """Whether the file has anything of it."""
+        return any(self.amounts)
 
 
-def module_changes(sides: tuple[Side, Side], units: Units) -> dict[str, ModuleChange]:
-    """By key, each module of which either file has something, those of the first in its order."""
-    return _changes(sides, units, Shown())
+def module_changes(files: ComparedFiles, alignment: ModuleAlignment) -> dict[str, ModuleChange]:
+    """A row by key for each module of which a file has something; the first file's order."""
+    return _changes(files, alignment, ShownModules())
 
 
 def shown_changes(
-    sides: tuple[Side, Side], units: Units, every: dict[str, ModuleChange], shown: Shown
+    files: ComparedFiles,
+    alignment: ModuleAlignment,
+    changes: dict[str, ModuleChange],
+    shown: ShownModules,
 ) -> list[ModuleChange]:
-    """The rows that are shown; where one stands for several, a difference of any is its own."""
-    differing = {shown.row(key) for key, row in every.items() if row.status is not Status.SAME}
-    found = _changes(sides, units, shown)
-    for key, row in found.items():
-        if row.status is Status.SAME and key in differing:
-            row.status = Status.CHANGED
-    return list(found.values())
+    """The rows of the modules that are shown.
+
+    Args:
+        files: The files.
+        alignment: Which of their modules are the same.
+        changes: The rows of all modules. A row that stands for several modules has changed when
+            one of them has.
+        shown: The modules that are shown.
+    """
+    changed = {shown.shown_as(key) for key, row in changes.items() if row.status is not Status.SAME}
+    return [
+        msgspec.structs.replace(row, status=Status.CHANGED)
+        if row.status is Status.SAME and key in changed
+        else row
+        for key, row in _changes(files, alignment, shown).items()
+    ]
 
 
-def _changes(sides: tuple[Side, Side], units: Units, shown: Shown) -> dict[str, ModuleChange]:
-    left, right = (_Holdings(side, n, units, shown).by_key for n, side in enumerate(sides))
+def _changes(
+    files: ComparedFiles, alignment: ModuleAlignment, shown: ShownModules
+) -> dict[str, ModuleChange]:
+    left, right = (_ContentCounter(file, alignment, shown).by_key for file in files)
     rows: dict[str, ModuleChange] = {}
     for key in [*left, *(key for key in right if key not in left)]:
-        a, b = left.get(key, _Holding()), right.get(key, _Holding())
-        if a.there or b.there:
-            rows[key] = _row(units.tag(key), a, b)
+        a, b = left.get(key, _ModuleContent()), right.get(key, _ModuleContent())
+        if a.present or b.present:
+            rows[key] = _row(alignment.tag(key), a, b)
     return rows
 
 
-def _row(tag: str, a: _Holding, b: _Holding) -> ModuleChange:
+def _row(tag: str, a: _ModuleContent, b: _ModuleContent) -> ModuleChange:
     return ModuleChange(
         tag=tag,
         class_name=a.class_name or b.class_name,
@@ -83,8 +104,8 @@ def _row(tag: str, a: _Holding, b: _Holding) -> ModuleChange:
     )
 
 
-def _status(a: _Holding, b: _Holding) -> Status:
-    if a.like(b):
+def _status(a: _ModuleContent, b: _ModuleContent) -> Status:
+    if a.amounts == b.amounts:
         return Status.SAME
     if not b.known:
         return Status.ONLY_A
@@ -95,80 +116,91 @@ def _status(a: _Holding, b: _Holding) -> Status:
     return Status.CHANGED
 
 
-class _Holdings:
-    """What one file has of each module that is shown."""
+class _ContentCounter:
+    """Counts what one file has of each module that is shown.
 
-    def __init__(self, side: Side, number: int, units: Units, shown: Shown) -> None:
-        self._side, self._number, self._units, self._shown = side, number, units, shown
-        self.by_key: dict[str, _Holding] = {}
+    Attributes:
+        by_key: What it has, by the key of the module.
+    """
+
+    def __init__(self, file: ComparedFile, alignment: ModuleAlignment, shown: ShownModules) -> None:
+        self._file, self._alignment, self._shown = file, alignment, shown
+        self.by_key: dict[str, _ModuleContent] = {}
         self._count_modules()
-        for weight in side.weights:
+        for weight in file.weights:
             if weight.module is not None:
-                self._at(self._row(weight.module)).bytes += weight.bytes or 0
+                self._content(self._shown_key(weight.module)).bytes += weight.bytes or 0
         self._count_nodes()
 
-    def _row(self, path: str) -> str | None:
-        return self._shown.row(self._units.key(self._number, path))
+    def _shown_key(self, path: str) -> str | None:
+        return self._shown.shown_as(self._alignment.key(self._file, path))
 
-    def _at(self, key: str | None) -> _Holding:
+    def _content(self, key: str | None) -> _ModuleContent:
+        """What is counted for a module; a throwaway for a module that is not shown."""
         if key is None:
-            return _Holding()  # of what is not shown
-        return self.by_key.setdefault(key, _Holding(known=True))
+            return _ModuleContent()
+        return self.by_key.setdefault(key, _ModuleContent(known=True))
 
     def _count_modules(self) -> None:
-        for module in self._side.tree:
-            key = self._row(module.path)
-            holding = self._at(key)
-            if key == self._units.key(self._number, module.path):
-                holding.class_name = holding.class_name or module.class_name
-            if module.alias_of is None:
-                holding.parameters += sum(p.size for p in module.parameters if p.tied_to is None)
+        for module in self._file.tree:
+            key = self._shown_key(module.path)
+            content = self._content(key)
+            if key == self._alignment.key(self._file, module.path):
+                content.class_name = content.class_name or module.class_name
+            content.parameters += _parameter_elements([module])
 
     def _count_nodes(self) -> None:
-        graph = self._side.graph
-        for index, (node, claim) in enumerate(zip(graph.nodes, self._side.claims, strict=True)):
+        graph = self._file.graph
+        for number, (node, claim) in enumerate(zip(graph.nodes, self._file.claims, strict=True)):
             if claim is None:
                 continue
-            key = self._row(claim.module)
-            self._at(key).ops[op_type(node)] += 1
-            if not graph.is_auxiliary(index):
-                for other in {self._row(path) for path in claim.covers} - {key}:
-                    self._at(other).covered[op_type(node)] += 1
+            key = self._shown_key(claim.module)
+            self._content(key).ops[op_type(node)] += 1
+            if not graph.is_auxiliary(number):
+                for other in {self._shown_key(path) for path in claim.covers} - {key}:
+                    self._content(other).covered[op_type(node)] += 1
 
 
-def operators(side: Side, number: int, units: Units, shown: Shown) -> Counter[str]:
-    """How often each operator stands in the modules that are shown, or anywhere."""
+def shown_operators(
+    file: ComparedFile, alignment: ModuleAlignment, shown: ShownModules
+) -> Counter[str]:
+    """Number of nodes in the modules that are shown, by operator; of all nodes if all are shown."""
     if shown.everything:
-        return side.operators()
-    pairs = zip(side.graph.nodes, side.claims, strict=True)
+        return file.operators()
+    pairs = zip(file.graph.nodes, file.claims, strict=True)
     return Counter(
         op_type(node)
         for node, claim in pairs
-        if claim is not None and shown.within(units.key(number, claim.module))
+        if claim is not None and shown.contains(alignment.key(file, claim.module))
     )
 
 
-def facts(side: Side) -> FileFacts:
-    """A file as a whole."""
-    operators, untagged = side.operators(), side.untagged()
+def file_facts(file: ComparedFile) -> FileFacts:
+    """The figures of a file as a whole."""
+    operators, untagged = file.operators(), file.untagged_operators()
     return FileFacts(
-        file=side.path.name,
-        source=side.hierarchy.scheme,
+        file=file.path.name,
+        source=file.hierarchy.scheme,
         nodes=operators.total(),
         tagged=operators.total() - untagged.total(),
         op_types=counts(operators),
         untagged=counts(untagged),
-        parameters=sum(
-            p.size
-            for module in side.tree
-            if module.alias_of is None
-            for p in module.parameters
-            if p.tied_to is None
-        ),
-        bytes=sum(weight.bytes or 0 for weight in side.weights),
+        parameters=_parameter_elements(file.tree),
+        bytes=sum(weight.bytes or 0 for weight in file.weights),
+    )
+
+
+def _parameter_elements(modules: Iterable[Module]) -> int:
+    """Number of elements of the own parameters of modules; shared ones are counted once."""
+    return sum(
+        parameter.size
+        for module in modules
+        if module.alias_of is None
+        for parameter in module.parameters
+        if parameter.tied_to is None
     )
 
 
 def counts(counter: Counter[str]) -> dict[str, int]:
-    """The most frequent first."""
+    """The counts with the most frequent first."""
     return dict(counter.most_common())

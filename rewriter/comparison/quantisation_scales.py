@@ -1,7 +1,7 @@
-"""Which numbers a quantised value stands for: its scale and zero point, as the graph tells them.
+"""Which real numbers a quantised value stands for: its scale and zero point in the graph.
 
-The operators that compute on quantised data are told both for what they give, and for each thing
-that they read: there, the two inputs behind it. In between, values are moved as they are.
+An operator that computes on quantised data reads the scale and the zero point of its result, and
+those of each input: they are the two inputs after it. In between, values are moved as they are.
 """
 
 from collections import deque
@@ -9,13 +9,14 @@ from collections.abc import Iterator
 
 import onnx
 
-from modelexport.rewriter.graph.model_graph import ModelGraph
-
 Scale = tuple[str, str]
 """Names of scale and zero point; the latter is empty where there is none."""
 
-_GIVEN = {"QLinearConv": 6, "QLinearConcat": 0}
-"""Where the scale of the result stands among the inputs, if not second to last."""
+_RESULT_SCALE_INPUT = {"QLinearConv": 6, "QLinearConcat": 0}
+"""Which input is the scale of the result, for operators where it is not the second to last."""
+
+_QGEMM_REAL_INPUTS = 7
+"""A QGemm with no more inputs than this has no scale for its result: it returns real numbers."""
 
 _MOVING = frozenset(
     {
@@ -23,56 +24,56 @@ _MOVING = frozenset(
         *("Gather", "Slice", "Split", "Expand", "Tile"),
     }
 )
-"""Operators that leave quantised numbers as they are, those of their first input."""
+"""Operators whose output has the quantised numbers of their first input."""
 
 
-class Scales:
-    """Finds the scales of values of a main graph.
+class QuantisationScales:
+    """Finds the scales of the values of a main graph.
 
     Args:
-        graph: Its nodes, and how they depend on each other.
+        graph: The main graph.
     """
 
-    def __init__(self, graph: ModelGraph) -> None:
-        self._makers: dict[str, onnx.NodeProto] = {}
-        self._users: dict[str, list[onnx.NodeProto]] = {}
-        for node in graph.model.graph.node:
-            self._makers.update(dict.fromkeys(filter(None, node.output), node))
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self._producer: dict[str, onnx.NodeProto] = {}
+        self._consumers: dict[str, list[onnx.NodeProto]] = {}
+        for node in graph.node:
+            self._producer.update(dict.fromkeys(filter(None, node.output), node))
             for name in dict.fromkeys(filter(None, node.input)):
-                self._users.setdefault(name, []).append(node)
+                self._consumers.setdefault(name, []).append(node)
 
     def of(self, name: str) -> Scale | None:
-        """The scale of a value; None when nobody quantised it."""
-        return next(self._told(name), None)
+        """The scale of a value; None for a value that is not quantised."""
+        return next(self._candidates(name), None)
 
-    def _told(self, name: str) -> Iterator[Scale]:
-        yield from self._by_makers(name)
-        waiting, met = deque([name]), {name}
-        while waiting:
-            value = waiting.popleft()
-            for user in self._users.get(value, ()):
-                yield from _as_input(user, value)
-                if user.op_type in _MOVING and user.input[0] == value:
-                    waiting.extend(n for n in user.output if n not in met)
-                    met.update(user.output)
+    def _candidates(self, name: str) -> Iterator[Scale]:
+        yield from self._from_producers(name)
+        pending, visited = deque([name]), {name}
+        while pending:
+            value = pending.popleft()
+            for node in self._consumers.get(value, ()):
+                yield from _scale_of_input(node, value)
+                if node.op_type in _MOVING and node.input[0] == value:
+                    pending.extend(n for n in node.output if n not in visited)
+                    visited.update(node.output)
 
-    def _by_makers(self, name: str) -> Iterator[Scale]:
-        maker = self._makers.get(name)
-        while maker is not None:
-            if maker.op_type.startswith(("QLinear", "QGemm")):
-                yield from _as_output(maker)
-            if maker.op_type not in _MOVING:
+    def _from_producers(self, name: str) -> Iterator[Scale]:
+        node = self._producer.get(name)
+        while node is not None:
+            if node.op_type.startswith(("QLinear", "QGemm")):
+                yield from _scale_of_result(node)
+            if node.op_type not in _MOVING:
                 return
-            maker = self._makers.get(maker.input[0])
+            node = self._producer.get(node.input[0])
 
 
-def _as_output(node: onnx.NodeProto) -> Iterator[Scale]:
-    place = _GIVEN.get(node.op_type, len(node.input) - 2)
-    if node.op_type != "QGemm" or len(node.input) > 7:  # without a scale it gives back reals
-        yield node.input[place], node.input[place + 1]
+def _scale_of_result(node: onnx.NodeProto) -> Iterator[Scale]:
+    position = _RESULT_SCALE_INPUT.get(node.op_type, len(node.input) - 2)
+    if node.op_type != "QGemm" or len(node.input) > _QGEMM_REAL_INPUTS:
+        yield node.input[position], node.input[position + 1]
 
 
-def _as_input(node: onnx.NodeProto, name: str) -> Iterator[Scale]:
+def _scale_of_input(node: onnx.NodeProto, name: str) -> Iterator[Scale]:
     if node.op_type.startswith(("QLinear", "QGemm", "DequantizeLinear")):
         inputs = [*node.input, "", ""]
         for position in range(len(node.input)):

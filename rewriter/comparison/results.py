@@ -1,4 +1,4 @@
-"""What a comparison says."""
+"""The results of a comparison."""
 
 from collections.abc import Iterator
 from enum import StrEnum
@@ -14,26 +14,26 @@ class Status(StrEnum):
     ABSORBED = "absorbed"
     """It has no nodes left; nodes of a module around it do its work."""
     EMPTIED = "emptied"
-    """It has no nodes left, and none does its work."""
+    """It has no nodes left, and no other nodes do its work."""
     ONLY_A = "only in A"
     ONLY_B = "only in B"
 
 
-class ModuleChange(msgspec.Struct):
+class ModuleChange(msgspec.Struct, frozen=True):
     """One module in two files; its own nodes, not those of modules inside it.
 
-    At the depth to which modules are shown it stands for those inside it, too.
+    At the depth to which modules are shown, it stands for the modules inside it, too.
 
     Attributes:
-        tag: As the first file has it, or the second where that has no such module.
-        class_name: Its class, "" when neither file says.
+        tag: Its tag in the first file, or in the second where the first has no such module.
+        class_name: Its class; "" when neither file says.
         status: What became of it.
-        nodes_a, nodes_b: Nodes that carry this tag: the distributions of tags.
+        nodes_a, nodes_b: Number of nodes with this tag in each file.
         gained, lost: Operators of which the second file has more, or fewer, and how many.
-        covered_a, covered_b: Operators on nodes of other modules that do some of its work: fused
-            ones, that cover it.
-        parameters_a, parameters_b: Elements of its own parameters, as the module tree has them.
-        bytes_a, bytes_b: What its own weights take in each file.
+        covered_a, covered_b: Operators of other modules' nodes that do some of its work (fused
+            nodes that cover it), and how many.
+        parameters_a, parameters_b: Elements of its own parameters, as the module trees say.
+        bytes_a, bytes_b: Bytes of its own weights in each file.
     """
 
     tag: str
@@ -51,17 +51,17 @@ class ModuleChange(msgspec.Struct):
     bytes_b: int
 
 
-class FileFacts(msgspec.Struct):
+class FileFacts(msgspec.Struct, frozen=True):
     """One of the files as a whole.
 
     Attributes:
         file: Base name.
         source: Where its hierarchy comes from.
-        nodes, tagged: Counts.
-        op_types: Of all nodes, the most frequent first.
-        untagged: Of the nodes without a tag.
+        nodes, tagged: Number of nodes, and of nodes with a tag.
+        op_types: Number of nodes of each operator, the most frequent first.
+        untagged: The same of the nodes without a tag.
         parameters: Elements of the parameters in its module tree.
-        bytes: What its weights take.
+        bytes: Bytes of its weights.
     """
 
     file: str
@@ -74,24 +74,24 @@ class FileFacts(msgspec.Struct):
     bytes: int
 
 
-class Deviation(msgspec.Struct):
+class Deviation(msgspec.Struct, frozen=True):
     """One value that leaves a module, in both files on the same inputs.
 
-    The first file's numbers are the truth: errors are the second's against them.
+    The first file's numbers are the truth: errors are those of the second file.
 
     Attributes:
         tag: The module that it leaves.
-        a, b: What it is called in each file.
-        a_op, b_op: The operators that give it.
-        shape: In the first file.
-        paired_by: `output`, `name`, `shape` or `nearest`: how it was found in the second.
-        max_abs, mean_abs: Greatest and mean distance of elements.
+        a, b: Its name in each file.
+        a_op, b_op: The operators that compute it.
+        shape: Its shape in the first file.
+        paired_by: How it was found in the second file: `output`, `name`, `shape` or `nearest`.
+        max_abs, mean_abs: Greatest and mean absolute difference of elements.
         relative: Norm of the difference over the norm of the value; None when that is zero.
-        cosine: Of the angle between both; None when one of them is zero.
-        snr_db: Signal to noise in decibels; None when there is no noise, or nothing but.
-        unlike: Elements that are infinite or no number in just one of them.
+        cosine: Cosine of the angle between both (-1 to 1); None when one of them is zero.
+        snr_db: Signal to noise ratio in decibels; None when there is no noise, or no signal.
+        unlike: Number of elements that are infinite or no number in just one of the files.
         diverges: Whether `relative` is above the tolerance.
-        begins: Whether it diverges and nothing that it is computed from does.
+        begins: Whether it diverges and no value that it is computed from does.
     """
 
     tag: str
@@ -111,15 +111,15 @@ class Deviation(msgspec.Struct):
     begins: bool = False
 
 
-class Unaligned(msgspec.Struct):
+class Unaligned(msgspec.Struct, frozen=True):
     """A value that leaves a module in one file and was not compared.
 
     Attributes:
         tag: The module.
         file: `a` or `b`.
         value: Its name.
-        op: The operator that gives it.
-        reason: Why.
+        op: The operator that computes it.
+        reason: Why it was not compared.
     """
 
     tag: str
@@ -129,17 +129,17 @@ class Unaligned(msgspec.Struct):
     reason: str
 
 
-class NumericComparison(msgspec.Struct):
+class NumericComparison(msgspec.Struct, frozen=True):
     """What both files compute.
 
     Attributes:
         inputs: Where the inputs come from.
-        tolerance: Relative distance from which on a value diverges.
-        values: What was compared, in the order in which the first file computes it; only what
-            leaves a module that is shown.
-        first: Tag of the module in which they diverge first, if they do.
-        unaligned: What was not compared.
-        same: Whether nothing diverges, in the modules that are shown or inside them.
+        tolerance: Relative distance (0 or more) above which a value diverges.
+        values: The compared values that leave a module that is shown, in the order in which the
+            first file computes them.
+        first: Tag of the module in which the files diverge first; None when they do not.
+        unaligned: The values that were not compared.
+        same: Whether nothing diverges in the modules that are shown or inside them.
     """
 
     inputs: str
@@ -150,19 +150,19 @@ class NumericComparison(msgspec.Struct):
     same: bool
 
 
-class Comparison(msgspec.Struct):
+class Comparison(msgspec.Struct, frozen=True):
     """Two files side by side.
 
     Attributes:
         a, b: The files.
         same: Whether no difference was found.
-        gained, lost: Operators of which the second has more, or fewer, over all modules.
-        modules: Every module of which either file has something, those of the first in its order.
-        numeric: What they compute, when this was asked for.
+        gained, lost: Operators of which the second file has more, or fewer, over all modules.
+        modules: Every module of which a file has something, in the order of the first file.
+        numeric: What the files compute; None when they were not run side by side.
         notes: What the user should know beyond that.
-        module: Tag of the module that was compared with what is below it; None for everything.
-            All but `a` and `b` is of it alone.
-        depth: How many steps below that modules are shown, where it was said.
+        module: Tag of the module that was compared with everything below it; None for all
+            modules. Everything here but `a` and `b` is about it alone.
+        depth: How many steps below that modules are shown; None for all.
     """
 
     a: FileFacts
@@ -177,11 +177,11 @@ class Comparison(msgspec.Struct):
     depth: int | None = None
 
     def changes(self) -> Iterator[ModuleChange]:
-        """The modules that are not the same in both."""
+        """The modules that are not the same in both files."""
         return (row for row in self.modules if row.status is not Status.SAME)
 
     def _repr_html_(self) -> str:
-        """How a notebook shows it."""
+        """The comparison as a notebook shows it."""
         from modelexport.rewriter.comparison.html import comparison_html  # noqa: PLC0415 - only notebooks ask
 
         return comparison_html(self)

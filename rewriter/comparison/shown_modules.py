@@ -1,21 +1,21 @@
-"""Which modules of a comparison are shown: one and what is below it, down to a depth.
+"""Which modules of a comparison are shown: one module and what is below it, down to a depth.
 
-Nothing is lost by a depth: the deepest modules that are shown stand for all inside them.
+A depth leaves nothing out: the deepest modules that are shown stand for all modules inside them.
 """
 
 from collections.abc import Collection, Iterable, Sequence
 
 from modelexport.rewriter.analysis.select_modules import no_such_module
-from modelexport.rewriter.comparison.compared_file import Side
-from modelexport.rewriter.comparison.module_alignment import OUTER, Units
+from modelexport.rewriter.comparison.compared_file import ComparedFiles
+from modelexport.rewriter.comparison.module_alignment import OUTSIDE, ModuleAlignment
 
 
-class Shown:
-    """Maps the keys of modules to the keys of those that are shown.
+class ShownModules:
+    """Maps the key of each module to the key of the module that it is shown as.
 
     Args:
-        tops: Keys of the module that is shown with what is below it; none for everything. It has
-            two when it holds the model that the other file is alone.
+        tops: Keys of the module that is shown with everything below it; none for all modules.
+            There are two when this module contains the model that the other file is alone.
         depth: How many steps below it (or below the root) modules are shown; None for all.
     """
 
@@ -25,83 +25,90 @@ class Shown:
 
     @property
     def top(self) -> str | None:
-        """Key of the module that is shown with what is below it; None for everything."""
+        """Key of the module that is shown with everything below it; None for all modules."""
         return self._tops[0] if self._tops else None
 
     @property
     def everything(self) -> bool:
-        """Whether no module is left out."""
+        """Whether all modules are shown, or stand inside modules that are shown."""
         return not self._tops
 
-    def within(self, key: str) -> bool:
-        """Whether a module is the one that is shown, or below it."""
+    def contains(self, key: str) -> bool:
+        """Whether a module is the top module or below it."""
         return self.everything or any(
             key == top or key.startswith((f"{top}/", f"{top}.")) for top in self._tops
         )
 
-    def row(self, key: str) -> str | None:
-        """The module that a module is shown as: itself, or one above that stands for it."""
-        if not self.within(key):
+    def shown_as(self, key: str) -> str | None:
+        """The module that a module is shown as: itself, or the one that stands for it.
+
+        None for a module outside the top module.
+        """
+        if not self.contains(key):
             return None
         return key if self._deepest is None else _cut(key, self._deepest)
 
-    def border(self, keys: Iterable[str]) -> str | None:
-        """The innermost module that is shown as itself, of some that are given innermost first."""
-        return next((key for key in keys if self.row(key) == key), None)
+    def innermost(self, keys: Iterable[str]) -> str | None:
+        """The first of some modules that is shown as itself; None when there is none."""
+        return next((key for key in keys if self.shown_as(key) == key), None)
 
     def hides(self, keys: Sequence[str]) -> bool:
-        """Whether a value that leaves these modules stays inside one that stands for them."""
-        return self.within(keys[0]) and self.border(keys) is None
+        """Whether a value stays inside a module that stands for others.
+
+        Args:
+            keys: The modules that the value leaves, the innermost first.
+        """
+        return self.contains(keys[0]) and self.innermost(keys) is None
 
 
-def choose(
-    sides: tuple[Side, Side],
-    units: Units,
-    held: Collection[str],
+def choose_modules(
+    files: ComparedFiles,
+    alignment: ModuleAlignment,
+    present: Collection[str],
     module: str | None,
     depth: int | None,
-) -> Shown:
-    """What is shown of two files.
+) -> ShownModules:
+    """Choose the modules of two files that are shown.
 
     Args:
-        sides: The files.
-        units: Which of their modules are the same.
-        held: Keys of those of which a file has something.
-        module: Path or tag, in either file; None for everything.
-        depth: See `Shown`.
+        files: The files.
+        alignment: Which of their modules are the same.
+        present: Keys of the modules of which a file has nodes or weights.
+        module: Path or tag of the top module, in either file; None for all modules.
+        depth: See `ShownModules`.
 
     Raises:
         UsageError: Neither file has nodes or weights of such a module.
     """
     if module is None:
-        return Shown((), depth)
-    known = {
+        return ShownModules((), depth)
+    keys_by_name = {
         name: key
-        for number, side in reversed(list(enumerate(sides)))  # the first file's names win
-        for each in side.tree
-        for name, key in units.names(number, each.path)
+        for file in reversed(files)  # the first file's names win
+        for candidate in file.tree
+        for name, key in alignment.names(file, candidate.path)
     }
-    if module in known:
-        key = known[module]
-        shown = Shown((key, "") if units.around(key) else (key,), depth)
-        if any(map(shown.within, held)):
+    if module in keys_by_name:
+        key = keys_by_name[module]
+        shown = ShownModules((key, "") if alignment.encloses(key) else (key,), depth)
+        if any(map(shown.contains, present)):
             return shown
-    names = [name for name, key in known.items() if name and key in held]
-    raise no_such_module(module, names, " and ".join(str(side.path) for side in sides))
+    names = [name for name, key in keys_by_name.items() if name and key in present]
+    raise no_such_module(module, names, " and ".join(str(file.path) for file in files))
 
 
 def _depth(key: str) -> int:
-    return len(_upwards(key)) - 1
+    return len(_ancestors(key)) - 1
 
 
 def _cut(key: str, depth: int) -> str:
-    """The key at a depth above a deeper one."""
-    return _upwards(key)[-depth - 1 :][0]
+    """The key itself, or its ancestor at a depth if it is deeper."""
+    return _ancestors(key)[-depth - 1 :][0]
 
 
-def _upwards(key: str) -> list[str]:
-    """A key and those above it, a step of the tag each; the root, or the outer one, comes last."""
-    found = [key]
-    while key and (key := key.rpartition("/")[0]) != OUTER:
-        found.append(key)
-    return found
+def _ancestors(key: str) -> list[str]:
+    """A key and those above it, one step of the tag each; the root comes last."""
+    keys = [key]
+    while key and (key := key.rpartition("/")[0]) != OUTSIDE:
+        keys.append(key)
+    return keys

@@ -1,22 +1,23 @@
-"""Which value of one file is which of the other, module by module.
+"""Which value of one file is which value of the other, module by module.
 
-What the graphs give back is paired first, by name or by its place among the outputs. Then each
-module, the innermost first: what leaves it in both files is paired by name, else by its shape
-where only one value of that shape leaves it, else by nearness. What finds no partner is tried
-again in the module around. A module part of whose work a fused node around it does has no border
-in that file: there only names count.
+1. What the graphs return is paired first, by name or by its position among the outputs.
+2. Then each module is looked at, the innermost first. The values that leave it in both files are
+   paired by name, else by shape if only one value of that shape leaves it, else by distance.
+3. A value that finds no partner is tried again in the module around.
+
+Where fused nodes around a module do some of its work, the module has no boundary of its own in
+that file: there only names count.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-import onnx
+from modelexport.rewriter.comparison.boundaries import Boundaries, BoundaryValue
+from modelexport.rewriter.comparison.thresholds import SAME_VALUE_DISTANCE
+from modelexport.rewriter.comparison.value_summary import ValueSummary
 
-from modelexport.rewriter.comparison.boundaries import Boundaries, Leaving
-from modelexport.rewriter.comparison.file_runner import Seen
-
-NEAR = 0.5
-"""Values further apart than this, over their magnitude, are not taken to be the same unasked."""
+PairedBy = Literal["output", "name", "shape", "nearest"]
 
 
 @dataclass(frozen=True)
@@ -24,149 +25,188 @@ class Pair:
     """One value in both files.
 
     Attributes:
-        key: The innermost module that it leaves in both.
-        a, b: The value in each.
-        a_name, b_name: What is compared: the output that the value becomes, or itself.
-        how: How they were found to be the same.
+        key: Key of the innermost module that it leaves in both.
+        a, b: The value in each file.
+        a_name, b_name: What is compared: the output that the value becomes, or the value itself.
+        paired_by: How the two were found to be the same.
     """
 
     key: str
-    a: Leaving
-    b: Leaving
+    a: BoundaryValue
+    b: BoundaryValue
     a_name: str
     b_name: str
-    how: str
+    paired_by: PairedBy
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The modules that it leaves in both, from the innermost in which it was found."""
+        """Keys of the modules that it leaves in both, from that in which it was paired outwards."""
         shared = [key for key in self.a.keys if key in self.b.keys]
         return tuple(shared[shared.index(self.key) :]) if shared else (self.key,)
 
 
-class Pairing:
+@dataclass(frozen=True)
+class ComparedValues:
+    """The values of one file that can be compared.
+
+    Attributes:
+        boundaries: The values that leave its modules.
+        summaries: A summary of each value by its name.
+        outputs: The outputs of its graph, in order.
+    """
+
+    boundaries: Boundaries
+    summaries: Mapping[str, ValueSummary]
+    outputs: Sequence[str]
+
+    def candidates(self) -> dict[str, BoundaryValue]:
+        """The values to pair, by name: real ones, and others that depend on an input."""
+        return {
+            value.name: value
+            for value in self.boundaries.values
+            if (summary := self.summaries.get(value.name)) is not None
+            and (summary.is_real or not value.fixed)
+        }
+
+
+class ValuePairing:
     """Pairs the values of two files.
 
     Args:
-        bounds: What leaves the modules of each.
-        seen: What its values are like.
-        outputs: The outputs of each graph, in order.
+        first: The values of the first file.
+        second: The values of the second.
     """
 
-    def __init__(
-        self,
-        bounds: tuple[Boundaries, Boundaries],
-        seen: tuple[Mapping[str, Seen], Mapping[str, Seen]],
-        outputs: tuple[list[str], list[str]],
-    ) -> None:
-        self._bounds, self._seen, self._outputs = bounds, seen, outputs
-        self._open = [
-            {v.name: v for v in bound.values if v.name in s and (s[v.name].real or not v.fixed)}
-            for bound, s in zip(bounds, seen, strict=True)
-        ]
-        self.pairs: list[Pair] = []
-
-    def run(self) -> list[Pair]:
-        """The pairs, in the order in which the first file computes them."""
+    def __init__(self, first: ComparedValues, second: ComparedValues) -> None:
+        self._files = first, second
+        self._unpaired = first.candidates(), second.candidates()
+        self._pairs: list[Pair] = []
         self._pair_outputs()
-        shared = self._bounds[0].keys.keys() & self._bounds[1].keys.keys()
-        depths = self._bounds[0].keys
-        order = {key: place for place, key in enumerate(depths)}
-        for key in sorted(shared, key=lambda k: (-depths[k], order[k])):
-            blurred = any(key in bound.blurred for bound in self._bounds)
-            self._pair_module(key, names_only=blurred)
-        self.pairs.sort(key=lambda pair: pair.a.number)
-        return self.pairs
+        depths = first.boundaries.depths
+        shared = [key for key in depths if key in second.boundaries.depths]
+        for key in sorted(shared, key=lambda key: -depths[key]):
+            self._pair_module(key)
+        self._pairs.sort(key=lambda pair: pair.a.node)
 
-    def left_over(self, side: int) -> Iterator[tuple[Leaving, str]]:
-        """Values of one file without a partner, each with the reason."""
-        other = self._bounds[1 - side]
-        for value in self._open[side].values():
+    @property
+    def pairs(self) -> list[Pair]:
+        """The pairs, in the order in which the first file computes them."""
+        return self._pairs
+
+    def unpaired(self, index: int) -> Iterator[tuple[BoundaryValue, str]]:
+        """Values of one file without a partner, each with the reason.
+
+        Args:
+            index: 0 for the first file, 1 for the second.
+        """
+        own, other = self._files[index].boundaries, self._files[1 - index].boundaries
+        for value in self._unpaired[index].values():
             if value.fixed:
-                continue  # folded away where it was not found: no input changes it
+                continue  # the other file has it folded into a constant: no input changes it
             key = value.keys[0]
-            if kinds := other.blurred.get(key):
-                yield value, f"in the other file {', '.join(kinds)} does some of its work"
-            elif kinds := self._bounds[side].blurred.get(key):
-                yield value, f"{', '.join(kinds)} does some of the module's work"
-            elif key not in other.keys:
-                yield value, "the other file has no nodes of this module"
+            if operators := other.shared_work.get(key):
+                reason = f"in the other file {', '.join(operators)} does some of its work"
+            elif operators := own.shared_work.get(key):
+                reason = f"{', '.join(operators)} does some of the module's work"
+            elif key not in other.depths:
+                reason = "the other file has no nodes of this module"
             else:
-                yield value, "nothing of this shape is left over that leaves it in the other file"
+                reason = "no value of this shape that leaves the module is left in the other file"
+            yield value, reason
 
     def _pair_outputs(self) -> None:
-        made = [{v.output: v for v in bound.values if v.output} for bound in self._bounds]
-        left, right = self._outputs
-        by_name = [(name, name) for name in left if name in right]
-        rest = [[n for n in names if n not in dict(by_name)] for names in self._outputs]
-        by_place = list(zip(*rest, strict=True)) if len(rest[0]) == len(rest[1]) else []
-        for a_name, b_name in [*by_name, *by_place]:
-            a, b = made[0].get(a_name), made[1].get(b_name)
-            sizes = [s.get(n) for s, n in zip(self._seen, (a_name, b_name), strict=True)]
-            if a is None or b is None or not _same_size(*sizes):
+        left, right = (
+            {value.output: value for value in file.boundaries.values if value.output}
+            for file in self._files
+        )
+        for a_name, b_name in self._same_outputs():
+            a, b = left.get(a_name), right.get(b_name)
+            if a is None or b is None or not self._same_size(a_name, b_name):
                 continue
             key = next((key for key in a.keys if key in b.keys), "")
-            self._take(Pair(key, a, b, a_name, b_name, "output"))
+            self._add(Pair(key, a, b, a_name, b_name, "output"))
 
-    def _pair_module(self, key: str, *, names_only: bool) -> None:
-        left, right = ([v for v in every.values() if key in v.keys] for every in self._open)
+    def _same_outputs(self) -> Iterator[tuple[str, str]]:
+        """Names of outputs that are the same: by name, and by position if as many are left."""
+        left, right = (file.outputs for file in self._files)
+        shared = {name for name in left if name in right}
+        yield from ((name, name) for name in left if name in shared)
+        left_rest, right_rest = ([n for n in names if n not in shared] for names in (left, right))
+        if len(left_rest) == len(right_rest):
+            yield from zip(left_rest, right_rest, strict=True)
+
+    def _same_size(self, a_name: str, b_name: str) -> bool:
+        a = self._files[0].summaries.get(a_name)
+        b = self._files[1].summaries.get(b_name)
+        return a is not None and b is not None and a.size == b.size
+
+    def _pair_module(self, key: str) -> None:
+        left, right = (self._leaving(index, key) for index in (0, 1))
         for a in left:
-            b = self._open[1].get(a.name)
+            b = self._unpaired[1].get(a.name)
             if b is not None and key in b.keys and self._same_by_name(a, b, left, right):
-                self._take(Pair(key, a, b, a.name, b.name, "name"))
-        if names_only:
+                self._add(Pair(key, a, b, a.name, b.name, "name"))
+        if any(key in file.boundaries.shared_work for file in self._files):
             return
-        for same in ("shape", "size"):
-            self._pair_alike(key, same)
+        self._pair_alike(key, "shape")
+        self._pair_alike(key, "size")
+
+    def _leaving(self, index: int, key: str) -> list[BoundaryValue]:
+        """Unpaired values of one file that leave a module."""
+        return [value for value in self._unpaired[index].values() if key in value.keys]
 
     def _same_by_name(
-        self, a: Leaving, b: Leaving, left: Sequence[Leaving], right: Sequence[Leaving]
+        self,
+        a: BoundaryValue,
+        b: BoundaryValue,
+        left: Sequence[BoundaryValue],
+        right: Sequence[BoundaryValue],
     ) -> bool:
-        """Whether a name that both have says something: numbers count on in every file anew."""
-        one, other = self._seen[0][a.name], self._seen[1][b.name]
+        """Whether two values of one name are the same.
+
+        Names such as `add_7` are numbered anew in every file. So the name alone counts only if
+        no other value of this size leaves the module; else the values must be near, too.
+        """
+        one, other = self._summary(0, a), self._summary(1, b)
         if one.size != other.size:
             return False
-        rivals = [v for v in left if self._seen[0][v.name].size == one.size]
-        rivals += [v for v in right if self._seen[1][v.name].size == one.size]
-        return len(rivals) == 2 or one.distance(other) < NEAR
+        alike = [value for value in left if self._summary(0, value).size == one.size]
+        alike += [value for value in right if self._summary(1, value).size == one.size]
+        return len(alike) == 2 or one.distance(other) < SAME_VALUE_DISTANCE
 
-    def _pair_alike(self, key: str, same: str) -> None:
-        groups: dict[object, tuple[list[Leaving], list[Leaving]]] = {}
-        for side in (0, 1):
-            for value in self._open[side].values():
-                if key in value.keys:
-                    like = getattr(self._seen[side][value.name], same)
-                    groups.setdefault(like, ([], []))[side].append(value)
+    def _pair_alike(self, key: str, attribute: Literal["shape", "size"]) -> None:
+        """Pair the values that leave a module and have one shape, or one size."""
+        groups: dict[object, tuple[list[BoundaryValue], list[BoundaryValue]]] = {}
+        for index in (0, 1):
+            for value in self._leaving(index, key):
+                extent = getattr(self._summary(index, value), attribute)
+                groups.setdefault(extent, ([], []))[index].append(value)
         for left, right in groups.values():
             if len(left) == len(right) == 1:
-                self._take(Pair(key, left[0], right[0], left[0].name, right[0].name, "shape"))
+                self._add(Pair(key, left[0], right[0], left[0].name, right[0].name, "shape"))
             elif left and right:
                 self._pair_nearest(key, left, right)
 
-    def _pair_nearest(self, key: str, left: list[Leaving], right: list[Leaving]) -> None:
-        ways = sorted(
-            (self._seen[0][a.name].distance(self._seen[1][b.name]), i, j)
+    def _pair_nearest(
+        self, key: str, left: list[BoundaryValue], right: list[BoundaryValue]
+    ) -> None:
+        distances = sorted(
+            (self._summary(0, a).distance(self._summary(1, b)), i, j)
             for i, a in enumerate(left)
             for j, b in enumerate(right)
         )
         taken: tuple[set[int], set[int]] = (set(), set())
-        for distance, i, j in ways:
-            if i not in taken[0] and j not in taken[1] and distance < NEAR:
+        for distance, i, j in distances:
+            if i not in taken[0] and j not in taken[1] and distance < SAME_VALUE_DISTANCE:
                 taken[0].add(i)
                 taken[1].add(j)
                 a, b = left[i], right[j]
-                self._take(Pair(key, a, b, a.name, b.name, "nearest"))
+                self._add(Pair(key, a, b, a.name, b.name, "nearest"))
 
-    def _take(self, pair: Pair) -> None:
-        self.pairs.append(pair)
-        self._open[0].pop(pair.a.name, None)
-        self._open[1].pop(pair.b.name, None)
+    def _summary(self, index: int, value: BoundaryValue) -> ValueSummary:
+        return self._files[index].summaries[value.name]
 
-
-def _same_size(a: Seen | None, b: Seen | None) -> bool:
-    return a is not None and b is not None and a.size == b.size
-
-
-def output_names(model: onnx.ModelProto) -> list[str]:
-    """The outputs of a model in order."""
-    return [value.name for value in model.graph.output]
+    def _add(self, pair: Pair) -> None:
+        self._pairs.append(pair)
+        self._unpaired[0].pop(pair.a.name, None)
+        self._unpaired[1].pop(pair.b.name, None)

@@ -22,8 +22,7 @@ from modelexport.hierarchy.graph_paths import op_type
 from modelexport.hierarchy.record import Record
 from modelexport.hierarchy.tags import path_steps
 from modelexport.rewriter import Comparison, FoldRules, Numeric, Status, annotate, compare
-from modelexport.rewriter.comparison.quantisation_scales import Scales
-from modelexport.rewriter.graph.model_graph import ModelGraph
+from modelexport.rewriter.comparison.quantisation_scales import QuantisationScales
 from tests.helpers.commands import Run
 from tests.helpers.handmade import parse
 from tests.helpers.traced import TracedModels, open_session
@@ -239,7 +238,7 @@ g (float[2, 3] x) => (float[3, 2] y) {
 
 def test_scales_of_what_is_moved() -> None:
     """A quantised value has the scale of what it becomes; others have none."""
-    scales = Scales(ModelGraph(parse(QUANTISED)))
+    scales = QuantisationScales(parse(QUANTISED).graph)
     assert [scales.of(name) for name in "qrt"] == [("scale", "zero")] * 3
     assert scales.of("n") is None
 

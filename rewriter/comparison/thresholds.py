@@ -1,0 +1,30 @@
+"""The thresholds of comparing values.
+
+A distance is the norm of the difference of two values over the norm of the first: 0 for equal
+values, about 1 for values that have nothing to do with each other.
+"""
+
+SAME_VALUE_DISTANCE = 0.5
+"""Distance (0 or more) below which values of one size may be paired as the same value.
+
+A quantised value stays far below it; a value of another layer is far above it.
+"""
+
+AGREEMENT_DISTANCE = 0.1
+"""Distance (0 or more) below which two values agree.
+
+Where everything that is computed from a pair agrees, but the pair itself is further apart than
+`SAME_VALUE_DISTANCE`, the pair is no pair: an error does not shrink that much.
+"""
+
+SKETCH_SIZE = 64
+"""Number of elements of a value that are kept to estimate distances: this, up to twice as many."""
+
+MEMORY_BUDGET = 1 << 29
+"""Bytes of the values of one file that may be held in memory at a time."""
+
+MOST_VALUES_AT_ONCE = 256
+"""Maximum number of values that are fetched in one run."""
+
+FIRST_VALUES_AT_ONCE = 8
+"""Number of values that are fetched first, while their sizes are unknown."""
