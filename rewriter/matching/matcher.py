@@ -12,7 +12,7 @@ from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.hierarchy.record import Op, Record
 from modelexport.rewriter.container import OnnxContainer
 from modelexport.rewriter.graph.model_graph import ModelGraph
-from modelexport.rewriter.matching.alignment.aligner import Alternative
+from modelexport.rewriter.matching.alignment.scorer import ScoredOp
 from modelexport.rewriter.matching.decisions import Candidate, Decision, Match, decide
 from modelexport.rewriter.matching.evidence.carried import read_carried_hierarchy
 from modelexport.rewriter.matching.evidence.carried_hierarchy import WEIGHT_NAMES, CarriedHierarchy
@@ -110,7 +110,7 @@ def _with_origins(
 
 
 def _candidates(
-    record: Record, weighed: Sequence[Alternative], taken: Collection[int]
+    record: Record, weighed: Sequence[ScoredOp], taken: Collection[int]
 ) -> tuple[Candidate, ...]:
     """The best of the weighed ops, each with what became of it."""
     best = sorted(weighed, key=lambda alternative: -alternative.score)[:MOST_CANDIDATES]
@@ -127,9 +127,7 @@ def _candidates(
     )
 
 
-def _verdict(
-    alternative: Alternative, weighed: Sequence[Alternative], taken: Collection[int]
-) -> str:
+def _verdict(alternative: ScoredOp, weighed: Sequence[ScoredOp], taken: Collection[int]) -> str:
     if alternative.op in taken:
         return "taken"
     if alternative.score < max(other.score for other in weighed):

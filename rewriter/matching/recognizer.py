@@ -4,6 +4,7 @@ The evidence together decides whether the record is of the file's model at all. 
 nodes matched: structure alone may not speak for a file of another model.
 """
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -14,7 +15,7 @@ from modelexport.hierarchy.graph_paths import MAIN
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.graph.indexed_graph import IndexedGraph
 from modelexport.rewriter.graph.model_graph import ModelGraph
-from modelexport.rewriter.matching.alignment.aligner import Alternative
+from modelexport.rewriter.matching.alignment.scorer import ScoredOp
 from modelexport.rewriter.matching.evidence.claims import Claims
 from modelexport.rewriter.matching.evidence.names import NameMatch, match_names
 from modelexport.rewriter.matching.evidence.retraining import describe_retraining
@@ -22,8 +23,9 @@ from modelexport.rewriter.matching.evidence.values import ValueMatch
 from modelexport.rewriter.matching.evidence.weights import WeightMatch, WeightMatcher
 from modelexport.rewriter.matching.match_sources import MatchSources
 from modelexport.rewriter.matching.model_identity import compare_weight_shapes, refuse_foreign
+from modelexport.rewriter.matching.node_claims import ClaimBuilder
 from modelexport.rewriter.matching.observed_values import ComparedValues, ObservedValues
-from modelexport.rewriter.matching.resolver import Settlement
+from modelexport.rewriter.matching.resolver import NodeResolver
 from modelexport.rewriter.matching.thresholds import (
     MINIMUM_VALUE_SHARE,
     MINIMUM_WEIGHT_SHARE,
@@ -31,7 +33,7 @@ from modelexport.rewriter.matching.thresholds import (
 )
 from modelexport.support.threads import short_switch_interval
 
-WeighedOps = dict[int, list[Alternative]]
+WeighedOps = Mapping[int, list[ScoredOp]]
 """Nodes to the recorded ops that were weighed for them."""
 
 
@@ -121,20 +123,17 @@ class Recognizer:
         notes = self.check_same_model(values, weights, len(pairs))
         if EvidenceKind.WEIGHTS not in allowed:
             weights = WeightMatch()
-        resolver = Settlement(
-            self._graph, self._record, self._file, self._recorded, values, weights
-        )
-        resolver.run(pairs, structure=EvidenceKind.STRUCTURE in allowed)
-        claims = resolver.claims()
+        resolver = NodeResolver(self._record, self._file, self._recorded, values, weights)
+        resolution = resolver.resolve(pairs, structure=EvidenceKind.STRUCTURE in allowed)
+        claims = ClaimBuilder(self._graph.keys, self._record, resolution, weights.owners).build()
         if names is not None:
             claims.insert(0, self._unpaired_names(names, claims))
-        origins = ((node, resolver.origins(node)) for node in range(len(self._file)))
         return Recognition(
             self._graph,
             claims,
             (*compared.notes, *notes),
-            {node: ops for node, ops in origins if ops},
-            resolver.alignment.considered,
+            resolution.origins(),
+            resolution.considered,
             self._parameters(weights),
         )
 

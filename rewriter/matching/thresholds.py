@@ -215,6 +215,68 @@ REPLACED_SHARE = 0.5
 to have replaced them (weights that were merged or split).
 """
 
+# Alignment: scores of a pair of a node and a recorded op.
+
+STRONG_SCORE = 1.25
+"""Score above which a pair is added at once.
+
+One neighbour counts 1, so that one neighbour alone is no strong score; such pairs wait until all
+that follows from stronger ones is found.
+"""
+
+COMMON_WEIGHT_SCORE = 2
+"""What a weight in common adds to a score, where a neighbour counts 1; a weight that is not in
+common is subtracted. Modules are repeated, their weights are not.
+"""
+
+NEAR_VALUE_SCORE = 0.5
+"""What a near result adds to a positive score in a quantised file.
+
+It is less than a neighbour counts, so that it only decides between ops with equal neighbours.
+"""
+
+SPAN_OP_DISCOUNT = 0.05
+"""What each further op of a span takes from the 1 that a neighbour counts before it.
+
+A longer span fits by chance more easily.
+"""
+
+MINIMUM_SPAN_SCORE = 0.5
+"""What a neighbour before a span counts at least, however long the span is."""
+
+SPAN_MISMATCH_SCORE = -1.0
+"""What a neighbour counts whose op does not stand before the span of a pair."""
+
+OPEN_SPAN_SCORE = -0.5
+"""What such a neighbour counts where the span is not closed, so that more may belong to it."""
+
+COMPLETION_FACTOR = 2
+"""How many times nearer to a quantised op's result a node must be than the step before it.
+
+A quantised op is done in steps (multiply, rescale, add a bias), and the last one completes it.
+"""
+
+# Alignment: limits of its searches.
+
+MOST_SPAN_OPS = 64
+"""Recorded ops whose work one node may do. The largest fused operators have about 30."""
+
+MOST_CALL_SEARCH_STEPS = 20_000
+"""Nodes that are visited to order the calls of modules, for all weights of a file together.
+
+The path from one call to the next is short; without a limit, a weight that everything reads takes
+time that is quadratic in the graph.
+"""
+
+MOST_NEIGHBOURHOOD_NODES = 48
+"""Nodes that are visited on each side of an open node to find its paired neighbours."""
+
+MOST_REGION_OPS = 96
+"""Recorded ops between the paired neighbours of a node, above which they say nothing about it."""
+
+MOST_ALTERNATIVES = 17
+"""Ops with equal scores that are claimed for an ambiguous node; more say nothing new about it."""
+
 # What a report shows.
 
 MOST_CANDIDATES = 6

@@ -1,68 +1,66 @@
-"""Weights that are read several times: by a module that is called again and again.
+"""Weights of modules that are called several times: the order of the calls pairs their readers.
 
-Such a weight does not tell which recorded op a node is that reads it. But where the calls follow
-from each other, their order does: the first reader is the first recorded one.
+Such a weight has several consumers, so it does not tell which recorded op a node is. But where
+each call depends on the one before it, their order does: the first consumer in the file is the
+first one in the record.
 """
 
 import itertools
 from collections.abc import Iterator, Mapping
 
 from modelexport.rewriter.graph.graph_view import GraphView
-
-_MOST_LOOKED_AT = 20_000
-"""Nodes, for all weights together: the way from one call to the next is short."""
+from modelexport.rewriter.matching.thresholds import MOST_CALL_SEARCH_STEPS
 
 
-def calls_in_order(
-    here: GraphView,
-    there: GraphView,
-    held: Mapping[int, frozenset[int]],
-    recorded: Mapping[int, list[int]],
+def pair_calls(
+    file: GraphView,
+    record: GraphView,
+    weights: Mapping[int, frozenset[int]],
 ) -> Iterator[list[tuple[int, int]]]:
-    """The readers of each weight of several calls, with the recorded ones.
+    """Pairs of the consumers of each weight that several calls read, in the order of the calls.
 
     Args:
-        here: The file.
-        there: The record.
-        held: Parameters of the file to the recorded weights that they may be.
-        recorded: Recorded ops that read each recorded weight.
+        file: The graph of the file.
+        record: The recorded graph.
+        weights: Initializers of the file to the recorded initializers that they may be.
     """
-    ways, recorded_ways = _Ways(here), _Ways(there)
-    for value, labels in held.items():
-        if len(labels) != 1:
+    file_paths, record_paths = _PathSearch(file), _PathSearch(record)
+    for value, candidates in weights.items():
+        if len(candidates) != 1:
             continue
-        nodes, ops = sorted(here.consumers(value)), sorted(recorded.get(next(iter(labels)), ()))
+        nodes = sorted(file.consumers(value))
+        ops = sorted(record.initializer_consumers.get(next(iter(candidates)), ()))
         several = len(nodes) == len(ops) > 1
-        if several and ways.follow(nodes) and recorded_ways.follow(ops):
+        if several and file_paths.in_sequence(nodes) and record_paths.in_sequence(ops):
             yield list(zip(nodes, ops, strict=True))
 
 
-class _Ways:
-    """Finds whether one node follows from another."""
+class _PathSearch:
+    """Finds whether nodes depend on each other."""
 
     def __init__(self, graph: GraphView) -> None:
         self._graph = graph
-        self._left = _MOST_LOOKED_AT
+        self._steps_left = MOST_CALL_SEARCH_STEPS
         self._known: dict[tuple[int, int], bool] = {}
 
-    def follow(self, nodes: list[int]) -> bool:
+    def in_sequence(self, nodes: list[int]) -> bool:
         """Whether each node depends on the one before it."""
-        return all(itertools.starmap(self._leads, itertools.pairwise(nodes)))
+        return all(itertools.starmap(self._depends, itertools.pairwise(nodes)))
 
-    def _leads(self, start: int, end: int) -> bool:
+    def _depends(self, start: int, end: int) -> bool:
         if (start, end) not in self._known:
             self._known[start, end] = self._search(start, end)
         return self._known[start, end]
 
     def _search(self, start: int, end: int) -> bool:
         seen = {start}
-        waiting = [start]
-        while waiting and self._left > 0:
-            self._left -= 1
-            for reader in self._graph.successors(waiting.pop()):
-                if reader == end:
+        pending = [start]
+        while pending and self._steps_left > 0:
+            self._steps_left -= 1
+            for successor in self._graph.successors(pending.pop()):
+                if successor == end:
                     return True
-                if reader < end and reader not in seen:
-                    seen.add(reader)
-                    waiting.append(reader)
+                if successor < end and successor not in seen:
+                    seen.add(successor)
+                    pending.append(successor)
         return False

@@ -1,22 +1,17 @@
-"""Nodes that are no recorded op: what their matched neighbours enclose.
+"""Nodes that are no recorded op: they get the ops that their paired neighbours enclose.
 
-A node that an exporter or an optimiser made (a step of a decomposed op, a rescaling, a fused
-op whose result the record does not have) lies on ways from matched nodes to matched nodes. Its
-origins are among the recorded ops on the ways between these.
+An exporter or an optimiser makes nodes that the record does not have: a step of a decomposed op,
+a rescaling, a fused op whose result is new. Such a node lies on paths from paired nodes to paired
+nodes, and its origins are among the recorded ops on the paths between these.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from modelexport.rewriter.graph.graph_view import GraphView
-from modelexport.rewriter.graph.indexed_graph import NONE
-from modelexport.rewriter.matching.alignment.aligner import Alignment
-
-_FARTHEST = 48
-"""Nodes looked at on each side of an open node."""
-
-_LARGEST = 96
-"""Recorded ops that a region may have before it says nothing any more."""
+from modelexport.rewriter.matching.alignment.graph_pair import GraphPair
+from modelexport.rewriter.matching.alignment.regions import last_ops, region_between
+from modelexport.rewriter.matching.alignment.spans import Span
+from modelexport.rewriter.matching.thresholds import MOST_NEIGHBOURHOOD_NODES
 
 
 class Enclosed(NamedTuple):
@@ -35,176 +30,119 @@ class Enclosure:
     """Finds what encloses open nodes, once an alignment has grown.
 
     Args:
-        alignment: The settled nodes.
-        spans: The recorded ops of each settled node.
-        merged: Weights of the file to the recorded weights that they are put together of.
+        graphs: What is aligned.
+        paired: The recorded op of each paired node.
+        spans: The span of each paired node.
+        merged_from: Initializers of the file to the recorded initializers of which they consist.
     """
 
     def __init__(
         self,
-        alignment: Alignment,
-        spans: dict[int, tuple[int, ...]],
-        merged: Mapping[int, frozenset[int]],
+        graphs: GraphPair,
+        paired: Mapping[int, int],
+        spans: Mapping[int, Span],
+        merged_from: Mapping[int, frozenset[int]],
     ) -> None:
-        self._alignment = alignment
-        self._merged = merged
+        self._graphs = graphs
+        self._file, self._record = graphs.file, graphs.record
+        self._paired = paired
         self._spans = spans
-        self._derived = alignment.here.graph.derived
-        self._alive = alignment.here.graph.live_nodes()
-        self._found: dict[int, tuple[int, ...]] = {}
-        self._exact = {
-            op for node, ops in spans.items() for op in ops if self._same_work(node, ops[0])
+        self._merged_from = merged_from
+        self._live = graphs.file.graph.live_nodes()
+        self._done = {
+            op for node, span in spans.items() for op in span.ops if self._does_all(node, span)
         }
 
-    def _same_work(self, node: int, op: int) -> bool:
-        """Whether a node does all of a recorded op, so that nothing is left of it for others."""
-        here, there = self._alignment.here, self._alignment.there
-        return (
-            here.graph.op_types[node] == there.graph.op_types[op]
-            or self._alignment.span(node, op).closed
-        )
+    def enclose(self, nodes: Iterable[int]) -> dict[int, Enclosed]:
+        """The recorded ops that each node may stand for.
 
-    def of(self, node: int) -> Enclosed:
-        """The recorded ops that a node may stand for; ask in the order in which nodes run."""
-        found = self._beside(node) if node not in self._alive else self._enclosed(node)
-        self._found[node] = found.ops
-        return found
+        Args:
+            nodes: The open nodes, in the order in which they run.
+        """
+        enclosed: dict[int, Enclosed] = {}
+        for node in nodes:
+            live = node in self._live
+            enclosed[node] = self._by_paths(node) if live else self._dead(node, enclosed)
+        return enclosed
 
-    def _beside(self, node: int) -> Enclosed:
-        """What nobody uses belongs to the decomposed op that its makers are steps of."""
+    def _does_all(self, node: int, span: Span) -> bool:
+        """Whether a node does all of its recorded ops, so that nothing of them is left."""
+        return span.closed or self._graphs.same_op_type(node, span.ops[0])
+
+    def _dead(self, node: int, enclosed: Mapping[int, Enclosed]) -> Enclosed:
+        """A node whose result no output needs is a step of what its predecessors are steps of."""
         twin = self._twin(node)
         if twin is not None:
             return Enclosed((twin,))
-        makers = [m for m in self._alignment.here.predecessors(node) if not self._derived[m]]
-        ops = {op for m in makers for op in self._found.get(m, ())}
-        if not ops or not all(self._found.get(m) for m in makers):
-            return Enclosed((), "nobody uses what it makes, so that nothing tells where it belongs")
-        return Enclosed(tuple(sorted(ops)))
+        derived = self._file.graph.derived
+        predecessors = [n for n in self._file.predecessors(node) if not derived[n]]
+        known = [enclosed[n].ops if n in enclosed else () for n in predecessors]
+        if not known or not all(known):
+            return Enclosed((), "no output needs its result, so nothing tells where it belongs")
+        return Enclosed(tuple(sorted({op for ops in known for op in ops})))
 
     def _twin(self, node: int) -> int | None:
-        """The recorded op that does the same with the same: a node may be there twice."""
-        here, there, image = self._alignment.here, self._alignment.there, self._alignment.image
-        made_from = [image[maker] for maker in here.predecessors(node) if maker in image]
-        alike = {
+        """The recorded op of the node's operator that reads the same: a node may be duplicated."""
+        predecessors = self._file.predecessors(node)
+        twins = {
             op
-            for maker in made_from
-            for op in there.successors(maker)
-            if there.graph.op_types[op] == here.graph.op_types[node]
+            for predecessor in predecessors
+            if predecessor in self._paired
+            for op in self._record.successors(self._paired[predecessor])
+            if self._graphs.same_op_type(node, op)
         }
-        return alike.pop() if len(alike) == 1 else None
+        return twins.pop() if len(twins) == 1 else None
 
-    def _enclosed(self, node: int) -> Enclosed:
-        here, there = self._alignment.here, self._alignment.there
-        sinks = self._nearest(node, here.successors)
-        starts = self._nearest(node, here.predecessors)
-        begins = {self._alignment.image[start] for start in starts}
-        if sinks:
-            ends = {op for sink in sinks for op in self._spans[sink]}
-        elif begins:
-            ends = _last(there, begins)
-        if not sinks and (not begins or not ends):
-            return Enclosed((), "no matched node uses what it makes")
-        region = _between(there, begins, ends)
+    def _by_paths(self, node: int) -> Enclosed:
+        after = self._nearest_paired(node, self._file.successors)
+        before = self._nearest_paired(node, self._file.predecessors)
+        starts = {self._paired[other] for other in before}
+        if after:
+            ends = {op for other in after for op in self._spans[other].ops}
+        else:
+            ends = last_ops(self._record, starts)
+        if not ends:
+            return Enclosed((), "no matched node uses its result")
+        region = region_between(self._record, starts, ends)
         if region is None:
             return Enclosed((), "its matched neighbours enclose too much of the model")
-        return Enclosed(tuple(sorted(self._narrowed(node, region, begins, ends))))
+        return Enclosed(tuple(sorted(self._narrowed(node, region, starts, ends))))
 
-    def _nearest(self, node: int, step: Callable[[int], Iterable[int]]) -> list[int]:
-        """Settled nodes that are reached first, going one way."""
-        found: list[int] = []
+    def _nearest_paired(self, node: int, step: Callable[[int], Iterable[int]]) -> list[int]:
+        """The first paired nodes on all paths from a node, going one way."""
+        paired: list[int] = []
         seen = {node}
-        waiting = [node]
-        for current in waiting:
+        pending = [node]
+        for current in pending:
             for other in step(current):
                 if other in seen:
                     continue
                 seen.add(other)
-                if other in self._alignment.image:
-                    found.append(other)
-                else:
-                    waiting.append(other)
-            if len(seen) > _FARTHEST:
+                (paired if other in self._paired else pending).append(other)
+            if len(seen) > MOST_NEIGHBOURHOOD_NODES:
                 break
-        return found
+        return paired
 
     def _narrowed(
-        self, node: int, region: set[int], begins: set[int], ends: set[int]
+        self, node: int, region: set[int], starts: set[int], ends: set[int]
     ) -> Iterable[int]:
-        """Of a region, what nobody else does, else what is done in several steps.
+        """The ops of a region that the node can stand for.
 
-        Where all of it is done by others the node is something between them that the record
-        does not have, so it may belong to either side.
+        These are the ones that read its weights. Otherwise the ones that no other node does
+        completely; of these, the one with the node's operator, if there is just one. Where other
+        nodes do all of the region, the node stands between two ops, and may belong to either.
         """
         by_weight = self._reading_its_weights(node, region)
         if by_weight:
             return by_weight
-        free = [op for op in region if op not in self._exact]
+        free = [op for op in region if op not in self._done]
         if not free:
-            return begins | (ends & region)
-        kinds, kind = (
-            self._alignment.there.graph.op_types,
-            self._alignment.here.graph.op_types[node],
-        )
-        alike = [op for op in free if kinds[op] == kind]
-        return alike if len(alike) == 1 else free
+            return starts | (ends & region)
+        same_type = [op for op in free if self._graphs.same_op_type(node, op)]
+        return same_type if len(same_type) == 1 else free
 
     def _reading_its_weights(self, node: int, region: set[int]) -> list[int]:
-        alignment = self._alignment
-        ours: set[int] = set()
-        for value in alignment.here.inputs(node):
-            ours |= alignment.weights.get(value, frozenset())
-            ours |= self._merged.get(value, frozenset())
-        return [op for op in region if ours & set(alignment.there.inputs(op))]
-
-
-def _last(there: GraphView, begins: set[int]) -> set[int]:
-    """Recorded ops after some ops whose results nobody reads: the model's own results."""
-    seen = set(begins)
-    waiting = list(begins)
-    found: set[int] = set()
-    while waiting and len(seen) <= _LARGEST:
-        op = waiting.pop()
-        if not there.successors(op) and op not in begins:
-            found.add(op)
-        for reader in there.successors(op):
-            if reader not in seen:
-                seen.add(reader)
-                waiting.append(reader)
-    return set() if waiting else found
-
-
-def _between(there: GraphView, begins: set[int], ends: set[int]) -> set[int] | None:
-    """Recorded ops on the ways from some ops (not included) to some others (included).
-
-    Ops are numbered in an order in which they can run, so a way from `begins` never leads to
-    an op before the first of them.
-    """
-    first = min(begins, default=NONE)
-    seen: set[int] = set()
-    waiting = [op for op in ends if op not in begins]
-    touched: set[int] = set()
-    while waiting:
-        op = waiting.pop()
-        if op in seen:
-            continue
-        seen.add(op)
-        if len(seen) > _LARGEST:
-            return None
-        for maker in there.predecessors(op):
-            if maker in begins:
-                touched.add(op)
-            elif maker > first and maker not in seen and not there.graph.derived[maker]:
-                waiting.append(maker)
-    return seen if not touched else _reached(there, touched, seen)
-
-
-def _reached(there: GraphView, starts: set[int], within: set[int]) -> set[int]:
-    """Ops of a set that are reached from some of it, these included."""
-    found = set(starts)
-    waiting = list(starts)
-    while waiting:
-        for reader in there.successors(waiting.pop()):
-            if reader in within and reader not in found:
-                found.add(reader)
-                waiting.append(reader)
-    return found
+        weights = self._graphs.initializers_of(node)
+        for value in self._file.inputs(node):
+            weights |= self._merged_from.get(value, frozenset())
+        return [op for op in region if weights & set(self._record.inputs(op))]

@@ -1,6 +1,7 @@
-"""What is sure from the start: pairs of a node and a recorded op, planted by each evidence.
+"""Seeds of the alignment: pairs of nodes and recorded ops that evidence finds without neighbours.
 
-An alignment grows from these pairs (`rewriter.matching.alignment.aligner`).
+Two more kinds of pairs are found here between the rounds of growth: nodes inside subgraphs, which
+no edge connects with the outside, and nodes of operators that the record does not have.
 """
 
 import itertools
@@ -10,183 +11,225 @@ from collections.abc import Iterator, Mapping
 from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.graph_paths import split_subgraph_path, subgraph_path
 from modelexport.hierarchy.record import Record
-from modelexport.rewriter.graph.indexed_graph import NONE
-from modelexport.rewriter.matching.alignment.aligner import Alignment
-from modelexport.rewriter.matching.alignment.call_order import calls_in_order
-from modelexport.rewriter.matching.evidence.values import ValueMatch
+from modelexport.rewriter.matching.alignment.call_order import pair_calls
+from modelexport.rewriter.matching.alignment.graph_pair import GraphPair
+from modelexport.rewriter.matching.alignment.pairs import Pairs
+from modelexport.rewriter.matching.alignment.spans import Span
 from modelexport.rewriter.matching.evidence.weights import WeightMatch
 
 
-class Planting:
-    """Plants pairs in an alignment, by one kind of evidence after the other.
+class Seeder:
+    """Adds pairs, one kind of evidence after the other. An earlier pair is never replaced.
 
     Args:
-        record: What is matched with.
-        alignment: Where pairs are planted.
-        weights: What is known of the weights.
-
-    Attributes:
-        overruled: Nodes to recorded ops of their names that compute something else.
+        record: The record.
+        graphs: What is aligned.
+        weights: What the weights of the file are.
+        pairs: The pairs to add to.
     """
 
-    def __init__(self, record: Record, alignment: Alignment, weights: WeightMatch) -> None:
-        self.overruled: dict[int, int] = {}
+    def __init__(
+        self, record: Record, graphs: GraphPair, weights: WeightMatch, pairs: Pairs
+    ) -> None:
         self._record = record
-        self._alignment = alignment
+        self._graphs = graphs
         self._weights = weights
-        self._ours, self._theirs = alignment.here, alignment.there
-        self._here, self._there = alignment.here.graph, alignment.there.graph
+        self._pairs = pairs
+        self._file, self._record_view = graphs.file, graphs.record
 
-    @property
-    def _values(self) -> ValueMatch | None:
-        return self._alignment.values
+    def add_named(self, named: Mapping[int, int]) -> dict[int, int]:
+        """Pair nodes with the ops of their names, unless their values differ.
 
-    def names(self, named: Mapping[int, int]) -> None:
-        """Nodes that are called as recorded, unless they compute something else."""
+        Args:
+            named: Nodes to recorded ops of the same names.
+
+        Returns:
+            The nodes whose values differ, with the ops of their names.
+        """
+        overruled = {}
         for node, op in named.items():
-            if self._values is None or self._values.compatible(node, op) is not False:
-                self._alignment.plant(node, op, EvidenceKind.NAMES)
+            if self._graphs.compatible(node, op) is not False:
+                self._pairs.add_pair(node, op, EvidenceKind.NAMES)
             else:
-                self.overruled[node] = op
+                overruled[node] = op
+        return overruled
 
-    def values(self) -> None:
-        """Nodes that compute what exactly one recorded op computes."""
-        alignment, values = self._alignment, self._values
+    def add_by_values(self) -> dict[int, dict[int, float]]:
+        """Pair nodes that compute what exactly one recorded op computes.
+
+        Returns:
+            The nodes that compute what recorded ops compute, with these ops and the distance.
+        """
+        values = self._graphs.values
+        candidates: dict[int, dict[int, float]] = {}
         if values is None:
-            return
-        for node in range(len(self._here)):
-            if node in alignment.image or node in values.file.passed_values:
+            return candidates
+        for node in range(len(self._file.graph)):
+            if node in self._pairs or node in values.file.passed_values:
                 continue
-            options = values.candidate_ops(node)
-            if not options:
+            ops = values.candidate_ops(node)
+            if not ops:
                 continue
-            alignment.options[node] = options
-            if len(options) == 1 and values.is_unambiguous(node):
-                op = next(iter(options))
-                # where all is rounded, order statistics alone may take one layer for the next
-                if values.quantised is None or values.quantised.candidate_ops(node).keys() <= {op}:
-                    alignment.plant(node, op, EvidenceKind.VALUES)
+            candidates[node] = ops
+            if len(ops) == 1 and values.is_unambiguous(node):
+                (op,) = ops
+                # in a quantised file, order statistics alone may take one layer for the next
+                quantised = values.quantised
+                if quantised is None or quantised.candidate_ops(node).keys() <= {op}:
+                    self._pairs.add_pair(node, op, EvidenceKind.VALUES)
+        return candidates
 
-    def weights(self) -> None:
-        """Nodes that read a weight which one recorded op reads."""
-        readers = self._theirs.initializer_consumers
-        for node in range(len(self._here)):
-            if node in self._alignment.image or self.takes_no_part(node):
+    def add_by_weights(self, candidates: Mapping[int, Mapping[int, float]]) -> None:
+        """Pair nodes with the one recorded op, or the chain of ops, that reads their weights.
+
+        Args:
+            candidates: Nodes to the recorded ops that compute their values. They can be no others.
+        """
+        for node in range(len(self._file.graph)):
+            if node in self._pairs or self._graphs.is_auxiliary(node):
                 continue
-            ops = self._readers_of_weights(node, readers)
-            options = self._alignment.options.get(node)
-            if options is not None:
-                ops = [op for op in ops if op in options]
-            if not ops or not self._may_be(node, ops[-1]):
+            ops = self._ops_reading_its_weights(node)
+            if node in candidates:
+                ops = [op for op in ops if op in candidates[node]]
+            if not ops or self._is_vetoed(node, ops[-1]):
                 continue
             if len(ops) == 1:
-                self._alignment.plant(node, ops[0], EvidenceKind.WEIGHTS)
-            elif self._in_a_row(ops):
-                self._alignment.plant_several(node, ops, EvidenceKind.WEIGHTS)
+                self._pairs.add_pair(node, ops[0], EvidenceKind.WEIGHTS)
+            elif self._is_chain(ops):
+                self._pairs.add_span(node, self._span_of_chain(ops), EvidenceKind.WEIGHTS)
 
-    def calls(self) -> None:
-        """Nodes that read a parameter of a module which is called several times, in their order."""
-        readers = self._theirs.initializer_consumers
-        held = {
-            v: labels for v, labels in self._weights.candidates.items() if v in self._weights.owners
-        }
-        image, options = self._alignment.image, self._alignment.options
-        for pairs in calls_in_order(self._ours, self._theirs, held, readers):
-            if all(image.get(node, op) == op and self._may_be(node, op) for node, op in pairs):
-                for node, op in pairs:
-                    if node not in image and op in options.get(node, (op,)):
-                        self._alignment.plant(node, op, EvidenceKind.WEIGHTS)
+    def add_by_call_order(self, candidates: Mapping[int, Mapping[int, float]]) -> None:
+        """Pair nodes that read a parameter of a module with several calls, in their order.
 
-    def calibrate_quantised(self) -> None:
-        """Let near values of a quantised file speak, if those of settled pairs are near."""
-        self._alignment.calibrate_values()
-        quantised = None if self._values is None else self._values.quantised
-        if quantised is None:
-            return
-        image = self._alignment.image
-        for node in range(len(self._here)):
-            settled = node in image or node in self._alignment.options
-            if not settled and not self.takes_no_part(node):
-                near = quantised.candidate_ops(node).items()
-                found = {op: distance for op, distance in near if not self._theirs.pass_through[op]}
-                self._alignment.hints[node] = found
-
-    def takes_no_part(self, node: int) -> bool:
-        """Whether a node only passes values on, or depends on no input."""
-        return self._ours.pass_through[node] or self._here.derived[node]
-
-    def in_subgraphs(self) -> bool:
-        """Nodes of an operator that is there once in a subgraph and once in the recorded one.
-
-        What runs in the subgraphs of an If or a Loop is not to be seen from outside.
+        Args:
+            candidates: Nodes to the recorded ops that compute their values. They can be no others.
         """
-        ours, theirs = self._here.nodes_by_graph(), self._there.nodes_by_graph()
-        planted = False
-        for path in sorted(ours, key=len):
+        paired = self._pairs.ops
+        owned = {v: ops for v, ops in self._graphs.weights.items() if v in self._weights.owners}
+        for calls in pair_calls(self._file, self._record_view, owned):
+            if any(paired.get(n, op) != op or self._is_vetoed(n, op) for n, op in calls):
+                continue
+            for node, op in calls:
+                if node not in self._pairs and op in candidates.get(node, (op,)):
+                    self._pairs.add_pair(node, op, EvidenceKind.WEIGHTS)
+
+    def add_in_subgraphs(self) -> bool:
+        """Pair nodes in subgraphs whose operator occurs once there, and once in the recorded one.
+
+        Returns:
+            Whether any pair was added.
+        """
+        nodes_of = self._file.graph.nodes_by_graph()
+        ops_of = self._record_view.graph.nodes_by_graph()
+        before = len(self._pairs.ops)
+        for path in sorted(nodes_of, key=len):
             parts = split_subgraph_path(path)
-            if parts is None or parts.parent not in ours:
+            if parts is None or parts.parent not in nodes_of:
                 continue
-            op = self._alignment.image.get(ours[parts.parent][parts.position])
-            if op is None:
+            holder = self._pairs.ops.get(nodes_of[parts.parent][parts.position])
+            if holder is None:
                 continue
-            recorded = self._record.ops[op]
-            inside = theirs.get(subgraph_path(recorded.graph, recorded.index, parts.attribute), [])
-            for node, twin in self._unique_kinds(ours[path], inside):
-                self._alignment.plant(node, twin, EvidenceKind.STRUCTURE)
-                planted = True
-        return planted
+            op = self._record.ops[holder]
+            recorded = ops_of.get(subgraph_path(op.graph, op.index, parts.attribute), [])
+            for node, twin in self._unique_op_types(nodes_of[path], recorded):
+                self._pairs.add_pair(node, twin, EvidenceKind.STRUCTURE)
+        return len(self._pairs.ops) > before
 
-    def between(self) -> bool:
-        """Nodes of operators that the record does not have, where one op alone fits the place.
+    def add_by_position(self) -> bool:
+        """Pair nodes of operators that the record does not have, where one free op fits the place.
 
-        It reads what all of the node's makers make, and is read by all of its settled readers.
+        The op reads the results of the ops of all the node's predecessors, and is read by the ops
+        of all its paired successors.
+
+        Returns:
+            Whether any pair was added.
         """
-        known = set(self._there.op_types)
-        planted = False
-        for node, kind in enumerate(self._here.op_types):
-            if kind in known or node in self._alignment.image or self.takes_no_part(node):
+        recorded_types = set(self._record_view.graph.op_types)
+        before = len(self._pairs.ops)
+        for node, op_type in enumerate(self._file.graph.op_types):
+            known = op_type in recorded_types or node in self._pairs
+            if known or self._graphs.is_auxiliary(node):
                 continue
-            ops = [op for op in self._fitting(node) if self._alignment.is_free(op)]
-            if len(ops) == 1 and self._may_be(node, ops[0]):
-                self._alignment.plant(node, ops[0], EvidenceKind.STRUCTURE)
-                planted = True
-        return planted
+            ops = [op for op in self._ops_at_its_place(node) if self._pairs.is_free(op)]
+            if len(ops) == 1 and not self._is_vetoed(node, ops[0]):
+                self._pairs.add_pair(node, ops[0], EvidenceKind.STRUCTURE)
+        return len(self._pairs.ops) > before
 
-    def _fitting(self, node: int) -> set[int]:
-        image = self._alignment.image
-        makers = [image.get(maker, NONE) for maker in self._ours.predecessors(node)]
-        readers = [image[reader] for reader in self._ours.successors(node) if reader in image]
-        if not makers or not readers or NONE in makers:
+    def _ops_at_its_place(self, node: int) -> set[int]:
+        """Recorded ops between the ops of a node's predecessors and those of its successors."""
+        paired, record = self._pairs.ops, self._record_view
+        before = [paired.get(other) for other in self._file.predecessors(node)]
+        after = [paired[other] for other in self._file.successors(node) if other in paired]
+        if not before or not after:
             return set()
-        after = (set(self._theirs.successors(op)) for op in makers)
-        before = (set(self._theirs.predecessors(op)) for op in readers)
-        return set.intersection(*after, *before)
+        neighbourhoods = [set(record.predecessors(op)) for op in after]
+        for op in before:
+            if op is None:
+                return set()
+            neighbourhoods.append(set(record.successors(op)))
+        return set.intersection(*neighbourhoods)
 
-    def _unique_kinds(self, nodes: list[int], ops: list[int]) -> Iterator[tuple[int, int]]:
-        there = Counter(self._there.op_types[op] for op in ops)
-        here = Counter(self._here.op_types[node] for node in nodes)
-        alone = {self._there.op_types[op]: op for op in ops}
+    def _unique_op_types(self, nodes: list[int], ops: list[int]) -> Iterator[tuple[int, int]]:
+        """Open nodes and ops whose operator occurs once among the nodes and once among the ops."""
+        file_types, record_types = self._file.graph.op_types, self._record_view.graph.op_types
+        node_counts = Counter(file_types[node] for node in nodes)
+        op_counts = Counter(record_types[op] for op in ops)
+        op_of_type = {record_types[op]: op for op in ops}
         for node in nodes:
-            kind = self._here.op_types[node]
-            if here[kind] == there[kind] == 1 and node not in self._alignment.image:
-                yield node, alone[kind]
+            op_type = file_types[node]
+            if node_counts[op_type] == op_counts[op_type] == 1 and node not in self._pairs:
+                yield node, op_of_type[op_type]
 
-    def _in_a_row(self, ops: list[int]) -> bool:
-        """Whether each recorded op reads what the one before it makes."""
-        pairs = itertools.pairwise(ops)
-        return all(former in self._theirs.predecessors(latter) for former, latter in pairs)
+    def _is_chain(self, ops: list[int]) -> bool:
+        """Whether each recorded op reads the result of the one before it."""
+        predecessors = self._record_view.predecessors
+        return all(former in predecessors(latter) for former, latter in itertools.pairwise(ops))
 
-    def _may_be(self, node: int, op: int) -> bool:
-        values = self._values
+    def _span_of_chain(self, ops: list[int]) -> Span:
+        """The span of a node that does the work of a chain of ops."""
+        before = {other for op in ops for other in self._record_view.predecessors(op)} - set(ops)
+        return Span(tuple(ops[::-1]), frozenset(before), closed=True)
+
+    def _is_vetoed(self, node: int, op: int) -> bool:
+        """Whether values reject a pair. In a quantised file they are not exact enough for that."""
+        values = self._graphs.values
         exact = values is not None and values.rejects_mismatch
-        return values is None or not exact or values.compatible(node, op) is not False
+        return exact and self._graphs.compatible(node, op) is False
 
-    def _readers_of_weights(self, node: int, readers: Mapping[int, list[int]]) -> list[int]:
-        found: dict[int, None] = {}
-        for value in self._ours.inputs(node):
-            held = self._weights.candidates.get(value, frozenset())
-            if len(held) == 1:
-                found.update(dict.fromkeys(readers.get(next(iter(held)), [])))
-        kinds, kind = self._there.op_types, self._here.op_types[node]
-        alike = [op for op in found if kinds[op] == kind]
-        return sorted(alike if len(alike) == 1 else found)
+    def _ops_reading_its_weights(self, node: int) -> list[int]:
+        """The recorded ops that read the weights of a node, the ones of its operator if unique."""
+        consumers = self._record_view.initializer_consumers
+        ops: dict[int, None] = {}
+        for value in self._file.inputs(node):
+            weights = self._graphs.weights.get(value, frozenset())
+            if len(weights) == 1:
+                ops.update(dict.fromkeys(consumers.get(next(iter(weights)), [])))
+        same_type = [op for op in ops if self._graphs.same_op_type(node, op)]
+        return sorted(same_type if len(same_type) == 1 else ops)
+
+
+def find_nearby_ops(graphs: GraphPair, skipped: set[int]) -> dict[int, dict[int, float]]:
+    """In a quantised file, the recorded ops whose results are near to a node's.
+
+    Quantisation moves every number, so that being near proves nothing. It counts in the score.
+
+    Args:
+        graphs: What is aligned; its values are calibrated.
+        skipped: Nodes that are paired, or that have candidates by their values.
+
+    Returns:
+        Nodes to the recorded ops, with the distance of their results.
+    """
+    quantised = None if graphs.values is None else graphs.values.quantised
+    if quantised is None:
+        return {}
+    pass_through = graphs.record.pass_through
+    return {
+        node: {
+            op: distance
+            for op, distance in quantised.candidate_ops(node).items()
+            if not pass_through[op]
+        }
+        for node in range(len(graphs.file.graph))
+        if node not in skipped and not graphs.is_auxiliary(node)
+    }

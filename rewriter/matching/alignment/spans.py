@@ -1,26 +1,24 @@
-"""What a node of a file does of the recorded graph: one op, or several in a row.
+"""What a node does of the recorded graph: one op, or several in a row.
 
-A fused node gives the result of the last of its ops and reads what the first ones read. Walking
-back in the recorded graph from the op whose result it gives, as far as what it reads, finds
-them all. That needs no list of fused operators.
+A fused node returns the result of its last op and reads what its first ops read. So all its ops
+are found by walking back in the recorded graph, from the op whose result the node returns to what
+the node reads. That takes no list of fused operators.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from modelexport.rewriter.graph.graph_view import GraphView
 from modelexport.rewriter.graph.indexed_graph import NONE
-from modelexport.rewriter.matching.evidence.values import ValueMatch
-
-_LARGEST = 64
-"""No node does the work of more recorded ops than that."""
+from modelexport.rewriter.matching.alignment.graph_pair import GraphPair
+from modelexport.rewriter.matching.thresholds import MOST_SPAN_OPS
 
 
 class Span(NamedTuple):
-    """The recorded ops between what a node reads and what it makes.
+    """The recorded ops between what a node reads and what it returns.
 
     Attributes:
-        ops: The ops, the last one first; just that one when the walk did not close.
-        before: Ops that make what the span reads.
+        ops: The ops, the last one first. Only that one when the span is not closed.
+        before: Ops that compute what the span reads.
         closed: Whether each way back ended at something that the node reads.
     """
 
@@ -29,50 +27,81 @@ class Span(NamedTuple):
     closed: bool
 
 
-def span_of(
-    here: GraphView,
-    there: GraphView,
-    values: ValueMatch | None,
-    node: int,
-    op: int,
-    images: set[int],
-) -> Span:
-    """The span of a node that makes what a recorded op makes.
+class SpanFinder:
+    """Finds the span of pairs, each once.
 
     Args:
-        here: The file.
-        there: The record.
-        values: What is known of their values.
-        node: Of the file.
-        op: Of the record.
-        images: Recorded ops that make what the node reads, as far as they are settled.
+        graphs: What is aligned.
+        ops: The recorded op of each paired node, as far as it is known when a span is asked for.
+        known: Spans that are known from the start, by node and op.
     """
-    read: set[int] = set()
-    if values is not None:
-        for value in here.graph.input_values(node):
-            read.update(values.candidate_classes(value))
-            read.update(values.candidate_classes(here.origin[value]))
+
+    def __init__(
+        self,
+        graphs: GraphPair,
+        ops: Mapping[int, int],
+        known: Mapping[tuple[int, int], Span],
+    ) -> None:
+        self._graphs = graphs
+        self._ops = ops
+        self._known = known
+        self._found: dict[tuple[int, int], Span] = {}
+
+    def span(self, node: int, op: int) -> Span:
+        """The recorded ops that a node does when it returns the result of a recorded op."""
+        span = self._known.get((node, op)) or self._found.get((node, op))
+        if span is not None:
+            return span
+        predecessors = self._graphs.file.predecessors(node)
+        producers = {self._ops[other] for other in predecessors if other in self._ops}
+        span = find_span(self._graphs, node, op, producers)
+        if self._graphs.values is not None or producers:
+            self._found[node, op] = span
+        return span
+
+
+def find_span(graphs: GraphPair, node: int, op: int, producers: set[int]) -> Span:
+    """The span of a node that returns what a recorded op computes.
+
+    Args:
+        graphs: What is aligned.
+        node: A node of the file.
+        op: A recorded op.
+        producers: Recorded ops that compute what the node reads, as far as they are known.
+    """
+    record, graph = graphs.record, graphs.record.graph
+    classes = None if graphs.values is None else graphs.values.record.classes.class_of
+    read = _classes_read(graphs, node)
     ops = [op]
     seen = {op}
     before: set[int] = set()
     closed = True
     for current in ops:
-        for value in there.inputs(current):
-            if value in there.graph.initializers:
+        for value in record.inputs(current):
+            if value in graph.initializers:
                 continue
-            maker = there.graph.producer[value]
-            known = values is not None and values.record.classes.class_of.get(value, NONE) in read
-            if known or maker in images:
-                before.add(maker)
-            elif maker == NONE:
+            producer = graph.producer[value]
+            is_read = classes is not None and classes.get(value, NONE) in read
+            if is_read or producer in producers:
+                before.add(producer)
+            elif producer == NONE:
                 closed = False
-            elif maker not in seen and not there.graph.derived[maker]:
-                seen.add(maker)
-                ops.append(maker)
-        if len(ops) > _LARGEST:
+            elif producer not in seen and not graph.derived[producer]:
+                seen.add(producer)
+                ops.append(producer)
+        if len(ops) > MOST_SPAN_OPS:
             closed = False
             break
     before.discard(NONE)
-    if not closed:
-        return Span((op,), frozenset(before), closed=False)
-    return Span(tuple(ops), frozenset(before), closed=True)
+    return Span(tuple(ops) if closed else (op,), frozenset(before), closed)
+
+
+def _classes_read(graphs: GraphPair, node: int) -> set[int]:
+    """The recorded classes that the values which a node reads may be."""
+    if graphs.values is None:
+        return set()
+    classes: set[int] = set()
+    for value in graphs.file.graph.input_values(node):
+        classes.update(graphs.values.candidate_classes(value))
+        classes.update(graphs.values.candidate_classes(graphs.file.origin[value]))
+    return classes

@@ -1,0 +1,160 @@
+"""From recorded ops to modules: what each kind of evidence claims about the nodes of a file."""
+
+from collections.abc import Collection, Mapping
+
+from modelexport.hierarchy.choices import EvidenceKind
+from modelexport.hierarchy.graph_paths import NodeKey
+from modelexport.hierarchy.module_tree import ModuleTree
+from modelexport.hierarchy.record import Op, Record
+from modelexport.rewriter.graph.indexed_graph import NONE
+from modelexport.rewriter.matching.evidence.claims import Claim, Claims
+from modelexport.rewriter.matching.evidence.identity import UNKNOWN_SCOPE
+from modelexport.rewriter.matching.evidence.value_classes import ValueClasses, match_classes
+from modelexport.rewriter.matching.evidence.values import ValueMatch
+from modelexport.rewriter.matching.resolver import Resolution
+from modelexport.rewriter.matching.thresholds import MOST_ALTERNATIVES
+
+_KINDS = (
+    EvidenceKind.NAMES,
+    EvidenceKind.WEIGHTS,
+    EvidenceKind.VALUES,
+    EvidenceKind.STRUCTURE,
+)
+"""The kinds of evidence that may claim a node here, the strongest first."""
+
+
+class ClaimBuilder:
+    """Builds claims from what was found out about the nodes of a file.
+
+    Args:
+        keys: Address of each node.
+        record: The record.
+        resolution: The recorded ops of the nodes.
+        owners: Initializers of the file to the module whose parameter they hold.
+    """
+
+    def __init__(
+        self,
+        keys: list[NodeKey],
+        record: Record,
+        resolution: Resolution,
+        owners: Mapping[int, str],
+    ) -> None:
+        self._keys = keys
+        self._record = record
+        self._resolution = resolution
+        self._owners = owners
+        self._file = resolution.graphs.file
+        self._values = resolution.graphs.values
+        self._constants = constant_modules(record, self._values)
+
+    def build(self) -> list[Claims]:
+        """What each kind of evidence claims, the strongest first."""
+        claims = {kind: Claims() for kind in _KINDS}
+        for node in range(len(self._keys)):
+            self._add(node, claims)
+        self._add_overruled(claims[EvidenceKind.VALUES])
+        return list(claims.values())
+
+    def _add(self, node: int, claims: Mapping[EvidenceKind, Claims]) -> None:
+        """Add the claim on a node, or the reason for which there is none."""
+        key = self._keys[node]
+        claim = self._claim_without_op(node)
+        if claim is not None:
+            claims[EvidenceKind(claim.kind)].by_node[key] = claim
+            return
+        kind, ops = self._ops_of(node)
+        if not ops:
+            if node in self._resolution.reasons:
+                claims[kind].reasons[key] = self._resolution.reasons[node]
+            elif self._file.pass_through[node]:
+                claims[kind].without_module[key] = "it returns the numbers that it reads"
+            return
+        unknown = node in self._resolution.paired and ops[0].module is None
+        claim = None if unknown else claim_of_ops(ops, kind, self._record.tree)
+        if claim is None:
+            claims[kind].without_module[key] = UNKNOWN_SCOPE
+        else:
+            claims[kind].by_node[key] = claim
+
+    def _ops_of(self, node: int) -> tuple[EvidenceKind, list[Op]]:
+        """The recorded ops that a node may be, and the kind of evidence for that."""
+        resolution = self._resolution
+        kind, ops = EvidenceKind.STRUCTURE, resolution.regions.get(node, ())
+        if node in resolution.paired:
+            kind, ops = resolution.evidence[node], resolution.paired[node]
+        elif not ops and node in resolution.ambiguous:
+            scored = resolution.ambiguous[node][:MOST_ALTERNATIVES]
+            kind, ops = EvidenceKind.VALUES, tuple(alternative.op for alternative in scored)
+        return kind, [self._record.ops[op] for op in ops]
+
+    def _claim_without_op(self, node: int) -> Claim | None:
+        """The claim on a node whose module is known although it is paired with no op.
+
+        The node computes a constant that one module computes. Or it reads a parameter of one of
+        the modules whose work it does, or of any module when it depends on no input.
+        """
+        if node in self._resolution.paired or self._file.pass_through[node]:
+            return None
+        owners = {self._owners.get(value) for value in self._file.inputs(node)} - {None}
+        owner = owners.pop() if len(owners) == 1 else None
+        for value in self._file.graph.output_values(node):
+            module = self._module_of_constant(value)
+            # whole numbers that count up are computed everywhere: a weight tells more
+            if module is not None and (owner is None or self._is_real(value)):
+                return Claim(module, EvidenceKind.VALUES)
+        if owner is None:
+            return None
+        ops = (self._record.ops[op] for op in self._resolution.regions.get(node, ()))
+        modules = {path for op in ops for path in (op.module, *op.also)}
+        if self._file.graph.derived[node] or owner in modules:
+            return Claim(owner, EvidenceKind.WEIGHTS)
+        return None
+
+    def _module_of_constant(self, value: int) -> str | None:
+        if self._values is None:
+            return None
+        return self._constants.get(self._values.file.classes.class_of.get(value, NONE))
+
+    def _is_real(self, value: int) -> bool:
+        return self._values is not None and self._values.file.fingerprints[value].kind == "f"
+
+    def _add_overruled(self, claims: Claims) -> None:
+        """Note what names say about nodes that compute something else."""
+        for node, op in self._resolution.overruled.items():
+            key, module = self._keys[node], self._record.ops[op].module
+            settled = claims.by_node.get(key)
+            if module is not None and (settled is None or settled.module != module):
+                claims.overruled[key] = (
+                    f"names say {module or 'the root'}, but what it computes is something else"
+                )
+
+
+def constant_modules(record: Record, values: ValueMatch | None) -> dict[int, str]:
+    """Classes of the file's constants that exactly one module computes, and that module."""
+    if values is None:
+        return {}
+    recorded = ValueClasses({n: constant.value for n, constant in enumerate(record.constants)})
+    candidates = match_classes(values.file.classes, recorded, values.mode.tolerance)
+    modules: dict[int, str] = {}
+    for number, matches in enumerate(candidates):
+        members = values.file.classes.members[number]
+        if not matches or not all(values.file.graph.is_constant(value) for value in members):
+            continue
+        constants = (record.constants[n] for match in matches for n in recorded.members[match])
+        paths = {record.tree.canonical(constant.module) for constant in constants}
+        if len(paths) == 1:
+            modules[number] = paths.pop()
+    return modules
+
+
+def claim_of_ops(ops: Collection[Op], kind: EvidenceKind, tree: ModuleTree) -> Claim | None:
+    """The modules of some recorded ops under their common ancestor; None when none is known."""
+    known = [op for op in ops if op.module is not None]
+    covers = tuple(sorted({path for op in known for path in (op.module or "", *op.also)}))
+    if not covers:
+        return None
+    if len(covers) == 1:
+        calls = {op.call for op in known}
+        return Claim(covers[0], kind, call=calls.pop() if len(calls) == 1 else None)
+    return Claim(tree.common_ancestor(covers), kind, covers)
