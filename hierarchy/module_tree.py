@@ -79,8 +79,8 @@ class EmbeddedTree(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     modules: tuple[Module, ...]
-    tag_style: str = TagStyle.PATH
-    torch_nn: str = TorchNN.KEEP
+    tag_style: str = TagStyle.PATH.value  # not the member: that would be left out when written
+    torch_nn: str = TorchNN.KEEP.value
     depth: int | None = None
     version: int = 1
 
