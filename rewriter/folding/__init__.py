@@ -1,4 +1,11 @@
-"""Folding: calls of modules become calls of ONNX functions; and unfolding."""
+"""Folding: calls of modules become calls of ONNX functions; and unfolding.
+
+- `fold_model` has the steps of folding, `make_functions` the functions;
+- `shared_structure` says which calls share a function;
+- `function_inputs` says what becomes an input of a function, and what a constant inside it;
+- `unfold_model` has the steps of unfolding;
+- `restore_flat_graph` brings the flat graph back, with the help of `flat_snapshot`.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -5,12 +5,12 @@ import onnx
 from modelexport.rewriter.folding.function_notes import folded_functions
 
 
-def unfolded(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
+def unfolded(model: onnx.ModelProto, label: str) -> onnx.ModelProto:
     """A copy of a model without the functions that folding made; itself if it has none.
 
     Args:
         model: The model; its weights may be left out.
-        where: The file, for error messages.
+        label: The path of the file, for error messages.
     """
     if not folded_functions(model):
         return model
@@ -20,5 +20,5 @@ def unfolded(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
 
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    unfold(copy, where, infer=False)
+    unfold(copy, label, infer=False)
     return copy

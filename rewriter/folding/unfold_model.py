@@ -38,13 +38,13 @@ class UnfoldReport(msgspec.Struct):
 
 
 def unfold(
-    model: onnx.ModelProto, where: str, patterns: Sequence[str] = (), *, infer: bool = True
+    model: onnx.ModelProto, label: str, patterns: Sequence[str] = (), *, infer: bool = True
 ) -> UnfoldReport:
     """Inline functions that folding made, in place.
 
     Args:
         model: The model; its weights may be left out.
-        where: The file, for error messages.
+        label: The path of the file, for error messages.
         patterns: Patterns of the names of the functions to inline (`BertLayer*`); if none are
             given, all are inlined.
         infer: Whether to infer the shapes of the values inside the functions.
@@ -54,7 +54,7 @@ def unfold(
     if not chosen:
         return UnfoldReport([], 0)
     names = [function.name for function in chosen]
-    calls = _inline_everywhere(model, chosen, where)
+    calls = _inline_everywhere(model, chosen, label)
     notes = _infer_shapes(model) if infer else []
     return UnfoldReport(names, calls, notes)
 
@@ -64,14 +64,14 @@ def _is_chosen(name: str, patterns: Sequence[str]) -> bool:
 
 
 def _inline_everywhere(
-    model: onnx.ModelProto, functions: Sequence[onnx.FunctionProto], where: str
+    model: onnx.ModelProto, functions: Sequence[onnx.FunctionProto], label: str
 ) -> int:
     """Inline functions wherever they are called, and remove them.
 
     Returns:
         How many calls there were.
     """
-    rebaser = _rebaser(model, where)
+    rebaser = _rebaser(model, label)
     chosen = {function_key(function) for function in functions}
     remaining = [f for f in model.functions if function_key(f) not in chosen]
     calls = sum(
@@ -80,7 +80,7 @@ def _inline_everywhere(
         if is_folded(function)
     )
     all_chosen = not any(map(is_folded, remaining))
-    calls += _inline_in_main_graph(model, functions, rebaser, where, restore=all_chosen)
+    calls += _inline_in_main_graph(model, functions, rebaser, label, restore=all_chosen)
     removed_domains = {function.domain for function in functions}
     replace_messages(model.functions, remaining)
     _remove_unused_opsets(model, removed_domains)
@@ -104,7 +104,7 @@ def _inline_in_main_graph(
     model: onnx.ModelProto,
     functions: Sequence[onnx.FunctionProto],
     rebaser: TagRebaser,
-    where: str,
+    label: str,
     *,
     restore: bool,
 ) -> int:
@@ -114,11 +114,11 @@ def _inline_in_main_graph(
         model: The model.
         functions: The functions to inline.
         rebaser: Makes relative tags absolute.
-        where: The file, for error messages.
+        label: The path of the file, for error messages.
         restore: Whether to restore names and order of the flat graph.
     """
     snapshot = take_snapshot(model) if restore else None
-    inliner = CallInliner(functions, rebaser, model.graph, embedded_names(model, where))
+    inliner = CallInliner(functions, rebaser, model.graph, embedded_names(model, label))
     builder = FlatGraphBuilder(model.graph, snapshot)
     calls = 0
     for node in model.graph.node:
@@ -132,12 +132,12 @@ def _inline_in_main_graph(
     return calls
 
 
-def _rebaser(model: onnx.ModelProto, where: str) -> TagRebaser:
-    embedded = embedded_tree(model, where)
+def _rebaser(model: onnx.ModelProto, label: str) -> TagRebaser:
+    embedded = embedded_tree(model, label)
     if embedded is None:
         return TagRebaser(ModuleTree(()), {})
     tree = ModuleTree(embedded.modules)
-    return TagRebaser(tree, tag_paths(tree, embedded_rules(embedded, where)))
+    return TagRebaser(tree, tag_paths(tree, embedded_rules(embedded, label)))
 
 
 def _remove_unused_opsets(model: onnx.ModelProto, domains: set[str]) -> None:

@@ -61,14 +61,14 @@ def names_entry(model: onnx.ModelProto, names: Mapping[NodeKey, str]) -> tuple[s
     return keys.NAMES, msgspec.json.encode(before).decode()
 
 
-def earlier_names(model: onnx.ModelProto, where: str) -> Names:
+def earlier_names(model: onnx.ModelProto, label: str) -> Names:
     """The names from before annotating, for the nodes that still have the name it gave them.
 
     Args:
         model: The model.
-        where: The file, for error messages.
+        label: The path of the file, for error messages.
     """
-    earlier_by_name = embedded_names(model, where)
+    earlier_by_name = embedded_names(model, label)
     if not earlier_by_name:
         return {}
     return {
@@ -78,14 +78,14 @@ def earlier_names(model: onnx.ModelProto, where: str) -> Names:
     }
 
 
-def with_earlier_names(model: onnx.ModelProto, where: str) -> onnx.ModelProto:
+def with_earlier_names(model: onnx.ModelProto, label: str) -> onnx.ModelProto:
     """A copy of the model with the names from before annotating; itself if none was renamed.
 
     Args:
         model: The model.
-        where: The file, for error messages.
+        label: The path of the file, for error messages.
     """
-    earlier = earlier_names(model, where)
+    earlier = earlier_names(model, label)
     if not earlier:
         return model
     copy = onnx.ModelProto()
