@@ -44,11 +44,11 @@ def fold_model(
     source, target = save_model(folder, model), folder / "f.onnx"
     rules = FoldRules(functions or ("repeated",), **options)
     report = annotate(source, record, target, inject=FOLD, fold_rules=rules, force=True)
-    made = onnx.load(target)
-    onnx.checker.check_model(made, full_check=True)
-    if made.functions:
+    result = onnx.load(target)
+    onnx.checker.check_model(result, full_check=True)
+    if result.functions:
         check_unfolding(target, source, folder)
-    return report, made
+    return report, result
 
 
 def blocks_record(model: ModelProto | None = None) -> Record:

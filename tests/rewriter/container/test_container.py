@@ -112,10 +112,10 @@ def test_skeleton_refers_to_the_weights(tmp_path: Path) -> None:
     with OnnxContainer.open(source) as container:
         skeleton = container.skeleton()
         assert skeleton.ByteSize() < len(model.graph.initializer[0].raw_data) / 10
-        said = {e.key: e.value for e in skeleton.graph.initializer[0].external_data}
+        reference = {e.key: e.value for e in skeleton.graph.initializer[0].external_data}
         assert container.external_files() == []
-    start, length = int(said["offset"]), int(said["length"])
-    assert said["location"] == source.name
+    start, length = int(reference["offset"]), int(reference["length"])
+    assert reference["location"] == source.name
     assert source.read_bytes()[start : start + length] == model.graph.initializer[0].raw_data
 
 

@@ -45,24 +45,24 @@ def test_folding_every_fixture(
     traced: TracedModels, name: str, exporter: str, tmp_path: Path
 ) -> None:
     """Checked, run and read by others: the same bits, tags and operators as the flat file."""
-    done = traced(name, exporter)
+    trace = traced(name, exporter)
     flat, target = tmp_path / "a.onnx", tmp_path / "f.onnx"
-    annotate(done.onnx_path, done.record, flat)
-    plain, expected = onnx.load(done.onnx_path), output_bytes(done.onnx_path, done)
+    annotate(trace.onnx_path, trace.record, flat)
+    plain, expected = onnx.load(trace.onnx_path), output_bytes(trace.onnx_path, trace)
     for mode in MODES:
         rules = FoldRules((mode,))
-        annotate(done.onnx_path, done.record, target, inject=FOLD, fold_rules=rules, force=True)
+        annotate(trace.onnx_path, trace.record, target, inject=FOLD, fold_rules=rules, force=True)
         model = onnx.load(target)
         onnx.checker.check_model(model, full_check=True)
-        assert output_bytes(target, done) == expected
+        assert output_bytes(target, trace) == expected
         inlined = onnx.inliner.inline_local_functions(model)
         assert count_operators(inlined, constants=False) == count_operators(plain, constants=False)
         if model.functions:
-            check_unfolding(target, done.onnx_path, tmp_path)
-            assert output_bytes(tmp_path / "u.onnx", done) == expected
+            check_unfolding(target, trace.onnx_path, tmp_path)
+            assert output_bytes(tmp_path / "u.onnx", trace) == expected
         assert module_rows(target) == module_rows(flat)
-        faults = validate(target, record=done.record, consistency=True).faults
-        assert faults == validate(flat, record=done.record, consistency=True).faults
+        faults = validate(target, record=trace.record, consistency=True).faults
+        assert faults == validate(flat, record=trace.record, consistency=True).faults
         onnx.reference.ReferenceEvaluator(model)
         assert len(onnx_ir.load(target).functions) == len(model.functions)
         assert Surgery(model).model() == model
@@ -84,12 +84,12 @@ def test_annotating_a_folded_fixture(
     traced: TracedModels, name: str, exporter: str, tmp_path: Path
 ) -> None:
     """A folded file is the recorded graph still, and tells a second annotation what it was."""
-    done = traced(name, exporter)
+    trace = traced(name, exporter)
     flat, target, again = tmp_path / "a.onnx", tmp_path / "f.onnx", tmp_path / "g.onnx"
-    annotate(done.onnx_path, done.record, flat)
+    annotate(trace.onnx_path, trace.record, flat)
     rules = FoldRules(("nested",))
-    first = annotate(done.onnx_path, done.record, target, inject=FOLD, fold_rules=rules)
-    second = annotate(target, done.record, again, inject=FOLD, fold_rules=rules)
+    first = annotate(trace.onnx_path, trace.record, target, inject=FOLD, fold_rules=rules)
+    second = annotate(target, trace.record, again, inject=FOLD, fold_rules=rules)
     assert set(second.evidence) <= {"identity", "propagation"}
     assert second.folding == first.folding
     annotate(target, None, again, force=True)
@@ -105,16 +105,16 @@ def test_folding_after_onnxruntime(
     traced: TracedModels, name: str, exporter: str, tmp_path: Path
 ) -> None:
     """Folding works on what onnxruntime's basic optimisations leave, from names alone."""
-    done = traced(name, exporter)
+    trace = traced(name, exporter)
     source, target = tmp_path / "m.onnx", tmp_path / "f.onnx"
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.optimized_model_filepath, options.log_severity_level = str(source), 4
-    ort.InferenceSession(str(done.onnx_path), options)
+    ort.InferenceSession(str(trace.onnx_path), options)
     for mode in MODES:
         rules = FoldRules((mode,))
-        annotate(source, done.record, target, inject=FOLD, fold_rules=rules, force=True)
-        assert output_bytes(target, done) == output_bytes(source, done)
+        annotate(source, trace.record, target, inject=FOLD, fold_rules=rules, force=True)
+        assert output_bytes(target, trace) == output_bytes(source, trace)
         if onnx.load(target).functions:
             check_unfolding(target, source, tmp_path)
 
@@ -128,11 +128,11 @@ def test_layers_share_a_function(
 
     What stays outside is told, with the reason.
     """
-    done = traced(name, exporter)
-    report = annotate(done.onnx_path, done.record, tmp_path / "f.onnx", inject=FOLD).folding
+    trace = traced(name, exporter)
+    report = annotate(trace.onnx_path, trace.record, tmp_path / "f.onnx", inject=FOLD).folding
     assert report is not None
     assert report.prototypes
-    tree = done.record.tree
+    tree = trace.record.tree
     for class_name in {p.class_name for p in report.prototypes}:
         calls = sum(p.calls for p in report.prototypes if p.class_name == class_name)
         paths = {m.path for m in tree if m.class_name == class_name and m.calls}
@@ -155,8 +155,8 @@ def test_weights_are_copied_from_the_file(tmp_path: Path) -> None:
     source = save_model(tmp_path, model)
     annotate(source, blocks_record(model), tmp_path / "f.onnx", inject=FOLD)
     arrays = {w.name: numpy_helper.to_array(w).tobytes() for w in model.graph.initializer}
-    made = onnx.load(tmp_path / "f.onnx")
-    assert {w.name: numpy_helper.to_array(w).tobytes() for w in made.graph.initializer} == arrays
+    result = onnx.load(tmp_path / "f.onnx")
+    assert {w.name: numpy_helper.to_array(w).tobytes() for w in result.graph.initializer} == arrays
     apart, data = tmp_path / "x.onnx", tmp_path / "x.data"
     onnx.save(model, apart, save_as_external_data=True, location=data.name, size_threshold=64)
     annotate(apart, blocks_record(model), tmp_path / "g.onnx", inject=FOLD)
@@ -177,15 +177,15 @@ def test_names_and_attributes_inside_functions(tmp_path: Path) -> None:
     """Combined with the others: attributes are relative inside, names unique everywhere."""
     source, target = save_model(tmp_path, two_layers()), tmp_path / "f.onnx"
     annotate(source, blocks_record(), target, inject=[*FOLD, Inject.NAMES, Inject.ATTRIBUTES])
-    made = onnx.load(target)
-    (function,) = made.functions
+    result = onnx.load(target)
+    (function,) = result.functions
     tags = [
         a.s.decode() for n in function.node for a in n.attribute if a.name == keys.TAG_ATTRIBUTE
     ]
     assert {"fc", "."} <= set(tags)
-    named = [node.name for node in made.graph.node]
-    assert len(set(named)) == len(named)
-    assert all(name.startswith("/") for name in named)
+    names = [node.name for node in result.graph.node]
+    assert len(set(names)) == len(names)
+    assert all(name.startswith("/") for name in names)
     unfold(target, tmp_path / "u.onnx")
     strip(tmp_path / "u.onnx", tmp_path / "s.onnx")
     assert onnx.load(tmp_path / "s.onnx").graph.node == onnx.load(source).graph.node
@@ -198,14 +198,30 @@ def test_unfolding_some_functions(tmp_path: Path) -> None:
     annotate(source, blocks_record(), target, inject=FOLD, fold_rules=rules)
     report = unfold(target, tmp_path / "u.onnx", ["Lin*"])
     assert (report.functions, report.calls) == (["Linear"], 1)
-    made = onnx.load(tmp_path / "u.onnx")
-    onnx.checker.check_model(made, full_check=True)
-    assert [f.name for f in made.functions] == ["Block"]
+    result = onnx.load(tmp_path / "u.onnx")
+    onnx.checker.check_model(result, full_check=True)
+    assert [f.name for f in result.functions] == ["Block"]
     assert module_rows(tmp_path / "u.onnx") == module_rows(target)
     with pytest.raises(UsageError, match="no functions with these names"):
         unfold(target, tmp_path / "v.onnx", ["nothing"])
     with pytest.raises(UsageError, match="no functions that annotate made"):
         unfold(source, tmp_path / "v.onnx")
+
+
+def test_types_stand_where_their_values_are(tmp_path: Path) -> None:
+    """Values that unfolding puts into a remaining function have their types there."""
+    model = onnx.shape_inference.infer_shapes(two_layers())
+    model.ir_version = 10  # the first in which functions have types
+    source, target = save_model(tmp_path, model), tmp_path / "f.onnx"
+    annotate(source, blocks_record(model), target, inject=FOLD, fold_rules=FoldRules(("nested",)))
+    unfold(target, tmp_path / "u.onnx", ["Lin*"])
+    result = onnx.load(tmp_path / "u.onnx")
+    (block,) = result.functions
+    for graph in (result.graph, block):
+        values = {name for node in graph.node for name in node.output}
+        assert {value.name for value in graph.value_info} <= values
+    inside = {name for node in block.node for name in node.output if node.op_type != "Constant"}
+    assert {value.name for value in block.value_info} == inside
 
 
 def test_the_commands(tmp_path: Path, run: Run) -> None:
@@ -250,8 +266,8 @@ def test_any_tagging_of_any_graph_folds_soundly(
         values.append(f"v{number}")
         scopes.append(data.draw(st.sampled_from(PATHS)))
     outputs = {values[-1], data.draw(st.sampled_from(values[2:]))}
-    shown = ", ".join(f"float[2] {name}" for name in sorted(outputs))
-    model = parse(f"agraph (float[2] x) => ({shown}) {{\n" + "\n".join(lines) + "\n}")
+    declared = ", ".join(f"float[2] {name}" for name in sorted(outputs))
+    model = parse(f"agraph (float[2] x) => ({declared}) {{\n" + "\n".join(lines) + "\n}")
     model.graph.initializer.append(numpy_helper.from_array(np.array([2.0, 3.0], np.float32), "k"))
     classes = {p: p.split(".")[-1] if p[-1:].isalpha() else "Block" for p in PATHS}
     record = record_of(model, {**classes, "": "Net"}, scopes)

@@ -81,11 +81,11 @@ def test_patterns_do_not_mix_with_words() -> None:
 
 def test_small_calls_stay(tmp_path: Path) -> None:
     """`--min-nodes` counts the nodes of the flat call."""
-    for least, wanted in ((2, {"Linear", "Block"}), (3, {"Block"}), (5, set())):
+    for least, expected in ((2, {"Linear", "Block"}), (3, {"Block"}), (5, set())):
         options = {"min_nodes": least}
         report, _ = fold_model(two_layers(), blocks_record(), tmp_path, "nested", **options)
         assert report.folding is not None
-        assert {p.class_name for p in report.folding.prototypes} == wanted
+        assert {p.class_name for p in report.folding.prototypes} == expected
 
 
 VARIANTS = """
@@ -110,17 +110,17 @@ def test_variants_are_told_apart(tmp_path: Path) -> None:
     model = parse(VARIANTS)
     scopes = [f"m.{n // 2}" for n in range(10)]
     record = record_of(model, modules, scopes)
-    report, made = fold_model(model, record, tmp_path)
+    report, result = fold_model(model, record, tmp_path)
     assert report.folding is not None
     assert [(p.name, p.calls) for p in report.folding.prototypes] == [("Block", 2), ("Block_2", 2)]
     assert report.folding.prototypes[1].differs == "Abs where the other has Neg"
     assert list(report.folding.single) == ["m.4"]
     assert any(line.startswith("2 prototypes of Block: ") for line in report.notes)
-    fewer, made = fold_model(model, record, tmp_path, max_prototypes=1)
+    fewer, result = fold_model(model, record, tmp_path, max_prototypes=1)
     assert fewer.folding is not None
     assert [p.name for p in fewer.folding.prototypes] == ["Block"]
     assert fewer.folding.left_out == {"Block": 2}
-    assert len(made.functions) == 1
+    assert len(result.functions) == 1
 
 
 CONSTANTS = """
@@ -147,12 +147,12 @@ def test_equal_constants_are_inside_and_others_are_inputs(tmp_path: Path) -> Non
     model.graph.initializer.append(numpy_helper.from_array(np.array([2, 4]), "back"))
     scopes = [*["m.0"] * 4, "", *["m.1"] * 4, ""]
     record = record_of(model, {"": "Net", "m.0": "Block", "m.1": "Block"}, scopes)
-    _, made = fold_model(model, record, tmp_path)
-    (function,) = made.functions
+    _, result = fold_model(model, record, tmp_path)
+    (function,) = result.functions
     assert len(function.input) == 2
     assert sum(node.op_type == "Constant" for node in function.node) == 2
-    assert not any(node.op_type == "Constant" for node in made.graph.node)
-    assert {w.name for w in made.graph.initializer} == {"t0", "t1", "back"}
+    assert not any(node.op_type == "Constant" for node in result.graph.node)
+    assert {w.name for w in result.graph.initializer} == {"t0", "t1", "back"}
     feeds = {"x": np.ones((2, 4), np.float32)}
     both = [open_session(tmp_path / n).run(None, feeds)[0] for n in ("m.onnx", "f.onnx")]
     assert both[0].tobytes() == both[1].tobytes()
@@ -177,11 +177,11 @@ def test_what_the_first_layer_computes_for_all_is_hoisted(tmp_path: Path) -> Non
     model = parse(HOISTED)
     scopes = ["m.0"] * 4 + ["m.1"] * 2 + ["m.2"] * 2
     record = record_of(model, {"": "Net", **{f"m.{n}": "Block" for n in range(3)}}, scopes)
-    report, made = fold_model(model, record, tmp_path)
+    report, result = fold_model(model, record, tmp_path)
     assert report.folding is not None
     assert [(p.calls, p.nodes) for p in report.folding.prototypes] == [(3, 2)]
     assert report.folding.hoisted == 2
-    tags = [{e.key: e.value for e in n.metadata_props}[keys.TAG] for n in made.graph.node]
+    tags = [{e.key: e.value for e in n.metadata_props}[keys.TAG] for n in result.graph.node]
     assert tags == ["/Net/m.0"] * 3 + ["/Net/m.1", "/Net/m.2"]
 
 
@@ -211,18 +211,18 @@ def test_a_module_that_is_called_again(counted: bool, tmp_path: Path) -> None:
         ]
         tree = [msgspec.structs.replace(m, calls=3 if m.path else 1) for m in record.modules]
         record = msgspec.structs.replace(record, ops=tuple(edited), modules=tuple(tree))
-        report, made = fold_model(model, record, tmp_path)
+        report, result = fold_model(model, record, tmp_path)
     else:
         for node, op in zip(model.graph.node, record.ops, strict=True):
             node.metadata_props.add(key=keys.TAG, value="/Net/m" if op.module else "/Net")
         source, target = save_model(tmp_path, model), tmp_path / "f.onnx"
         report = annotate(source, None, target, inject=FOLD)
-        made = onnx.load(target)
+        result = onnx.load(target)
     assert report.folding is not None
     assert [(p.calls, p.nodes) for p in report.folding.prototypes] == [(3, 2)]
-    calls = [n for n in made.graph.node if n.domain]
-    said = [{e.key: e.value for e in n.metadata_props}.get(keys.CALL) for n in calls]
-    assert said == ["0", "1", "2"]
+    calls = [n for n in result.graph.node if n.domain]
+    call_numbers = [{e.key: e.value for e in n.metadata_props}.get(keys.CALL) for n in calls]
+    assert call_numbers == ["0", "1", "2"]
 
 
 SUBGRAPH = """
@@ -242,9 +242,9 @@ def test_what_subgraphs_capture_is_handed_in(tmp_path: Path) -> None:
     model = parse(SUBGRAPH)
     scopes = ["m.0", "m.0", "m.1", "m.1", "m.0", "m.0", "m.1", "m.1"]
     record = record_of(model, {"": "Net", "m.0": "Block", "m.1": "Block"}, scopes)
-    _, made = fold_model(model, record, tmp_path)
-    (function,) = made.functions
-    assert list(made.graph.node[0].input) == ["x", "when", "z"]
+    _, result = fold_model(model, record, tmp_path)
+    (function,) = result.functions
+    assert list(result.graph.node[0].input) == ["x", "when", "z"]
     assert len(function.input) == 3
     feeds = {"x": np.ones((2, 4), np.float32), "z": np.ones((2, 4), np.float32)}
     for when in (True, False):
@@ -260,7 +260,7 @@ def test_a_call_with_others_in_its_middle_is_refused(tmp_path: Path) -> None:
     model = parse(AGAIN)
     scopes = ["m", "m", "o", "m", "m", "o", "m", "m"]
     record = record_of(model, {"": "Net", "m": "Block", "o": "Other"}, scopes)
-    report, made = fold_model(model, record, tmp_path, "all")
+    report, result = fold_model(model, record, tmp_path, "all")
     assert report.folding is not None
     assert set(report.folding.refused) == {"m", "o"}
-    assert not made.functions
+    assert not result.functions

@@ -37,20 +37,20 @@ def test_attributes_and_names_on_every_fixture(
     traced: TracedModels, name: str, exporter: str, tmp_path: Path
 ) -> None:
     """All kinds at once: same bits, the checker accepts it, surgery and strip lose nothing."""
-    done = traced(name, exporter)
+    trace = traced(name, exporter)
     target, back = tmp_path / "a.onnx", tmp_path / "s.onnx"
-    report = annotate(done.onnx_path, done.record, target, inject=KINDS)
+    report = annotate(trace.onnx_path, trace.record, target, inject=KINDS)
     model = onnx.load(target)
     onnx.checker.check_model(model, full_check=True)
     assert attribute_tags(model) == [d.tag for d in report.decisions]
-    named = [node.name for _, node in walk_nodes(model)]
-    assert len(set(named)) == len(named)
-    assert output_bytes(target, done) == output_bytes(done.onnx_path, done)
+    node_names = [node.name for _, node in walk_nodes(model)]
+    assert len(set(node_names)) == len(node_names)
+    assert output_bytes(target, trace) == output_bytes(trace.onnx_path, trace)
     assert Surgery(model).model() == model
     strip(target, back)
-    assert back.read_bytes() == done.onnx_path.read_bytes()
+    assert back.read_bytes() == trace.onnx_path.read_bytes()
     assert [p.path for p in walk_graphs(model)] == [
-        p.path for p in walk_graphs(onnx.load(done.onnx_path))
+        p.path for p in walk_graphs(onnx.load(trace.onnx_path))
     ]
 
 
@@ -123,10 +123,10 @@ def test_names_and_attributes_inside_subgraphs(tmp_path: Path) -> None:
         del node.metadata_props[:]
     source, target = save_model(tmp_path, model), tmp_path / "a.onnx"
     annotate(source, None, target, inject=KINDS)
-    made = onnx.load(target)
-    assert None not in attribute_tags(made)
-    named = [node.name for _, node in walk_nodes(made)]
-    assert len(set(named)) == len(named) > len(made.graph.node)
+    result = onnx.load(target)
+    assert None not in attribute_tags(result)
+    node_names = [node.name for _, node in walk_nodes(result)]
+    assert len(set(node_names)) == len(node_names) > len(result.graph.node)
     strip(target, tmp_path / "s.onnx")
     assert (tmp_path / "s.onnx").read_bytes() == plain.SerializeToString()
 

@@ -83,8 +83,8 @@ def test_a_new_node_is_all_that_is_new() -> None:
     between = gs.Variable("between", np.float32, [2, 64])
     last.outputs = [between]
     graph.nodes.append(gs.Node("Relu", "new", inputs=[between], outputs=[graph.outputs[0]]))
-    made = surgery.model()
-    onnx.checker.check_model(made, full_check=True)
+    result = surgery.model()
+    onnx.checker.check_model(result, full_check=True)
     expected = ModelProto()
     expected.CopyFrom(model)
     changed = next(n for n in expected.graph.node if model.graph.output[0].name in n.output)
@@ -94,7 +94,7 @@ def test_a_new_node_is_all_that_is_new() -> None:
     expected.graph.value_info.append(
         onnx.helper.make_tensor_value_info("between", onnx.TensorProto.FLOAT, [2, 64])
     )
-    assert same(made, expected)
+    assert same(result, expected)
 
 
 def test_weights_that_lose_their_user_go_and_others_stay() -> None:
@@ -104,10 +104,12 @@ def test_weights_that_lose_their_user_go_and_others_stay() -> None:
     scan = next(node for node in surgery.graph.nodes if node.op == "Scan")
     step = scan.attrs["body"]
     add = next(node for node in step.nodes if node.op == "Add")
-    held = next(i for i in add.inputs if i.inputs)
-    add.inputs[add.inputs.index(held)] = next(i for i in add.inputs if i is not held)
+    input_from_node = next(i for i in add.inputs if i.inputs)
+    add.inputs[add.inputs.index(input_from_node)] = next(
+        i for i in add.inputs if i is not input_from_node
+    )
     step.cleanup()
-    made = surgery.model()
+    result = surgery.model()
     before, after = (
         [
             w.name
@@ -115,11 +117,11 @@ def test_weights_that_lose_their_user_go_and_others_stay() -> None:
             if n.op_type == "Scan"
             for w in subgraph_of(n, "body").initializer
         ]
-        for m in (model, made)
+        for m in (model, result)
     )
     assert before
     assert after == []
-    pairs = list(zip(model.graph.node, made.graph.node, strict=True))
+    pairs = list(zip(model.graph.node, result.graph.node, strict=True))
     assert [old.op_type for old, new in pairs if old != new] == ["Scan"]
 
 
@@ -133,10 +135,10 @@ def test_an_attribute_and_a_weight_change_alone() -> None:
     model.graph.node[1].attribute[0].doc_string = "gone with the value that it was about"
     surgery = Surgery(model)
     surgery.graph.nodes[0].inputs[1].values = np.array([3.0], np.float32)
-    made = surgery.model()
-    assert numpy_helper.to_array(made.graph.initializer[0]).tolist() == [3.0]
-    assert made.graph.initializer[0].doc_string == "a weight"
-    assert made.graph.node == model.graph.node
+    result = surgery.model()
+    assert numpy_helper.to_array(result.graph.initializer[0]).tolist() == [3.0]
+    assert result.graph.initializer[0].doc_string == "a weight"
+    assert result.graph.node == model.graph.node
     surgery.graph.nodes[1].attrs["perm"] = [0, 1]
     perm = surgery.model().graph.node[1].attribute[0]
     assert list(perm.ints) == [0, 1]
@@ -146,27 +148,27 @@ def test_an_attribute_and_a_weight_change_alone() -> None:
 def test_weights_stay_in_the_file_until_asked_for(tmp_path: Path) -> None:
     """A skeleton's weights are not read by a round trip, and read right by who asks."""
     source = save_model(tmp_path, with_subgraphs())
-    asked: list[str] = []
+    payload_requests: list[str] = []
     with OnnxContainer.open(source) as container:
 
         def payload(tensor: onnx.TensorProto) -> bytes | None:
-            asked.append(tensor.name)
+            payload_requests.append(tensor.name)
             return container.payload(tensor)
 
         skeleton = container.skeleton()
         surgery = Surgery(skeleton, payload=payload)
         assert same(surgery.model(), skeleton)
-        assert asked == []
+        assert payload_requests == []
         node = next(
             n
             for n in surgery.graph.nodes
             if n.op == "Constant" and len(n.attrs["value"].shape) == 2
         )
         values = node.attrs["value"].values
-        assert asked == [""]
+        assert payload_requests == [""]
         assert same(surgery.model(), skeleton)
-    whole = next(n for n in onnx.load(source).graph.node if n.output[0] == node.outputs[0].name)
-    assert values.tobytes() == numpy_helper.to_array(whole.attribute[0].t).tobytes()
+    constant = next(n for n in onnx.load(source).graph.node if n.output[0] == node.outputs[0].name)
+    assert values.tobytes() == numpy_helper.to_array(constant.attribute[0].t).tobytes()
 
 
 def test_an_edited_model_runs() -> None:
@@ -196,8 +198,10 @@ def test_what_graphsurgeon_cannot_read_is_an_error() -> None:
 def test_only_surgery_imports_graphsurgeon() -> None:
     """The rest of the rewriter works where graphsurgeon is not installed."""
     code = "import sys, modelexport.rewriter; print('onnx_graphsurgeon' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert process.stdout.strip() == "False"
     root = Path(__file__).parents[3]
     importers = {
         path.relative_to(root).parts[:2]
