@@ -62,14 +62,14 @@ class Grid:
         """The positions of the columns that have to be left out of a terminal of this width."""
         texts = zip(map(_title, self.columns), *self.rows, strict=True)
         widths = [max(cell_len(text) for text in column) for column in texts]
-        optional = [self.columns.index(head) for head in self.optional]
         missing = sum(widths) + _GAP * (len(widths) - 1) - width
         left_out: set[int] = set()
-        for number in optional:
+        for optional in self.optional:
             if missing <= 0:
                 break
-            missing -= widths[number] + _GAP
-            left_out.add(number)
+            same_head = {n for n, head in enumerate(self.columns) if head == optional} - left_out
+            missing -= sum(widths[number] + _GAP for number in same_head)
+            left_out |= same_head
         return left_out
 
 

@@ -298,3 +298,10 @@ def test_a_wide_table_is_whole() -> None:
     assert narrow.splitlines()[1].split() == ["a", "1"]
     kept = Grid(grid.columns, grid.rows)
     assert "…" in printed(kept, 30)
+
+
+def test_columns_with_the_same_head_are_left_out_together() -> None:
+    """As of two files that have one name, in different folders."""
+    grid = Grid(["module", ">a: bytes", ">a: bytes"], [["m", "1" * 9, "2" * 9]], [">a: bytes"])
+    assert printed(grid, 25).splitlines()[1].split() == ["m"]
+    assert printed(grid, 40).splitlines()[1].split() == ["m", "1" * 9, "2" * 9]
