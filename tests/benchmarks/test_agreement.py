@@ -1,7 +1,6 @@
 """The benchmark of agreement itself: its verdicts, its transformations, and its truth."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -25,18 +24,18 @@ from fixtures_gen.truth import Truth, feeds, truth
 from fixtures_gen.zoo import FIXTURES
 from modelexport.hierarchy.graph_paths import walk_graphs, walk_nodes
 from modelexport.tracer.exporters.selection import EXPORTERS
+from tests.helpers.commands import ROOT, environment
 from tests.helpers.traced import TracedModels
 
 if TYPE_CHECKING:
     from modelexport.hierarchy.module_tree import ModuleTree
 
-ROOT = Path(__file__).parents[2]
 LOSSY = (HALF_PRECISION, DYNAMIC, QDQ, QOPERATOR, FOUR_BITS)
 NAMES = ("nested_sequential", "conv_batchnorm")
 
 
-class Start:
-    """A fixture, exported, with its truth."""
+class Subject:
+    """A model of the zoo, exported, with the true module of each node."""
 
     def __init__(self, name: str, traced: TracedModels, folder: Path) -> None:
         self.model, self.inputs = FIXTURES[name].build()
@@ -55,17 +54,17 @@ class Start:
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def start(
+def subject(
     request: pytest.FixtureRequest,
     traced: TracedModels,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Start:
-    return Start(request.param, traced, tmp_path_factory.mktemp(request.param))
+) -> Subject:
+    return Subject(request.param, traced, tmp_path_factory.mktemp(request.param))
 
 
-def test_verdicts_are_what_they_are_called(start: Start) -> None:
+def test_verdicts_are_what_they_are_called(subject: Subject) -> None:
     """Each module is judged against itself, those above, those beside, and several at once."""
-    tree: ModuleTree = start.tree
+    tree: ModuleTree = subject.tree
     paths = [module.path for module in tree if module.alias_of is None]
     assert len(paths) > 1
     for true in paths:
@@ -89,7 +88,7 @@ def test_verdicts_are_what_they_are_called(start: Start) -> None:
 
 def test_aliases_count_as_what_they_stand_for(traced: TracedModels, tmp_path: Path) -> None:
     """A module that is reached by another of its paths is the same one."""
-    tree = Start("shared_module", traced, tmp_path).tree
+    tree = Subject("shared_module", traced, tmp_path).tree
     aliases = [module for module in tree if module.alias_of is not None]
     assert aliases
     for module in aliases:
@@ -97,24 +96,25 @@ def test_aliases_count_as_what_they_stand_for(traced: TracedModels, tmp_path: Pa
 
 
 def names_of(model: onnx.ModelProto) -> set[str]:
-    found = set()
-    for place in walk_graphs(model):
-        for node in place.graph.node:
-            found |= {node.name, *node.input, *node.output}
-        assert isinstance(place.graph, onnx.GraphProto)
-        values = (place.graph.input, place.graph.output, place.graph.initializer)
-        found |= {value.name for value in chain(*values, place.graph.value_info)}
-    return found - {""}
+    names = set()
+    for located in walk_graphs(model):
+        graph = located.graph
+        assert isinstance(graph, onnx.GraphProto)
+        for node in graph.node:
+            names |= {node.name, *node.input, *node.output}
+        values = chain(graph.input, graph.output, graph.initializer, graph.value_info)
+        names |= {value.name for value in values}
+    return names - {""}
 
 
-def by_order(path: Path, start: Start) -> dict[str, np.ndarray]:
+def by_order(path: Path, subject: Subject) -> dict[str, np.ndarray]:
     names = [value.name for value in onnx.load(path).graph.input]
-    return dict(zip(names, start.feeds.values(), strict=True))
+    return dict(zip(names, subject.feeds.values(), strict=True))
 
 
-def outputs(path: Path, given: dict[str, np.ndarray]) -> list[np.ndarray]:
-    observed = observe(path, given)
-    made = {
+def outputs(path: Path, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+    observed = observe(path, feeds)
+    values = {
         name: value
         for (graph, position), runs in observed.executions.items()
         if not graph
@@ -122,7 +122,7 @@ def outputs(path: Path, given: dict[str, np.ndarray]) -> list[np.ndarray]:
             observed.model.graph.node[position].output, runs[0].outputs, strict=True
         )
     }
-    return [made[value.name] for value in observed.model.graph.output]
+    return [values[value.name] for value in observed.model.graph.output]
 
 
 @pytest.mark.parametrize("name", ["conv_batchnorm", "conditional", "scripted_loop"])
@@ -130,21 +130,21 @@ def test_scrambling_and_reordering_keep_all_but_names_and_order(
     traced: TracedModels, name: str, tmp_path: Path
 ) -> None:
     """No name is left, the outputs are the same, and the truth is where it is carried to."""
-    start = Start(name, traced, tmp_path)
-    reordered = start.after(REORDERED)
-    scrambled = start.after(SCRAMBLED, reordered)
-    plain, last = onnx.load(start.path), onnx.load(scrambled)
+    subject = Subject(name, traced, tmp_path)
+    reordered = subject.after(REORDERED)
+    scrambled = subject.after(SCRAMBLED, reordered)
+    plain, last = onnx.load(subject.path), onnx.load(scrambled)
     assert not names_of(plain) & names_of(last)
     assert sorted(n.op_type for _, n in walk_nodes(plain)) == sorted(
         n.op_type for _, n in walk_nodes(last)
     )
-    before = outputs(start.path, start.feeds)
-    after = outputs(scrambled, by_order(scrambled, start))
+    before = outputs(subject.path, subject.feeds)
+    after = outputs(scrambled, by_order(scrambled, subject))
     assert len(before) == len(after) > 0
     for old, new in zip(before, after, strict=True):
         np.testing.assert_array_equal(old, new)
-    moved = carrying.by_names(plain, start.truth, onnx.load(reordered))
-    true = truth(start.model, start.inputs, scrambled)
+    moved = carrying.by_names(plain, subject.truth, onnx.load(reordered))
+    true = truth(subject.model, subject.inputs, scrambled)
     carried = carrying.by_position(moved, last)
     # casts are set aside when truth is carried by names
     assert carried.settled == {
@@ -155,28 +155,28 @@ def test_scrambling_and_reordering_keep_all_but_names_and_order(
     assert carried.settled
 
 
-def test_folding_is_undone_by_inlining(start: Start) -> None:
+def test_folding_is_undone_by_inlining(subject: Subject) -> None:
     """Made-up functions hold the nodes, and computing through them changes nothing."""
-    model = folded(onnx.load(start.path))
+    model = folded(onnx.load(subject.path))
     assert {node.op_type for node in model.graph.node} == {f.name for f in model.functions}
     onnx.checker.check_model(model, full_check=True)
     inlined = onnx.inliner.inline_local_functions(model)
     assert [n.op_type for n in inlined.graph.node] == [
-        n.op_type for n in onnx.load(start.path).graph.node
+        n.op_type for n in onnx.load(subject.path).graph.node
     ]
 
 
 @pytest.mark.parametrize("step", LOSSY, ids=lambda step: step.name)
-def test_truth_carried_over_a_loss_fits_the_values(start: Start, step: Step) -> None:
+def test_truth_carried_over_a_loss_fits_the_values(subject: Subject, step: Step) -> None:
     """What a node of a lossy file computes goes with a value made in its true modules."""
-    before = start.path
-    known: Truth = start.truth
+    before = subject.path
+    known: Truth = subject.truth
     if step in {QDQ, QOPERATOR}:
-        before = start.after(PREPARED)
-        known = truth(start.model, start.inputs, before)
-    after = start.after(step, before)
+        before = subject.after(PREPARED)
+        known = truth(subject.model, subject.inputs, before)
+    after = subject.after(step, before)
     carried = carrying.by_names(onnx.load(before), known, onnx.load(after))
-    old, new = observe(before, start.feeds), observe(after, start.feeds)
+    old, new = observe(before, subject.feeds), observe(after, subject.feeds)
     assert carried.settled
     for key, modules in carried.settled.items():
         (run,) = new.executions[key]
@@ -212,7 +212,7 @@ def agreement(*options: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*script, "--jobs", "1", *map(str, options)],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=environment(),
         capture_output=True,
         text=True,
         check=False,
@@ -223,8 +223,8 @@ def test_the_command_writes_its_table(tmp_path: Path) -> None:
     """One model, own and foreign files: every verdict is counted, every cell has a status."""
     rows = "plain;plain, scrambled;opset 21;another width"
     cells_path, again_path = tmp_path / "cells.json", tmp_path / "again.json"
-    done = agreement("--transforms", rows, "--out", tmp_path, "--cells", cells_path)
-    assert done.returncode == 0, done.stderr
+    result = agreement("--transforms", rows, "--out", tmp_path, "--cells", cells_path)
+    assert result.returncode == 0, result.stderr
     cells = json.loads(cells_path.read_text())
     assert [cell["transform"] for cell in cells] == rows.split(";")
     assert cells[-1]["status"] == "not possible"
@@ -236,7 +236,7 @@ def test_the_command_writes_its_table(tmp_path: Path) -> None:
     assert plain["exact"] == plain["known"]
     text = (tmp_path / "agreement.md").read_text()
     assert all(f"| {name} |" in text for name in rows.split(";"))
-    assert str(Path.home()) not in text + done.stdout
+    assert str(Path.home()) not in text + result.stdout
     # the same cells as a baseline: nothing changed; with one verdict changed: it is named
     options = ("--transforms", "plain", "--cells", again_path)
     assert agreement(*options, "--baseline", cells_path).returncode == 0

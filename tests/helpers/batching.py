@@ -1,4 +1,4 @@
-"""What tests of batch runs share: a folder with files to annotate, and the command as a process."""
+"""Batch runs in tests: a folder with models and files, the command, and what it wrote."""
 
 import json
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ def dying():
 
 
 def write_sources(folder: Path) -> Path:
-    """A plain file, its record, and factories of models, in a folder."""
+    """Write a plain file, its record, and factories of models into a folder; gives the folder."""
     onnx.save(two_layers(), folder / "plain.onnx")
     (folder / "plain.trace.json").write_bytes(encode_record(two_layers_record()))
     (folder / "models.py").write_text(MODELS)
@@ -62,20 +62,20 @@ def write_sources(folder: Path) -> Path:
 
 
 def write_plan(folder: Path, text: str) -> Path:
-    """A plan in a folder."""
+    """Write a plan into a folder; gives its path."""
     (folder / "plan.toml").write_text(text)
     return folder / "plan.toml"
 
 
 def run_batch(folder: Path, *options: str) -> CommandResult:
     """Run `modelexport batch plan.toml` in a folder."""
-    with running_command(folder, "modelexport", "batch", "plan.toml", *options) as ran:
-        out, err = ran.communicate(timeout=120)
-    return CommandResult(ran.returncode, out, err)
+    with running_command(folder, "modelexport", "batch", "plan.toml", *options) as process:
+        out, err = process.communicate(timeout=120)
+    return CommandResult(process.returncode, out, err)
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
-    """What the run wrote down."""
+    """The summary that a run wrote."""
     return json.loads((folder / "out" / "summary.json").read_text())  # type: ignore[no-any-return]
 
 
@@ -85,6 +85,6 @@ def job_rows(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def unfinished_files(folder: Path) -> Sequence[Path]:
-    """What a run left of files that were not complete."""
+    """Files that a run has begun and not completed."""
     scratch = folder / "out" / ".batch" / "scratch"
     return [*scratch.iterdir(), *folder.rglob("*.part")]

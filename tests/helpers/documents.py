@@ -1,10 +1,10 @@
-"""What the documents say is done: their files written, their commands and snippets run, in order.
+"""Does what a document says: writes its files, runs its commands and code, in order.
 
 A fenced block is a file where it has a name (```python net.py, or ```toml title="plan.toml"), a
-script to run where it is Python, and command lines where it is sh. A line that ends with `&`
-stays under way until the document is done; one with a `|` is the shell's. A comment
-`# exits with 1: ...` says what a command exits with, where it is not 0. Blocks of text are shown
-and not run.
+script where it is Python without a name, and command lines where it is sh. A line that ends with
+`&` runs until the document is done; a line with a `|` is run by the shell. A comment
+`# exits with 1: ...` states the exit code of its command, where that is not 0. Blocks of text are
+output, and are not run.
 """
 
 import os
@@ -27,11 +27,10 @@ _BLOCK = re.compile(
 )
 _EXITS = re.compile(r"# exits with (\d+)")
 PROGRAMS = {"modelexport": "modelexport", "dask": "dask"}
-"""What documents may run, and the module that it is."""
+"""The programs that documents may run, and the module that each is."""
 
-
-_APART = {"batch"}
-"""Commands that handle signals and start processes: they get one of their own."""
+_OWN_PROCESS = {"batch"}
+"""Commands that handle signals and start processes: each runs in a process of its own."""
 
 
 class Block(NamedTuple):
@@ -42,8 +41,8 @@ class Block(NamedTuple):
 
 def fenced_blocks(document: str) -> list[Block]:
     """The fenced blocks of a document."""
-    found = _BLOCK.finditer(document)
-    return [Block(m["language"], m["title"] or m["name"], m["text"]) for m in found]
+    matches = _BLOCK.finditer(document)
+    return [Block(m["language"], m["title"] or m["name"], m["text"]) for m in matches]
 
 
 def command_lines(document: str) -> list[str]:
@@ -53,36 +52,36 @@ def command_lines(document: str) -> list[str]:
 
 
 def run_document(document: str, folder: Path) -> None:
-    """Do all that a document says, in a folder."""
+    """Write the files and run the commands of a document, in a folder."""
     steps = fenced_blocks(document)
     assert steps
-    with ExitStack() as under_way:
+    with ExitStack() as background:
         for language, name, text in steps:
             if name:
                 (folder / name).write_text(text)
             elif language == "sh":
                 for line in text.splitlines():
-                    _command(line, folder, under_way)
+                    _command(line, folder, background)
             elif language == "python":
                 _run([sys.executable, "-c", text], folder, 0)
 
 
-def _command(line: str, folder: Path, under_way: ExitStack) -> None:
+def _command(line: str, folder: Path, background: ExitStack) -> None:
     program, *arguments = shlex.split(line, comments=True)
     module = PROGRAMS[program]
     expected = int(code[1]) if (code := _EXITS.search(line)) else 0
     if "|" in arguments:
         _run(["bash", "-o", "pipefail", "-c", line], folder, expected)
     elif arguments[-1] == "&":
-        under_way.enter_context(running_command(folder, module, *arguments[:-1]))
-    elif arguments[0] in _APART:
+        background.enter_context(running_command(folder, module, *arguments[:-1]))
+    elif arguments[0] in _OWN_PROCESS:
         _run([sys.executable, "-m", module, *arguments], folder, expected)
     else:
-        assert _here(arguments, folder) == expected, line
+        assert _run_in_this_process(arguments, folder) == expected, line
 
 
-def _here(arguments: list[str], folder: Path) -> object:
-    """The exit code of our command in this process, which has loaded torch already."""
+def _run_in_this_process(arguments: list[str], folder: Path) -> object:
+    """Run our command where torch is loaded already; gives its exit code."""
     paths = sys.path.copy()
     try:
         with chdir(folder), pytest.raises(SystemExit) as stopped:
@@ -91,7 +90,7 @@ def _here(arguments: list[str], folder: Path) -> object:
         sys.path[:] = paths
         for name, module in list(sys.modules.items()):
             if str(getattr(module, "__file__", None)).startswith(str(folder)):
-                del sys.modules[name]  # another document may have another one of this name
+                del sys.modules[name]  # another document may have a file of this name
     return stopped.value.code
 
 

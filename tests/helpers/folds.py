@@ -1,4 +1,4 @@
-"""Folded models, and what unfolding has to bring back."""
+"""Folded models, and what unfolding has to bring stripped."""
 
 from collections import Counter
 from pathlib import Path
@@ -27,10 +27,10 @@ FOLD = [Inject.FUNCTIONS]
 
 def count_operators(model: ModelProto, *, constants: bool = True) -> Counter[str]:
     """Operators of all graphs; the inliner of onnx leaves constants of functions as nodes."""
-    counted = Counter(node.op_type for _, node in walk_nodes(model))
+    counts = Counter(node.op_type for _, node in walk_nodes(model))
     if not constants:
-        del counted["Constant"]
-    return counted
+        del counts["Constant"]
+    return counts
 
 
 def module_rows(path: Path) -> dict[str, tuple[int, dict[str, int], int]]:
@@ -44,11 +44,11 @@ def fold_model(
     source, target = save_model(folder, model), folder / "f.onnx"
     rules = FoldRules(functions or ("repeated",), **options)
     report = annotate(source, record, target, inject=FOLD, fold_rules=rules, force=True)
-    result = onnx.load(target)
-    onnx.checker.check_model(result, full_check=True)
-    if result.functions:
+    folded = onnx.load(target)
+    onnx.checker.check_model(folded, full_check=True)
+    if folded.functions:
         check_unfolding(target, source, folder)
-    return report, result
+    return report, folded
 
 
 def blocks_record(model: ModelProto | None = None) -> Record:
@@ -63,8 +63,8 @@ def check_unfolding(target: Path, source: Path, folder: Path) -> None:
     assert not flat.functions
     onnx.checker.check_model(flat, full_check=True)
     strip(folder / "u.onnx", folder / "s.onnx", force=True)
-    back, plain = onnx.load(folder / "s.onnx"), onnx.load(source)
-    assert list(back.graph.node) == list(plain.graph.node)
-    assert list(back.graph.initializer) == list(plain.graph.initializer)
-    assert list(back.opset_import) == list(plain.opset_import)
-    assert graph_digest(back) == graph_digest(plain)
+    stripped, plain = onnx.load(folder / "s.onnx"), onnx.load(source)
+    assert list(stripped.graph.node) == list(plain.graph.node)
+    assert list(stripped.graph.initializer) == list(plain.graph.initializer)
+    assert list(stripped.opset_import) == list(plain.opset_import)
+    assert graph_digest(stripped) == graph_digest(plain)

@@ -93,10 +93,10 @@ def record_of(
         )
         for (key, node), scope in zip(nodes, scopes, strict=True)
     ]
-    held = {w.name: tuple(w.dims) for w in model.graph.initializer if "." in w.name}
-    tree = [_module(path, name, held, scopes) for path, name in modules.items()]
+    shapes = {w.name: tuple(w.dims) for w in model.graph.initializer if "." in w.name}
+    tree = [_module(path, name, shapes, scopes) for path, name in modules.items()]
     names = {f"{m.path}.{p.name}" for m in tree for p in m.parameters}
-    tensors = [Tensor(name, name if name in names else None) for name in held]
+    tensors = [Tensor(name, name if name in names else None) for name in shapes]
     shape = [d.dim_value or 2 for d in model.graph.input[0].type.tensor_type.shape.dim]
     probe = ProbeInput.from_array(model.graph.input[0].name, np.ones(shape, np.float32))
     return Record(
@@ -110,17 +110,19 @@ def record_of(
 
 
 def _module(
-    path: str, name: str, held: Mapping[str, tuple[int, ...]], scopes: Sequence[str | None]
+    path: str, name: str, shapes: Mapping[str, tuple[int, ...]], scopes: Sequence[str | None]
 ) -> Module:
-    own = [(n.rpartition(".")[2], s) for n, s in held.items() if n.rpartition(".")[0] == path]
-    where = "torch.nn.modules.linear" if name == "Linear" else "handmade"
+    parameters = [
+        (n.rpartition(".")[2], s) for n, s in shapes.items() if n.rpartition(".")[0] == path
+    ]
+    python_module = "torch.nn.modules.linear" if name == "Linear" else "handmade"
     called = any(s is not None and (s == path or not path or s.startswith(path)) for s in scopes)
     container = name in {"ModuleList", "ModuleDict"}
     return Module(
         path,
         name,
-        where,
-        parameters=tuple(Parameter(n, s) for n, s in own),
+        python_module,
+        parameters=tuple(Parameter(n, s) for n, s in parameters),
         calls=int(called and not container),
     )
 
@@ -156,7 +158,7 @@ def two_layers_record(model: onnx.ModelProto | None = None) -> Record:
 
 
 def number_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with numbers in place of the names of its weights, which told their modules."""
+    """The model with numbers in place of its weights' names, from which modules can be read."""
     for number, weight in enumerate(model.graph.initializer):
         for node in model.graph.node:
             node.input[:] = [str(number) if i == weight.name else i for i in node.input]

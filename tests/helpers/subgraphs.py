@@ -45,16 +45,16 @@ def subgraph_of(node: NodeProto, name: str) -> onnx.GraphProto:
 def with_subgraphs() -> ModelProto:
     """Loop, If, Scan, a function with an If; big weights in subgraphs and in Constant nodes."""
     model = parser.parse_model(HEADER + SUBGRAPHS)
-    made = {node.output[0]: node for _, node in walk_nodes(model)}
+    nodes = {node.output[0]: node for _, node in walk_nodes(model)}
     for seed, name in enumerate(["big", "k"]):
         tensor = random_weight("", (SIDE, SIDE), seed)
-        made[name].CopyFrom(helper.make_node("Constant", [], [name], value=tensor))
-    subgraph_of(made["r"], "then_branch").initializer.append(
+        nodes[name].CopyFrom(helper.make_node("Constant", [], [name], value=tensor))
+    subgraph_of(nodes["r"], "then_branch").initializer.append(
         random_weight("inner", (SIDE, SIDE), 2)
     )
-    subgraph_of(made["z"], "body").initializer.append(random_weight("bias", (SIDE * SIDE,), 3))
+    subgraph_of(nodes["z"], "body").initializer.append(random_weight("bias", (SIDE * SIDE,), 3))
     bias = helper.make_node("Slice", ["bias", "from", "to"], ["some"])
-    step = subgraph_of(made["z"], "body")
+    step = subgraph_of(nodes["z"], "body")
     step.initializer.append(numpy_helper.from_array(np.array([0]), "from"))
     step.initializer.append(numpy_helper.from_array(np.array([SIDE]), "to"))
     add = NodeProto()

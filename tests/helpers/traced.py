@@ -60,7 +60,7 @@ def open_session(path: Path, *, optimised: bool = False) -> ort.InferenceSession
     return ort.InferenceSession(str(path), options)
 
 
-def output_bytes(path: Path, done: TraceResult) -> list[bytes]:
-    """What a file computes on the inputs that a fixture was traced with."""
-    feeds = {entry.name: entry.to_array() for entry in done.record.probe.inputs}
+def output_bytes(path: Path, traced: TraceResult) -> list[bytes]:
+    """The bytes of each output of a file, run on the inputs that the model was traced with."""
+    feeds = {entry.name: entry.to_array() for entry in traced.record.probe.inputs}
     return [array.tobytes() for array in open_session(path).run(None, feeds)]

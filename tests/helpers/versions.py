@@ -13,10 +13,10 @@ from tests.helpers.handmade import TWO_LAYERS_MODULES, TWO_LAYERS_SCOPES, record
 
 def perturb_module(source: Path, target: Path, record: Record, module: str) -> Path:
     """A copy in which the weights of one module, whatever they are called, have other values."""
-    held = {t.name for t in record.tensors if (t.parameter or "").rpartition(".")[0] == module}
+    weights = {t.name for t in record.tensors if (t.parameter or "").rpartition(".")[0] == module}
     model = onnx.load(source)
     for weight in model.graph.initializer:
-        if weight.name in held:
+        if weight.name in weights:
             array = numpy_helper.to_array(weight)
             random = np.random.default_rng(array.size).standard_normal(array.shape)
             changed = (array + random).astype(array.dtype)

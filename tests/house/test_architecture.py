@@ -74,9 +74,9 @@ def lint_imports(folder: Path) -> "subprocess.CompletedProcess[str]":
 
 def test_the_contracts_hold(tmp_path: Path) -> None:
     """As the code stands, no contract about imports is broken."""
-    ran = lint_imports(copied(tmp_path))
-    assert ran.returncode == 0, ran.stdout
-    assert " 0 broken" in ran.stdout
+    result = lint_imports(copied(tmp_path))
+    assert result.returncode == 0, result.stdout
+    assert " 0 broken" in result.stdout
 
 
 def test_a_forbidden_import_breaks_a_contract(tmp_path: Path) -> None:
@@ -85,9 +85,9 @@ def test_a_forbidden_import_breaks_a_contract(tmp_path: Path) -> None:
     for file, module in FORBIDDEN.items():
         with (packages / file).open("a") as source:
             source.write(f"\nimport {module}\n")
-    ran = lint_imports(tmp_path)
-    assert ran.returncode == 1
-    named = " ".join(ran.stdout.split())
+    result = lint_imports(tmp_path)
+    assert result.returncode == 1
+    named = " ".join(result.stdout.split())
     links = {f"{name_of(file)} -> {module}" for file, module in FORBIDDEN.items()}
     assert {link for link in links if link not in named} == set()
 
@@ -118,15 +118,15 @@ def test_ruff_refuses_a_bare_name(room: str, tmp_path: Path) -> None:
     """An editor marks such an import while it is written."""
     (tmp_path / "net.py").write_text(f'"""A file."""\n\nimport {room}\n\n__all__ = ["{room}"]\n')
     command = ("-m", "ruff", "check", "--no-cache", "--config", ROOT / "pyproject.toml", "net.py")
-    ran = subprocess.run(
+    result = subprocess.run(
         [sys.executable, *command],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert "TID251" in ran.stdout
-    assert f"modelexport.{room}" in ran.stdout
+    assert "TID251" in result.stdout
+    assert f"modelexport.{room}" in result.stdout
 
 
 def test_the_rewriter_has_rooms_only() -> None:

@@ -53,17 +53,17 @@ PUBLIC = {
 @pytest.mark.parametrize("package", PUBLIC)
 def test_the_public_names_are_these(package: str) -> None:
     """`__all__` is the public API: sorted, importable, and changed on purpose only."""
-    found = importlib.import_module(package)
-    assert list(found.__all__) == sorted(PUBLIC[package])
-    assert {name for name in PUBLIC[package] if not hasattr(found, name)} == set()
+    module = importlib.import_module(package)
+    assert list(module.__all__) == sorted(PUBLIC[package])
+    assert {name for name in PUBLIC[package] if not hasattr(module, name)} == set()
 
 
 @pytest.mark.parametrize("package", PUBLIC)
 def test_other_names_are_unknown(package: str) -> None:
     """A package that gives its names out lazily refuses a wrong one as any other does."""
-    found = importlib.import_module(package)
+    module = importlib.import_module(package)
     with pytest.raises(AttributeError, match="has no attribute 'nothing_of_the_kind'"):
-        found.nothing_of_the_kind  # noqa: B018 - the access is the test
+        module.nothing_of_the_kind  # noqa: B018 - the access is the test
 
 
 def loaded(*statements: str) -> set[str]:
@@ -73,8 +73,10 @@ def loaded(*statements: str) -> set[str]:
     """
     names = "{'.'.join(n.split('.')[:1 + n.startswith('modelexport.')]) for n in sys.modules}"
     code = "; ".join([*statements, "import sys", f"print(*{names})"])
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return set(ran.stdout.split())
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    return set(result.stdout.split())
 
 
 def test_the_public_api_loads_nothing_heavy() -> None:

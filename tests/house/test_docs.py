@@ -19,20 +19,20 @@ from tests.helpers.commands import ROOT, environment
 from tests.helpers.documents import command_lines, fenced_blocks, run_document
 
 DOCS = ROOT / "docs"
-FIRST = DOCS / "getting-started.md"
+GETTING_STARTED = DOCS / "getting-started.md"
 PAGES = sorted(
     page
     for page in DOCS.rglob("*.md")
-    if page not in {FIRST, DOCS / "exporting.md"}  # which test_export_config carries out
+    if page not in {GETTING_STARTED, DOCS / "exporting.md"}  # which test_export_config carries out
     and any(b.language in {"sh", "python"} for b in fenced_blocks(page.read_text()))
 )
 
 
 @pytest.fixture(scope="module")
-def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which getting-started was done."""
-    folder = tmp_path_factory.mktemp("begun")
-    run_document(FIRST.read_text(), folder)
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the commands of getting-started ran."""
+    folder = tmp_path_factory.mktemp("project")
+    run_document(GETTING_STARTED.read_text(), folder)
     return folder
 
 
@@ -43,18 +43,18 @@ def _untagged(path: Path) -> list[str]:
     return [n.name for n in nodes if keys.TAG not in {entry.key for entry in n.metadata_props}]
 
 
-def test_getting_started_makes_what_it_says(begun: Path) -> None:
+def test_getting_started_makes_what_it_says(project: Path) -> None:
     """Every annotated file has a tag on every node, and strip gives back the traced one."""
     for name in ("net.annotated.onnx", "net.exported.onnx", "api.annotated.onnx"):
-        assert _untagged(begun / name) == [], name
-    assert (begun / "net.plain.onnx").read_bytes() == (begun / "net.onnx").read_bytes()
+        assert _untagged(project / name) == [], name
+    assert (project / "net.plain.onnx").read_bytes() == (project / "net.onnx").read_bytes()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_pages_do_what_they_say(begun: Path, tmp_path: Path, page: Path) -> None:
+def test_pages_do_what_they_say(project: Path, tmp_path: Path, page: Path) -> None:
     """Every command of a page succeeds, in order, from where getting-started leaves off."""
     folder = tmp_path / "page"
-    shutil.copytree(begun, folder)
+    shutil.copytree(project, folder)
     text = page.read_text()
     run_document(text, folder)
     written = {name for line in command_lines(text) for name in re.findall(r"-o (\S{2,})", line)}
@@ -66,15 +66,17 @@ def test_pages_do_what_they_say(begun: Path, tmp_path: Path, page: Path) -> None
 def test_every_guide_is_carried_out() -> None:
     """No guide is without commands, and none of its commands stands in a block that is not run."""
     assert set((DOCS / "guides").glob("*.md")) <= set(PAGES)
-    for page in [FIRST, *PAGES]:
-        shown = [b.text for b in fenced_blocks(page.read_text()) if b.language == "text"]
-        assert not any(line.startswith("modelexport") for t in shown for line in t.splitlines())
+    for page in [GETTING_STARTED, *PAGES]:
+        outputs = [b.text for b in fenced_blocks(page.read_text()) if b.language == "text"]
+        assert not any(
+            line.startswith("modelexport") for text in outputs for line in text.splitlines()
+        )
 
 
-def test_the_example_plan_runs(begun: Path, tmp_path: Path) -> None:
+def test_the_example_plan_runs(project: Path, tmp_path: Path) -> None:
     """docs/batch-plan.toml is done to the end with the model of getting-started."""
     folder = tmp_path / "example"
-    shutil.copytree(begun, folder)
+    shutil.copytree(project, folder)
     shutil.copy(DOCS / "batch-plan.toml", folder / "plan.toml")
     shutil.copy(folder / "net.onnx", folder / "old.onnx")
     shutil.copy(folder / "net.trace.json", folder / "net.record.json")
@@ -85,19 +87,19 @@ def test_the_example_plan_runs(begun: Path, tmp_path: Path) -> None:
 
 def test_the_reference_has_all_commands_and_packages() -> None:
     """A page for each, with every option of the command and every public name of the package."""
-    made = pages()
+    reference = pages()
     for command in COMMANDS:
-        text = made[f"reference/commands/{command.__name__}.md"]
-        shown = (ROOT / "tests" / "snapshots" / f"help-{command.__name__}.txt").read_text()
-        options = set(re.findall(r"--[\w-]+", shown.partition("Examples:")[0]))
+        text = reference[f"reference/commands/{command.__name__}.md"]
+        help_text = (ROOT / "tests" / "snapshots" / f"help-{command.__name__}.txt").read_text()
+        options = set(re.findall(r"--[\w-]+", help_text.partition("Examples:")[0]))
         assert options - set(re.findall(r"--[\w-]+", text)) <= {"--verbose", "--quiet", "--help"}
     for package in PACKAGES:
-        assert f"::: {package}." in made[f"reference/python/{package}.md"]
+        assert f"::: {package}." in reference[f"reference/python/{package}.md"]
 
 
 def test_the_site_builds_strictly(tmp_path: Path) -> None:
     """No dead link, no missing page, no docstring that does not render."""
-    ran = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path / "site"],
         cwd=ROOT,
         env=environment() | {"NO_MKDOCS_2_WARNING": "1"},
@@ -105,5 +107,5 @@ def test_the_site_builds_strictly(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert ran.returncode == 0, ran.stderr
+    assert result.returncode == 0, result.stderr
     assert (tmp_path / "site" / "reference" / "commands" / "batch.html").is_file()

@@ -15,7 +15,7 @@ from modelexport.hierarchy.record import encode_record
 from modelexport.rewriter import analyze, annotate, compare, strip, validate
 from tests.helpers.handmade import TWO_LAYERS_MODULES, TWO_LAYERS_SCOPES, record_of, two_layers
 
-VERBS = (analyze, annotate, compare, strip, validate)
+FUNCTIONS = (analyze, annotate, compare, strip, validate)
 
 
 def modules() -> Iterator[str]:
@@ -26,15 +26,15 @@ def modules() -> Iterator[str]:
         "modelexport.rewriter",
         "modelexport.cli",
     ):
-        found = importlib.import_module(package)
-        for each in pkgutil.walk_packages(found.__path__, f"{package}."):
-            if not each.name.endswith("__main__"):
-                yield each.name
+        module = importlib.import_module(package)
+        for info in pkgutil.walk_packages(module.__path__, f"{package}."):
+            if not info.name.endswith("__main__"):
+                yield info.name
 
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What examples work on: a plain file, its record, it annotated, and one with other weights."""
+    """Files of the examples: plain, its record, annotated, and one with other weights."""
     monkeypatch.chdir(tmp_path)
     record = record_of(two_layers(), TWO_LAYERS_MODULES, [*TWO_LAYERS_SCOPES[:-1], ""])
     onnx.save(two_layers(), "net.onnx")
@@ -55,7 +55,7 @@ def test_examples(name: str) -> None:
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
-@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.__name__)
-def test_every_verb_has_an_example(verb: object) -> None:
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
+def test_every_function_of_a_command_has_an_example(function: object) -> None:
     """A function that a command calls shows how it is called."""
-    assert doctest.DocTestFinder().find(verb)[0].examples
+    assert doctest.DocTestFinder().find(function)[0].examples

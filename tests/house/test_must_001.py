@@ -15,10 +15,10 @@ from rich.console import JustifyMethod
 from transformers.models.auto import configuration_auto, modeling_auto
 
 from fixtures_gen.zoo import FIXTURES
+from tests.helpers.commands import ROOT
 from tests.helpers.traced import TracedModels
 
-ROOT = Path(__file__).parents[2]
-PACKAGES = ("hierarchy", "support", "tracer", "rewriter", "pipeline", "cli")
+ROOMS = ("hierarchy", "support", "tracer", "rewriter", "pipeline", "cli")
 SHORTEST = 4
 """Names below this length (`x`, `add`) say nothing about a model."""
 
@@ -26,32 +26,32 @@ SHORTEST = 4
 @cache
 def names_of_transformers() -> frozenset[str]:
     """Architectures, classes and configs of all of transformers' own mappings."""
-    found: set[str] = set()
+    names: set[str] = set()
     for module in (configuration_auto, modeling_auto):
         for attribute, mapping in vars(module).items():
             if attribute.endswith("_MAPPING_NAMES"):
                 for key, value in mapping.items():
-                    found.add(key)
-                    found.update([value] if isinstance(value, str) else filter(None, value))
-    return frozenset(found)
+                    names.add(key)
+                    names.update([value] if isinstance(value, str) else filter(None, value))
+    return frozenset(names)
 
 
 @pytest.fixture(scope="module")
 def names_of_the_zoo(traced: TracedModels) -> frozenset[str]:
     """Classes, module paths, parameters, nodes and tensors of every fixture."""
-    found: set[str] = set()
+    names: set[str] = set()
     for name, fixture in FIXTURES.items():
         model, _ = fixture.build()
         for path, module in model.named_modules():
-            found.add(path)
+            names.add(path)
             if not type(module).__module__.startswith("torch."):
-                found.add(type(module).__name__)
-        found.update(name for name, _ in model.named_parameters())
+                names.add(type(module).__name__)
+        names.update(name for name, _ in model.named_parameters())
         if "torchscript" not in fixture.refused_by:
             graph = onnx.load(traced(name, "torchscript").onnx_path).graph
-            found.update(n.name for n in graph.node)
-            found.update(o for n in graph.node for o in (*n.input, *n.output))
-    return frozenset(found)
+            names.update(n.name for n in graph.node)
+            names.update(o for n in graph.node for o in (*n.input, *n.output))
+    return frozenset(names)
 
 
 @cache
@@ -85,37 +85,41 @@ def constants(source: str) -> Iterator[tuple[int, str]]:
 def violations(source: str, names: frozenset[str]) -> list[tuple[int, str]]:
     """String constants that are, or hold as a path or a word, the name of something in a model."""
     forbidden = {n for n in names if len(n) >= SHORTEST} - vocabulary()
-    found = []
+    lines = []
     for line, text in constants(source):
         words = {text, *re.split(r"[\s/]+", text)} if " " not in text else {text}
-        found += [(line, word) for word in words if word in forbidden]
-    return found
+        lines += [(line, word) for word in words if word in forbidden]
+    return lines
 
 
 def sources() -> list[Path]:
-    return [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+    """Every file of the rooms and of the package that they make up."""
+    folders = (*ROOMS, "modelexport")
+    return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def violations_by_file(names: frozenset[str]) -> dict[str, list[tuple[int, str]]]:
+    """The files of the rooms that name something in a model, with lines and names."""
+    lines = {str(p.relative_to(ROOT)): violations(p.read_text(), names) for p in sources()}
+    return {path: found for path, found in lines.items() if found}
 
 
 def test_packages_know_no_model_of_transformers() -> None:
     """No package names an architecture, class or config of transformers."""
     names = names_of_transformers()
-    found = {str(p.relative_to(ROOT)): violations(p.read_text(), names) for p in sources()}
-    assert {path: lines for path, lines in found.items() if lines} == {}
+    assert violations_by_file(names) == {}
 
 
 def test_packages_know_no_model_of_the_zoo(names_of_the_zoo: frozenset[str]) -> None:
     """No package names a class, module, parameter, node or tensor of any fixture."""
-    found = {
-        str(p.relative_to(ROOT)): violations(p.read_text(), names_of_the_zoo) for p in sources()
-    }
-    assert {path: lines for path, lines in found.items() if lines} == {}
+    assert violations_by_file(names_of_the_zoo) == {}
 
 
 def test_scan_sees_every_package() -> None:
     """The scan covers each package, wherever it is imported from."""
     scanned = set(sources())
-    for package in PACKAGES:
-        file = importlib.import_module(f"modelexport.{package}").__file__
+    for package in ("modelexport", *(f"modelexport.{room}" for room in ROOMS)):
+        file = importlib.import_module(package).__file__
         assert file is not None
         assert Path(file).resolve() in scanned
 

@@ -9,14 +9,15 @@ import pytest
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.graph_digest import graph_digest
 from modelexport.hierarchy.graph_paths import walk_nodes
+from tests.helpers.commands import ROOT
 from tests.helpers.documents import run_document
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+README = (ROOT / "README.md").read_text()
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which everything of the README was done, in its order."""
+    """A folder in which all commands and code of the README ran, in their order."""
     folder = tmp_path_factory.mktemp("readme")
     run_document(README, folder)
     return folder
@@ -24,16 +25,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_annotated_file_has_a_tag_on_every_node(folder: Path) -> None:
     """Every file that the README annotates has a tag on every node."""
-    named = re.findall(r"-o (\S+\.onnx)", README)
-    annotated = [name for name in named if name not in {"net.plain.onnx", "folded.onnx"}]
+    outputs = re.findall(r"-o (\S+\.onnx)", README)
+    annotated = [name for name in outputs if name not in {"net.plain.onnx", "folded.onnx"}]
     assert annotated
     for name in annotated:
         nodes = list(walk_nodes(onnx.load(folder / name)))
         assert nodes
         for key, node in nodes:
-            carried = {entry.key for entry in node.metadata_props}
-            carried |= {attribute.name for attribute in node.attribute}
-            assert {keys.TAG, keys.TAG_ATTRIBUTE} & carried, (name, key)
+            names = {entry.key for entry in node.metadata_props}
+            names |= {attribute.name for attribute in node.attribute}
+            assert {keys.TAG, keys.TAG_ATTRIBUTE} & names, (name, key)
 
 
 def test_folded_file_has_functions_and_comes_back(folder: Path) -> None:
