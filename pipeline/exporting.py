@@ -168,5 +168,4 @@ def _annotate(
         stage / _ANNOTATED if options.inject else None,
         options=options,
     )
-    report.output = target.name
-    return report
+    return msgspec.structs.replace(report, output=target.name)

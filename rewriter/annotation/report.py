@@ -8,7 +8,7 @@ from modelexport.rewriter.folding import FoldReport
 from modelexport.rewriter.matching import Decision
 
 
-class AnnotateReport(msgspec.Struct):
+class AnnotateReport(msgspec.Struct, frozen=True):
     """What `annotate` did.
 
     Attributes:

@@ -21,7 +21,7 @@ class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
     module: str | None = None
 
 
-class Validation(msgspec.Struct):
+class Validation(msgspec.Struct, frozen=True):
     """The outcome of the checks on one file.
 
     Attributes:
