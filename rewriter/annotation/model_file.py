@@ -64,7 +64,7 @@ class LoadedModel:
         """The hierarchy that `model` carries; None when it carries none.
 
         Raises:
-            OnnxFileError: The model has entries of ours that cannot be read.
+            FileProblem: The model has entries of ours that cannot be read.
         """
         return read_carried_hierarchy(self.model, self.graph, self.label)
 
@@ -73,7 +73,7 @@ class LoadedModel:
         """The module tree that annotating wrote into it; None when there is none.
 
         Raises:
-            OnnxFileError: The module tree cannot be read.
+            FileProblem: The module tree cannot be read.
         """
         return embedded_tree(self.model, self.label)
 

@@ -22,7 +22,6 @@ from modelexport.hierarchy.graph_paths import op_type
 from modelexport.hierarchy.record import Record
 from modelexport.hierarchy.tags import path_steps
 from modelexport.rewriter import Comparison, FoldRules, Numeric, Status, annotate, compare
-from modelexport.rewriter.comparison.quantisation_scales import QuantisationScales
 from tests.helpers.commands import Run
 from tests.helpers.handmade import parse
 from tests.helpers.traced import TracedModels, open_session
@@ -223,24 +222,6 @@ def test_a_model_inside_another_is_found_by_its_class(tmp_path: Path) -> None:
     assert found.numeric is not None
     assert any(value.tag.startswith("/Net/layer.0") for value in found.numeric.values)
     assert "body of two.onnx" in found.notes[-1]
-
-
-QUANTISED = """
-g (float[2, 3] x) => (float[3, 2] y) {
-    q = QuantizeLinear (x, scale, zero)
-    r = Reshape (q, shape)
-    t = Transpose <perm = [1, 0]> (r)
-    y = DequantizeLinear (t, scale, zero)
-    n = Relu (x)
-}
-"""
-
-
-def test_scales_of_what_is_moved() -> None:
-    """A quantised value has the scale of what it becomes; others have none."""
-    scales = QuantisationScales(parse(QUANTISED).graph)
-    assert [scales.of(name) for name in "qrt"] == [("scale", "zero")] * 3
-    assert scales.of("n") is None
 
 
 @pytest.mark.parametrize("form", ["text", "markdown", "json"])

@@ -1,0 +1,73 @@
+"""Running one file of a comparison: its inputs, its values, and how many at a time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from modelexport.errors import UsageError
+from modelexport.rewriter import annotate
+from modelexport.rewriter.annotation.model_file import ModelFile
+from modelexport.rewriter.comparison import file_runner
+from modelexport.rewriter.comparison.compared_file import ComparedFile
+from modelexport.rewriter.comparison.file_runner import FileRunner, memory_chunks
+from modelexport.rewriter.comparison.thresholds import MEMORY_BUDGET, MOST_VALUES_AT_ONCE
+from tests.helpers.handmade import parse, record_of
+
+QUANTISED = """
+g (float[4] x) => (float[4] y)
+<float scale = {0.5}, uint8 zero = {3}>
+{
+    q = QuantizeLinear (x, scale, zero)
+    y = DequantizeLinear (q, scale, zero)
+}
+"""
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[ComparedFile]:
+    model = parse(QUANTISED)
+    onnx.save(model, folder / "plain.onnx")
+    annotate(folder / "plain.onnx", record_of(model, {"": "Net"}, ["", ""]), folder / "a.onnx")
+    with ModelFile.open(folder / "a.onnx") as file:
+        assert file.carried is not None
+        yield ComparedFile(file, 0, file.carried)
+
+
+def test_quantised_values_are_given_as_real_numbers(tmp_path: Path) -> None:
+    """A value of integers is what its scale and zero point make of it."""
+    with opened(tmp_path) as file:
+        runner = FileRunner(file, ["q", "y"])
+        feeds = runner.find_feeds([("x", np.array([1, 2, 3, 4.5], np.float32))])
+        values = runner.values(["q", "y"], feeds)
+        summaries = runner.summaries(["q", "y"], feeds)
+    assert values["q"].tolist() == values["y"].tolist() == [1, 2, 3, 4.5]
+    assert {name: summary.is_real for name, summary in summaries.items()} == {"q": True, "y": True}
+
+
+def test_inputs_that_do_not_fit_name_the_file(tmp_path: Path) -> None:
+    """One sentence, with what is missing."""
+    with opened(tmp_path) as file, pytest.raises(UsageError, match=r"a\.onnx"):
+        FileRunner(file, []).find_feeds([("other", np.zeros((2, 2, 2), np.int64))])
+
+
+def test_values_are_summarised_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However little fits into memory: a value at a time is always taken."""
+    monkeypatch.setattr(file_runner, "MEMORY_BUDGET", 1)
+    with opened(tmp_path) as file:
+        runner = FileRunner(file, ["q", "y"])
+        feeds = runner.find_feeds([("x", np.zeros(4, np.float32))])
+        assert runner.summaries(["q", "y"], feeds).keys() == {"q", "y"}
+
+
+def test_parts_fit_into_memory() -> None:
+    """Consecutive values, none left out; a value above the budget stands alone."""
+    half = MEMORY_BUDGET // 2
+    sizes = [half, half, 1, MEMORY_BUDGET + 1, 1, 1]
+    assert list(memory_chunks(sizes)) == [range(2), range(2, 3), range(3, 4), range(4, 6)]
+    assert list(memory_chunks([])) == []
+    counts = [len(chunk) for chunk in memory_chunks([0] * (2 * MOST_VALUES_AT_ONCE + 1))]
+    assert counts == [MOST_VALUES_AT_ONCE, MOST_VALUES_AT_ONCE, 1]
