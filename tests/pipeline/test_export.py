@@ -156,8 +156,7 @@ def test_strict_answers_with_the_exit_code(run: Run, monkeypatch: pytest.MonkeyP
 
     def doubtful(*args: object, **options: object) -> AnnotateReport:
         report = annotate(*args, **options)  # type: ignore[arg-type]
-        report.unresolved += 1
-        return report
+        return msgspec.structs.replace(report, unresolved=report.unresolved + 1)
 
     monkeypatch.setattr(exporting, "annotate", doubtful)
     assert export(run, "--strict", "--force").code == 1
