@@ -23,7 +23,7 @@ from transformers import AutoConfig, AutoModel
 from transformers.exporters.exporter_onnx import OnnxConfig, OnnxExporter
 
 from modelexport.tracer import load, trace
-from modelexport.tracer.sources.signature import flat_forward, plan_call
+from modelexport.tracer.sources.signature import bind_inputs, flat_forward
 from modelexport.tracer.sources.transformers_models import ready_for_export
 
 LIMITS = {"dynamo": 1.10, "torchscript": 1.30}
@@ -103,7 +103,7 @@ def timed(job: Callable[[], object]) -> float:
 
 def plain_torchscript(model: torch.nn.Module, inputs: dict[str, torch.Tensor], out: Path) -> None:
     """Torch's own exporter, nothing recorded."""
-    call = plan_call(model, inputs)
+    call = bind_inputs(model, inputs)
     with torch.no_grad(), ready_for_export(model), flat_forward(model, call):
         torch.onnx.export(
             model,

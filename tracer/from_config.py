@@ -9,7 +9,7 @@ from modelexport.hierarchy.export_config import InputSpec, TraceOptions
 from modelexport.hierarchy.trace_summary import PlannedExporter, PlannedInput, TracePlan
 from modelexport.tracer.exporters.selection import planned_exporters, resolve_exporter
 from modelexport.tracer.sources.loading import Loaded, load
-from modelexport.tracer.sources.signature import Call, Dynamic, plan_call
+from modelexport.tracer.sources.signature import DynamicAxes, ModelCall, bind_inputs
 from modelexport.tracer.tracing import DEFAULT_OPSET
 
 
@@ -18,7 +18,7 @@ class TraceArguments(TypedDict):
 
     exporter: str
     opset: int
-    dynamic: Dynamic
+    dynamic: DynamicAxes
     output_names: Sequence[str]
     probe: bool
 
@@ -71,7 +71,7 @@ def plan_trace(loaded: Loaded, options: TraceOptions, files: Sequence[Path]) -> 
     """
     arguments = trace_arguments(options)
     model, class_ = loaded.model, type(loaded.model)
-    call = plan_call(model, loaded.inputs, dynamic=arguments["dynamic"])
+    call = bind_inputs(model, loaded.inputs, dynamic=arguments["dynamic"])
     return TracePlan(
         source=loaded.origin.name,
         class_name=f"{class_.__module__}.{class_.__qualname__}",
@@ -84,7 +84,7 @@ def plan_trace(loaded: Loaded, options: TraceOptions, files: Sequence[Path]) -> 
     )
 
 
-def _inputs(call: Call) -> Iterator[PlannedInput]:
+def _inputs(call: ModelCall) -> Iterator[PlannedInput]:
     """The inputs of the file that would be written."""
     for name, tensor in call.tensors.items():
         axes = call.axes.get(name, {})

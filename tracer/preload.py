@@ -1,4 +1,4 @@
-"""Loading ahead of time all that tracing loads only when it runs, for processes that fork."""
+"""Loading everything that tracing loads only when it runs, for processes that fork."""
 
 import sys
 import tempfile
@@ -6,28 +6,32 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-import transformers  # noqa: F401 - loading is the point
+import transformers  # noqa: F401 - it is loaded for the child processes
 
 from modelexport.tracer.tracing import trace
 
 
-def warm(exporters: Iterable[str]) -> None:
-    """Trace a tiny model by each exporter, on one thread, so that no thread is left behind.
+def preload(exporters: Iterable[str]) -> None:
+    """Trace a tiny model with each exporter, in one thread.
 
-    A process that forks must run none: a child gets the locks that threads held, and no threads.
+    A process that forks must have only one thread: a child process gets the locks of all threads,
+    but not the threads that would release them.
+
+    Args:
+        exporters: Names of exporters.
 
     Raises:
-        ModelExportError: An exporter does not work here at all.
+        ModelExportError: An exporter does not work on this machine.
     """
-    use_threads(1)
-    if (bars := sys.modules.get("tqdm")) is not None:
-        bars.tqdm.monitor_interval = 0  # its monitor is a thread
+    set_threads(1)
+    if (progress_bars := sys.modules.get("tqdm")) is not None:
+        progress_bars.tqdm.monitor_interval = 0  # else it starts a thread
     with tempfile.TemporaryDirectory() as folder:
         for exporter in exporters:
             model = torch.nn.Sequential(torch.nn.Linear(2, 2)).eval()
             trace(model, (torch.ones(1, 2),), Path(folder, f"{exporter}.onnx"), exporter=exporter)
 
 
-def use_threads(count: int) -> None:
-    """Let torch, and what runs beside it, work on so many threads."""
+def set_threads(count: int) -> None:
+    """Set the number of threads of torch, and of what tracing runs beside it."""
     torch.set_num_threads(count)

@@ -1,9 +1,9 @@
-"""`trace`: a torch model becomes a plain ONNX file and a record of where each node came from."""
+"""`trace` makes a plain ONNX file and a record of a torch model; `record` makes only the record."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import nn
@@ -14,14 +14,20 @@ from modelexport.hierarchy.record import Record, encode_record, record_path
 from modelexport.support.files import atomic_replacement, attribute_errors_to
 from modelexport.support.progress import report_step
 from modelexport.support.threads import one_blas_thread
-from modelexport.tracer.eager.model_state import evaluating
+from modelexport.tracer.eager.model_run import ModelRun, observe_run
+from modelexport.tracer.eager.model_state import evaluation_mode
+from modelexport.tracer.exporters.exported import ExportedGraph
+from modelexport.tracer.exporters.model_file import external_weights_path, write_model
 from modelexport.tracer.exporters.selection import export_model, resolve_exporter
-from modelexport.tracer.exporters.writing import data_beside, write_exported
-from modelexport.tracer.records.building import listen, record_eager, record_exported
-from modelexport.tracer.records.ops import weight_fingerprints
-from modelexport.tracer.records.probe_inputs import probed
+from modelexport.tracer.records.eager_record import build_eager_record
+from modelexport.tracer.records.exported_record import build_exported_record
+from modelexport.tracer.records.initializers import (
+    InitializerFingerprints,
+    initializer_fingerprints,
+)
+from modelexport.tracer.records.probe_inputs import ProbedExport, probe_export
 from modelexport.tracer.sources.origin import Origin
-from modelexport.tracer.sources.signature import Call, Dynamic, Inputs, plan_call
+from modelexport.tracer.sources.signature import DynamicAxes, Inputs, ModelCall, bind_inputs
 from modelexport.tracer.sources.transformers_models import ready_for_export
 
 DEFAULT_OPSET = 17
@@ -33,9 +39,9 @@ class TraceResult:
 
     Attributes:
         onnx_path: The plain ONNX file.
-        record_path: The record.
-        record: Its content.
-        notes: Which exporter and opset were taken and why, when `trace` chose.
+        record_path: The record file.
+        record: The record.
+        notes: Which exporter and opset were chosen, and why.
     """
 
     onnx_path: Path
@@ -52,68 +58,91 @@ def trace(  # noqa: PLR0913 - keyword-only options of an entry point
     record: str | Path | None = None,
     exporter: str = Exporter.AUTO,
     opset: int = DEFAULT_OPSET,
-    dynamic: Dynamic = False,
+    dynamic: DynamicAxes = False,
     output_names: Sequence[str] = (),
     probe: bool = True,
     force: bool = False,
     origin: Origin | None = None,
 ) -> TraceResult:
-    """Export a model to plain ONNX and record the module scope of every node.
+    """Export a model to plain ONNX, and record the module of every node.
 
-    The model is left as it was found.
+    The model is left as it was.
 
     Args:
         model: Any module.
-        example_inputs: A tensor, positional inputs as a tuple or list, or keyword inputs as
-            a dictionary. They are the probe inputs of the record, too.
-        onnx_path: Where the ONNX file goes. Weights of more than 2 GiB go to a file of their own
+        example_inputs: A tensor, positional inputs as a tuple or list, or keyword inputs as a
+            dictionary. They are the probe inputs of the record too.
+        onnx_path: The ONNX file to write. Weights of more than 2 GiB go to a file of their own
             beside it, `NAME.onnx.data`.
-        record: Where the record goes; beside the ONNX file by default.
-        exporter: `auto` (the first that works), `dynamo` or `torchscript`, which is also `htp`.
-        opset: Of the default domain. An exporter that cannot take it says so and takes its own.
+        record: The record file to write; by default `NAME.trace.json` beside the ONNX file.
+        exporter: `auto` (the first that works), `dynamo` or `torchscript`; `htp` is an old name
+            of `torchscript`.
+        opset: Opset of the default domain. An exporter that does not support it uses another one,
+            and a note says so.
         dynamic: Make every axis of every input dynamic; or the names of dynamic axes, by input
-            and position (`{"ids": {0: "batch"}}`), which must then come out dynamic.
-        output_names: What the outputs are to be called, in order; as the model names them by
-            default.
-        probe: Run the file in onnxruntime and keep a fingerprint of every value.
+            and position (`{"ids": {0: "batch"}}`). Axes with a name must come out dynamic.
+        output_names: Names for the outputs, in order; by default the model's own.
+        probe: Run the file in onnxruntime, and record a fingerprint of every value.
         force: Overwrite existing files.
-        origin: What the record says about where the model came from.
+        origin: Where the model came from, for the record.
 
     Raises:
         InputsError: The model cannot run on the inputs.
-        ExportFailedError: No exporter could write the model.
-        FileProblem: A file cannot be written, or exists.
-        UsageError: No such exporter.
+        ExportFailedError: No exporter could export the model.
+        FileProblem: A file exists already or cannot be written.
+        UsageError: The exporter is unknown.
     """
+    if exporter == RecordExporter.EAGER:
+        raise UsageError("An eager record has no ONNX file: use --record-only.")
+    chosen = resolve_exporter(exporter)
     target = Path(onnx_path)
     record_target = Path(record) if record is not None else record_path(target)
-    if exporter == RecordExporter.EAGER:
-        raise UsageError("An eager record has no file beside it: use --record-only.")
-    chosen = resolve_exporter(exporter)
     with (
         atomic_replacement(target, force=force) as onnx_file,
         atomic_replacement(record_target, force=force) as record_file,
-        ExitStack() as beside,
+        ExitStack() as external_files,
     ):
-        with evaluating(model), ready_for_export(model):
-            call = plan_call(model, example_inputs, dynamic=dynamic, output_names=output_names)
-            report_step("running the model")
-            listened = listen(model, call)
+        with evaluation_mode(model), ready_for_export(model):
+            call = bind_inputs(model, example_inputs, dynamic=dynamic, output_names=output_names)
+            run, call = _run(model, call)
             exported = export_model(model, call, chosen, opset)
-            data = None
-            if (large := data_beside(exported, target)) is not None:
-                data = beside.enter_context(atomic_replacement(large, force=force)), large.name
-            report_step("running what was exported")
-            with one_blas_thread(), ThreadPoolExecutor(1) as aside:  # both fingerprint
-                written = aside.submit(write_exported, exported, onnx_file, data)
-                weights = aside.submit(weight_fingerprints, exported)
-                probing = probed(model, exported, call, probe=probe)
-                written.result()
+            external = None
+            if (path := external_weights_path(exported, target)) is not None:
+                replacement = atomic_replacement(path, force=force)
+                external = external_files.enter_context(replacement), path.name
+            probed, weights = _write_and_probe(
+                model, exported, call, (onnx_file, external), probe=probe
+            )
             report_step("writing the record")
-            made = record_exported(model, listened, exported, origin, probing, weights.result())
+            content = build_exported_record(model, run, probed, weights, origin)
         with attribute_errors_to(record_file):
-            record_file.write_bytes(encode_record(made))
-    return TraceResult(target, record_target, made, made.source.why)
+            record_file.write_bytes(encode_record(content))
+    return TraceResult(target, record_target, content, content.source.why)
+
+
+def _run(model: nn.Module, call: ModelCall) -> tuple[ModelRun, ModelCall]:
+    """Run a model on the example inputs; the call gets the names of the outputs."""
+    report_step("running the model")
+    run = observe_run(model, call)
+    return run, replace(call, output_names=run.output_names)
+
+
+def _write_and_probe(
+    model: nn.Module,
+    exported: ExportedGraph,
+    call: ModelCall,
+    files: tuple[Path, tuple[Path, str] | None],
+    *,
+    probe: bool,
+) -> tuple[ProbedExport, InitializerFingerprints]:
+    """Write an exported model in one thread, while its values are computed in another."""
+    report_step("running what was exported")
+    with one_blas_thread(), ThreadPoolExecutor(1) as executor:  # both threads use numpy
+        written = executor.submit(write_model, exported, *files)
+        weights = executor.submit(initializer_fingerprints, exported)
+        probed = probe_export(model, exported, call, probe=probe)
+        written.result()
+    return probed, weights.result()
 
 
 @dataclass(frozen=True)
@@ -121,9 +150,9 @@ class RecordResult:
     """What `record` made.
 
     Attributes:
-        record_path: The record.
-        record: Its content.
-        notes: How it came about, and why.
+        record_path: The record file.
+        record: The record.
+        notes: How the record was made, and why.
     """
 
     record_path: Path
@@ -138,7 +167,7 @@ def record(
     *,
     exporter: str = Exporter.AUTO,
     opset: int = DEFAULT_OPSET,
-    dynamic: Dynamic = False,
+    dynamic: DynamicAxes = False,
     output_names: Sequence[str] = (),
     probe: bool = True,
     force: bool = False,
@@ -146,57 +175,56 @@ def record(
 ) -> RecordResult:
     """Record a model whose ONNX file exists already.
 
-    The model is exported to see what an exporter makes of it, and what it wrote is dropped.
-    Where no exporter can write it, or what it wrote cannot be run, the record is an *eager*
-    one: every operator call of the model as it runs. The model is left as it was found.
+    The model is exported, and the file that the exporter makes is not kept. Where no exporter can
+    export the model, or onnxruntime cannot run the result, the record is an *eager* one: every
+    operator call of the model as it runs. The model is left as it was.
 
     Args:
         model: Any module.
         example_inputs: As for `trace`.
-        record_path: Where the record goes.
-        exporter: As for `trace`; or `eager`, to ask none.
-        opset: Of the export.
+        record_path: The record file to write.
+        exporter: As for `trace`; or `eager`, to use no exporter.
+        opset: As for `trace`.
         dynamic: As for `trace`.
         output_names: As for `trace`.
-        probe: Keep a fingerprint of every value.
+        probe: Record a fingerprint of every value.
         force: Overwrite an existing file.
-        origin: What the record says about where the model came from.
+        origin: Where the model came from, for the record.
 
     Raises:
         InputsError: The model cannot run on the inputs.
-        ExportFailedError: The exporter that was asked for could not write the model.
-        FileProblem: The record cannot be written, or exists.
-        UsageError: No such exporter.
+        ExportFailedError: The exporter that the user chose could not export the model.
+        FileProblem: The record file exists already or cannot be written.
+        UsageError: The exporter is unknown.
     """
     target = Path(record_path)
     chosen = None if exporter == RecordExporter.EAGER else resolve_exporter(exporter)
     with atomic_replacement(target, force=force) as record_file:
-        with evaluating(model), ready_for_export(model):
-            call = plan_call(model, example_inputs, dynamic=dynamic, output_names=output_names)
-            made: Record | None = None
+        with evaluation_mode(model), ready_for_export(model):
+            call = bind_inputs(model, example_inputs, dynamic=dynamic, output_names=output_names)
+            content: Record | None = None
             why: tuple[str, ...] = ("eager: asked for",)
             if chosen is not None:
-                made, why = _record_by_export(model, call, chosen, opset, origin, probe=probe)
-            if made is None:
+                content, why = _record_by_export(model, call, chosen, opset, origin, probe=probe)
+            if content is None:
                 report_step("running the model")
-                made = record_eager(model, call, origin, probe=probe, why=why)
+                content = build_eager_record(model, call, origin, probe=probe, why=why)
         with attribute_errors_to(record_file):
-            record_file.write_bytes(encode_record(made))
-    return RecordResult(target, made, made.source.why)
+            record_file.write_bytes(encode_record(content))
+    return RecordResult(target, content, content.source.why)
 
 
 def _record_by_export(
     model: nn.Module,
-    call: Call,
+    call: ModelCall,
     exporter: Exporter,
     opset: int,
     origin: Origin | None,
     *,
     probe: bool,
 ) -> tuple[Record | None, tuple[str, ...]]:
-    """The record of what an exporter writes; None, and why, when an eager one serves better."""
-    report_step("running the model")
-    listened = listen(model, call)
+    """The record of what an exporter makes; None, and why, where an eager record is better."""
+    run, call = _run(model, call)
     try:
         exported = export_model(model, call, exporter, opset)
     except ExportFailedError as error:
@@ -204,8 +232,9 @@ def _record_by_export(
             raise
         return None, (f"eager: {error}",)
     report_step("running what was exported")
-    probing = probed(model, exported, call, probe=probe)
-    if exporter is Exporter.AUTO and probe and probing.found.missing is not None:
-        return None, (f"eager: {probing.found.missing}",)
-    weights = weight_fingerprints(exported)
-    return record_exported(model, listened, exported, origin, probing, weights), ()
+    probed = probe_export(model, exported, call, probe=probe)
+    missing = probed.values.missing
+    if exporter is Exporter.AUTO and probe and missing is not None:
+        return None, (f"eager: {missing}",)
+    weights = initializer_fingerprints(exported)
+    return build_exported_record(model, run, probed, weights, origin), ()

@@ -54,9 +54,9 @@ def _preload(exporters: list[str]) -> None:
 
     try:
         if exporters:
-            from modelexport.tracer.preload import warm  # noqa: PLC0415 - torch loads only where a model is traced
+            from modelexport.tracer.preload import preload  # noqa: PLC0415 - torch loads only where a model is traced
 
-            warm(exporters)
+            preload(exporters)
     except Exception:  # noqa: BLE001 - the job that needs it fails with the same error and reports it
         traceback.print_exc()
 

@@ -205,6 +205,6 @@ def _prefer_for_oom_kill() -> None:
 
 def _set_threads(request: Request) -> None:
     if request.job.traces:
-        from modelexport.tracer.preload import use_threads  # noqa: PLC0415 - the fork server has loaded it
+        from modelexport.tracer.preload import set_threads  # noqa: PLC0415 - the fork server has loaded it
 
-        use_threads(request.threads)
+        set_threads(request.threads)

@@ -198,7 +198,7 @@ def test_large_weights_stay_in_a_file_beside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Weights that are too large for one file are in a file beside it, which it refers to."""
-    monkeypatch.setattr("modelexport.tracer.exporters.writing.LARGEST_FILE", 0)
+    monkeypatch.setattr("modelexport.tracer.exporters.model_file.MAX_WEIGHT_BYTES", 0)
     model, inputs = FIXTURES["bert"].build()
     options = TraceOptions(exporter=Exporter.TORCHSCRIPT)
     result = run_export(model, tmp_path / "m.onnx", inputs=inputs, trace_options=options)

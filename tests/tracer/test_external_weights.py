@@ -10,7 +10,7 @@ from torch import nn
 from modelexport.errors import FileProblem
 from modelexport.rewriter import annotate, strip, validate
 from modelexport.tracer import trace, tracing
-from modelexport.tracer.exporters import writing
+from modelexport.tracer.exporters import model_file
 from modelexport.tracer.exporters.selection import EXPORTERS
 
 both_exporters = pytest.mark.parametrize("exporter", EXPORTERS)
@@ -32,7 +32,7 @@ class _Scaled(nn.Module):
 @pytest.fixture
 def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """A limit that a model of a few kilobytes exceeds."""
-    monkeypatch.setattr(writing, "LARGEST_FILE", 4096)
+    monkeypatch.setattr(model_file, "MAX_WEIGHT_BYTES", 4096)
 
 
 def _inputs() -> tuple[torch.Tensor]:
@@ -106,8 +106,8 @@ def _failing(*_: object, **__: object) -> None:
 @pytest.mark.parametrize(
     ("owner", "name", "file"),
     [
-        (writing, "_bytes", "m.onnx.data"),
-        (writing, "_write_model", "m.onnx"),
+        (model_file, "_memory", "m.onnx.data"),
+        (model_file, "_write_message", "m.onnx"),
         (tracing, "encode_record", "m.trace.json"),
     ],
 )

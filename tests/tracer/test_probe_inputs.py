@@ -13,7 +13,7 @@ from modelexport.hierarchy.fingerprints import value_fingerprint
 from modelexport.hierarchy.record import Record
 from modelexport.tracer import TraceResult, trace
 from modelexport.tracer.exporters.selection import EXPORTERS
-from modelexport.tracer.records.scope_inference import alike
+from modelexport.tracer.records.scope_inference import values_agree
 from tests.helpers.traced import TracedModels, every_case
 
 TOKENS = 11
@@ -84,7 +84,7 @@ def check_outputs(model: nn.Module, record: Record) -> None:
     last = record.ops[-1].values[-1]
     assert last is not None
     assert last.nan == last.positive_infinite == last.negative_infinite == 0
-    assert alike(last, true)
+    assert values_agree(last, true)
 
 
 @pytest.mark.parametrize("exporter", EXPORTERS)

@@ -7,8 +7,8 @@ from onnx import parser
 from modelexport.hierarchy.fingerprints import value_fingerprint
 from modelexport.hierarchy.graph_digest import MIN_WEIGHT_BYTES
 from modelexport.hierarchy.graph_paths import MAIN
-from modelexport.tracer.exporters.exported import NOWHERE, Exported
-from modelexport.tracer.records.probing import probe_values
+from modelexport.tracer.exporters.exported import IN_MEMORY, ExportedGraph
+from modelexport.tracer.records.graph_values import compute_values
 
 GRAPH = """
 <ir_version: 8, opset_import: ["" : 17]>
@@ -28,8 +28,8 @@ def test_weights_that_nobody_reads_are_no_hindrance() -> None:
         tensor = model.graph.initializer.add(name=name, data_type=onnx.TensorProto.FLOAT)
         tensor.dims[:] = values.shape
         tensor.raw_data = b""
-        onnx.external_data_helper.set_external_data(tensor, NOWHERE, 0, values.nbytes)
+        onnx.external_data_helper.set_external_data(tensor, IN_MEMORY, 0, values.nbytes)
     x = generator.standard_normal((2, 512)).astype(np.float32)
-    found = probe_values(Exported("by hand", model, weights, {}, {}, 17), {"x": x})
-    assert found.missing is None
-    assert found.values == {(MAIN, "y"): value_fingerprint(x + weights["used"])}
+    computed = compute_values(ExportedGraph("by hand", model, weights, {}, {}, 17), {"x": x})
+    assert computed.missing is None
+    assert computed.first == {(MAIN, "y"): value_fingerprint(x + weights["used"])}

@@ -17,7 +17,7 @@ from modelexport.hierarchy.fingerprints import value_fingerprint
 from modelexport.hierarchy.record import Op, Record, read_record
 from modelexport.rewriter import annotate
 from modelexport.tracer import record, trace
-from modelexport.tracer.eager.dispatch import numpy_of
+from modelexport.tracer.eager.arrays import to_numpy
 from modelexport.tracer.exporters.selection import EXPORTERS
 from tests.helpers.commands import Run
 from tests.helpers.descendants import ZooModel
@@ -111,7 +111,7 @@ def test_values_are_those_after_the_write(tmp_path: Path) -> None:
     written = next(op for op in ops if op.op_type == "aten::neg_")
     expected = (x + 1).clone()
     expected[0] *= 2
-    assert value_fingerprint(numpy_of(-expected)) in written.values
+    assert value_fingerprint(to_numpy(-expected)) in written.values
 
 
 def test_ops_name_modules_weights_and_inputs(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_composite_operators_are_recorded_in_their_parts(tmp_path: Path) -> None
     x = torch.randn(3, 4)
     ops = list(eager(model, (x,), tmp_path).ops)
     inner = torch.erf(model[0](x).detach() / 2**0.5)
-    expected = value_fingerprint(numpy_of(inner))
+    expected = value_fingerprint(to_numpy(inner))
     assert expected is not None
     near = [
         known

@@ -1,1 +1,1 @@
-"""Running a model as it is, and watching it."""
+"""Running a model eagerly: which module runs, which operators it calls, and what they compute."""

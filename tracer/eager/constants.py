@@ -1,7 +1,7 @@
-"""What a model computes from no input: positions, rotary tables, masks of a fixed shape.
+"""What a model computes without any input: positions, rotary tables, masks of a fixed shape.
 
-Exporters fold such values away, each in its own way, so the plain file may not show where they
-come from, while another file of the model still computes them. The eager run knows.
+Exporters fold such values, each in its own way. So the plain file may not show where they come
+from, while another file of the model still computes them. An eager run shows it.
 """
 
 import torch
@@ -9,47 +9,51 @@ from torch import nn
 
 from modelexport.hierarchy.fingerprints import value_fingerprint
 from modelexport.hierarchy.record import Constant
-from modelexport.tracer.eager.dispatch import Heard, numpy_of
+from modelexport.tracer.eager.arrays import to_numpy
+from modelexport.tracer.eager.dispatch import OperatorCall
 
-_FEWEST_ELEMENTS = 8
-_FEWEST_DISTINCT = 3
-_LARGEST = 1 << 22
-"""Elements; what is larger is a weight in another form, and no exporter computes it anew."""
+_MIN_ELEMENTS = 8
+_MIN_DISTINCT = 3
+"""Minimum number of elements and of distinct values of a constant; smaller ones are common."""
+
+_MAX_ELEMENTS = 1 << 22
+"""Maximum number of elements. A larger constant is a weight in another form, which no exporter
+computes anew."""
 
 
-class Constants:
-    """Listens to a run and keeps what depends on no input.
+class ConstantCollector:
+    """Observes a run, and collects the values that do not depend on the inputs.
 
     Args:
         model: The model that runs.
     """
 
     def __init__(self, model: nn.Module) -> None:
-        held = (*model.parameters(), *model.buffers())
-        self._independent = {id(tensor): tensor for tensor in held}
-        self._found: dict[Constant, None] = {}
+        weights = (*model.parameters(), *model.buffers())
+        self._independent = {id(tensor): tensor for tensor in weights}
+        self._constants: dict[Constant, None] = {}
 
-    def found(self) -> tuple[Constant, ...]:
+    def constants(self) -> tuple[Constant, ...]:
         """The constants, each once for every module that computes it."""
-        return tuple(self._found)
+        return tuple(self._constants)
 
-    def hear(self, call: Heard) -> None:
-        """Learn of one operator call."""
-        independent = all(id(tensor) in self._independent for tensor in call.given)
-        for tensor in call.made:
-            if not independent:
-                self._independent.pop(id(tensor), None)  # written to
+    def observe(self, call: OperatorCall) -> None:
+        """Take one operator call into account."""
+        is_constant = all(id(tensor) in self._independent for tensor in call.inputs)
+        for tensor in call.outputs:
+            if not is_constant:
+                self._independent.pop(id(tensor), None)  # it was written to
                 continue
-            known = id(tensor) in self._independent
+            existed = id(tensor) in self._independent
             self._independent[id(tensor)] = tensor
-            written = known and bool(call.written)
-            if (written or (not known and call.computed)) and call.scope is not None:
-                self._keep(tensor, call.scope.module)
+            is_new_value = bool(call.mutated) if existed else call.computes
+            if is_new_value and call.scope is not None:
+                self._add(tensor, call.scope.module)
 
-    def _keep(self, tensor: torch.Tensor, module: str) -> None:
-        if not _FEWEST_ELEMENTS <= tensor.numel() <= _LARGEST or tensor.is_complex():
+    def _add(self, tensor: torch.Tensor, module: str) -> None:
+        if not _MIN_ELEMENTS <= tensor.numel() <= _MAX_ELEMENTS or tensor.is_complex():
             return
-        known = value_fingerprint(numpy_of(tensor))
-        if known is None or len(set(known.statistics().tolist())) < _FEWEST_DISTINCT:
+        fingerprint = value_fingerprint(to_numpy(tensor))
+        if fingerprint is None or len(set(fingerprint.statistics().tolist())) < _MIN_DISTINCT:
             return
-        self._found[Constant(module, known)] = None
+        self._constants[Constant(module, fingerprint)] = None

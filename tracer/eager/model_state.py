@@ -1,4 +1,4 @@
-"""Leaving a model as it was found, whatever happens in between."""
+"""Leaving a model as it was, whatever happens in between."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,47 +19,48 @@ _HOOKS = (
 
 
 @contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put a model in evaluation mode, and put everything back afterwards.
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Put a model in evaluation mode for the time of the body, and restore its state afterwards.
 
-    Restores for each module its training flag, its hooks and an instance's own `forward`; for
-    each parameter `requires_grad`, its data and with them device and dtype; for each buffer the
-    tensor and what it held. Also when the body raises.
+    This restores of each module its training flag, its hooks and an instance's own `forward`; of
+    each parameter `requires_grad` and its data, and so its device and dtype; of each buffer the
+    tensor and its values. It does so also when the body raises.
     """
     modules = [(module, _snapshot(module)) for module in model.modules()]
     parameters = [(p, p.requires_grad, p.data) for p in model.parameters()]
     buffers = [(b, b.detach().clone()) for b in model.buffers()]
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # it skips modules, and few exporters know it
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # it skips modules; few exporters support it
     model.eval()
     try:
         yield
     finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
-        for module, found in modules:
-            _restore(module, found)
+        torch.backends.mha.set_fastpath_enabled(fast_path)
+        for module, snapshot in modules:
+            _restore(module, snapshot)
         for parameter, requires_grad, data in parameters:
             parameter.data = data
             parameter.requires_grad_(requires_grad)
-        for buffer, held in buffers:
-            buffer.detach().copy_(held)
+        for buffer, values in buffers:
+            buffer.detach().copy_(values)
 
 
 def _snapshot(module: nn.Module) -> dict[str, Any]:
-    held = vars(module)
-    names = (*_HOOKS, "_buffers", "_parameters")  # compiled scripts keep their own elsewhere
-    found: dict[str, Any] = {n: held[n].copy() for n in names if isinstance(held.get(n), dict)}
-    return found | {"training": module.training, "forward": held.get("forward")}
+    """The state of a module that `_restore` needs."""
+    state = vars(module)
+    names = (*_HOOKS, "_buffers", "_parameters")  # compiled scripts keep theirs elsewhere
+    copies = {name: state[name].copy() for name in names if isinstance(state.get(name), dict)}
+    return copies | {"training": module.training, "forward": state.get("forward")}
 
 
-def _restore(module: nn.Module, found: dict[str, Any]) -> None:
-    held = vars(module)
-    module.training = found["training"]
-    for name, content in found.items():
+def _restore(module: nn.Module, snapshot: dict[str, Any]) -> None:
+    state = vars(module)
+    module.training = snapshot["training"]
+    for name, content in snapshot.items():
         if isinstance(content, dict):
-            held[name].clear()
-            held[name].update(content)
-    if found["forward"] is not None:
-        held["forward"] = found["forward"]
+            state[name].clear()
+            state[name].update(content)
+    if snapshot["forward"] is not None:
+        state["forward"] = snapshot["forward"]
     else:
-        held.pop("forward", None)
+        state.pop("forward", None)

@@ -1,1 +1,1 @@
-"""The exporters, one adapter a file."""
+"""The exporters: an adapter for each, and what they return."""

@@ -1,7 +1,7 @@
-"""What every exporter hands over: a plain graph, its weights, and the scope of each node."""
+"""What every exporter returns: a plain graph, its weights, and the scope of each node."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
@@ -11,13 +11,13 @@ from onnx import numpy_helper
 from modelexport.hierarchy.fingerprints import Array
 from modelexport.hierarchy.graph_paths import MAIN, NodeKey, walk_graphs
 
-NOWHERE = "weights"
-"""The file that a graph refers to for weights that are still in memory."""
+IN_MEMORY = "weights"
+"""The external data file of weights that are still in memory. There is no such file."""
 
 
 @dataclass(frozen=True)
 class Scope:
-    """Where an exporter says that a node comes from.
+    """A call of a module.
 
     Attributes:
         module: Module path.
@@ -28,63 +28,70 @@ class Scope:
     call: int = 0
 
 
-@dataclass
-class Exported:
-    """A plain ONNX graph, not yet on disk.
+@dataclass(frozen=True)
+class ExportedGraph:
+    """A plain ONNX model that is not yet on disk.
 
     Attributes:
         exporter: Name of the exporter.
-        graph: The model; the bytes of large initializers are in `weights` instead.
-        weights: Large initializers of the main graph by name.
-        scopes: Scope of each node that the exporter gave one.
-        sources: `file:line` of each node that the exporter knows it of.
-        opset: Of the default domain.
-        notes: What the user should know (a changed opset, say).
+        model: The model. Its large initializers refer to `IN_MEMORY`.
+        weights: The values of large initializers of the main graph, by name.
+        scopes: The scope of each node for which the exporter has one.
+        source_lines: `file:line` of each node for which the exporter has it.
+        opset: Opset of the default domain.
+        notes: What the user should know about the export (a changed opset, for example).
     """
 
     exporter: str
-    graph: onnx.ModelProto
-    weights: dict[str, Array]
+    model: onnx.ModelProto
+    weights: Mapping[str, Array]
     scopes: Mapping[NodeKey, Scope]
-    sources: Mapping[NodeKey, str]
+    source_lines: Mapping[NodeKey, str]
     opset: int
     notes: tuple[str, ...] = ()
 
+    def with_notes(
+        self, *, before: tuple[str, ...] = (), after: tuple[str, ...] = ()
+    ) -> "ExportedGraph":
+        """The same graph with more notes, before and after its own."""
+        return replace(self, notes=(*before, *self.notes, *after))
+
     def initializers(self) -> Iterator[tuple[str, str, Array]]:
-        """(graph path, name, values) of every dense initializer."""
-        for place in walk_graphs(self.graph):
-            if isinstance(place.graph, onnx.GraphProto):
-                for tensor in place.graph.initializer:
-                    found = self.weights.get(tensor.name) if place.path == MAIN else None
-                    if found is None:
-                        found = numpy_helper.to_array(tensor)
-                    yield place.path, tensor.name, found
+        """Graph path, name and values of every dense initializer."""
+        for path, graph, _ in walk_graphs(self.model):
+            if isinstance(graph, onnx.GraphProto):
+                for tensor in graph.initializer:
+                    values = self.weights.get(tensor.name) if path == MAIN else None
+                    yield (
+                        path,
+                        tensor.name,
+                        numpy_helper.to_array(tensor) if values is None else values,
+                    )
 
 
 def contiguous(array: Array) -> Array:
-    """The same numbers, laid out as they are stored; torch turns large arrays round fastest."""
+    """The same values in C order. torch is the fastest way to reorder large arrays."""
     if array.flags.c_contiguous:
         return array
     if array.dtype.kind in "fi" and array.flags.writeable and min(array.strides) >= 0:
-        found: Array = torch.from_numpy(array).contiguous().numpy()
-        return found
+        reordered: Array = torch.from_numpy(array).contiguous().numpy()
+        return reordered
     return np.ascontiguousarray(array)
 
 
-def put_back(
+def refer_to_memory(
     model: onnx.ModelProto, lifted: Mapping[str, tuple[tuple[int, ...], Array]]
 ) -> dict[str, Array]:
-    """Give initializers that were serialised empty their shape again, in place.
+    """Make references to `IN_MEMORY` of initializers that were serialised empty.
 
-    Each becomes a reference to external data in a file that does not exist: a runtime gets
-    the arrays themselves.
+    A runtime that loads the graph gets the values themselves.
 
     Args:
-        model: A graph whose large initializers are empty, of the right type.
-        lifted: Shape and bytes of each by name.
+        model: A model whose large initializers are empty and have the right type. It is changed.
+        lifted: Shape and bytes of each large initializer, by name.
 
     Returns:
-        The values by name, of those that are still in the graph.
+        The values of the large initializers that are still in the graph, by name.
     """
     weights: dict[str, Array] = {}
     for tensor in model.graph.initializer:
@@ -93,5 +100,5 @@ def put_back(
             dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
             weights[tensor.name] = stored.view(dtype).reshape(shape)
             tensor.dims[:] = shape
-            onnx.external_data_helper.set_external_data(tensor, NOWHERE, 0, stored.nbytes)
+            onnx.external_data_helper.set_external_data(tensor, IN_MEMORY, 0, stored.nbytes)
     return weights

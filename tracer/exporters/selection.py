@@ -8,10 +8,10 @@ from modelexport.errors import ExportFailedError, UsageError
 from modelexport.hierarchy.choices import Exporter
 from modelexport.support.progress import report_step
 from modelexport.tracer.exporters import dynamo, torchscript
-from modelexport.tracer.exporters.exported import Exported
-from modelexport.tracer.sources.signature import Call
+from modelexport.tracer.exporters.exported import ExportedGraph
+from modelexport.tracer.sources.signature import ModelCall
 
-EXPORTERS: dict[Exporter, Callable[..., Exported]] = {
+EXPORTERS: dict[Exporter, Callable[..., ExportedGraph]] = {
     Exporter.DYNAMO: dynamo.export,
     Exporter.TORCHSCRIPT: torchscript.export,
 }
@@ -42,11 +42,13 @@ def planned_exporters(exporter: Exporter, opset: int) -> list[tuple[Exporter, in
     ]
 
 
-def export_model(model: nn.Module, call: Call, exporter: Exporter, opset: int) -> Exported:
+def export_model(
+    model: nn.Module, call: ModelCall, exporter: Exporter, opset: int
+) -> ExportedGraph:
     """Export a model with one exporter, or with the first that works.
 
     Raises:
-        ExportFailedError: The exporter, or every one of them, failed. The message has the reasons.
+        ExportFailedError: The exporter failed, or all exporters did. The message says why.
     """
     if exporter is Exporter.AUTO:
         return _export_with_first(model, call, opset)
@@ -59,7 +61,7 @@ def export_model(model: nn.Module, call: Call, exporter: Exporter, opset: int) -
         ) from error
 
 
-def _export_with_first(model: nn.Module, call: Call, opset: int) -> Exported:
+def _export_with_first(model: nn.Module, call: ModelCall, opset: int) -> ExportedGraph:
     failures: list[str] = []
     for name, export in EXPORTERS.items():
         report_step(f"exporting with {name}")
@@ -70,8 +72,7 @@ def _export_with_first(model: nn.Module, call: Call, opset: int) -> Exported:
             continue
         reason = "the first that works" if failures else "the first choice"
         skipped = (f"not {failure}" for failure in failures)
-        exported.notes = (f"{name} exporter: {reason}", *skipped, *exported.notes)
-        return exported
+        return exported.with_notes(before=(f"{name} exporter: {reason}", *skipped))
     raise ExportFailedError(
         f"No exporter can write {type(model).__name__} ({'; '.join(failures)})."
     )

@@ -1,15 +1,16 @@
 """The TorchScript exporter (`torch.onnx.export(..., dynamo=False)`), with exact scopes.
 
-Everything that leans on the inside of torch's exporter stands in this file:
+What depends on the inside of torch's exporter is in this file:
 
-- While tracing, torch pushes a scope name for each module it enters, looked up in a map by
-  module. A pre-hook on every module writes there which module it is and which call of it, in
-  the part of the name that never reaches the ONNX file. So a module called twice, a
-  Sequential inside a Sequential or a name that looks like a counter cannot be confused.
-- Just before the graph is serialised, each of its nodes still knows its scope and its source
-  line; they are read there.
-- torch serialises a graph together with its weights. It is given empty ones instead of the
-  large ones, which so never pass protobuf: it costs less, and there is no limit of 2 GiB.
+- While torch traces, it pushes a scope name for each module that it enters. It looks this name up
+  in a map. A pre-hook on every module changes the name in this map, so that it has the number of
+  the module and of the call, in a part that never reaches the ONNX file. So a module that is
+  called twice, a Sequential inside a Sequential, or a name that looks like a counter cannot be
+  mistaken for something else.
+- Just before the graph is serialised, each of its nodes still has its scope name and its source
+  line. They are read at this moment.
+- torch serialises a graph together with its weights. It gets empty tensors in place of the large
+  weights. So protobuf never copies these, and there is no limit of 2 GiB.
 """
 
 import re
@@ -17,7 +18,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 
 import onnx
@@ -31,9 +32,9 @@ from modelexport.hierarchy.fingerprints import Array
 from modelexport.hierarchy.graph_digest import MIN_WEIGHT_BYTES
 from modelexport.hierarchy.graph_paths import NodeKey, walk_nodes
 from modelexport.support.error_texts import first_line
-from modelexport.tracer.exporters.exported import Exported, Scope, put_back
+from modelexport.tracer.exporters.exported import ExportedGraph, Scope, refer_to_memory
 from modelexport.tracer.exporters.source_lines import innermost_line
-from modelexport.tracer.sources.signature import Call, flat_forward
+from modelexport.tracer.sources.signature import ModelCall, flat_forward
 
 MAX_OPSET = 20
 """The highest opset that torch's TorchScript exporter writes."""
@@ -41,19 +42,18 @@ MAX_OPSET = 20
 _MARK = re.compile(r"modelexport(?P<module>\d+)_(?P<call>\d+)::")
 
 
-def export(model: nn.Module, call: Call, *, opset: int) -> Exported:
-    """Export a model, the scopes beside it.
+def export(model: nn.Module, call: ModelCall, *, opset: int) -> ExportedGraph:
+    """Export a model, with the scope of each node.
 
     Raises:
         ExportFailedError: torch could not export it; the message is torch's first line.
     """
-    captured = _Captured()
-    paths = [path for path, _ in model.named_modules()]
+    capture = _Capture()
     with (
         warnings.catch_warnings(),
         flat_forward(model, call),
         _marked_scopes(model),
-        captured.patches(),
+        capture.patches(),
         torch.no_grad(),
     ):
         warnings.simplefilter("ignore")
@@ -65,86 +65,89 @@ def export(model: nn.Module, call: Call, *, opset: int) -> Exported:
                 dynamo=False,
                 opset_version=opset,
                 input_names=list(call.tensors),
-                output_names=call.outputs,
+                output_names=list(call.output_names),
                 dynamic_axes=_dynamic_axes(call) or None,
             )
         except Exception as error:
             raise ExportFailedError(first_line(error, with_type=True)) from error
-    graph = onnx.load_model_from_string(captured.data)
-    weights = put_back(graph, captured.weights)
-    scopes, sources = {}, {}
-    for key, node in walk_nodes(graph):
-        found = next((captured.nodes[o] for o in node.output if o in captured.nodes), ("", ""))
-        if (scope := _innermost(found[0], paths)) is not None:
-            scopes[key] = scope
-        if (line := innermost_line(found[1])) is not None:
-            sources[key] = line
-    return Exported(Exporter.TORCHSCRIPT, graph, weights, scopes, _own(sources, scopes), opset)
+    exported = onnx.load_model_from_string(capture.data)
+    weights = refer_to_memory(exported, capture.weights)
+    scopes, source_lines = _read_capture(exported, capture, model)
+    return ExportedGraph(Exporter.TORCHSCRIPT, exported, weights, scopes, source_lines, opset)
 
 
-def _own(sources: dict[NodeKey, str], scopes: dict[NodeKey, Scope]) -> dict[NodeKey, str]:
-    """Lines of the nodes that ran in a module; the others' lines are the exporter's own."""
-    return {key: line for key, line in sources.items() if key in scopes}
+class _CapturedNode(NamedTuple):
+    """What torch knows about a node: its scope name, and its stack trace."""
+
+    scope: str = ""
+    trace: str = ""
 
 
-class _Captured:
-    """What is read from torch's graph before it is gone."""
+class _Capture:
+    """What is read from torch's graph before it is gone.
+
+    Attributes:
+        data: The serialised model.
+        nodes: The nodes by the names of their outputs.
+        weights: Shape and bytes of large initializers by name.
+    """
 
     def __init__(self) -> None:
         self.data = b""
-        self.nodes: dict[str, tuple[str, str]] = {}
-        """Scope name and source range by output name."""
+        self.nodes: dict[str, _CapturedNode] = {}
         self.weights: dict[str, tuple[tuple[int, ...], Array]] = {}
-        """Shape and bytes of large initializers by name."""
 
     @contextmanager
     def patches(self) -> Iterator[None]:
-        """Listen in on the exporter's last three steps."""
+        """Replace the exporter's last three steps by ones that keep what they get."""
         assign_names = torch._C._jit_pass_onnx_assign_scoped_names_for_node_and_value
         serialise = torch._C.Graph._export_onnx  # type: ignore[attr-defined]
 
-        def assigned(graph: torch._C.Graph) -> None:
+        def assign_names_and_read(graph: torch._C.Graph) -> None:
             assign_names(graph)
             self._read(graph)
 
-        def without_weights(
+        def serialise_without_weights(
             graph: torch._C.Graph, weights: dict[str, torch.Tensor], *options: Any
         ) -> Any:
             return serialise(graph, self._lift(weights), *options)
 
-        def keep(data: bytes, *_: Any) -> None:
+        def keep_data(data: bytes, *_: Any) -> None:
             self.data = data
 
+        patches = (
+            (torch._C, assign_names.__name__, assign_names_and_read),
+            (torch._C.Graph, serialise.__name__, serialise_without_weights),
+            (onnx_proto_utils, "_export_file", keep_data),
+        )
         with ExitStack() as stack:
-            stack.enter_context(mock.patch.object(torch._C, assign_names.__name__, assigned))
-            stack.enter_context(
-                mock.patch.object(torch._C.Graph, serialise.__name__, without_weights)
-            )
-            stack.enter_context(mock.patch.object(onnx_proto_utils, "_export_file", keep))
+            for owner, name, replacement in patches:
+                stack.enter_context(mock.patch.object(owner, name, replacement))
             yield
 
     def _lift(self, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Keep the large weights; gives empty ones of their type in their place."""
-        given = dict(weights)
+        """Keep the large weights; return the weights with empty ones of their type instead."""
+        remaining = dict(weights)
         for name, tensor in weights.items():
             if tensor.numel() * tensor.element_size() < MIN_WEIGHT_BYTES:
                 continue
-            if (stored := _bytes(tensor)) is not None:
+            if (stored := _stored_bytes(tensor)) is not None:
                 self.weights[name] = (tuple(tensor.shape), stored)
-                given[name] = torch.empty(0, dtype=tensor.dtype)
-        return given
+                remaining[name] = torch.empty(0, dtype=tensor.dtype)
+        return remaining
 
     def _read(self, block: Any) -> None:
         for node in block.nodes():
             for output in node.outputs():
-                self.nodes[output.debugName()] = (node.scopeName(), node.sourceRange())
+                name = output.debugName()
+                self.nodes[name] = _CapturedNode(node.scopeName(), node.sourceRange())
             for inner in node.blocks():
                 self._read(inner)
 
 
 @contextmanager
 def _marked_scopes(model: nn.Module) -> Iterator[None]:
-    """While tracing, let each scope name say which module it is, and which call of it."""
+    """Put the number of the module and of its call into each scope name while torch traces."""
     numbers = {module: index for index, (_, module) in enumerate(model.named_modules())}
     calls: Counter[nn.Module] = Counter()
 
@@ -152,8 +155,8 @@ def _marked_scopes(model: nn.Module) -> Iterator[None]:
         names = torch.jit._trace._trace_module_map
         if names is None or torch._C._get_tracing_state() is None:
             return
-        shown = names[module].rpartition("::")[2]
-        names[module] = f"modelexport{numbers[module]}_{calls[module]}::{shown}"
+        name = names[module].rpartition("::")[2]
+        names[module] = f"modelexport{numbers[module]}_{calls[module]}::{name}"
         calls[module] += 1
 
     with ExitStack() as stack:
@@ -163,23 +166,42 @@ def _marked_scopes(model: nn.Module) -> Iterator[None]:
         yield
 
 
-def _innermost(scope: str, paths: list[str]) -> Scope | None:
-    """The last module that a scope name says."""
-    found = None
-    for match in _MARK.finditer(scope):
-        found = match
-    return None if found is None else Scope(paths[int(found["module"])], int(found["call"]))
+def _read_capture(
+    exported: onnx.ModelProto, capture: _Capture, model: nn.Module
+) -> tuple[dict[NodeKey, Scope], dict[NodeKey, str]]:
+    """The scopes of the nodes that ran in a module, and the source lines of these nodes.
+
+    The lines of other nodes are in the exporter's own code.
+    """
+    paths = [path for path, _ in model.named_modules()]
+    scopes, source_lines = {}, {}
+    for key, node in walk_nodes(exported):
+        captured = (capture.nodes[name] for name in node.output if name in capture.nodes)
+        scope_name, trace = next(captured, _CapturedNode())
+        if (scope := _innermost_scope(scope_name, paths)) is None:
+            continue
+        scopes[key] = scope
+        if (line := innermost_line(trace)) is not None:
+            source_lines[key] = line
+    return scopes, source_lines
 
 
-def _dynamic_axes(call: Call) -> dict[str, dict[int, str]]:
+def _innermost_scope(name: str, paths: list[str]) -> Scope | None:
+    """The last module in a scope name."""
+    marks = [*_MARK.finditer(name)]
+    return Scope(paths[int(marks[-1]["module"])], int(marks[-1]["call"])) if marks else None
+
+
+def _dynamic_axes(call: ModelCall) -> dict[str, dict[int, str]]:
+    """The names of all dynamic axes; an axis without a name gets one."""
     return {
-        name: {axis: asked or f"{name}_{axis}" for axis, asked in axes.items()}
+        name: {axis: axis_name or f"{name}_{axis}" for axis, axis_name in axes.items()}
         for name, axes in call.axes.items()
     }
 
 
-def _bytes(tensor: torch.Tensor) -> Array | None:
-    """What a tensor is to be stored as; None for types that torch has to encode itself."""
+def _stored_bytes(tensor: torch.Tensor) -> Array | None:
+    """The bytes by which a tensor is stored; None for types that torch has to encode itself."""
     if tensor.is_quantized or tensor.layout is not torch.strided:
         return None
     dense = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()

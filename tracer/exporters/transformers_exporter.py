@@ -8,11 +8,11 @@ from unittest import mock
 import torch
 from torch import nn
 
-from modelexport.tracer.exporters.naming import automatic_axes
-from modelexport.tracer.sources.signature import Call
+from modelexport.tracer.exporters.axes_and_outputs import automatic_axes
+from modelexport.tracer.sources.signature import Arguments, ModelCall
 from modelexport.tracer.sources.transformers_models import is_transformers_model
 
-TransformersExport = Callable[[Call, int], Any]
+TransformersExport = Callable[[ModelCall, int], Any]
 """Takes the call to export and the opset; returns torch's `ONNXProgram`."""
 
 
@@ -25,12 +25,12 @@ def transformers_exporter(model: nn.Module) -> TransformersExport | None:
     except ImportError:
         return None
 
-    def by_name(arguments: tuple[tuple[Any, ...], dict[str, Any]]) -> dict[str, Any]:
+    def by_name(arguments: Arguments) -> dict[str, Any]:
         args, kwargs = arguments
         return dict(inspect.signature(model.forward).bind(*args, **kwargs).arguments)
 
-    def export(call: Call, opset: int) -> Any:
-        inputs = by_name(call.arguments(*call.tensors.values()))
+    def export(call: ModelCall, opset: int) -> Any:
+        inputs = by_name(call.arguments())
         programs: list[Any] = []
         torch_export = torch.onnx.export
 
@@ -41,7 +41,7 @@ def transformers_exporter(model: nn.Module) -> TransformersExport | None:
         has_names = any(name is not None for axes in call.axes.values() for name in axes.values())
         config = OnnxConfig(
             dynamic=bool(call.axes),
-            dynamic_shapes=by_name(call.arranged(automatic_axes(call))) if has_names else None,
+            dynamic_shapes=by_name(call.arguments(automatic_axes(call))) if has_names else None,
             opset_version=opset,
         )
         with mock.patch.object(torch.onnx, "export", keep_program):

@@ -1,1 +1,1 @@
-"""Building a trace record from what the exporter, the runtime and the eager run gave."""
+"""Building a record from what the exporter, onnxruntime and the eager run gave."""

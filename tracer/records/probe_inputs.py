@@ -1,12 +1,12 @@
-"""What an exported graph is probed on: inputs that tell values apart.
+"""Choosing the probe inputs: inputs on which different nodes compute different values.
 
-Many example inputs are all zeros, or all ones. They export a model as well as any, but what it
-computes from them is much the same everywhere. So the probe is made on others of the same shape,
-if the model takes them.
+Many example inputs are all zeros or all ones. They are good enough to export a model, but many
+nodes compute the same from them. So the probe uses other inputs of the same shape, if the model
+accepts them.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -16,126 +16,154 @@ from modelexport.hierarchy.fingerprints import value_fingerprint
 from modelexport.hierarchy.graph_paths import MAIN
 from modelexport.hierarchy.probe_numbers import MAX_SWITCH_SIZE, distinct_integers, mask_flags
 from modelexport.support.threads import one_blas_thread
-from modelexport.tracer.eager.dispatch import numpy_of, run
-from modelexport.tracer.exporters.exported import Exported
-from modelexport.tracer.records.probing import NOT_ASKED_FOR, Probed, feed_of, probe_values
-from modelexport.tracer.records.scope_inference import alike
-from modelexport.tracer.sources.signature import Call
+from modelexport.tracer.eager.arrays import to_numpy
+from modelexport.tracer.eager.model_run import run_model
+from modelexport.tracer.exporters.exported import ExportedGraph
+from modelexport.tracer.records.graph_values import (
+    NOT_REQUESTED,
+    GraphValues,
+    compute_values,
+    graph_feed,
+)
+from modelexport.tracer.records.scope_inference import values_agree
+from modelexport.tracer.sources.signature import ModelCall
 
-_LIMITS = (1 << 15, 1 << 10, 1 << 6, 1 << 3)
-"""How far whole numbers are tried to reach: many index a table."""
+_INTEGER_LIMITS = (1 << 15, 1 << 10, 1 << 6, 1 << 3)
+"""Limits of integers that are tried in turn: many integers are indices of a table."""
 
 _SEED = 20
 
 
 @dataclass(frozen=True)
-class ProbedCall:
-    """What an exported graph computes, and the call of the model on the same inputs."""
+class ProbedExport:
+    """An exported graph, and what it computes on the probe inputs.
 
-    call: Call
-    found: Probed
+    Attributes:
+        exported: The graph, with notes about the probe.
+        call: The call of the model on the probe inputs.
+        values: What the graph computes.
+    """
+
+    exported: ExportedGraph
+    call: ModelCall
+    values: GraphValues
 
 
 @one_blas_thread()
-def probed(model: nn.Module, exported: Exported, call: Call, *, probe: bool) -> ProbedCall:
-    """What an exported graph computes on inputs that tell values apart.
+def probe_export(
+    model: nn.Module, exported: ExportedGraph, call: ModelCall, *, probe: bool
+) -> ProbedExport:
+    """Compute the values of an exported graph on the probe inputs.
 
-    These are the example inputs, unless some hold one number throughout. Others take their place
-    then, if the graph gives back on them what the model does: it may have been made for the
-    example alone.
+    These are the example inputs, unless most of them are uniform (one value in all elements). Then
+    they are others, if the graph returns on them what the model returns: the graph may be made for
+    the example inputs alone.
+
+    Args:
+        model: The model.
+        exported: The graph.
+        call: The call of the model on the example inputs.
+        probe: Whether to compute values at all.
     """
     if not probe:
-        feed = feed_of(exported.graph.graph, call.tensors)
-        return ProbedCall(call, Probed(feed, missing=NOT_ASKED_FOR))
-    other, changed = telling(model, call)
-    if changed:
-        found = _probed(exported, other)
-        if found.missing is None and _gives_back(exported, found, run(model, other)):
-            names = ", ".join(changed)
-            exported.notes = (*exported.notes, f"{names}: one number throughout, probed on others")
-            return ProbedCall(other, found)
-    return ProbedCall(call, _probed(exported, call))
+        feed = graph_feed(exported.model.graph, call.tensors)
+        return ProbedExport(exported, call, GraphValues(feed, missing=NOT_REQUESTED))
+    other_call, replaced = replace_uniform_inputs(model, call)
+    if replaced:
+        values = _values_or_reason(exported, other_call)
+        if values.missing is None and _agrees(exported, values, run_model(model, other_call)):
+            note = f"{', '.join(replaced)}: one number throughout, probed on others"
+            noted = exported.with_notes(after=(*values.notes, note))
+            return ProbedExport(noted, other_call, values)
+    values = _values_or_reason(exported, call)
+    return ProbedExport(exported.with_notes(after=values.notes), call, values)
 
 
-def _probed(exported: Exported, call: Call) -> Probed:
-    feed = feed_of(exported.graph.graph, call.tensors)
+def _values_or_reason(exported: ExportedGraph, call: ModelCall) -> GraphValues:
+    """The values on the inputs of a call, or why onnxruntime cannot compute them."""
+    feed = graph_feed(exported.model.graph, call.tensors)
     try:
-        return probe_values(exported, feed)
+        return compute_values(exported, feed)
     except RuntimeFailedError as error:
-        return Probed(feed, missing=str(error))
+        return GraphValues(feed, missing=str(error))
 
 
-def _gives_back(exported: Exported, found: Probed, outputs: tuple[torch.Tensor, ...]) -> bool:
-    """Whether an exported graph computed the model's outputs."""
-    names = [value.name for value in exported.graph.graph.output]
+def _agrees(
+    exported: ExportedGraph, values: GraphValues, outputs: Mapping[str, torch.Tensor]
+) -> bool:
+    """Whether an exported graph computed the outputs of the model."""
+    names = [value.name for value in exported.model.graph.output]
     if len(names) != len(outputs):
         return False
     pairs = [
-        (found.values.get((MAIN, name)), value_fingerprint(numpy_of(tensor)))
-        for name, tensor in zip(names, outputs, strict=True)
+        (values.first.get((MAIN, name)), value_fingerprint(to_numpy(tensor)))
+        for name, tensor in zip(names, outputs.values(), strict=True)
     ]
     known = [(ours, true) for ours, true in pairs if ours is not None and true is not None]
-    return bool(known) and all(alike(true, ours) for ours, true in known)
+    return bool(known) and all(values_agree(true, ours) for ours, true in known)
 
 
-def telling(model: nn.Module, call: Call) -> tuple[Call, tuple[str, ...]]:
-    """The call with other numbers in the inputs that hold the same one throughout.
+def replace_uniform_inputs(model: nn.Module, call: ModelCall) -> tuple[ModelCall, tuple[str, ...]]:
+    """Replace inputs that have one value in all elements.
 
-    Only when they are most of what is fed: a mask of ones beside tokens does no harm. Each gets
-    the first kind of numbers on which the model runs and gives back as many that are finite as
-    before.
+    This happens only when such inputs have most of all elements: a mask of ones beside tokens does
+    no harm. Each input gets the first kind of numbers on which the model runs and returns at least
+    as large a share of finite numbers as before.
+
+    Args:
+        model: The model.
+        call: Its call on the example inputs.
 
     Returns:
-        The call, and the inputs that are others now: none when all of them tell enough, or
-        the model takes no others.
+        The call, and the names of the inputs that were replaced.
     """
-    dull = [name for name, tensor in call.tensors.items() if _is_dull(tensor)]
-    if 2 * sum(call.tensors[n].numel() for n in dull) <= sum(
-        tensor.numel() for tensor in call.tensors.values()
-    ):
-        return call, ()  # the others tell enough
-    changed = []
-    finite = _finite(model, call)
-    for name in dull:
-        for tensor in _others(call.tensors[name]):
-            tried = replace(call, tensors=call.tensors | {name: tensor}, outputs=[])
+    uniform = [name for name, tensor in call.tensors.items() if _is_uniform(tensor)]
+    elements = sum(tensor.numel() for tensor in call.tensors.values())
+    if 2 * sum(call.tensors[name].numel() for name in uniform) <= elements:
+        return call, ()
+    replaced = []
+    finite = _finite_share(model, call)
+    for name in uniform:
+        for tensor in _replacements(call.tensors[name]):
+            candidate = call.with_tensor(name, tensor)
             try:
-                good = _finite(model, tried) >= finite
+                accepted = _finite_share(model, candidate) >= finite
             except InputsError:
-                continue  # an index beyond a table, say
-            if good:
-                call = tried
-                changed.append(name)
+                continue  # an index beyond a table, for example
+            if accepted:
+                call = candidate
+                replaced.append(name)
                 break
-    return call, tuple(changed)
+    return call, tuple(replaced)
 
 
-def _is_dull(tensor: torch.Tensor) -> bool:
+def _is_uniform(tensor: torch.Tensor) -> bool:
+    """Whether all elements are equal; not of flags, and of inputs too small to matter."""
     if tensor.numel() <= MAX_SWITCH_SIZE or tensor.dtype is torch.bool or tensor.is_complex():
         return False
     return bool((tensor == tensor.reshape(-1)[0]).all())
 
 
-def _others(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
-    """Numbers to put in place of those of a tensor, the most telling first."""
+def _replacements(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Tensors to put in place of a uniform one, the most distinctive first."""
     shape, size = tensor.shape, tensor.numel()
     generator = torch.Generator().manual_seed(_SEED)
     if tensor.is_floating_point():
         yield torch.randn(shape, generator=generator).to(tensor)
         yield torch.rand(shape, generator=generator).to(tensor)
         return
-    for most in _LIMITS:
-        numbers = distinct_integers(size, min(most, torch.iinfo(tensor.dtype).max))
+    for limit in _INTEGER_LIMITS:
+        numbers = distinct_integers(size, min(limit, torch.iinfo(tensor.dtype).max))
         yield torch.from_numpy(numbers).to(tensor).reshape(shape)
     yield torch.from_numpy(mask_flags(size)).to(tensor).reshape(shape)
 
 
-def _finite(model: nn.Module, call: Call) -> float:
-    """Share of what a model gives back that is a finite number.
+def _finite_share(model: nn.Module, call: ModelCall) -> float:
+    """The share (0-1) of finite numbers in what a model returns.
 
     Raises:
-        InputsError: It does not run.
+        InputsError: The model cannot run.
     """
-    made = [t for t in run(model, call) if t.is_floating_point()]
-    finite = sum(int(t.isfinite().sum()) for t in made)
-    return finite / max(1, sum(t.numel() for t in made))
+    outputs = [t for t in run_model(model, call).values() if t.is_floating_point()]
+    finite = sum(int(tensor.isfinite().sum()) for tensor in outputs)
+    return finite / max(1, sum(tensor.numel() for tensor in outputs))

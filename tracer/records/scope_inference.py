@@ -1,4 +1,7 @@
-"""Scopes for nodes that the exporter left without one: what the eager run computed, and where."""
+"""Inferring the scope of nodes from their values: which module computes them in an eager run.
+
+The exporter left these nodes without a scope, or changed their weights.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -9,83 +12,136 @@ from torch import nn
 
 from modelexport.hierarchy.fingerprints import ValueFingerprint, value_fingerprint
 from modelexport.hierarchy.graph_paths import MAIN, NodeKey
-from modelexport.tracer.eager.dispatch import Heard, Listening, numpy_of, run, watched
+from modelexport.tracer.eager.arrays import to_numpy
+from modelexport.tracer.eager.dispatch import OperatorCall, OperatorObserver
+from modelexport.tracer.eager.model_run import run_model
+from modelexport.tracer.eager.module_tracker import track_modules
 from modelexport.tracer.exporters.exported import Scope
-from modelexport.tracer.sources.signature import Call
+from modelexport.tracer.sources.signature import ModelCall
 
-_Wanted = dict[tuple[int, str], list[tuple[NodeKey, ValueFingerprint]]]
-"""Nodes and what they make, by number of elements and kind of numbers."""
+_NodeValue = tuple[NodeKey, ValueFingerprint]
+"""A node and the fingerprint of a value that it computes."""
 
-_FEWEST_ELEMENTS = 12
-_FEWEST_DISTINCT = 3
-"""A value with fewer elements or distinct numbers is too common to say where it came from."""
+_MIN_ELEMENTS = 12
+_MIN_DISTINCT = 3
+"""Minimum number of elements and of distinct values of a value that identifies a module; smaller
+ones are too common."""
 
 _TOLERANCE = 1e-4
-"""Of the greatest magnitude; two runtimes differ in the last digits."""
+"""Maximum difference of two equal values, as a share of the largest magnitude: two runtimes
+differ in the last digits."""
 
 
-def settle(
-    model: nn.Module, call: Call, open_nodes: Mapping[NodeKey, Iterable[ValueFingerprint]]
+def infer_scopes(
+    model: nn.Module, call: ModelCall, nodes: Mapping[NodeKey, Iterable[ValueFingerprint]]
 ) -> dict[NodeKey, Scope]:
-    """Find the module of some nodes by the values that they compute.
+    """Find the module of nodes by the values that they compute.
 
-    A node is settled when exactly one call of one module computed what it computes; or, where
-    none computed it, when exactly one passed it on, as a view (a split, say) or a copy. In a
-    subgraph, the calls of one module may be several: it runs in each round of a loop.
+    A node gets a scope when exactly one call of one module computed its value. Where none computed
+    it, exactly one call must have passed it on, as a view (a split, for example) or a copy. For a
+    node in a subgraph there may be several calls of one module: it runs in each round of a loop.
+
+    Args:
+        model: The model, which runs once.
+        call: A call on the inputs on which the fingerprints were computed.
+        nodes: The nodes, each with the fingerprints of its values.
+
+    Returns:
+        The scopes that were found.
     """
-    wanted: _Wanted = defaultdict(list)
-    for key, prints in open_nodes.items():
-        for fingerprint in prints:
-            if _telling(fingerprint):
-                wanted[_bucket(fingerprint)].append((key, fingerprint))
-    if not wanted:
+    locator = _ValueLocator(nodes)
+    if locator.has_nothing_to_find:
         return {}
-    computed: dict[NodeKey, set[Scope]] = defaultdict(set)
-    viewed: dict[NodeKey, set[Scope]] = defaultdict(set)
+    with (
+        track_modules(model) as tracker,
+        OperatorObserver(tracker, locator.observe, enter_control_flow=True),
+    ):
+        run_model(model, call)
+    return locator.scopes()
 
-    def hear(heard: Heard) -> None:
-        if heard.scope is not None:
-            for tensor in heard.made:
-                for key, fingerprint in held(tensor, wanted):
-                    given = {_bucket(fingerprint): [(key, fingerprint)]}
-                    passed_on = not heard.computed or any(held(t, given) for t in heard.given)
-                    (viewed if passed_on else computed)[key].add(heard.scope)
 
-    def held(tensor: torch.Tensor, looked_for: _Wanted) -> list[tuple[NodeKey, ValueFingerprint]]:
-        kind = "f" if tensor.is_floating_point() else "b" if tensor.dtype is torch.bool else "i"
-        candidates = looked_for.get((tensor.numel(), kind))
+class _ValueLocator:
+    """Observes a run, and collects which calls compute or pass on the values of nodes.
+
+    Args:
+        nodes: The nodes, each with the fingerprints of its values.
+    """
+
+    def __init__(self, nodes: Mapping[NodeKey, Iterable[ValueFingerprint]]) -> None:
+        self._by_kind: dict[tuple[int, str], list[_NodeValue]] = defaultdict(list)
+        for key, fingerprints in nodes.items():
+            for fingerprint in fingerprints:
+                if _is_distinctive(fingerprint):
+                    self._by_kind[_kind(fingerprint)].append((key, fingerprint))
+        self._computed: dict[NodeKey, set[Scope]] = defaultdict(set)
+        self._passed_on: dict[NodeKey, set[Scope]] = defaultdict(set)
+
+    @property
+    def has_nothing_to_find(self) -> bool:
+        """Whether no value is distinctive."""
+        return not self._by_kind
+
+    def observe(self, call: OperatorCall) -> None:
+        """Take one operator call into account."""
+        if call.scope is None:
+            return
+        for tensor in call.outputs:
+            for key, fingerprint in self._nodes_with_value(tensor):
+                passed_on = not call.computes or any(
+                    _holds(read, fingerprint) for read in call.inputs
+                )
+                (self._passed_on if passed_on else self._computed)[key].add(call.scope)
+
+    def scopes(self) -> dict[NodeKey, Scope]:
+        """The scope of each node for which there is exactly one."""
+        candidates = self._passed_on | self._computed
+        scopes = {key: _single_scope(key, scopes) for key, scopes in candidates.items()}
+        return {key: scope for key, scope in scopes.items() if scope is not None}
+
+    def _nodes_with_value(self, tensor: torch.Tensor) -> list[_NodeValue]:
+        candidates = self._by_kind.get(_tensor_kind(tensor))
         if not candidates or tensor.is_complex():
             return []
-        seen = value_fingerprint(numpy_of(tensor))
-        return [c for c in candidates if seen is not None and alike(seen, c[1])]
-
-    with watched(model) as watch, Listening(watch, hear, inside=True):
-        run(model, call)
-    settled = {key: _common(key, scopes) for key, scopes in (viewed | computed).items()}
-    return {key: scope for key, scope in settled.items() if scope is not None}
+        computed = value_fingerprint(to_numpy(tensor))
+        return [c for c in candidates if computed is not None and values_agree(computed, c[1])]
 
 
-def _common(key: NodeKey, scopes: set[Scope]) -> Scope | None:
-    """What some scopes have in common: one call; in a subgraph, which may run again, one module."""
+def _holds(tensor: torch.Tensor, fingerprint: ValueFingerprint) -> bool:
+    """Whether a tensor has the value of a fingerprint."""
+    if _tensor_kind(tensor) != _kind(fingerprint) or tensor.is_complex():
+        return False
+    computed = value_fingerprint(to_numpy(tensor))
+    return computed is not None and values_agree(computed, fingerprint)
+
+
+def _single_scope(key: NodeKey, scopes: set[Scope]) -> Scope | None:
+    """The only scope; for a node in a subgraph, the first call of the only module."""
     first = min(scopes, key=lambda scope: scope.call)
     if len(scopes) == 1:
         return first
     return first if key.graph != MAIN and len({s.module for s in scopes}) == 1 else None
 
 
-def _telling(fingerprint: ValueFingerprint) -> bool:
+def _is_distinctive(fingerprint: ValueFingerprint) -> bool:
+    """Whether a value is rare enough to identify the module that computes it."""
     return (
-        int(np.prod(fingerprint.shape)) >= _FEWEST_ELEMENTS
-        and np.unique(fingerprint.statistics()).size >= _FEWEST_DISTINCT
+        int(np.prod(fingerprint.shape)) >= _MIN_ELEMENTS
+        and np.unique(fingerprint.statistics()).size >= _MIN_DISTINCT
     )
 
 
-def _bucket(fingerprint: ValueFingerprint) -> tuple[int, str]:
+def _kind(fingerprint: ValueFingerprint) -> tuple[int, str]:
+    """Number and kind of the elements of a value; equal values have the same."""
     return int(np.prod(fingerprint.shape)), "i" if fingerprint.kind == "u" else fingerprint.kind
 
 
-def alike(left: ValueFingerprint, right: ValueFingerprint) -> bool:
-    """Whether two runtimes computed the same, up to the last digits."""
+def _tensor_kind(tensor: torch.Tensor) -> tuple[int, str]:
+    kind = "f" if tensor.is_floating_point() else "b" if tensor.dtype is torch.bool else "i"
+    return tensor.numel(), kind
+
+
+def values_agree(left: ValueFingerprint, right: ValueFingerprint) -> bool:
+    """Whether two runtimes computed the same value, up to the last digits."""
     a, b = left.statistics(), right.statistics()
     if a.size != b.size or left.nan != right.nan:
         return False

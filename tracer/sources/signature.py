@@ -1,14 +1,14 @@
-"""A model with one flat signature: named tensors in, named tensors out.
+"""Calling a model with one flat signature: named tensors in, named tensors out.
 
-Exporters want positional tensors; models take keywords, tuples, dictionaries and give back
-output objects. `flat_forward` puts a plain forward in front of the model's own for a while,
-on the instance itself, so that no wrapper module appears in any scope or name.
+Exporters need positional tensors. Models take keywords, tuples and dictionaries, and return
+output objects. `flat_forward` replaces the forward of the model's instance for some time, so that
+no wrapper module appears in any scope or name.
 """
 
 import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -16,78 +16,97 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from modelexport.errors import InputsError
+from modelexport.support.unique_names import UniqueNames
 
 Inputs = torch.Tensor | tuple[Any, ...] | list[Any] | Mapping[str, Any]
-Dynamic = bool | Mapping[str, Mapping[int, str]]
-"""Whether all axes of the inputs are dynamic; or the names of those that are, by input."""
+DynamicAxes = bool | Mapping[str, Mapping[int, str]]
+"""Whether all axes of the inputs are dynamic; or the names of the dynamic axes, by input."""
+
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+"""Positional and keyword arguments."""
 
 
-@dataclass
-class Call:
-    """How a model is called: the tensors by name, and how to put its arguments together.
+@dataclass(frozen=True)
+class ModelCall:
+    """One way to call a model: its input tensors by name, and how to make arguments of them.
 
     Attributes:
-        tensors: Every tensor among the example inputs, by the name its ONNX input gets.
-        outputs: Names of the output tensors, known after a call.
-        output_names: What the outputs are to be called; empty to name them as the model does.
-        axes: The dynamic axes of each input, by position; `None` in place of a name for one
-            that need not be dynamic if the model's code fixes it.
+        tensors: Every tensor among the example inputs, by the name of its ONNX input.
+        axes: The dynamic axes of each input by position, with their names. An axis without a
+            name (None) may become fixed if the model's code fixes it.
+        requested_outputs: Names for the outputs; empty to name them as the model does.
+        output_names: Names of the outputs. They are known after a run of the model.
     """
 
-    tensors: dict[str, torch.Tensor]
-    _leaves: list[Any]
+    tensors: Mapping[str, torch.Tensor]
+    _leaves: Sequence[Any]
     _spec: pytree.TreeSpec
-    outputs: list[str] = field(default_factory=list)
+    axes: Mapping[str, Mapping[int, str | None]] = field(default_factory=dict)
+    requested_outputs: tuple[str, ...] = ()
     output_names: tuple[str, ...] = ()
-    axes: dict[str, dict[int, str | None]] = field(default_factory=dict)
 
-    def arguments(self, *tensors: torch.Tensor) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Positional and keyword arguments of the model, these tensors in place."""
-        return self.arranged(tensors)
+    def arguments(self, values: Iterable[Any] | None = None) -> Arguments:
+        """The arguments of the model.
 
-    def arranged(self, values: Iterable[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Values in the places of the tensors among the model's arguments."""
-        given = iter(values)
-        leaves = [next(given) if isinstance(x, torch.Tensor) else x for x in self._leaves]
+        Args:
+            values: What stands in place of each tensor; None for the tensors themselves.
+        """
+        remaining = iter(self.tensors.values() if values is None else values)
+        leaves = [
+            next(remaining) if isinstance(leaf, torch.Tensor) else leaf for leaf in self._leaves
+        ]
         return pytree.tree_unflatten(leaves, self._spec)  # type: ignore[no-any-return]
 
-    def flatten_outputs(self, outputs: object) -> tuple[torch.Tensor, ...]:
-        """The tensors of what the model gave back; their names go to `outputs`."""
-        found = dict(_named_tensors(outputs, ""))
-        if not found:
-            raise InputsError("The model gives no tensor back, so there is nothing to export.")
-        taken = set(self.tensors)
-        self.outputs = [_free_name(name or "output", taken) for name in found]
-        if self.output_names:
-            self._rename()
-        return tuple(found.values())
+    def with_tensor(self, name: str, tensor: torch.Tensor) -> "ModelCall":
+        """The same call with another tensor for one input."""
+        return replace(self, tensors={**self.tensors, name: tensor})
 
-    def _rename(self) -> None:
-        """Call the outputs as was asked."""
-        if len(self.output_names) != len(self.outputs):
+    def named_outputs(self, result: object) -> dict[str, torch.Tensor]:
+        """The tensors that the model returned, by the names of the ONNX outputs.
+
+        Raises:
+            InputsError: There are no tensors, or the requested names do not fit.
+        """
+        tensors = dict(_named_tensors(result, ""))
+        if not tensors:
+            raise InputsError("The model returns no tensors, so there is nothing to export.")
+        unique = UniqueNames(self.tensors)
+        names = [unique.take(name or "output") for name in tensors]
+        if self.requested_outputs:
+            self._check_requested(names)
+            names = list(self.requested_outputs)
+        return dict(zip(names, tensors.values(), strict=True))
+
+    def _check_requested(self, own_names: Sequence[str]) -> None:
+        names = self.requested_outputs
+        if len(names) != len(own_names):
             raise InputsError(
-                f"{len(self.output_names)} output names are given, but the model gives "
-                f"{len(self.outputs)} tensors back: {', '.join(self.outputs)}."
+                f"{len(names)} output names are given, but the model returns {len(own_names)} "
+                f"tensors: {', '.join(own_names)}."
             )
-        if clash := sorted(set(self.output_names) & set(self.tensors)):
-            raise InputsError(f"No output can be called {clash[0]}: an input is called so.")
-        self.outputs = list(self.output_names)
+        if clash := sorted(set(names) & set(self.tensors)):
+            raise InputsError(f"An output cannot have the name {clash[0]}: an input has it.")
+        if len(set(names)) < len(names):
+            raise InputsError("The names of the outputs must differ from each other.")
 
 
-def plan_call(
-    model: nn.Module, inputs: Inputs, *, dynamic: Dynamic = False, output_names: Sequence[str] = ()
-) -> Call:
-    """Name the tensors of some example inputs by the parameters of the model's forward.
+def bind_inputs(
+    model: nn.Module,
+    inputs: Inputs,
+    *,
+    dynamic: DynamicAxes = False,
+    output_names: Sequence[str] = (),
+) -> ModelCall:
+    """Name the tensors of example inputs by the parameters of the model's forward.
 
     Args:
         model: The model.
-        inputs: What it is to be called with.
+        inputs: The inputs to call it with.
         dynamic: Which axes of the inputs are dynamic.
-        output_names: What the outputs are to be called.
+        output_names: Names for the outputs.
 
     Raises:
-        InputsError: The inputs do not fit the signature, or hold no tensor, or lack an axis
-            that is to be dynamic.
+        InputsError: The inputs do not fit the signature, hold no tensor, or lack a dynamic axis.
     """
     if isinstance(inputs, torch.Tensor):
         args: tuple[Any, ...] = (inputs,)
@@ -96,91 +115,94 @@ def plan_call(
         args, kwargs = (), dict(inputs)
     else:
         args, kwargs = tuple(inputs), {}
-    args, kwargs = pytree.tree_map(_distinct, (args, kwargs))
+    args, kwargs = pytree.tree_map(_as_own_object, (args, kwargs))
     forward = type(model).__name__ + ".forward"
     try:
-        signature = inspect.signature(model.forward)
-        bound = signature.bind(*args, **kwargs)
+        bound = inspect.signature(model.forward).bind(*args, **kwargs)
     except TypeError as error:
         raise InputsError(f"The example inputs do not fit {forward}: {error}.") from error
     leaves, spec = pytree.tree_flatten((args, kwargs))
     tensors = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
     if not tensors:
         raise InputsError(f"The example inputs for {forward} hold no tensor.")
-    names = {id(tensor): name for name, tensor in _named_tensors(_by_name(bound), "")}
-    taken: set[str] = set()
-    named = {_free_name(names.get(id(tensor), "input"), taken): tensor for tensor in tensors}
-    return Call(named, leaves, spec, [], tuple(output_names), _axes(named, dynamic))
+    names = {id(tensor): name for name, tensor in _named_tensors(_by_parameter(bound), "")}
+    unique = UniqueNames()
+    named = {unique.take(names.get(id(tensor), "input")): tensor for tensor in tensors}
+    return ModelCall(named, leaves, spec, _dynamic_axes(named, dynamic), tuple(output_names))
 
 
-def _axes(
-    tensors: Mapping[str, torch.Tensor], dynamic: Dynamic
+def _dynamic_axes(
+    tensors: Mapping[str, torch.Tensor], dynamic: DynamicAxes
 ) -> dict[str, dict[int, str | None]]:
-    """The dynamic axes of each input."""
+    """The dynamic axes of each input.
+
+    Raises:
+        InputsError: There is no such input or axis.
+    """
     if isinstance(dynamic, bool):
-        every = tensors.items() if dynamic else ()
-        return {name: dict.fromkeys(range(tensor.dim())) for name, tensor in every}
+        inputs = tensors.items() if dynamic else ()
+        return {name: dict.fromkeys(range(tensor.dim())) for name, tensor in inputs}
     for name, axes in dynamic.items():
         if name not in tensors:
             known = ", ".join(tensors)
-            raise InputsError(f"dynamic_axes: there is no input {name}; there are {known}.")
+            raise InputsError(f"dynamic_axes: there is no input {name}; the inputs are {known}.")
         for axis in axes:
             if not 0 <= axis < tensors[name].dim():
                 raise InputsError(
                     f"dynamic_axes: input {name} has no axis {axis}; it has "
-                    f"{tensors[name].dim()}, counted from 0."
+                    f"{tensors[name].dim()} axes, counted from 0."
                 )
     return {name: dict(axes) for name, axes in dynamic.items()}
 
 
-def _distinct(leaf: object) -> object:
-    """The same tensor as an object of its own: one may be given for several inputs."""
+def _as_own_object(leaf: object) -> object:
+    """A tensor as an object of its own: one tensor may be given for several inputs."""
     return leaf.detach() if isinstance(leaf, torch.Tensor) else leaf
 
 
-def _by_name(bound: inspect.BoundArguments) -> dict[str, Any]:
+def _by_parameter(bound: inspect.BoundArguments) -> dict[str, Any]:
     """Arguments by the names that a caller would use, those of `**kwargs` included."""
-    named: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
     for name, value in bound.arguments.items():
         if bound.signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
-            named |= value
+            arguments |= value
         else:
-            named[name] = value
-    return named
+            arguments[name] = value
+    return arguments
 
 
 @contextmanager
-def flat_forward(model: nn.Module, call: Call) -> Iterator[None]:
-    """Give the model a forward that takes and returns flat tensors, for the time being."""
+def flat_forward(model: nn.Module, call: ModelCall) -> Iterator[None]:
+    """Give the model a forward that takes and returns flat tensors, for the time of the body."""
     original = model.forward
-    had = "forward" in vars(model)
+    had_own_forward = "forward" in vars(model)
+    names = list(call.tensors)
 
     def forward(*tensors: torch.Tensor, **named: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        ordered = (*tensors, *(named[name] for name in list(call.tensors)[len(tensors) :]))
-        args, kwargs = call.arguments(*ordered)
-        return call.flatten_outputs(original(*args, **kwargs))
+        args, kwargs = call.arguments((*tensors, *(named[name] for name in names[len(tensors) :])))
+        return tuple(call.named_outputs(original(*args, **kwargs)).values())
 
-    forward.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [
-            inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-            for name in call.tensors
-            if name.isidentifier()
-        ]
-        if all(name.isidentifier() for name in call.tensors)
-        else [inspect.Parameter("tensors", inspect.Parameter.VAR_POSITIONAL)]
-    )
+    forward.__signature__ = _flat_signature(names)  # type: ignore[attr-defined]
     model.forward = forward
     try:
         yield
     finally:
-        if had:
+        if had_own_forward:
             model.forward = original
         else:
             del model.forward
 
 
+def _flat_signature(names: Sequence[str]) -> inspect.Signature:
+    """A signature with one parameter for each name, where all names can be parameters."""
+    if not all(name.isidentifier() for name in names):
+        return inspect.Signature([inspect.Parameter("tensors", inspect.Parameter.VAR_POSITIONAL)])
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return inspect.Signature([inspect.Parameter(name, kind) for name in names])
+
+
 def _named_tensors(value: object, name: str) -> Iterator[tuple[str, torch.Tensor]]:
-    """Every tensor inside nested containers, named by the way to it (`cache_0_key`)."""
+    """Every tensor inside nested containers, named by the keys that lead to it (`cache_0_key`)."""
     if isinstance(value, torch.Tensor):
         yield name, value
         return
@@ -193,17 +215,8 @@ def _named_tensors(value: object, name: str) -> Iterator[tuple[str, torch.Tensor
     else:
         return
     for key, item in items:
-        yield from _named_tensors(item, f"{name}_{key}" if name else _word(key))
+        yield from _named_tensors(item, f"{name}_{key}" if name else _first_name(key))
 
 
-def _word(key: str) -> str:
+def _first_name(key: str) -> str:
     return f"output_{key}" if key.isdigit() else key
-
-
-def _free_name(name: str, taken: set[str]) -> str:
-    found, count = name, 1
-    while found in taken:
-        found = f"{name}_{count}"
-        count += 1
-    taken.add(found)
-    return found

@@ -1,0 +1,91 @@
+"""Running a model once, eagerly, with observers."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from modelexport.errors import InputsError
+from modelexport.hierarchy.record import Constant
+from modelexport.support.error_texts import first_line
+from modelexport.tracer.eager.constants import ConstantCollector
+from modelexport.tracer.eager.dispatch import Observer, OperatorObserver
+from modelexport.tracer.eager.module_tracker import ModuleTracker, track_modules
+from modelexport.tracer.sources.signature import ModelCall
+
+
+@dataclass(frozen=True)
+class ModelRun:
+    """What a run of a model showed.
+
+    Attributes:
+        modules: The calls of its modules.
+        constants: The values that do not depend on the inputs.
+        output_names: The names of its outputs.
+    """
+
+    modules: ModuleTracker
+    constants: tuple[Constant, ...]
+    output_names: tuple[str, ...]
+
+
+def observe_run(
+    model: nn.Module,
+    call: ModelCall,
+    *observers: Observer,
+    decompositions: Mapping[Any, Callable[..., Any]] | None = None,
+) -> ModelRun:
+    """Run a model once, and report every operator call to the observers.
+
+    Args:
+        model: The model.
+        call: How to call it.
+        observers: Each is called after each operator call.
+        decompositions: Operators that run a second time as their decomposition, with that.
+
+    Raises:
+        InputsError: The model cannot run on the inputs.
+    """
+    constants = ConstantCollector(model)
+    with (
+        track_modules(model) as tracker,
+        OperatorObserver(tracker, constants.observe, *observers, decompositions=decompositions),
+    ):
+        outputs = run_model(model, call)
+    return ModelRun(tracker, constants.constants(), tuple(outputs))
+
+
+def run_model(model: nn.Module, call: ModelCall) -> dict[str, torch.Tensor]:
+    """Run a model on the tensors of a call.
+
+    Returns:
+        The output tensors by the names of the ONNX outputs.
+
+    Raises:
+        InputsError: The model cannot run on the inputs; the message has its own first line.
+    """
+    args, kwargs = call.arguments()
+    try:
+        with torch.no_grad(), _uncompiled():
+            result = model(*args, **kwargs)
+    except Exception as error:
+        reason = first_line(error, with_type=True)
+        raise InputsError(f"The model cannot run on these inputs ({reason}).") from error
+    return call.named_outputs(result)
+
+
+@contextmanager
+def _uncompiled() -> Iterator[None]:
+    """Keep torch from compiling. It does so for each higher-order operator, and some fail."""
+
+    def return_function(function: Any = None, **_: Any) -> Any:
+        return function if function is not None else lambda decorated: decorated
+
+    original, torch.compile = torch.compile, return_function  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        torch.compile = original

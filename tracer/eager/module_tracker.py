@@ -1,0 +1,95 @@
+"""Which module runs, and how often each module was called, while a model runs in Python."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from modelexport.tracer.exporters.exported import Scope
+
+
+class ModuleTracker:
+    """Counts the calls of modules. Each module has its first path.
+
+    Attributes:
+        calls: Number of calls of each module.
+        order: Position of each module's first call among the first calls of all modules.
+        calls_in_operators: The calls of each module that a higher-order operator made.
+    """
+
+    def __init__(self) -> None:
+        self.calls: Counter[str] = Counter()
+        self.order: dict[str, int] = {}
+        self.calls_in_operators: dict[str, set[int]] = {}
+        self._running: list[Scope] = []
+        self._operator_depth = 0
+
+    @property
+    def current(self) -> Scope | None:
+        """The innermost call that runs now; None outside of all modules."""
+        return self._running[-1] if self._running else None
+
+    def enter(self, path: str) -> None:
+        """A call of a module begins."""
+        call = self.calls[path]
+        self._running.append(Scope(path, call))
+        if self._operator_depth:
+            self.calls_in_operators.setdefault(path, set()).add(call)
+        self.order.setdefault(path, len(self.order))
+        self.calls[path] += 1
+
+    def leave(self) -> None:
+        """The innermost call ends."""
+        self._running.pop()
+
+    @contextmanager
+    def inside_operator(self) -> Iterator[None]:
+        """In the body, a higher-order operator makes the calls."""
+        self._operator_depth += 1
+        try:
+            yield
+        finally:
+            self._operator_depth -= 1
+
+    @contextmanager
+    def uncounted(self) -> Iterator[None]:
+        """Calls in the body are not counted: the model itself does not make them."""
+        counts = self.calls.copy()
+        try:
+            yield
+        finally:
+            self.calls.clear()
+            self.calls.update(counts)
+
+
+@contextmanager
+def track_modules(model: nn.Module) -> Iterator[ModuleTracker]:
+    """Track every module that Python runs. Modules inside compiled scripts run unseen."""
+    tracker = ModuleTracker()
+
+    def entering(path: str) -> Callable[..., None]:
+        def hook(*_: Any) -> None:
+            if not torch.compiler.is_compiling():  # a higher-order operator compiles what it runs
+                tracker.enter(path)
+
+        return hook
+
+    def leaving(*_: Any) -> None:
+        if not torch.compiler.is_compiling():
+            tracker.leave()
+
+    with ExitStack() as stack:
+        for path, module in hookable_modules(model):
+            stack.callback(module.register_forward_pre_hook(entering(path)).remove)
+            stack.callback(module.register_forward_hook(leaving, always_call=True).remove)
+        yield tracker
+
+
+def hookable_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Every module that hooks can track, once, with its first path: not those of scripts."""
+    for path, module in model.named_modules():
+        if not isinstance(module, torch.jit.ScriptModule):
+            yield path, module

@@ -1,0 +1,117 @@
+"""Writing an exported graph to disk, with its weights straight from memory."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import onnx
+
+from modelexport.hierarchy.fingerprints import Array
+from modelexport.support.files import attribute_errors_to
+from modelexport.support.protobuf_wire import encode_length_header
+from modelexport.tracer.exporters.exported import ExportedGraph
+
+MAX_WEIGHT_BYTES = (1 << 31) - (1 << 24)
+"""Maximum size in bytes of weights inside a model: protobuf accepts no message of 2 GiB."""
+
+_PAGE_BYTES = 4096
+"""Runtimes can map external data that begins at a multiple of it."""
+
+_RAW_DATA = onnx.TensorProto.RAW_DATA_FIELD_NUMBER
+_INITIALIZER = onnx.GraphProto.INITIALIZER_FIELD_NUMBER
+_GRAPH = onnx.ModelProto.GRAPH_FIELD_NUMBER
+
+
+def external_weights_path(exported: ExportedGraph, target: Path) -> Path | None:
+    """The file for the weights of a model that one file cannot hold; None for other models."""
+    if sum(weight.nbytes for weight in exported.weights.values()) <= MAX_WEIGHT_BYTES:
+        return None
+    return target.with_name(target.name + ".data")
+
+
+def write_model(exported: ExportedGraph, file: Path, external: tuple[Path, str] | None) -> None:
+    """Write the complete model, without a second copy of its weights in memory.
+
+    Args:
+        exported: The graph and its weights.
+        file: The file to write.
+        external: The file to write the weights to, and the name by which the model refers to it;
+            None to put the weights into the model itself.
+    """
+    if external is None:
+        initializers, embedded = list(exported.model.graph.initializer), exported.weights
+    else:
+        initializers, embedded = list(_write_external(exported, *external)), {}
+    with attribute_errors_to(file), file.open("wb") as sink:
+        _write_message(sink, exported.model, initializers, embedded)
+
+
+def _write_message(
+    sink: BinaryIO,
+    model: onnx.ModelProto,
+    initializers: list[onnx.TensorProto],
+    weights: Mapping[str, Array],
+) -> None:
+    """Write the wire format of a model: protobuf's own bytes, with those of weights in between."""
+    outer, graph = onnx.ModelProto(), onnx.GraphProto()
+    outer.CopyFrom(model)
+    outer.ClearField("graph")
+    graph.CopyFrom(model.graph)
+    graph.ClearField("initializer")
+    parts: list[bytes | memoryview] = [graph.SerializeToString()]
+    for tensor in initializers:
+        parts += _initializer_parts(tensor, weights.get(tensor.name))
+    sink.write(outer.SerializeToString())
+    sink.write(encode_length_header(_GRAPH, sum(memoryview(part).nbytes for part in parts)))
+    sink.writelines(parts)
+
+
+def _initializer_parts(tensor: onnx.TensorProto, weight: Array | None) -> list[bytes | memoryview]:
+    """The bytes of one initializer, with the values of a large one straight from memory."""
+    if weight is None:
+        message = tensor.SerializeToString()
+        return [encode_length_header(_INITIALIZER, len(message)), message]
+    values = _memory(weight)
+    message = _without_values(tensor).SerializeToString()
+    message += encode_length_header(_RAW_DATA, values.nbytes)
+    return [encode_length_header(_INITIALIZER, len(message) + values.nbytes), message, values]
+
+
+def _write_external(
+    exported: ExportedGraph, data_file: Path, location: str
+) -> Iterator[onnx.TensorProto]:
+    """Write the large weights to a file of their own.
+
+    Yields:
+        The initializers of the model; large ones are references to that file.
+    """
+    with attribute_errors_to(data_file), data_file.open("wb") as sink:
+        for tensor in exported.model.graph.initializer:
+            weight = exported.weights.get(tensor.name)
+            if weight is None:
+                yield tensor
+                continue
+            sink.seek(-sink.tell() % _PAGE_BYTES, 1)
+            reference = _without_values(tensor)
+            reference.raw_data = b""  # onnx makes references only of raw values
+            onnx.external_data_helper.set_external_data(
+                reference, location, offset=sink.tell(), length=weight.nbytes
+            )
+            sink.write(_memory(weight))
+            yield reference
+
+
+def _without_values(tensor: onnx.TensorProto) -> onnx.TensorProto:
+    """An initializer without values, not even empty ones, and without a reference."""
+    bare = onnx.TensorProto()
+    bare.CopyFrom(tensor)
+    bare.ClearField("raw_data")
+    bare.ClearField("external_data")
+    bare.ClearField("data_location")
+    return bare
+
+
+def _memory(values: Array) -> memoryview:
+    """The memory of an array, also of types that Python's buffers do not know."""
+    return np.ascontiguousarray(values).reshape(-1).view(np.uint8).data

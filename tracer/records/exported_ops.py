@@ -1,0 +1,78 @@
+"""The operators of a record that was made with an exporter: the nodes of the plain graph."""
+
+from collections.abc import Collection, Mapping
+
+import onnx
+
+from modelexport.hierarchy.choices import ScopeOrigin
+from modelexport.hierarchy.fingerprints import ValueFingerprint
+from modelexport.hierarchy.graph_paths import NodeKey, op_type, walk_nodes
+from modelexport.hierarchy.module_tree import ModuleTree
+from modelexport.hierarchy.record import Op
+from modelexport.tracer.exporters.exported import ExportedGraph, Scope
+
+
+def record_ops(
+    exported: ExportedGraph,
+    inferred: Mapping[NodeKey, Scope],
+    values: Mapping[tuple[str, str], ValueFingerprint],
+    changed_weights: Collection[str],
+    tree: ModuleTree,
+) -> tuple[Op, ...]:
+    """Every node of the plain graph, those of subgraphs included.
+
+    Args:
+        exported: The plain graph.
+        inferred: Scopes that were inferred from values.
+        values: Fingerprints of values, by graph path and name.
+        changed_weights: Initializers of the main graph that the exporter computed itself.
+        tree: The modules.
+    """
+    ops = []
+    for key, node in walk_nodes(exported.model):
+        exporter_scope, inferred_scope = exported.scopes.get(key), inferred.get(key)
+        scope = exporter_scope or inferred_scope
+        fingerprints = tuple(values.get((key.graph, name)) for name in node.output)
+        ops.append(
+            Op(
+                graph=key.graph,
+                index=key.position,
+                name=node.name,
+                op_type=op_type(node),
+                inputs=tuple(node.input),
+                outputs=tuple(node.output),
+                module=None if scope is None else tree.canonical(scope.module),
+                call=0 if scope is None else scope.call,
+                scope_from=_scope_origin(exporter_scope, inferred_scope),
+                also=_other_origins(node, scope, inferred_scope, changed_weights, tree),
+                source=exported.source_lines.get(key),
+                values=fingerprints if any(fingerprints) else (),
+            )
+        )
+    return tuple(ops)
+
+
+def _scope_origin(exporter: Scope | None, inferred: Scope | None) -> ScopeOrigin | None:
+    if exporter is not None:
+        return ScopeOrigin.EXPORTER
+    return None if inferred is None else ScopeOrigin.VALUES
+
+
+def _other_origins(
+    node: onnx.NodeProto,
+    scope: Scope | None,
+    inferred: Scope | None,
+    changed_weights: Collection[str],
+    tree: ModuleTree,
+) -> tuple[str, ...]:
+    """Other modules whose work a node does too, sorted.
+
+    An exporter that changed a node's weight folded another module into the node. Then the module
+    whose values the node computes, and the owner of the weight, are origins too.
+    """
+    if scope is None:
+        return ()
+    origins = {tree.owner(name) for name in node.input if name in changed_weights}
+    if inferred is not None:
+        origins.add(inferred.module)
+    return tuple(sorted(origin for origin in origins if origin not in {None, scope.module}))

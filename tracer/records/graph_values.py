@@ -1,0 +1,184 @@
+"""Computing fingerprints of every value of an exported graph, in onnxruntime."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+import msgspec
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+
+from modelexport.errors import RuntimeFailedError
+from modelexport.hierarchy.fingerprints import Array, ValueFingerprint, value_fingerprints
+from modelexport.hierarchy.graph_paths import MAIN, NodeKey, walk_nodes
+from modelexport.hierarchy.subgraph_runner import SubgraphRunner
+from modelexport.hierarchy.subgraphs import (
+    computed_names,
+    expose_values,
+    extract_subgraph,
+    names_read,
+)
+from modelexport.support.error_texts import first_line
+from modelexport.tracer.exporters.exported import ExportedGraph
+
+NOT_REQUESTED = "not asked for"
+"""Why a record has no fingerprints when the user wanted none."""
+
+_REARRANGING = {"Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
+"""Operators whose output has the elements of their first input, in another shape."""
+
+
+@dataclass(frozen=True)
+class GraphValues:
+    """What an exported graph computes on the probe inputs.
+
+    Attributes:
+        feed: The probe inputs.
+        first: The fingerprint of each value by the path of its graph and its name. In a subgraph,
+            it is the value of the first run.
+        in_subgraphs: Fingerprints of what nodes in subgraphs computed, from all runs.
+        missing: Why there are no fingerprints; None when there are.
+        notes: What could not be computed.
+    """
+
+    feed: Mapping[str, Array]
+    first: Mapping[tuple[str, str], ValueFingerprint] = field(default_factory=dict)
+    in_subgraphs: Mapping[NodeKey, list[ValueFingerprint]] = field(default_factory=dict)
+    missing: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def graph_feed(graph: onnx.GraphProto, tensors: Mapping[str, torch.Tensor]) -> dict[str, Array]:
+    """The inputs of a graph by name. Exporters drop inputs that the model never reads.
+
+    Args:
+        graph: The graph.
+        tensors: The inputs of the model.
+
+    Raises:
+        RuntimeFailedError: The graph has an input that is not one of these.
+    """
+    feed = {}
+    for value in graph.input:
+        if value.name not in tensors:
+            raise RuntimeFailedError(
+                f"The exported graph has an input {value.name} that the model does not have."
+            )
+        tensor = tensors[value.name].detach().cpu()
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+        if tensor.dtype is torch.bfloat16:
+            tensor = tensor.float()
+        feed[value.name] = tensor.numpy().astype(dtype, copy=False)
+    return feed
+
+
+def compute_values(exported: ExportedGraph, feed: Mapping[str, Array]) -> GraphValues:
+    """Run an exported graph with all intermediate values exposed.
+
+    Optimisations are off, so that every value is computed.
+
+    Args:
+        exported: The graph.
+        feed: Its inputs.
+
+    Raises:
+        RuntimeFailedError: onnxruntime cannot load or run the graph.
+    """
+    exposed = onnx.ModelProto()
+    exposed.CopyFrom(exported.model)
+    computed = _run(exposed, exported.weights, feed)
+    first = _fingerprints(exposed.graph, computed)
+    in_subgraphs = [key for key, _ in walk_nodes(exported.model) if key.graph != MAIN]
+    if not in_subgraphs:
+        return GraphValues(feed, first)
+    values = {**_main_initializers(exported), **feed, **computed}
+    runner = SubgraphRunner(partial(_run_subgraph, exported.model))
+    inside = runner.run(exported.model.graph, values)
+    needed = any(key not in exported.scopes for key in in_subgraphs)
+    notes = tuple(inside.failures) if needed else ()
+    return GraphValues(feed, first | inside.first, inside.computed, notes=notes)
+
+
+def _run_subgraph(
+    model: onnx.ModelProto, subgraph: onnx.GraphProto, values: Mapping[str, Array]
+) -> dict[str, Array]:
+    """Run a subgraph as a model of its own."""
+    extracted, feed = extract_subgraph(model, subgraph, values)
+    return _run(extracted, {}, feed) if subgraph.node else {}
+
+
+def _main_initializers(exported: ExportedGraph) -> dict[str, Array]:
+    return {name: values for graph, name, values in exported.initializers() if graph == MAIN}
+
+
+def _run(
+    model: onnx.ModelProto, weights: Mapping[str, Array], feed: Mapping[str, Array]
+) -> dict[str, Array]:
+    """Every tensor that a node of the main graph computes, by name.
+
+    Args:
+        model: The model. Its graph gets an output for each value.
+        weights: The values of initializers that refer to memory.
+        feed: The inputs.
+
+    Raises:
+        RuntimeFailedError: onnxruntime cannot load or run the graph.
+    """
+    outputs = {value.name for value in model.graph.output}
+    names = computed_names(model.graph)
+    expose_values(model.graph, names)
+    needed = {*names_read(model.graph), *outputs}  # onnxruntime drops other initializers
+    try:
+        session = ort.InferenceSession(
+            model.SerializeToString(),
+            _session_options({name: weights[name] for name in weights if name in needed}),
+            providers=["CPUExecutionProvider"],
+        )
+        results = session.run(names, dict(feed))
+    except Exception as error:
+        raise RuntimeFailedError(
+            f"onnxruntime cannot run the exported graph ({first_line(error)})."
+        ) from error
+    pairs = zip(names, results, strict=True)
+    return {name: array for name, array in pairs if isinstance(array, np.ndarray)}
+
+
+def _session_options(weights: Mapping[str, Array]) -> ort.SessionOptions:
+    """Options for one run without optimisations, with weights from memory."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = torch.get_num_threads()  # users limit torch, and mean both
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.disable_prepacking", "1")  # it pays after many runs
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others need the CPU
+    if weights:
+        arrays = map(np.ascontiguousarray, weights.values())
+        values = [ort.OrtValue.ortvalue_from_numpy(array) for array in arrays]
+        options.add_external_initializers(list(weights), values)
+    return options
+
+
+def _fingerprints(
+    graph: onnx.GraphProto, values: Mapping[str, Array]
+) -> dict[tuple[str, str], ValueFingerprint]:
+    """The fingerprints of values of the main graph, by graph path and name.
+
+    A value that only rearranges another one gets the fingerprint of that one with its own shape,
+    which saves sorting the same elements again.
+    """
+    rearranged = {
+        node.output[0]: node.input[0]
+        for node in graph.node
+        if node.op_type in _REARRANGING and node.input[0] in values and node.output[0] in values
+    }
+    names = [name for name in values if name not in rearranged]
+    computed = value_fingerprints([values[name] for name in names], threads=torch.get_num_threads())
+    fingerprints = dict(zip(names, computed, strict=True))
+    for name, source in rearranged.items():
+        original = fingerprints[source]
+        fingerprints[name] = original and msgspec.structs.replace(
+            original, shape=values[name].shape
+        )
+    return {(MAIN, name): known for name, known in fingerprints.items() if known is not None}
