@@ -37,8 +37,9 @@ demo: $(DEMO_READY) ## Trace, annotate and validate a real MiniLM, and show its 
 	$(BIN)/modelexport validate $(DEMO)/minilm.annotated.onnx --record $(DEMO)/minilm.trace.json --reference $(DEMO)/minilm.onnx --check-consistency
 	$(BIN)/modelexport analyze $(DEMO)/minilm.annotated.onnx --output-format tree
 
+# worksteal: the tests of a file stay in one process, where its fixtures are made once
 test: lint ## Lint, then run all tests
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 lint: $(READY) ## ruff, mypy, import-linter
 	$(BIN)/ruff check .
