@@ -28,8 +28,8 @@ class FileCounter:
 
     Attributes:
         tagger: Writes the tags of the hierarchy; None without one.
-        whole: The figures of the whole file, with what belongs to no module.
-        own: The figures of each module itself by tag, without those of the modules below it.
+        file_totals: The figures of the whole file, with what belongs to no module.
+        own_totals: The figures of each module itself by tag, without those of modules below it.
     """
 
     def __init__(
@@ -47,33 +47,33 @@ class FileCounter:
         claims = {} if carried is None else carried.claims.by_node
         self._claims = [claims.get(key) for key in graph.keys]
         self.tagger = None if carried is None else Tagger(self._tree, carried.rules)
-        self.whole = Totals()
-        self.own: dict[str, Totals] = {}
+        self.file_totals = Totals()
+        self.own_totals: dict[str, Totals] = {}
         self._count_parameters()
         self._count_nodes()
         self._count_weights({} if carried is None else carried.parameters)
 
-    def _own_totals(self, path: str | None) -> Totals:
+    def _totals_of(self, path: str | None) -> Totals:
         """The totals of the module at a path; of nothing where it is unknown."""
         if self.tagger is None or path is None:
             return Totals()
-        return self.own.setdefault(self.tagger.tag(path), Totals())
+        return self.own_totals.setdefault(self.tagger.tag(path), Totals())
 
     def _count_parameters(self) -> None:
         sizes = {name: math.prod(shape) for name, shape in initializer_shapes(self._model).items()}
         if self.tagger is None:
-            self.whole.parameters = sum(sizes.values())
+            self.file_totals.parameters = sum(sizes.values())
             return
         for module in self._tree:
             if module.alias_of is None:
                 size = sum(parameter.size for parameter in module.parameters)
-                self._own_totals(module.path).parameters += size
-        if not any(totals.parameters for totals in self.own.values()):
+                self._totals_of(module.path).parameters += size
+        if not any(totals.parameters for totals in self.own_totals.values()):
             for name, size in sizes.items():  # the file lists none: initializers are named so
                 path = name.rpartition(".")[0]
                 if path in self._tree:
-                    self._own_totals(path).parameters += size
-        self.whole.parameters = sum(totals.parameters for totals in self.own.values())
+                    self._totals_of(path).parameters += size
+        self.file_totals.parameters = sum(totals.parameters for totals in self.own_totals.values())
 
     def _count_nodes(self) -> None:
         for number, claim in enumerate(self._claims):
@@ -82,8 +82,8 @@ class FileCounter:
             totals = self._node_totals(number)
             if claim is not None:
                 totals.evidence[str(claim.kind)] += 1
-                self._own_totals(claim.module).add(totals)
-            self.whole.add(totals)
+                self._totals_of(claim.module).add(totals)
+            self.file_totals.add(totals)
 
     def _node_totals(self, number: int) -> Totals:
         key, node = self._graph.keys[number], self._graph.nodes[number]
@@ -103,5 +103,5 @@ class FileCounter:
         modules = [None if claim is None else claim.module for claim in self._claims]
         for weight in stored_weights(self._model, self._graph, self._tree, modules, parameters):
             size = weight.bytes or 0
-            self.whole.weight_bytes += size
-            self._own_totals(weight.module).weight_bytes += size
+            self.file_totals.weight_bytes += size
+            self._totals_of(weight.module).weight_bytes += size

@@ -91,8 +91,8 @@ def group_equal_siblings(
     """
     rows_by_tag = [{row.tag: row for row in rows} for rows in files]
     tags = dict.fromkeys(tag for rows in rows_by_tag for tag in rows)
-    shown = {tag: tuple(_shown(rows.get(tag)) for rows in rows_by_tag) for tag in tags}
-    return _Grouping(shown, every_module=every_module).groups_below(None)
+    figures = {tag: tuple(_figures(rows.get(tag)) for rows in rows_by_tag) for tag in tags}
+    return _Grouping(figures, every_module=every_module).groups_below(None)
 
 
 def list_groups(
@@ -112,7 +112,7 @@ def list_groups(
         yield from list_groups(group.first.groups, tag, modules)
 
 
-def _shown(row: "ModuleRow | None") -> Hashable:
+def _figures(row: "ModuleRow | None") -> Hashable:
     """All that is shown of a module, apart from its place in the tree."""
     if row is None:
         return None
@@ -125,14 +125,14 @@ class _Grouping:
     """Finds the groups of a tree.
 
     Args:
-        shown: All that is shown of each module by tag.
+        figures: All that is shown of each module by tag.
         every_module: Make a group of its own for each module.
     """
 
-    def __init__(self, shown: Mapping[str, Hashable], *, every_module: bool) -> None:
-        self._shown = shown
+    def __init__(self, figures: Mapping[str, Hashable], *, every_module: bool) -> None:
+        self._figures = figures
         self._every_module = every_module
-        self._children = children_by_tag(shown)
+        self._children = children_by_tag(figures)
         self._subtree_ids: dict[str, int] = {}
         self._ids_by_content: dict[Hashable, int] = {}
 
@@ -166,7 +166,7 @@ class _Grouping:
         if tag not in self._subtree_ids:
             children = self._children.get(tag, ())
             below = tuple((step_below(c, tag), self._subtree_id(c)) for c in children)
-            content = (self._shown[tag], below)
+            content = (self._figures[tag], below)
             self._subtree_ids[tag] = self._ids_by_content.setdefault(
                 content, len(self._ids_by_content)
             )

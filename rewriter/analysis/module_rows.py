@@ -28,13 +28,13 @@ def module_rows(own: Mapping[str, Totals], tagger: Tagger, *, with_nodes: bool) 
         totals = sums.get(tag, Totals())
         left_out = not totals.op_types if with_nodes else totals.empty
         if tag == root or not left_out:
-            depth = len(tags_upwards(tag, root)) - 1
+            depth = len(_tags_upwards(tag, root)) - 1
             own_totals = own.get(tag, Totals())
             rows.append(_row(tag, modules[tag], depth, own_totals, totals, model_parameters))
     return rows
 
 
-def tags_upwards(tag: str, root: str) -> list[str]:
+def _tags_upwards(tag: str, root: str) -> list[str]:
     """A tag and the tags above it, the root's last."""
     tags = [tag]
     while tag != root:
@@ -56,7 +56,7 @@ def _sums_along_tree(own: Mapping[str, Totals], root: str) -> dict[str, Totals]:
     """The figures of each tag, with those of all tags below it."""
     sums = {root: Totals()}
     for tag, totals in own.items():
-        for above in tags_upwards(tag, root):
+        for above in _tags_upwards(tag, root):
             sums.setdefault(above, Totals()).add(totals)
     return sums
 
@@ -89,7 +89,7 @@ def _parents_first(modules: Mapping[str, Module], root: str) -> list[str]:
     children: dict[str, list[str]] = {}
     for tag in modules:
         if tag != root:
-            above = tags_upwards(tag, root)[1:]
+            above = _tags_upwards(tag, root)[1:]
             parent = next((candidate for candidate in above if candidate in modules), root)
             children.setdefault(parent, []).append(tag)
     ordered: list[str] = []

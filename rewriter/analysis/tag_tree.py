@@ -12,11 +12,11 @@ def children_by_tag(tags: Iterable[str]) -> dict[str | None, list[str]]:
     >>> children_by_tag(["/Net", "/Net/layer.0", "/Net/layer.0/fc"])
     {None: ['/Net'], '/Net': ['/Net/layer.0'], '/Net/layer.0': ['/Net/layer.0/fc']}
     """
-    known = dict.fromkeys(tags)
+    present = dict.fromkeys(tags)
     children: dict[str | None, list[str]] = {}
-    for tag in known:
+    for tag in present:
         parent = parent_tag(tag)
-        while parent is not None and parent not in known:
+        while parent is not None and parent not in present:
             parent = parent_tag(parent)
         children.setdefault(parent, []).append(tag)
     return children
