@@ -3,29 +3,18 @@
 How long that takes is measured by `benchmarks/startup.py`.
 """
 
-import subprocess
-import sys
 from pathlib import Path
 
 import onnx
 import pytest
 
 from modelexport.rewriter import annotate
-from tests.helpers.commands import ROOT
+from tests.helpers.commands import packages_loaded_by
 from tests.helpers.handmade import two_layers, two_layers_record
 
 HEAVY = {"torch", "transformers", "onnxruntime", "onnxscript", "safetensors"}
 HEAVY |= {"jsonschema", "yaml", "pydantic"}
 ONNX = {"onnx", "numpy", "google"}
-
-CODE = """
-import sys
-from modelexport.cli.main import main
-try:
-    main(sys.argv[1:])
-finally:
-    print(*sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +28,9 @@ def annotated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def imported(folder: Path, *arguments: str | Path) -> set[str]:
     """Top-level packages in memory after a command that succeeds."""
-    ran = subprocess.run(
-        [sys.executable, "-c", CODE, *map(str, arguments)],
-        cwd=folder,
-        env={"PYTHONPATH": str(ROOT), "PATH": ""},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return set(ran.stderr.split())
+    result, packages = packages_loaded_by(*arguments, cwd=folder)
+    assert result.code == 0, result.err
+    return packages
 
 
 @pytest.mark.parametrize("arguments", ["--help", "--version", "trace --help", "annotate --help"])
@@ -79,14 +62,7 @@ def test_annotating_the_traced_file_runs_nothing(annotated: Path, tmp_path: Path
 def test_wrong_use_is_told_without_torch(tmp_path: Path) -> None:
     """What can be refused without loading torch for it is refused at once."""
     (tmp_path / "exists.onnx").write_text("not ours")
-    code = CODE.replace("main(sys.argv[1:])", "main('trace x:y exists.onnx'.split())")
-    ran = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT), "PATH": ""},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ran.returncode == 2
-    assert not set(ran.stderr.splitlines()[-1].split()) & HEAVY
+    result, packages = packages_loaded_by("trace", "x:y", "exists.onnx", cwd=tmp_path)
+    assert result.code == 2
+    assert "exists.onnx" in result.err
+    assert not packages & HEAVY

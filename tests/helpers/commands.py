@@ -51,6 +51,39 @@ def modelexport(
     return CommandResult(done.returncode, out, err)
 
 
+_LISTING_PACKAGES = """
+import sys
+from modelexport.cli.main import main
+try:
+    main(sys.argv[1:])
+finally:
+    names = {name.partition(".")[0] for name in sys.modules}
+    print("", *names, file=sys.stderr)
+"""
+
+
+def packages_loaded_by(*arguments: str | Path, cwd: Path) -> tuple[CommandResult, set[str]]:
+    """Run a command in a process of its own; gives its result, and what it imported.
+
+    Args:
+        arguments: Of the command.
+        cwd: Its working folder.
+
+    Returns:
+        The result, and the top-level packages that are in memory at its end.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", _LISTING_PACKAGES, *map(str, arguments)],
+        cwd=cwd,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    *lines, last = done.stderr.splitlines(keepends=True)
+    return CommandResult(done.returncode, done.stdout, "".join(lines)), set(last.split())
+
+
 @contextmanager
 def running_command(folder: Path, *command: str) -> "Iterator[subprocess.Popen[str]]":
     """A command under way, in a process group of its own; it ends when the context does.

@@ -3,11 +3,9 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import onnx
@@ -27,7 +25,10 @@ from tests.helpers.batching import (
     write_plan,
     write_sources,
 )
-from tests.helpers.commands import environment, running_command
+from tests.helpers.commands import packages_loaded_by, running_command
+
+if TYPE_CHECKING:
+    import subprocess
 
 MIXED = """
 [defaults]
@@ -214,21 +215,10 @@ def test_resuming_sees_inputs_change(resumed: Path) -> None:
 def test_a_finished_plan_resumes_without_heavy_imports(resumed: Path) -> None:
     """Neither torch nor onnx nor Dask is loaded to see that all is done."""
     assert run_batch(resumed, "--resume")[0] == 0
-    code = (
-        "import sys\nfrom modelexport.cli.main import main\n"
-        "try: main(['--quiet', 'batch', 'plan.toml', '--resume'])\n"
-        "finally: print(*{n.split('.')[0] for n in sys.modules}, file=sys.stderr)"
-    )
-    ran = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=resumed,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    result, packages = packages_loaded_by("--quiet", "batch", "plan.toml", "--resume", cwd=resumed)
+    assert (result.code, result.err) == (0, "")
     assert set(_states(resumed).values()) == {"kept"}
-    assert not set(ran.stderr.split()) & {"torch", "transformers", "onnx", "distributed"}
+    assert not packages & {"torch", "transformers", "onnx", "distributed"}
 
 
 def test_what_a_factory_imports_and_opens_is_an_input(mixed: tuple[Path, int, str, str]) -> None:

@@ -1,8 +1,6 @@
 """Batch plans: what they come to, and what is refused before anything runs."""
 
 import json
-import subprocess
-import sys
 import tomllib
 from collections.abc import Callable
 from itertools import product
@@ -16,7 +14,7 @@ from modelexport.hierarchy.choices import Exporter, Inject
 from modelexport.pipeline.batch import load_plan
 from modelexport.pipeline.batch.plan import Step, size_in_bytes
 from tests.helpers.batching import write_plan, write_sources
-from tests.helpers.commands import ROOT, Run, environment
+from tests.helpers.commands import ROOT, Run, packages_loaded_by
 
 Refused = Callable[[str], str]
 
@@ -158,19 +156,8 @@ def test_the_schema_knows_what_the_command_refuses() -> None:
 def test_checking_a_plan_loads_nothing_heavy(tmp_path: Path) -> None:
     """A plan is checked, and its jobs shown, without torch, onnx and Dask."""
     write_plan(write_sources(tmp_path), ONE)
-    code = (
-        "import sys\nfrom modelexport.cli.main import main\n"
-        "try: main(['batch', 'plan.toml', '--dry-run'])\n"
-        "finally: print(*{n.split('.')[0] for n in sys.modules}, file=sys.stderr)"
-    )
-    ran = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert ran.stdout.startswith("tiny: trace, annotate -> tiny.onnx")
-    assert not set(ran.stderr.split()) & {"torch", "transformers", "onnx", "distributed"}
+    result, packages = packages_loaded_by("batch", "plan.toml", "--dry-run", cwd=tmp_path)
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith("tiny: trace, annotate -> tiny.onnx")
+    assert not packages & {"torch", "transformers", "onnx", "distributed"}
     assert not (tmp_path / "out").exists()
