@@ -66,14 +66,12 @@ class Consistency:
             owner = self._initializers.owner(name)
             if owner is None or self._related(module, owner) or self._may_be_tied(name, module):
                 continue
-            yield Fault(
-                "weights",
-                f"it uses {self._initializers.parameters[name]}, a weight of "
-                f"{_path_text(owner)}, but is tagged {_path_text(module)}",
-                _ADVICE,
-                describe_node(self._graph, number),
-                module,
+            weight = self._initializers.parameters[name]
+            message = (
+                f"it uses {weight}, a weight of {_path_text(owner)}, but is tagged "
+                f"{_path_text(module)}"
             )
+            yield self._fault("weights", message, number, module)
 
     def _related(self, module: str, other: str) -> bool:
         """Whether one of two modules contains the other, by any of their paths."""
@@ -104,14 +102,14 @@ class Consistency:
         ancestor = self._tree.common_ancestor(sorted(neighbours))
         if self._near(module, ancestor) or self._near(module, self._widest(neighbours)):
             return
-        yield Fault(
-            "reach",
+        message = (
             f"it is tagged {_path_text(module)}, but all its neighbours belong to "
-            f"{_path_text(ancestor)}",
-            _ADVICE,
-            describe_node(self._graph, number),
-            module,
+            f"{_path_text(ancestor)}"
         )
+        yield self._fault("reach", message, number, module)
+
+    def _fault(self, check: str, message: str, number: int, module: str) -> Fault:
+        return Fault(check, message, _ADVICE, describe_node(self._graph, number), module)
 
     def _near(self, module: str, path: str) -> bool:
         """Whether a module, by any of its paths, contains a path or is inside it."""

@@ -68,8 +68,10 @@ def renamed(folder: Path) -> Path:
 
 
 def tags(path: Path) -> list[str | None]:
-    found = [{e.key: e.value for e in n.metadata_props} for n in onnx.load(path).graph.node]
-    return [entry.get(keys.TAG) for entry in found]
+    entries_of_nodes = [
+        {e.key: e.value for e in n.metadata_props} for n in onnx.load(path).graph.node
+    ]
+    return [entries.get(keys.TAG) for entries in entries_of_nodes]
 
 
 def test_the_file_that_was_annotated_is_recognised_at_once(annotated: Path) -> None:
@@ -81,21 +83,21 @@ def test_the_file_that_was_annotated_is_recognised_at_once(annotated: Path) -> N
 
 def test_a_record_in_memory_says_what_the_file_carries(annotated: Path) -> None:
     """Modules, operators, weights, the inputs that were made, and what came of them."""
-    made = inherited_record(annotated, TagRules(), MatchOptions())
-    known = two_layers_record()
-    assert made.modules == known.modules
-    assert made.digest == known.digest
-    assert made.source.why == (OURS,)
-    assert [(op.name, op.inputs, op.outputs) for op in made.ops] == [
-        (op.name, op.inputs, op.outputs) for op in known.ops
+    inherited = inherited_record(annotated, TagRules(), MatchOptions())
+    recorded = two_layers_record()
+    assert inherited.modules == recorded.modules
+    assert inherited.digest == recorded.digest
+    assert inherited.source.why == (OURS,)
+    assert [(op.name, op.inputs, op.outputs) for op in inherited.ops] == [
+        (op.name, op.inputs, op.outputs) for op in recorded.ops
     ]
-    assert {t.name: t.parameter for t in made.tensors} == {
-        t.name: t.parameter for t in known.tensors
+    assert {t.name: t.parameter for t in inherited.tensors} == {
+        t.name: t.parameter for t in recorded.tensors
     }
-    assert made.tensors
-    assert None not in {tensor.weight for tensor in made.tensors}
-    assert made.probe.missing is None
-    assert [op.name for op in made.ops if not op.values] == []
+    assert inherited.tensors
+    assert None not in {tensor.weight for tensor in inherited.tensors}
+    assert inherited.probe.missing is None
+    assert [op.name for op in inherited.ops if not op.values] == []
 
 
 def test_a_chain_of_files_needs_one_record_only(annotated: Path, tmp_path: Path) -> None:
@@ -118,16 +120,16 @@ def test_other_injections_are_handed_on_too(
 
 def test_nothing_is_run_unless_it_may_be(annotated: Path, tmp_path: Path) -> None:
     """With `run=False` weights and structure do the work, and the report says so."""
-    made = inherited_record(annotated, TagRules(), MatchOptions(run=False))
-    assert made.probe.missing is not None
-    assert not any(op.values for op in made.ops)
+    inherited = inherited_record(annotated, TagRules(), MatchOptions(run=False))
+    assert inherited.probe.missing is not None
+    assert not any(op.values for op in inherited.ops)
     report = annotate(
         renamed(tmp_path), None, None, inherit_from=annotated, matching=MatchOptions(run=False)
     )
     assert "values" not in report.evidence
-    said = {d.tag for d in report.decisions if d.tag is not None}
-    assert said <= set(tags(annotated))
-    assert said
+    assigned = {d.tag for d in report.decisions if d.tag is not None}
+    assert assigned <= set(tags(annotated))
+    assert assigned
 
 
 def test_a_file_that_cannot_be_run_is_matched_by_the_rest(tmp_path: Path) -> None:
@@ -137,16 +139,16 @@ def test_a_file_that_cannot_be_run_is_matched_by_the_rest(tmp_path: Path) -> Non
     for node in model.graph.node:
         if node.op_type == "Relu":
             node.op_type, node.domain = "Oddity", "nobody.has"
-    known = record_of(
+    record = record_of(
         model,
         {m.path: m.class_name for m in two_layers_record().modules},
         [op.module for op in two_layers_record().ops],
     )
     onnx.save(model, tmp_path / "plain.onnx")
-    annotate(tmp_path / "plain.onnx", known, tmp_path / "annotated.onnx")
-    made = inherited_record(tmp_path / "annotated.onnx", TagRules(), MatchOptions())
-    assert made.probe.missing is not None
-    assert "Oddity" in made.probe.missing
+    annotate(tmp_path / "plain.onnx", record, tmp_path / "annotated.onnx")
+    inherited = inherited_record(tmp_path / "annotated.onnx", TagRules(), MatchOptions())
+    assert inherited.probe.missing is not None
+    assert "Oddity" in inherited.probe.missing
     for node in model.graph.node:
         node.name = ""
     onnx.save(model, tmp_path / "nameless.onnx")
@@ -158,14 +160,16 @@ def test_a_file_that_cannot_be_run_is_matched_by_the_rest(tmp_path: Path) -> Non
 
 def test_own_inputs_may_be_given(annotated: Path, tmp_path: Path) -> None:
     """An .npz holds what both files are run on; what it lacks is named."""
-    given = np.random.default_rng(1).standard_normal((3, 4)).astype(np.float32)
-    np.savez(tmp_path / "given.npz", x=given)
+    array = np.random.default_rng(1).standard_normal((3, 4)).astype(np.float32)
+    np.savez(tmp_path / "given.npz", x=array)
     matching = MatchOptions(probe=tmp_path / "given.npz")
-    made = inherited_record(annotated, TagRules(), matching)
-    assert [(p.name, p.to_array().tolist()) for p in made.probe.inputs] == [("x", given.tolist())]
+    inherited = inherited_record(annotated, TagRules(), matching)
+    assert [(p.name, p.to_array().tolist()) for p in inherited.probe.inputs] == [
+        ("x", array.tolist())
+    ]
     report = annotate(renamed(tmp_path), None, None, inherit_from=annotated, matching=matching)
     assert [d.tag for d in report.decisions] == tags(annotated)
-    np.savez(tmp_path / "given.npz", other=given)
+    np.savez(tmp_path / "given.npz", other=array)
     with pytest.raises(UsageError, match="lacks the inputs x"):
         inherited_record(annotated, TagRules(), matching)
 
@@ -194,7 +198,7 @@ def test_another_model_inherits_nothing(annotated: Path, tmp_path: Path) -> None
 def test_the_command_takes_an_annotated_file(run: Run, annotated: Path, tmp_path: Path) -> None:
     """`annotate --from` writes the tags, and says where they come from."""
     out = tmp_path / "out.onnx"
-    code, said, err = run(
+    code, printed, err = run(
         "annotate",
         renamed(tmp_path),
         "--from",
@@ -206,7 +210,7 @@ def test_the_command_takes_an_annotated_file(run: Run, annotated: Path, tmp_path
     )
     assert (code, err) == (0, "")
     assert tags(out) == tags(annotated)
-    assert json.loads(said)["source"] == INHERITED
+    assert json.loads(printed)["source"] == INHERITED
 
 
 def test_what_does_not_fit_together_is_refused(run: Run, annotated: Path, tmp_path: Path) -> None:
@@ -221,7 +225,7 @@ def test_what_does_not_fit_together_is_refused(run: Run, annotated: Path, tmp_pa
         (["--from", annotated, "--force", "-o", annotated], "input"),
     ):
         target = [] if "-o" in more else ["-o", out]
-        code, said, err = run("annotate", plain, *more, *target)
-        assert (code, said, err.count("\n")) == (2, "", 1), err
+        code, printed, err = run("annotate", plain, *more, *target)
+        assert (code, printed, err.count("\n")) == (2, "", 1), err
         assert named in err
     assert not out.exists()

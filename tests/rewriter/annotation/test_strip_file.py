@@ -121,9 +121,9 @@ def test_replacing_keys_of_others(tmp_path: Path, replace: bool | frozenset[str]
     nodes = list(walk_nodes(onnx.load(target)))
     assert edited in dict(nodes)
     for key, node in nodes:
-        found = [(e.key, e.value) for e in node.metadata_props]
+        entries = [(e.key, e.value) for e in node.metadata_props]
         theirs = [("namespace", "theirs"), ("other", "kept")]
-        assert found == ([("other", "kept"), *new] if key == edited else theirs)
+        assert entries == ([("other", "kept"), *new] if key == edited else theirs)
 
 
 def test_an_edit_of_no_node_is_an_error(tmp_path: Path) -> None:

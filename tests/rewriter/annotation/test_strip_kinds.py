@@ -28,21 +28,21 @@ def annotated(plain: Path, *kinds: Inject, name: str = "a.onnx") -> Path:
 
 def present(path: Path, plain: Path) -> set[Inject]:
     """What of ours is on the nodes of a file."""
-    found = set()
+    kinds = set()
     before = {node.name for _, node in walk_nodes(onnx.load(plain))}
     for _, node in walk_nodes(onnx.load(path)):
-        found |= {Inject.METADATA for e in node.metadata_props if e.key == keys.TAG}
-        found |= {Inject.ATTRIBUTES for a in node.attribute if a.name == keys.TAG_ATTRIBUTE}
-        found |= {Inject.NAMES} if node.name not in before else set()
-    return found
+        kinds |= {Inject.METADATA for e in node.metadata_props if e.key == keys.TAG}
+        kinds |= {Inject.ATTRIBUTES for a in node.attribute if a.name == keys.TAG_ATTRIBUTE}
+        kinds |= {Inject.NAMES} if node.name not in before else set()
+    return kinds
 
 
 @pytest.mark.parametrize("kinds", SOME, ids="+".join)
 def test_only_these_kinds_go(plain: Path, kinds: tuple[Inject, ...]) -> None:
     """The others stay, just as a file that was annotated with these alone has them."""
-    every, target = annotated(plain, *KINDS), plain.with_name("s.onnx")
+    source, target = annotated(plain, *KINDS), plain.with_name("s.onnx")
     left = [kind for kind in KINDS if kind not in kinds]
-    strip(every, target, only=kinds)
+    strip(source, target, only=kinds)
     assert present(target, plain) == set(left)
     assert onnx.load(target) == onnx.load(annotated(plain, *left, name="left.onnx"))
 
@@ -50,9 +50,9 @@ def test_only_these_kinds_go(plain: Path, kinds: tuple[Inject, ...]) -> None:
 @pytest.mark.parametrize("kinds", SOME, ids="+".join)
 def test_what_is_kept_can_be_stripped_later(plain: Path, kinds: tuple[Inject, ...]) -> None:
     """Keeping some and stripping again gives the very bytes from before."""
-    every, kept, back = (plain.with_name(f"{n}.onnx") for n in ("e", "k", "b"))
+    source, kept, back = (plain.with_name(f"{n}.onnx") for n in ("e", "k", "b"))
     annotated(plain, *KINDS, name="e.onnx")
-    strip(every, kept, keep=kinds)
+    strip(source, kept, keep=kinds)
     assert present(kept, plain) == set(kinds)
     strip(kept, back)
     assert back.read_bytes() == plain.read_bytes()
@@ -91,11 +91,11 @@ def test_wrong_choices(plain: Path) -> None:
 
 def test_the_command(plain: Path, run: Run) -> None:
     """Kinds by option, what went as JSON, and one sentence for options that do not fit."""
-    every, target = annotated(plain, *KINDS), plain.with_name("s.onnx")
-    ran = run("strip", every, "-o", target, "--keep", "names", "--output-format", "json")
-    said = json.loads(ran.out)
+    source, target = annotated(plain, *KINDS), plain.with_name("s.onnx")
+    ran = run("strip", source, "-o", target, "--keep", "names", "--output-format", "json")
+    printed = json.loads(ran.out)
     assert (ran.code, ran.err) == (0, "")
-    assert said["attributes"] == len(onnx.load(plain).graph.node)
+    assert printed["attributes"] == len(onnx.load(plain).graph.node)
     assert present(target, plain) == {Inject.NAMES}
-    wrong = run("strip", every, "-o", target, "--functions", "--keep", "names")
+    wrong = run("strip", source, "-o", target, "--functions", "--keep", "names")
     assert (wrong.code, wrong.err.count("\n")) == (2, 1)

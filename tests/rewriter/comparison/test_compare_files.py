@@ -43,7 +43,7 @@ def files(traced: TracedModels, tmp_path_factory: pytest.TempPathFactory, record
     """Annotated files of one model: as traced, folded, and as tools made others of it."""
     folder = tmp_path_factory.mktemp("files")
     plain = traced(NAME, EXPORTER).onnx_path
-    fed = feeds(*FIXTURES[NAME].build(), onnx.load(plain).graph)
+    inputs = feeds(*FIXTURES[NAME].build(), onnx.load(plain).graph)
 
     def make(kind: str) -> Path:
         target = folder / f"{kind}.onnx"
@@ -57,7 +57,7 @@ def files(traced: TracedModels, tmp_path_factory: pytest.TempPathFactory, record
         elif kind.startswith("unannotated "):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # the quantiser's, over masks
-                STEPS[kind.removeprefix("unannotated ")].apply(Given(plain, target, fed))
+                STEPS[kind.removeprefix("unannotated ")].apply(Given(plain, target, inputs))
         else:
             annotate(make(f"unannotated {kind}"), record, target)
         return target
@@ -71,26 +71,26 @@ def entries(node: onnx.NodeProto) -> dict[str, str]:
 
 def by_tag(path: Path) -> dict[str, Counter[str]]:
     """Operators of the nodes that carry each tag."""
-    found: dict[str, Counter[str]] = {}
+    operators: dict[str, Counter[str]] = {}
     for node in onnx.load(path).graph.node:
-        found.setdefault(entries(node)[keys.TAG], Counter())[op_type(node)] += 1
-    return found
+        operators.setdefault(entries(node)[keys.TAG], Counter())[op_type(node)] += 1
+    return operators
 
 
 @pytest.mark.parametrize("kind", STEPS)
 def test_rows_say_what_each_module_gained_and_lost(files: Files, kind: str) -> None:
     """Counts are those of the nodes that carry the module's tag in either file."""
     a, b = by_tag(files("plain")), by_tag(files(kind))
-    found = compare(files("plain"), files(kind))
-    assert {row.tag for row in found.modules} >= a.keys() | b.keys()
-    assert found.modules
-    for row in found.modules:
+    comparison = compare(files("plain"), files(kind))
+    assert {row.tag for row in comparison.modules} >= a.keys() | b.keys()
+    assert comparison.modules
+    for row in comparison.modules:
         left, right = a.get(row.tag, Counter()), b.get(row.tag, Counter())
         assert (row.nodes_a, row.nodes_b) == (left.total(), right.total())
         assert (Counter(row.gained), Counter(row.lost)) == (right - left, left - right)
         if left != right:
             assert row.status is not Status.SAME
-    assert found.same == (not any(found.changes()))
+    assert comparison.same == (not any(comparison.changes()))
 
 
 def test_fused_modules_are_absorbed(files: Files) -> None:
@@ -114,28 +114,28 @@ def test_fused_modules_are_absorbed(files: Files) -> None:
 @pytest.mark.parametrize("kind", ["plain", "folded", "scrambled"])
 def test_what_is_the_same_has_no_difference(files: Files, record: Record, kind: str) -> None:
     """The file itself, folded, or under other names in another order: bit for bit the same."""
-    found = compare(files("plain"), files(kind), record=record, numeric=Numeric(tolerance=0))
-    assert found.same
-    assert found.numeric is not None
-    assert found.numeric.unaligned == []
-    assert {value.max_abs for value in found.numeric.values} == {0.0}
-    outputs = [value for value in found.numeric.values if value.paired_by == "output"]
+    comparison = compare(files("plain"), files(kind), record=record, numeric=Numeric(tolerance=0))
+    assert comparison.same
+    assert comparison.numeric is not None
+    assert comparison.numeric.unaligned == []
+    assert {value.max_abs for value in comparison.numeric.values} == {0.0}
+    outputs = [value for value in comparison.numeric.values if value.paired_by == "output"]
     assert len(outputs) == len(onnx.load(files("plain")).graph.output)
 
 
 @pytest.mark.parametrize("kind", ["optimised", "dynamic", "qdq", "qoperator", "half"])
 def test_the_errors_are_those_of_the_outputs(files: Files, record: Record, kind: str) -> None:
     """What both give back on the record's inputs, run apart from us, differs by just that."""
-    fed = {entry.name: entry.to_array() for entry in record.probe.inputs}
+    inputs = {entry.name: entry.to_array() for entry in record.probe.inputs}
     results = []
     for path in (files("plain"), files(kind)):
         session = open_session(path)
-        names = [each.name for each in session.get_outputs()]
-        results.append(dict(zip(names, session.run(None, fed), strict=True)))
-    found = compare(files("plain"), files(kind), record=record, numeric=Numeric()).numeric
-    assert found is not None
-    assert found.inputs == "the record's"
-    values = {value.a: value for value in found.values if value.paired_by == "output"}
+        names = [output.name for output in session.get_outputs()]
+        results.append(dict(zip(names, session.run(None, inputs), strict=True)))
+    numeric = compare(files("plain"), files(kind), record=record, numeric=Numeric()).numeric
+    assert numeric is not None
+    assert numeric.inputs == "the record's"
+    values = {value.a: value for value in numeric.values if value.paired_by == "output"}
     assert values.keys() == results[0].keys()
     assert values
     for name, value in values.items():
@@ -143,7 +143,7 @@ def test_the_errors_are_those_of_the_outputs(files: Files, record: Record, kind:
         assert value.max_abs == pytest.approx(np.abs(true - other).max())
         relative = np.linalg.norm(true - other) / np.linalg.norm(true)
         assert value.relative == pytest.approx(relative)
-        assert value.diverges == (relative > found.tolerance)
+        assert value.diverges == (relative > numeric.tolerance)
 
 
 def owners(record: Record) -> list[str]:
@@ -194,7 +194,7 @@ def test_a_file_without_tags_is_matched(files: Files, record: Record, kind: str)
     assert by_record.modules == rows
     assert inherited.modules == rows
     assert {row.tag: row.nodes_a for row in turned.modules} == {r.tag: r.nodes_b for r in rows}
-    assert all("matched" in each.notes[0] for each in (by_record, inherited, turned))
+    assert all("matched" in comparison.notes[0] for comparison in (by_record, inherited, turned))
 
 
 def test_what_nothing_tells_is_refused(tmp_path: Path) -> None:
@@ -207,36 +207,36 @@ def test_what_nothing_tells_is_refused(tmp_path: Path) -> None:
 def test_modules_in_one_file_only(tmp_path: Path) -> None:
     """A module of the second version alone is only there; all others are the same."""
     one, two = write_layers(tmp_path, "one"), write_layers(tmp_path, "two", more=True)
-    found = compare(one, two, numeric=Numeric())
-    assert {r.tag: r.status for r in found.changes()} == {"/Net/head": Status.ONLY_B}
+    comparison = compare(one, two, numeric=Numeric())
+    assert {r.tag: r.status for r in comparison.changes()} == {"/Net/head": Status.ONLY_B}
     assert {r.status for r in compare(two, one).changes()} == {Status.ONLY_A}
-    assert found.gained == {"Tanh": 1}
+    assert comparison.gained == {"Tanh": 1}
 
 
 def test_a_model_inside_another_is_found_by_its_class(tmp_path: Path) -> None:
     """Alone or as part of a larger model, the same modules are compared."""
     one, two = write_layers(tmp_path, "one"), write_layers(tmp_path, "two", prefix="body.")
-    found = compare(one, two, numeric=Numeric(tolerance=0))
-    assert not any(found.changes())
-    assert found.same
-    assert found.numeric is not None
-    assert any(value.tag.startswith("/Net/layer.0") for value in found.numeric.values)
-    assert "body of two.onnx" in found.notes[-1]
+    comparison = compare(one, two, numeric=Numeric(tolerance=0))
+    assert not any(comparison.changes())
+    assert comparison.same
+    assert comparison.numeric is not None
+    assert any(value.tag.startswith("/Net/layer.0") for value in comparison.numeric.values)
+    assert "body of two.onnx" in comparison.notes[-1]
 
 
 @pytest.mark.parametrize("form", ["text", "markdown", "json"])
 def test_every_format_names_each_difference(files: Files, run: Run, form: str) -> None:
     """Exit code 1, and every module that differs is in it."""
     ran = run("compare", files("plain"), files("dynamic"), "--numeric", "--output-format", form)
-    found = compare(files("plain"), files("dynamic"), numeric=Numeric())
+    comparison = compare(files("plain"), files("dynamic"), numeric=Numeric())
     assert (ran.code, ran.err) == (1, "")
-    assert found.numeric is not None
-    changed = [row.tag for row in found.changes()]
+    assert comparison.numeric is not None
+    changed = [row.tag for row in comparison.changes()]
     assert changed
     assert [tag for tag in changed if tag in ran.out] == changed
-    assert str(found.numeric.first) in ran.out
+    assert str(comparison.numeric.first) in ran.out
     if form == "json":
-        assert json.loads(ran.out)["a"]["nodes"] == found.a.nodes
+        assert json.loads(ran.out)["a"]["nodes"] == comparison.a.nodes
 
 
 def test_the_same_files_exit_with_zero(files: Files, run: Run) -> None:
@@ -249,20 +249,20 @@ def test_the_same_files_exit_with_zero(files: Files, run: Run) -> None:
 
 def test_inputs_of_ones_own(files: Files, record: Record, run: Run, tmp_path: Path) -> None:
     """--probe runs both on these; what is missing in it is named."""
-    fed = {entry.name: entry.to_array() for entry in record.probe.inputs}
-    np.savez(tmp_path / "in.npz", **fed)
+    inputs = {entry.name: entry.to_array() for entry in record.probe.inputs}
+    np.savez(tmp_path / "in.npz", **inputs)
     options = ["--numeric", "--output-format", "json", "--probe"]
     both = files("plain"), files("half")
     ran = run("compare", *both, *options, tmp_path / "in.npz")
-    said = json.loads(ran.out)["numeric"]
-    assert said["inputs"] == "in.npz"
+    printed = json.loads(ran.out)["numeric"]
+    assert printed["inputs"] == "in.npz"
     expected: Comparison = compare(*both, record=record, numeric=Numeric())
     assert expected.numeric is not None
-    assert [v["max_abs"] for v in said["values"]] == [v.max_abs for v in expected.numeric.values]
-    np.savez(tmp_path / "less.npz", **dict(list(fed.items())[1:]))
+    assert [v["max_abs"] for v in printed["values"]] == [v.max_abs for v in expected.numeric.values]
+    np.savez(tmp_path / "less.npz", **dict(list(inputs.items())[1:]))
     wrong = run("compare", *both, *options, tmp_path / "less.npz")
     assert (wrong.code, wrong.err.count("\n")) == (2, 1)
-    assert next(iter(fed)) in wrong.err
+    assert next(iter(inputs)) in wrong.err
 
 
 @pytest.mark.parametrize(

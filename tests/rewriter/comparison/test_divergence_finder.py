@@ -92,8 +92,8 @@ def test_the_last_value_is_a_pair() -> None:
 )
 def test_how_far_a_pair_is_that_is_none(value: Deviation, *, mispaired: bool) -> None:
     """Beyond `SAME_VALUE_DISTANCE`, without a distance, or infinite in one file only."""
-    found = finder({1: value, 2: deviation(AGREEMENT_DISTANCE / 2)}).mispairings()
-    assert found == ({0} if mispaired else set())
+    mispairings = finder({1: value, 2: deviation(AGREEMENT_DISTANCE / 2)}).mispairings()
+    assert mispairings == ({0} if mispaired else set())
 
 
 @pytest.mark.parametrize(
@@ -106,5 +106,5 @@ def test_how_far_a_pair_is_that_is_none(value: Deviation, *, mispaired: bool) ->
 )
 def test_how_near_the_values_behind_must_be(behind: Deviation, *, mispaired: bool) -> None:
     """Below `AGREEMENT_DISTANCE`: an error does not shrink that much."""
-    found = finder({1: deviation(FAR), 2: behind}).mispairings()
-    assert found == ({0} if mispaired else set())
+    mispairings = finder({1: deviation(FAR), 2: behind}).mispairings()
+    assert mispairings == ({0} if mispaired else set())

@@ -80,8 +80,8 @@ def files(traced: TracedModels, tmp_path_factory: pytest.TempPathFactory) -> Fil
             source = plain
             if kind != "plain":
                 source = folder / f"bare-{kind}.onnx"
-                fed = feeds(*FIXTURES[NAME].build(), onnx.load(plain).graph)
-                STEPS[kind].apply(Given(plain, source, fed))
+                inputs = feeds(*FIXTURES[NAME].build(), onnx.load(plain).graph)
+                STEPS[kind].apply(Given(plain, source, inputs))
             annotate(source, traced(NAME, EXPORTER).record, target)
         return target
 
@@ -99,11 +99,11 @@ def below(tag: str, above: str) -> bool:
 
 def operators(path: Path, row: Callable[[str], str]) -> dict[str, Counter[str]]:
     """Operators of the nodes by the row that their tag belongs to."""
-    found: dict[str, Counter[str]] = {}
+    operators_by_row: dict[str, Counter[str]] = {}
     for node in onnx.load(path).graph.node:
         tag = next(e.value for e in node.metadata_props if e.key == keys.TAG)
-        found.setdefault(row(tag), Counter())[op_type(node)] += 1
-    return found
+        operators_by_row.setdefault(row(tag), Counter())[op_type(node)] += 1
+    return operators_by_row
 
 
 def sums(rows: list[ModuleChange], of: str) -> int:
@@ -113,51 +113,51 @@ def sums(rows: list[ModuleChange], of: str) -> int:
 @pytest.mark.parametrize("kind", ["plain", *STEPS])
 def test_the_deepest_rows_stand_for_all_inside(files: Files, modules: Modules, kind: str) -> None:
     """No row is deeper, each has the nodes and weights of all that is cut away below it."""
-    every = compare(files("plain"), files(kind))
+    whole = compare(files("plain"), files(kind))
     assert modules.deepest > 2
     for depth in range(modules.deepest):
-        check_rows(files, kind, depth, every)
-    assert compare(files("plain"), files(kind), depth=modules.deepest).modules == every.modules
+        check_rows(files, kind, depth, whole)
+    assert compare(files("plain"), files(kind), depth=modules.deepest).modules == whole.modules
 
 
-def check_rows(files: Files, kind: str, depth: int, every: Comparison) -> None:
-    found = compare(files("plain"), files(kind), depth=depth)
+def check_rows(files: Files, kind: str, depth: int, whole: Comparison) -> None:
+    comparison = compare(files("plain"), files(kind), depth=depth)
     a, b = (operators(files(k), lambda tag: cut(tag, depth)) for k in ("plain", kind))
-    assert {row.tag for row in found.modules} == {cut(row.tag, depth) for row in every.modules}
-    assert found.modules
-    for row in found.modules:
-        inside = [each for each in every.modules if cut(each.tag, depth) == row.tag]
+    assert {row.tag for row in comparison.modules} == {cut(row.tag, depth) for row in whole.modules}
+    assert comparison.modules
+    for row in comparison.modules:
+        inside = [other for other in whole.modules if cut(other.tag, depth) == row.tag]
         left, right = a.get(row.tag, Counter()), b.get(row.tag, Counter())
         assert (row.nodes_a, row.nodes_b) == (left.total(), right.total())
         assert (Counter(row.gained), Counter(row.lost)) == (right - left, left - right)
         for of in ("parameters_a", "parameters_b", "bytes_a", "bytes_b"):
             assert getattr(row, of) == sums(inside, of)
-        same = all(each.status is Status.SAME for each in inside)
+        same = all(other.status is Status.SAME for other in inside)
         assert (row.status is Status.SAME) == same
-    assert found.same == every.same
-    assert (found.gained, found.lost) == (every.gained, every.lost)
+    assert comparison.same == whole.same
+    assert (comparison.gained, comparison.lost) == (whole.gained, whole.lost)
 
 
 def test_a_module_and_what_is_below_it(files: Files, modules: Modules) -> None:
     """By path or by tag: its rows are those of the whole, and the verdict is about them."""
-    every = compare(files("plain"), files("optimised"))
+    whole = compare(files("plain"), files("optimised"))
     assert modules.holding
     for path in modules.holding:
-        check_module(files, path, modules.tags.tag(path), every)
+        check_module(files, path, modules.tags.tag(path), whole)
 
 
-def check_module(files: Files, path: str, tag: str, every: Comparison) -> None:
-    found = compare(files("plain"), files("optimised"), module=path)
-    assert found.modules == [row for row in every.modules if below(row.tag, tag)]
-    assert found == compare(files("plain"), files("optimised"), module=tag)
-    assert found.same == all(row.status is Status.SAME for row in found.modules)
-    assert found.module == tag
+def check_module(files: Files, path: str, tag: str, whole: Comparison) -> None:
+    comparison = compare(files("plain"), files("optimised"), module=path)
+    assert comparison.modules == [row for row in whole.modules if below(row.tag, tag)]
+    assert comparison == compare(files("plain"), files("optimised"), module=tag)
+    assert comparison.same == all(row.status is Status.SAME for row in comparison.modules)
+    assert comparison.module == tag
     lost: Counter[str] = Counter()
     for kind, sign in (("plain", 1), ("optimised", -1)):
         for at, counted in operators(files(kind), str).items():
             if below(at, tag):
                 lost.update({op: sign * count for op, count in counted.items()})
-    assert Counter(found.lost) - Counter(found.gained) == +lost
+    assert Counter(comparison.lost) - Counter(comparison.gained) == +lost
 
 
 @pytest.mark.parametrize("depth", [None, 0, 1])
@@ -172,44 +172,44 @@ def test_the_same_modules_as_analyze_shows(
 
 def check_as_analyzed(files: Files, path: str, depth: int | None) -> None:
     rows = analyze(files("plain"), module=path, depth=depth).modules
-    found = compare(files("plain"), files("plain"), module=path, depth=depth).modules
+    compared = compare(files("plain"), files("plain"), module=path, depth=depth).modules
     top = [row for row in rows if not any(below(row.tag, r.tag) for r in rows if r is not row)]
     inside = [
         row
         for row in rows
         if row.nodes and not any(below(r.tag, row.tag) for r in rows if r is not row)
     ]
-    assert {row.tag for row in found} <= {row.tag for row in rows}
-    assert {row.tag for row in inside} <= {row.tag for row in found}
-    assert sums(found, "nodes_a") == sum(row.nodes for row in top)
-    assert sums(found, "parameters_a") == sum(row.parameters for row in top)
+    assert {row.tag for row in compared} <= {row.tag for row in rows}
+    assert {row.tag for row in inside} <= {row.tag for row in compared}
+    assert sums(compared, "nodes_a") == sum(row.nodes for row in top)
+    assert sums(compared, "parameters_a") == sum(row.parameters for row in top)
 
 
 @pytest.mark.parametrize("kind", STEPS)
 def test_values_that_leave_what_is_shown(files: Files, modules: Modules, kind: str) -> None:
     """Those of the whole that leave a module that is shown; the first one to diverge is told."""
     both = files("plain"), files(kind)
-    every = compare(*both, record=modules.record, numeric=Numeric()).numeric
-    assert every is not None
+    whole = compare(*both, record=modules.record, numeric=Numeric()).numeric
+    assert whole is not None
     assert modules.deepest > 2
     for depth in range(modules.deepest + 1):
-        found = compare(*both, record=modules.record, numeric=Numeric(), depth=depth).numeric
-        assert found is not None
-        check_values(found, every, depth)
+        numeric = compare(*both, record=modules.record, numeric=Numeric(), depth=depth).numeric
+        assert numeric is not None
+        check_values(numeric, whole, depth)
 
 
-def check_values(found: NumericComparison, every: NumericComparison, depth: int) -> None:
-    known = {value.a: value for value in every.values}
-    assert found.values
-    for value in found.values:
-        whole = known[value.a]
+def check_values(numeric: NumericComparison, whole: NumericComparison, depth: int) -> None:
+    values_by_name = {value.a: value for value in whole.values}
+    assert numeric.values
+    for value in numeric.values:
+        same_value = values_by_name[value.a]
         assert value.tag.count("/") <= depth + 1
-        assert below(whole.tag, value.tag)
-        assert (value.b, value.relative) == (whole.b, whole.relative)
-    shallow = {v.a for v in every.values if v.tag == cut(v.tag, depth)}
-    assert shallow <= {value.a for value in found.values}
-    assert found.first == (None if every.first is None else cut(every.first, depth))
-    assert found.same == every.same
+        assert below(same_value.tag, value.tag)
+        assert (value.b, value.relative) == (same_value.b, same_value.relative)
+    shallow = {v.a for v in whole.values if v.tag == cut(v.tag, depth)}
+    assert shallow <= {value.a for value in numeric.values}
+    assert numeric.first == (None if whole.first is None else cut(whole.first, depth))
+    assert numeric.same == whole.same
 
 
 def test_numbers_of_one_module(files: Files, modules: Modules, tmp_path: Path) -> None:
@@ -224,16 +224,16 @@ def test_numbers_of_one_module(files: Files, modules: Modules, tmp_path: Path) -
 
 def check_divergence(plain: Path, other: Path, modules: Modules, path: str) -> None:
     record = modules.record
-    every = compare(plain, other, record=record, numeric=Numeric()).numeric
-    assert every is not None
+    whole = compare(plain, other, record=record, numeric=Numeric()).numeric
+    assert whole is not None
     for module in (path, *modules.siblings(path)):
-        found = compare(plain, other, record=record, numeric=Numeric(), module=module)
-        assert found.numeric is not None
+        comparison = compare(plain, other, record=record, numeric=Numeric(), module=module)
+        assert comparison.numeric is not None
         tag = modules.tags.tag(module)
-        inside = [value for value in every.values if below(value.tag, tag)]
-        assert found.numeric.values == inside
-        assert found.same == (not any(value.diverges for value in inside))
-        begins = [value for value in found.numeric.values if value.begins]
+        inside = [value for value in whole.values if below(value.tag, tag)]
+        assert comparison.numeric.values == inside
+        assert comparison.same == (not any(value.diverges for value in inside))
+        begins = [value for value in comparison.numeric.values if value.begins]
         assert bool(begins) == (module == path)
 
 
@@ -274,21 +274,21 @@ def test_every_format_shows_the_same(
 ) -> None:
     """The rows that are shown are in it and no others; the exit code is the verdict."""
     both = files("plain"), files("optimised")
-    every = compare(*both)
+    whole = compare(*both)
     path = next(p for p in modules.holding if not compare(*both, module=p).same)
-    asked = Numeric() if numeric else None
-    found: Comparison = compare(*both, module=path, depth=0, numeric=asked)
+    options = Numeric() if numeric else None
+    comparison: Comparison = compare(*both, module=path, depth=0, numeric=options)
     ran = run("compare", *both, "--module", path, "--depth", "0", *numeric, "--output-format", form)
     assert (ran.code, ran.err) == (1, "")
-    assert str(found.module) in ran.out
-    shown = {row.tag for row in found.modules}
-    hidden = {row.tag for row in every.changes() if not any(below(s, row.tag) for s in shown)}
+    assert str(comparison.module) in ran.out
+    shown = {row.tag for row in comparison.modules}
+    hidden = {row.tag for row in whole.changes() if not any(below(s, row.tag) for s in shown)}
     assert hidden
     assert not any(tag in ran.out for tag in hidden)
     if form == "json":
-        said = json.loads(ran.out)
-        assert (said["module"], said["depth"]) == (found.module, 0)
-        assert [row["tag"] for row in said["modules"]] == [row.tag for row in found.modules]
+        printed = json.loads(ran.out)
+        assert (printed["module"], printed["depth"]) == (comparison.module, 0)
+        assert [row["tag"] for row in printed["modules"]] == [row.tag for row in comparison.modules]
     same = next(p for p in modules.holding if compare(*both, module=p).same)
     assert run("compare", *both, "--module", same, "--output-format", form).code == 0
 

@@ -23,8 +23,8 @@ def annotated(tmp_path: Path) -> Path:
 def related(tree: ModuleTree, left: str, right: str) -> bool:
     """Whether one module holds the other, by any of their paths."""
     paths = [
-        [m.path for m in tree if tree.canonical(m.path) == tree.canonical(each)]
-        for each in (left, right)
+        [m.path for m in tree if tree.canonical(m.path) == tree.canonical(path)]
+        for path in (left, right)
     ]
     return any(is_within(a, b) or is_within(b, a) for a in paths[0] for b in paths[1])
 
@@ -37,18 +37,18 @@ def swappable(path: Path, record: Record, report: AnnotateReport) -> tuple[NodeK
     """
     model = onnx.load(path)
     graph = ModelGraph(model)
-    held = {t.name: t.parameter for t in record.tensors if t.parameter is not None}
+    parameters = {t.name: t.parameter for t in record.tensors if t.parameter is not None}
     absent = {
         tuple(sorted(p.shape))
         for m in record.modules
         for p in (*m.parameters, *m.buffers)
-        if f"{m.path}.{p.name}".lstrip(".") not in held.values()
+        if f"{m.path}.{p.name}".lstrip(".") not in parameters.values()
     }
     shapes = {w.name: tuple(sorted(w.dims)) for w in model.graph.initializer}
     readers: dict[NodeKey, str] = {}
     for number, (key, node) in enumerate(zip(graph.keys, graph.nodes, strict=True)):
-        owners = {held[n].rpartition(".")[0] for n in node.input if n in held}
-        clear = all(shapes.get(n) not in absent for n in node.input if n in held)
+        owners = {parameters[n].rpartition(".")[0] for n in node.input if n in parameters}
+        clear = all(shapes.get(n) not in absent for n in node.input if n in parameters)
         own = owners == {report.decisions[number].module} and not report.decisions[number].covers
         if own and clear and not graph.is_auxiliary(number):
             readers[key] = owners.pop()
@@ -77,8 +77,8 @@ def test_right_tags_pass_and_swapped_ones_do_not(
     done = traced(name, exporter)
     report = annotate(done.onnx_path, done.record, annotated)
     for record in (done.record, None):
-        found = validate(annotated, record=record, consistency=True)
-        assert found.faults == []
+        validation = validate(annotated, record=record, consistency=True)
+        assert validation.faults == []
     pair = swappable(done.onnx_path, done.record, report)
     if pair is None:
         return  # all its weights are of modules that hold one another

@@ -23,19 +23,19 @@ from tests.helpers.handmade import (
 
 def retag(path: Path, node: str, tag: str, key: str = keys.TAG) -> None:
     model = onnx.load(path)
-    for each in model.graph.node:
-        for entry in each.metadata_props:
-            if each.name == node and entry.key == key:
+    for candidate in model.graph.node:
+        for entry in candidate.metadata_props:
+            if candidate.name == node and entry.key == key:
                 entry.value = tag
     onnx.save(model, path)
 
 
 def test_a_good_file_passes_every_check(plain: Path, annotated: Path) -> None:
     """All checks run and none finds anything."""
-    found = validate(annotated, record=two_layers_record(), reference=plain, consistency=True)
-    assert found.faults == []
-    assert found.checks == ["tags", "consistency", "checker", "runs", "reference"]
-    assert found.tagged == found.nodes
+    validation = validate(annotated, record=two_layers_record(), reference=plain, consistency=True)
+    assert validation.faults == []
+    assert validation.checks == ["tags", "consistency", "checker", "runs", "reference"]
+    assert validation.tagged == validation.nodes
 
 
 def test_the_file_alone_is_enough(annotated: Path) -> None:
@@ -138,10 +138,10 @@ def test_a_check_that_was_left_out_is_a_note(annotated: Path) -> None:
     node.op_type = "SimplifiedLayerNormalization"
     node.input.append("layer.0.fc.bias")
     onnx.save(model, annotated)
-    found = validate(annotated)
-    assert found.good
-    assert "checker" not in found.checks
-    assert any("SimplifiedLayerNormalization" in note for note in found.notes)
+    validation = validate(annotated)
+    assert validation.good
+    assert "checker" not in validation.checks
+    assert any("SimplifiedLayerNormalization" in note for note in validation.notes)
     assert [f.check for f in validate(annotated, strict=True).faults] == ["strict"]
 
 
@@ -165,8 +165,8 @@ def test_tags_that_are_no_metadata(
     """A file annotated with attributes or names alone is as good as one with metadata."""
     rules = TagRules(style)
     annotate(plain, two_layers_record(), tmp_path / "b.onnx", inject=[kind], rules=rules)
-    found = validate(tmp_path / "b.onnx", consistency=True)
+    validation = validate(tmp_path / "b.onnx", consistency=True)
     refused = {"runs"} if kind is Inject.ATTRIBUTES else set()  # by onnxruntime, where it fuses
-    assert {fault.check for fault in found.faults} <= refused
-    assert found.tagged == found.nodes
-    assert any("not metadata" in remark for remark in found.remarks)
+    assert {fault.check for fault in validation.faults} <= refused
+    assert validation.tagged == validation.nodes
+    assert any("not metadata" in remark for remark in validation.remarks)
