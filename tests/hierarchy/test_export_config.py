@@ -276,7 +276,7 @@ MISFITS = {
     "an axis that is not there": ({"dynamic_axes": {"x": {"7": "far"}}}, "no axis 7"),
     "axes of nothing": ({"dynamic_axes": {"y": {"0": "far"}}}, "no input y"),
     "too few names": ({"output_names": ["one"]}, "2 tensors"),
-    "an input's name": ({"output_names": ["x", "mean"]}, "input is called so"),
+    "an input's name": ({"output_names": ["x", "mean"]}, "an input has it"),
     "a range that does not fit": (
         {"inputs": {"x": {}, "mask": {"dtype": "uint8", "range": [0, 256]}}},
         "range of input mask",

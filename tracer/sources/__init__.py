@@ -1,1 +1,1 @@
-"""Where models and their inputs come from, and what they can be called with."""
+"""Models and inputs: where they come from, and how a model is called."""

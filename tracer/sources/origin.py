@@ -9,7 +9,7 @@ class Origin:
 
     Attributes:
         name: Hub id, base name of a folder, or `module:factory`; never a path.
-        task: The task whose architecture was loaded, when one was asked for.
+        task: The task by which the architecture was chosen; None when the user gave no task.
     """
 
     name: str

@@ -1,0 +1,103 @@
+"""Inputs generated for a model of transformers, from what the model says about itself.
+
+A model names its main input and its modalities, and its configuration gives the extents.
+"""
+
+from collections.abc import Collection
+from typing import Any
+
+import torch
+from torch import nn
+
+_BATCH = 2
+_LENGTH = 12
+"""Rows, and tokens in a row."""
+
+_RESERVED_TOKENS = 8
+"""The first tokens of a vocabulary, which tokenizers often reserve."""
+
+_DEFAULT_IMAGE_SIZE = (64, 64)
+_DEFAULT_CHANNELS = 3
+_DEFAULT_FRAMES = 128
+_SAMPLES = 16_000
+"""Samples of a waveform: one second at 16 kHz."""
+
+_SEED = 20
+
+
+def modalities(model: nn.Module) -> tuple[str, ...]:
+    """What a model reads: `text`, `image`, `audio` …; empty when it does not say."""
+    names = getattr(model, "input_modalities", ())
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def generate_inputs(model: nn.Module, accepted: Collection[str]) -> dict[str, torch.Tensor]:
+    """Inputs for a model of transformers; none when it does not name its main input.
+
+    Args:
+        model: The model.
+        accepted: The parameters of its forward.
+    """
+    from transformers import PreTrainedTokenizerBase  # noqa: PLC0415 - heavy
+
+    main = getattr(model, "main_input_name", None)
+    if main not in accepted:
+        return {}
+    ids, *_, mask = PreTrainedTokenizerBase.model_input_names
+    generator = torch.Generator().manual_seed(_SEED)
+    inputs = {}
+    for name in (main, *((ids,) if "text" in modalities(model) else ())):
+        if name == ids:
+            inputs[name] = _tokens(model.config, generator)
+            if mask in accepted:
+                inputs[mask] = _attention_mask(inputs[name])
+        elif name in accepted:
+            inputs[name] = _signal(model, generator)
+    if getattr(model.config, "is_encoder_decoder", False):
+        for name in (ids, mask):
+            if (decoder_name := f"decoder_{name}") in accepted:
+                tokens = _tokens(model.config, generator)
+                inputs[decoder_name] = tokens if name == ids else torch.ones_like(tokens)
+    return inputs
+
+
+def _tokens(config: Any, generator: torch.Generator) -> torch.Tensor:
+    """Distinct tokens, without the reserved ones at the beginning of the vocabulary."""
+    size = int(config.get_text_config().vocab_size)
+    start = min(_RESERVED_TOKENS, size - 1)
+    picks = torch.randperm(size - start, generator=generator)[: _BATCH * _LENGTH] + start
+    return picks[torch.arange(_BATCH * _LENGTH) % len(picks)].reshape(_BATCH, _LENGTH)
+
+
+def _attention_mask(tokens: torch.Tensor) -> torch.Tensor:
+    """A mask that hides the end of the last row."""
+    mask = torch.ones_like(tokens)
+    mask[-1, -_LENGTH // 4 :] = 0
+    return mask
+
+
+def _signal(model: nn.Module, generator: torch.Generator) -> torch.Tensor:
+    """An image, a spectrogram or a waveform, with the extents in the configuration."""
+    config = model.config
+    size = _setting(config, "image_size")
+    if "image" in modalities(model) or size is not None:
+        square = (size, size) if isinstance(size, int) else size
+        height, width = tuple(square or _DEFAULT_IMAGE_SIZE)[:2]
+        channels = _setting(config, "num_channels") or _DEFAULT_CHANNELS
+        return torch.randn(_BATCH, int(channels), height, width, generator=generator)
+    bins = _setting(config, "num_mel_bins")
+    if bins is not None:
+        frames = 2 * int(_setting(config, "max_source_positions") or _DEFAULT_FRAMES)
+        return torch.randn(_BATCH, int(bins), frames, generator=generator)
+    return torch.randn(_BATCH, _SAMPLES, generator=generator)
+
+
+def _setting(config: Any, name: str) -> Any:
+    """A setting of a configuration, or of the first of its parts that has it; else None."""
+    if (value := getattr(config, name, None)) is not None:
+        return value
+    for part_name in getattr(config, "sub_configs", None) or {}:
+        part = getattr(config, part_name, None)
+        if part is not None and (value := _setting(part, name)) is not None:
+            return value
+    return None

@@ -1,0 +1,91 @@
+"""Loading models of transformers from a Hugging Face folder or hub id."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import nn
+
+from modelexport.errors import ModelExportError, SourceError
+from modelexport.support.error_texts import first_line
+from modelexport.support.extras import require_extra
+
+
+def load_pretrained(
+    source: str, task: str | None, attention: str | None, *, trust_remote_code: bool
+) -> nn.Module:
+    """Load a model with its weights.
+
+    Args:
+        source: Folder or hub id.
+        task: The task by which the architecture is chosen; None for the one in the configuration.
+        attention: Attention implementation; None for the default.
+        trust_remote_code: Let the folder run its own code.
+
+    Raises:
+        MissingExtraError: transformers is not installed.
+        SourceError: The model cannot be loaded, or has no architecture for the task.
+    """
+    with require_extra("trace", "Loading Hugging Face models"):
+        import transformers  # noqa: PLC0415 - heavy, and only some sources need it
+    options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
+    with _without_progress_bars(transformers.utils.logging):
+        try:
+            config = transformers.AutoConfig.from_pretrained(source, **options)
+            if not _has_own_code(config):
+                options = {}  # classes of transformers itself do not know this option
+            if attention is not None:
+                options["attn_implementation"] = attention
+            architecture = _choose_architecture(transformers, config, task, source)
+            return architecture.from_pretrained(source, config=config, **options)  # type: ignore[no-any-return]
+        except ModelExportError:
+            raise
+        except Exception as error:
+            reason = first_line(error, with_type=True)
+            raise SourceError(f"{source}: cannot be loaded ({reason}).") from error
+
+
+@contextmanager
+def _without_progress_bars(logging: Any) -> Iterator[None]:
+    """Hide the progress bars of transformers.
+
+    Args:
+        logging: The module `transformers.utils.logging`.
+    """
+    were_enabled = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if were_enabled:
+            logging.enable_progress_bar()
+
+
+def _has_own_code(config: Any) -> bool:
+    """Whether the folder of a configuration brings its own classes."""
+    return bool(getattr(config, "auto_map", None))
+
+
+def _choose_architecture(transformers: Any, config: Any, task: str | None, source: str) -> Any:
+    """The class to load: by task, else the one in the configuration, else the base model."""
+    if task is not None:
+        return _architecture_for_task(config, task, source)
+    if not _has_own_code(config):
+        for name in getattr(config, "architectures", None) or ():
+            if hasattr(transformers, name):
+                return getattr(transformers, name)
+    return transformers.AutoModel
+
+
+def _architecture_for_task(config: Any, task: str, source: str) -> Any:
+    from transformers.pipelines import PIPELINE_REGISTRY  # noqa: PLC0415 - see above
+
+    try:
+        _, settings, _ = PIPELINE_REGISTRY.check_task(task)
+    except KeyError as error:
+        tasks = ", ".join(PIPELINE_REGISTRY.get_supported_tasks())
+        raise SourceError(f"{source}: unknown task {task}; choose from {tasks}.") from error
+    for architecture in settings["pt"]:
+        if type(config) in architecture._model_mapping:
+            return architecture
+    raise SourceError(f"{source}: {type(config).__name__} has no architecture for {task}.")
