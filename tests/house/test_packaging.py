@@ -113,7 +113,8 @@ class Environment:
         self.python = folder / "bin" / "python"
         query = "import sysconfig; print(sysconfig.get_path('purelib'))"
         self.packages = Path(run(self.python, "-c", query, cwd=folder).strip())
-        (self.packages / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+        paths = {sysconfig.get_path(kind) for kind in ("purelib", "platlib")}
+        (self.packages / "dependencies.pth").write_text("\n".join(paths))
 
     def install(self, *what: str | Path) -> set[str]:
         """Install without dependencies; gives the names that are new in the environment."""
@@ -178,20 +179,38 @@ def test_one_name_is_installed(installed: tuple[Environment, set[str]], tmp_path
     assert run(environment.python, "-c", query, cwd=tmp_path) == "[]\n"
 
 
-@pytest.mark.parametrize("source", ["net.py:build", "net:build"])
-@pytest.mark.parametrize("install", ["wheel", "editable"])
-def test_a_project_with_packages_of_our_names(
-    request: pytest.FixtureRequest, project: Path, install: str, source: str
+MODULE, SCRIPT = ("python", "-m", "modelexport"), ("modelexport",)
+
+
+def check_export(
+    environment: Environment, project: Path, program: tuple[str, ...], source: str
 ) -> None:
-    """Its model is exported out of its own packages, which the forward imports once more."""
-    if install == "wheel":
-        environment, _ = request.getfixturevalue("installed")
-    else:
-        environment = request.getfixturevalue("editable")
-    command = ("-m", "modelexport", "export", source, "out.onnx", "--exporter", "torchscript")
-    run(environment.python, *command, cwd=project)
+    """The model of a project is exported out of the project's own packages."""
+    command = (environment.python.with_name(program[0]), *program[1:])
+    run(*command, "export", source, "out.onnx", "--exporter", "torchscript", cwd=project)
     record = read_record(project / "out.trace.json")
     parts = {m.python_module for m in record.modules if m.class_name == "Part"}
     assert parts == set(USERS_PACKAGES)
     scales = [op for op in record.ops if op.op_type == "Mul" and op.module == ""]
     assert len(scales) == len(USERS_PACKAGES)
+
+
+@pytest.mark.parametrize(
+    ("program", "source"),
+    [(MODULE, "net.py:build"), (MODULE, "net:build"), (SCRIPT, "net:build")],
+    ids=["module-file", "module-name", "script-name"],
+)
+def test_a_project_with_packages_of_our_names(
+    installed: tuple[Environment, set[str]], project: Path, program: tuple[str, ...], source: str
+) -> None:
+    """What is installed from the wheel stands beside packages that are called like its rooms."""
+    environment, _ = installed
+    check_export(environment, project, program, source)
+
+
+@pytest.mark.parametrize("source", ["net.py:build", "net:build"])
+def test_such_a_project_beside_an_editable_install(
+    editable: Environment, project: Path, source: str
+) -> None:
+    """An editable install, too, leaves a project's own packages alone."""
+    check_export(editable, project, MODULE, source)
