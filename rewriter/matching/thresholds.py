@@ -222,60 +222,93 @@ STRONG_SCORE = 1.25
 
 One neighbour counts 1, so that one neighbour alone is no strong score; such pairs wait until all
 that follows from stronger ones is found.
+
+Test: `alignment/test_aligner.py`, `test_strong_pairs_come_before_weak_ones`.
 """
 
 COMMON_WEIGHT_SCORE = 2
 """What a weight in common adds to a score, where a neighbour counts 1; a weight that is not in
 common is subtracted. Modules are repeated, their weights are not.
+
+Test: `alignment/test_scorer.py`, `test_a_weight_in_common_counts_two_and_another_one_minus_two`.
 """
 
 NEAR_VALUE_SCORE = 0.5
 """What a near result adds to a positive score in a quantised file.
 
 It is less than a neighbour counts, so that it only decides between ops with equal neighbours.
+
+Test: `alignment/test_scorer.py`, `test_a_near_result_counts_a_half_beside_other_votes`.
 """
 
 SPAN_OP_DISCOUNT = 0.05
 """What each further op of a span takes from the 1 that a neighbour counts before it.
 
 A longer span fits by chance more easily.
+
+Test: `alignment/test_scorer.py`, `test_a_neighbour_before_a_longer_span_counts_less`.
 """
 
 MINIMUM_SPAN_SCORE = 0.5
-"""What a neighbour before a span counts at least, however long the span is."""
+"""What a neighbour before a span counts at least, however long the span is.
+
+Test: `alignment/test_scorer.py`, `test_a_neighbour_before_a_longer_span_counts_less`.
+"""
 
 SPAN_MISMATCH_SCORE = -1.0
-"""What a neighbour counts whose op does not stand before the span of a pair."""
+"""What a neighbour counts whose op does not stand before the span of a pair.
+
+Test: `alignment/test_scorer.py`, `test_a_neighbour_elsewhere_in_the_record_counts_minus_one`.
+"""
 
 OPEN_SPAN_SCORE = -0.5
-"""What such a neighbour counts where the span is not closed, so that more may belong to it."""
+"""What such a neighbour counts where the span is not closed, so that more may belong to it.
+
+Test: `alignment/test_scorer.py`, `test_a_neighbour_before_an_open_span_counts_minus_a_half`.
+"""
 
 COMPLETION_FACTOR = 2
 """How many times nearer to a quantised op's result a node must be than the step before it.
 
 A quantised op is done in steps (multiply, rescale, add a bias), and the last one completes it.
+
+Test: `alignment/test_scorer.py`, `test_a_step_completes_an_op_when_it_is_twice_as_near`.
 """
 
 # Alignment: limits of its searches.
 
 MOST_SPAN_OPS = 64
-"""Recorded ops whose work one node may do. The largest fused operators have about 30."""
+"""Recorded ops whose work one node may do. A walk that goes on beyond them has lost its way.
+
+Test: `alignment/test_spans.py`, `test_a_node_does_no_more_than_64_ops`.
+"""
 
 MOST_CALL_SEARCH_STEPS = 20_000
 """Nodes that are visited to order the calls of modules, for all weights of a file together.
 
 The path from one call to the next is short; without a limit, a weight that everything reads takes
 time that is quadratic in the graph.
+
+Test: `alignment/test_call_order.py`, `test_the_search_visits_20000_nodes_at_most`.
 """
 
 MOST_NEIGHBOURHOOD_NODES = 48
-"""Nodes that are visited on each side of an open node to find its paired neighbours."""
+"""Nodes that are visited on each side of an open node to find its paired neighbours.
+
+Test: `alignment/test_enclosure.py`, `test_paired_neighbours_are_looked_for_among_48_nodes`.
+"""
 
 MOST_REGION_OPS = 96
-"""Recorded ops between the paired neighbours of a node, above which they say nothing about it."""
+"""Recorded ops between the paired neighbours of a node, above which they say nothing about it.
+
+Test: `alignment/test_regions.py`, `test_a_region_of_more_than_96_ops_says_nothing`.
+"""
 
 MOST_ALTERNATIVES = 17
-"""Ops with equal scores that are claimed for an ambiguous node; more say nothing new about it."""
+"""Ops with equal scores that are claimed for an ambiguous node; more say nothing new about it.
+
+Test: `test_node_claims.py`, `test_an_ambiguous_node_has_the_modules_of_17_candidates_at_most`.
+"""
 
 # What a report shows.
 

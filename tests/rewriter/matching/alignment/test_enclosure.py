@@ -1,0 +1,180 @@
+"""Nodes that are no recorded op get what their paired neighbours enclose."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from modelexport.rewriter.matching.alignment.enclosure import Enclosed, Enclosure
+from modelexport.rewriter.matching.alignment.spans import Span
+from tests.helpers.aligned import Aligned, chain
+
+RECORD = """g (float[8,16] x) => (float[8,16] y) <float[16,16] w = {1}, float[16] b = {1}> {
+    [before] h = Neg (x)
+    [multiply] m = MatMul (h, w)
+    [add] a = Add (m, b)
+    [after] y = Abs (a)
+}"""
+DECOMPOSED = """g (float[8,16] x) => (float[8,16] y) {
+    [before] h = Neg (x)
+    [one] p = other.One (h)
+    [two] q = other.Two (p)
+    [after] y = Abs (q)
+}"""
+ENDS = {"before": "before", "after": "after"}
+
+
+def enclose(
+    case: Aligned,
+    seeds: Mapping[str, str],
+    *,
+    spans: Mapping[str, Span] | None = None,
+    merged: Mapping[int, frozenset[int]] | None = None,
+) -> dict[str, Enclosed]:
+    """What encloses the nodes that are not paired."""
+    pairs = case.pairs(seeds)
+    known = {node: Span((op,), frozenset(), closed=True) for node, op in pairs.ops.items()}
+    known |= {case.node(name): span for name, span in (spans or {}).items()}
+    enclosure = Enclosure(case.graphs, pairs.ops, known, merged or {})
+    nodes = [node for node in range(len(case.file)) if node not in pairs]
+    return {case.node_name(n): found for n, found in enclosure.enclose(nodes).items()}
+
+
+def ops(case: Aligned, found: Enclosed) -> list[str]:
+    assert not found.reason
+    return [case.op_name(op) for op in found.ops]
+
+
+def test_steps_between_paired_nodes_are_the_ops_between_their_ops() -> None:
+    """All of them may be any of the ops that no other node does."""
+    case = Aligned(DECOMPOSED, RECORD)
+    found = enclose(case, ENDS)
+    assert ops(case, found["one"]) == ["multiply", "add"]
+    assert ops(case, found["two"]) == ["multiply", "add"]
+
+
+def test_an_op_that_a_fused_neighbour_does_is_not_enclosed_again() -> None:
+    """Its span is closed, so nothing of its ops is left; an open one leaves them."""
+    case = Aligned(DECOMPOSED, RECORD)
+    span = Span((case.op("after"), case.op("add")), frozenset(), closed=True)
+    assert ops(case, enclose(case, ENDS, spans={"after": span})["one"]) == ["multiply"]
+    file = DECOMPOSED.replace("Abs (q)", "other.Last (q)")
+    case = Aligned(file, RECORD)
+    half = Span((case.op("after"),), frozenset(), closed=False)
+    found = enclose(case, ENDS, spans={"after": half})
+    assert ops(case, found["one"]) == ["multiply", "add", "after"]
+    half = Span((case.op("after"),), frozenset(), closed=True)
+    assert ops(case, enclose(case, ENDS, spans={"after": half})["one"]) == ["multiply", "add"]
+
+
+def test_where_neighbours_do_everything_a_node_may_belong_to_either() -> None:
+    """It is something between them that the record does not have."""
+    file = """g (float[8,16] x) => (float[8,16] y) {
+        [before] h = Neg (x) [extra] e = other.Extra (h) [after] y = Abs (e)
+    }"""
+    record = "g (float[8,16] x) => (float[8,16] y) { [before] h = Neg (x) [after] y = Abs (h) }"
+    case = Aligned(file, record)
+    assert ops(case, enclose(case, ENDS)["extra"]) == ["before", "after"]
+
+
+def test_of_the_enclosed_ops_the_one_of_the_operator_is_the_node() -> None:
+    """If there is just one of them."""
+    case = Aligned(DECOMPOSED.replace("other.One (h)", "Add (h, h)"), RECORD)
+    assert ops(case, enclose(case, ENDS)["one"]) == ["add"]
+    record = RECORD.replace("MatMul (h, w)", "Add (h, w)")
+    case = Aligned(DECOMPOSED.replace("other.One (h)", "Add (h, h)"), record)
+    assert ops(case, enclose(case, ENDS)["one"]) == ["multiply", "add"]
+
+
+def test_of_the_enclosed_ops_those_that_read_its_weights_are_the_node() -> None:
+    """Also where its weight was merged of several."""
+    text = DECOMPOSED.replace("(float[8,16] y) {", "(float[8,16] y) <float[16] v = {1}> {")
+    file = text.replace("other.One (h)", "other.One (h, v)")
+    case = Aligned(file, RECORD, weights={"v": ["b"]})
+    found = enclose(case, ENDS)
+    assert ops(case, found["one"]) == ["add"]
+    assert ops(case, found["two"]) == ["multiply", "add"]
+    case = Aligned(file, RECORD)
+    value = case.file.indexed.value_of("", "v")
+    parts = frozenset(case.record.indexed.value_of("", name) for name in "wb")
+    assert ops(case, enclose(case, ENDS, merged={value: parts})["one"]) == ["multiply", "add"]
+
+
+def test_without_a_paired_successor_the_last_ops_end_the_region() -> None:
+    """The node computes a result of the model, in another form."""
+    file = """g (float[8,16] x) => (float[8,16] y) {
+        [before] h = Neg (x) [rest] y = other.Rest (h)
+    }"""
+    case = Aligned(file, RECORD)
+    found = enclose(case, {"before": "before"})
+    assert ops(case, found["rest"]) == ["multiply", "add", "after"]
+    assert enclose(case, {})["rest"] == Enclosed((), "no matched node uses its result")
+
+
+def test_a_region_that_is_too_large_is_no_answer() -> None:
+    """The reason says so."""
+    ops_between = chain(98, first="h")
+    long = f"g (float[8,16] x) => (float[8,16] y) {{ [before] h = Abs (x)\n{ops_between} }}"
+    file = """g (float[8,16] x) => (float[8,16] y) {
+        [before] h = Abs (x) [rest] r = other.Rest (h) [n97] y = other.End (r)
+    }"""
+    case = Aligned(file, long)
+    seeds = {"before": "before", "n97": "n97"}
+    reason = "its matched neighbours enclose too much of the model"
+    assert enclose(case, seeds)["rest"] == Enclosed((), reason)
+
+
+@pytest.mark.parametrize(("length", "found"), [(48, True), (49, False)])
+def test_paired_neighbours_are_looked_for_among_48_nodes(length: int, found: bool) -> None:
+    """Holds MOST_NEIGHBOURHOOD_NODES. Beyond them, the last ops of the model end the region."""
+    file = f"""g (float[8,16] x) => (float[8,16] y) {{
+        [before] h = Abs (x)
+        {chain(length, first="h", last="k")}
+        [after] a = Exp (k)
+        [end] y = other.End (a)
+    }}"""
+    record = """g (float[8,16] x) => (float[8,16] y) {
+        [before] h = Abs (x) [inner] k = Ceil (h) [after] a = Exp (k) [end] y = Relu (a)
+    }"""
+    case = Aligned(file, record)
+    assert ops(case, enclose(case, ENDS)["n0"]) == (["inner"] if found else ["inner", "end"])
+
+
+DEAD = """g (float[8,16] x) => (float[8,16] y) {
+    [before] h = Neg (x)
+    [one] p = other.One (h)
+    [side] s = other.Side (p)
+    [further] t = other.Further (s)
+    [lost] u = other.Lost (h)
+    [after] y = Abs (p)
+}"""
+
+
+def test_a_node_whose_result_is_not_used_is_what_its_predecessors_are() -> None:
+    """All of them must be known; a paired one is not a step."""
+    case = Aligned(DEAD, RECORD)
+    found = enclose(case, ENDS)
+    assert ops(case, found["side"]) == ["multiply", "add"]
+    assert ops(case, found["further"]) == ["multiply", "add"]
+    reason = "no output needs its result, so nothing tells where it belongs"
+    assert found["lost"] == Enclosed((), reason)
+    mixed = DEAD.replace("other.Side (p)", "other.Side (p, h)")
+    assert enclose(Aligned(mixed, RECORD), ENDS)["side"] == Enclosed((), reason)
+
+
+def test_a_node_may_be_there_twice() -> None:
+    """The copy, whose result is not used, is the op of its operator that reads the same."""
+    file = DEAD.replace("other.Lost (h)", "MatMul (h, h)")
+    case = Aligned(file, RECORD)
+    assert ops(case, enclose(case, ENDS)["lost"]) == ["multiply"]
+    twice = RECORD.replace("[after]", "[again] n = MatMul (h, b) [after]")
+    found = enclose(Aligned(file, twice), ENDS)["lost"]
+    assert found.ops == ()
+
+
+def test_predecessors_that_depend_on_no_input_do_not_count() -> None:
+    """A constant is no step of anything."""
+    file = DEAD.replace("other.Side (p)", "other.Side (p, k)").replace(
+        "[before]", "[constant] k = Constant <value = float {1.0}> ()\n[before]"
+    )
+    case = Aligned(file, RECORD)
+    assert ops(case, enclose(case, ENDS)["side"]) == ["multiply", "add"]

@@ -1,0 +1,342 @@
+"""Pairs that evidence finds without neighbours, and those that are found between growing."""
+
+import pytest
+
+from modelexport.hierarchy.choices import EvidenceKind
+from modelexport.hierarchy.fingerprints import Array
+from modelexport.rewriter.matching.alignment.pairs import Pairs
+from modelexport.rewriter.matching.alignment.seeds import Seeder, find_nearby_ops
+from modelexport.rewriter.matching.evidence.weights import WeightMatch
+from tests.helpers.aligned import Aligned, numbers
+from tests.helpers.handmade import record_of
+
+GRAPH = """g (float[8,16] x) => (float[8,16] y) <float[16,16] w = {1}, float[16] b = {1}> {
+    [first] h = MatMul (x, w)
+    [second] a = Add (h, b)
+    [third] y = Relu (a)
+}"""
+FUSED = """g (float[8,16] x) => (float[8,16] y) <float[16,16] w = {1}, float[16] b = {1}> {
+    [gemm] a = other.Gemm (x, w, b)
+    [third] y = Relu (a)
+}"""
+SAME = {"w": ["w"], "b": ["b"]}
+
+
+def seeder(case: Aligned, owners: dict[str, str] | None = None) -> tuple[Seeder, Pairs]:
+    """A seeder that adds to empty pairs."""
+    graph = case.file.indexed
+    owned = {graph.value_of("", name): path for name, path in (owners or {}).items()}
+    weights = WeightMatch(candidates=dict(case.graphs.weights), owners=owned)
+    record = record_of(case.record.model, {"": "Net"}, [""] * len(case.record))
+    pairs = Pairs()
+    return Seeder(record, case.graphs, weights, pairs), pairs
+
+
+def kinds(pairs: Pairs) -> set[str]:
+    return {pairs.evidence[node].value for node in pairs.ops}
+
+
+def test_equal_names_are_pairs_unless_values_differ() -> None:
+    """Those whose values differ are returned, with the op that was refused."""
+    values = {"h": numbers(1), "a": numbers(2)}
+    case = Aligned(GRAPH, GRAPH, file_values=values, record_values={**values, "a": numbers(3)})
+    adding, pairs = seeder(case)
+    overruled = adding.add_named({0: 0, 1: 1, 2: 2})
+    assert case.named(pairs) == {"first": "first", "third": "third"}
+    assert kinds(pairs) == {"names"}
+    assert overruled == {1: 1}
+
+
+VALUES = {"h": numbers(1), "a": numbers(2), "y": numbers(3)}
+
+
+def test_nodes_that_compute_what_one_op_computes_are_pairs() -> None:
+    """They are candidates as well, with the distance."""
+    case = Aligned(GRAPH, GRAPH, file_values=VALUES, record_values=VALUES)
+    adding, pairs = seeder(case)
+    candidates = adding.add_by_values()
+    assert candidates == {0: {0: 0.0}, 1: {1: 0.0}, 2: {2: 0.0}}
+    assert case.named(pairs) == {"first": "first", "second": "second", "third": "third"}
+    assert kinds(pairs) == {"values"}
+
+
+def test_values_of_two_ops_and_plain_values_are_candidates_only() -> None:
+    """The alignment decides between them."""
+    counts = numbers(4).round().clip(-2, 2)
+    case = Aligned(
+        GRAPH,
+        GRAPH,
+        file_values={"h": VALUES["h"], "a": counts},
+        record_values={"h": VALUES["h"], "a": counts, "y": VALUES["h"].T},
+    )
+    adding, pairs = seeder(case)
+    assert adding.add_by_values() == {0: {0: 0.0, 2: 0.0}, 1: {1: 0.0}}
+    assert not pairs.ops
+
+
+def test_values_say_nothing_where_there_are_none_and_of_nodes_that_pass_values_through() -> None:
+    """Nor of a node that is paired already."""
+    adding, pairs = seeder(Aligned(GRAPH, GRAPH))
+    assert adding.add_by_values() == {}
+    case = Aligned(
+        GRAPH,
+        GRAPH,
+        file_values={**VALUES, "y": VALUES["a"]},
+        record_values=VALUES,
+    )
+    adding, pairs = seeder(case)
+    pairs.add_pair(0, 2, EvidenceKind.NAMES)
+    assert adding.add_by_values() == {1: {1: 0.0}}
+    assert case.named(pairs) == {"first": "third", "second": "second"}
+
+
+@pytest.mark.parametrize(("other", "paired"), [(VALUES["a"], True), (1.01 * VALUES["h"], False)])
+def test_in_a_quantised_file_sketches_may_contradict_order_statistics(
+    other: Array, paired: bool
+) -> None:
+    """Order statistics alone may take the values of one layer for those of another."""
+    case = Aligned(
+        GRAPH,
+        GRAPH,
+        file_values={"h": VALUES["h"]},
+        record_values={"h": VALUES["h"].T, "a": other},
+        quantised=True,
+    )
+    adding, pairs = seeder(case)
+    assert adding.add_by_values() == {0: {0: 0.0}}
+    assert (0 in pairs) is paired
+
+
+def test_nodes_that_read_the_weight_of_one_op_are_pairs() -> None:
+    """Each weight leads to the op that reads it."""
+    case = Aligned(GRAPH, GRAPH, weights=SAME)
+    adding, pairs = seeder(case)
+    adding.add_by_weights({})
+    assert case.named(pairs) == {"first": "first", "second": "second"}
+    assert kinds(pairs) == {"weights"}
+
+
+def test_a_node_that_reads_the_weights_of_a_chain_does_all_of_it() -> None:
+    """It is paired with the last op, and the chain is its span."""
+    case = Aligned(FUSED, GRAPH, weights=SAME)
+    adding, pairs = seeder(case)
+    adding.add_by_weights({})
+    assert case.named(pairs) == {"gemm": "second"}
+    span = pairs.spans[case.node("gemm"), case.op("second")]
+    assert span == ((case.op("second"), case.op("first")), frozenset(), True)
+    assert not pairs.is_free(case.op("first"))
+    assert pairs.is_free(case.op("third"))
+
+
+def test_weights_of_ops_that_do_not_follow_each_other_are_no_pair() -> None:
+    """Nor is a weight that may be one of several."""
+    apart = GRAPH.replace("Add (h, b)", "Add (x, b)")
+    for record, weights in ((apart, SAME), (GRAPH, {"w": ["w", "b"]})):
+        adding, pairs = seeder(Aligned(FUSED, record, weights=weights))
+        adding.add_by_weights({})
+        assert not pairs.ops
+
+
+def test_of_several_ops_with_a_weight_the_one_of_the_operator_is_the_node() -> None:
+    """A weight may be read again, transposed or not."""
+    twice = GRAPH.replace("Relu (a)", "Mul (a, b)")
+    case = Aligned(GRAPH, twice, weights=SAME)
+    adding, pairs = seeder(case)
+    adding.add_by_weights({})
+    assert case.named(pairs)["second"] == "second"
+
+
+def test_weights_do_not_pair_what_values_exclude() -> None:
+    """By the candidates of the node, or by a veto; in a quantised file values veto nothing here."""
+    case = Aligned(GRAPH, GRAPH, weights=SAME)
+    adding, pairs = seeder(case)
+    adding.add_by_weights({0: {2: 0.0}, 1: {1: 0.0}})
+    assert case.named(pairs) == {"second": "second"}
+    differing = {"file_values": {"h": numbers(5)}, "record_values": {"h": numbers(6)}}
+    for quantised, rejects, expected in (
+        (False, True, {"second"}),
+        (False, False, {"first", "second"}),
+        (True, False, {"first", "second"}),
+    ):
+        case = Aligned(
+            GRAPH,
+            GRAPH,
+            weights=SAME,
+            quantised=quantised,
+            rejects_mismatch=rejects,
+            **differing,  # type: ignore[arg-type]
+        )
+        adding, pairs = seeder(case)
+        adding.add_by_weights({})
+        assert case.named(pairs).keys() == expected
+
+
+def test_weights_pair_neither_paired_nor_auxiliary_nodes() -> None:
+    """A cast of a weight is aligned with its neighbours, later."""
+    cast = GRAPH.replace("MatMul (x, w)", "MatMul (x, c)").replace(
+        "[first]", "[cast] c = Cast <to = 1> (w)\n[first]"
+    )
+    case = Aligned(cast, GRAPH, weights=SAME)
+    adding, pairs = seeder(case)
+    pairs.add_pair(case.node("second"), case.op("third"), EvidenceKind.NAMES)
+    adding.add_by_weights({})
+    assert case.named(pairs) == {"first": "first", "second": "third"}
+
+
+CALLS = """g (float[8,16] x) => (float[8,16] y) <float[16,16] w = {1}> {
+    [first] a = MatMul (x, w)
+    [between] b = Neg (a)
+    [second] y = MatMul (b, w)
+}"""
+
+
+def test_calls_of_a_module_are_paired_in_their_order() -> None:
+    """Only where the weight is a parameter of one module."""
+    case = Aligned(CALLS, CALLS, weights={"w": ["w"]})
+    adding, pairs = seeder(case)
+    adding.add_by_call_order({})
+    assert not pairs.ops
+    adding, pairs = seeder(case, {"w": "layer"})
+    adding.add_by_call_order({})
+    assert case.named(pairs) == {"first": "first", "second": "second"}
+    assert kinds(pairs) == {"weights"}
+
+
+def test_calls_are_not_paired_against_another_pair_or_a_veto() -> None:
+    """If one call is wrong, the order is, so that all are left open."""
+    case = Aligned(CALLS, CALLS, weights={"w": ["w"]})
+    adding, pairs = seeder(case, {"w": "layer"})
+    pairs.add_pair(case.node("first"), case.op("second"), EvidenceKind.NAMES)
+    adding.add_by_call_order({})
+    assert case.named(pairs) == {"first": "second"}
+    case = Aligned(
+        CALLS,
+        CALLS,
+        weights={"w": ["w"]},
+        file_values={"y": numbers(1)},
+        record_values={"y": numbers(2)},
+    )
+    adding, pairs = seeder(case, {"w": "layer"})
+    adding.add_by_call_order({})
+    assert not pairs.ops
+
+
+def test_a_call_that_values_exclude_is_left_open_alone() -> None:
+    """Its value is that of other ops; the calls that are paired already stay."""
+    case = Aligned(CALLS, CALLS, weights={"w": ["w"]})
+    adding, pairs = seeder(case, {"w": "layer"})
+    pairs.add_pair(case.node("first"), case.op("first"), EvidenceKind.NAMES)
+    adding.add_by_call_order({case.node("second"): {case.op("between"): 0.0}})
+    assert case.named(pairs) == {"first": "first"}
+    assert kinds(pairs) == {"names"}
+
+
+BRANCHES = """g (float[8,16] x, bool c) => (float[8,16] y) {
+    [before] h = Neg (x)
+    [if] y = If (c) <
+        then_branch = yes () => (float[8,16] a) {
+            [one] i = Neg (h) [two] j = Abs (i) [three] a = Neg (j)
+        },
+        else_branch = no () => (float[8,16] b) { [other] b = Exp (h) }
+    >
+}"""
+
+
+def test_nodes_in_subgraphs_are_paired_by_an_operator_that_occurs_once() -> None:
+    """In the subgraph of the same attribute, once the nodes that hold both are paired."""
+    case = Aligned(BRANCHES, BRANCHES)
+    adding, pairs = seeder(case)
+    assert adding.add_in_subgraphs() is False
+    pairs.add_pair(case.node("if"), case.op("if"), EvidenceKind.NAMES)
+    assert adding.add_in_subgraphs() is True
+    assert case.named(pairs) == {"if": "if", "two": "two", "other": "other"}
+    assert kinds(pairs) == {"names", "structure"}
+    assert adding.add_in_subgraphs() is False
+
+
+def test_an_operator_that_occurs_once_must_do_so_on_both_sides() -> None:
+    """Else the node may be any of them."""
+    for file, record in (
+        (BRANCHES, BRANCHES.replace("[three] a = Neg", "[three] a = Abs")),
+        (BRANCHES.replace("[three] a = Neg", "[three] a = Abs"), BRANCHES),
+        (BRANCHES, BRANCHES.replace("Abs", "Ceil")),
+    ):
+        case = Aligned(file, record)
+        adding, pairs = seeder(case)
+        pairs.add_pair(case.node("if"), case.op("if"), EvidenceKind.NAMES)
+        adding.add_in_subgraphs()
+        assert "two" not in case.named(pairs)
+
+
+PLACE = """g (float[8,16] x) => (float[8,16] y) {
+    [before] h = Neg (x)
+    [inner] a = Gelu (h)
+    [after] y = Abs (a)
+}"""
+REPLACED = PLACE.replace("Gelu", "other.FastGelu")
+AROUND = {"before": "before", "after": "after"}
+
+
+def by_position(case: Aligned, seeds: dict[str, str]) -> tuple[bool, dict[str, str]]:
+    adding, pairs = seeder(case)
+    for node, op in seeds.items():
+        pairs.add_pair(case.node(node), case.op(op), EvidenceKind.NAMES)
+    return adding.add_by_position(), case.named(pairs)
+
+
+def test_a_node_of_an_unknown_operator_is_the_one_op_at_its_place() -> None:
+    """Between the ops of all its predecessors and those of its successors."""
+    added, pairs = by_position(Aligned(REPLACED, PLACE), AROUND)
+    assert added
+    assert pairs["inner"] == "inner"
+
+
+def test_a_place_tells_nothing_when_a_side_is_open_or_the_op_is_done() -> None:
+    """Nor for an operator that the record has: such a node would have been found by growing."""
+    case = Aligned(REPLACED, PLACE)
+    for seeds in ({"before": "before"}, {"after": "after"}, {**AROUND, "before": "inner"}):
+        assert by_position(case, seeds) == (False, seeds)
+    known = Aligned(PLACE, PLACE)
+    assert by_position(known, AROUND) == (False, AROUND)
+
+
+def test_a_place_with_two_ops_tells_nothing() -> None:
+    """They read the same, and are read by the same."""
+    record = PLACE.replace("[after] y = Abs (a)", "[more] b = Exp (h) [after] y = Add (a, b)")
+    file = REPLACED.replace("Abs (a)", "Add (a, h)")
+    assert not by_position(Aligned(file, record), AROUND)[0]
+
+
+def test_a_place_is_not_taken_against_a_veto() -> None:
+    """The node computes something else than the op there."""
+    case = Aligned(REPLACED, PLACE, file_values={"a": numbers(1)}, record_values={"a": numbers(2)})
+    assert not by_position(case, AROUND)[0]
+
+
+def test_results_near_those_of_ops_are_found_in_a_quantised_file() -> None:
+    """Of open nodes; none where values are exact, or not known."""
+    recorded = {"h": VALUES["h"], "a": VALUES["a"], "y": VALUES["y"]}
+    noisy = {name: array + 0.05 * numbers(9) for name, array in recorded.items()}
+    exact = Aligned(GRAPH, GRAPH, file_values=recorded, record_values=recorded)
+    assert find_nearby_ops(exact.graphs, set()) == {}
+    assert find_nearby_ops(Aligned(GRAPH, GRAPH).graphs, set()) == {}
+    case = Aligned(GRAPH, GRAPH, file_values=noisy, record_values=recorded, quantised=True)
+    nearby = find_nearby_ops(case.graphs, {case.node("first")})
+    assert {node: list(ops) for node, ops in nearby.items()} == {1: [1], 2: [2]}
+    assert 0 < nearby[1][1] < 0.1
+
+
+def test_an_op_that_passes_values_through_is_not_near() -> None:
+    """Its result is that of another op."""
+    record = GRAPH.replace("Add (h, b)", "Identity (h)")
+    values = {"a": VALUES["a"]}
+    case = Aligned(GRAPH, record, file_values=values, record_values=values, quantised=True)
+    assert find_nearby_ops(case.graphs, set()) == {0: {}, 1: {}, 2: {}}
+
+
+@pytest.mark.parametrize("quantised", [True, False])
+def test_auxiliary_nodes_have_no_near_ops(quantised: bool) -> None:
+    """A reshape has the numbers of what it reads."""
+    text = GRAPH.replace("Relu (a)", "Identity (a)")
+    case = Aligned(text, text, file_values=VALUES, record_values=VALUES, quantised=quantised)
+    assert case.node("third") not in find_nearby_ops(case.graphs, set())

@@ -1,0 +1,217 @@
+"""All evidence together: what is paired, enclosed, ambiguous, and for what reason not."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from modelexport.hierarchy.choices import EvidenceKind
+from modelexport.rewriter.matching.evidence.weights import WeightMatch
+from modelexport.rewriter.matching.resolver import NodeResolver, Resolution
+from tests.helpers.aligned import Aligned, numbers
+from tests.helpers.handmade import record_of
+
+GRAPH = """g (float[8,16] x) => (float[8,16] y) <float[16,16] w = {1}, float[16] b = {1}> {
+    [first] h = MatMul (x, w)
+    [cast] c = Cast <to = 1> (h)
+    [second] a = Add (c, b)
+    [shape] s = Shape (a)
+    [third] y = Expand (a, s)
+}"""
+
+
+def resolve(
+    case: Aligned,
+    named: Mapping[str, str] | None = None,
+    *,
+    structure: bool = True,
+    merged: Mapping[str, Iterable[str]] | None = None,
+) -> Resolution:
+    file, recorded = case.file.indexed, case.record.indexed
+    merged_from = {
+        file.value_of("", name): frozenset(recorded.value_of("", part) for part in parts)
+        for name, parts in (merged or {}).items()
+    }
+    weights = WeightMatch(candidates=dict(case.graphs.weights), merged_from=merged_from)
+    record = record_of(case.record.model, {"": "Net"}, [""] * len(case.record))
+    resolver = NodeResolver(record, file, recorded, case.values, weights)
+    pairs = {case.node(node): case.op(op) for node, op in (named or {}).items()}
+    return resolver.resolve(pairs, structure=structure)
+
+
+def paired(case: Aligned, found: Resolution) -> dict[str, list[str]]:
+    return {
+        case.node_name(node): [case.op_name(op) for op in ops]
+        for node, ops in sorted(found.paired.items())
+    }
+
+
+def test_one_pair_resolves_a_graph_that_did_not_change() -> None:
+    """Casts, shape arithmetic and what passes values through come last, edge by edge."""
+    case = Aligned(GRAPH, GRAPH)
+    found = resolve(case, {"second": "second"})
+    assert paired(case, found) == {
+        name: [name] for name in ("first", "cast", "second", "shape", "third")
+    }
+    kinds = {case.node_name(node): kind for node, kind in found.evidence.items()}
+    assert kinds.pop("second") == EvidenceKind.NAMES
+    assert set(kinds.values()) == {EvidenceKind.STRUCTURE}
+    assert found.origins() == {n: (n,) for n in range(len(case.file))}
+
+
+def test_without_structure_only_seeds_are_resolved() -> None:
+    """Names, values and weights speak for themselves."""
+    case = Aligned(
+        GRAPH,
+        GRAPH,
+        weights={"b": ["b"]},
+        file_values={"h": numbers(1)},
+        record_values={"h": numbers(1)},
+    )
+    found = resolve(case, {"third": "third"}, structure=False)
+    assert paired(case, found) == {name: [name] for name in ("first", "second", "third")}
+    assert not found.considered
+    assert not found.reasons
+
+
+def test_a_name_that_values_overrule_is_kept_for_the_report() -> None:
+    """The node is paired with what it computes."""
+    values = {"h": numbers(1), "a": numbers(2)}
+    case = Aligned(GRAPH, GRAPH, file_values=values, record_values=values)
+    found = resolve(case, {"first": "second"})
+    assert paired(case, found)["first"] == ["first"]
+    assert found.overruled == {case.node("first"): case.op("second")}
+
+
+FUSED = """g (float[8,16] x) => (float[8,16] y) <float[16,16] w = {1}, float[16] b = {1}> {
+    [gemm] a = other.Gemm (x, w, b)
+    [shape] s = Shape (a)
+    [third] y = Expand (a, s)
+}"""
+
+
+def test_a_fused_node_does_all_the_ops_of_its_weights() -> None:
+    """The last one first."""
+    case = Aligned(FUSED, GRAPH, weights={"w": ["w"], "b": ["b"]})
+    found = resolve(case)
+    assert paired(case, found)["gemm"] == ["second", "first"]
+
+
+def test_an_auxiliary_node_does_one_op() -> None:
+    """Whatever the record has between what it reads and what it returns."""
+    file = """g (float[8,16] x) => (float[8,16] y) { [whole] h = Neg (x) [all] y = Identity (h) }"""
+    record = """g (float[8,16] x) => (float[8,16] y) {
+        [whole] h = Neg (x) [one] a = Identity (h) [two] y = Identity (a)
+    }"""
+    case = Aligned(file, record)
+    assert paired(case, resolve(case, {"all": "two"}))["all"] == ["two"]
+
+
+def test_what_passes_values_through_is_known_by_values() -> None:
+    """A multiplication by one stands between two nodes as if it were not there."""
+    file = GRAPH.replace("Add (c, b)", "Add (m, b)").replace(
+        "[second]", "[one] m = Mul (c, one)\n[second]"
+    )
+    values = {"h": numbers(1), "a": numbers(2)}
+    case = Aligned(
+        file,
+        GRAPH,
+        file_values={**values, "c": values["h"], "m": values["h"]},
+        record_values=values,
+    )
+    assert resolve(case).graphs.file.pass_through[case.node("one")]
+    for options in ({"quantised": True}, {}):
+        case = Aligned(
+            file,
+            GRAPH,
+            file_values={**values, "c": values["h"], "m": values["h"]},
+            record_values=values,
+            rejects_mismatch=False,
+            **options,  # type: ignore[arg-type]
+        )
+        assert not resolve(case).graphs.file.pass_through[case.node("one")]
+
+
+def test_quantised_values_are_trusted_as_far_as_seeds_show() -> None:
+    """Seeds whose values are far apart show that values say nothing."""
+    for noise, trusted in ((0.05, True), (2.0, False)):
+        recorded = {"h": numbers(1), "a": numbers(2)}
+        file = {name: array + noise * numbers(9) for name, array in recorded.items()}
+        case = Aligned(GRAPH, GRAPH, file_values=file, record_values=recorded, quantised=True)
+        case = _without_veto(case)
+        found = resolve(case, {"first": "first"})
+        assert found.graphs.values is not None
+        assert (found.graphs.values.quantised is not None) is trusted
+
+
+def _without_veto(case: Aligned) -> Aligned:
+    assert case.values is not None
+    case.__dict__["values"] = replace(case.values, rejects_mismatch=False)
+    return case
+
+
+def test_nodes_that_are_no_op_get_a_region_or_a_reason() -> None:
+    """What is between their paired neighbours; nothing where there are none."""
+    file = """g (float[8,16] x, float[8,16] z) => (float[8,16] y) {
+        [first] h = MatMul (x, x) [step] p = other.Step (h) [more] q = other.More (p)
+        [third] y = Expand (q, z) [lost] l = other.Lost (z)
+    }"""
+    case = Aligned(file, GRAPH)
+    found = resolve(case, {"first": "first", "third": "third"})
+    region = (case.op("second"),)
+    assert found.regions == {case.node("step"): region, case.node("more"): region}
+    assert found.reasons.keys() == {case.node("lost")}
+    assert found.origins()[case.node("step")] == (case.op("second"),)
+
+
+def test_a_merged_weight_tells_where_nothing_encloses_a_node() -> None:
+    """The ops that read the weights of which it consists."""
+    file = """g (float[8,16] z) => (float[8,16] y) <float[16,16] v = {1}> {
+        [all] y = other.All (z, v)
+    }"""
+    case = Aligned(file, GRAPH)
+    found = resolve(case, merged={"v": ["w", "b"]})
+    assert found.regions == {case.node("all"): (case.op("first"), case.op("second"))}
+
+
+SUBGRAPHS = """g (float[8,16] x, bool c) => (float[8,16] y) {
+    [if] r = If (c) <
+        then_branch = yes () => (float[8,16] a) {
+            [one] i = Neg (x) [two] j = Abs (i) [three] a = Neg (j)
+        },
+        else_branch = no () => (float[8,16] b) { [other] b = Exp (x) }
+    >
+    [end] y = Relu (r)
+}"""
+
+
+def test_nodes_in_subgraphs_are_resolved_from_an_operator_that_occurs_once() -> None:
+    """And from there along the edges inside."""
+    case = Aligned(SUBGRAPHS, SUBGRAPHS)
+    found = resolve(case, {"end": "end"})
+    assert paired(case, found) == {
+        name: [name] for name in ("if", "end", "one", "two", "three", "other")
+    }
+
+
+def test_operators_that_the_record_does_not_have_are_resolved_by_their_place() -> None:
+    """One after the other, until no place tells any more."""
+    record = """g (float[8,16] x) => (float[8,16] y) {
+        [one] a = Exp (x) [two] b = Neg (a) [three] c = Exp (b)
+        [four] d = Abs (c) [five] y = Exp (d)
+    }"""
+    file = record.replace("Neg", "other.Neg").replace("Abs", "other.Abs")
+    case = Aligned(file, record)
+    named = {"one": "one", "three": "three", "five": "five"}
+    found = resolve(case, named)
+    assert paired(case, found) == {name: [name] for name in (*named, "two", "four")}
+
+
+def test_equal_candidates_are_ambiguous() -> None:
+    """They are kept, and what was scored, too."""
+    text = """g (float[8,16] x) => (float[8,16] y) {
+        [one] a = Neg (x) [two] b = Neg (x) [both] y = Div (a, b)
+    }"""
+    values = {"a": numbers(1), "b": numbers(1)}
+    case = Aligned(text, text, file_values=values, record_values=values)
+    found = resolve(case)
+    assert {case.node_name(node) for node in found.ambiguous} == {"one", "two"}
+    assert found.considered.keys() >= found.ambiguous.keys()
