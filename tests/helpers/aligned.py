@@ -59,7 +59,6 @@ class Aligned:
             file.value_of("", name): frozenset(record.value_of("", other) for other in others)
             for name, others in self._weights.items()
         }
-        assert NONE not in weights
         return GraphPair(
             ContractedGraph(file, {}),
             ContractedGraph(record, {}),
@@ -115,8 +114,8 @@ def _side(graph: IndexedGraph, arrays: Arrays) -> ValueSide:
     fingerprints = {}
     for name, array in arrays.items():
         value, fingerprint = graph.value_of("", name), value_fingerprint(array)
-        assert value != NONE, name
-        assert fingerprint is not None
+        if value == NONE or fingerprint is None:
+            raise ValueError(f"{name} is no value of the main graph, or has no fingerprint")
         fingerprints[value] = fingerprint
     return ValueSide(graph, fingerprints)
 
