@@ -113,10 +113,11 @@ def _changes(module: ast.Module) -> Iterator[tuple[str, str, ast.Assign]]:
     for statement in module.body:
         if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
             continue
-        value = statement.value
+        negative = isinstance(statement.value, ast.UnaryOp)
+        value = statement.value.operand if negative else statement.value
         if not isinstance(value, ast.Constant) or isinstance(value.value, str | bool):
             continue
-        number = value.value
+        number = -value.value if negative else value.value
         moved = [number - 1, number + 1] if isinstance(number, int) else []
         for other in moved or [number / FACTOR, number * FACTOR]:
             yield statement.targets[0].id, repr(other), statement
