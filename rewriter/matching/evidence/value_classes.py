@@ -72,7 +72,7 @@ class ValueClasses:
             self.class_of[value] = number
             self.members[number].append(value)
         self.quantiles = _quantile_rows(firsts)
-        self.scale = np.abs(self.quantiles).max(axis=1, initial=0)
+        self.scale = np.abs(self.quantiles).max(axis=1)
         distinctive, unambiguous = self._classify(firsts)
         self.distinctive: list[bool] = distinctive.tolist()
         self.unambiguous: list[bool] = unambiguous.tolist()
@@ -81,7 +81,7 @@ class ValueClasses:
         self, firsts: list[ValueFingerprint]
     ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
         """Which classes are distinctive, and which of these are unambiguous."""
-        statistics = np.array([len(known.quantiles) // 4 for known in firsts], np.int64)
+        statistics = np.array([len(known.quantiles) // 4 for known in firsts])
         steps = np.diff(self.quantiles, axis=1) > DISTINCT_STEP * self.scale[:, None]
         distinct = steps.sum(axis=1) + 1
         real = np.array([known.kind == "f" for known in firsts], bool)
@@ -90,7 +90,7 @@ class ValueClasses:
 
     def distance(self, one: int, other: int) -> float:
         """Largest difference of the order statistics of two classes, over the magnitude."""
-        gap = float(np.abs(self.quantiles[one] - self.quantiles[other]).max(initial=0))
+        gap = float(np.abs(self.quantiles[one] - self.quantiles[other]).max())
         return gap / max(float(self.scale[one]), float(self.scale[other]), _TINY)
 
 
@@ -100,7 +100,7 @@ def _quantile_rows(fingerprints: list[ValueFingerprint]) -> npt.NDArray[np.float
     rows = []
     for known in fingerprints:
         row = known.quantiles or b"\0" * 4
-        rows.append(row + row[-4:] * ((width - len(row)) // 4) if len(row) < width else row)
+        rows.append(row + row[-4:] * ((width - len(row)) // 4))
     return np.frombuffer(b"".join(rows), "<f4").reshape(-1, QUANTILES)
 
 
@@ -163,7 +163,7 @@ def _within_tolerance(
     tolerance: float,
 ) -> Iterable[tuple[int, int, float]]:
     """Of pairs of classes (the n-th number with the n-th other) those that are near enough."""
-    gap = np.abs(file.quantiles[numbers] - record.quantiles[others]).max(axis=1, initial=0)
+    gap = np.abs(file.quantiles[numbers] - record.quantiles[others]).max(axis=1)
     scale = np.maximum(np.maximum(file.scale[numbers], record.scale[others]), _TINY)
     distance = gap / scale
     near = distance <= tolerance
