@@ -1,5 +1,6 @@
 """Nodes and recorded ops that compute the same numbers, and what speaks against a pair."""
 
+import dataclasses
 from collections.abc import Mapping
 
 import msgspec
@@ -174,6 +175,14 @@ def test_nodes_of_unknown_values_may_be_anything() -> None:
     assert found.compatible(2, 2) is None
     assert matched(chain(), file).compatible(2, 2) is None
     assert found.compatible(1, 2) is False
+
+
+def test_an_unknown_output_takes_nothing_back() -> None:
+    """A known output that is not the recorded one rejects the pair, whatever comes after it."""
+    text = "g (float[4, 8] x) => (float[4, 8] b) { a, b = Unknown (x) }"
+    record = value_side("g (float[4, 8] x) => (float[4, 8] a) { a = Relu (x) }", {"a": B})
+    found = dataclasses.replace(matched(value_side(text, {"a": A}), record), rejects_mismatch=True)
+    assert found.compatible(0, 0) is False
 
 
 def test_one_common_output_is_enough() -> None:

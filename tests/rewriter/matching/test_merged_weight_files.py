@@ -6,50 +6,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
 from agreement.scrambling import scramble
-from modelexport.hierarchy.fingerprints import weight_fingerprint
-from modelexport.hierarchy.record import Tensor
 from modelexport.rewriter import MatchOptions, annotate
-from modelexport.rewriter.matching.evidence.merged_weights import match_concatenated
-from modelexport.rewriter.matching.evidence.weight_sketches import RecordedWeights
 from tests.helpers.traced import TracedModels
-
-
-def recorded_of(arrays: list[np.ndarray]) -> dict[int, RecordedWeights]:
-    by_size: dict[int, list[int]] = {}
-    for label, array in enumerate(arrays):
-        by_size.setdefault(array.size, []).append(label)
-    return {
-        size: RecordedWeights(
-            labels, [Tensor(str(n), weight=weight_fingerprint(arrays[n])) for n in labels]
-        )
-        for size, labels in by_size.items()
-    }
-
-
-@given(
-    st.lists(st.integers(2, 6), min_size=2, max_size=4),
-    st.integers(4, 8),
-    st.booleans(),
-    st.booleans(),
-    st.integers(0, 2**32 - 1),
-)
-def test_a_merged_weight_is_peeled(
-    widths: list[int], across: int, along: bool, turned: bool, seed: int
-) -> None:
-    """Whatever is laid side by side is found again, in its order, transposed or not."""
-    numbers = np.random.default_rng(seed)
-    parts = [numbers.standard_normal((4 * width, across)).astype(np.float32) for width in widths]
-    stored = [part.T.copy() if turned else part for part in parts]
-    whole = np.concatenate(parts, axis=0)
-    found = match_concatenated(whole if along else whole.T.copy(), recorded_of(stored))
-    assert found == [[n] for n in range(len(parts))]
-    other = numbers.standard_normal(whole.shape).astype(np.float32)
-    assert match_concatenated(other, recorded_of(stored)) == []
 
 
 def beside_each_other(model: onnx.ModelProto) -> Iterator[list[onnx.NodeProto]]:
@@ -149,15 +110,3 @@ def test_parts_of_a_weight_are_laid_together(
     modules = {(op.graph, op.index): op.module for op in done.record.ops}
     said = {place: report.decisions[place].module for place in origin}
     assert said == {place: modules["", before] for place, before in origin.items()}
-
-
-def test_a_weight_that_was_recorded_in_two_layouts_is_both() -> None:
-    """Tied weights that one op reads as they lie, another one transposed: neither is preferred."""
-    random = np.random.default_rng(3)
-    table, other = (random.standard_normal((11, 8)).astype(np.float32) for _ in range(2))
-    recorded = recorded_of([table, other, np.ascontiguousarray(table.T)])[table.size]
-    coarse = np.round(table * 3) / 3
-    both = [0, 2]
-    found = recorded.match([table, table.T, coarse, other])
-    assert [alike.labels for alike in found] == [both, both, both, [1]]
-    assert [alike.exact for alike in found] == [True, True, False, True]
