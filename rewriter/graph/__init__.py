@@ -1,1 +1,1 @@
-"""ONNX graphs, indexed: who produces and who consumes each value, and who owns each weight."""
+"""ONNX graphs, indexed: which nodes produce and consume each value, and what initializers hold."""

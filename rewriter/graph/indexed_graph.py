@@ -90,26 +90,26 @@ class IndexedGraph:
         self.graph_outputs = {self.value_of(*output) for output in graph_outputs} - {NONE}
 
     @classmethod
-    def from_graphs(cls, places: Sequence[LocatedGraph]) -> "IndexedGraph":
+    def from_graphs(cls, graphs: Sequence[LocatedGraph]) -> "IndexedGraph":
         """Index the graphs of a model; nodes are numbered in the order of `walk_nodes`.
 
         Args:
-            places: The graphs, as `walk_graphs` gives them.
+            graphs: The graphs, as `walk_graphs` gives them.
         """
         rows = [
-            (place.path, op_type(node), node.input, node.output)
-            for place in places
-            for node in place.graph.node
+            (located.path, op_type(node), node.input, node.output)
+            for located in graphs
+            for node in located.graph.node
         ]
         subgraph_inputs = {
-            place.path: frozenset(value.name for value in place.graph.input)
-            for place in places
-            if place.parent is not None and isinstance(place.graph, onnx.GraphProto)
+            located.path: frozenset(value.name for value in located.graph.input)
+            for located in graphs
+            if located.parent is not None and isinstance(located.graph, onnx.GraphProto)
         }
         return cls(
             rows,
-            initializer_names(places),
-            graph_outputs=output_names(places),
+            _initializer_names(graphs),
+            graph_outputs=returned_names(graphs),
             subgraph_inputs=subgraph_inputs,
         )
 
@@ -234,19 +234,19 @@ class IndexedGraph:
         return set(holders.values())
 
 
-def initializer_names(places: Iterable[LocatedGraph]) -> Iterable[ScopedName]:
+def _initializer_names(graphs: Iterable[LocatedGraph]) -> Iterable[ScopedName]:
     """Graph path and name of every initializer of some graphs, sparse ones included."""
-    for place in places:
-        if isinstance(place.graph, onnx.GraphProto):
-            yield from ((place.path, tensor.name) for tensor in place.graph.initializer)
-            yield from ((place.path, t.values.name) for t in place.graph.sparse_initializer)
+    for located in graphs:
+        if isinstance(located.graph, onnx.GraphProto):
+            yield from ((located.path, tensor.name) for tensor in located.graph.initializer)
+            yield from ((located.path, t.values.name) for t in located.graph.sparse_initializer)
 
 
-def output_names(places: Iterable[LocatedGraph]) -> Iterable[ScopedName]:
+def returned_names(graphs: Iterable[LocatedGraph]) -> Iterable[ScopedName]:
     """Graph path and name of every value that a graph or function returns."""
-    for place in places:
-        for output in place.graph.output:
-            yield place.path, output if isinstance(output, str) else output.name
+    for located in graphs:
+        for output in located.graph.output:
+            yield located.path, output if isinstance(output, str) else output.name
 
 
 def _present(values: list[int]) -> list[int]:

@@ -12,7 +12,7 @@ from modelexport.hierarchy.graph_paths import (
     split_subgraph_path,
     walk_graphs,
 )
-from modelexport.rewriter.graph.indexed_graph import NONE, IndexedGraph, output_names
+from modelexport.rewriter.graph.indexed_graph import NONE, IndexedGraph, returned_names
 from modelexport.rewriter.graph.operators import is_data_movement
 
 
@@ -23,20 +23,20 @@ class ModelGraph:
 
     Attributes:
         model: The model.
-        places: Its graphs, as `walk_graphs` gives them.
+        graphs: Its graphs, as `walk_graphs` gives them.
         keys, nodes: Address and protobuf message of each node.
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self.model = model
-        self.places: list[LocatedGraph] = list(walk_graphs(model))
+        self.graphs: list[LocatedGraph] = list(walk_graphs(model))
         self.keys: list[NodeKey] = []
         self.nodes: list[onnx.NodeProto] = []
         self._first_node: dict[str, int] = {}
-        for place in self.places:
-            self._first_node[place.path] = len(self.nodes)
-            self.nodes.extend(place.graph.node)
-            self.keys.extend(NodeKey(place.path, i) for i in range(len(place.graph.node)))
+        for located in self.graphs:
+            self._first_node[located.path] = len(self.nodes)
+            self.nodes.extend(located.graph.node)
+            self.keys.extend(NodeKey(located.path, i) for i in range(len(located.graph.node)))
 
     def __len__(self) -> int:
         return len(self.nodes)
@@ -44,7 +44,7 @@ class ModelGraph:
     @cached_property
     def indexed(self) -> IndexedGraph:
         """The nodes and the values between them, as numbers."""
-        return IndexedGraph.from_graphs(self.places)
+        return IndexedGraph.from_graphs(self.graphs)
 
     @cached_property
     def derived(self) -> list[bool]:
@@ -84,22 +84,22 @@ class ModelGraph:
 
     def consumers_first(self) -> Iterator[int]:
         """Every node after the nodes that read its outputs, feedback of loops aside."""
-        yield from self._backwards(self.places[0])
-        for place in self._functions_callers_first():
-            yield from self._backwards(place)
+        yield from self._backwards(self.graphs[0])
+        for located in self._functions_callers_first():
+            yield from self._backwards(located)
 
-    def _backwards(self, place: LocatedGraph) -> Iterator[int]:
-        first = self._first_node[place.path]
-        for index in range(len(place.graph.node) - 1, -1, -1):
+    def _backwards(self, located: LocatedGraph) -> Iterator[int]:
+        first = self._first_node[located.path]
+        for index in range(len(located.graph.node) - 1, -1, -1):
             yield first + index
             for subgraph in self._subgraphs.get(first + index, ()):
                 yield from self._backwards(subgraph)
 
     def _functions_callers_first(self) -> list[LocatedGraph]:
         functions = {
-            place.path: place
-            for place in self.places
-            if isinstance(place.graph, onnx.FunctionProto)
+            located.path: located
+            for located in self.graphs
+            if isinstance(located.graph, onnx.FunctionProto)
         }
         ordered: list[LocatedGraph] = []
         visited: set[str] = set()
@@ -121,20 +121,20 @@ class ModelGraph:
     def _subgraphs(self) -> dict[int, list[LocatedGraph]]:
         """The subgraphs of each node that has any."""
         subgraphs: dict[int, list[LocatedGraph]] = {}
-        for place in self.places:
-            node = self._node_around(place.path)
+        for located in self.graphs:
+            node = self._node_around(located.path)
             if node is not None:
-                subgraphs.setdefault(node, []).append(place)
+                subgraphs.setdefault(node, []).append(located)
         return subgraphs
 
     @cached_property
     def _callers(self) -> dict[str, list[int]]:
         """The nodes that call each function, by its path."""
         paths: dict[tuple[str, str, str], str] = {}
-        for place in self.places:
-            if isinstance(place.graph, onnx.FunctionProto):
-                function = place.graph
-                paths.setdefault((function.domain, function.name, function.overload), place.path)
+        for located in self.graphs:
+            if isinstance(located.graph, onnx.FunctionProto):
+                function = located.graph
+                paths.setdefault((function.domain, function.name, function.overload), located.path)
         callers: dict[str, list[int]] = {}
         for number, node in enumerate(self.nodes) if paths else ():
             path = paths.get((node.domain, node.op_type, node.overload))
@@ -168,7 +168,7 @@ class ModelGraph:
                     successors[producer].append(node)
                 elif value not in graph.initializers:
                     predecessors[node].extend(self._sources_of_input(value))
-        for path, name in output_names(self.places):
+        for path, name in returned_names(self.graphs):
             value = graph.value_of(path, name)
             producer = NONE if value == NONE else graph.producer[value]
             for node in self._nodes_around(path) if producer != NONE else ():
@@ -196,8 +196,10 @@ class ModelGraph:
     def _input_names(self) -> dict[str, frozenset[str]]:
         """Names of the inputs of each graph and function, by its path."""
         return {
-            place.path: frozenset(i if isinstance(i, str) else i.name for i in place.graph.input)
-            for place in self.places
+            located.path: frozenset(
+                i if isinstance(i, str) else i.name for i in located.graph.input
+            )
+            for located in self.graphs
         }
 
 

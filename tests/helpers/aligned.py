@@ -49,7 +49,7 @@ class Aligned:
         self._file_values, self._record_values = file_values, record_values
         self._rejects_mismatch = rejects_mismatch
         self._quantised = quantised
-        self.record.indexed.has_torch_op_types = torch_op_types
+        self.record.indexed.has_torch_op_types = torch_op_types  # as that of an eager record
 
     @cached_property
     def graphs(self) -> GraphPair:

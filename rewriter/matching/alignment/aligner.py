@@ -152,8 +152,8 @@ class Aligner:
         if not scored:
             return []
         self.considered[node] = scored
-        highest = max(each.score for each in scored)
-        return [each for each in scored if each.score == highest]
+        highest = max(candidate.score for candidate in scored)
+        return [candidate for candidate in scored if candidate.score == highest]
 
     def _ops_nearby_in_graph(self, node: int) -> list[int]:
         """Eligible ops that stand to the neighbours' ops as the node stands to its neighbours."""

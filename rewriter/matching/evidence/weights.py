@@ -253,7 +253,7 @@ def _is_plain(array: Array) -> bool:
 
 
 def _initializers(graph: ModelGraph, file: IndexedGraph) -> Iterator[tuple[int, onnx.TensorProto]]:
-    for place in graph.places:
-        if isinstance(place.graph, onnx.GraphProto):
-            for tensor in place.graph.initializer:
-                yield file.value_of(place.path, tensor.name), tensor
+    for located in graph.graphs:
+        if isinstance(located.graph, onnx.GraphProto):
+            for tensor in located.graph.initializer:
+                yield file.value_of(located.path, tensor.name), tensor

@@ -134,7 +134,7 @@ IF = """g (float[2] x, bool flag) => (float[2] y) {
 }"""
 
 
-def test_subgraphs_are_part_of_the_flow() -> None:
+def test_subgraphs_depend_on_the_graph_around_them() -> None:
     """A captured constant belongs to the subgraph that uses it; a result to the If around it."""
     known = {"if": "stack.0", "inner": "stack.0.left", "other": "stack.0.right"}
     found = settle(IF, known)
