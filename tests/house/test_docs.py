@@ -23,7 +23,7 @@ GETTING_STARTED = DOCS / "getting-started.md"
 PAGES = sorted(
     page
     for page in DOCS.rglob("*.md")
-    if page not in {GETTING_STARTED, DOCS / "exporting.md"}  # which test_export_config carries out
+    if page not in {GETTING_STARTED, DOCS / "exporting.md"}  # which test_configured_traces runs
     and any(b.language in {"sh", "python"} for b in fenced_blocks(page.read_text()))
 )
 
