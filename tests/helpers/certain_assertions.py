@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.helpers.filled import Filled, called_name, conjuncts, is_filtered
 
 ASSERTING = {
-    *("check_model", "check_schema", "jsonschema.validate", "pytest.raises", "pytest.warns"),
+    *(".check_model", ".check_schema", "jsonschema.validate", "pytest.raises", "pytest.warns"),
 }
 """Calls that raise where something is wrong; so do all that are called `assert_...`."""
 
@@ -114,10 +114,15 @@ class Reading:
         """Whether something that asserts is called."""
         calls = (inner for inner in ast.walk(node) if isinstance(inner, ast.Call))
         return any(
-            not self._asserting.isdisjoint({called_name(call), ast.unparse(call.func)})
-            or called_name(call).startswith("assert_")
+            not self._asserting.isdisjoint(_names(call)) or called_name(call).startswith("assert_")
             for call in calls
         )
+
+
+def _names(call: ast.Call) -> set[str]:
+    """What a called function may be known by: `f` of `f()`; `.f` and `a.f` of `a.f()`."""
+    method = isinstance(call.func, ast.Attribute)
+    return {"." + called_name(call) if method else called_name(call), ast.unparse(call.func)}
 
 
 def _leaves(node: ast.AST) -> bool:
@@ -139,17 +144,22 @@ def _counts(loop: ast.For) -> Iterator[str]:
                 yield name
 
 
-def functions_of(tree: ast.Module) -> list[ast.FunctionDef]:
-    """Every function and method of a file; functions inside functions are left out."""
-    classes = (node for node in tree.body if isinstance(node, ast.ClassDef))
-    bodies = [tree.body, *(node.body for node in classes)]
-    return [node for body in bodies for node in body if isinstance(node, ast.FunctionDef)]
+def functions_of(tree: ast.Module) -> dict[str, ast.FunctionDef]:
+    """Every function and method of a file by its name; a method's begins with a dot."""
+    bodies = [("", tree.body)]
+    bodies += [(".", node.body) for node in tree.body if isinstance(node, ast.ClassDef)]
+    return {
+        dot + node.name: node
+        for dot, body in bodies
+        for node in body
+        if isinstance(node, ast.FunctionDef)
+    }
 
 
 def asserting_functions(trees: Iterable[ast.Module], known: set[str]) -> set[str]:
     """The names of functions that surely assert something when they are called, and those known."""
-    functions = [function for tree in trees for function in functions_of(tree)]
-    while more := {f.name for f in functions if Reading(f, known).certain} - known:
+    functions = [item for tree in trees for item in functions_of(tree).items()]
+    while more := {name for name, f in functions if Reading(f, known).certain} - known:
         known = known | more
     return known
 
@@ -166,7 +176,7 @@ def idle_assertions(files: Mapping[Path, str]) -> list[str]:
     faults = []
     for path, tree in trees.items():
         asserting = asserting_functions([tree], shared)
-        for function in functions_of(tree):
+        for function in functions_of(tree).values():
             reading = Reading(function, asserting)
             where = f"{path}:{function.lineno} {function.name}"
             if function.name.startswith("test_") and not reading.certain:
