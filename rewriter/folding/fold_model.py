@@ -54,7 +54,7 @@ def fold(
     for calls in _inside_out(graph, chosen.calls):
         refused |= maker.fold_calls(calls)
     if maker.prototypes:
-        write_folded_graph(model, graph, maker.inlined)
+        write_folded_graph(model, graph, maker.inner_constants)
     return FoldReport(
         maker.prototypes,
         nodes_before,

@@ -10,22 +10,22 @@ from modelexport.support.repeated_fields import replace_messages
 _FIRST_IR_WITH_FUNCTIONS = 8
 
 
-def write_folded_graph(model: onnx.ModelProto, graph: FoldGraph, inlined: set[str]) -> None:
+def write_folded_graph(model: onnx.ModelProto, graph: FoldGraph, inner_constants: set[str]) -> None:
     """Write a folded graph into its model.
 
     Args:
         model: The model; its functions are there already.
         graph: The folded graph.
-        inlined: Constants of the graph that stand inside functions.
+        inner_constants: Constants of the graph that stand inside functions.
     """
-    replace_messages(model.graph.node, _nodes(graph, inlined))
-    _remove_inlined_initializers(model.graph, graph, inlined)
+    replace_messages(model.graph.node, _nodes(graph, inner_constants))
+    _remove_inner_initializers(model.graph, graph, inner_constants)
     _remove_unused_types(model.graph, graph)
     write_snapshot(model, _snapshot(graph))
     model.ir_version = max(model.ir_version, _FIRST_IR_WITH_FUNCTIONS)
 
 
-def _nodes(graph: FoldGraph, inlined: set[str]) -> list[onnx.NodeProto]:
+def _nodes(graph: FoldGraph, inner_constants: set[str]) -> list[onnx.NodeProto]:
     """All nodes; each constant stands before the first node that reads it."""
     written: set[str] = set()
     nodes: list[onnx.NodeProto] = []
@@ -35,16 +35,16 @@ def _nodes(graph: FoldGraph, inlined: set[str]) -> list[onnx.NodeProto]:
                 written.add(name)
                 nodes.append(graph.outside[name][0])
         nodes.append(node.proto)
-    removed = written | (inlined - graph.outputs)
+    removed = written | (inner_constants - graph.outputs)
     return [*nodes, *(node for name, (node, _) in graph.outside.items() if name not in removed)]
 
 
-def _remove_inlined_initializers(
-    proto: onnx.GraphProto, graph: FoldGraph, inlined: set[str]
+def _remove_inner_initializers(
+    proto: onnx.GraphProto, graph: FoldGraph, inner_constants: set[str]
 ) -> None:
     """Remove initializers that stand inside functions and that nothing else uses."""
     used = {name for node in graph.nodes for name in node.inputs} | graph.outputs
-    removed = {name for name in inlined - used if not graph.constants[name].is_node}
+    removed = {name for name in inner_constants - used if not graph.constants[name].is_node}
     remaining = [weight for weight in proto.initializer if weight.name not in removed]
     if len(remaining) < len(proto.initializer):
         replace_messages(proto.initializer, remaining)

@@ -46,13 +46,13 @@ class FunctionBody:
         function: The function.
         actuals: For each call, the values that it passes.
         originals: For each call, what its nodes were, in the order of the function.
-        inlined: Constants of the graph that stand inside the function.
+        inner_constants: Constants of the graph that stand inside the function.
     """
 
     function: onnx.FunctionProto
     actuals: list[list[str]]
     originals: list[list[OriginalNode]]
-    inlined: set[str]
+    inner_constants: set[str]
 
 
 def function_body(
@@ -71,7 +71,7 @@ def function_body(
     inputs = chooser.choose()
     writer = _BodyWriter(context, calls, inputs, names, tag)
     writer.write()
-    return FunctionBody(writer.function, inputs.actuals, writer.originals, inputs.inlined)
+    return FunctionBody(writer.function, inputs.actuals, writer.originals, inputs.inner_constants)
 
 
 class _BodyWriter:

@@ -52,14 +52,14 @@ class FunctionInputs:
         actuals: For each call, the values that it passes.
         sources: What each slot reads inside the function, by number of the node and place.
         constants: The constants, by the first call's name in the graph.
-        inlined: Names in the graph of everything that became a constant of the function.
+        inner_constants: Names in the graph of everything that became a constant of the function.
     """
 
     formals: list[str] = field(default_factory=list)
     actuals: list[list[str]] = field(default_factory=list)
     sources: dict[tuple[int, int], str] = field(default_factory=dict)
     constants: dict[str, InnerConstant] = field(default_factory=dict)
-    inlined: set[str] = field(default_factory=set)
+    inner_constants: set[str] = field(default_factory=set)
 
 
 class InputChooser:
@@ -109,7 +109,7 @@ class InputChooser:
         return inputs
 
     def _add_constant(self, inputs: FunctionInputs, column: Column) -> str:
-        inputs.inlined.update(column)
+        inputs.inner_constants.update(column)
         constant = inputs.constants.get(column[0])
         if constant is None:
             note = None if self._is_private(column) else self._note(column)

@@ -45,7 +45,7 @@ class FunctionMaker:
     Attributes:
         prototypes: The functions.
         left_out: Classes with more structures than allowed, and how many calls stay unfolded.
-        inlined: Constants of the graph that stand inside functions.
+        inner_constants: Constants of the graph that stand inside functions.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class FunctionMaker:
         self._first_of_class: dict[ClassName, Structure] = {}
         self.prototypes: list[Prototype] = []
         self.left_out: dict[str, int] = {}
-        self.inlined: set[str] = set()
+        self.inner_constants: set[str] = set()
 
     def fold_calls(self, calls: Collection[Call]) -> dict[Call, str]:
         """Fold calls none of which is inside another.
@@ -123,12 +123,14 @@ class FunctionMaker:
     def _make_function(self, class_name: ClassName, calls: list[StructuredCall]) -> None:
         """Make one function, and let its calls replace their nodes."""
         first = calls[0]
-        body = function_body(self._context, calls, self._tagger.tag(first.call.path), self.inlined)
+        body = function_body(
+            self._context, calls, self._tagger.tag(first.call.path), self.inner_constants
+        )
         self._variants[class_name] += 1
         differs = self._difference_from_first(class_name, first)
         function = self._finished(class_name, body, len(calls), differs)
         self._model.functions.append(function)
-        self.inlined |= body.inlined
+        self.inner_constants |= body.inner_constants
         for call, actuals, originals in zip(calls, body.actuals, body.originals, strict=True):
             self._replace(call, function, actuals, originals)
         self.prototypes.append(
@@ -143,13 +145,13 @@ class FunctionMaker:
             )
         )
 
-    def _difference_from_first(self, class_name: ClassName, call: StructuredCall) -> str | None:
+    def _difference_from_first(self, class_name: ClassName, folded: StructuredCall) -> str | None:
         """What distinguishes a structure from the first of its class; None for the first."""
-        first = self._first_of_class.setdefault(class_name, call.structure)
-        if first is call.structure:
+        first = self._first_of_class.setdefault(class_name, folded.structure)
+        if first is folded.structure:
             return None
-        modules = [node.path_within(call.call.path) for node in call.structure.nodes]
-        return difference(call.structure, first, modules)
+        modules = [node.path_within(folded.call.path) for node in folded.structure.nodes]
+        return difference(folded.structure, first, modules)
 
     def _finished(
         self, class_name: ClassName, body: FunctionBody, calls: int, differs: str | None
