@@ -1,1 +1,1 @@
-"""Everything that tests use and that is made by code: models, their inputs, and the truth."""
+"""What code makes for tests and docs: models and their truth, schemas, help texts, pages."""

@@ -1,4 +1,4 @@
-"""Control flow written as torch's higher-order operators, with modules inside: If, Loop, Scan.
+"""Control flow as torch's higher-order operators, with modules inside: If, Loop and Scan.
 
 Torch's exporter drops the modules inside these operators.
 """
@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from fixtures_gen.registry import fixture
-from fixtures_gen.torch_zoo import WIDTH, Built, Linear, Stage, rows
+from fixtures_gen.registry import Built, fixture
+from fixtures_gen.torch_zoo import WIDTH, Linear, Stage, rows
 
-REFUSED = "tracing has no higher-order operators"
+REFUSED = "TorchScript has no higher-order operators"
 
 
 class Choosing(nn.Module):
-    """A branch with one module in each arm."""
+    """A condition with one module in each branch."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ def conditional() -> Built:
 
 
 class ChoosingTwice(nn.Module):
-    """A branch in a branch; what stands behind it is called inside, too."""
+    """A condition inside a branch of a condition; one module runs inside and after both."""
 
     def __init__(self) -> None:
         super().__init__()

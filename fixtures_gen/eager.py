@@ -1,8 +1,9 @@
 """What a model computes when it runs eagerly: every operator, its values and its module.
 
-Nothing here asks an exporter. Hooks say which module is running; a dispatch mode sees each
-aten operator below autograd. Composite operators are run a second time taken apart, because
-exporters take them apart, too: a layer norm becomes a mean, a difference, a square.
+No exporter is involved, and no code of the tracer: the truth must not share its mistakes. Hooks
+show which module is running. A dispatch mode sees each aten operator below autograd. Composite
+operators run a second time as their decomposition, because exporters decompose them too: a layer
+normalisation becomes a mean, a difference, a square.
 """
 
 from collections import defaultdict
@@ -23,15 +24,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from fixtures_gen.registry import Inputs, inputs_as_call
 
 Sorted = npt.NDArray[np.float64]
+"""The elements of a value, sorted."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One operator call that made a value which none of its inputs holds.
+    """One operator call that made a value which none of its inputs has.
 
     Attributes:
-        modules: Where it ran: one path, or, inside a compiled script, which hooks cannot look
-            into, every path in that script.
+        modules: Where it ran: one path, or, inside a compiled script, which hooks cannot see,
+            every path in that script.
         inputs: Classes of its inputs.
         output: Class of its output.
     """
@@ -43,10 +45,10 @@ class Step:
 
 @dataclass
 class Eager:
-    """A run. Values that hold the same numbers, in whatever order or shape, are one class.
+    """A run. Values with the same elements, in whatever order or shape, are one class.
 
     Attributes:
-        classes: The sorted numbers of each class.
+        classes: The sorted elements of each class.
         sizes: Classes by number of elements.
         made_by: The steps that made each class; none for weights and inputs.
     """
@@ -54,49 +56,49 @@ class Eager:
     classes: list[Sorted] = field(default_factory=list)
     sizes: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
     made_by: dict[int, list[Step]] = field(default_factory=lambda: defaultdict(list))
-    _known: dict[bytes, int] = field(default_factory=dict)
+    _numbers: dict[bytes, int] = field(default_factory=dict)
     _corners: dict[int, Sorted] = field(default_factory=dict)
 
     def classify(self, tensor: torch.Tensor) -> int | None:
-        """The class of a tensor, a new one if need be; None for what holds no real numbers."""
+        """The class of a tensor, a new one if needed; None for what has no real numbers."""
         if tensor.is_complex() or not tensor.numel():
             return None
-        numbers = in_order(tensor.detach().double().numpy())
-        key = numbers.tobytes()
-        if key not in self._known:
-            self._known[key] = len(self.classes)
-            self.sizes[numbers.size].append(len(self.classes))
-            self.classes.append(numbers)
-        return self._known[key]
+        elements = in_order(tensor.detach().double().numpy())
+        key = elements.tobytes()
+        if key not in self._numbers:
+            self._numbers[key] = len(self.classes)
+            self.sizes[elements.size].append(len(self.classes))
+            self.classes.append(elements)
+        return self._numbers[key]
 
     def corners_of(self, size: int) -> Sorted:
-        """The corners of each class of a size, a row each: cheap to look through first."""
+        """The corners of each class of a size, one row each."""
         classes = self.sizes.get(size, [])
-        found = self._corners.get(size)
-        if found is None or len(found) != len(classes):
-            found = self._corners[size] = np.array([corners(self.classes[c]) for c in classes])
-        return found
+        rows = self._corners.get(size)
+        if rows is None or len(rows) != len(classes):
+            rows = self._corners[size] = np.array([corners(self.classes[c]) for c in classes])
+        return rows
 
 
-def corners(numbers: Sorted) -> Sorted:
-    """Least, middle and greatest of some sorted numbers, and what is between."""
-    last = numbers.size - 1
-    return numbers[[0, last // 4, last // 2, 3 * last // 4, last]]
+def corners(elements: Sorted) -> Sorted:
+    """The minimum, the quartiles and the maximum of sorted elements."""
+    last = elements.size - 1
+    return elements[[0, last // 4, last // 2, 3 * last // 4, last]]
 
 
 def in_order(array: npt.NDArray[Any]) -> Sorted:
-    """The numbers of an array, sorted; negative zeros are zeros."""
+    """The elements of an array, sorted; negative zeros become zeros."""
     ordered: Sorted = np.sort(array.astype(np.float64).reshape(-1) + 0.0)
     return ordered
 
 
 def run_eagerly(model: nn.Module, inputs: Inputs) -> Eager:
-    """Run a model on its inputs and keep all that it computes."""
+    """Run a model on its inputs, and keep everything that it computes."""
     eager = Eager()
     args, kwargs = inputs_as_call(inputs)
-    # Outside of an export, torch's higher-order operators compile themselves, hooks and all.
-    plainly = mock.patch("torch.compile", _uncompiled)
-    with torch.no_grad(), plainly, _running(model) as stack, _Listening(eager, stack):
+    # outside of an export, torch's higher-order operators compile themselves, hooks included
+    without_compiling = mock.patch("torch.compile", _uncompiled)
+    with torch.no_grad(), without_compiling, _running(model) as stack, _Recorder(eager, stack):
         model(*args, **kwargs)
     return eager
 
@@ -112,23 +114,23 @@ def _running(model: nn.Module) -> Iterator[list[frozenset[str]]]:
     paths = [path for path, _ in model.named_modules()]
     with ExitStack() as hooks:
         for path, module in model.named_modules():
-            scripted = isinstance(module, torch.jit.ScriptModule)
-            inside = [p for p in paths if scripted and p.startswith(f"{path}.")]
+            is_script = isinstance(module, torch.jit.ScriptModule)
+            inside = [p for p in paths if is_script and p.startswith(f"{path}.")]
 
-            def enter(*_: Any, here: frozenset[str] = frozenset([path, *inside])) -> None:
-                stack.append(here)
+            def enter(*_: Any, modules: frozenset[str] = frozenset([path, *inside])) -> None:
+                stack.append(modules)
 
             def leave(*_: Any) -> None:
                 stack.pop()
 
-            if not _within_script(model, path):
+            if not _is_inside_script(model, path):
                 hooks.callback(module.register_forward_pre_hook(enter).remove)
                 hooks.callback(module.register_forward_hook(leave, always_call=True).remove)
         yield stack
 
 
-def _within_script(model: nn.Module, path: str) -> bool:
-    """Whether a module stands inside a compiled script, where no hook runs."""
+def _is_inside_script(model: nn.Module, path: str) -> bool:
+    """Whether a module is inside a compiled script, where no hook runs."""
     while path:
         path = path.rpartition(".")[0]
         if isinstance(model.get_submodule(path), torch.jit.ScriptModule):
@@ -136,8 +138,13 @@ def _within_script(model: nn.Module, path: str) -> bool:
     return False
 
 
-class _Listening(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Writes each operator down, then runs it again in its parts."""
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Records each operator call, and those of its decomposition.
+
+    Args:
+        eager: Gets the steps.
+        stack: The modules that are running.
+    """
 
     supports_higher_order_operators = True
 
@@ -145,42 +152,41 @@ class _Listening(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self._eager = eager
         self._stack = stack
-        self._parts = _decompositions()
-        self._taken_apart: list[Any] = []
+        self._decompositions = _decompositions()
+        self._decomposing: list[Any] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if isinstance(func, torch._ops.HigherOrderOperator):  # noqa: SLF001 - no public name
-            return func(*pytree.tree_map(self._listening, args), **kwargs)
-        before = self._classes((args, kwargs))
+            return func(*pytree.tree_map(self._recorded, args), **kwargs)
+        inputs = self._classes((args, kwargs))
         mutates = func._schema.is_mutable  # noqa: SLF001 - no public name
-        if not mutates and func in self._parts and func not in self._taken_apart:
-            self._taken_apart.append(func)
+        if not mutates and func in self._decompositions and func not in self._decomposing:
+            self._decomposing.append(func)
             with self:
-                self._parts[func](*args, **kwargs)
-            self._taken_apart.pop()
+                self._decompositions[func](*args, **kwargs)
+            self._decomposing.pop()
         results = func(*args, **kwargs)
         if self._stack:
-            for output in self._classes(results) - before:
-                step = Step(self._stack[-1], before, output)
+            for output in self._classes(results) - inputs:
+                step = Step(self._stack[-1], inputs, output)
                 self._eager.made_by[output].append(step)
         return results
 
-    def _listening(self, argument: Any) -> Any:
-        """A function that a higher-order operator calls, so that it is listened to."""
+    def _recorded(self, argument: Any) -> Any:
+        """A function whose operator calls are recorded; any other argument as it is."""
         if isinstance(argument, torch.Tensor) or not callable(argument):
             return argument
 
-        def called(*args: Any) -> Any:
+        def function(*args: Any) -> Any:
             with self:
                 return argument(*args)
 
-        return called
+        return function
 
     def _classes(self, values: Any) -> frozenset[int]:
         tensors = [leaf for leaf in pytree.tree_leaves(values) if isinstance(leaf, torch.Tensor)]
-        found = map(self._eager.classify, tensors)
-        return frozenset(c for c in found if c is not None)
+        return frozenset(c for c in map(self._eager.classify, tensors) if c is not None)
 
 
 def _decompositions() -> dict[Any, Callable[..., Any]]:

@@ -1,6 +1,7 @@
-"""The help text of every command, as a user sees it in a terminal of fixed width.
+"""The help text of every command, as it looks in a terminal of fixed width.
 
-`python -m fixtures_gen.help_texts tests/snapshots` writes them (`make snapshots`); tests compare.
+`python -m fixtures_gen.help_texts tests/snapshots` writes them (`make snapshots`); tests compare
+them.
 """
 
 import os
@@ -22,7 +23,7 @@ def commands() -> list[str]:
 
 
 def snapshot(folder: Path, command: str) -> Path:
-    """The file that holds the help of a command."""
+    """The file with the help text of a command."""
     return folder / f"help-{command or 'modelexport'}.txt"
 
 
@@ -30,20 +31,20 @@ def help_text(command: str) -> str:
     """What `modelexport COMMAND --help` prints.
 
     Raises:
-        CalledProcessError: It fails.
+        CalledProcessError: The command fails.
     """
     arguments = [*filter(None, [command]), "--help"]
-    ran = subprocess.run(  # noqa: S603 - our own command line
+    completed = subprocess.run(  # noqa: S603 - our own command line
         [sys.executable, "-m", "modelexport", *arguments],
         env={**os.environ, **PLAIN},
         capture_output=True,
         check=True,
     )
-    return ran.stdout.decode()
+    return completed.stdout.decode()
 
 
 def write_snapshots(folder: Path) -> None:
-    """Write all help texts anew, and remove those of commands that are gone."""
+    """Write all help texts, and remove those of commands that do not exist any more."""
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("help-*.txt"):
         old.unlink()

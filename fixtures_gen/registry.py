@@ -1,4 +1,4 @@
-"""The register of fixtures: which models there are, and which exporters can take them."""
+"""The register of fixtures: which models there are, and which exporters can export them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,21 +8,27 @@ import torch
 from torch import nn
 
 Inputs = tuple[torch.Tensor, ...] | dict[str, torch.Tensor]
-Factory = Callable[[], tuple[nn.Module, Inputs]]
+Built = tuple[nn.Module, Inputs]
+"""A model and its inputs."""
+
+Factory = Callable[[], Built]
 
 SEED = 3
+
+_WEIGHT_NOISE = 0.2
+"""Standard deviation of what is added to each weight."""
 
 
 @dataclass(frozen=True)
 class Fixture:
-    """One model of the zoo.
+    """One model.
 
     Attributes:
         name: Name of its factory.
-        build: Gives the module in eval mode, the same weights each time, and its inputs.
+        build: Returns the module in eval mode, with the same weights each time, and its inputs.
         family: `transformers` or `torch`.
-        refused_by: Why an exporter cannot take it, by exporter. A test holds that it really
-            cannot, so that an entry goes when an exporter learns it.
+        refused_by: Why an exporter cannot export it, by exporter. A test checks that the exporter
+            really fails, so that an entry is removed when an exporter improves.
     """
 
     name: str
@@ -36,10 +42,15 @@ FIXTURES: dict[str, Fixture] = {}
 
 
 def fixture(family: str, **refused_by: str) -> Callable[[Factory], Factory]:
-    """Register a factory; what it builds is made reproducible and told apart by its values."""
+    """Register a factory. The models that it builds are reproducible, with random weights.
+
+    Args:
+        family: `transformers` or `torch`.
+        refused_by: Why an exporter cannot export the model, by exporter.
+    """
 
     def register(factory: Factory) -> Factory:
-        def build() -> tuple[nn.Module, Inputs]:
+        def build() -> Built:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(SEED)
                 model, inputs = factory()
@@ -54,15 +65,15 @@ def fixture(family: str, **refused_by: str) -> Callable[[Factory], Factory]:
 
 
 def randomized(model: nn.Module) -> nn.Module:
-    """Give every weight values of its own.
+    """Give every weight its own values.
 
-    Fresh models have zero biases, unit scales and unit variances, with which the output of one
-    step equals that of the next and values say nothing about where they came from.
+    New models have biases of 0, scales of 1 and variances of 1. With these, the output of one step
+    equals that of the next, and values do not show where they come from.
     """
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.is_floating_point():
-                parameter.add_(torch.randn_like(parameter), alpha=0.2)
+                parameter.add_(torch.randn_like(parameter), alpha=_WEIGHT_NOISE)
         for module in model.modules():
             if isinstance(module, nn.modules.batchnorm._NormBase) and module.track_running_stats:  # noqa: SLF001 - the one common base
                 assert module.running_mean is not None

@@ -1,7 +1,7 @@
 """The published JSON Schemas, generated from the classes of what they describe.
 
-`python -m fixtures_gen.schema docs` writes them all (`make schema`); a test holds them current.
-What the project writes or reads as JSON has its row in `schemas`: one place to add to.
+`python -m fixtures_gen.schema docs` writes them all (`make schema`); a test checks that they are
+current. Everything that the project writes or reads as JSON has an entry in `SCHEMAS`.
 """
 
 import json
@@ -31,8 +31,8 @@ class Published(NamedTuple):
     """One schema.
 
     Attributes:
-        title: What it describes.
-        type: The class that it is generated from.
+        title: Its title.
+        type: The class from which it is generated.
     """
 
     title: str
@@ -60,11 +60,11 @@ SCHEMAS: dict[str, Published] = {
     "schemas/strip.schema.json": Published("strip --output-format json", StripResult),
     "schemas/doctor.schema.json": Published("doctor --output-format json", Diagnosis),
 }
-"""Every schema by its file, below docs."""
+"""Every schema by its file below docs/."""
 
 
 def schema_text(published: Published) -> str:
-    """A schema as it stands in its file."""
+    """The content of a schema's file."""
     schema = msgspec.json.schema(published.type)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = published.title
@@ -72,7 +72,7 @@ def schema_text(published: Published) -> str:
 
 
 def write_schemas(docs: Path) -> None:
-    """Write all schemas anew."""
+    """Write all schemas."""
     for name, published in SCHEMAS.items():
         target = docs / name
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """The generated pages of the documentation: a hook of mkdocs, named in `mkdocs.yml`.
 
-A page for each command, made from the command's own objects; a page for each package, whose
-docstrings mkdocstrings renders; a page of the published schemas.
+There is a page for each command, made from the objects of the command itself; a page for each
+package, whose docstrings mkdocstrings renders; and a page of the published schemas.
 """
 
 import ast
@@ -30,7 +30,7 @@ PACKAGES = (
     "modelexport.pipeline.batch",
 )
 _LEVELS = {"--verbose", "--quiet", "--help"}
-"""Options of every command: they stand on the page of the commands alone."""
+"""Options of every command. Only the overview of the commands has them."""
 
 
 def on_config(config: "MkDocsConfig") -> "MkDocsConfig":
@@ -53,13 +53,13 @@ def on_files(files: "Files", config: "MkDocsConfig") -> "Files":
 
 def pages() -> dict[str, str]:
     """Every generated page by its path below docs."""
-    found = {"reference/commands.md": _overview(), "reference/schemas.md": _schemas()}
+    by_path = {"reference/commands.md": _overview(), "reference/schemas.md": _schemas()}
     group = typer.main.get_command(app)
     for command in _names():
-        found[f"reference/commands/{command}.md"] = _command(group, command)
+        by_path[f"reference/commands/{command}.md"] = _command(group, command)
     for package in PACKAGES:
-        found[f"reference/python/{package}.md"] = _package(package)
-    return found
+        by_path[f"reference/python/{package}.md"] = _package(package)
+    return by_path
 
 
 def _contents() -> list[tuple[str, Any]]:
@@ -77,10 +77,10 @@ def _names() -> list[str]:
 
 
 def _overview() -> str:
-    """All commands with the first sentence of their help, and what they have in common."""
-    group = typer.main.get_command(app)
-    rows = [f"| [{n}](commands/{n}.md) | {_first_line(_of(group, n))} |" for n in _names()]
-    first = _of(group, _names()[0])
+    """All commands with the first line of their help, and the options that all of them have."""
+    group: Any = typer.main.get_command(app)  # typer's own type has no `commands`
+    rows = [f"| [{n}](commands/{n}.md) | {_first_help_line(group.commands[n])} |" for n in _names()]
+    first = group.commands[_names()[0]]
     common = [p for p in first.params if set(p.opts) & _LEVELS]
     codes = "0 done; 1 the answer is no; 2 wrong use or bad input, in one sentence; 130 stopped."
     return "\n".join(
@@ -97,7 +97,7 @@ def _overview() -> str:
 
 def _command(group: Any, name: str) -> str:
     """The page of one command."""
-    command = _of(group, name)
+    command = group.commands[name]
     context = _context(command)
     usage = " ".join(command.collect_usage_pieces(context))
     arguments = [p for p in command.params if p.param_type_name == "argument"]
@@ -121,22 +121,24 @@ def _context(command: Any) -> Any:
 
 
 def _table(parameters: list[Any], context: Any) -> list[str]:
-    """Names and values of parameters, and what they are for, as the help has it."""
+    """A table of parameters with their help texts."""
     records = filter(None, (parameter.get_help_record(context) for parameter in parameters))
     rows = [f"| `{_cell(names)}` | {_cell(help_)} |" for names, help_ in records]
     return ["| | |\n|---|---|", *rows] if rows else []
 
 
 def _package(package: str) -> str:
-    """The page of one package: what its `__all__` names, each rendered from its docstring."""
+    """The page of one package: the names in its `__all__`, rendered from their docstrings."""
     tree = ast.parse((ROOT / package.replace(".", "/") / "__init__.py").read_text())
     names = next(
         ast.literal_eval(statement.value)
         for statement in tree.body
         if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "__all__"
     )
-    about = ast.get_docstring(tree) or ""
-    return f"# {package}\n\n{about}\n\n" + "\n".join(f"::: {package}.{name}\n" for name in names)
+    description = ast.get_docstring(tree) or ""
+    return f"# {package}\n\n{description}\n\n" + "\n".join(
+        f"::: {package}.{name}\n" for name in names
+    )
 
 
 def _schemas() -> str:
@@ -151,11 +153,7 @@ def _schemas() -> str:
     )
 
 
-def _of(group: Any, name: str) -> Any:
-    return group.commands[name]
-
-
-def _first_line(command: Any) -> str:
+def _first_help_line(command: Any) -> str:
     return _cell((command.help or "").strip().splitlines()[0])
 
 

@@ -1,15 +1,14 @@
 """Plain torch modules: each shows one thing that module trees, calls or names can do."""
 
-import warnings
 from collections.abc import Callable
 
 import torch
 from torch import nn
 
-from fixtures_gen.registry import Inputs, fixture
+from fixtures_gen.registry import Built, Inputs, fixture
 
 WIDTH = 16
-Built = tuple[nn.Module, Inputs]
+"""Length of the vectors that the models compute with."""
 
 
 def rows() -> Inputs:
@@ -18,7 +17,7 @@ def rows() -> Inputs:
 
 
 class Stage(nn.Module):
-    """A linear step with an activation of its own."""
+    """A linear layer with its own activation."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,7 +28,7 @@ class Stage(nn.Module):
 
 
 class Linear(nn.Module):
-    """Called like a class of torch, but none of it."""
+    """A class with the name of a class of torch, which is not from torch."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +46,7 @@ class ScaledLinear(nn.Linear):
 
 
 class Sharing(nn.Module):
-    """One module object under two names, and within a third."""
+    """One module object under two names, and inside a third module."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,12 +60,12 @@ class Sharing(nn.Module):
 
 @fixture("torch")
 def shared_module() -> Built:
-    """Calls under an alias belong to the first name."""
+    """Calls under an alias belong to the first path."""
     return Sharing(), rows()
 
 
 class Recurring(nn.Module):
-    """A module that is called again."""
+    """A model that calls one module three times."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,12 +78,12 @@ class Recurring(nn.Module):
 
 @fixture("torch")
 def called_twice() -> Built:
-    """Each call of a module is one of its own."""
+    """Each call of a module has its own number."""
     return Recurring(), rows()
 
 
 class Suffixed(nn.Module):
-    """A child called like the counter that exporters put behind a second call."""
+    """A child whose name looks like the counter that exporters add for a second call."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,12 +98,12 @@ class Suffixed(nn.Module):
 
 @fixture("torch")
 def suffixed_names() -> Built:
-    """A second call and a child whose name looks like one."""
+    """A second call, and a child whose name looks like a second call."""
     return Suffixed(), rows()
 
 
 class Boxes(nn.Module):
-    """Sequentials in Sequentials, beside a child after the inner one."""
+    """Sequentials inside a Sequential, with other modules between them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -117,20 +116,20 @@ class Boxes(nn.Module):
 
 @fixture("torch")
 def nested_sequential() -> Built:
-    """Containers that are called themselves."""
+    """Containers that are called."""
     return Boxes(), rows()
 
 
 @fixture("torch")
 def root_sequential() -> Built:
-    """The root itself is a Sequential: paths begin with a number."""
+    """The root is a Sequential: paths begin with a number."""
     return nn.Sequential(
         nn.Linear(WIDTH, WIDTH), nn.GELU(), nn.Sequential(Stage(), Linear())
     ), rows()
 
 
 class Heads(nn.Module):
-    """A ModuleDict and a ModuleList, which are never called themselves."""
+    """A ModuleDict and a ModuleList, which are never called."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -148,12 +147,12 @@ class Heads(nn.Module):
 
 @fixture("torch")
 def module_containers() -> Built:
-    """Containers that run nothing."""
+    """Containers that run no operators."""
     return Heads(), rows()
 
 
 def blend(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """A helper outside any module."""
+    """A helper function outside any module."""
 
     def squash(value: torch.Tensor) -> torch.Tensor:
         return torch.exp(-value * value)
@@ -181,12 +180,12 @@ class Helped(nn.Module):
 
 @fixture("torch")
 def helper_functions() -> Built:
-    """What a helper computes belongs to the module whose forward called it."""
+    """A node from a helper function belongs to the module whose forward called the function."""
     return Helped(), rows()
 
 
 class Pairing(nn.Module):
-    """Computes, and owns nothing."""
+    """A module without parameters."""
 
     def forward(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         return torch.softmax(left @ right.transpose(-1, -2) / 3, -1) @ right
@@ -206,12 +205,12 @@ class Bare(nn.Module):
 
 @fixture("torch")
 def no_parameters() -> Built:
-    """Nothing but structure to go by."""
+    """A model that only its structure identifies."""
     return Bare(), {"left": torch.randn(3, 5, WIDTH), "right": torch.randn(3, 5, WIDTH)}
 
 
 class Oddly(nn.Module):
-    """Children whose names are no identifiers."""
+    """Children whose names are not identifiers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -247,172 +246,5 @@ class Tied(nn.Module):
 
 @fixture("torch")
 def tied_weights() -> Built:
-    """The module that uses a weight is not the one that owns it."""
+    """A weight that one module owns and another one uses."""
     return Tied(), {"tokens": torch.randperm(24)[:18].reshape(2, 9)}
-
-
-class Recurrent(nn.Module):
-    """An LSTM and a GRU."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.long = nn.LSTM(WIDTH, 12, batch_first=True)
-        self.short = nn.GRU(12, WIDTH, bidirectional=True, batch_first=True)
-
-    def forward(self, series: torch.Tensor) -> torch.Tensor:
-        states, _ = self.long(series)
-        return self.short(states)[0].tanh()
-
-
-@fixture("torch")
-def recurrent() -> Built:
-    """Fused recurrent operators, or what they are taken apart into."""
-    return Recurrent(), {"series": torch.randn(2, 5, WIDTH)}
-
-
-class Stacked(nn.Module):
-    """LSTMs on top of each other, a norm and a residual around each."""
-
-    def __init__(self, layers: int = 3) -> None:
-        super().__init__()
-        self.lookup = nn.Embedding(40, WIDTH)
-        self.layers = nn.ModuleList(nn.LSTM(WIDTH, WIDTH, batch_first=True) for _ in range(layers))
-        self.norms = nn.ModuleList(nn.LayerNorm(WIDTH) for _ in range(layers))
-        self.head = nn.Linear(WIDTH, 40)
-
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        x = self.lookup(tokens)
-        for layer, norm in zip(self.layers, self.norms, strict=True):
-            x = norm(x + layer(x)[0])
-        return self.head(x)
-
-
-@fixture("torch")
-def lstm_stack() -> Built:
-    """Recurrent layers that are alike."""
-    return Stacked(), {"tokens": torch.randperm(40)[:18].reshape(2, 9)}
-
-
-class Filters(nn.Module):
-    """Convolution, normalisation, pooling."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, 8, 3, bias=False)
-        self.bn = nn.BatchNorm2d(8)
-        self.pool = nn.MaxPool2d(2)
-        self.project = nn.Conv2d(8, 4, 1)
-        self.group = nn.GroupNorm(2, 4)
-
-    def forward(self, picture: torch.Tensor) -> torch.Tensor:
-        x = self.pool(torch.relu(self.bn(self.conv(picture))))
-        return self.group(self.project(x)).mean((2, 3))
-
-
-@fixture("torch")
-def conv_batchnorm() -> Built:
-    """A batch norm that exporters fold into the convolution before it."""
-    return Filters(), {"picture": torch.randn(2, 3, 12, 12)}
-
-
-class Block(nn.Module):
-    """Two convolutions with norms, and a shortcut where the width changes."""
-
-    def __init__(self, width: int, out: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(width, out, 3, padding=1),
-            nn.GroupNorm(2, out),
-            nn.SiLU(),
-            nn.Conv2d(out, out, 3, padding=1),
-            nn.BatchNorm2d(out),
-        )
-        self.shortcut = nn.Conv2d(width, out, 1) if width != out else nn.Identity()
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.relu(self.body(x) + self.shortcut(x))
-
-
-class Hourglass(nn.Module):
-    """Down, through the middle, and up again beside what was kept on the way down."""
-
-    def __init__(self, widths: tuple[int, ...] = (4, 8, 12)) -> None:
-        super().__init__()
-        pairs = list(zip((3, *widths), widths, strict=False))
-        self.down = nn.ModuleList(Block(a, b) for a, b in pairs)
-        self.pool = nn.AvgPool2d(2)
-        self.middle = nn.Sequential(Block(widths[-1], widths[-1]), Block(widths[-1], widths[-1]))
-        self.up = nn.ModuleList(nn.ConvTranspose2d(b, b, 2, stride=2) for b in reversed(widths))
-        self.merge = nn.ModuleList(Block(2 * b, max(a, widths[0])) for a, b in reversed(pairs))
-        self.head = nn.Conv2d(widths[0], 2, 1)
-
-    def forward(self, picture: torch.Tensor) -> torch.Tensor:
-        x, kept = picture, []
-        for block in self.down:
-            x = block(x)
-            kept.append(x)
-            x = self.pool(x)
-        x = self.middle(x)
-        for widen, block in zip(self.up, self.merge, strict=True):
-            x = block(torch.cat([widen(x), kept.pop()], 1))
-        return self.head(x)
-
-
-@fixture("torch")
-def unet() -> Built:
-    """A U-Net: skips across, no two of them alike."""
-    return Hourglass(), {"picture": torch.randn(2, 3, 16, 16)}
-
-
-def choose(x: torch.Tensor) -> torch.Tensor:
-    """A branch that depends on the data."""
-    if bool(x.mean() > 100):  # noqa: SIM108 - a branch is what it is for
-        y = torch.tanh(x)
-    else:
-        y = torch.sin(x * 2) + x
-    return y
-
-
-def repeat(x: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
-    """A loop whose count depends on the data."""
-    for _ in range(int(times)):
-        x = torch.cos(x) * 1.25
-    return x
-
-
-class Scripted(nn.Module):
-    """Runs a compiled function."""
-
-    def __init__(self, function: Callable[..., torch.Tensor]) -> None:
-        super().__init__()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # for as long as it is there
-            self.function = torch.jit.script(function)  # type: ignore[no-untyped-call]
-
-    def forward(self, *tensors: torch.Tensor) -> torch.Tensor:
-        return self.function(*tensors)  # type: ignore[no-any-return]
-
-
-class Around(nn.Module):
-    """A module that runs a compiled function, between two others."""
-
-    def __init__(self, middle: nn.Module) -> None:
-        super().__init__()
-        self.before = Stage()
-        self.middle = middle
-        self.after = Stage()
-
-    def forward(self, x: torch.Tensor, *more: torch.Tensor) -> torch.Tensor:
-        return self.after(self.middle(self.before(x), *more))  # type: ignore[no-any-return]
-
-
-@fixture("torch", dynamo="torch.export refuses a branch on data")
-def scripted_branch() -> Built:
-    """A compiled function with an If."""
-    return Around(Scripted(choose)), rows()
-
-
-@fixture("torch", dynamo="torch.export refuses a loop whose length depends on data")
-def scripted_loop() -> Built:
-    """A compiled function with a Loop."""
-    return Around(Scripted(repeat)), (torch.randn(4, WIDTH), torch.tensor(3))

@@ -1,4 +1,4 @@
-"""Families of transformers models at sizes that run in milliseconds."""
+"""Models of transformers, so small that they run in milliseconds."""
 
 from typing import Any
 
@@ -6,14 +6,12 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-from fixtures_gen.registry import Inputs, fixture
+from fixtures_gen.registry import Built, fixture
 
 BATCH = 2
 LENGTH = 9
 VOCABULARY = 64
 IMAGE = 32
-
-Built = tuple[nn.Module, Inputs]
 
 
 @fixture("transformers")
@@ -38,7 +36,7 @@ def llama() -> Built:
 
 @fixture("transformers")
 def vit() -> Built:
-    """A vision transformer on patches."""
+    """A vision transformer that reads patches of images."""
     return build(AutoModel, "vit", **_ENCODER, image_size=IMAGE, patch_size=8), image()
 
 
@@ -51,7 +49,7 @@ def resnet() -> Built:
 
 @fixture("transformers")
 def t5() -> Built:
-    """Encoder and decoder that share one embedding module."""
+    """An encoder and a decoder that share one embedding module."""
     settings = {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4}
     model = build(AutoModelForSeq2SeqLM, "t5", **settings)
     decoder = {f"decoder_{name}": value for name, value in text(start=30).items()}
@@ -60,7 +58,7 @@ def t5() -> Built:
 
 @fixture("transformers")
 def whisper() -> Built:
-    """Sound in, text out: convolutions before an encoder, and a decoder with cross attention."""
+    """Speech to text: convolutions, an encoder, and a decoder with cross attention."""
     sides = {
         f"{side}_{name}": value
         for side in ("encoder", "decoder")
@@ -74,7 +72,7 @@ def whisper() -> Built:
 
 @fixture("transformers")
 def clip() -> Built:
-    """Two towers, one for text and one for images."""
+    """Two encoders, one for text and one for images."""
     words = {**_ENCODER, **_SPECIAL_TOKENS, "max_position_embeddings": 16}
     words["vocab_size"] = VOCABULARY
     pictures = {**_ENCODER, "image_size": IMAGE, "patch_size": 8}
@@ -92,7 +90,7 @@ def mixtral() -> Built:
 
 @fixture("transformers")
 def gemma3() -> Built:
-    """A decoder with local and global attention and norms on queries and keys."""
+    """A decoder with local and global attention, and norms on queries and keys."""
     settings = {**_ENCODER, "num_key_value_heads": 2, "head_dim": 8, "sliding_window": 4}
     model = build(AutoModelForCausalLM, "gemma3_text", **settings, max_position_embeddings=16)
     return model, text()
@@ -114,7 +112,7 @@ _ENCODER: dict[str, Any] = {
 
 
 def text(start: int = 8) -> dict[str, torch.Tensor]:
-    """Distinct tokens and a mask that hides the tail of the last row."""
+    """Distinct tokens, and a mask that hides the end of the last row."""
     tokens = (torch.randperm(BATCH * LENGTH) + start).reshape(BATCH, LENGTH)
     mask = torch.ones_like(tokens)
     mask[-1, -LENGTH // 4 :] = 0
@@ -127,7 +125,13 @@ def image() -> dict[str, torch.Tensor]:
 
 
 def build(auto: Any, model_type: str, **settings: Any) -> nn.Module:
-    """A model of a family with random weights, without caches among its outputs."""
+    """A model with random weights that returns no caches.
+
+    Args:
+        auto: The class of transformers that builds it, `AutoModel` for example.
+        model_type: Name of the architecture.
+        settings: What its configuration sets.
+    """
     if "vocab_size" in AutoConfig.for_model(model_type).to_dict():
         settings["vocab_size"] = VOCABULARY
     config = AutoConfig.for_model(model_type, **settings)

@@ -1,23 +1,23 @@
-"""The module of every ONNX node, as far as values tell, without asking any exporter.
+"""The true module of every ONNX node, as far as values show it, without the help of any exporter.
 
-A model is run eagerly (`fixtures_gen.eager`) and its ONNX file in onnxruntime
+A model runs eagerly (`fixtures_gen.eager`), and its ONNX file runs in onnxruntime
 (`fixtures_gen.onnx_values`), on the same inputs. A node computes what certain eager operators
-computed; their modules are its true ones. Three things keep this honest:
+computed; their modules are its true ones. These rules keep the truth honest:
 
-- a node whose output holds the numbers of one of its inputs only passes them through
-  (reshapes, transpositions, casts): many nodes hold that value, so none is settled by it;
-- a value of few elements, or of few distinct ones, is found everywhere and says nothing;
+- a node whose output has the elements of one of its inputs only passes them on (reshapes,
+  transpositions, casts): many nodes have that value, so its module is unknown;
+- a value with few elements, or with few distinct ones, occurs everywhere and shows nothing;
 - of the operators that made the value, those count whose own inputs the node reads. Where none
-  reads them directly, the node does the work of several operators (a convolution into which
-  a batch norm was folded), and each of their modules is a true one;
-- where even that chain is not found, a node that only puts pieces together again (a roll, as
-  slices and a concatenation) passes them through;
-- whole numbers (counts, positions) are easily the same by chance: an operator that made them
-  has to share an input with the node.
+  reads them directly, the node does the work of several operators (a convolution into which a
+  batch normalisation was folded), and each of their modules is a true one;
+- where no such chain of operators exists, a node that only joins its inputs (a roll, as slices
+  and a concatenation) passes them on;
+- integers (counts, positions) are easily equal by chance: an operator that made them must share
+  an input with the node.
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,203 +31,189 @@ from fixtures_gen.onnx_values import Array, Execution, Observed, observe
 from fixtures_gen.registry import Inputs, inputs_as_call
 from modelexport.hierarchy.graph_paths import NodeKey, subgraphs, walk_nodes
 
-FEWEST_ELEMENTS = 8
-FEWEST_DISTINCT = 3
+MIN_ELEMENTS = 8
+MIN_DISTINCT = 3
+"""Minimum number of elements and of distinct elements of a value that shows a module."""
+
 TOLERANCE = 1e-4
-"""Of the greatest magnitude; two runtimes differ in the last digits."""
+"""Maximum difference of two equal values, as a share of the largest magnitude: two runtimes
+differ in the last digits."""
 
-BEYOND = 1e30
-"""What masks put in place of minus infinity; larger magnitudes are compared as infinite."""
+INFINITY = 1e30
+"""Magnitudes from here on are compared as infinite: masks have such numbers."""
 
-_LONGEST_SPAN = 6
-"""How many operators in a row one node may stand for."""
+_MAX_SPAN = 6
+"""Maximum number of consecutive operators whose work one node does."""
 
-PASSING = "passes its input through"
+PASSES_ON = "passes its input on"
 CONSTANT = "reads nothing"
-HAS_SUBGRAPHS = "has subgraphs, which are settled themselves"
+HAS_SUBGRAPHS = "has subgraphs, whose nodes have modules of their own"
 NOT_RUN = "did not run"
-PLAIN = "its value is too small or too plain"
+NOT_DISTINCTIVE = "its value is too small or too uniform"
 UNSEEN = "eager execution has no such value"
+
+_NUMBERS = "fiub"
+"""numpy's kind letters of real numbers and flags."""
 
 
 @dataclass
 class Truth:
-    """What values tell.
+    """What values show about the nodes of a file.
 
     Attributes:
-        settled: The true module paths of a node, one unless several are equally true.
-        open: Why a node is not settled.
-        op_types: Of every node.
+        modules: The true module paths of a node: one, unless several are equally true.
+        unknown: Why the module of a node is unknown.
+        op_types: The operator types of all nodes.
     """
 
-    settled: dict[NodeKey, frozenset[str]] = field(default_factory=dict)
-    open: dict[NodeKey, str] = field(default_factory=dict)
+    modules: dict[NodeKey, frozenset[str]] = field(default_factory=dict)
+    unknown: dict[NodeKey, str] = field(default_factory=dict)
     op_types: dict[NodeKey, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Disagreement:
-    """A node that was given a module which is none of its true ones."""
-
-    key: NodeKey
-    op_type: str
-    true: frozenset[str]
-    said: str | None
-
-
 def truth(model: nn.Module, inputs: Inputs, onnx_path: Path) -> Truth:
-    """Settle the nodes of an ONNX file of a model by values."""
+    """The truth of an ONNX file of a model."""
     observed = observe(onnx_path, feeds(model, inputs, onnx.load(onnx_path).graph))
-    return settle(observed, run_eagerly(model, inputs))
+    return derive_truth(observed, run_eagerly(model, inputs))
 
 
-def settle(observed: Observed, eager: Eager) -> Truth:
-    """Settle the nodes of a file that ran by an eager run on the same inputs."""
-    found = Truth()
+def derive_truth(observed: Observed, eager: Eager) -> Truth:
+    """The truth of a file, from its run and an eager run on the same inputs."""
+    result = Truth()
     for key, node in walk_nodes(observed.model):
-        found.op_types[key] = node.op_type
-        answer = _settle(node, observed.executions.get(key, []), eager)
+        result.op_types[key] = node.op_type
+        answer = _true_modules(node, observed.executions.get(key, []), eager)
         if isinstance(answer, str):
-            found.open[key] = answer
+            result.unknown[key] = answer
         else:
-            found.settled[key] = answer
-    return found
-
-
-def disagreements(
-    found: Truth, said: Mapping[NodeKey, str | None], write: Callable[[str], str] = str
-) -> list[Disagreement]:
-    """The settled nodes that were given a module which is none of their true ones.
-
-    Args:
-        found: The truth.
-        said: What each node was given.
-        write: How `said` writes a module path; tags need a `Tagger`'s.
-    """
-    wrong = []
-    for key, modules in found.settled.items():
-        true = frozenset(map(write, modules))
-        if said.get(key) not in true:
-            wrong.append(Disagreement(key, found.op_types[key], true, said.get(key)))
-    return wrong
+            result.modules[key] = answer
+    return result
 
 
 def feeds(model: nn.Module, inputs: Inputs, graph: onnx.GraphProto) -> dict[str, Array]:
-    """A model's inputs by the names that they have in an ONNX file."""
+    """The inputs of a model by the names that they have in an ONNX file."""
     args, kwargs = inputs_as_call(inputs)
     values: list[torch.Tensor] = [*args, *kwargs.values()]
-    named = {value.name for value in graph.input}
+    names = {value.name for value in graph.input}
     bound: dict[str, object] = dict(
         inspect.signature(model.forward).bind(*args, **kwargs).arguments
     )
-    if not named <= set(bound):
-        assert len(values) == len(named), "an input was dropped and the others renamed"
+    if not names <= set(bound):
+        assert len(values) == len(names), "an input was dropped, and the others were renamed"
         bound = dict(zip((value.name for value in graph.input), values, strict=True))
-    return {n: t.numpy() for n, t in bound.items() if n in named and isinstance(t, torch.Tensor)}
+    return {n: t.numpy() for n, t in bound.items() if n in names and isinstance(t, torch.Tensor)}
 
 
-def _settle(node: onnx.NodeProto, runs: list[Execution], eager: Eager) -> frozenset[str] | str:
-    """The true modules of a node, or why there are none."""
+def _true_modules(
+    node: onnx.NodeProto, runs: list[Execution], eager: Eager
+) -> frozenset[str] | str:
+    """The true modules of a node, or why they are unknown."""
     if any(True for _ in subgraphs(node)):
         return HAS_SUBGRAPHS
     if not any(node.input):
         return CONSTANT
     if not runs:
         return NOT_RUN
-    answers = [_settle_run(run, eager) for run in runs]
     modules: frozenset[str] = frozenset()
-    for answer in answers:
+    for answer in [_modules_of_run(run, eager) for run in runs]:
         if isinstance(answer, str):
             return answer
         modules |= answer
     return modules
 
 
-def _settle_run(run: Execution, eager: Eager) -> frozenset[str] | str:
-    inputs = [in_order(array) for array in run.inputs if array.dtype.kind in "fiub"]
-    outputs = [in_order(array) for array in run.outputs if array.dtype.kind in "fiub"]
+def _modules_of_run(run: Execution, eager: Eager) -> frozenset[str] | str:
+    """The true modules of a node that ran once, or why they are unknown."""
+    inputs = [in_order(array) for array in run.inputs if array.dtype.kind in _NUMBERS]
+    outputs = [in_order(array) for array in run.outputs if array.dtype.kind in _NUMBERS]
     if not outputs or any(alike(output, i) for output in outputs for i in inputs):
-        return PASSING
-    telling = [output for output in outputs if _is_telling(output)]
-    if not telling:
-        return PLAIN
-    if any(_spread(array, output) for array in inputs for output in outputs):
-        return PASSING
-    read = {c for array in inputs for c in _alike_classes(array, eager)}
+        return PASSES_ON
+    distinctive = [output for output in outputs if _is_distinctive(output)]
+    if not distinctive:
+        return NOT_DISTINCTIVE
+    if any(_is_repetition(array, output) for array in inputs for output in outputs):
+        return PASSES_ON
+    read = {c for array in inputs for c in _classes_like(array, eager)}
     modules: frozenset[str] = frozenset()
-    for output in telling:
-        makers = [s for c in _alike_classes(output, eager) for s in eager.made_by.get(c, ())]
+    for output in distinctive:
+        makers = [s for c in _classes_like(output, eager) for s in eager.made_by.get(c, ())]
         if not makers:
             return UNSEEN
-        if _is_whole(output) and not (makers := [s for s in makers if s.inputs & read]):
-            return PLAIN
+        if _is_integral(output) and not (makers := [s for s in makers if s.inputs & read]):
+            return NOT_DISTINCTIVE
         origins = _origins(makers, read, eager)
-        if origins is None and _puts_together(inputs, output):
-            return PASSING
+        if origins is None and _is_concatenation(inputs, output):
+            return PASSES_ON
         modules |= origins or frozenset().union(*(step.modules for step in makers))
     return modules
 
 
-def _spread(given: Sorted, output: Sorted) -> bool:
-    """Whether whole numbers (positions, mostly) are given back several times over.
+def _is_repetition(source: Sorted, output: Sorted) -> bool:
+    """Whether an output repeats the integers of an input (positions, mostly).
 
-    Everybody spreads positions over a batch, so that one who does is no witness for another.
+    All models repeat positions over a batch, so an operator that does so shows nothing about a
+    node that does the same.
     """
-    times, rest = divmod(output.size, max(1, given.size))
-    return not rest and _is_whole(output) and alike(np.repeat(given, times), output)
+    times, rest = divmod(output.size, max(1, source.size))
+    return not rest and _is_integral(output) and alike(np.repeat(source, times), output)
 
 
-def _puts_together(inputs: list[Sorted], output: Sorted) -> bool:
+def _is_concatenation(inputs: list[Sorted], output: Sorted) -> bool:
+    """Whether an output has exactly the elements of all inputs."""
     return len(inputs) > 1 and alike(np.sort(np.concatenate(inputs)), output)
 
 
-def _is_whole(numbers: Sorted) -> bool:
+def _is_integral(numbers: Sorted) -> bool:
     finite = numbers[np.isfinite(numbers)]
     return bool((finite == np.round(finite)).all())
 
 
-def _is_telling(numbers: Sorted) -> bool:
-    finite = numbers[np.abs(numbers) < BEYOND]
-    if numbers.size < FEWEST_ELEMENTS or not finite.size:
+def _is_distinctive(numbers: Sorted) -> bool:
+    """Whether a value is rare enough to show which module computed it."""
+    finite = numbers[np.abs(numbers) < INFINITY]
+    if numbers.size < MIN_ELEMENTS or not finite.size:
         return False
     gap = TOLERANCE * float(np.abs(finite).max())
-    return int((np.diff(finite) > gap).sum()) + 1 >= FEWEST_DISTINCT
+    return int((np.diff(finite) > gap).sum()) + 1 >= MIN_DISTINCT
 
 
 def alike(left: Sorted, right: Sorted) -> bool:
-    """Whether two sorted arrays hold the same numbers, but for rounding."""
+    """Whether two sorted arrays have the same numbers, up to rounding."""
     if left.size != right.size:
         return False
-    left, right = (np.where(np.abs(x) >= BEYOND, np.copysign(np.inf, x), x) for x in (left, right))
-    same = left == right
-    gap = np.abs(left[~same] - right[~same])
+    left, right = (
+        np.where(np.abs(numbers) >= INFINITY, np.copysign(np.inf, numbers), numbers)
+        for numbers in (left, right)
+    )
+    equal = left == right
+    gap = np.abs(left[~equal] - right[~equal])
     if not np.isfinite(gap).all():
         return False
     scale = np.abs(left[np.isfinite(left)]).max(initial=0)
     return bool((gap <= TOLERANCE * scale).all())
 
 
-def _alike_classes(numbers: Sorted, eager: Eager) -> Iterable[int]:
-    """The classes that hold some numbers; their corners are compared first, which is cheap."""
+def _classes_like(numbers: Sorted, eager: Eager) -> Iterable[int]:
+    """The classes with some numbers. Their corners are compared first, which is fast."""
     classes = eager.sizes.get(numbers.size)
     if not classes:
         return []
     rows = eager.corners_of(numbers.size)
-    greatest = np.abs(rows).max(axis=1)
+    largest = np.abs(rows).max(axis=1)
     with np.errstate(invalid="ignore"):
         gaps = np.abs(rows - corners(numbers)).max(axis=1)
-    # a little wider than the comparison itself; what is masked, only that can tell
-    near = (gaps <= 2 * TOLERANCE * greatest) | (greatest >= BEYOND)
-    close = (c for c, is_near in zip(classes, near, strict=True) if is_near)
-    return [c for c in close if alike(eager.classes[c], numbers)]
+    # a little wider than the comparison itself; rows with masked numbers need the comparison
+    near = (gaps <= 2 * TOLERANCE * largest) | (largest >= INFINITY)
+    candidates = (c for c, is_near in zip(classes, near, strict=True) if is_near)
+    return [c for c in candidates if alike(eager.classes[c], numbers)]
 
 
 def _origins(makers: list[Step], read: set[int], eager: Eager) -> frozenset[str] | None:
-    """The modules of the makers that are nearest to what the node reads, and all between.
+    """The modules of the makers nearest to what the node reads, and all modules between.
 
     None when no chain of operators leads from what the node reads to a maker.
     """
-    for length in range(_LONGEST_SPAN):
+    for length in range(_MAX_SPAN):
         spans = [_span(step, read, eager, length) for step in makers]
         if closed := [span for span in spans if span is not None]:
             return frozenset().union(*closed)
@@ -235,7 +221,7 @@ def _origins(makers: list[Step], read: set[int], eager: Eager) -> frozenset[str]
 
 
 def _span(step: Step, read: set[int], eager: Eager, further: int) -> frozenset[str] | None:
-    """The modules between what a node reads and a step, at most `further` steps back."""
+    """The modules between what a node reads and a step, at most `further` steps before it."""
     modules = step.modules
     for value in step.inputs:
         makers = eager.made_by.get(value, [])

@@ -1,33 +1,31 @@
 """Every fixture, by name.
 
-Each factory takes nothing and gives a module in eval mode and its inputs, so it is a source
-for `modelexport trace` as it stands: `fixtures_gen.zoo:bert`.
+Each factory takes no arguments, and returns a module in eval mode and its inputs. So it is a
+source for `modelexport trace` as it is: `fixtures_gen.zoo:bert`.
 """
 
+# Fixtures are registered in the order of these imports, and tables list them in this order.
+# isort: off
+from fixtures_gen.registry import FIXTURES, Fixture
+from fixtures_gen.torch_zoo import (
+    called_twice,
+    helper_functions,
+    module_containers,
+    nested_sequential,
+    no_parameters,
+    odd_names,
+    root_sequential,
+    shared_module,
+    suffixed_names,
+    tied_weights,
+)
+from fixtures_gen.layer_zoo import conv_batchnorm, lstm_stack, recurrent, unet
+from fixtures_gen.script_zoo import scripted_branch, scripted_loop
 from fixtures_gen.control_flow_zoo import (
     conditional,
     nested_conditional,
     scanned,
     while_loop,
-)
-from fixtures_gen.registry import FIXTURES, Fixture
-from fixtures_gen.torch_zoo import (
-    called_twice,
-    conv_batchnorm,
-    helper_functions,
-    lstm_stack,
-    module_containers,
-    nested_sequential,
-    no_parameters,
-    odd_names,
-    recurrent,
-    root_sequential,
-    scripted_branch,
-    scripted_loop,
-    shared_module,
-    suffixed_names,
-    tied_weights,
-    unet,
 )
 from fixtures_gen.transformers_zoo import (
     bert,
@@ -41,6 +39,7 @@ from fixtures_gen.transformers_zoo import (
     vit,
     whisper,
 )
+# isort: on
 
 __all__ = [
     "FIXTURES",

@@ -35,14 +35,14 @@ def by_names(before: onnx.ModelProto, truth: Truth, after: onnx.ModelProto) -> T
     found = Truth(op_types={key: node.op_type for key, node in walk_nodes(after)})
     for key, node in walk_nodes(after):
         if node.op_type in RESCALING:
-            found.open[key] = RESCALES
+            found.unknown[key] = RESCALES
             continue
         keys = {old[name][0] for name in held.get(key, ())}
-        unknown = [truth.open[k] for k in keys if k not in truth.settled]
+        unknown = [truth.unknown[k] for k in keys if k not in truth.modules]
         if not keys or unknown:
-            found.open[key] = unknown[0] if unknown else ADDED
+            found.unknown[key] = unknown[0] if unknown else ADDED
         else:
-            found.settled[key] = frozenset().union(*(truth.settled[k] for k in keys))
+            found.modules[key] = frozenset().union(*(truth.modules[k] for k in keys))
     return found
 
 

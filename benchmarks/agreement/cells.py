@@ -101,7 +101,7 @@ def run_cell(
         return cell, []
     truth = made.truth or Truth()
     op_types = dict(walk_nodes(onnx.load(made.path, load_external_data=False)))
-    cell.nodes, cell.known = len(op_types), len(truth.settled)
+    cell.nodes, cell.known = len(op_types), len(truth.modules)
     more: dict[str, Any] = {}
     takes = inspect.signature(annotate).parameters
     if reference and row.kind == QUANTISED and "reference" in takes:
@@ -133,7 +133,7 @@ def _judge_all(cell: Cell, report: AnnotateReport, truth: Truth, tree: ModuleTre
     several = [len(d.covers) for d in report.decisions if d.covers]
     for decision in report.decisions:
         cell.unexplained += decision.module is None and not decision.reason
-        true = truth.settled.get(decision.key)
+        true = truth.modules.get(decision.key)
         if true is None:
             continue
         verdict = judge(true, decision.module, decision.covers, tree)
@@ -143,7 +143,7 @@ def _judge_all(cell: Cell, report: AnnotateReport, truth: Truth, tree: ModuleTre
     for verdict in Verdict:
         setattr(cell, verdict.replace(" ", "_"), counts[verdict])
     cell.covers = round(sum(several) / len(several), 2) if several else 0.0
-    if cell.kind == FOREIGN and not truth.settled:
+    if cell.kind == FOREIGN and not truth.modules:
         cell.wrong = cell.tagged
     return details
 

@@ -18,7 +18,7 @@ from agreement.zoo import ENTRIES, Entry, neighbour
 from fixtures_gen.eager import Eager, run_eagerly
 from fixtures_gen.onnx_values import Array, observe
 from fixtures_gen.registry import Inputs
-from fixtures_gen.truth import Truth, feeds, settle
+from fixtures_gen.truth import Truth, derive_truth, feeds
 from modelexport.hierarchy.graph_paths import NodeKey
 from modelexport.hierarchy.record import Record, read_record
 from modelexport.tracer import trace
@@ -28,7 +28,11 @@ Feeds = dict[str, Array]
 
 _MODELS = (
     "benchmarks/agreement/zoo.py",
-    *(f"fixtures_gen/{name}.py" for name in ("registry", "torch_zoo", "transformers_zoo")),
+    "fixtures_gen/registry.py",
+    *(
+        f"fixtures_gen/{name}_zoo.py"
+        for name in ("torch", "layer", "script", "control_flow", "transformers")
+    ),
 )
 _TRUTH = (
     "benchmarks/agreement/carrying.py",
@@ -199,7 +203,7 @@ class Subject:
 
         def make(folder: Path) -> None:
             if carry is Carry.VALUES:
-                found = settle(observe(path, given), self._run(start))
+                found = derive_truth(observe(path, given), self._run(start))
             else:
                 assert before is not None
                 assert before.truth is not None
@@ -241,8 +245,8 @@ def _values(before: Made, names: list[str]) -> Feeds:
 
 def _kept(truth: Truth) -> _Kept:
     return _Kept(
-        [(*key, sorted(modules)) for key, modules in truth.settled.items()],
-        [(*key, reason) for key, reason in truth.open.items()],
+        [(*key, sorted(modules)) for key, modules in truth.modules.items()],
+        [(*key, reason) for key, reason in truth.unknown.items()],
         [(*key, name) for key, name in truth.op_types.items()],
     )
 

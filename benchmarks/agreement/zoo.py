@@ -13,8 +13,8 @@ import torch
 from torch import nn
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
+from fixtures_gen.layer_zoo import Hourglass, Stacked
 from fixtures_gen.registry import SEED, Inputs, randomized
-from fixtures_gen.torch_zoo import Hourglass, Stacked
 from fixtures_gen.transformers_zoo import BATCH, IMAGE, VOCABULARY, build, image, text
 from fixtures_gen.zoo import FIXTURES
 from modelexport.tracer import load

@@ -147,12 +147,12 @@ def test_scrambling_and_reordering_keep_all_but_names_and_order(
     true = truth(subject.model, subject.inputs, scrambled)
     carried = carrying.by_position(moved, last)
     # casts are set aside when truth is carried by names
-    assert carried.settled == {
+    assert carried.modules == {
         key: modules
-        for key, modules in true.settled.items()
+        for key, modules in true.modules.items()
         if true.op_types[key] not in carrying.RESCALING
     }
-    assert carried.settled
+    assert carried.modules
 
 
 def test_folding_is_undone_by_inlining(subject: Subject) -> None:
@@ -177,18 +177,18 @@ def test_truth_carried_over_a_loss_fits_the_values(subject: Subject, step: Step)
     after = subject.after(step, before)
     carried = carrying.by_names(onnx.load(before), known, onnx.load(after))
     old, new = observe(before, subject.feeds), observe(after, subject.feeds)
-    assert carried.settled
-    for key, modules in carried.settled.items():
+    assert carried.modules
+    for key, modules in carried.modules.items():
         (run,) = new.executions[key]
         rivals = [
             old.executions[k][0].outputs[0]
-            for k, true in known.settled.items()
+            for k, true in known.modules.items()
             if true <= modules and old.executions[k][0].outputs[0].shape == run.outputs[0].shape
         ]
         # a product before its bias is added goes less well with the sum than the sum itself
         assert max(alike(run.outputs[0], rival) for rival in rivals) > 0.7, (key, modules)
-    answered = set(carried.settled.values())
-    lost = {m for m in known.settled.values() if not any(m <= a for a in answered)}
+    answered = set(carried.modules.values())
+    lost = {m for m in known.modules.values() if not any(m <= a for a in answered)}
     assert not lost
 
 

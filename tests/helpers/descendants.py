@@ -10,7 +10,7 @@ import onnxslim
 from agreement.scrambling import scramble
 from fixtures_gen.eager import Eager, run_eagerly
 from fixtures_gen.onnx_values import observe
-from fixtures_gen.truth import Truth, feeds, settle
+from fixtures_gen.truth import Truth, derive_truth, feeds
 from fixtures_gen.zoo import FIXTURES
 from modelexport.tracer import TraceResult
 
@@ -70,4 +70,4 @@ class ZooModel:
         values = feeds(self.model, self.inputs, plain.graph)
         inputs = zip(onnx.load(path).graph.input, named.graph.input, strict=True)
         renamed = {new.name: values[old.name] for new, old in inputs}
-        return path, settle(observe(path, renamed), self._eager)
+        return path, derive_truth(observe(path, renamed), self._eager)

@@ -86,12 +86,12 @@ def test_every_node_has_its_module(annotated: Annotated) -> None:
     true = truth(annotated.model, annotated.inputs, annotated.traced.onnx_path)
     tree = annotated.traced.record.tree
     wrong = {}
-    for key, paths in true.settled.items():
+    for key, paths in true.modules.items():
         said = {tree.canonical(m) for m in modules[key] if m is not None}
         if not said & {tree.canonical(p) for p in paths}:
             wrong[key] = (said, paths)
     assert wrong == {}
-    assert true.settled
+    assert true.modules
 
 
 @every_case

@@ -66,7 +66,7 @@ def test_files_are_matched_with_an_eager_record(zoo_model: ZooModel, tool: str) 
     verdicts = {
         decision.key: judge(true, decision.module, decision.covers, made.tree)
         for decision in report.decisions
-        if (true := truth.settled.get(decision.key)) is not None
+        if (true := truth.modules.get(decision.key)) is not None
     }
     assert [key for key, verdict in verdicts.items() if verdict is Verdict.WRONG] == []
     right = {Verdict.EXACT, Verdict.IN_COVERS}

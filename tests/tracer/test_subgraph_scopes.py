@@ -50,8 +50,8 @@ def test_nodes_of_every_branch_have_their_module(traced: TracedModels, name: str
     for shift in SHIFTS:
         inputs = tuple(t + shift if t.is_floating_point() else t for t in given)
         true = truth(model, inputs, done.onnx_path)
-        ran |= {key for key in inside if true.open.get(key) != NOT_RUN}
-        for key, modules in true.settled.items():
+        ran |= {key for key in inside if true.unknown.get(key) != NOT_RUN}
+        for key, modules in true.modules.items():
             if recorded[key] not in modules:
                 wrong[key] = (recorded[key], modules)
     assert wrong == {}
@@ -116,10 +116,10 @@ def test_a_subgraph_that_cannot_run_is_told(tmp_path: Path) -> None:
     assert any(True for _, node in walk_nodes(graph) for _ in subgraphs(node))
     true = truth(model, (ids,), done.onnx_path)
     recorded = {NodeKey(op.graph, op.index): op.module for op in done.record.ops}
-    assert {k: recorded[k] for k in true.settled if recorded[k] not in true.settled[k]} == {}
+    assert {k: recorded[k] for k in true.modules if recorded[k] not in true.modules[k]} == {}
     unknown = {k for k, module in recorded.items() if module is None and k.graph != MAIN}
     assert unknown
-    assert {k for k, why in true.open.items() if why == NOT_RUN} <= unknown
+    assert {k for k, why in true.unknown.items() if why == NOT_RUN} <= unknown
 
 
 @pytest.mark.parametrize(("name", "exporter"), WITH_SUBGRAPHS)
@@ -168,9 +168,9 @@ def test_subgraphs_of_an_optimised_file(traced: TracedModels, name: str, tmp_pat
     path, true = model.rewritten("onnxruntime-extended")
     report = annotate(path, model.traced.record, tmp_path / "out.onnx")
     inside = {d.key: d.module for d in report.decisions if d.key.graph != MAIN}
-    known = true.settled.keys() & inside.keys()
+    known = true.modules.keys() & inside.keys()
     assert known
-    assert {key: inside[key] for key in known if inside[key] not in true.settled[key]} == {}
+    assert {key: inside[key] for key in known if inside[key] not in true.modules[key]} == {}
 
 
 class Wave(torch.nn.Module):

@@ -55,11 +55,11 @@ def test_descendants_get_the_tags_of_the_original(zoo_model: ZooModel, tool: str
     wrong = [
         decision
         for decision in inherited.decisions
-        if (true := truth.settled.get(decision.key)) is not None
+        if (true := truth.modules.get(decision.key)) is not None
         and judge(true, decision.module, decision.covers, record.tree) is Verdict.WRONG
     ]
     assert wrong == []
-    assert truth.settled
+    assert truth.modules
 
 
 def renamed(folder: Path) -> Path:

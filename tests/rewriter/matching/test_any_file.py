@@ -80,9 +80,9 @@ def decide(path: Path, record: Record, **options: object) -> AnnotateReport:
 
 def verdicts(report: AnnotateReport, known: Truth, record: Record) -> list[Verdict]:
     return [
-        judge(known.settled[decision.key], decision.module, decision.covers, record.tree)
+        judge(known.modules[decision.key], decision.module, decision.covers, record.tree)
         for decision in report.decisions
-        if decision.key in known.settled
+        if decision.key in known.modules
     ]
 
 
@@ -163,7 +163,7 @@ def test_rounded_files(subject: Subjects, name: str, step: Step) -> None:
     report = decide(start.step(SCRAMBLED, rounded), start.record, reference=start.path)
     known = by_names(onnx.load(source), start.truth_of(source), onnx.load(rounded))
     found = verdicts(report, known, start.record)
-    assert len(found) > len(start.truth.settled) // 2
+    assert len(found) > len(start.truth.modules) // 2
     assert {Verdict.WRONG, Verdict.UNRESOLVED}.isdisjoint(found)
     assert share_right(found) >= 0.99
 
@@ -300,7 +300,7 @@ def test_reordered_nodes(subject: Subjects) -> None:
     places = {node.output[0]: key for key, node in walk_nodes(onnx.load(start.path))}
     wrong = []
     for decision, (_, node) in zip(report.decisions, walk_nodes(onnx.load(path)), strict=True):
-        true = start.truth.settled.get(places[node.output[0]])
+        true = start.truth.modules.get(places[node.output[0]])
         if true is not None:
             wrong.append(
                 judge(true, decision.module, decision.covers, start.record.tree)

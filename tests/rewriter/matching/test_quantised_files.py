@@ -18,7 +18,7 @@ from agreement.scrambling import scramble
 from agreement.steps import Given
 from fixtures_gen.eager import run_eagerly
 from fixtures_gen.onnx_values import observe
-from fixtures_gen.truth import feeds, settle, truth
+from fixtures_gen.truth import derive_truth, feeds, truth
 from fixtures_gen.zoo import FIXTURES
 from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.fingerprints import value_fingerprint
@@ -51,15 +51,15 @@ def test_a_file_of_quantised_operators(traced: TracedModels, name: str, tmp_path
     PREPARED.apply(Given(done.onnx_path, prepared, given_))
     QOPERATOR.apply(Given(prepared, quantised, given_))
     onnx.save(scramble(onnx.load(quantised)), scrambled)
-    true = settle(observe(prepared, given_), run_eagerly(model, inputs))
+    true = derive_truth(observe(prepared, given_), run_eagerly(model, inputs))
     known = by_names(onnx.load(prepared), true, onnx.load(quantised))
     report = annotate(scrambled, done.record, None)
     found = [
-        judge(known.settled[d.key], d.module, d.covers, done.record.tree)
+        judge(known.modules[d.key], d.module, d.covers, done.record.tree)
         for d in report.decisions
-        if d.key in known.settled
+        if d.key in known.modules
     ]
-    assert len(found) > len(true.settled) // 2
+    assert len(found) > len(true.modules) // 2
     assert Verdict.WRONG not in found
     good = sum(verdict in {Verdict.EXACT, Verdict.IN_COVERS} for verdict in found)
     assert good >= ENOUGH * len(found)
@@ -115,8 +115,8 @@ def test_calls_are_told_apart_by_their_order(exporter: str, tmp_path: Path) -> N
     assert {recorded[key].call for key in decided} == set(range(4))
     assert {key: d.call for key, d in decided.items()} == {k: recorded[k].call for k in decided}
     wrong = {
-        d.key: (d.module, true.settled[d.key])
+        d.key: (d.module, true.modules[d.key])
         for d in report.decisions
-        if d.key in true.settled and d.module not in true.settled[d.key]
+        if d.key in true.modules and d.module not in true.modules[d.key]
     }
     assert wrong == {}
