@@ -139,7 +139,10 @@ class _ContentCounter:
         """What is counted for a module; a throwaway for a module that is not shown."""
         if key is None:
             return _ModuleContent()
-        return self.by_key.setdefault(key, _ModuleContent(known=True))
+        content = self.by_key.get(key)
+        if content is None:
+            content = self.by_key[key] = _ModuleContent(known=True)
+        return content
 
     def _count_modules(self) -> None:
         for module in self._file.tree:
