@@ -24,13 +24,16 @@ def resolve(
     *,
     structure: bool = True,
     merged: Mapping[str, Iterable[str]] | None = None,
+    owners: Mapping[str, str] | None = None,
 ) -> Resolution:
+    """What is resolved, with some equal names and some knowledge of weights."""
     file, recorded = case.file.indexed, case.record.indexed
     merged_from = {
         file.value_of("", name): frozenset(recorded.value_of("", part) for part in parts)
         for name, parts in (merged or {}).items()
     }
-    weights = WeightMatch(candidates=dict(case.graphs.weights), merged_from=merged_from)
+    owned = {file.value_of("", name): module for name, module in (owners or {}).items()}
+    weights = WeightMatch(dict(case.graphs.weights), merged_from, owned)
     record = record_of(case.record.model, {"": "Net"}, [""] * len(case.record))
     resolver = NodeResolver(record, file, recorded, case.values, weights)
     pairs = {case.node(node): case.op(op) for node, op in (named or {}).items()}
@@ -158,7 +161,8 @@ def test_nodes_that_are_no_op_get_a_region_or_a_reason() -> None:
     found = resolve(case, {"first": "first", "third": "third"})
     region = (case.op("second"),)
     assert found.regions == {case.node("step"): region, case.node("more"): region}
-    assert found.reasons.keys() == {case.node("lost")}
+    reason = "no output needs its result, so nothing tells where it belongs"
+    assert found.reasons == {case.node("lost"): reason}
     assert found.origins()[case.node("step")] == (case.op("second"),)
 
 
@@ -215,3 +219,97 @@ def test_equal_candidates_are_ambiguous() -> None:
     found = resolve(case)
     assert {case.node_name(node) for node in found.ambiguous} == {"one", "two"}
     assert found.considered.keys() >= found.ambiguous.keys()
+
+
+def test_inputs_are_a_seed_by_name_and_by_what_they_were_fed() -> None:
+    """Nothing else is known here, and the names of the nodes are not looked at."""
+    case = Aligned(GRAPH, GRAPH)
+    assert len(paired(case, resolve(case))) == len(case.file)
+    renamed = GRAPH.replace("] x)", "] fed)").replace("(x, w)", "(fed, w)")
+    case = Aligned(renamed, GRAPH)
+    assert paired(case, resolve(case)) == {}
+    values = numbers(1)
+    case = Aligned(renamed, GRAPH, file_values={"fed": values}, record_values={"x": values})
+    assert len(paired(case, resolve(case))) == len(case.file)
+
+
+CALLS = """g (float[8,16] x, float[8,16] z) => (float[8,16] y) <float[16,16] w = {1}> {
+    [one] a = MatMul (x, w) [two] b = Neg (a) [three] y = MatMul (b, w)
+}"""
+
+
+def test_calls_of_a_module_are_resolved_by_their_order() -> None:
+    """The order goes before the structure."""
+    case = Aligned(CALLS, CALLS, weights={"w": ["w"]})
+    found = resolve(case, owners={"w": "layer"}, structure=False)
+    assert paired(case, found) == {"one": ["one"], "three": ["three"]}
+    assert set(found.evidence.values()) == {EvidenceKind.WEIGHTS}
+
+
+def test_near_results_are_weighed_in_a_quantised_file() -> None:
+    """They decide between two ops that stand at the same place."""
+    text = """g (float[8,16] x) => (float[8,16] y) {
+        [root] r = Neg (x) [one] a = Abs (r) [two] b = Abs (r) [both] y = Div (a, b)
+    }"""
+    recorded = {"r": numbers(1), "a": numbers(2), "b": numbers(3)}
+    noisy = {name: array + 0.05 * numbers(9) for name, array in recorded.items()}
+    swapped = {"r": noisy["r"], "a": noisy["b"], "b": noisy["a"]}
+    case = Aligned(
+        text,
+        text,
+        file_values=swapped,
+        record_values=recorded,
+        quantised=True,
+        rejects_mismatch=False,
+    )
+    found = paired(case, resolve(case, {"root": "root"}))
+    assert (found["one"], found["two"]) == (["two"], ["one"])
+
+
+def test_auxiliary_nodes_in_a_row_are_resolved_one_by_one() -> None:
+    """Edge by edge, in both graphs with every node."""
+    text = """g (float[8,16] x) => (float[8,16] y) {
+        [first] h = Neg (x) [cast] c = Cast <to = 1> (h) [same] s = Identity (c)
+        [turn] t = Transpose (s) [last] y = Abs (t)
+    }"""
+    case = Aligned(text, text)
+    names = ("first", "cast", "same", "turn", "last")
+    assert paired(case, resolve(case)) == {name: [name] for name in names}
+
+
+def test_only_auxiliary_nodes_are_resolved_edge_by_edge() -> None:
+    """Another exporter's cast must not tell two equal nodes apart."""
+    record = """g (float[8,16] x) => (float[8,16] y) {
+        [root] r = Neg (x) [cast] c = Cast <to = 1> (r) [one] a = Abs (r) [two] b = Abs (c)
+        [both] y = Div (a, b)
+    }"""
+    file = """g (float[8,16] x) => (float[8,16] y) {
+        [root] r = Neg (x) [one] a = Abs (r) [two] b = Abs (r) [both] d = Div (a, b)
+        [more] y = Identity (d)
+    }"""
+    case = Aligned(file, record)
+    assert paired(case, resolve(case)) == {"root": ["root"]}
+
+
+def test_an_auxiliary_node_does_all_of_its_op() -> None:
+    """What is next to it does nothing of that op."""
+    file = """g (float[8,16] x) => (float[8,16] y) {
+        [before] h = Neg (x) [middle] m = Identity (h) [extra] e = other.Extra (m)
+        [after] y = Abs (e)
+    }"""
+    record = """g (float[8,16] x) => (float[8,16] y) {
+        [before] h = Neg (x) [middle] m = Exp (h) [ceil] c = Ceil (m) [after] y = Abs (c)
+    }"""
+    case = Aligned(file, record)
+    found = resolve(case, {name: name for name in ("before", "middle", "after")})
+    assert found.regions == {case.node("extra"): (case.op("ceil"),)}
+
+
+def test_a_part_of_a_merged_weight_may_be_read_by_no_op() -> None:
+    """Subgraphs of the record may read it, or nothing at all."""
+    file = """g (float[8,16] z) => (float[8,16] y) <float[16,16] v = {1}> {
+        [all] y = other.All (z, v)
+    }"""
+    case = Aligned(file, GRAPH.replace("Add (c, b)", "Neg (c)"))
+    found = resolve(case, merged={"v": ["w", "b"]})
+    assert found.regions == {case.node("all"): (case.op("first"),)}

@@ -237,3 +237,16 @@ def test_growth_goes_on_after_more_pairs_were_added() -> None:
     pairs.add_pair(case.node("join"), case.op("join"), EvidenceKind.STRUCTURE)
     aligner.grow()
     assert case.named(pairs) == {name: name for name in ("root", "right", "join", "last")}
+
+
+def test_an_op_of_the_nodes_operator_is_not_left_to_a_neighbour() -> None:
+    """Of two equal candidates, only the one of the neighbour's operator is."""
+    file = """g (float[8,16] x) => (float[8,16] y) {
+        [root] r = Neg (x) [absolute] a = Abs (r) [ceil] y = Ceil (a)
+    }"""
+    record = """g (float[8,16] x) => (float[8,16] y, float[8,16] z) {
+        [root] r = Neg (x) [absolute] y = Abs (r) [ceil] z = Ceil (r)
+    }"""
+    case = Aligned(file, record)
+    candidates = case.by_op("absolute", {"absolute": 1e-6, "ceil": 1e-6})
+    assert grow(case, {"root": "root"}, candidates)[0]["absolute"] == "absolute"

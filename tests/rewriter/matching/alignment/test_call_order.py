@@ -49,12 +49,73 @@ def test_nothing_is_paired_where_order_does_not_tell(
     assert paired(file, record, weights) == []
 
 
+def test_an_unsure_weight_does_not_hide_the_next_one() -> None:
+    """Each weight is looked at, whatever was found for the ones before it."""
+    file = CALLS.replace("MatMul (c, v)", "MatMul (c, w)").replace("(b, w)", "(b, w, v)")
+    file = file.replace("(a, w)", "(x, w, v)").replace("(x, w)", "(x, w, v)")
+    weights = {"w": ["w", "v"], "v": ["v"]}
+    assert paired(file, file, weights) == [[("first", "first"), ("second", "second")]]
+
+
+def test_a_weight_that_no_op_reads_pairs_nothing() -> None:
+    """The record may have a weight that only subgraphs or no op at all read."""
+    assert paired(CALLS, CALLS.replace(", w)", ", x)"), {"w": ["w"]}) == []
+
+
+def test_a_node_is_visited_once() -> None:
+    """Ways that part and meet again, and lead nowhere, do not multiply the steps."""
+    rungs = "".join(
+        f"[l{n}] l{n} = Neg (r{n}) [k{n}] k{n} = Abs (r{n}) [r{n}] r{n + 1} = Add (l{n}, k{n})"
+        for n in range(20)
+    )
+    text = f"""g (float[8,16] x) => (float[8,16] y) <float[16,16] w = {{1}}> {{
+        [first] a = MatMul (x, w) [between] b = Neg (a) [side] r0 = Abs (a)
+        {rungs} [second] y = MatMul (b, w)
+    }}"""
+    expected = [[("first", "first"), ("second", "second")]]
+    assert paired(text, text, {"w": ["w"]}) == expected
+
+
+def called_at(*places: int, readers: int = 1) -> GraphView:
+    """A chain of nodes; those at some places read one weight or several, numbered from 0."""
+    weights = [f"w{number}" for number in range(readers)]
+    rows: list[NodeRow] = [
+        ("", "Gemm", [f"v{i}", *(weights if i in places else [])], [f"v{i + 1}"])
+        for i in range(max(places) + 1)
+    ]
+    return GraphView(IndexedGraph(rows, [("", name) for name in weights]))
+
+
 @pytest.mark.parametrize(("steps", "found"), [(20_000, True), (20_001, False)])
 def test_the_search_visits_20000_nodes_at_most(steps: int, found: bool) -> None:
     """Holds MOST_CALL_SEARCH_STEPS: the first call and each node up to the second are visited."""
-    rows: list[NodeRow] = [("", "MatMul", ["x", "w"], ["v0"])]
-    rows += [("", "Neg", [f"v{i}"], [f"v{i + 1}"]) for i in range(steps - 1)]
-    rows.append(("", "MatMul", [f"v{steps - 1}", "w"], ["y"]))
-    view = GraphView(IndexedGraph(rows, [("", "w")]))
+    view = called_at(0, steps)
     pairs = list(pair_calls(view, view, {0: frozenset([0])}))
     assert pairs == ([[(0, 0), (steps, steps)]] if found else [])
+
+
+@pytest.mark.parametrize(("steps", "found"), [(10_000, True), (10_001, False)])
+def test_all_searches_of_a_file_share_their_steps(steps: int, found: bool) -> None:
+    """What the way to the second call takes is not there for the way to the third."""
+    view = called_at(0, 10_000, 10_000 + steps)
+    assert bool(list(pair_calls(view, view, {0: frozenset([0])}))) is found
+
+
+def test_two_nodes_are_searched_once() -> None:
+    """Two weights that the same two nodes read take the steps of one."""
+    view = called_at(0, 15_000, readers=2)
+    pairs = list(pair_calls(view, view, {0: frozenset([0]), 1: frozenset([1])}))
+    assert pairs == [[(0, 0), (15_000, 15_000)]] * 2
+
+
+def test_what_runs_after_a_call_does_not_lead_to_it() -> None:
+    """Nodes behind the second call take no steps, however many they are."""
+    rows: list[NodeRow] = [
+        ("", "MatMul", ["x", "w"], ["a"]),
+        ("", "Neg", ["a"], ["b"]),
+        ("", "MatMul", ["b", "w"], ["y"]),
+        ("", "Abs", ["a"], ["v0"]),
+        *(("", "Neg", [f"v{i}"], [f"v{i + 1}"]) for i in range(20_000)),
+    ]
+    view = GraphView(IndexedGraph(rows, [("", "w")]))
+    assert list(pair_calls(view, view, {0: frozenset([0])})) == [[(0, 0), (2, 2)]]

@@ -95,8 +95,9 @@ def test_of_the_enclosed_ops_those_that_read_its_weights_are_the_node() -> None:
     assert ops(case, found["two"]) == ["multiply", "add"]
     case = Aligned(file, RECORD)
     value = case.file.indexed.value_of("", "v")
-    parts = frozenset(case.record.indexed.value_of("", name) for name in "wb")
-    assert ops(case, enclose(case, ENDS, merged={value: parts})["one"]) == ["multiply", "add"]
+    for names, expected in (("wb", ["multiply", "add"]), ("b", ["add"])):
+        parts = frozenset(case.record.indexed.value_of("", name) for name in names)
+        assert ops(case, enclose(case, ENDS, merged={value: parts})["one"]) == expected
 
 
 def test_without_a_paired_successor_the_last_ops_end_the_region() -> None:
@@ -178,3 +179,17 @@ def test_predecessors_that_depend_on_no_input_do_not_count() -> None:
     )
     case = Aligned(file, RECORD)
     assert ops(case, enclose(case, ENDS)["side"]) == ["multiply", "add"]
+
+
+def test_an_op_that_another_node_does_is_not_either_side() -> None:
+    """Of a region that is done, a node belongs to the ops where it begins and ends."""
+    file = """g (float[8,16] x) => (float[8,16] y) {
+        [before] h = Neg (x) [extra] e = other.Extra (h) [middle] m = Exp (h)
+        [after] y = Add (e, m)
+    }"""
+    record = """g (float[8,16] x) => (float[8,16] y) {
+        [before] h = Neg (x) [middle] m = Exp (h) [after] y = Add (h, m)
+    }"""
+    case = Aligned(file, record)
+    found = enclose(case, {**ENDS, "middle": "middle"})
+    assert ops(case, found["extra"]) == ["before", "after"]

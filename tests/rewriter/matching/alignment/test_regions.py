@@ -70,3 +70,24 @@ def test_the_last_ops_are_those_that_no_op_reads() -> None:
     assert last == {"end", "aside"}
     assert last_ops(graphs.record, {case().op("aside")}) == set()
     assert last_ops(graphs.record, set()) == set()
+
+
+def test_every_input_of_an_op_is_followed() -> None:
+    """An op that reads a start itself also reads it through others, which are in the region."""
+    text = """g (float[8,16] x) => (float[8,16] y) {
+        [start] s = Neg (x) [one] a = Abs (s) [two] b = Exp (s) [three] c = Ceil (b)
+        [end] y = Sum (s, a, b, c)
+    }"""
+    graphs = Aligned(text, text).graphs
+    assert region_between(graphs.record, {0}, {4}) == {1, 2, 3, 4}
+    assert region_between(graphs.record, set(), {4}) == {0, 1, 2, 3, 4}
+
+
+def test_last_ops_that_are_too_many_are_none() -> None:
+    """A last op that is near says nothing either, where more than 96 ops are visited."""
+    text = f"""g (float[8,16] x) => (float[8,16] y, float[8,16] z) {{
+        [start] h = Abs (x)
+        {chain(96, first="h")}
+        [near] z = Exp (h)
+    }}"""
+    assert last_ops(Aligned(text, text).graphs.record, {0}) == set()

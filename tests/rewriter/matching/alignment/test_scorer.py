@@ -120,25 +120,39 @@ def test_a_near_result_counts_a_half_beside_other_votes() -> None:
 RESULT = numbers(3)
 
 
-def completing(distance: float) -> tuple[PairScorer, int, int]:
-    """A quantised product in two steps; the first one's result is this far from the recorded."""
+def completing_case(distance: float | None) -> Aligned:
+    """A quantised product in two steps.
+
+    The first one's result is this far from the recorded one, or is not known.
+    """
     file = """g (float[8,16] x) => (float[8,16] y) <float[16,16] w = {1}> {
         [multiply] a = other.Product (x, w) [rescale] y = other.Rescale (a)
     }"""
     record = """g (float[8,16] x) => (float[8,16] y) <float[16,16] w = {1}> {
         [product] y = MatMul (x, w)
     }"""
-    case = Aligned(
+    step = {} if distance is None else {"a": (1 - distance) * RESULT}
+    return Aligned(
         file,
         record,
         weights={"w": ["w"]},
-        file_values={"a": (1 - distance) * RESULT, "y": RESULT},
+        file_values={**step, "y": RESULT},
         record_values={"y": RESULT},
         quantised=True,
     )
+
+
+def completing(before: float, distance: float = 0.1) -> tuple[PairScorer, int, int]:
+    """A scorer, with the second step and its op.
+
+    Args:
+        before: Distance of the first step's result from the recorded one.
+        distance: That of the second step's result.
+    """
+    case = completing_case(before)
     pairs = case.pairs({"multiply": "product"})
     spans = SpanFinder(case.graphs, pairs.ops, pairs.spans)
-    near = case.by_op("rescale", {"product": 0.1})
+    near = case.by_op("rescale", {"product": distance})
     scorer = PairScorer(case.graphs, pairs, spans, near)
     return scorer, case.node("rescale"), case.op("product")
 
@@ -160,3 +174,33 @@ def test_nothing_completes_an_op_without_values_of_a_quantised_file() -> None:
     for nearby in ({}, near):
         scorer = PairScorer(case.graphs, pairs, spans, nearby)
         assert not scorer.completes(case.node("after"), case.op("node"))
+
+
+def test_a_step_that_is_exactly_twice_as_near_does_not_complete() -> None:
+    """Holds COMPLETION_FACTOR: the step before it must be farther than that."""
+    case = completing_case(0.5)
+    assert case.values is not None
+    assert case.values.quantised is not None
+    before = case.values.quantised.distance(case.node("multiply"), case.op("product"))
+    assert before is not None
+    for distance, completes in ((before / 2, False), (before / 2.001, True)):
+        scorer, node, op = completing(0.5, distance)
+        assert scorer.completes(node, op) is completes
+
+
+def test_a_step_whose_value_does_not_compare_is_completed() -> None:
+    """Whole numbers, for example, are less near than any other result."""
+    case = completing_case(None)
+    pairs = case.pairs({"multiply": "product"})
+    spans = SpanFinder(case.graphs, pairs.ops, pairs.spans)
+    scorer = PairScorer(case.graphs, pairs, spans, case.by_op("rescale", {"product": 0.1}))
+    assert scorer.completes(case.node("rescale"), case.op("product"))
+
+
+def test_a_step_of_another_op_is_not_completed() -> None:
+    """Only what was paired with the op itself is a step of it."""
+    case = completing_case(0.9)
+    pairs = case.pairs({})
+    spans = SpanFinder(case.graphs, pairs.ops, pairs.spans)
+    scorer = PairScorer(case.graphs, pairs, spans, case.by_op("rescale", {"product": 0.1}))
+    assert not scorer.completes(case.node("rescale"), case.op("product"))

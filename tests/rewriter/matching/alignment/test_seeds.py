@@ -340,3 +340,43 @@ def test_auxiliary_nodes_have_no_near_ops(quantised: bool) -> None:
     text = GRAPH.replace("Relu (a)", "Identity (a)")
     case = Aligned(text, text, file_values=VALUES, record_values=VALUES, quantised=quantised)
     assert case.node("third") not in find_nearby_ops(case.graphs, set())
+
+
+def test_a_node_with_subgraphs_that_is_open_does_not_hide_the_next_one() -> None:
+    """Each subgraph is looked at, also behind one whose node is not paired."""
+    again = BRANCHES.replace(
+        "    >\n}",
+        """    >
+    [again] z = If (c) <
+        then_branch = yes () => (float[8,16] a) { [inner] a = Floor (y) },
+        else_branch = no () => (float[8,16] b) { [last] b = Exp (y) }
+    >
+}""",
+    )
+    case = Aligned(again, again)
+    adding, pairs = seeder(case)
+    pairs.add_pair(case.node("again"), case.op("again"), EvidenceKind.NAMES)
+    assert adding.add_in_subgraphs()
+    assert case.named(pairs) == {"again": "again", "inner": "inner", "last": "last"}
+
+
+def test_an_op_without_subgraphs_pairs_nothing_inside() -> None:
+    """A node with subgraphs may be paired with an op that has none."""
+    case = Aligned(BRANCHES, BRANCHES)
+    adding, pairs = seeder(case)
+    pairs.add_pair(case.node("if"), case.op("before"), EvidenceKind.NAMES)
+    assert not adding.add_in_subgraphs()
+
+
+def test_subgraphs_in_subgraphs_are_paired_at_once() -> None:
+    """Outer graphs come first, so that the nodes in them tell about the inner ones."""
+    inner = """[inner] a = If (c) <
+        then_branch = deep () => (float[8,16] d) { [deep] d = Ceil (h) },
+        else_branch = low () => (float[8,16] e) { [low] e = Floor (h) }
+    >"""
+    text = BRANCHES.replace("[one] i = Neg (h) [two] j = Abs (i) [three] a = Neg (j)", inner)
+    case = Aligned(text, text)
+    adding, pairs = seeder(case)
+    pairs.add_pair(case.node("if"), case.op("if"), EvidenceKind.NAMES)
+    assert adding.add_in_subgraphs()
+    assert case.named(pairs) == {name: name for name in ("if", "inner", "deep", "low", "other")}
