@@ -1,0 +1,375 @@
+"""Which recorded weights the weights of a file are: by name, by content, and whose they are."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper, parser
+
+from modelexport.hierarchy.fingerprints import weight_fingerprint
+from modelexport.hierarchy.module_tree import Module, Parameter
+from modelexport.hierarchy.record import Op, Probe, Record, Source, Tensor
+from modelexport.rewriter.graph.indexed_graph import IndexedGraph
+from modelexport.rewriter.graph.model_graph import ModelGraph
+from modelexport.rewriter.matching.evidence.weights import WeightMatch, WeightMatcher
+from tests.helpers.values import noise
+
+Arrays = Mapping[str, np.ndarray]
+PATHS = ("", "a", "b", "c")
+PARAMETERS = (Parameter("w", (6, 4)), Parameter("v", (6, 4)))
+
+
+def recorded(array: np.ndarray | None, name: str, parameter: str | None = None) -> Tensor:
+    weight = None if array is None else weight_fingerprint(array)
+    return Tensor(name, parameter, weight)
+
+
+def record_of(
+    tensors: Sequence[Tensor], absent: Sequence[Tensor] = (), ops: tuple[Op, ...] = ()
+) -> Record:
+    products = [
+        Op("", n, f"r{n}", "MatMul", (f"r{n}",), inputs=("x", tensor.name))
+        for n, tensor in enumerate(tensors)
+    ]
+    return Record(
+        source=Source("handmade", "hand", 17),
+        digest="",
+        modules=tuple(Module(path, "Part", parameters=PARAMETERS) for path in PATHS),
+        ops=ops or tuple(products),
+        tensors=tuple(tensors),
+        probe=Probe(),
+        absent=tuple(absent),
+    )
+
+
+def file_of(arrays: Arrays, nodes: Sequence[onnx.NodeProto] = ()) -> onnx.ModelProto:
+    """A file of some weights, each multiplied with the input, or read by the given nodes."""
+    products = [helper.make_node("MatMul", ["x", name], [f"p{n}"]) for n, name in enumerate(arrays)]
+    value = helper.make_tensor_value_info
+    weights = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
+    inputs, outputs = [value("x", 1, [2])], [value("p0", 1, [2])]
+    return helper.make_model(
+        helper.make_graph([*(nodes or products)], "g", inputs, outputs, weights)
+    )
+
+
+class Matched:
+    """The weights of a file matched with those of a record, by their names."""
+
+    def __init__(self, model: onnx.ModelProto, record: Record, read: object = None) -> None:
+        graph, self._recorded = ModelGraph(model), IndexedGraph.from_record(record)
+        self._file = graph.indexed
+        read = read or numpy_helper.to_array
+        self.match = WeightMatcher(graph, self._file, self._recorded, record, read).match()
+
+    def _named(self, pairs: Mapping[int, frozenset[int]]) -> dict[str, set[str]]:
+        return {
+            self._file.value_names[value][1]: {self._recorded.value_names[n][1] for n in labels}
+            for value, labels in pairs.items()
+        }
+
+    @property
+    def candidates(self) -> dict[str, set[str]]:
+        return self._named(self.match.candidates)
+
+    @property
+    def merged_from(self) -> dict[str, set[str]]:
+        return self._named(self.match.merged_from)
+
+    @property
+    def owners(self) -> dict[str, str]:
+        return {self._file.value_names[v][1]: path for v, path in self.match.owners.items()}
+
+
+def matched(arrays: Arrays, *tensors: Tensor, absent: Sequence[Tensor] = ()) -> Matched:
+    return Matched(file_of(arrays), record_of(tensors, absent))
+
+
+W, OTHER = noise(6, 4), noise(6, 4, seed=1)
+
+
+def test_the_name_of_a_parameter_counts_whatever_it_holds() -> None:
+    """A model that was trained further keeps its names; that the numbers differ is noted."""
+    found = matched({"a.w": OTHER}, recorded(W, "a.w", "a.w"))
+    assert found.candidates == {"a.w": {"a.w"}}
+    assert (found.match.compared, found.match.differing) == (1, ("a.w",))
+
+
+def test_a_name_of_the_exporters_making_counts_if_the_numbers_agree() -> None:
+    """Another file may call another weight so."""
+    tensor = recorded(W, "val_1", "a.w")
+    assert matched({"val_1": W}, tensor).candidates == {"val_1": {"val_1"}}
+    found = matched({"val_1": OTHER}, tensor)
+    assert (found.candidates, found.match.compared) == ({}, 0)
+
+
+@pytest.mark.parametrize(("change", "expected"), [(0.9e-5, True), (1.1e-5, False)])
+def test_numbers_agree_to_a_hundred_thousandth(change: float, expected: bool) -> None:
+    """Of the greatest one: sums in single precision lose that."""
+    small = np.array([-1.0, 0.5, 1.0])  # too few elements to be found by content
+    moved = small.copy()
+    moved[0] -= change
+    assert bool(matched({"val_1": moved}, recorded(small, "val_1")).candidates) is expected
+
+
+def test_rounded_numbers_agree_by_their_direction() -> None:
+    """A weight that is stored in half precision has another sum, and the same direction."""
+    tensor = recorded(W, "val_1", "a.w")
+    assert matched({"val_1": W.astype(np.float16)}, tensor).candidates == {"val_1": {"val_1"}}
+    other = matched({"val_1": OTHER.astype(np.float16)}, tensor)
+    assert other.candidates == {}
+
+
+@pytest.mark.parametrize("array", [noise(6, 5), np.zeros(0, np.float32)])
+def test_a_weight_of_another_size_is_another_one(array: np.ndarray) -> None:
+    """Whatever it is called."""
+    assert matched({"a.w": array}, recorded(W, "a.w", "a.w")).candidates == {}
+
+
+def test_a_recorded_weight_without_a_fingerprint_is_not_matched() -> None:
+    """Strings have none, and nothing is known of their size."""
+    assert matched({"a.w": W}, recorded(None, "a.w", "a.w")).candidates == {}
+
+
+def test_a_weight_is_found_by_its_numbers() -> None:
+    """Under another name, transposed, rounded or scaled."""
+    tensors = (recorded(W, "a.w", "a.w"), recorded(OTHER, "b.w", "b.w"))
+    arrays = {"v1": W.T.copy(), "v2": (OTHER * 3).astype(np.float16), "v3": noise(6, 4, seed=5)}
+    assert matched(arrays, *tensors).candidates == {"v1": {"a.w"}, "v2": {"b.w"}}
+
+
+@pytest.mark.parametrize(("size", "expected"), [(8, True), (7, False)])
+def test_a_small_weight_is_not_found_by_its_numbers(size: int, expected: bool) -> None:
+    """Other weights may hold the same few."""
+    array = noise(size)
+    found = matched({"v": array}, recorded(array, "a.w", "a.w"))
+    assert bool(found.candidates) is expected
+    assert found.match.distinctive_elements == (size if expected else 0)
+
+
+@pytest.mark.parametrize(
+    ("array", "expected"),
+    [
+        (np.full(24, 2.0, np.float32), False),
+        (np.array([2.0, *[1.0] * 22, 2.0]), True),
+        (np.arange(24) > 11, False),
+        (np.arange(24) % 5, True),
+        ((np.arange(24) % 5).astype(np.uint8), True),
+        (np.array(["a"] * 24, object), False),
+    ],
+    ids=["plain", "equal ends", "bool", "int", "unsigned", "strings"],
+)
+def test_weights_of_different_numbers_are_distinctive(array: np.ndarray, expected: bool) -> None:
+    """All-ones scales are found in every layer; bools and strings are no numbers."""
+    kept = array.astype(np.float32) if array.dtype.kind != "O" else W
+    found = matched({"v": array}, recorded(kept, "a.w", "a.w"))
+    assert found.match.distinctive_elements == (array.size if expected else 0)
+    assert bool(found.candidates) is expected
+
+
+def test_a_weight_that_cannot_be_read_is_not_found() -> None:
+    """Nor compared, where its name is that of a parameter."""
+    record = record_of([recorded(W, "a.w", "a.w"), recorded(OTHER, "val_1")])
+    found = Matched(file_of({"a.w": W, "val_1": OTHER, "v": W}), record, lambda _: None)
+    assert found.candidates == {"a.w": {"a.w"}}
+    assert found.match.differing == ("a.w",)
+    assert found.match.distinctive_elements == 24
+
+
+def test_a_named_weight_without_numbers_differs() -> None:
+    """What is not finite cannot be the recorded numbers."""
+    nothing = np.full((6, 4), np.nan, np.float32)
+    found = matched({"a.w": nothing}, recorded(W, "a.w", "a.w"))
+    assert found.match.differing == ("a.w",)
+
+
+def quantised(zero_point: int) -> tuple[Arrays, list[onnx.NodeProto]]:
+    """A weight in 8 bits with a scale for each row, and the node that reads it."""
+    scale = np.abs(W).max(axis=1) / 100
+    stored = (np.round(W / scale[:, None]) + zero_point).astype(np.int8)
+    arrays = {"q": stored, "s": scale, "z": np.full(6, zero_point, np.int8)}
+    inputs = ["q", "s", "z"] if zero_point else ["q", "s"]
+    nodes = [
+        helper.make_node("Identity", ["q"], ["i"]),
+        helper.make_node("DequantizeLinear", inputs, ["d"], axis=0),
+    ]
+    return arrays, nodes
+
+
+@pytest.mark.parametrize("zero_point", [0, 20])
+def test_a_quantised_weight_is_read_as_its_operator_reads_it(zero_point: int) -> None:
+    """With a scale of its own in each row the stored numbers have another direction."""
+    arrays, nodes = quantised(zero_point)
+    record = record_of([recorded(W, "a.w", "a.w")])
+    assert Matched(file_of(arrays, nodes), record).candidates == {"q": {"a.w"}}
+    assert Matched(file_of(arrays, nodes[:1]), record).candidates == {}
+
+
+def test_the_scale_of_a_quantised_weight_is_looked_up_in_its_graph() -> None:
+    """A branch may read a weight and a scale from outside."""
+    arrays, _ = quantised(0)
+    model = parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 17]>
+        g (bool c, float[6, 4] x) => (float[6, 4] y) {
+            y = If (c) <
+                then_branch = t () => (float[6, 4] p) { p = DequantizeLinear <axis = 0> (q, s) },
+                else_branch = e () => (float[6, 4] n) { n = Neg (x) }
+            >
+        }"""
+    )
+    branch = model.graph.node[0].attribute[0].g
+    model.graph.initializer.append(numpy_helper.from_array(arrays["s"], "s"))
+    branch.initializer.append(numpy_helper.from_array(arrays["q"], "q"))
+    found = Matched(model, record_of([recorded(W, "a.w", "a.w")]))
+    assert found.candidates == {"q": {"a.w"}}
+
+
+def test_merged_and_split_weights_are_matched() -> None:
+    """Two in one matrix, and one in two that nodes read with the same input."""
+    left, right = np.split(OTHER, 2, axis=1)
+    arrays = {"both": np.concatenate([W, noise(3, 4)]), "l": left, "r": right}
+    tensors = (recorded(W, "a.w"), recorded(noise(3, 4), "c.w"), recorded(OTHER, "b.w"))
+    found = matched(arrays, *tensors)
+    assert found.merged_from == {"both": {"a.w", "c.w"}}
+    assert found.candidates == {"l": {"b.w"}, "r": {"b.w"}}
+    elements = sum(array.size for array in arrays.values())
+    assert found.match.matched_elements == found.match.distinctive_elements == elements
+
+
+def test_elements_of_distinctive_weights_are_counted() -> None:
+    """Named ones count whatever their size; others if they are distinctive."""
+    scalar, unknown = np.ones((), np.float32), noise(10, seed=7)
+    arrays = {"a.w": W, "b.w": scalar, "v": OTHER, "u": unknown, "one": scalar}
+    tensors = (recorded(W, "a.w", "a.w"), recorded(scalar, "b.w", "b.w"), recorded(OTHER, "c.w"))
+    found = matched(arrays, *tensors).match
+    assert found.matched_elements == 24 + 1 + 24
+    assert found.distinctive_elements == 24 + 1 + 24 + 10
+    assert found.matched_share == 49 / 59
+
+
+def test_the_share_of_nothing_is_nothing() -> None:
+    """A file without weights has none of them matched."""
+    assert matched({}).match.matched_share == 0
+    assert WeightMatch().matched_share == 0
+    assert not WeightMatch().retrained
+
+
+@pytest.mark.parametrize(("size", "compared"), [(8, 1), (7, 0)])
+def test_small_weights_tell_no_training(size: int, compared: int) -> None:
+    """A scale or a counter changes easily."""
+    found = matched({"a.w": noise(size, seed=1)}, recorded(noise(size), "a.w", "a.w")).match
+    assert found.compared == compared
+
+
+@pytest.mark.parametrize(("weights", "compared"), [(16, 16), (17, 9), (32, 16), (33, 11)])
+def test_a_sample_of_named_weights_is_compared(weights: int, compared: int) -> None:
+    """Sixteen at most, evenly spread."""
+    arrays = {f"a.w{n}": noise(3, 4, seed=n) for n in range(weights)}
+    tensors = [recorded(array, name, name) for name, array in arrays.items()]
+    changed = {name: array + 1 for name, array in arrays.items()}
+    found = matched(changed, *tensors).match
+    assert found.compared == compared
+    step = -(-weights // 16)
+    assert found.differing == tuple(f"a.w{n}" for n in range(0, weights, step))
+
+
+@pytest.mark.parametrize(("differing", "expected"), [(2, True), (1, False)])
+def test_a_model_is_retrained_if_most_of_its_weights_differ(differing: int, expected: bool) -> None:
+    """More than half of those that were compared."""
+    arrays = {f"a.w{n}": noise(3, 4, seed=n) for n in range(3)}
+    tensors = [recorded(array, name, name) for name, array in arrays.items()]
+    changed = {name: array + (n < differing) for n, (name, array) in enumerate(arrays.items())}
+    found = matched(changed, *tensors).match
+    assert len(found.differing) == differing
+    assert found.retrained is expected
+
+
+def test_half_of_the_weights_is_not_most_of_them() -> None:
+    """An even count may differ in half."""
+    assert not WeightMatch(compared=4, differing=("a", "b")).retrained
+    assert WeightMatch(compared=4, differing=("a", "b", "c")).retrained
+    assert WeightMatch(compared=1, differing=("a",)).retrained
+
+
+def test_weights_found_by_content_are_compared_if_not_rounded() -> None:
+    """One in proportion to the recorded one was trained, or folded; a rounded one was rounded."""
+    tensors = (recorded(W, "a.w", "a.w"), recorded(OTHER, "b.w", "b.w"))
+    found = matched({"v": W, "u": OTHER * 2}, *tensors).match
+    assert (found.compared, found.differing) == (2, ("u",))
+    rounded = matched({"v": W.astype(np.float16), "u": OTHER * 2}, *tensors).match
+    assert (rounded.compared, rounded.differing) == (1, ("u",))
+
+
+def test_named_weights_are_reported_before_those_found_by_content() -> None:
+    """Both samples are one list."""
+    tensors = (recorded(W, "a.w", "a.w"), recorded(OTHER, "b.w", "b.w"))
+    found = matched({"v": OTHER * 2, "a.w": W + 1}, *tensors).match
+    assert (found.compared, found.differing) == (2, ("a.w", "v"))
+
+
+def test_a_weight_that_holds_the_numbers_of_one_candidate_does_not_differ() -> None:
+    """Tied and transposed weights are both candidates."""
+    tensors = (recorded(W, "a.w", "a.w"), recorded(W.T.copy(), "b.w", "b.w"))
+    found = matched({"v": np.round(W, 6)}, *tensors)
+    assert found.candidates == {"v": {"a.w", "b.w"}}
+    assert (found.match.compared, found.match.differing) == (1, ())
+
+
+def test_the_owner_is_the_module_of_all_candidates() -> None:
+    """None where they are of several modules, or where one is no parameter."""
+    third = noise(6, 4, seed=2)
+    tensors = (
+        recorded(W, "a.w", "a.w"),
+        recorded(W.T.copy(), "t", "a.v"),
+        recorded(OTHER, "b.w", "b.w"),
+        recorded(OTHER.T.copy(), "c.w", "c.w"),
+        recorded(third, "k"),
+    )
+    found = matched({"one": W, "two": OTHER, "three": third}, *tensors)
+    assert found.candidates["two"] == {"b.w", "c.w"}
+    assert found.owners == {"one": "a"}
+
+
+def test_a_parameter_of_the_root_is_the_roots() -> None:
+    """Its path is empty, and it is known all the same."""
+    assert matched({"w": W}, recorded(W, "w", "w")).owners == {"w": ""}
+
+
+def test_a_parameter_that_the_plain_file_lacks_tells_the_owner() -> None:
+    """Another exporter keeps what was folded away; no recorded op reads it."""
+    absent = [Tensor("b.w", "b.w", weight_fingerprint(W))]
+    found = matched({"v": W}, recorded(OTHER, "a.w", "a.w"), absent=absent)
+    assert found.candidates == {}
+    assert found.owners == {"v": "b"}
+    assert found.match.matched_elements == 24
+
+
+def test_a_candidate_that_the_plain_file_has_is_kept_beside_absent_ones() -> None:
+    """The recorded graph knows only its own."""
+    absent = [Tensor("a.v", "a.v", weight_fingerprint(W.T.copy()))]
+    found = matched({"v": W}, recorded(W, "a.w", "a.w"), absent=absent)
+    assert found.candidates == {"v": {"a.w"}}
+    assert found.owners == {"v": "a"}
+
+
+def test_weights_in_subgraphs_are_matched_in_theirs() -> None:
+    """A weight of a branch has the name that its graph gives it; functions have none."""
+    model = parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 17, "own" : 1]>
+        g (bool c, float[6, 6] x) => (float[6, 4] y) {
+            y = If (c) <
+                then_branch = t () => (float[6, 4] p) { p = MatMul (x, w) },
+                else_branch = e () => (float[6, 4] n) { n = Neg (x) }
+            >
+        }
+        <domain: "own", opset_import: ["" : 17]> f (v) => (r) { r = Identity (v) }"""
+    )
+    model.graph.node[0].attribute[0].g.initializer.append(numpy_helper.from_array(W, "w"))
+    tensor = Tensor("w", None, weight_fingerprint(W), "0.then_branch")
+    ops = (
+        Op("", 0, "", "If", ("y",), inputs=("c",)),
+        Op("0.then_branch", 0, "", "MatMul", ("p",), inputs=("x", "w")),
+    )
+    record = record_of([tensor], ops=ops)
+    assert Matched(model, record).candidates == {"w": {"w"}}
