@@ -34,6 +34,87 @@ def settle(text: str, known: dict[str, str], *, anywhere: bool = False) -> dict[
     return {name: found.get(key) for key, name in names.items()}
 
 
+def reasons(text: str, known: dict[str, str], free: set[str] = frozenset()) -> dict[str, str]:
+    """Why nodes stay open, by their names; those in `free` are known to be of the model."""
+    graph = ModelGraph(parser.parse_model(HEADER + text))
+    tree = ModuleTree(Module(path, "Part", calls=1) for path in MODULES)
+    names = {key: node.name for key, node in zip(graph.keys, graph.nodes, strict=True)}
+    modules = {key: known[name] for key, name in names.items() if name in known}
+    known_nodes = {key for key, name in names.items() if name in free}
+    claims = propagate(graph, tree, known_nodes, modules)
+    assert claims.reasons.keys() | claims.by_node.keys() | modules.keys() == names.keys()
+    return {names[key]: reason for key, reason in claims.reasons.items()}
+
+
+CHAIN = """g (float[2] x) => (float[2] y) {
+    [a] a = Relu (x) [n] n = Sigmoid (a) [c] c = Identity (n) [b] y = Relu (c) }"""
+
+
+def test_an_open_node_says_why() -> None:
+    """It computes between modules, or a node that uses it does."""
+    found = reasons(CHAIN, {"a": "stack.0.left"})
+    computes = "it computes, and its neighbours are of several modules or unresolved"
+    assert found == {"n": computes, "c": "a node that uses it is unresolved", "b": computes}
+
+
+def test_a_node_without_neighbours_says_so() -> None:
+    """And one whose neighbours have no module either."""
+    text = """g (float[2] x) => (float[2] y) {
+        [dead] d = Constant <value = float {1.0}> ()
+        [one] o = Identity (x) [two] t = Identity (o) [a] y = Relu (x) }"""
+    assert reasons(text, {"a": "stack.0.left"}) == {
+        "dead": "no other node uses it or feeds it",
+        "one": "no neighbour has a module",
+        "two": "no neighbour has a module",
+    }
+
+
+def test_a_node_of_the_record_is_no_obstacle() -> None:
+    """A node that reads it and is known to be of the model does not keep it open."""
+    assert reasons(CHAIN, {"a": "stack.0.left"}, {"n", "b"}) == {}
+
+
+def test_nothing_follows_from_nothing() -> None:
+    """Without a settled node, or with all settled, there is nothing to say."""
+    graph = ModelGraph(parser.parse_model(HEADER + CHAIN))
+    tree = ModuleTree([Module("", "Net")])
+    for modules in ({}, dict.fromkeys(graph.keys, "")):
+        claims = propagate(graph, tree, (), modules)
+        assert (claims.by_node, claims.reasons) == ({}, {})
+
+
+def test_makers_settle_a_chain_from_its_beginning() -> None:
+    """Of several identities at the end each follows the one before it."""
+    text = """g (float[2] x) => (float[2] y) {
+        [a] a = Relu (x)
+        [one] b = Identity (a) [two] c = Identity (b) [three] y = Identity (c) }"""
+    found = settle(text, {"a": "stack.0.left"})
+    assert found == dict.fromkeys(["a", "one", "two", "three"], "stack.0.left")
+
+
+def test_makers_do_not_settle_what_an_open_node_uses() -> None:
+    """A cast before a computation that is open may belong to either."""
+    text = """g (float[2] x) => (float[2] y) {
+        [a] a = Relu (x) [cast] c = Identity (a) [n] y = Sigmoid (c) }"""
+    assert settle(text, {"a": "stack.0.left"})["cast"] is None
+
+
+def test_surroundings_need_neighbours_on_both_sides() -> None:
+    """A computing node at the end of the model may be of another module."""
+    text = "g (float[2] x) => (float[2] y) { [a] a = Relu (x) [n] y = Sigmoid (a) }"
+    assert settle(text, {"a": "stack.0.left"})["n"] is None
+    first = "g (float[2] x) => (float[2] y) { [n] n = Sigmoid (x) [a] y = Relu (n) }"
+    assert settle(first, {"a": "stack.0.left"})["n"] is None
+
+
+def test_open_surroundings_settle_nothing() -> None:
+    """Computing nodes in a row, all of them open, have no module in common."""
+    text = """g (float[2] x) => (float[2] y) {
+        [n] n = Sigmoid (x) [m] m = Sigmoid (n) [o] y = Sigmoid (m) [a] z = Relu (x) }"""
+    found = settle(text, {"a": "stack.0.left"})
+    assert (found["n"], found["m"], found["o"]) == (None, None, None)
+
+
 def test_a_constant_belongs_to_its_users() -> None:
     """One user: its module; several: their lowest common ancestor that can run ops."""
     found = settle(
