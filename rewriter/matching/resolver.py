@@ -93,7 +93,7 @@ class NodeResolver:
             ContractedGraph(self._record_graph, values.record.passed_values),
         )
 
-    def resolve(self, named: Mapping[int, int], *, structure: bool = True) -> Resolution:
+    def resolve(self, named: Mapping[int, int], *, structure: bool) -> Resolution:
         """Seed an alignment, let it grow, and enclose what is left.
 
         Args:
@@ -101,18 +101,18 @@ class NodeResolver:
             structure: Whether the structure of the graph may be used.
         """
         pairs = Pairs()
-        seeder = Seeder(self._record, self._graphs, self._weights, pairs)
+        seeder = Seeder(self._graphs, pairs)
         overruled = seeder.add_named(named)
         candidates = seeder.add_by_values()
         seeder.add_by_weights(candidates)
-        seeder.add_by_call_order(candidates)
+        seeder.add_by_call_order(candidates, self._weights.owners)
         graphs = self._calibrated(pairs)
         nearby_ops = find_nearby_ops(graphs, pairs.ops.keys() | candidates.keys())
         aligner = Aligner(graphs, pairs, candidates, nearby_ops)
         regions: dict[int, tuple[int, ...]] = {}
         reasons: dict[int, str] = {}
         if structure:
-            self._grow(aligner, Seeder(self._record, graphs, self._weights, pairs))
+            self._grow(aligner, Seeder(graphs, pairs))
             self._resolve_pass_through(graphs, pairs)
         spans = {node: self._span(graphs, aligner, node, op) for node, op in pairs.ops.items()}
         if structure:
@@ -138,7 +138,7 @@ class NodeResolver:
     def _grow(self, aligner: Aligner, seeder: Seeder) -> None:
         """Grow from the seeds, and from what can be seeded once neighbours are paired."""
         aligner.grow()
-        if seeder.add_in_subgraphs():
+        if seeder.add_in_subgraphs(self._record.ops):
             aligner.grow()
         while seeder.add_by_position():
             aligner.grow()
@@ -161,11 +161,10 @@ class NodeResolver:
                 pairs.add_pair(node, op, EvidenceKind.STRUCTURE)
 
     def _span(self, graphs: GraphPair, aligner: Aligner, node: int, op: int) -> Span:
-        """The recorded ops of a paired node. An auxiliary node does one op, and no more."""
+        """The recorded ops of a paired node. An auxiliary node does all of one op, and no more."""
         if not graphs.is_auxiliary(node):
             return aligner.spans.span(node, op)
-        closed = graphs.same_op_type(node, op) or aligner.spans.span(node, op).closed
-        return Span((op,), frozenset(), closed)
+        return Span((op,), frozenset(), closed=True)
 
     def _enclose(
         self, graphs: GraphPair, pairs: Pairs, spans: Mapping[int, Span]

@@ -6,34 +6,27 @@ no edge connects with the outside, and nodes of operators that the record does n
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.graph_paths import split_subgraph_path, subgraph_path
-from modelexport.hierarchy.record import Record
+from modelexport.hierarchy.record import Op
 from modelexport.rewriter.matching.alignment.call_order import pair_calls
 from modelexport.rewriter.matching.alignment.graph_pair import GraphPair
 from modelexport.rewriter.matching.alignment.pairs import Pairs
 from modelexport.rewriter.matching.alignment.spans import Span
-from modelexport.rewriter.matching.evidence.weights import WeightMatch
 
 
 class Seeder:
     """Adds pairs, one kind of evidence after the other. An earlier pair is never replaced.
 
     Args:
-        record: The record.
         graphs: What is aligned.
-        weights: What the weights of the file are.
         pairs: The pairs to add to.
     """
 
-    def __init__(
-        self, record: Record, graphs: GraphPair, weights: WeightMatch, pairs: Pairs
-    ) -> None:
-        self._record = record
+    def __init__(self, graphs: GraphPair, pairs: Pairs) -> None:
         self._graphs = graphs
-        self._weights = weights
         self._pairs = pairs
         self._file, self._record_view = graphs.file, graphs.record
 
@@ -98,14 +91,17 @@ class Seeder:
             elif self._is_chain(ops):
                 self._pairs.add_span(node, self._span_of_chain(ops), EvidenceKind.WEIGHTS)
 
-    def add_by_call_order(self, candidates: Mapping[int, Mapping[int, float]]) -> None:
+    def add_by_call_order(
+        self, candidates: Mapping[int, Mapping[int, float]], parameters: Container[int]
+    ) -> None:
         """Pair nodes that read a parameter of a module with several calls, in their order.
 
         Args:
             candidates: Nodes to the recorded ops that compute their values. They can be no others.
+            parameters: Initializers of the file that are parameters of one module.
         """
         paired = self._pairs.ops
-        owned = {v: ops for v, ops in self._graphs.weights.items() if v in self._weights.owners}
+        owned = {v: ops for v, ops in self._graphs.weights.items() if v in parameters}
         for calls in pair_calls(self._file, self._record_view, owned):
             if any(paired.get(n, op) != op or self._is_vetoed(n, op) for n, op in calls):
                 continue
@@ -113,8 +109,11 @@ class Seeder:
                 if node not in self._pairs and op in candidates.get(node, (op,)):
                     self._pairs.add_pair(node, op, EvidenceKind.WEIGHTS)
 
-    def add_in_subgraphs(self) -> bool:
+    def add_in_subgraphs(self, recorded_ops: Sequence[Op]) -> bool:
         """Pair nodes in subgraphs whose operator occurs once there, and once in the recorded one.
+
+        Args:
+            recorded_ops: The ops of the record.
 
         Returns:
             Whether any pair was added.
@@ -122,14 +121,14 @@ class Seeder:
         nodes_of = self._file.graph.nodes_by_graph()
         ops_of = self._record_view.graph.nodes_by_graph()
         before = len(self._pairs.ops)
-        for path in sorted(nodes_of, key=len):
+        for path in nodes_of:  # outer graphs come before inner ones
             parts = split_subgraph_path(path)
             if parts is None or parts.parent not in nodes_of:
                 continue
             holder = self._pairs.ops.get(nodes_of[parts.parent][parts.position])
             if holder is None:
                 continue
-            op = self._record.ops[holder]
+            op = recorded_ops[holder]
             recorded = ops_of.get(subgraph_path(op.graph, op.index, parts.attribute), [])
             for node, twin in self._unique_op_types(nodes_of[path], recorded):
                 self._pairs.add_pair(node, twin, EvidenceKind.STRUCTURE)

@@ -72,7 +72,7 @@ def test_without_structure_only_seeds_are_resolved() -> None:
     found = resolve(case, {"third": "third"}, structure=False)
     assert paired(case, found) == {name: [name] for name in ("first", "second", "third")}
     assert not found.considered
-    assert not found.reasons
+    assert (found.regions, found.reasons) == ({}, {})
 
 
 def test_a_name_that_values_overrule_is_kept_for_the_report() -> None:
@@ -313,3 +313,25 @@ def test_a_part_of_a_merged_weight_may_be_read_by_no_op() -> None:
     case = Aligned(file, GRAPH.replace("Add (c, b)", "Neg (c)"))
     found = resolve(case, merged={"v": ["w", "b"]})
     assert found.regions == {case.node("all"): (case.op("first"),)}
+
+
+def test_a_node_with_candidates_is_not_weighed_by_near_results() -> None:
+    """In a quantised file, too, what a node computes exactly leaves nothing to being near."""
+    text = """g (float[8,16] x) => (float[8,16] y) {
+        [root] r = Neg (x) [one] a = Abs (r) [two] b = Abs (r) [both] y = Div (a, b)
+    }"""
+    values = {"r": numbers(1), "a": numbers(2), "b": numbers(2)}
+    case = Aligned(
+        text,
+        text,
+        file_values=values,
+        record_values=values,
+        quantised=True,
+        rejects_mismatch=False,
+    )
+    found = resolve(case, {"root": "root"})
+    ambiguous = {case.node_name(node): scored for node, scored in found.ambiguous.items()}
+    assert {name: {s.score for s in scored} for name, scored in ambiguous.items()} == {
+        "one": {1.0},
+        "two": {1.0},
+    }

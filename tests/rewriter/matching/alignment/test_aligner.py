@@ -250,3 +250,19 @@ def test_an_op_of_the_nodes_operator_is_not_left_to_a_neighbour() -> None:
     case = Aligned(file, record)
     candidates = case.by_op("absolute", {"absolute": 1e-6, "ceil": 1e-6})
     assert grow(case, {"root": "root"}, candidates)[0]["absolute"] == "absolute"
+
+
+def test_a_score_of_one_and_a_quarter_is_no_strong_one() -> None:
+    """Holds STRONG_SCORE: only what is above it is paired at once."""
+    file = """g (float[8,16] x) => (float[8,16] y, float[8,16] z) {
+        [root] r = Neg (x) [copy] y = other.Fused (r) [work] a = other.Fused (r)
+        [end] z = Relu (a)
+    }"""
+    record = f"""g (float[8,16] x) => (float[8,16] y) {{
+        [root] r = Abs (x) {chain(6, first="r", last="a")} [end] y = Relu (a)
+    }}"""
+    case = Aligned(file, record)
+    nearby = {**case.by_op("copy", {"n5": 0.1}), **case.by_op("work", {"n5": 0.1})}
+    _, aligner, pairs = grow(case, {"root": "root", "end": "end"}, nearby=nearby)
+    assert aligner.considered[case.node("copy")][0].score == 1.25
+    assert [case.node_name(node) for node in pairs.ops] == ["root", "end", "work", "copy"]

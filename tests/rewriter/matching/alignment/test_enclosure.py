@@ -193,3 +193,18 @@ def test_an_op_that_another_node_does_is_not_either_side() -> None:
     case = Aligned(file, record)
     found = enclose(case, {**ENDS, "middle": "middle"})
     assert ops(case, found["extra"]) == ["before", "after"]
+
+
+def test_every_input_of_a_node_is_followed() -> None:
+    """Also those behind one that the node reads twice."""
+    file = """g (float[8,16] x) => (float[8,16] y) {
+        [before] h = Neg (x) [side] k = Exp (x) [one] p = other.One (h)
+        [two] q = other.Two (p, p, k) [after] y = Abs (q)
+    }"""
+    record = """g (float[8,16] x) => (float[8,16] y) {
+        [before] h = Neg (x) [side] k = Exp (x) [ceil] i = Ceil (k) [floor] m = Floor (h)
+        [sum] s = Add (m, i) [after] y = Abs (s)
+    }"""
+    case = Aligned(file, record)
+    found = enclose(case, {**ENDS, "side": "side"})
+    assert ops(case, found["two"]) == ["ceil", "floor", "sum"]

@@ -4,9 +4,9 @@ import pytest
 
 from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.fingerprints import Array
+from modelexport.hierarchy.record import Op
 from modelexport.rewriter.matching.alignment.pairs import Pairs
 from modelexport.rewriter.matching.alignment.seeds import Seeder, find_nearby_ops
-from modelexport.rewriter.matching.evidence.weights import WeightMatch
 from tests.helpers.aligned import Aligned, numbers
 from tests.helpers.handmade import record_of
 
@@ -22,14 +22,20 @@ FUSED = """g (float[8,16] x) => (float[8,16] y) <float[16,16] w = {1}, float[16]
 SAME = {"w": ["w"], "b": ["b"]}
 
 
-def seeder(case: Aligned, owners: dict[str, str] | None = None) -> tuple[Seeder, Pairs]:
+def seeder(case: Aligned) -> tuple[Seeder, Pairs]:
     """A seeder that adds to empty pairs."""
-    graph = case.file.indexed
-    owned = {graph.value_of("", name): path for name, path in (owners or {}).items()}
-    weights = WeightMatch(candidates=dict(case.graphs.weights), owners=owned)
-    record = record_of(case.record.model, {"": "Net"}, [""] * len(case.record))
     pairs = Pairs()
-    return Seeder(record, case.graphs, weights, pairs), pairs
+    return Seeder(case.graphs, pairs), pairs
+
+
+def values_of(case: Aligned, names: str) -> set[int]:
+    """Some values of the file, whose names are separated by spaces."""
+    return {case.file.indexed.value_of("", name) for name in names.split()}
+
+
+def recorded_ops(case: Aligned) -> tuple[Op, ...]:
+    """The ops of a record of the recorded graph."""
+    return record_of(case.record.model, {"": "Net"}, [""] * len(case.record)).ops
 
 
 def kinds(pairs: Pairs) -> set[str]:
@@ -122,6 +128,7 @@ def test_a_node_that_reads_the_weights_of_a_chain_does_all_of_it() -> None:
     adding, pairs = seeder(case)
     adding.add_by_weights({})
     assert case.named(pairs) == {"gemm": "second"}
+    assert kinds(pairs) == {"weights"}
     span = pairs.spans[case.node("gemm"), case.op("second")]
     assert span == ((case.op("second"), case.op("first")), frozenset(), True)
     assert not pairs.is_free(case.op("first"))
@@ -194,10 +201,9 @@ def test_calls_of_a_module_are_paired_in_their_order() -> None:
     """Only where the weight is a parameter of one module."""
     case = Aligned(CALLS, CALLS, weights={"w": ["w"]})
     adding, pairs = seeder(case)
-    adding.add_by_call_order({})
+    adding.add_by_call_order({}, set())
     assert not pairs.ops
-    adding, pairs = seeder(case, {"w": "layer"})
-    adding.add_by_call_order({})
+    adding.add_by_call_order({}, values_of(case, "w"))
     assert case.named(pairs) == {"first": "first", "second": "second"}
     assert kinds(pairs) == {"weights"}
 
@@ -205,9 +211,9 @@ def test_calls_of_a_module_are_paired_in_their_order() -> None:
 def test_calls_are_not_paired_against_another_pair_or_a_veto() -> None:
     """If one call is wrong, the order is, so that all are left open."""
     case = Aligned(CALLS, CALLS, weights={"w": ["w"]})
-    adding, pairs = seeder(case, {"w": "layer"})
+    adding, pairs = seeder(case)
     pairs.add_pair(case.node("first"), case.op("second"), EvidenceKind.NAMES)
-    adding.add_by_call_order({})
+    adding.add_by_call_order({}, values_of(case, "w"))
     assert case.named(pairs) == {"first": "second"}
     case = Aligned(
         CALLS,
@@ -216,17 +222,17 @@ def test_calls_are_not_paired_against_another_pair_or_a_veto() -> None:
         file_values={"y": numbers(1)},
         record_values={"y": numbers(2)},
     )
-    adding, pairs = seeder(case, {"w": "layer"})
-    adding.add_by_call_order({})
+    adding, pairs = seeder(case)
+    adding.add_by_call_order({}, values_of(case, "w"))
     assert not pairs.ops
 
 
 def test_a_call_that_values_exclude_is_left_open_alone() -> None:
     """Its value is that of other ops; the calls that are paired already stay."""
     case = Aligned(CALLS, CALLS, weights={"w": ["w"]})
-    adding, pairs = seeder(case, {"w": "layer"})
+    adding, pairs = seeder(case)
     pairs.add_pair(case.node("first"), case.op("first"), EvidenceKind.NAMES)
-    adding.add_by_call_order({case.node("second"): {case.op("between"): 0.0}})
+    adding.add_by_call_order({case.node("second"): {case.op("between"): 0.0}}, values_of(case, "w"))
     assert case.named(pairs) == {"first": "first"}
     assert kinds(pairs) == {"names"}
 
@@ -246,12 +252,12 @@ def test_nodes_in_subgraphs_are_paired_by_an_operator_that_occurs_once() -> None
     """In the subgraph of the same attribute, once the nodes that hold both are paired."""
     case = Aligned(BRANCHES, BRANCHES)
     adding, pairs = seeder(case)
-    assert adding.add_in_subgraphs() is False
+    assert adding.add_in_subgraphs(recorded_ops(case)) is False
     pairs.add_pair(case.node("if"), case.op("if"), EvidenceKind.NAMES)
-    assert adding.add_in_subgraphs() is True
+    assert adding.add_in_subgraphs(recorded_ops(case)) is True
     assert case.named(pairs) == {"if": "if", "two": "two", "other": "other"}
     assert kinds(pairs) == {"names", "structure"}
-    assert adding.add_in_subgraphs() is False
+    assert adding.add_in_subgraphs(recorded_ops(case)) is False
 
 
 def test_an_operator_that_occurs_once_must_do_so_on_both_sides() -> None:
@@ -264,7 +270,7 @@ def test_an_operator_that_occurs_once_must_do_so_on_both_sides() -> None:
         case = Aligned(file, record)
         adding, pairs = seeder(case)
         pairs.add_pair(case.node("if"), case.op("if"), EvidenceKind.NAMES)
-        adding.add_in_subgraphs()
+        adding.add_in_subgraphs(recorded_ops(case))
         assert "two" not in case.named(pairs)
 
 
@@ -286,9 +292,13 @@ def by_position(case: Aligned, seeds: dict[str, str]) -> tuple[bool, dict[str, s
 
 def test_a_node_of_an_unknown_operator_is_the_one_op_at_its_place() -> None:
     """Between the ops of all its predecessors and those of its successors."""
-    added, pairs = by_position(Aligned(REPLACED, PLACE), AROUND)
-    assert added
-    assert pairs["inner"] == "inner"
+    case = Aligned(REPLACED, PLACE)
+    adding, pairs = seeder(case)
+    for name in AROUND:
+        pairs.add_pair(case.node(name), case.op(name), EvidenceKind.NAMES)
+    assert adding.add_by_position()
+    assert case.named(pairs) == {**AROUND, "inner": "inner"}
+    assert pairs.evidence[case.node("inner")] == EvidenceKind.STRUCTURE
 
 
 def test_a_place_tells_nothing_when_a_side_is_open_or_the_op_is_done() -> None:
@@ -356,7 +366,7 @@ def test_a_node_with_subgraphs_that_is_open_does_not_hide_the_next_one() -> None
     case = Aligned(again, again)
     adding, pairs = seeder(case)
     pairs.add_pair(case.node("again"), case.op("again"), EvidenceKind.NAMES)
-    assert adding.add_in_subgraphs()
+    assert adding.add_in_subgraphs(recorded_ops(case))
     assert case.named(pairs) == {"again": "again", "inner": "inner", "last": "last"}
 
 
@@ -365,7 +375,7 @@ def test_an_op_without_subgraphs_pairs_nothing_inside() -> None:
     case = Aligned(BRANCHES, BRANCHES)
     adding, pairs = seeder(case)
     pairs.add_pair(case.node("if"), case.op("before"), EvidenceKind.NAMES)
-    assert not adding.add_in_subgraphs()
+    assert not adding.add_in_subgraphs(recorded_ops(case))
 
 
 def test_subgraphs_in_subgraphs_are_paired_at_once() -> None:
@@ -378,5 +388,48 @@ def test_subgraphs_in_subgraphs_are_paired_at_once() -> None:
     case = Aligned(text, text)
     adding, pairs = seeder(case)
     pairs.add_pair(case.node("if"), case.op("if"), EvidenceKind.NAMES)
-    assert adding.add_in_subgraphs()
+    assert adding.add_in_subgraphs(recorded_ops(case))
     assert case.named(pairs) == {name: name for name in ("if", "inner", "deep", "low", "other")}
+
+
+def test_a_place_whose_op_another_node_does_tells_nothing() -> None:
+    """The op is not free."""
+    file = REPLACED.replace("[after]", "[copy] c = Gelu (h) [after]")
+    seeds = {**AROUND, "copy": "inner"}
+    assert by_position(Aligned(file, PLACE), seeds) == (False, seeds)
+
+
+def test_a_node_without_a_recorded_value_does_not_hide_the_next_one() -> None:
+    """Each node is looked at."""
+    case = Aligned(GRAPH, GRAPH, file_values={"a": numbers(2)}, record_values=VALUES)
+    adding, pairs = seeder(case)
+    assert adding.add_by_values() == {1: {1: 0.0}}
+    assert case.named(pairs) == {"second": "second"}
+
+
+def test_in_a_quantised_file_sketches_may_confirm_order_statistics() -> None:
+    """Where both lead to the same op, it is the node."""
+    case = Aligned(GRAPH, GRAPH, file_values=VALUES, record_values=VALUES, quantised=True)
+    adding, pairs = seeder(case)
+    adding.add_by_values()
+    assert case.named(pairs) == {name: name for name in ("first", "second", "third")}
+
+
+def test_a_weight_that_no_op_reads_pairs_nothing() -> None:
+    """The record has it, but the graph does not need it."""
+    adding, pairs = seeder(Aligned(GRAPH, GRAPH.replace("(h, b)", "(h, h)"), weights=SAME))
+    adding.add_by_weights({})
+    assert pairs.ops == {0: 0}
+
+
+def test_calls_that_contradict_a_pair_do_not_hide_others() -> None:
+    """Each weight is looked at."""
+    text = """g (float[8,16] x) => (float[8,16] y) <float[16,16] w = {1}, float[16,16] v = {2}> {
+        [first] a = MatMul (x, w) [second] b = MatMul (a, w)
+        [third] c = MatMul (b, v) [fourth] y = MatMul (c, v)
+    }"""
+    case = Aligned(text, text, weights={"w": ["w"], "v": ["v"]})
+    adding, pairs = seeder(case)
+    pairs.add_pair(case.node("first"), case.op("second"), EvidenceKind.NAMES)
+    adding.add_by_call_order({}, values_of(case, "w v"))
+    assert case.named(pairs) == {"first": "second", "third": "third", "fourth": "fourth"}

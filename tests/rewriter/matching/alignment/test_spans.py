@@ -91,3 +91,33 @@ def test_a_span_that_is_known_is_not_looked_for() -> None:
     node, op = case.node("fused"), case.op("relu")
     known = Span((op, case.op("add")), frozenset(), closed=True)
     assert SpanFinder(case.graphs, {}, {(node, op): known}).span(node, op) == known
+
+
+def test_every_input_of_an_op_is_followed_and_each_op_is_in_a_span_once() -> None:
+    """Also behind a weight, and where several ways lead to one op."""
+    record = """g (float[8,16] x) => (float[8,16] y) <float[16,16] w = {1}> {
+        [before] h = Neg (x) [one] a = Mul (w, h) [two] b = Exp (a) [three] c = Ceil (a)
+        [last] y = Sum (w, b, c)
+    }"""
+    case = Aligned(FUSED, record)
+    span = find_span(case.graphs, case.node("fused"), case.op("last"), {case.op("before")})
+    assert span.closed
+    assert span_names(case, span) == (["last", "two", "three", "one"], ["before"])
+
+
+@pytest.mark.parametrize("known", ["h", "t"])
+def test_values_are_seen_through_what_passes_them_on(known: str) -> None:
+    """Either what the node reads is known, or that of which it is made."""
+    file = FUSED.replace("[fused]", "[turn] t = Transpose (h)\n[fused]").replace("(h, w", "(t, w")
+    values = numbers(1)
+    case = Aligned(file, RECORD, file_values={known: values}, record_values={"h": values})
+    span = find_span(case.graphs, case.node("fused"), case.op("relu"), set())
+    assert span.closed
+    assert span_names(case, span) == (["relu", "add", "multiply"], ["before"])
+
+
+def test_values_that_nothing_is_known_of_end_no_walk() -> None:
+    """Neither those of the file nor those of the record."""
+    case = fused(file_values={"h": numbers(1)}, record_values={"x": numbers(2)})
+    span = find_span(case.graphs, case.node("fused"), case.op("relu"), set())
+    assert span == Span((case.op("relu"),), frozenset(), closed=False)
