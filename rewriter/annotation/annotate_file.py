@@ -54,13 +54,12 @@ def annotate(
             `rules`, `fold_rules`, `torch_keys`, `replace_keys`. See `AnnotateOptions`.
 
     Examples:
-        >>> from modelexport.rewriter import annotate
+        >>> from modelexport import Inject, TagRules, TagStyle, annotate
         >>> report = annotate("net.onnx", "net.trace.json", "again.onnx")
         >>> report.resolved, report.nodes
         (10, 10)
         >>> print(report.decisions[1].tag, report.decisions[1].evidence)
         /Net/layer.0/fc identity
-        >>> from modelexport import Inject, TagRules, TagStyle
         >>> rules = TagRules(style=TagStyle.CLASS)
         >>> report = annotate(
         ...     "net.onnx", "net.trace.json", "by_class.onnx", inject=[Inject.NAMES], rules=rules

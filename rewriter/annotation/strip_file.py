@@ -72,7 +72,7 @@ def strip(
 
     Examples:
         >>> from pathlib import Path
-        >>> from modelexport.rewriter import strip
+        >>> from modelexport import strip
         >>> strip("net.annotated.onnx", "back.onnx").keys["hierarchy_tag"]
         10
         >>> Path("back.onnx").read_bytes() == Path("net.onnx").read_bytes()

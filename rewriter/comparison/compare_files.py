@@ -47,7 +47,7 @@ def compare(
             for all modules inside them.
 
     Examples:
-        >>> from modelexport.rewriter import Numeric, compare
+        >>> from modelexport import Numeric, compare
         >>> result = compare("net.annotated.onnx", "changed.onnx", numeric=Numeric())
         >>> result.same
         False

@@ -35,7 +35,7 @@ def validate(
         libraries: Custom operator libraries that onnxruntime loads first.
 
     Examples:
-        >>> from modelexport.rewriter import validate
+        >>> from modelexport import validate
         >>> result = validate("net.annotated.onnx", record="net.trace.json", consistency=True)
         >>> result.good, result.checks
         (True, ['tags', 'consistency', 'checker', 'runs'])
