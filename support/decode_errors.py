@@ -186,4 +186,4 @@ def _write(path: PartlyNamedPath) -> str:
 
 def _lower_first(text: str) -> str:
     """The text with a small first letter, unless it begins with an abbreviation."""
-    return text[:1].lower() + text[1:] if text[1:2].islower() else text
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]

@@ -13,7 +13,7 @@ import onnx
 import pytest
 
 from modelexport.rewriter import AnnotateReport, annotate
-from modelexport.support.progress import report_step, reporting_steps_to
+from modelexport.support.progress import reporting_steps_to
 from tests.helpers.commands import ROOT, CommandResult, modelexport
 from tests.helpers.handmade import two_layers_record
 
@@ -66,19 +66,6 @@ def in_a_terminal(*arguments: str, cwd: Path, code: int = 0, **environment: str)
 def annotated(folder: Path, *options: str, stdin: bytes = b"", **environment: str) -> CommandResult:
     command = ("annotate", "plain.onnx", "-o", "b.onnx", *options)
     return modelexport(*command, cwd=folder, stdin=stdin, **environment)
-
-
-def test_steps_reach_the_listener() -> None:
-    """They reach no listener before or afterwards."""
-    heard: list[str] = []
-    report_step("unheard")
-    with reporting_steps_to(heard.append):
-        report_step("one")
-        with reporting_steps_to(lambda what: heard.append(f"inner {what}")):
-            report_step("two")
-        report_step("three")
-    report_step("unheard")
-    assert heard == ["one", "inner two", "three"]
 
 
 def test_annotating_tells_its_steps(folder: Path) -> None:
