@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
+from zipfile import BadZipFile
 
 import numpy as np
 import onnx
@@ -112,9 +114,16 @@ def read_inputs(path: Path) -> Iterator[tuple[str, Array]]:
         UsageError: It is no such file.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            for name in arrays.files:
-                array = arrays[name]
+        with path.open("rb") as stream, _open_archive(stream) as archive:
+            for name in archive.files:
+                array = archive[name]
                 yield name, array.astype(object) if array.dtype.kind == "U" else array
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, BadZipFile) as error:
         raise UsageError(f"{path}: not an .npz file of arrays by input name ({error}).") from error
+
+
+def _open_archive(stream: BinaryIO) -> np.lib.npyio.NpzFile:
+    loaded = np.load(stream, allow_pickle=False)
+    if not isinstance(loaded, np.lib.npyio.NpzFile):
+        raise ValueError("it holds a single array")  # noqa: TRY004 - the file's fault
+    return loaded

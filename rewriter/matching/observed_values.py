@@ -160,7 +160,8 @@ class ObservedValues:
                 return values
             first = first or values
         if first is None:
-            raise failure or RuntimeFailedError("there is no way to feed it")
+            assert failure is not None  # there is at least one way, or an InputMismatchError
+            raise failure
         return first
 
     def _run(
@@ -174,7 +175,7 @@ class ObservedValues:
     def _first_feeds(self) -> Feeds | None:
         """The first way to feed the file; None when there is none: comparing says why."""
         try:
-            return next(self._candidate_feeds(), None)
+            return next(self._candidate_feeds())
         except InputMismatchError:
             return None
 

@@ -165,7 +165,7 @@ class Recognizer:
         if not weights.retrained:
             if values is not None and values.file_share >= MINIMUM_VALUE_SHARE:
                 return ()
-            if distinctive and share >= MINIMUM_WEIGHT_SHARE:
+            if share >= MINIMUM_WEIGHT_SHARE:
                 return ()
         sibling = weights.retrained and share >= SIBLING_WEIGHT_SHARE
         if paired or not sibling:

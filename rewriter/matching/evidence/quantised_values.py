@@ -128,7 +128,8 @@ class QuantisedValues:
             for place in np.nonzero(distances <= limit)[0]:
                 op = self.record_graph.producer[recorded[place]]
                 if op != NONE:
-                    ops[op] = min(float(distances[place]), ops.get(op, 1.0))
+                    distance = float(distances[place])
+                    ops[op] = min(distance, ops.get(op, distance))
         return ops
 
     def _distances(self, known: ValueFingerprint) -> _Vector | None:

@@ -120,6 +120,13 @@ def test_only_real_values_of_the_size_that_depend_on_inputs_are_compared() -> No
     assert set(QuantisedValues.of(graph, graph, file, record).candidate_ops(4)) == {4}
 
 
+def test_a_value_that_does_not_compare_has_no_candidates() -> None:
+    """Of a size that was not recorded, or whole numbers without a sketch."""
+    whole = msgspec.structs.replace(fingerprint(np.arange(64)), sketch=b"")
+    found = quantised({"a": noise(65), "b": whole})
+    assert (found.candidate_ops(0), found.candidate_ops(1)) == ({}, {})
+
+
 def test_a_recorded_input_is_no_candidate() -> None:
     """No op computes it."""
     found = quantised({"a": RECORDED["a"]}, {"x": RECORDED["a"]})
@@ -198,6 +205,7 @@ def test_the_distance_is_of_the_nearest_known_pair_of_outputs() -> None:
     assert quantised({"c": c}, {"c": unsketched}).distance(2, 2) is None
     whole = msgspec.structs.replace(a, kind="i")
     assert quantised({"a": a}, {"a": whole}).distance(0, 0) is None
+    assert quantised({"a": a}, {}).distance(0, 0) is None
 
 
 @pytest.mark.parametrize(("distance", "expected"), [(0.79, True), (0.81, False)])
@@ -216,9 +224,9 @@ def test_order_statistics_speak_for_another_layout(
     change: float, expected: bool, larger: str
 ) -> None:
     """The same numbers transposed have another sketch, and order statistics that are near."""
-    known = np.linspace(-1, 0.5, 16)
+    known = np.linspace(-0.1, 0.05, 16)
     moved = known.copy()
-    moved[3] += change
+    moved[3] += change / 10
     wide, near = (k.astype("<f4").tobytes() for k in (known, moved))
     file, record = (wide, near) if larger == "record" else (near, wide)
     found = quantised({"a": sketched(1, quantiles=file)}, {"a": sketched(0, 1, quantiles=record)})
@@ -230,6 +238,12 @@ def test_other_counts_of_order_statistics_do_not_compare() -> None:
     few = np.zeros(3, "<f4").tobytes()
     found = quantised({"a": sketched(1, quantiles=few)}, {"a": sketched(0, 1)})
     assert dataclasses.replace(found, rejects_mismatch=True).compatible(0, 0) is None
+
+
+def test_values_without_order_statistics_agree() -> None:
+    """All of their elements are infinite."""
+    found = quantised({"a": sketched(1, quantiles=b"")}, {"a": sketched(0, 1, quantiles=b"")})
+    assert found.compatible(0, 0) is True
 
 
 def test_order_statistics_of_zeros_agree() -> None:
@@ -255,6 +269,8 @@ def test_values_of_other_sizes_speak_against_a_pair() -> None:
     assert found.compatible(0, 0) is False
     assert found.compatible(1, 1) is None
     assert found.compatible(2, 2) is None
+    longer = dataclasses.replace(quantised({"a": np.arange(65) * 1000}), rejects_mismatch=True)
+    assert longer.compatible(0, 0) is None
     unknown = dataclasses.replace(quantised(RECORDED, {}), rejects_mismatch=True)
     assert unknown.compatible(0, 0) is None
 
@@ -266,6 +282,9 @@ def test_whole_numbers_are_compared_with_whole_numbers() -> None:
     assert found.compatible(0, 0) is None
     shorter = dataclasses.replace(quantised({"a": np.arange(63)}, whole), rejects_mismatch=True)
     assert shorter.compatible(0, 0) is False
+    unsigned = {"a": np.arange(64, dtype=np.uint8)}
+    signed = dataclasses.replace(quantised({"a": np.arange(63)}, unsigned), rejects_mismatch=True)
+    assert signed.compatible(0, 0) is None
 
 
 def calibrated(*distances: float) -> QuantisedValues | None:
@@ -284,6 +303,7 @@ def calibrated(*distances: float) -> QuantisedValues | None:
     ("distances", "used"),
     [
         ((0.49,), True),
+        ((0.5,), True),
         ((0.51,), False),
         ((0.1, 0.49, 0.9), True),
         ((0.1, 0.51, 0.9), False),

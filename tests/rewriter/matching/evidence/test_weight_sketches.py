@@ -60,6 +60,7 @@ def test_a_tensor_of_other_dimensions_is_not_transposed() -> None:
     cube = noise(3, 4, 5)
     known = recorded(cube)
     assert labels(known, cube, cube.T.copy(), cube.reshape(-1)) == [[10], [], [10]]
+    assert labels(known, cube.reshape(-1), cube.reshape(-1, 1)) == [[10], [10]]
 
 
 def test_a_scale_and_a_zero_point_do_not_matter() -> None:
@@ -68,6 +69,7 @@ def test_a_scale_and_a_zero_point_do_not_matter() -> None:
     found = recorded(weight).match([weight * 3, weight + 5, weight, (weight * 3 + 100).T])
     assert [match.labels for match in found] == [[10]] * 4
     assert [match.exact for match in found] == [False, False, True, False]
+    assert recorded(weight).match([noise(*SHAPE, seed=9)]) == [([], False)]
 
 
 @pytest.mark.parametrize(("cosine", "expected"), [(0.971, [[10]]), (0.969, [[]])])
@@ -130,6 +132,7 @@ def test_sketches_of_large_numbers_have_a_direction() -> None:
     """Their squares exceed single precision."""
     weight = noise(*SHAPE) * np.float32(1e25)
     assert labels(recorded(weight), weight, weight * 2) == [[10], [10]]
+    assert labels(recorded(weight), weight, weight * np.float32(1e-10)) == [[10], [10]]
 
 
 def test_a_weight_that_was_recorded_in_two_layouts_is_both() -> None:

@@ -1,0 +1,110 @@
+"""One decision for each node, out of what several kinds of evidence say."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from modelexport.hierarchy.choices import EvidenceKind
+from modelexport.hierarchy.graph_paths import NodeKey
+from modelexport.hierarchy.module_tree import Module, ModuleTree
+from modelexport.rewriter.graph.model_graph import ModelGraph
+from modelexport.rewriter.matching.decisions import Decision, Match, decide
+from modelexport.rewriter.matching.evidence.claims import Claim, Claims
+from tests.helpers.handmade import parse
+
+TEXT = """g (float[2] x) => (float[2] c) {
+    [k] k = Constant <value_float = 1.0> ()
+    [a] a = Add (x, k)
+    [b] b = Tanh (a)
+    [c] c = Identity (b)
+}"""
+GRAPH = ModelGraph(parse(TEXT))
+TREE = ModuleTree(Module(path, "Part", calls=1) for path in ("", "m", "n"))
+NAMES = {node.name: key for key, node in zip(GRAPH.keys, GRAPH.nodes, strict=True)}
+
+
+def claims(kind: str = "values", **modules: str) -> Claims:
+    return Claims({NAMES[name]: Claim(module, kind) for name, module in modules.items()})
+
+
+def by_name(texts: Mapping[str, str]) -> dict[NodeKey, str]:
+    return {NAMES[name]: text for name, text in texts.items()}
+
+
+def decided(*kinds: Claims, **options: bool) -> dict[str, Decision]:
+    decisions = decide(GRAPH, TREE, kinds, **options)
+    assert [decision.key for decision in decisions] == GRAPH.keys
+    return {decision.name: decision for decision in decisions}
+
+
+def test_a_decision_has_the_node_and_the_claim() -> None:
+    """Its address, name and operator; module, evidence, covers and call."""
+    claim = Claim("m", "values", ("m", "n"), 3)
+    found = decided(Claims({NAMES["a"]: claim}), propagation=False)["a"]
+    assert found == Decision(
+        *("", 1, "a", "Add"), module="m", evidence="values", covers=("m", "n"), call=3
+    )
+
+
+def test_the_strongest_claim_has_the_node() -> None:
+    """A weaker claim of another module is a contradiction, one of the same is not."""
+    found = decided(
+        claims("names", a="m", b="m"), claims("weights", a="n", b="m"), claims("values", a="")
+    )
+    assert (found["a"].module, found["a"].evidence) == ("m", "names")
+    assert found["a"].contradictions == ("weights says n", "values says the root")
+    assert (found["b"].module, found["b"].contradictions) == ("m", ())
+
+
+def test_what_was_overruled_is_a_contradiction_as_well() -> None:
+    """Behind the claims of others; of an open node there is nothing to contradict."""
+    overruled = Claims(overruled=by_name({"a": "names say n", "b": "names say m"}))
+    found = decided(overruled, claims(a="m"), claims("structure", a="n"), propagation=False)
+    assert found["a"].contradictions == ("structure says n", "names say n")
+    assert found["b"] == Decision("", 2, "b", "Tanh", reason="no evidence speaks of it")
+
+
+def test_an_open_node_has_all_reasons() -> None:
+    """Of the kinds in their order, of nodes without a module, and of propagation."""
+    first = Claims(reasons=by_name({"b": "one", "a": "other"}))
+    second = Claims(reasons=by_name({"b": "two"}), without_module=by_name({"b": "three"}))
+    found = decided(first, second, propagation=False)
+    assert (found["b"].reason, found["a"].reason) == ("one; two; three", "other")
+    assert found["k"].reason == "no evidence speaks of it"
+    spread = decided(claims(a="m"), first)
+    assert spread["b"].reason == (
+        "one; it computes, and its neighbours are of several modules or unresolved"
+    )
+    assert spread["a"].reason is None
+
+
+def test_propagation_fills_in_what_lies_between() -> None:
+    """Unless it may not speak."""
+    found = decided(claims(a="m", b="n"))
+    assert {name: d.module for name, d in found.items()} == {"k": "m", "a": "m", "b": "n", "c": "n"}
+    assert found["c"].evidence == EvidenceKind.PROPAGATION
+    silent = decided(claims(a="m", b="n"), propagation=False)
+    assert (silent["k"].module, silent["c"].module) == (None, None)
+
+
+def test_a_node_without_a_module_gets_that_of_its_neighbours() -> None:
+    """It is known to be of the model, whatever it computes."""
+    known = Claims(without_module=by_name({"b": "its module is unknown"}))
+    assert decided(claims(a="m"), known)["b"].module == "m"
+    assert decided(claims(a="m"))["b"].module is None
+
+
+def test_only_constants_follow_where_evidence_leaves_modules_out() -> None:
+    """An identity behind a computation may be of a module that nothing is known of."""
+    found = decided(claims(a="m", b="n"), constants_only=True)
+    assert (found["k"].module, found["c"].module) == ("m", None)
+    assert found["c"].reason == "no evidence speaks of it"
+
+
+@pytest.mark.parametrize("evidence", [None, "values"])
+def test_a_match_counts_its_evidence(evidence: str | None) -> None:
+    """Of settled nodes."""
+    decision = Decision("", 0, "a", "Add", evidence=evidence)
+    match = Match([decision, decision], TREE, {}, "record")
+    assert match.counts() == ({"values": 2} if evidence else {})
+    assert match.notes == ()
