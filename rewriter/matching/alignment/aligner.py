@@ -59,7 +59,7 @@ class Aligner:
         weak: set[int] = set()
         while waiting or weak:
             added = self._add_pairs(waiting, STRONG_SCORE, weak)
-            if not added and not waiting:
+            if not added:
                 added = self._add_pairs(set(weak), 0.0, weak)
                 if not added:
                     break
@@ -69,19 +69,13 @@ class Aligner:
                 self.ambiguous[node] = best
 
     def _first_nodes(self) -> set[int]:
-        """Open nodes of which something is known."""
+        """Nodes of which something may be known."""
         if self._only is not None:
-            return {n for n in self._only if n not in self._pairs and self._has_neighbour(n)}
+            return self._only
         nodes = self._open_neighbours(self._pairs.ops)
         nodes.update(self._candidates, self._nearby_ops)
         nodes.update(*(self._file.consumers(value) for value in self._graphs.inputs))
         return nodes
-
-    def _has_neighbour(self, node: int) -> bool:
-        """Whether a neighbour is paired, or an input of the node is matched."""
-        return any(other in self._pairs for other in self._neighbours(node)) or any(
-            value in self._graphs.inputs for value in self._file.inputs(node)
-        )
 
     def _neighbours(self, node: int) -> tuple[int, ...]:
         return (*self._file.predecessors(node), *self._file.successors(node))

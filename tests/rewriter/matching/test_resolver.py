@@ -262,8 +262,11 @@ def test_near_results_are_weighed_in_a_quantised_file() -> None:
         quantised=True,
         rejects_mismatch=False,
     )
-    found = paired(case, resolve(case, {"root": "root"}))
-    assert (found["one"], found["two"]) == (["two"], ["one"])
+    found = resolve(case, {"root": "root"})
+    names = paired(case, found)
+    assert (names["one"], names["two"]) == (["two"], ["one"])
+    scored = [(case.op_name(s.op), s.score) for s in found.considered[case.node("one")]]
+    assert scored == [("two", 1.5)]
 
 
 def test_auxiliary_nodes_in_a_row_are_resolved_one_by_one() -> None:

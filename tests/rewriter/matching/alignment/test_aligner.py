@@ -266,3 +266,33 @@ def test_a_score_of_one_and_a_quarter_is_no_strong_one() -> None:
     _, aligner, pairs = grow(case, {"root": "root", "end": "end"}, nearby=nearby)
     assert aligner.considered[case.node("copy")][0].score == 1.25
     assert [case.node_name(node) for node in pairs.ops] == ["root", "end", "work", "copy"]
+
+
+def test_ambiguous_nodes_are_told_where_weak_pairs_come_to_nothing() -> None:
+    """Growth ends with a node that waits for an op which another node has got."""
+    file = COPY.replace("[all]", "[one] p = Exp (r) [all]")
+    record = f"""g (float[8,16] x) => (float[8,16] y) {{
+        [root] r = Neg (x) [work] a = Abs (r) [one] b = Exp (r) [two] c = Exp (r)
+        {chain(5, first="a")}
+    }}"""
+    values = {"a": numbers(1)}
+    case = Aligned(file, record, file_values=values, record_values=values)
+    candidates = case.by_op("one", {"one": 1e-6, "two": 1e-6})
+    pairs, aligner, _ = grow(case, {"root": "root", "all": "n4"}, candidates)
+    assert pairs == {"root": "root", "work": "work", "all": "n4"}
+    assert aligner.ambiguous.keys() == {case.node("one")}
+
+
+@pytest.mark.parametrize("kind", ["candidates", "nearby"])
+def test_nodes_whose_values_are_recorded_grow_without_a_neighbour(kind: str) -> None:
+    """Their weights tell which of the ops they are."""
+    file = """g (float[8,16] z) => (float[8,16] y) <float[16,16] w = {1}> {
+        [root] r = Ceil (z) [node] a = MatMul (r, w) [last] y = Floor (a)
+    }"""
+    record = """g (float[8,16] x) => (float[8,16] y) <float[16,16] w = {1}> {
+        [root] r = Neg (x) [node] a = MatMul (r, w) [last] y = Relu (a)
+    }"""
+    case = Aligned(file, record, weights={"w": ["w"]})
+    distances = case.by_op("node", {"node": 1e-6, "last": 1e-6})
+    pairs, _, _ = grow(case, {}, **{kind: distances})
+    assert pairs == {"node": "node"}
