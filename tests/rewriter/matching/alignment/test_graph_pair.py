@@ -68,3 +68,13 @@ def test_inputs_are_matched_by_what_they_were_fed_else_by_name(
     matches = match_inputs(file, record, case.values)
     named = {file.value_names[v][1]: record.value_names[w][1] for v, w in matches.items()}
     assert named == expected
+
+
+def test_initializers_of_a_node_are_those_of_all_its_inputs() -> None:
+    """What each of them may be is put together."""
+    text = """g (float[8,16] x) => (float[8,16] y) <float[16,16] w = {1}, float[16] b = {1}> {
+        [gemm] y = Gemm (w, x, b)
+    }"""
+    case = Aligned(text, text, weights={"w": ["w", "b"], "b": ["b"]})
+    recorded = {case.record.indexed.value_of("", name) for name in "wb"}
+    assert case.graphs.initializers_of(case.node("gemm")) == recorded

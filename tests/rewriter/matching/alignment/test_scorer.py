@@ -204,3 +204,15 @@ def test_a_step_of_another_op_is_not_completed() -> None:
     spans = SpanFinder(case.graphs, pairs.ops, pairs.spans)
     scorer = PairScorer(case.graphs, pairs, spans, case.by_op("rescale", {"product": 0.1}))
     assert not scorer.completes(case.node("rescale"), case.op("product"))
+
+
+def test_every_paired_neighbour_counts() -> None:
+    """Also behind neighbours that are open, or that are paired with the op itself."""
+    text = """g (float[8,16] x) => (float[8,16] y) {
+        [one] a = Neg (x) [two] b = Exp (x) [node] c = Add (a, b)
+        [three] d = Abs (c) [four] e = Ceil (c) [last] y = Mul (d, e)
+    }"""
+    case = Aligned(text, text)
+    assert score(case, "node", "node", {"two": "two"}) == 1.0
+    assert score(case, "node", "node", {"four": "four"}) == 1.0
+    assert score(case, "node", "node", {"three": "node", "four": "four"}) == 1.0
