@@ -77,7 +77,9 @@ def analyze_model(
     counter = FileCounter(model, graph, carried, shapes, op_types)
     rows = []
     if counter.tagger is not None:
-        rows = module_rows(counter.own_totals, counter.tagger, with_nodes=bool(op_types))
+        rows = module_rows(
+            counter.own_totals, counter.parameters, counter.tagger, with_nodes=bool(op_types)
+        )
     unresolved = _unresolved_nodes(graph, claims)
     tagged, totals = len(claims.by_node), counter.file_totals
     return Analysis(

@@ -7,9 +7,10 @@ from collections.abc import Collection
 import onnx
 
 from modelexport.hierarchy.graph_paths import op_type
-from modelexport.hierarchy.module_tree import ModuleTree
+from modelexport.hierarchy.module_tree import ROOT, ModuleTree
 from modelexport.hierarchy.tags import Tagger
 from modelexport.rewriter.analysis.costs import MacCounter, Shapes, stored_weights
+from modelexport.rewriter.analysis.module_rows import subtree_parameters
 from modelexport.rewriter.analysis.totals import Totals
 from modelexport.rewriter.graph.initializer_parameters import initializer_shapes
 from modelexport.rewriter.graph.model_graph import ModelGraph
@@ -30,6 +31,7 @@ class FileCounter:
         tagger: Writes the tags of the hierarchy; None without one.
         file_totals: The figures of the whole file, with what belongs to no module.
         own_totals: The figures of each module itself by tag, without those of modules below it.
+        parameters: Elements of the parameters of each module by tag, with those below it.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class FileCounter:
         self.tagger = None if carried is None else Tagger(self._tree, carried.rules)
         self.file_totals = Totals()
         self.own_totals: dict[str, Totals] = {}
+        self.parameters: dict[str, int] = {}
         self._count_parameters()
         self._count_nodes()
         self._count_weights({} if carried is None else carried.parameters)
@@ -64,16 +67,18 @@ class FileCounter:
         if self.tagger is None:
             self.file_totals.parameters = sum(sizes.values())
             return
-        for module in self._tree:
-            if module.alias_of is None:
-                size = sum(parameter.size for parameter in module.parameters)
-                self._totals_of(module.path).parameters += size
-        if not any(totals.parameters for totals in self.own_totals.values()):
-            for name, size in sizes.items():  # the file lists none: initializers are named so
+        own = _listed_parameters(self._tree)
+        traced = any(module.calls is not None for module in self._tree)
+        if not traced and not any(own.values()):
+            for name, size in sizes.items():  # no list of parameters: initializers are named so
                 path = name.rpartition(".")[0]
                 if path in self._tree:
-                    self._totals_of(path).parameters += size
-        self.file_totals.parameters = sum(totals.parameters for totals in self.own_totals.values())
+                    own.setdefault(path, {})[name] = size
+        for path, held in own.items():
+            if self._tree.canonical(path) == path:
+                self._totals_of(path).parameters += sum(held.values())
+        self.parameters = subtree_parameters(own, self.tagger)
+        self.file_totals.parameters = self.parameters.get(self.tagger.tag(ROOT), 0)
 
     def _count_nodes(self) -> None:
         for number, claim in enumerate(self._claims):
@@ -105,3 +110,20 @@ class FileCounter:
             size = weight.bytes or 0
             self.file_totals.weight_bytes += size
             self._totals_of(weight.module).weight_bytes += size
+
+
+def _listed_parameters(tree: ModuleTree) -> dict[str, dict[str, int]]:
+    """Elements of the own parameters of each module path, by the first name of each tensor."""
+    return {
+        module.path: {
+            parameter.tied_to or _qualified(tree.canonical(module.path), parameter.name): (
+                parameter.size
+            )
+            for parameter in module.parameters
+        }
+        for module in tree
+    }
+
+
+def _qualified(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
