@@ -103,7 +103,7 @@ def analyze_model(
         activation_bytes=totals.activation_bytes,
         unknown_activations=totals.unknown_activations,
         unresolved=unresolved,
-        notes=[] if shapes.note is None else [shapes.note],
+        notes=[*([] if carried is None else carried.notes), *filter(None, [shapes.note])],
     )
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import onnx
 
@@ -52,9 +52,14 @@ class FileCounter:
         self.file_totals = Totals()
         self.own_totals: dict[str, Totals] = {}
         self.parameters: dict[str, int] = {}
-        self._count_parameters()
+        modules = [None if claim is None else claim.module for claim in self._claims]
+        parameters = {} if carried is None else carried.parameters
+        weights = stored_weights(model, graph, self._tree, modules, parameters)
+        self._count_parameters({weight.name: weight.module for weight in weights})
         self._count_nodes()
-        self._count_weights({} if carried is None else carried.parameters)
+        for weight in weights:
+            self.file_totals.weight_bytes += weight.bytes or 0
+            self._totals_of(weight.module).weight_bytes += weight.bytes or 0
 
     def _totals_of(self, path: str | None) -> Totals:
         """The totals of the module at a path; of nothing where it is unknown."""
@@ -62,7 +67,12 @@ class FileCounter:
             return Totals()
         return self.own_totals.setdefault(self.tagger.tag(path), Totals())
 
-    def _count_parameters(self) -> None:
+    def _owner(self, name: str, readers: Mapping[str, str | None]) -> str:
+        """The module in the name of an initializer, else that which reads it, else the root."""
+        path = name.rpartition(".")[0]
+        return path if path and path in self._tree else readers.get(name) or ROOT
+
+    def _count_parameters(self, readers: Mapping[str, str | None]) -> None:
         sizes = {name: math.prod(shape) for name, shape in initializer_shapes(self._model).items()}
         if self.tagger is None:
             self.file_totals.parameters = sum(sizes.values())
@@ -70,10 +80,8 @@ class FileCounter:
         own = _listed_parameters(self._tree)
         traced = any(module.calls is not None for module in self._tree)
         if not traced and not any(own.values()):
-            for name, size in sizes.items():  # no list of parameters: initializers are named so
-                path = name.rpartition(".")[0]
-                if path in self._tree:
-                    own.setdefault(path, {})[name] = size
+            for name, size in sizes.items():  # no list of parameters: initializers stand for them
+                own.setdefault(self._owner(name, readers), {})[name] = size
         for path, held in own.items():
             if self._tree.canonical(path) == path:
                 self._totals_of(path).parameters += sum(held.values())
@@ -103,13 +111,6 @@ class FileCounter:
             activation_bytes=sum(filter(None, sizes)),
             unknown_activations=sizes.count(None),
         )
-
-    def _count_weights(self, parameters: dict[str, str]) -> None:
-        modules = [None if claim is None else claim.module for claim in self._claims]
-        for weight in stored_weights(self._model, self._graph, self._tree, modules, parameters):
-            size = weight.bytes or 0
-            self.file_totals.weight_bytes += size
-            self._totals_of(weight.module).weight_bytes += size
 
 
 def _listed_parameters(tree: ModuleTree) -> dict[str, dict[str, int]]:

@@ -158,11 +158,11 @@ def match_carried(model: onnx.ModelProto, where: str) -> tuple[Match, CarriedHie
     if carried is None:
         raise UsageError(
             f"{where}: the file carries no hierarchy of its own (no tags, no torch metadata, "
-            "no scoped node names, no weights named by module): give the record of its model "
+            "no node names that nest, no weights named by module): give the record of its model "
             "with --record."
         )
     tree = ModuleTree(carried.modules)
     # names of weights leave out the modules that have none
     constants_only = carried.scheme == WEIGHT_NAMES
     decisions = decide(graph, tree, [carried.claims], constants_only=constants_only)
-    return Match(decisions, tree, carried.parameters, carried.scheme), carried
+    return Match(decisions, tree, carried.parameters, carried.scheme, carried.notes), carried

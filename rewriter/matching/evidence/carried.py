@@ -1,9 +1,9 @@
 """Evidence *carried*: what a file says about its own hierarchy, where there is no record.
 
-Five schemes are known, and the first that any node uses is read: our metadata; the metadata of
+Six schemes are known, and the first that any node uses is read: our metadata; the metadata of
 torch's exporter; tag attributes of older tools; names by which torch's exporters scope nodes
-(`/encoder/layer.0/attention/MatMul`); and, for the nodes that read weights, the names of these
-(`encoder.layer.0.attention.query.weight`).
+(`/encoder/layer.0/attention/MatMul`); other names that nest (`model/dense/MatMul`); and, for the
+nodes that read weights, the names of these (`encoder.layer.0.attention.query.weight`).
 """
 
 from collections.abc import Mapping
@@ -36,8 +36,9 @@ from modelexport.rewriter.matching.evidence.embedded import (
     embedded_tree,
     tag_paths,
 )
+from modelexport.rewriter.matching.evidence.nested_names import read_nested_names
+from modelexport.rewriter.matching.evidence.scoped_names import read_scoped_names
 from modelexport.rewriter.matching.evidence.third_party_names import (
-    read_scoped_names,
     read_tag_attributes,
     read_torch_metadata,
     tag_attributes,
@@ -65,6 +66,7 @@ def read_carried_hierarchy(
         or read_torch_metadata(model, graph)
         or read_tag_attributes(graph)
         or read_scoped_names(model, graph)
+        or read_nested_names(model, graph)
         or read_weight_names(model, graph)
     )
 
