@@ -15,6 +15,7 @@ TORCH = "torch's metadata"
 ATTRIBUTES = "tag attributes"
 SCOPED_NAMES = "scoped node names"
 NESTED_NAMES = "nested node names"
+TREE_NAMES = "names of the module tree"
 WEIGHT_NAMES = "initializer names"
 
 
