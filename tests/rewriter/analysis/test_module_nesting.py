@@ -128,14 +128,12 @@ def test_figures_of_traced_models(
     report = annotate(done.onnx_path, done.record, tmp_path / "a.onnx")
     rows = {row.path: row for row in analyze(tmp_path / "a.onnx").modules}
     model, _ = FIXTURES[name].build()
-    modules = dict(model.named_modules())
-    for path, module in modules.items():
+    figures, expected = {}, {}
+    for path, module in model.named_modules():
         nodes = sum(d.module is not None and is_within(d.module, path) for d in report.decisions)
-        sizes = sum(p.numel() for p in module.parameters())
-        if path in rows:
-            assert (rows[path].nodes, rows[path].parameters) == (nodes, sizes), path
-        else:
-            assert (nodes, sizes) == (0, 0), path
+        expected[path] = nodes, sum(p.numel() for p in module.parameters())
+        figures[path] = (rows[path].nodes, rows[path].parameters) if path in rows else (0, 0)
+    assert figures == expected
 
 
 @pytest.fixture
