@@ -8,7 +8,7 @@ branch of an `if`, or behind a `continue` or `return` that may happen, is not ce
 """
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,12 +49,13 @@ class Reading:
         self._filled = Filled()
         self.certain = self._block(function.body)
 
-    def _block(self, statements: Iterable[ast.stmt]) -> bool:
-        certain, reached = False, True
-        for statement in statements:
-            certain |= self._statement(statement) and reached
+    def _block(self, statements: Sequence[ast.stmt]) -> bool:
+        certain = False
+        for number, statement in enumerate(statements, 1):
             if isinstance(statement, ast.If) and any(map(_leaves, ast.walk(statement))):
-                reached = False
+                rest = self._block([*statement.orelse, *statements[number:]])
+                return certain or (self._block(statement.body) and rest)
+            certain |= self._statement(statement)
         return certain
 
     def _statement(self, statement: ast.stmt) -> bool:
@@ -130,8 +131,13 @@ def _leaves(node: ast.AST) -> bool:
 
 
 def _narrows_a_type(test: ast.expr) -> bool:
-    """Whether an assertion is for the type checker."""
-    return isinstance(test, ast.Call) and called_name(test) == "isinstance"
+    """Whether an assertion may be for the type checker alone."""
+    match test:
+        case ast.Call():
+            return called_name(test) == "isinstance"
+        case ast.Compare(ops=[ast.IsNot()], comparators=[ast.Constant(value=None)]):
+            return True
+    return False
 
 
 def _counts(loop: ast.For) -> Iterator[str]:

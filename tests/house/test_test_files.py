@@ -31,6 +31,7 @@ CERTAIN = {
     "a loop behind its count": "a = rows()\nassert len(a) == 2\nfor r in sorted(a):\n  assert r",
     "a loop that counts": "n = 0\nfor row in rows():\n  assert row\n  n += 1\nassert n",
     "both branches": "if rows():\n  assert rows() == 1\nelse:\n  assert not rows()",
+    "either of two ends": "if rows():\n  assert rows() == 1\n  return\nassert not rows()",
     "with": "with rows():\n  assert rows()",
     "a helper": "check()",
 }

@@ -294,7 +294,10 @@ def test_a_reference_is_run_in_place_of_the_recorded_fingerprints() -> None:
     [(feeds, threshold)] = reference.runs
     assert (list(feeds), threshold) == (["x"], FULL)
     assert np.array_equal(feeds["x"], other)
-    assert all(np.array_equal(feeds["x"], other) for feeds, _ in observe.runs)
+    assert observe.runs
+    assert [np.array_equal(feeds["x"], other) for feeds, _ in observe.runs] == [True] * len(
+        observe.runs
+    )
 
 
 def test_a_reference_needs_no_recorded_fingerprints() -> None:
