@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from modelexport.rewriter import Analysis, ModuleRow
-from modelexport.rewriter.analysis.tag_tree import children_by_tag, short_name
+from modelexport.rewriter.analysis.row_tree import children_by_tag, short_name
 
 _LEAF, _HOLDER, _INK = "#2f6fab", "#b9d2e8", "#333333"
 _ROW_HEIGHT, _PANEL_WIDTH, _INDENT, _LETTER = 0.24, 2.2, 0.16, 0.075
@@ -86,7 +86,7 @@ def draw(analysis: Analysis) -> Figure:
 def _names(rows: list[ModuleRow]) -> list[tuple[int, str]]:
     """How far each row is below the topmost, and what it is called below the one above it."""
     found: dict[str, tuple[int, str]] = {}
-    children = children_by_tag(row.tag for row in rows)
+    children = children_by_tag(rows)
     waiting: list[tuple[str | None, int]] = [(None, 0)]
     while waiting:
         above, indent = waiting.pop()
@@ -99,7 +99,7 @@ def _names(rows: list[ModuleRow]) -> list[tuple[int, str]]:
 def _bars(panel: Axes, analysis: Analysis, measure: Measure) -> None:
     whole = getattr(analysis, measure.of)
     shares = [getattr(row, measure.of) / whole if whole else 0.0 for row in analysis.modules]
-    holders = children_by_tag(row.tag for row in analysis.modules)
+    holders = children_by_tag(analysis.modules)
     colours = [_HOLDER if row.tag in holders else _LEAF for row in analysis.modules]
     bars = panel.barh(range(len(shares)), [100 * share for share in shares], color=colours)
     panel.bar_label(bars, [f"{share:.1%}" if share else "" for share in shares], padding=2)

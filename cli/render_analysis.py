@@ -28,7 +28,9 @@ _FACTS: dict[str, Callable[["Analysis"], str]] = {
     "producer": lambda a: a.producer or "unknown",
     "opset": lambda a: ", ".join(f"{domain} {version}" for domain, version in a.opset.items()),
     "ir version": lambda a: str(a.ir_version),
-    "hierarchy": lambda a: a.source or "none: annotate the file first",
+    "hierarchy": lambda a: (
+        a.source or "none: nothing in it tells modules; annotate it with a record"
+    ),
     "nodes": lambda a: str(a.nodes),
     "tagged": _tagged,
     "modules": lambda a: str(len(a.modules)),

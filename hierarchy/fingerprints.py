@@ -32,6 +32,8 @@ __all__ = [
     "Array",
     "ValueFingerprint",
     "WeightFingerprint",
+    "is_native",
+    "standard_type",
     "value_fingerprint",
     "value_fingerprints",
     "weight_fingerprint",
@@ -45,6 +47,9 @@ _SUMMED_ELEMENTS = 1 << 16
 
 _NUMBER_KINDS = "fiub"
 """numpy's kind letters of what holds numbers."""
+
+_ADDED_TYPE = 2
+"""numpy's `dtype.isbuiltin` of a type that a library added."""
 
 _FEWEST_FOR_THREADS = 1 << 15
 """Elements from which a second thread saves more time than it costs."""
@@ -104,6 +109,16 @@ class WeightFingerprint(msgspec.Struct, frozen=True, omit_defaults=True):
     sketch: bytes = b""
 
 
+def is_native(dtype: np.dtype[Any]) -> bool:
+    """Whether a type is one of numpy's own, and not one that a library added (bfloat16)."""
+    return dtype.isbuiltin != _ADDED_TYPE
+
+
+def standard_type(array: Array) -> Array:
+    """Types that numpy itself does not have (bfloat16, 8-bit floats, 4 bits) become float32."""
+    return array if is_native(array.dtype) else array.astype(np.float32)
+
+
 def value_fingerprint(
     array: Array, infinity_threshold: float = INFINITY_THRESHOLD
 ) -> ValueFingerprint | None:
@@ -113,6 +128,7 @@ def value_fingerprint(
         array: The value.
         infinity_threshold: Magnitude from which elements count as infinite.
     """
+    array = standard_type(array)
     if array.dtype.kind not in _NUMBER_KINDS:
         return None
     return _fingerprints_of_one_size([array], infinity_threshold)[0]
@@ -128,6 +144,7 @@ def value_fingerprints(
         infinity_threshold: Magnitude from which elements count as infinite.
         threads: Threads to use when there are many elements.
     """
+    arrays = [standard_type(array) for array in arrays]
     groups = list(_groups_of_one_size(arrays))
     count = threads if sum(array.size for array in arrays) >= _FEWEST_FOR_THREADS else 1
 
@@ -222,6 +239,7 @@ def weight_fingerprint(array: Array, *, sketched: bool = True) -> WeightFingerpr
         array: The weight.
         sketched: Make its sketch, too.
     """
+    array = standard_type(array)
     if array.dtype.kind not in _NUMBER_KINDS or not array.size:
         return None
     flat = np.ascontiguousarray(array).reshape(-1)

@@ -77,7 +77,9 @@ def analyze_model(
     counter = FileCounter(model, graph, carried, shapes, op_types)
     rows = []
     if counter.tagger is not None:
-        rows = module_rows(counter.own_totals, counter.tagger, with_nodes=bool(op_types))
+        rows = module_rows(
+            counter.own_totals, counter.parameters, counter.tagger, with_nodes=bool(op_types)
+        )
     unresolved = _unresolved_nodes(graph, claims)
     tagged, totals = len(claims.by_node), counter.file_totals
     return Analysis(
@@ -101,7 +103,7 @@ def analyze_model(
         activation_bytes=totals.activation_bytes,
         unknown_activations=totals.unknown_activations,
         unresolved=unresolved,
-        notes=[] if shapes.note is None else [shapes.note],
+        notes=[*([] if carried is None else carried.notes), *filter(None, [shapes.note])],
     )
 
 

@@ -2,14 +2,15 @@
 
 import math
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import onnx
 
 from modelexport.hierarchy.graph_paths import op_type
-from modelexport.hierarchy.module_tree import ModuleTree
+from modelexport.hierarchy.module_tree import ROOT, ModuleTree
 from modelexport.hierarchy.tags import Tagger
 from modelexport.rewriter.analysis.costs import MacCounter, Shapes, stored_weights
+from modelexport.rewriter.analysis.module_rows import subtree_parameters
 from modelexport.rewriter.analysis.totals import Totals
 from modelexport.rewriter.graph.initializer_parameters import initializer_shapes
 from modelexport.rewriter.graph.model_graph import ModelGraph
@@ -30,6 +31,7 @@ class FileCounter:
         tagger: Writes the tags of the hierarchy; None without one.
         file_totals: The figures of the whole file, with what belongs to no module.
         own_totals: The figures of each module itself by tag, without those of modules below it.
+        parameters: Elements of the parameters of each module by tag, with those below it.
     """
 
     def __init__(
@@ -49,9 +51,15 @@ class FileCounter:
         self.tagger = None if carried is None else Tagger(self._tree, carried.rules)
         self.file_totals = Totals()
         self.own_totals: dict[str, Totals] = {}
-        self._count_parameters()
+        self.parameters: dict[str, int] = {}
+        modules = [None if claim is None else claim.module for claim in self._claims]
+        parameters = {} if carried is None else carried.parameters
+        weights = stored_weights(model, graph, self._tree, modules, parameters)
+        self._count_parameters({weight.name: weight.module for weight in weights})
         self._count_nodes()
-        self._count_weights({} if carried is None else carried.parameters)
+        for weight in weights:
+            self.file_totals.weight_bytes += weight.bytes or 0
+            self._totals_of(weight.module).weight_bytes += weight.bytes or 0
 
     def _totals_of(self, path: str | None) -> Totals:
         """The totals of the module at a path; of nothing where it is unknown."""
@@ -59,21 +67,26 @@ class FileCounter:
             return Totals()
         return self.own_totals.setdefault(self.tagger.tag(path), Totals())
 
-    def _count_parameters(self) -> None:
+    def _owner(self, name: str, readers: Mapping[str, str | None]) -> str:
+        """The module in the name of an initializer, else that which reads it, else the root."""
+        path = name.rpartition(".")[0]
+        return path if path and path in self._tree else readers.get(name) or ROOT
+
+    def _count_parameters(self, readers: Mapping[str, str | None]) -> None:
         sizes = {name: math.prod(shape) for name, shape in initializer_shapes(self._model).items()}
         if self.tagger is None:
             self.file_totals.parameters = sum(sizes.values())
             return
-        for module in self._tree:
-            if module.alias_of is None:
-                size = sum(parameter.size for parameter in module.parameters)
-                self._totals_of(module.path).parameters += size
-        if not any(totals.parameters for totals in self.own_totals.values()):
-            for name, size in sizes.items():  # the file lists none: initializers are named so
-                path = name.rpartition(".")[0]
-                if path in self._tree:
-                    self._totals_of(path).parameters += size
-        self.file_totals.parameters = sum(totals.parameters for totals in self.own_totals.values())
+        own = _listed_parameters(self._tree)
+        traced = any(module.calls is not None for module in self._tree)
+        if not traced and not any(own.values()):
+            for name, size in sizes.items():  # no list of parameters: initializers stand for them
+                own.setdefault(self._owner(name, readers), {})[name] = size
+        for path, held in own.items():
+            if self._tree.canonical(path) == path:
+                self._totals_of(path).parameters += sum(held.values())
+        self.parameters = subtree_parameters(own, self.tagger)
+        self.file_totals.parameters = self.parameters.get(self.tagger.tag(ROOT), 0)
 
     def _count_nodes(self) -> None:
         for number, claim in enumerate(self._claims):
@@ -99,9 +112,19 @@ class FileCounter:
             unknown_activations=sizes.count(None),
         )
 
-    def _count_weights(self, parameters: dict[str, str]) -> None:
-        modules = [None if claim is None else claim.module for claim in self._claims]
-        for weight in stored_weights(self._model, self._graph, self._tree, modules, parameters):
-            size = weight.bytes or 0
-            self.file_totals.weight_bytes += size
-            self._totals_of(weight.module).weight_bytes += size
+
+def _listed_parameters(tree: ModuleTree) -> dict[str, dict[str, int]]:
+    """Elements of the own parameters of each module path, by the first name of each tensor."""
+    return {
+        module.path: {
+            parameter.tied_to or _qualified(tree.canonical(module.path), parameter.name): (
+                parameter.size
+            )
+            for parameter in module.parameters
+        }
+        for module in tree
+    }
+
+
+def _qualified(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name

@@ -8,13 +8,20 @@ Modules are siblings when they are directly below the same module. Siblings form
 
 Where layers differ, each run of equal ones is a group. Groups contain groups: equal experts in
 equal layers.
+
+A module that only holds numbered ones, such as a ModuleList, is no entry: their names say as much.
 """
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from modelexport.rewriter.analysis.tag_tree import children_by_tag, name_of_step, step_below
+from modelexport.rewriter.analysis.row_tree import (
+    children_by_tag,
+    name_of_step,
+    step_below,
+    without_plain_lists,
+)
 
 if TYPE_CHECKING:
     from modelexport.rewriter.analysis.results import ModuleRow
@@ -87,29 +94,37 @@ def group_equal_siblings(
         every_module: Make a group of its own for each module.
 
     Returns:
-        The topmost groups. Each tag is in exactly one group.
+        The topmost groups. Each tag is in at most one group.
     """
     rows_by_tag = [{row.tag: row for row in rows} for rows in files]
-    tags = dict.fromkeys(tag for rows in rows_by_tag for tag in rows)
-    figures = {tag: tuple(_figures(rows.get(tag)) for rows in rows_by_tag) for tag in tags}
-    return _Grouping(figures, every_module=every_module).groups_below(None)
+    listed: dict[str, list[ModuleRow]] = {}
+    for rows in files:
+        for row in rows:
+            listed.setdefault(row.tag, []).append(row)
+    figures = {tag: tuple(_figures(rows.get(tag)) for rows in rows_by_tag) for tag in listed}
+    tree = children_by_tag(rows[0] for rows in listed.values())
+    children = without_plain_lists(tree, listed)
+    return _Grouping(figures, children, every_module=every_module).groups_below(None)
 
 
 def list_groups(
-    groups: Sequence[ModuleGroup], parent: str = "", parent_modules: int = 1
+    groups: Sequence[ModuleGroup], parent: GroupLine | None = None
 ) -> Iterator[GroupLine]:
     """The groups and those below their first modules, each parent before what is below it.
 
     Args:
         groups: Groups with the same parent.
-        parent: The tag of the line that they are below.
-        parent_modules: How many modules that line stands for.
+        parent: The line that they are below.
     """
     for group in groups:
-        tag = parent + group.step
-        modules = parent_modules * len(group.members)
-        yield GroupLine(tag, group.first.tag, len(group.members), modules)
-        yield from list_groups(group.first.groups, tag, modules)
+        size, above = len(group.members), ""
+        if parent is not None:  # its tag, with the runs in it
+            stem = group.first.tag.removesuffix(step_below(group.first.tag, parent.first))
+            above = parent.tag[: len(parent.tag) - len(parent.first) + len(stem)]
+        modules = size * (1 if parent is None else parent.modules)
+        line = GroupLine(above + group.step, group.first.tag, size, modules)
+        yield line
+        yield from list_groups(group.first.groups, line)
 
 
 def _figures(row: "ModuleRow | None") -> Hashable:
@@ -126,13 +141,20 @@ class _Grouping:
 
     Args:
         figures: All that is shown of each module by tag.
+        children: The tags directly below each tag; the topmost are below None.
         every_module: Make a group of its own for each module.
     """
 
-    def __init__(self, figures: Mapping[str, Hashable], *, every_module: bool) -> None:
+    def __init__(
+        self,
+        figures: Mapping[str, Hashable],
+        children: Mapping[str | None, Sequence[str]],
+        *,
+        every_module: bool,
+    ) -> None:
         self._figures = figures
+        self._children = children
         self._every_module = every_module
-        self._children = children_by_tag(figures)
         self._subtree_ids: dict[str, int] = {}
         self._ids_by_content: dict[Hashable, int] = {}
 

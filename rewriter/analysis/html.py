@@ -9,7 +9,7 @@ from modelexport.rewriter.analysis.equal_siblings import (
     ModuleGroup,
     group_equal_siblings,
 )
-from modelexport.rewriter.analysis.tag_tree import short_name
+from modelexport.rewriter.analysis.row_tree import short_name
 
 if TYPE_CHECKING:
     from modelexport.rewriter.analysis.results import Analysis, ModuleRow

@@ -1,68 +1,74 @@
 """The rows of an analysis: the figures of each module, with those of the modules below it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from modelexport.hierarchy.module_tree import ROOT, Module
+from modelexport.hierarchy.module_tree import Module
 from modelexport.hierarchy.tags import Tagger
+from modelexport.rewriter.analysis.module_nesting import ModuleNesting
 from modelexport.rewriter.analysis.results import ModuleRow
 from modelexport.rewriter.analysis.totals import Totals
 
 
-def module_rows(own: Mapping[str, Totals], tagger: Tagger, *, with_nodes: bool) -> list[ModuleRow]:
-    """A row for each module that has nodes or weights, and one for the root.
+def module_rows(
+    own: Mapping[str, Totals],
+    parameters: Mapping[str, int],
+    tagger: Tagger,
+    *,
+    with_nodes: bool,
+) -> list[ModuleRow]:
+    """A row for each module that has nodes or weights, itself or below it; and for the root.
 
     Args:
         own: The figures of each module itself by tag, without those of the modules below it.
+        parameters: Elements of the parameters of each module by tag, with those below it.
         tagger: Writes the tags.
         with_nodes: Whether modules without nodes are left out, too.
 
     Returns:
         The rows in the model's order, each module followed by those below it.
     """
-    root = tagger.tag(ROOT)
-    modules = _first_modules(tagger)
-    sums = _sums_along_tree(own, root)
-    model_parameters = sums[root].parameters
+    nesting = ModuleNesting(tagger.tree, tagger.resolve, tagger.tag)
+    sums = _sums_along_tree(own, nesting)
+    depths: dict[str, int] = {}
     rows = []
-    for tag in _parents_first(modules, root):
-        totals = sums.get(tag, Totals())
-        left_out = not totals.op_types if with_nodes else totals.empty
-        if tag == root or not left_out:
-            depth = len(_tags_upwards(tag, root)) - 1
-            own_totals = own.get(tag, Totals())
-            rows.append(_row(tag, modules[tag], depth, own_totals, totals, model_parameters))
+    for tag in _parents_first(nesting):
+        parent = nesting.parents.get(tag)
+        depths[tag] = 0
+        if parent is not None:
+            joined = tag in nesting.joined and not _works(own.get(parent))
+            depths[tag] = depths[parent] + (not joined)
+        totals, size = sums.get(tag, Totals()), parameters.get(tag, 0)
+        left_out = not totals.op_types if with_nodes else totals.empty and not size
+        if parent is None or not left_out:
+            module, share = nesting.modules[tag], size / (parameters.get(nesting.root, 0) or 1)
+            figures = own.get(tag, Totals()), totals, size, share
+            rows.append(_row(tag, parent, module, depths[tag], *figures))
     return rows
 
 
-def _tags_upwards(tag: str, root: str) -> list[str]:
-    """A tag and the tags above it, the root's last."""
-    tags = [tag]
-    while tag != root:
-        tag = tag.rpartition("/")[0] or root
-        tags.append(tag)
-    return tags
+def _works(own: Totals | None) -> bool:
+    """Whether a module has nodes or weights of its own."""
+    return own is not None and not own.empty
 
 
-def _first_modules(tagger: Tagger) -> dict[str, Module]:
-    """The first module of each tag; aliases have none."""
-    modules: dict[str, Module] = {}
-    for module in tagger.tree:
-        if module.alias_of is None:
-            modules.setdefault(tagger.tag(module.path), module)
-    return modules
-
-
-def _sums_along_tree(own: Mapping[str, Totals], root: str) -> dict[str, Totals]:
+def _sums_along_tree(own: Mapping[str, Totals], nesting: ModuleNesting) -> dict[str, Totals]:
     """The figures of each tag, with those of all tags below it."""
-    sums = {root: Totals()}
+    sums = {nesting.root: Totals()}
     for tag, totals in own.items():
-        for above in _tags_upwards(tag, root):
+        for above in nesting.upwards(tag):
             sums.setdefault(above, Totals()).add(totals)
     return sums
 
 
 def _row(
-    tag: str, module: Module, depth: int, own: Totals, totals: Totals, model_parameters: int
+    tag: str,
+    parent: str | None,
+    module: Module,
+    depth: int,
+    own: Totals,
+    totals: Totals,
+    parameters: int,
+    share: float,
 ) -> ModuleRow:
     return ModuleRow(
         tag=tag,
@@ -73,29 +79,44 @@ def _row(
         nodes=totals.nodes,
         op_types=dict(totals.op_types.most_common()),
         own_parameters=own.parameters,
-        parameters=totals.parameters,
-        share=totals.parameters / model_parameters if model_parameters else 0.0,
+        parameters=parameters,
+        share=share,
         evidence=dict(totals.evidence.most_common()),
         macs=totals.macs,
         unknown_macs=totals.unknown_macs,
         weight_bytes=totals.weight_bytes,
         activation_bytes=totals.activation_bytes,
         unknown_activations=totals.unknown_activations,
+        parent=parent,
     )
 
 
-def _parents_first(modules: Mapping[str, Module], root: str) -> list[str]:
+def _parents_first(nesting: ModuleNesting) -> Iterator[str]:
     """The tags in an order in which each is followed by all that is below it."""
     children: dict[str, list[str]] = {}
-    for tag in modules:
-        if tag != root:
-            above = _tags_upwards(tag, root)[1:]
-            parent = next((candidate for candidate in above if candidate in modules), root)
-            children.setdefault(parent, []).append(tag)
-    ordered: list[str] = []
-    waiting = [root]
-    while waiting:
-        tag = waiting.pop()
-        ordered.append(tag)
-        waiting.extend(reversed(children.get(tag, [])))
-    return ordered
+    for tag, parent in nesting.parents.items():
+        children.setdefault(parent, []).append(tag)
+    pending = [nesting.root]
+    while pending:
+        tag = pending.pop()
+        yield tag
+        pending.extend(reversed(children.get(tag, [])))
+
+
+def subtree_parameters(sizes: Mapping[str, Mapping[str, int]], tagger: Tagger) -> dict[str, int]:
+    """Elements of the parameters of each module and of those below it, by tag.
+
+    A parameter counts once in each module, however many modules below it hold it. A module that
+    stands in several places counts in each of them.
+
+    Args:
+        sizes: Elements of the own parameters of each module path; keys are equal for parameters
+            that are the same tensor.
+        tagger: Writes the tags.
+    """
+    parameters: dict[str, dict[str, int]] = {}
+    for path, own in sizes.items():
+        names = path.split(".") if path else []
+        for tag in {tagger.tag(".".join(names[:count])) for count in range(len(names) + 1)}:
+            parameters.setdefault(tag, {}).update(own)
+    return {tag: sum(held.values()) for tag, held in parameters.items()}

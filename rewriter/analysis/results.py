@@ -12,12 +12,14 @@ class ModuleRow(msgspec.Struct, frozen=True):
         tag: Its tag.
         path: Its module path.
         class_name: Its class; "" when the file does not say.
-        depth: Steps below the root.
+        depth: Steps below the root. A number is one step with the name before it, unless the
+            module of that name has nodes or weights of its own.
         own_nodes: Nodes that are tagged with this module itself.
         nodes: Nodes that are tagged with it or with a module below it.
         op_types: Number of `nodes` by operator, the most frequent first.
         own_parameters: Elements of its own parameters.
-        parameters: Elements of its parameters and of those below it.
+        parameters: Elements of its parameters and of those below it. Tied ones and those of
+            shared modules count once in each row that has them.
         share: `parameters` as a share of the model's, 0 to 1.
         evidence: Number of `nodes` by the kind of evidence that gave them their module.
         macs: Multiply-accumulates of `nodes` in one run of the model.
@@ -26,6 +28,7 @@ class ModuleRow(msgspec.Struct, frozen=True):
         activation_bytes: Bytes of the values that `nodes` compute. Constants and shapes are
             left out.
         unknown_activations: How many of these values have an unknown size.
+        parent: Tag of the row that it is part of; None for the root.
     """
 
     tag: str
@@ -44,6 +47,12 @@ class ModuleRow(msgspec.Struct, frozen=True):
     weight_bytes: int = 0
     activation_bytes: int = 0
     unknown_activations: int = 0
+    parent: str | None = None
+
+    @property
+    def only_holds(self) -> bool:
+        """Whether it has no nodes and no parameters of its own."""
+        return not self.own_nodes and not self.own_parameters
 
     def times(self, count: int) -> Self:
         """The figures of `count` modules that are equal to this one, added up."""
@@ -95,7 +104,7 @@ class Analysis(msgspec.Struct, frozen=True):
         evidence: Number of tagged nodes by the kind of evidence that gave them their module.
         op_types: Number of nodes by operator, the most frequent first.
         untagged_op_types: The same of the nodes without a tag.
-        parameters: Elements of all parameters; those of aliases are counted once.
+        parameters: Elements of all parameters; tied ones and those of aliases are counted once.
         opset: Version by operator domain.
         ir_version: Version of the ONNX format.
         producer: Name and version of the program that wrote the file.

@@ -1,6 +1,6 @@
 """Which modules of an analysis are shown, and in which order."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -33,8 +33,8 @@ def select_modules(
         UsageError: There is no such module, or no such order.
     """
     selected = list(rows) if module is None else _rows_of_module(rows, module, file)
-    if depth is not None and selected:
-        selected = [row for row in selected if row.depth <= selected[0].depth + depth]
+    if depth is not None:
+        selected = list(_down_to(selected, depth))
     try:
         order = ModuleOrder(sort)
     except ValueError as error:
@@ -47,13 +47,31 @@ def _rows_of_module(rows: Sequence[ModuleRow], module: str, file: str) -> list[M
     """The row of a module and those below it; of a list without a row, those of its modules."""
     top = next((row for row in rows if module in {row.tag, row.path}), None)
     if top is not None:
-        return [top, *(row for row in rows if row.tag.startswith((f"{top.tag}/", f"{top.tag}.")))]
+        tags = {top.tag}
+        for row in rows:  # parents stand before what is below them
+            if row.parent in tags:
+                tags.add(row.tag)
+        return [row for row in rows if row.tag in tags]
     stem = f"{module}."
     selected = [row for row in rows if row.tag.startswith(stem) or row.path.startswith(stem)]
     if selected:
         return selected
     names = [row.path for row in rows if row.path] + [row.tag for row in rows]
     raise no_such_module(module, names, file)
+
+
+def _down_to(rows: Sequence[ModuleRow], depth: int) -> Iterator[ModuleRow]:
+    """The rows that are at most so many steps below the topmost ones."""
+    depths: dict[str, int] = {}
+    steps: dict[str, int] = {}
+    for row in rows:
+        depths[row.tag] = row.depth
+        steps[row.tag] = 0
+        if row.parent in steps:
+            above = steps[row.parent]
+            steps[row.tag] = above + (not above or row.depth > depths[row.parent])
+        if steps[row.tag] <= depth:
+            yield row
 
 
 def no_such_module(module: str, names: Iterable[str], file: str) -> UsageError:

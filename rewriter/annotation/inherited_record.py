@@ -22,7 +22,7 @@ from modelexport.hierarchy.record import Op, Probe, ProbeInput, Record, Source, 
 from modelexport.hierarchy.sketches import INFINITY_THRESHOLD
 from modelexport.hierarchy.tags import TagRules
 from modelexport.rewriter.annotation.model_file import ModelFile
-from modelexport.rewriter.execution.feeds import graph_inputs
+from modelexport.rewriter.execution.feeds import fitting_array, graph_inputs
 from modelexport.rewriter.execution.generated_feeds import generate_feeds
 from modelexport.rewriter.execution.observer import Fingerprints, Observer
 from modelexport.rewriter.execution.session import Session
@@ -96,12 +96,12 @@ def _observed(file: ModelFile, matching: MatchOptions) -> tuple[Probe, Fingerpri
 
 def _own_feeds(graph: onnx.GraphProto, arrays: Mapping[str, Array], path: Path) -> dict[str, Array]:
     """The inputs of a graph out of the user's own arrays."""
-    names = [value.name for value in graph_inputs(graph)]
-    if absent := [name for name in names if name not in arrays]:
+    inputs = graph_inputs(graph)
+    if absent := [value.name for value in inputs if value.name not in arrays]:
         raise UsageError(
             f"{path}: it lacks the inputs {', '.join(absent)} that the annotated file needs."
         )
-    return {name: arrays[name] for name in names}
+    return {value.name: fitting_array(value, arrays[value.name]) for value in inputs}
 
 
 def _ops(

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 
 from modelexport.errors import RuntimeFailedError, UsageError
-from modelexport.hierarchy.fingerprints import Array
+from modelexport.hierarchy.fingerprints import Array, standard_type
 from modelexport.hierarchy.subgraphs import expose_values
 from modelexport.rewriter.comparison.compared_file import ComparedFile
 from modelexport.rewriter.comparison.quantisation_scales import QuantisationScales, Scale
@@ -113,7 +113,11 @@ class FileRunner:
         for session, part in ((self._session, inner), (self._plain_session, outputs)):
             if part:  # of no names at all onnxruntime gives every output
                 results |= zip(part, session.fetch(part, feeds), strict=True)
-        arrays = {name: value for name, value in results.items() if isinstance(value, np.ndarray)}
+        arrays = {
+            name: standard_type(value)
+            for name, value in results.items()
+            if isinstance(value, np.ndarray)
+        }
         return {name: self._real(name, arrays) for name in names if name in arrays}
 
     def _real(self, name: str, arrays: Mapping[str, Array]) -> Array:

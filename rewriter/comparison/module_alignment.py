@@ -6,14 +6,17 @@ cut in the same way. A model that is a module of the other one (an encoder, and 
 that it is part of) is found by its class.
 
 Modules that are the same have the same key: the tag below the root of the part that both files
-have.
+have. Which key is inside which is told by the module trees, not by the text of the keys.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+
+import msgspec
 
 from modelexport.hierarchy.choices import TagStyle, TorchNN
-from modelexport.hierarchy.module_tree import Module
+from modelexport.hierarchy.module_tree import ROOT, Module, ModuleTree, is_within
 from modelexport.hierarchy.tags import Tagger, TagRules
+from modelexport.rewriter.analysis.module_nesting import ModuleNesting
 from modelexport.rewriter.comparison.compared_file import ComparedFile, ComparedFiles
 
 OUTSIDE = "<outside>"
@@ -29,21 +32,55 @@ class ModuleAlignment:
     Attributes:
         rules: The rules by which both files are tagged in the comparison.
         note: What was done beyond comparing paths; None when nothing was.
+        parents: The key around each key. The root of the part that both files have, and the root
+            of a file around it, have none.
+        joined: Keys of numbered modules whose name is one step with that of their parent.
     """
 
     def __init__(self, files: ComparedFiles) -> None:
         self.rules = _common_rules(*(file.hierarchy.rules for file in files))
         self._taggers = tuple(Tagger(file.tree, self.rules) for file in files)
-        self._roots, self.note = _common_roots(files, self._taggers)
+        self._roots, self.note = _common_roots(files)
+        self._parts = tuple(
+            Tagger(_subtree(file.tree, root), self.rules)
+            for file, root in zip(files, self._roots, strict=True)
+        )
         self._shown_tags: dict[str, str] = {}
+        self.parents: dict[str, str] = {}
+        self.joined: set[str] = set()
         for file in files:
             for module in file.tree:
                 tag = self._taggers[file.index].tag(module.path)
-                self._shown_tags.setdefault(self._key_of_tag(file, tag), tag)
+                self._shown_tags.setdefault(self.key(file, module.path), tag)
+            self._add_nesting(file)
+        self._around = {
+            self.key(file, path) for file in files for path in _around(self._roots[file.index])
+        }
+
+    def _add_nesting(self, file: ComparedFile) -> None:
+        """Note which keys of a file are inside which; the first file's nesting counts."""
+        tagger = self._taggers[file.index]
+        nesting = ModuleNesting(file.tree, tagger.resolve, lambda path: self.key(file, path))
+        for key, parent in nesting.parents.items():
+            if key != ROOT and key not in self.parents:
+                self.parents[key] = parent
+                if key in nesting.joined:
+                    self.joined.add(key)
+
+    def upwards(self, key: str) -> Iterator[str]:
+        """A key and those around it, the outermost last."""
+        yield key
+        while key in self.parents:
+            key = self.parents[key]
+            yield key
 
     def key(self, file: ComparedFile, path: str) -> str:
         """The key of a module of a file."""
-        return self._key_of_tag(file, self._taggers[file.index].tag(path))
+        path, root = file.tree.canonical(path), self._roots[file.index]
+        if not is_within(path, root):
+            return OUTSIDE + self._taggers[file.index].tag(path)
+        part = self._parts[file.index]
+        return part.tag(_below(path, root)).removeprefix(part.tag(ROOT))
 
     def names(self, file: ComparedFile, path: str) -> Iterator[tuple[str, str]]:
         """The names that a user may give to a module, its path and its tag, each with its key.
@@ -57,8 +94,7 @@ class ModuleAlignment:
 
     def encloses(self, key: str) -> bool:
         """Whether a module is around the part that both files have."""
-        tag = key.removeprefix(OUTSIDE)
-        return tag != key and any(root.startswith((f"{tag}/", f"{tag}.")) for root in self._roots)
+        return key.startswith(OUTSIDE) and key in self._around
 
     def resolve(self, file: ComparedFile, path: str) -> str:
         """The module path that a path stands for: no alias, rolled up and cut as in both files."""
@@ -67,23 +103,35 @@ class ModuleAlignment:
     def tag(self, key: str) -> str:
         """The tag that is shown for a key: that of the first file if it has the module."""
         outside = key.removeprefix(OUTSIDE)
-        return self._shown_tags.get(key) or (outside if outside != key else self._roots[0] + key)
-
-    def _key_of_tag(self, file: ComparedFile, tag: str) -> str:
-        root = self._roots[file.index]
-        rest = tag.removeprefix(root)
-        inside = tag == root or (rest != tag and rest[0] in "/.")
-        return rest if inside else OUTSIDE + tag
+        return self._shown_tags.get(key) or outside
 
 
-def _common_roots(
-    files: ComparedFiles, taggers: tuple[Tagger, ...]
-) -> tuple[tuple[str, str], str | None]:
-    """The tag in each file of the root of the part that both have; and a note about it.
+def _subtree(tree: ModuleTree, root: str) -> ModuleTree:
+    """The modules at and below a path, under their paths below it."""
+    return ModuleTree(
+        msgspec.structs.replace(module, path=_below(module.path, root), alias_of=None)
+        for module in tree
+        if is_within(module.path, root)
+    )
+
+
+def _below(path: str, root: str) -> str:
+    """A path below a module that it is within."""
+    return path[len(root) + 1 :] if root else path
+
+
+def _around(path: str) -> Iterable[str]:
+    """The paths of the modules around a module."""
+    names = path.split(".") if path else []
+    return (".".join(names[:count]) for count in range(len(names)))
+
+
+def _common_roots(files: ComparedFiles) -> tuple[tuple[str, str], str | None]:
+    """The path in each file of the root of the part that both have; and a note about it.
 
     This is the root of each file, unless the root of one is a module inside the other.
     """
-    roots = taggers[0].tag(""), taggers[1].tag("")
+    roots = ROOT, ROOT
     if files[0].tree.root.class_name == files[1].tree.root.class_name:
         return roots, None
     for inner, outer in (files, files[::-1]):
@@ -96,8 +144,7 @@ def _common_roots(
         if len(matches) == 1:
             path = matches[0].path
             note = f"all of {inner.path.name} is compared with {path} of {outer.path.name}"
-            tag = taggers[outer.index].tag(path)
-            return ((tag, roots[1]) if outer.index == 0 else (roots[0], tag)), note
+            return ((path, ROOT) if outer.index == 0 else (ROOT, path)), note
     return roots, None
 
 

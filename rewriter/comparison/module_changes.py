@@ -47,7 +47,7 @@ class _ModuleContent:
 
 def module_changes(files: ComparedFiles, alignment: ModuleAlignment) -> dict[str, ModuleChange]:
     """A row by key for each module of which a file has something; the first file's order."""
-    return _changes(files, alignment, ShownModules())
+    return _changes(files, alignment, ShownModules(alignment))
 
 
 def shown_changes(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from modelexport.errors import UsageError
+from modelexport.errors import ForeignRecordError, UsageError
 from modelexport.hierarchy.annotate_options import MatchOptions
 from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.record import Record
@@ -29,8 +29,8 @@ def resolve_hierarchies(
     """Find the hierarchy of each file.
 
     A file that carries no tags of ours is matched in memory: with the record, else with the other
-    file if that carries tags. Otherwise its hierarchy is read from what it carries instead of
-    tags.
+    file if that carries tags. So are the nodes without a tag in a file that carries some; its own
+    tags stay. Otherwise its hierarchy is read from what it carries instead of tags.
 
     Args:
         first: The first file.
@@ -57,7 +57,7 @@ def _hierarchy(
     own, others = file.carried, other.carried
     name = file.path.name
     if own is not None and own.scheme == OURS:
-        return _Hierarchy(own)
+        return _completed(own, file, other, record, run=run)
     if record is not None:
         note = f"{name} is not annotated: it was matched with the record"
         return _Hierarchy(_by_record(file, record, run=run), note)
@@ -69,6 +69,60 @@ def _hierarchy(
             f"{file.path}: it carries no hierarchy: annotate it first, or give --record."
         )
     return _Hierarchy(own, f"the modules of {name} were read from its {own.scheme}")
+
+
+def _completed(
+    own: CarriedHierarchy, file: ModelFile, other: ModelFile, record: Record | None, *, run: bool
+) -> _Hierarchy:
+    """The tags of a file, and the modules of its nodes without one as far as they are matched."""
+    outside = [key for key in file.graph.keys if key not in own.claims.by_node]
+    if not outside:
+        return _Hierarchy(own)
+    name, count = file.path.name, len(outside)
+    without = f"{count} nodes of {name} have no tag and are outside any module"
+    try:
+        matched = _matched_rest(own, file, other, record, run=run)
+    except ForeignRecordError:
+        return _Hierarchy(own, f"{without}: the record is of another model")
+    if matched is None:
+        way = "give --record, or annotate the file again, to place them"
+        return _Hierarchy(own, f"{without}: {way}")
+    by_node = {key: matched.by_node[key] for key in outside if key in matched.by_node}
+    claims = msgspec.structs.replace(own.claims, by_node=own.claims.by_node | by_node)
+    source = "the record" if record is not None else other.path.name
+    note = f"{len(by_node)} of {count} nodes of {name} without a tag were matched with {source}"
+    if len(by_node) < count:
+        note += "; the others are outside any module"
+    return _Hierarchy(msgspec.structs.replace(own, claims=claims), note)
+
+
+def _matched_rest(
+    own: CarriedHierarchy, file: ModelFile, other: ModelFile, record: Record | None, *, run: bool
+) -> Claims | None:
+    """What matching a file says of modules of its tree; None where there is nothing to match with.
+
+    The other file is used if it knows more: a smaller share of its nodes is without a tag.
+
+    Raises:
+        ForeignRecordError: The record is of another model.
+    """
+    source = other.carried
+    if record is not None:
+        matched = _by_record(file, record, run=run)
+    elif (
+        source is not None
+        and (source.scheme, source.rules) == (OURS, own.rules)
+        and _untagged_share(other, source) < _untagged_share(file, own)
+    ):
+        matched = _by_other_file(file, other, source, run=run)
+    else:
+        return None
+    tree = {module.path for module in own.modules}
+    return Claims({key: c for key, c in matched.claims.by_node.items() if c.module in tree})
+
+
+def _untagged_share(file: ModelFile, hierarchy: CarriedHierarchy) -> float:
+    return 1 - len(hierarchy.claims.by_node) / len(file.graph.keys)
 
 
 def _by_record(file: ModelFile, record: Record, *, run: bool) -> CarriedHierarchy:

@@ -7,21 +7,32 @@ from collections.abc import Collection, Iterable, Sequence
 
 from modelexport.rewriter.analysis.select_modules import no_such_module
 from modelexport.rewriter.comparison.compared_file import ComparedFiles
-from modelexport.rewriter.comparison.module_alignment import OUTSIDE, ModuleAlignment
+from modelexport.rewriter.comparison.module_alignment import ModuleAlignment
 
 
 class ShownModules:
     """Maps the key of each module to the key of the module that it is shown as.
 
     Args:
+        alignment: Which key is inside which.
+        working: Keys of the modules that have nodes or weights of their own in a file. A numbered
+            module inside another one is one step with it, unless this one is among them.
         tops: Keys of the module that is shown with everything below it; none for all modules.
             There are two when this module contains the model that the other file is alone.
         depth: How many steps below it (or below the root) modules are shown; None for all.
     """
 
-    def __init__(self, tops: tuple[str, ...] = (), depth: int | None = None) -> None:
+    def __init__(
+        self,
+        alignment: ModuleAlignment,
+        working: Collection[str] = (),
+        tops: tuple[str, ...] = (),
+        depth: int | None = None,
+    ) -> None:
+        self._alignment = alignment
+        self._working = working
         self._tops = tops
-        self._deepest = None if depth is None else _depth(tops[0] if tops else "") + depth
+        self._depth = depth
 
     @property
     def top(self) -> str | None:
@@ -35,9 +46,7 @@ class ShownModules:
 
     def contains(self, key: str) -> bool:
         """Whether a module is the top module or below it."""
-        return self.everything or any(
-            key == top or key.startswith((f"{top}/", f"{top}.")) for top in self._tops
-        )
+        return self.everything or any(above in self._tops for above in self._alignment.upwards(key))
 
     def shown_as(self, key: str) -> str | None:
         """The module that a module is shown as: itself, or the one that stands for it.
@@ -46,7 +55,25 @@ class ShownModules:
         """
         if not self.contains(key):
             return None
-        return key if self._deepest is None else _cut(key, self._deepest)
+        if self._depth is None:
+            return key
+        shown, steps = "", 0
+        for number, inside in enumerate(self._from_top(key)):
+            joined = number > 1 and inside in self._alignment.joined and shown not in self._working
+            steps += number > 0 and not joined
+            if steps > self._depth:
+                return shown
+            shown = inside
+        return shown
+
+    def _from_top(self, key: str) -> list[str]:
+        """A key and those around it up to the top module, which comes first."""
+        keys = []
+        for above in self._alignment.upwards(key):
+            keys.append(above)
+            if above in self._tops:
+                break
+        return keys[::-1]
 
     def innermost(self, keys: Iterable[str]) -> str | None:
         """The first of some modules that is shown as itself; None when there is none."""
@@ -81,7 +108,7 @@ def choose_modules(
         UsageError: Neither file has nodes or weights of such a module.
     """
     if module is None:
-        return ShownModules((), depth)
+        return ShownModules(alignment, present, depth=depth)
     keys_by_name = {
         name: key
         for file in reversed(files)  # the first file's names win
@@ -90,25 +117,9 @@ def choose_modules(
     }
     if module in keys_by_name:
         key = keys_by_name[module]
-        shown = ShownModules((key, "") if alignment.encloses(key) else (key,), depth)
+        tops = (key, "") if alignment.encloses(key) else (key,)
+        shown = ShownModules(alignment, present, tops, depth)
         if any(map(shown.contains, present)):
             return shown
     names = [name for name, key in keys_by_name.items() if name and key in present]
     raise no_such_module(module, names, " and ".join(str(file.path) for file in files))
-
-
-def _depth(key: str) -> int:
-    return len(_ancestors(key)) - 1
-
-
-def _cut(key: str, depth: int) -> str:
-    """The key itself, or its ancestor at a depth if it is deeper."""
-    return _ancestors(key)[-depth - 1 :][0]
-
-
-def _ancestors(key: str) -> list[str]:
-    """A key and those above it, one step of the tag each; the root comes last."""
-    keys = [key]
-    while key and (key := key.rpartition("/")[0]) != OUTSIDE:
-        keys.append(key)
-    return keys

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import onnx
 
 from modelexport.errors import OnnxFileError
+from modelexport.hierarchy.fingerprints import standard_type
 
 _UNREADABLE = {onnx.TensorProto.STRING, onnx.TensorProto.UNDEFINED}
 _BELOW_ONE_BYTE = {
@@ -25,7 +26,7 @@ def is_readable(tensor: onnx.TensorProto) -> bool:
 
 def array_in_tensor(tensor: onnx.TensorProto) -> npt.NDArray[Any]:
     """The values that the tensor itself holds."""
-    return _standard_type(onnx.numpy_helper.to_array(tensor))
+    return standard_type(onnx.numpy_helper.to_array(tensor))
 
 
 def array_in_bytes(
@@ -49,9 +50,4 @@ def array_in_bytes(
     shape = tuple(tensor.dims)
     if len(data) < dtype.itemsize * math.prod(shape):
         raise OnnxFileError(f"{file}: tensor {tensor.name!r} has less data than its shape needs.")
-    return _standard_type(np.frombuffer(data, dtype, math.prod(shape)).reshape(shape))
-
-
-def _standard_type(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Types that numpy itself does not have (bfloat16, 4 bits, 8-bit floats) become float32."""
-    return array.astype(np.float32) if array.dtype.kind == "V" else array
+    return standard_type(np.frombuffer(data, dtype, math.prod(shape)).reshape(shape))

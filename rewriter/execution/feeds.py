@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import onnx
 
-from modelexport.hierarchy.fingerprints import Array
+from modelexport.hierarchy.fingerprints import Array, is_native
 
 Feeds = dict[str, Array]
 """An array for each input of a file."""
@@ -73,7 +73,9 @@ def _assign(inputs: list[onnx.ValueInfoProto], arrays: NamedArrays) -> list[int]
 def _fits(value: onnx.ValueInfoProto, array: Array) -> bool:
     """Whether an array has the kind of numbers, the rank and the static extents of an input."""
     dtype = _dtype(value)
-    if dtype is None or _number_kind(dtype) != _number_kind(array.dtype):
+    if dtype is None:
+        return False
+    if not _is_bytes_of(array.dtype, dtype) and _number_kind(dtype) != _number_kind(array.dtype):
         return False
     if not value.type.tensor_type.HasField("shape"):
         return True
@@ -84,10 +86,17 @@ def _fits(value: onnx.ValueInfoProto, array: Array) -> bool:
     )
 
 
+def fitting_array(value: onnx.ValueInfoProto, array: Array) -> Array:
+    """An array in the type of an input where it fits; else as it is."""
+    return _converted(value, array) if _fits(value, array) else array
+
+
 def _converted(value: onnx.ValueInfoProto, array: Array) -> Array:
     """An array in the type of an input."""
     dtype = _dtype(value)
     assert dtype is not None
+    if _is_bytes_of(array.dtype, dtype):
+        return array.view(dtype)
     return array.astype(dtype, copy=False)
 
 
@@ -102,8 +111,19 @@ def _dtype(value: onnx.ValueInfoProto) -> np.dtype | None:
 
 
 def _number_kind(dtype: np.dtype) -> str:
-    """Numpy's kind of a type, signed and unsigned integers under one letter."""
+    """Numpy's kind of a type, signed and unsigned integers under one letter.
+
+    Types that numpy lacks are real numbers or integers like its own.
+    """
+    if not is_native(dtype):
+        return "i" if "int" in dtype.name else "f"
     return "i" if dtype.kind == "u" else dtype.kind
+
+
+def _is_bytes_of(stored: np.dtype, dtype: np.dtype) -> bool:
+    """Whether a type is what numpy's files keep of a type that numpy lacks: its bytes."""
+    is_bytes = stored.kind == "V" and is_native(stored) and stored.fields is None
+    return is_bytes and not is_native(dtype) and stored.itemsize == dtype.itemsize
 
 
 def _mismatch(value: onnx.ValueInfoProto, arrays: NamedArrays) -> str:

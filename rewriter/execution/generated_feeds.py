@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from modelexport.errors import RuntimeFailedError
-from modelexport.hierarchy.fingerprints import Array
+from modelexport.hierarchy.fingerprints import Array, standard_type
 from modelexport.hierarchy.probe_numbers import MAX_SWITCH_SIZE, distinct_integers, mask_flags
 from modelexport.rewriter.execution.feeds import Feeds
 from modelexport.rewriter.execution.session import Session
@@ -17,10 +17,15 @@ _DTYPES = {
     "tensor(double)": "float64",
     "tensor(bool)": "bool",
     "tensor(string)": "object",
+    "tensor(bfloat16)": "bfloat16",
+    "tensor(float8e4m3fn)": "float8_e4m3fn",
+    "tensor(float8e4m3fnuz)": "float8_e4m3fnuz",
+    "tensor(float8e5m2)": "float8_e5m2",
+    "tensor(float8e5m2fnuz)": "float8_e5m2fnuz",
 } | {
     f"tensor({sign}int{bits})": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
 }
-"""numpy's name for each type of tensor for which arrays can be generated."""
+"""numpy's (or ml_dtypes') name for each type of tensor for which arrays can be generated."""
 
 _DYNAMIC_EXTENTS = (
     (2, 9), (2, 2), (1, 1), (2, 8), (2, 16), (2, 32), (2, 64), (2, 224), (4, 4), (1, 8),
@@ -60,7 +65,7 @@ def generate_feeds(session: Session, *, distinctive: bool = False) -> Feeds:
 def _widen_integers(session: Session, feeds: Feeds, outputs: Mapping[str, object]) -> Feeds:
     """Give each input of integers the widest range on which the file still runs."""
     finite = _finite_share(outputs)
-    positive = {n: np.abs(a) if a.dtype.kind == "f" else a for n, a in feeds.items()}
+    positive = {n: np.abs(a) if a.dtype.kind in "fV" else a for n, a in feeds.items()}
     if finite < 1 and (share := _finite_share(session.run(positive))) > finite:
         feeds, finite = positive, share  # the file takes roots or logarithms of them
     for name, array in feeds.items():
@@ -112,7 +117,7 @@ def _fill(dtype: str, shape: Iterable[int], random: np.random.Generator) -> Arra
         return np.full(shape, "a", dtype=object)
     if dtype == "bool":
         return np.ones(shape, dtype=bool)
-    if dtype.startswith("float"):
+    if "float" in dtype:
         return random.standard_normal(shape).astype(dtype)
     return mask_flags(math.prod(shape)).astype(dtype).reshape(shape)
 
@@ -125,6 +130,7 @@ def _distinct_integers(array: Array, limit: int) -> Array:
 
 def _finite_share(outputs: Mapping[str, object]) -> float:
     """Share (0-1) of the outputs' real numbers that are finite."""
-    reals = [a for a in outputs.values() if isinstance(a, np.ndarray) and a.dtype.kind == "f"]
+    arrays = (standard_type(a) for a in outputs.values() if isinstance(a, np.ndarray))
+    reals = [array for array in arrays if array.dtype.kind == "f"]
     finite = sum(int(np.isfinite(array).sum()) for array in reals)
     return finite / max(1, sum(array.size for array in reals))

@@ -10,7 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from modelexport.hierarchy.fingerprints import Array, ValueFingerprint, value_fingerprints
+from modelexport.hierarchy.fingerprints import (
+    Array,
+    ValueFingerprint,
+    standard_type,
+    value_fingerprints,
+)
 from modelexport.hierarchy.sketches import PROJECTIONS, Sketch, value_sketches
 
 _SKETCH_TOLERANCE = 1e-5
@@ -51,6 +56,7 @@ class RecordedValueIndex:
         values that hold the same numbers in another order must get equal statistics; recorded
         ones differ from computed ones by rounding.
         """
+        arrays = [standard_type(array) for array in arrays]
         by_size: dict[int, list[int]] = defaultdict(list)
         for number, array in enumerate(arrays):
             if array.dtype.kind == "f" and array.size in self._by_size:

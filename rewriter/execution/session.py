@@ -6,6 +6,7 @@ from typing import Any
 
 from modelexport.errors import RuntimeFailedError
 from modelexport.hierarchy.fingerprints import Array
+from modelexport.hierarchy.runtime_values import run_session
 from modelexport.rewriter.container import SessionSource
 from modelexport.support.error_texts import first_line
 
@@ -36,6 +37,7 @@ class Session:
         self.path = path
         import onnxruntime as ort  # noqa: PLC0415 - heavy, and not every reader of a file runs it
 
+        self._ort_value = ort.OrtValue
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4  # errors are raised; nothing else is of interest
@@ -85,7 +87,7 @@ class Session:
             RuntimeFailedError: It does not run on these inputs.
         """
         try:
-            return list(self._session.run(names, dict(feeds)))
+            return run_session(self._session, self._ort_value, names, feeds)
         except Exception as error:  # onnxruntime's errors share no base class
             raise RuntimeFailedError(
                 f"{self.path}: onnxruntime cannot run it ({first_line(error)})."

@@ -15,7 +15,11 @@ from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.alignment.scorer import ScoredOp
 from modelexport.rewriter.matching.decisions import Candidate, Decision, Match, decide
 from modelexport.rewriter.matching.evidence.carried import read_carried_hierarchy
-from modelexport.rewriter.matching.evidence.carried_hierarchy import WEIGHT_NAMES, CarriedHierarchy
+from modelexport.rewriter.matching.evidence.carried_hierarchy import (
+    TREE_NAMES,
+    WEIGHT_NAMES,
+    CarriedHierarchy,
+)
 from modelexport.rewriter.matching.evidence.identity import identity_claims, is_traced_graph
 from modelexport.rewriter.matching.evidence.retraining import find_retraining
 from modelexport.rewriter.matching.match_sources import MatchSources, open_sources
@@ -158,11 +162,11 @@ def match_carried(model: onnx.ModelProto, where: str) -> tuple[Match, CarriedHie
     if carried is None:
         raise UsageError(
             f"{where}: the file carries no hierarchy of its own (no tags, no torch metadata, "
-            "no scoped node names, no weights named by module): give the record of its model "
+            "no node names that nest, no weights named by module): give the record of its model "
             "with --record."
         )
     tree = ModuleTree(carried.modules)
     # names of weights leave out the modules that have none
-    constants_only = carried.scheme == WEIGHT_NAMES
+    constants_only = carried.scheme in {WEIGHT_NAMES, TREE_NAMES}
     decisions = decide(graph, tree, [carried.claims], constants_only=constants_only)
-    return Match(decisions, tree, carried.parameters, carried.scheme), carried
+    return Match(decisions, tree, carried.parameters, carried.scheme, carried.notes), carried

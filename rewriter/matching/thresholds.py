@@ -418,6 +418,16 @@ MOST_ALTERNATIVES = 17
 Test: `test_node_claims.py`, `test_an_ambiguous_node_has_the_modules_of_17_candidates_at_most`.
 """
 
+# Names of nodes, where a file carries nothing else.
+
+MINIMUM_CONNECTED_SHARE = 0.5
+"""Share (0-1) of the nodes with a common scope from which names nest: they have a neighbour in it.
+
+Nodes of a module feed each other. Nodes that are numbered by operator, or at random, seldom do.
+
+Test: `evidence/test_nested_names.py`, `test_half_of_the_nodes_have_a_neighbour_in_their_scope`.
+"""
+
 # What a report shows.
 
 MOST_CANDIDATES = 6

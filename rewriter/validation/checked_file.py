@@ -1,6 +1,7 @@
 """The file that is checked: its graph, its tags, and its module tree."""
 
 import re
+from collections.abc import Mapping
 
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.graph_paths import op_type
@@ -44,11 +45,13 @@ class CheckedFile:
         if file.embedded is not None:
             self.rules = embedded_rules(file.embedded, file.label)
         self.tags = _metadata_tags(self.graph)
-        if not self.tags and file.embedded is not None and file.carried is not None:
-            carried = file.carried
+        carried = _hierarchy_of_own_tree(file)
+        if carried is not None and not self.tags:
             self.tags = _carried_tags(self.graph, carried)
             self.rules = carried.rules  # names are paths, whatever the style of tags
             self.scheme = carried.scheme
+        elif carried is not None:
+            self.tags |= _resolved_tags(self.graph, carried, self.tags)
 
     @property
     def tree(self) -> ModuleTree | None:
@@ -97,6 +100,28 @@ def _metadata_tags(graph: ModelGraph) -> dict[int, str]:
         for number, node in enumerate(graph.nodes)
         if node.metadata_props and keys.TAG in (entries := metadata_of(node))
     }
+
+
+def _hierarchy_of_own_tree(file: ModelFile) -> CarriedHierarchy | None:
+    """What the file carries, if its modules are those that annotating wrote.
+
+    Modules that were made up of names are guesses, which no check can call wrong.
+    """
+    carried, embedded = file.carried, file.embedded
+    if carried is None or embedded is None or carried.modules != embedded.modules:
+        return None
+    return carried
+
+
+def _resolved_tags(
+    graph: ModelGraph, carried: CarriedHierarchy, tags: Mapping[int, str]
+) -> dict[int, str]:
+    """The absolute tags of nodes whose tags are relative, as far as they are known."""
+    relative = {number for number, tag in tags.items() if not tag.startswith("/")}
+    if not relative:
+        return {}
+    known = _carried_tags(graph, carried)
+    return {number: known[number] for number in relative & known.keys()}
 
 
 def _carried_tags(graph: ModelGraph, carried: CarriedHierarchy) -> dict[int, str]:

@@ -24,7 +24,10 @@ def check_tags(file: CheckedFile) -> Findings:
 
 def _tag_faults(file: CheckedFile) -> Iterator[Fault]:
     if not file.tags:
-        yield file.fault("tags", "no node carries a tag", "annotate the file first")
+        advice = "annotate the file first"
+        if file.file.embedded is not None:
+            advice = "its tags are lost: annotate it with --record, or --from an annotated file"
+        yield file.fault("tags", "no node carries a tag", advice)
         return
     known_tags, tree = None, file.tree
     if tree is None:

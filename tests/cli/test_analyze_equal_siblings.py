@@ -106,7 +106,8 @@ def test_all_shows_every_module(network: tuple[Path, list[Layers]], run: Run, fo
     assert " x " not in out
     assert "-" not in "".join(re.findall(r"layer\.(\S+)", out))
     numbers = re.findall(r"\blayer\.(\d+)(?= )", out)
-    layers_of_file = [row.path for row in analyze(file).modules if row.class_name != "Linear"][1:]
+    others = {"Net", "ModuleList", "Linear"}
+    layers_of_file = [row.path for row in analyze(file).modules if row.class_name not in others]
     assert [f"layer.{number}" for number in numbers] == layers_of_file
 
 
@@ -172,7 +173,6 @@ def test_html_has_every_module(network: tuple[Path, list[Layers]]) -> None:
     ("options", "entries"),
     [
         (["--depth", "1"], ["layer.(0-2)", "layer.3", "layer.(4-15)"]),
-        (["--module", "layer"], ["layer.(0-2)", "layer.3", "layer.(4-15)"]),
         (["--module", "layer.5"], ["layer.5"]),
         (["--sort", "name"], ["layer.(0-2)", "layer.3", "layer.(4-15)"]),
         (["--op-type", "Tanh"], ["layer.3"]),

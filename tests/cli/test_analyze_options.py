@@ -108,7 +108,8 @@ def test_markdown_is_tables(annotated: Path, run: Run) -> None:
     for block in ran.out.strip().split("\n\n"):
         cells = [line.count("|") for line in block.splitlines()]
         assert len(set(cells)) == 1
-    tags = {row.tag for row in analyze(annotated).modules}
+    rows = analyze(annotated).modules
+    tags = {row.tag for row in rows if row.class_name != "ModuleList"}
     assert tags
     assert {tag for tag in tags if f"| {tag} |" in ran.out} == tags
 
@@ -134,7 +135,8 @@ def test_a_notebook_shows_trees_and_tables(annotated: Path) -> None:
     """Every module is in the HTML, under the one above it, and names are escaped."""
     analysis = analyze(annotated)
     html = analysis._repr_html_()
-    places = [html.index(f"<b>{row.tag.rpartition('/')[2]}</b>") for row in analysis.modules[:3]]
+    rows = [row for row in analysis.modules if row.class_name != "ModuleList"][:3]
+    places = [html.index(f"<b>{row.tag.rpartition('/')[2]}</b>") for row in rows]
     assert places == sorted(places)
     assert html.count("<details") == html.count("</details>")
     assert "<script>" not in msgspec.structs.replace(analysis, file="<script>")._repr_html_()
@@ -145,11 +147,11 @@ def test_a_notebook_shows_trees_and_tables(annotated: Path) -> None:
 
 @pytest.mark.parametrize("name", ["layer", "/Net/layer"])
 def test_a_list_of_modules(annotated: Path, name: str) -> None:
-    """It has no row of its own: its modules are shown, to a depth below them."""
+    """It has the figures of its modules, which are a step below it."""
     every = analyze(annotated).modules
-    listed = [row for row in every if row.path.startswith("layer.")]
+    listed = [row for row in every if row.path == "layer" or row.path.startswith("layer.")]
     assert analyze(annotated, module=name).modules == listed
-    first = min(row.depth for row in listed)
-    assert analyze(annotated, module=name, depth=0).modules == [
-        r for r in listed if r.depth == first
-    ]
+    assert analyze(annotated, module=name, depth=0).modules == listed[:1]
+    below = [row.path for row in analyze(annotated, module=name, depth=1).modules]
+    assert below == ["layer", "layer.0", "layer.1"]
+    assert listed[0].nodes == sum(row.nodes for row in listed if row.path in below[1:])

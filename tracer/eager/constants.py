@@ -9,7 +9,7 @@ from torch import nn
 
 from modelexport.hierarchy.fingerprints import value_fingerprint
 from modelexport.hierarchy.record import Constant
-from modelexport.tracer.eager.arrays import to_numpy
+from modelexport.tracer.eager.arrays import real_numbers
 from modelexport.tracer.eager.dispatch import OperatorCall
 
 _MIN_ELEMENTS = 8
@@ -51,9 +51,10 @@ class ConstantCollector:
                 self._add(tensor, call.scope.module)
 
     def _add(self, tensor: torch.Tensor, module: str) -> None:
-        if not _MIN_ELEMENTS <= tensor.numel() <= _MAX_ELEMENTS or tensor.is_complex():
+        if not _MIN_ELEMENTS <= tensor.numel() <= _MAX_ELEMENTS:
             return
-        fingerprint = value_fingerprint(to_numpy(tensor))
+        array = real_numbers(tensor)
+        fingerprint = None if array is None else value_fingerprint(array)
         if fingerprint is None or len(set(fingerprint.statistics().tolist())) < _MIN_DISTINCT:
             return
         self._constants[Constant(module, fingerprint)] = None

@@ -28,7 +28,7 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
     """
     modules = [(module, _snapshot(module)) for module in model.modules()]
     parameters = [(p, p.requires_grad, p.data) for p in model.parameters()]
-    buffers = [(b, b.detach().clone()) for b in model.buffers()]
+    buffers = [pair for buffer in model.buffers() for pair in _with_copy(buffer)]
     fast_path = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # it skips modules; few exporters support it
     model.eval()
@@ -42,7 +42,23 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
             parameter.data = data
             parameter.requires_grad_(requires_grad)
         for buffer, values in buffers:
-            buffer.detach().copy_(values)
+            buffer.copy_(values)
+
+
+def _with_copy(buffer: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """The memory of a buffer, and a copy of it: bytes, where torch cannot copy the type.
+
+    There is none of packed types. torch cannot copy these at all, so no operator writes to them.
+    """
+    values = buffer.detach()
+    for dtype in (values.dtype, torch.uint8):
+        try:
+            memory = values.view(dtype)
+            copy = memory.clone()
+        except RuntimeError:  # torch has no operator for the type
+            continue
+        yield memory, copy
+        return
 
 
 def _snapshot(module: nn.Module) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from torch import nn
 
 from modelexport.errors import ExportFailedError, UsageError
 from modelexport.hierarchy.choices import Exporter
+from modelexport.support.error_texts import first_line
 from modelexport.support.progress import report_step
 from modelexport.tracer.exporters import dynamo, torchscript
 from modelexport.tracer.exporters.exported import ExportedGraph
@@ -54,19 +55,44 @@ def export_model(
         return _export_with_first(model, call, opset)
     report_step(f"exporting with {exporter}")
     try:
-        return EXPORTERS[exporter](model, call, opset=opset)
+        return _export_with(exporter, model, call, opset)
     except ExportFailedError as error:
         raise ExportFailedError(
             f"The {exporter} exporter cannot write {type(model).__name__} ({error})."
         ) from error
 
 
+def _export_with(
+    exporter: Exporter, model: nn.Module, call: ModelCall, opset: int
+) -> ExportedGraph:
+    """Export a model with one exporter.
+
+    Raises:
+        ExportFailedError: It failed, or what it made cannot be read, or is not this model.
+    """
+    try:
+        exported = EXPORTERS[exporter](model, call, opset=opset)
+        inputs = [value.name for value in exported.model.graph.input]
+    except ExportFailedError:
+        raise
+    except Exception as error:  # what an exporter made of unusual weights may break any reader
+        reason = first_line(error, with_type=True)
+        raise ExportFailedError(f"what it made cannot be read: {reason}") from error
+    foreign = [name for name in inputs if name not in call.tensors]
+    if foreign:
+        raise ExportFailedError(
+            f"its graph has an input {foreign[0]} that the model does not have; the model's inputs "
+            f"are {', '.join(call.tensors)}"
+        )
+    return exported
+
+
 def _export_with_first(model: nn.Module, call: ModelCall, opset: int) -> ExportedGraph:
     failures: list[str] = []
-    for name, export in EXPORTERS.items():
+    for name in EXPORTERS:
         report_step(f"exporting with {name}")
         try:
-            exported = export(model, call, opset=opset)
+            exported = _export_with(name, model, call, opset)
         except ExportFailedError as error:
             failures.append(f"{name}: {error}")
             continue

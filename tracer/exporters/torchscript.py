@@ -25,6 +25,8 @@ import onnx
 import torch
 from torch import nn
 from torch.onnx._internal.torchscript_exporter import onnx_proto_utils
+from torch.onnx._internal.torchscript_exporter._type_utils import JitScalarType
+from torch.onnx.errors import OnnxExporterError
 
 from modelexport.errors import ExportFailedError
 from modelexport.hierarchy.choices import Exporter
@@ -48,6 +50,7 @@ def export(model: nn.Module, call: ModelCall, *, opset: int) -> ExportedGraph:
     Raises:
         ExportFailedError: torch could not export it; the message is torch's first line.
     """
+    _refuse_unknown_types(model, call)
     capture = _Capture()
     with (
         warnings.catch_warnings(),
@@ -74,6 +77,16 @@ def export(model: nn.Module, call: ModelCall, *, opset: int) -> ExportedGraph:
     weights = refer_to_memory(exported, capture.weights)
     scopes, source_lines = _read_capture(exported, capture, model)
     return ExportedGraph(Exporter.TORCHSCRIPT, exported, weights, scopes, source_lines, opset)
+
+
+def _refuse_unknown_types(model: nn.Module, call: ModelCall) -> None:
+    """Refuse types that TorchScript does not know: with some of them, torch ends the process."""
+    named = (*model.named_parameters(), *model.named_buffers(), *call.tensors.items())
+    for name, tensor in named:
+        try:
+            JitScalarType.from_dtype(tensor.dtype)
+        except OnnxExporterError as error:
+            raise ExportFailedError(f"it has no type for {name}, {tensor.dtype}") from error
 
 
 class _CapturedNode(NamedTuple):

@@ -12,12 +12,13 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from modelexport.hierarchy.choices import ScopeOrigin
 from modelexport.hierarchy.fingerprints import (
     ValueFingerprint,
+    WeightFingerprint,
     value_fingerprint,
     weight_fingerprint,
 )
 from modelexport.hierarchy.graph_paths import MAIN
 from modelexport.hierarchy.record import Op, Tensor
-from modelexport.tracer.eager.arrays import to_numpy
+from modelexport.tracer.eager.arrays import real_numbers
 from modelexport.tracer.eager.dispatch import OperatorCall
 from modelexport.tracer.records.parameter_index import named_tensors
 from modelexport.tracer.sources.signature import ModelCall
@@ -71,7 +72,7 @@ class EagerOpCollector:
         parameters = [(name, name, tensor) for name, tensor in self._parameters.items()]
         constants = [(name, None, tensor) for name, tensor in self._constants]
         return tuple(
-            Tensor(name, parameter, weight_fingerprint(to_numpy(tensor)))
+            Tensor(name, parameter, _weight_fingerprint(tensor))
             for name, parameter, tensor in (*parameters, *constants)
             if name in self._read_names and not tensor.is_complex()
         )
@@ -79,7 +80,7 @@ class EagerOpCollector:
     def absent(self) -> tuple[Tensor, ...]:
         """Parameters and buffers that were not read."""
         return tuple(
-            Tensor(name, name, weight_fingerprint(to_numpy(tensor)))
+            Tensor(name, name, _weight_fingerprint(tensor))
             for name, tensor in self._parameters.items()
             if name not in self._read_names
         )
@@ -173,6 +174,10 @@ def _memory(tensor: torch.Tensor) -> int | None:
 
 
 def _fingerprint(tensor: torch.Tensor) -> ValueFingerprint | None:
-    if tensor.layout is not torch.strided or tensor.is_complex() or tensor.is_quantized:
-        return None
-    return value_fingerprint(to_numpy(tensor))
+    array = real_numbers(tensor)
+    return None if array is None else value_fingerprint(array)
+
+
+def _weight_fingerprint(tensor: torch.Tensor) -> WeightFingerprint | None:
+    array = real_numbers(tensor)
+    return None if array is None else weight_fingerprint(array)

@@ -38,7 +38,8 @@ def build_eager_record(
     """
     collector = EagerOpCollector(model, call, fingerprints=probe)
     run = observe_run(model, call, collector.observe, decompositions=exporter_decompositions())
-    feed = {name: to_numpy(tensor) for name, tensor in call.tensors.items()}
+    arrays = {name: to_numpy(tensor) for name, tensor in call.tensors.items()}
+    feed = {name: array for name, array in arrays.items() if array is not None}
     return Record(
         source=record_source(model, origin, RecordExporter.EAGER, 0, why),
         digest="",

@@ -13,6 +13,7 @@ import torch
 from modelexport.errors import RuntimeFailedError
 from modelexport.hierarchy.fingerprints import Array, ValueFingerprint, value_fingerprints
 from modelexport.hierarchy.graph_paths import MAIN, NodeKey, walk_nodes
+from modelexport.hierarchy.runtime_values import run_session, runtime_value
 from modelexport.hierarchy.subgraph_runner import SubgraphRunner
 from modelexport.hierarchy.subgraphs import (
     computed_names,
@@ -21,6 +22,7 @@ from modelexport.hierarchy.subgraphs import (
     names_read,
 )
 from modelexport.support.error_texts import first_line
+from modelexport.tracer.eager.arrays import to_numpy
 from modelexport.tracer.exporters.exported import ExportedGraph
 
 NOT_REQUESTED = "not asked for"
@@ -53,6 +55,8 @@ class GraphValues:
 def graph_feed(graph: onnx.GraphProto, tensors: Mapping[str, torch.Tensor]) -> dict[str, Array]:
     """The inputs of a graph by name. Exporters drop inputs that the model never reads.
 
+    Inputs of types that numpy cannot hold are left out.
+
     Args:
         graph: The graph.
         tensors: The inputs of the model.
@@ -66,12 +70,22 @@ def graph_feed(graph: onnx.GraphProto, tensors: Mapping[str, torch.Tensor]) -> d
             raise RuntimeFailedError(
                 f"The exported graph has an input {value.name} that the model does not have."
             )
-        tensor = tensors[value.name].detach().cpu()
-        dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
-        if tensor.dtype is torch.bfloat16:
-            tensor = tensor.float()
-        feed[value.name] = tensor.numpy().astype(dtype, copy=False)
+        array = _input_array(value, tensors[value.name])
+        if array is not None:
+            feed[value.name] = array
     return feed
+
+
+def _input_array(value: onnx.ValueInfoProto, tensor: torch.Tensor) -> Array | None:
+    """A tensor in the type of an input; None where numpy cannot hold it.
+
+    ONNX has few operators for complex numbers: exporters write pairs of real ones.
+    """
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+    if tensor.is_complex() and dtype.kind != "c":
+        tensor = torch.view_as_real(tensor.resolve_conj())
+    array = to_numpy(tensor)
+    return None if array is None else array.astype(dtype, copy=False)
 
 
 def compute_values(exported: ExportedGraph, feed: Mapping[str, Array]) -> GraphValues:
@@ -84,8 +98,12 @@ def compute_values(exported: ExportedGraph, feed: Mapping[str, Array]) -> GraphV
         feed: Its inputs.
 
     Raises:
-        RuntimeFailedError: onnxruntime cannot load or run the graph.
+        RuntimeFailedError: onnxruntime cannot load or run the graph, or there is an input whose
+            values numpy cannot hold.
     """
+    unfed = [value.name for value in exported.model.graph.input if value.name not in feed]
+    if unfed:
+        raise RuntimeFailedError(f"numpy cannot hold the values of the input {unfed[0]}")
     exposed = onnx.ModelProto()
     exposed.CopyFrom(exported.model)
     computed = _run(exposed, exported.weights, feed)
@@ -136,7 +154,7 @@ def _run(
             _session_options({name: weights[name] for name in weights if name in needed}),
             providers=["CPUExecutionProvider"],
         )
-        results = session.run(names, dict(feed))
+        results = run_session(session, ort.OrtValue, names, feed)
     except Exception as error:
         raise RuntimeFailedError(
             f"onnxruntime cannot run the exported graph ({first_line(error)})."
@@ -154,8 +172,7 @@ def _session_options(weights: Mapping[str, Array]) -> ort.SessionOptions:
     options.add_session_config_entry("session.disable_prepacking", "1")  # it pays after many runs
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others need the CPU
     if weights:
-        arrays = map(np.ascontiguousarray, weights.values())
-        values = [ort.OrtValue.ortvalue_from_numpy(array) for array in arrays]
+        values = [runtime_value(ort.OrtValue, array) for array in weights.values()]
         options.add_external_initializers(list(weights), values)
     return options
 

@@ -3,8 +3,6 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-import numpy as np
-
 from modelexport.hierarchy.fingerprints import WeightFingerprint, weight_fingerprint
 from modelexport.hierarchy.graph_paths import NodeKey, walk_nodes
 from modelexport.hierarchy.module_tree import ModuleTree, is_within
@@ -19,11 +17,7 @@ InitializerFingerprints = Mapping[tuple[str, str], WeightFingerprint | None]
 def initializer_fingerprints(exported: ExportedGraph) -> InitializerFingerprints:
     """The fingerprint of every initializer."""
     return {
-        (graph, name): weight_fingerprint(
-            # types that numpy itself does not know (bfloat16, float8) are compared as float32
-            values if values.dtype.kind in "fiub" else values.astype(np.float32)
-        )
-        for graph, name, values in exported.initializers()
+        (graph, name): weight_fingerprint(values) for graph, name, values in exported.initializers()
     }
 
 

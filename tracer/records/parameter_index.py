@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from modelexport.hierarchy.fingerprints import Array
-from modelexport.tracer.eager.arrays import to_numpy
+from modelexport.hierarchy.fingerprints import Array, standard_type
+from modelexport.tracer.eager.arrays import real_numbers, to_numpy
 
 _MAX_PERMUTED_RANK = 4
 """Maximum rank of tensors of which all permutations of axes are tried."""
@@ -35,8 +35,8 @@ class ParameterIndex:
         self._tensors = dict(named_tensors(model))
         self._by_corners: dict[_Corners, list[str]] = defaultdict(list)
         for name, tensor in self._tensors.items():
-            if tensor.numel():
-                self._by_corners[_corners(tensor)].append(name)
+            if tensor.numel() and (corners := _tensor_corners(tensor)) is not None:
+                self._by_corners[corners].append(name)
 
     def candidates(self, name: str, values: Array) -> list[str]:
         """Qualified names of the parameters that an initializer may hold.
@@ -51,27 +51,32 @@ class ParameterIndex:
         """
         if name in self._tensors:
             return [name]
+        values = standard_type(values)
         if values.size < 2 or values.dtype.kind not in "fiub" or _is_uniform(values):
             return []
         candidates = self._by_corners.get(_corners(values), ())
-        return [c for c in candidates if _has_same_values(self._array(c), values)]
+        return [c for c in candidates if self._holds(c, values)]
 
     def is_changed(self, name: str, values: Array) -> bool:
         """Whether the exporter computed an initializer: no parameter holds its values."""
+        values = standard_type(values)
         if name in self._tensors:
-            parameter = self._array(name)
-            return parameter.size != values.size or not _has_same_values(parameter, values)
+            return not self._holds(name, values)
         return values.dtype.kind == "f" and values.ndim > 0 and not self.candidates(name, values)
 
     def absent(self, present: Iterable[str | None]) -> Iterator[tuple[str, Array]]:
-        """Name and values of parameters and buffers, each once, that are not among some names."""
+        """Parameters and buffers whose values are known, each once, and not among some names."""
         present_ids = {id(self._tensors[name]) for name in present if name is not None}
         for name, tensor in self._tensors.items():
-            if id(tensor) not in present_ids and not tensor.is_complex():
-                yield name, self._array(name)
+            if id(tensor) not in present_ids and (array := real_numbers(tensor)) is not None:
+                yield name, array
 
-    def _array(self, name: str) -> Array:
-        return to_numpy(self._tensors[name])
+    def _holds(self, name: str, values: Array) -> bool:
+        """Whether a parameter has these values; also where its own values cannot be known."""
+        parameter = to_numpy(self._tensors[name])
+        if parameter is None:
+            return True
+        return parameter.size == values.size and _has_same_values(parameter, values)
 
 
 def named_tensors(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
@@ -80,13 +85,20 @@ def named_tensors(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     yield from model.named_buffers()
 
 
-def _corners(values: Array | torch.Tensor) -> _Corners:
+def _corners(values: Array) -> _Corners:
     """What transposing and reshaping keep: the size, the first and the last element."""
-    if isinstance(values, torch.Tensor):
-        values = values.detach()
-    size = values.numel() if isinstance(values, torch.Tensor) else values.size
     first, last = (0,) * values.ndim, (-1,) * values.ndim
-    return size, complex(values[first]), complex(values[last])
+    return values.size, complex(values[first]), complex(values[last])
+
+
+def _tensor_corners(tensor: torch.Tensor) -> _Corners | None:
+    """The corners of a tensor, without a copy of the rest; None where numpy cannot hold them."""
+    if tensor.layout is not torch.strided:
+        return None
+    first, last = (0,) * tensor.ndim, (-1,) * tensor.ndim
+    arrays = (to_numpy(tensor.detach()[corner]) for corner in (first, last))
+    corners = [complex(array[()]) for array in arrays if array is not None]
+    return (tensor.numel(), *corners) if len(corners) == 2 else None  # type: ignore[return-value]
 
 
 def _is_uniform(values: Array) -> bool:

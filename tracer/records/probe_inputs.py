@@ -8,6 +8,7 @@ accepts them.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -16,7 +17,7 @@ from modelexport.hierarchy.fingerprints import value_fingerprint
 from modelexport.hierarchy.graph_paths import MAIN
 from modelexport.hierarchy.probe_numbers import MAX_SWITCH_SIZE, distinct_integers, mask_flags
 from modelexport.support.threads import one_blas_thread
-from modelexport.tracer.eager.arrays import to_numpy
+from modelexport.tracer.eager.arrays import real_numbers, to_numpy
 from modelexport.tracer.eager.model_run import run_model
 from modelexport.tracer.exporters.exported import ExportedGraph
 from modelexport.tracer.records.graph_values import (
@@ -96,10 +97,14 @@ def _agrees(
     if len(names) != len(outputs):
         return False
     pairs = [
-        (values.first.get((MAIN, name)), value_fingerprint(to_numpy(tensor)))
+        (values.first.get((MAIN, name)), to_numpy(tensor))
         for name, tensor in zip(names, outputs.values(), strict=True)
     ]
-    known = [(ours, true) for ours, true in pairs if ours is not None and true is not None]
+    known = [
+        (ours, true)
+        for ours, array in pairs
+        if ours is not None and array is not None and (true := value_fingerprint(array)) is not None
+    ]
     return bool(known) and all(values_agree(true, ours) for ours, true in known)
 
 
@@ -139,9 +144,12 @@ def replace_uniform_inputs(model: nn.Module, call: ModelCall) -> tuple[ModelCall
 
 def _is_uniform(tensor: torch.Tensor) -> bool:
     """Whether all elements are equal; not of flags, and of inputs too small to matter."""
-    if tensor.numel() <= MAX_SWITCH_SIZE or tensor.dtype is torch.bool or tensor.is_complex():
+    if tensor.dtype is torch.bool or tensor.is_quantized:
         return False
-    return bool((tensor == tensor.reshape(-1)[0]).all())
+    array = real_numbers(tensor)
+    if array is None or array.size <= MAX_SWITCH_SIZE:
+        return False
+    return bool((array == array.reshape(-1)[0]).all())
 
 
 def _replacements(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
@@ -164,6 +172,7 @@ def _finite_share(model: nn.Module, call: ModelCall) -> float:
     Raises:
         InputsError: The model cannot run.
     """
-    outputs = [t for t in run_model(model, call).values() if t.is_floating_point()]
-    finite = sum(int(tensor.isfinite().sum()) for tensor in outputs)
-    return finite / max(1, sum(tensor.numel() for tensor in outputs))
+    arrays = map(real_numbers, run_model(model, call).values())
+    outputs = [array for array in arrays if array is not None and array.dtype.kind == "f"]
+    finite = sum(int(np.isfinite(array).sum()) for array in outputs)
+    return finite / max(1, sum(array.size for array in outputs))

@@ -12,7 +12,7 @@ from torch import nn
 
 from modelexport.hierarchy.fingerprints import ValueFingerprint, value_fingerprint
 from modelexport.hierarchy.graph_paths import MAIN, NodeKey
-from modelexport.tracer.eager.arrays import to_numpy
+from modelexport.tracer.eager.arrays import real_numbers
 from modelexport.tracer.eager.dispatch import OperatorCall, OperatorObserver
 from modelexport.tracer.eager.model_run import run_model
 from modelexport.tracer.eager.module_tracker import track_modules
@@ -100,17 +100,17 @@ class _ValueLocator:
 
     def _nodes_with_value(self, tensor: torch.Tensor) -> list[_NodeValue]:
         candidates = self._by_kind.get(_tensor_kind(tensor))
-        if not candidates or tensor.is_complex():
+        if not candidates or (array := real_numbers(tensor)) is None:
             return []
-        computed = value_fingerprint(to_numpy(tensor))
+        computed = value_fingerprint(array)
         return [c for c in candidates if computed is not None and values_agree(computed, c[1])]
 
 
 def _holds(tensor: torch.Tensor, fingerprint: ValueFingerprint) -> bool:
     """Whether a tensor has the value of a fingerprint."""
-    if _tensor_kind(tensor) != _kind(fingerprint) or tensor.is_complex():
+    if _tensor_kind(tensor) != _kind(fingerprint) or (array := real_numbers(tensor)) is None:
         return False
-    computed = value_fingerprint(to_numpy(tensor))
+    computed = value_fingerprint(array)
     return computed is not None and values_agree(computed, fingerprint)
 
 

@@ -12,9 +12,7 @@ from modelexport.errors import InputsError
 from modelexport.hierarchy.export_config import InputRequest, InputSpec
 from modelexport.tracer.sources.generated_inputs import generate_inputs, modalities
 from modelexport.tracer.sources.signature import Inputs
-
-DEFAULT_TEXT = "The quick brown fox jumps over the lazy dog, and nobody minds."
-_SECOND_TEXT = "A shorter line."
+from modelexport.tracer.sources.tokenized_inputs import tokenize
 
 
 def factory_inputs(model: nn.Module, inputs: Inputs | None, request: InputRequest) -> Inputs:
@@ -56,7 +54,7 @@ def folder_inputs(
     accepted = set(inspect.signature(model.forward).parameters)
     inputs = generate_inputs(model, accepted)
     if "text" in modalities(model):
-        tokenized = _tokenize(source, request.text, trust_remote_code=trust_remote_code)
+        tokenized = tokenize(source, model, request.text, trust_remote_code=trust_remote_code)
         inputs |= {name: value for name, value in tokenized.items() if name in accepted}
     elif request.text is not None:
         raise InputsError(f"{source}: --input-text is for models that read text.")
@@ -80,30 +78,6 @@ def _by_parameter(model: nn.Module, inputs: Inputs | None) -> dict[str, Any]:
         raise InputsError(f"The example inputs do not fit {forward}: {error}.") from error
     single = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return {n: v for n, v in bound.arguments.items() if signature.parameters[n].kind in single}
-
-
-def _tokenize(source: str, text: str | None, *, trust_remote_code: bool) -> dict[str, torch.Tensor]:
-    """What the tokenizer of a folder makes of a text; without a tokenizer, nothing.
-
-    Without a text it gets two sentences of different length, so that tokens, positions and padding
-    differ.
-
-    Raises:
-        InputsError: There is a text, but no tokenizer.
-    """
-    from transformers import AutoTokenizer  # noqa: PLC0415 - heavy, and only some sources need it
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError, KeyError, ImportError):
-        if text is not None:
-            raise InputsError(f"{source}: it has no tokenizer to read --input-text.") from None
-        return {}
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    texts = [DEFAULT_TEXT, _SECOND_TEXT] if text is None else [text]
-    encoded = tokenizer(texts, return_tensors="pt", padding=len(texts) > 1)
-    return dict(encoded)
 
 
 def _apply_request(model: nn.Module, inputs: dict[str, Any], request: InputRequest) -> Inputs:

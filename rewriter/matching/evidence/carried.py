@@ -1,11 +1,12 @@
 """Evidence *carried*: what a file says about its own hierarchy, where there is no record.
 
-Five schemes are known, and the first that any node uses is read: our metadata; the metadata of
+Six schemes are known, and the first that any node uses is read: our metadata; the metadata of
 torch's exporter; tag attributes of older tools; names by which torch's exporters scope nodes
-(`/encoder/layer.0/attention/MatMul`); and, for the nodes that read weights, the names of these
-(`encoder.layer.0.attention.query.weight`).
+(`/encoder/layer.0/attention/MatMul`); other names that nest (`model/dense/MatMul`); and, for the
+nodes that read weights, the names of these (`encoder.layer.0.attention.query.weight`).
 """
 
+import re
 from collections.abc import Mapping
 from urllib.parse import unquote
 
@@ -23,6 +24,7 @@ from modelexport.rewriter.matching.evidence.carried_hierarchy import (
     ATTRIBUTES,
     OURS,
     SCOPED_NAMES,
+    TREE_NAMES,
     CarriedHierarchy,
     metadata_of,
     path_of_tag,
@@ -36,13 +38,22 @@ from modelexport.rewriter.matching.evidence.embedded import (
     embedded_tree,
     tag_paths,
 )
+from modelexport.rewriter.matching.evidence.nested_names import read_nested_names
+from modelexport.rewriter.matching.evidence.scoped_names import read_scoped_names
 from modelexport.rewriter.matching.evidence.third_party_names import (
-    read_scoped_names,
     read_tag_attributes,
     read_torch_metadata,
     tag_attributes,
 )
+from modelexport.rewriter.matching.evidence.tree_names import (
+    TAGS_ARE_LOST,
+    claims_by_tree,
+    resolve_relative_tags,
+)
 from modelexport.rewriter.matching.evidence.weight_names import read_weight_names
+
+_ADDED = re.compile(r"[^A-Za-z0-9]")
+"""Where what a tool adds to a name may begin: `_quant`, `__12`, `/Fused`, `:0`."""
 
 
 def read_carried_hierarchy(
@@ -65,6 +76,7 @@ def read_carried_hierarchy(
         or read_torch_metadata(model, graph)
         or read_tag_attributes(graph)
         or read_scoped_names(model, graph)
+        or read_nested_names(model, graph)
         or read_weight_names(model, graph)
     )
 
@@ -93,18 +105,33 @@ def _read_metadata(
     tags = {key: entry[keys.TAG] for key, entry in entries.items() if keys.TAG in entry}
     if not tags:
         return None
-    modules, paths, rules = tree_of_tags(tags.values()), None, TagRules()
+    parameters = embedded_parameters(model, where)
+    paths, rules = None, TagRules()
     if embedded is not None:
         modules, rules = embedded.modules, embedded_rules(embedded, where)
-        paths = tag_paths(ModuleTree(modules), rules)
+        tree = ModuleTree(modules)
+        paths = tag_paths(tree, rules)
+        if any(not tag.startswith("/") for tag in tags.values()):
+            tags |= resolve_relative_tags(tags, model, graph, tree, parameters, paths)
+    else:
+        modules = tree_of_tags(tags.values())
     claims = Claims()
     for key, tag in tags.items():
         path = _path(tag, paths)
         if path is None:
-            claims.reasons[key] = f"its tag {tag} is not in the module tree that the file carries"
+            claims.reasons[key] = _unknown_tag(tag)
             continue
         claims.by_node[key] = _claim(path, entries[key], paths)
-    return CarriedHierarchy(OURS, modules, claims, rules, embedded_parameters(model, where))
+    return CarriedHierarchy(OURS, modules, claims, rules, parameters)
+
+
+def _unknown_tag(tag: str) -> str:
+    if tag.startswith("/"):
+        return f"its tag {tag} is not in the module tree that the file carries"
+    return (
+        f"its tag {tag} is that of a node in a function, and it is not known of which call: "
+        "give --from ANNOTATED.onnx or --record"
+    )
 
 
 def _path(tag: str, paths: Mapping[str, str] | None) -> str | None:
@@ -142,20 +169,33 @@ def _read_injected(
     if not modules:
         scheme, rules = SCOPED_NAMES, TagRules(TagStyle.PATH, rules.torch_nn, rules.depth)
         modules = _modules_of_names(graph, tree, embedded_names(model, where))
-    if not modules:
-        return None
-    claims = Claims({key: Claim(path, EvidenceKind.CARRIED) for key, path in modules.items()})
     parameters = embedded_parameters(model, where)
-    return CarriedHierarchy(scheme, embedded.modules, claims, rules, parameters)
+    claims = Claims({key: Claim(path, EvidenceKind.CARRIED) for key, path in modules.items()})
+    notes: tuple[str, ...] = ()
+    if not modules and read_torch_metadata(model, graph) is None:
+        scheme, rules = TREE_NAMES, embedded_rules(embedded, where)
+        claims = claims_by_tree(model, graph, tree, parameters)
+        notes = (TAGS_ARE_LOST,)
+    if not claims.by_node:
+        return None
+    return CarriedHierarchy(scheme, embedded.modules, claims, rules, parameters, notes)
 
 
 def _modules_of_names(
     graph: ModelGraph, tree: ModuleTree, names: Mapping[str, str | None]
 ) -> dict[NodeKey, str]:
-    """The module in each name that annotating gave to a node."""
+    """The module in each name that annotating gave to a node, also where a tool added to it."""
     modules = {}
     for key, node in zip(graph.keys, graph.nodes, strict=True):
-        path = ".".join(map(unquote, node.name.split("/")[1:-1]))
-        if node.name in names and path in tree:
-            modules[key] = path
+        given = _given_name(node.name, names) if names else None
+        if given is not None:
+            path = ".".join(map(unquote, given.split("/")[1:-1]))
+            if path in tree:
+                modules[key] = path
     return modules
+
+
+def _given_name(name: str, names: Mapping[str, str | None]) -> str | None:
+    """The name that annotating gave: the longest one with which a name begins, if it has any."""
+    ends = [len(name), *(match.start() for match in reversed(list(_ADDED.finditer(name))))]
+    return next((name[:end] for end in ends if name[:end] in names), None)

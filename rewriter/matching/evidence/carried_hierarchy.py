@@ -14,6 +14,8 @@ OURS = "modelexport's own keys"
 TORCH = "torch's metadata"
 ATTRIBUTES = "tag attributes"
 SCOPED_NAMES = "scoped node names"
+NESTED_NAMES = "nested node names"
+TREE_NAMES = "names of the module tree"
 WEIGHT_NAMES = "initializer names"
 
 
@@ -26,6 +28,7 @@ class CarriedHierarchy(msgspec.Struct):
         claims: The module of each node that has one.
         rules: How its tags were written, where that loses something.
         parameters: Initializer name to parameter, where the file says so.
+        notes: What the user should know about reading it.
     """
 
     scheme: str
@@ -33,6 +36,7 @@ class CarriedHierarchy(msgspec.Struct):
     claims: Claims
     rules: TagRules = TagRules()
     parameters: dict[str, str] = {}
+    notes: tuple[str, ...] = ()
 
 
 def metadata_of(proto: onnx.NodeProto | onnx.ModelProto) -> dict[str, str]:

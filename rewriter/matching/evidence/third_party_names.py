@@ -1,7 +1,6 @@
 """The hierarchy that other tools write into a file: torch's exporters, and older tools."""
 
 import ast
-import re
 from collections.abc import Iterable
 
 import onnx
@@ -14,7 +13,6 @@ from modelexport.hierarchy.tags import is_well_formed
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.evidence.carried_hierarchy import (
     ATTRIBUTES,
-    SCOPED_NAMES,
     TORCH,
     CarriedHierarchy,
     metadata_of,
@@ -39,15 +37,15 @@ def read_torch_metadata(model: onnx.ModelProto, graph: ModelGraph) -> CarriedHie
         classes.update(zip(names, class_names, strict=False))
     if not scopes:
         return None
-    prefix = _wrapper(scopes.values(), weight_owners(model))
-    paths = {key: _without_prefix(path, prefix) for key, path in scopes.items()}
+    prefix = wrapper_of(scopes.values(), weight_owners(model))
+    paths = {key: without_prefix(path, prefix) for key, path in scopes.items()}
     class_of = {
-        _without_prefix(path, prefix): name
+        without_prefix(path, prefix): name
         for path, name in classes.items()
         if path != ROOT or not prefix
     }
     modules = tree_of_paths(paths.values(), class_of, model.graph.name)
-    return CarriedHierarchy(TORCH, modules, _carried_claims(paths))
+    return CarriedHierarchy(TORCH, modules, carried_claims(paths))
 
 
 def _python_list(text: str | None) -> list[str]:
@@ -65,7 +63,7 @@ def read_tag_attributes(graph: ModelGraph) -> CarriedHierarchy | None:
     if not tags:
         return None
     paths = {key: path_of_tag(tag) for key, tag in tags.items()}
-    return CarriedHierarchy(ATTRIBUTES, tree_of_tags(tags.values()), _carried_claims(paths))
+    return CarriedHierarchy(ATTRIBUTES, tree_of_tags(tags.values()), carried_claims(paths))
 
 
 def tag_attributes(graph: ModelGraph) -> dict[NodeKey, str]:
@@ -78,44 +76,13 @@ def tag_attributes(graph: ModelGraph) -> dict[NodeKey, str]:
     return tags
 
 
-def read_scoped_names(model: onnx.ModelProto, graph: ModelGraph) -> CarriedHierarchy | None:
-    """Node names by the scheme of torch's TorchScript exporter: `/encoder/layer.0/fc/MatMul`."""
-    owners = weight_owners(model)
-    scopes: dict[NodeKey, str] = {}
-    for key, node in zip(graph.keys, graph.nodes, strict=True):
-        steps = node.name.split("/")
-        if len(steps) > 1 and not steps[0] and re.fullmatch(rf"{node.op_type}(_\d+)?", steps[-1]):
-            scopes[key] = ".".join(_without_doubled(steps[1:-1], owners))
-    if not any(scopes.values()):
-        return None
-    prefix = _wrapper(scopes.values(), owners)
-    paths = {key: _without_prefix(path, prefix) for key, path in scopes.items()}
-    modules = tree_of_paths(paths.values(), {}, model.graph.name)
-    return CarriedHierarchy(SCOPED_NAMES, modules, _carried_claims(paths))
-
-
-def _without_doubled(steps: list[str], owners: set[str]) -> list[str]:
-    """Steps without the doubling of called containers: `layer/layer.0` is `layer.0`.
-
-    Unless a weight's name says that there is a module of the doubled path.
-    """
-    kept: list[str] = []
-    for step in steps:
-        if kept and step.startswith(kept[-1] + "."):
-            doubled = ".".join([*kept, step])
-            if not any(path == doubled or path.startswith(doubled + ".") for path in owners):
-                kept.pop()
-        kept.append(step)
-    return kept
-
-
 def weight_owners(model: onnx.ModelProto) -> set[str]:
     """Module paths in the names of initializers that are called like parameters."""
     names = (weight.name for weight in model.graph.initializer)
     return {name.rpartition(".")[0] for name in names if "." in name}
 
 
-def _wrapper(scopes: Iterable[str], owners: set[str]) -> str:
+def wrapper_of(scopes: Iterable[str], owners: set[str]) -> str:
     """The first step of all scopes, if the weights' names lack it; "" when they do not.
 
     It is the module that an exporter puts around the model.
@@ -125,15 +92,17 @@ def _wrapper(scopes: Iterable[str], owners: set[str]) -> str:
     if len(first_steps) != 1:
         return ""
     prefix = next(iter(first_steps))
-    inside = {_without_prefix(path, prefix) for path in paths}
+    inside = {without_prefix(path, prefix) for path in paths}
     return prefix if len(inside & owners) > len(paths & owners) else ""
 
 
-def _without_prefix(path: str, prefix: str) -> str:
+def without_prefix(path: str, prefix: str) -> str:
+    """A path without the step that `wrapper_of` gave."""
     if prefix and (path == prefix or path.startswith(prefix + ".")):
         return path[len(prefix) + 1 :]
     return path
 
 
-def _carried_claims(paths: dict[NodeKey, str]) -> Claims:
+def carried_claims(paths: dict[NodeKey, str]) -> Claims:
+    """A claim for each node, of kind *carried*."""
     return Claims({key: Claim(path, EvidenceKind.CARRIED) for key, path in paths.items()})

@@ -31,10 +31,12 @@ def numbered(stem: str, *specs: Spec) -> list[tuple[str, Spec]]:
     return [(f"{stem}.{number}", spec) for number, spec in enumerate(specs)]
 
 
-def rows_of(spec: Spec, tag: str = "/Net", depth: int = 0) -> list[ModuleRow]:
+def rows_of(
+    spec: Spec, tag: str = "/Net", depth: int = 0, parent: str | None = None
+) -> list[ModuleRow]:
     """The rows of a module: each has one node and one parameter of its own."""
     class_name, children = spec
-    below = [rows_of(child, tag + step, depth + 1) for step, child in children]
+    below = [rows_of(child, tag + step, depth + 1, tag) for step, child in children]
     inside = [row for rows in below for row in rows]
     count = 1 + len(inside)
     row = ModuleRow(
@@ -49,6 +51,7 @@ def rows_of(spec: Spec, tag: str = "/Net", depth: int = 0) -> list[ModuleRow]:
         parameters=count,
         share=0.5,
         macs=3 * count,
+        parent=parent,
     )
     return [row, *inside]
 

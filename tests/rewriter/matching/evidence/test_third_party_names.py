@@ -14,8 +14,8 @@ from modelexport.rewriter.matching.evidence.carried_hierarchy import (
     CarriedHierarchy,
 )
 from modelexport.rewriter.matching.evidence.claims import Claim
+from modelexport.rewriter.matching.evidence.scoped_names import read_scoped_names
 from modelexport.rewriter.matching.evidence.third_party_names import (
-    read_scoped_names,
     read_tag_attributes,
     read_torch_metadata,
     tag_attributes,

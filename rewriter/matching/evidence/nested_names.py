@@ -1,0 +1,110 @@
+"""Names of nodes that nest, whatever tool wrote them: `model/dense/MatMul`.
+
+Many frameworks put the scopes of a node before its name, with slashes between: Keras, TensorFlow
+and JAX do, and inliners put a prefix before the names of what they inline. Whether a slash means
+that is decided by the graph: nodes that share a scope feed each other. Nodes that are numbered by
+operator (`conv/0`, `conv/1`), hashes, and paths of files do not.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from urllib.parse import unquote
+
+import onnx
+
+from modelexport.hierarchy.choices import EvidenceKind
+from modelexport.hierarchy.graph_paths import NodeKey
+from modelexport.rewriter.graph.model_graph import ModelGraph
+from modelexport.rewriter.matching.evidence.carried_hierarchy import (
+    NESTED_NAMES,
+    CarriedHierarchy,
+    tree_of_paths,
+)
+from modelexport.rewriter.matching.evidence.claims import Claim, Claims
+from modelexport.rewriter.matching.evidence.repeated_calls import merge_calls
+from modelexport.rewriter.matching.evidence.third_party_names import weight_owners
+from modelexport.rewriter.matching.thresholds import MINIMUM_CONNECTED_SHARE
+from modelexport.support.prefixes import common_prefix
+
+Steps = tuple[str, ...]
+
+_CHILD_NUMBER = re.compile(r"\.(?=\d+(?:\.|$))")
+"""A dot before a number that is a name of its own: `layer.0`."""
+
+BY_NAMES_ALONE = (
+    "the modules were read from the names of nodes alone: nothing else says that they are modules"
+)
+
+
+def read_nested_names(model: onnx.ModelProto, graph: ModelGraph) -> CarriedHierarchy | None:
+    """The scopes in the names of nodes; None where names do not nest."""
+    scopes = {
+        key: scope
+        for key, node in zip(graph.keys, graph.nodes, strict=True)
+        if (scope := _scope(node))
+    }
+    if not _do_nest(scopes, graph):
+        return None
+    paths = {key: ".".join(map(_names, scope)) for key, scope in scopes.items()}
+    owners = weight_owners(model)
+    merged = merge_calls(paths, model, graph, owners, merge_in_doubt=False)
+    claims = {key: Claim(path, EvidenceKind.CARRIED) for key, path in merged.paths.items()}
+    modules = tree_of_paths(merged.paths.values(), {}, model.graph.name)
+    return CarriedHierarchy(NESTED_NAMES, modules, Claims(claims), notes=(BY_NAMES_ALONE,))
+
+
+def _scope(node: onnx.NodeProto) -> Steps:
+    """The steps before the last one of a node's name; without a name, of its first output's."""
+    name = node.name or next(iter(node.output), "")
+    return tuple(step for step in name.split("/") if step)[:-1]
+
+
+def _names(step: str) -> str:
+    """A step as names of modules: `layer.0` is the child 0 of layer, other dots are no nesting.
+
+    >>> _names("layer.0"), _names("tf.nn.relu")
+    ('layer.0', 'tf_nn_relu')
+    """
+    parts = _CHILD_NUMBER.split(unquote(step))
+    return ".".join(part.replace(".", "_") or "_" for part in parts)
+
+
+def _do_nest(scopes: Mapping[NodeKey, Steps], graph: ModelGraph) -> bool:
+    """Whether scopes are those of a hierarchy.
+
+    The steps that all nodes share say nothing. By the first step after these, nodes fall into
+    groups. There are several, and most nodes that are not alone have a neighbour in their group.
+    Where no group has two nodes, the steps that all share must show that the names are scopes.
+    """
+    shared = len(common_prefix(scopes.values()))
+    groups = {key: scope[shared] for key, scope in scopes.items() if len(scope) > shared}
+    sizes: dict[str, int] = {}
+    for group in groups.values():
+        sizes[group] = sizes.get(group, 0) + 1
+    if len(sizes) < 2:
+        return False
+    members = [key for key, group in groups.items() if sizes[group] > 1]
+    if not members:
+        return shared > 0
+    connected = _connected_nodes(groups, graph)
+    return len(connected & set(members)) >= MINIMUM_CONNECTED_SHARE * len(members)
+
+
+def _connected_nodes(groups: Mapping[NodeKey, str], graph: ModelGraph) -> set[NodeKey]:
+    """The nodes that feed a node of their group, or are fed by one."""
+
+    def group_of(number: int) -> str | None:
+        return groups.get(graph.keys[number])
+
+    def has_neighbour(number: int, neighbours: Sequence[int]) -> bool:
+        return any(group_of(other) == group_of(number) for other in neighbours)
+
+    return {
+        key
+        for number, key in enumerate(graph.keys)
+        if key in groups
+        and (
+            has_neighbour(number, graph.predecessors[number])
+            or has_neighbour(number, graph.successors[number])
+        )
+    }

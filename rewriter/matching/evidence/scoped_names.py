@@ -1,0 +1,88 @@
+"""Names of nodes by the scheme of torch's TorchScript exporter: `/encoder/layer.0/fc/MatMul`."""
+
+import re
+
+import onnx
+
+from modelexport.hierarchy.graph_paths import NodeKey
+from modelexport.rewriter.graph.model_graph import ModelGraph
+from modelexport.rewriter.matching.evidence.carried_hierarchy import (
+    SCOPED_NAMES,
+    CarriedHierarchy,
+    tree_of_paths,
+)
+from modelexport.rewriter.matching.evidence.repeated_calls import merge_calls
+from modelexport.rewriter.matching.evidence.third_party_names import (
+    carried_claims,
+    weight_owners,
+    without_prefix,
+    wrapper_of,
+)
+
+
+def read_scoped_names(model: onnx.ModelProto, graph: ModelGraph) -> CarriedHierarchy | None:
+    """The scopes in the names of nodes; None where no name is by the scheme.
+
+    A node to whose name a tool has added something gets the innermost scope in it that is known.
+    """
+    owners = weight_owners(model)
+    scopes: dict[NodeKey, str] = {}
+    others: dict[NodeKey, list[str]] = {}
+    for key, node in zip(graph.keys, graph.nodes, strict=True):
+        first, *steps = node.name.split("/")
+        if first or not steps:
+            continue
+        if re.fullmatch(rf"{re.escape(node.op_type)}(_\d+)?", steps[-1]):
+            scopes[key] = ".".join(_without_doubled(steps[:-1], owners))
+        else:
+            others[key] = _without_doubled(steps[:-1], owners)
+    if not any(scopes.values()):
+        return None
+    scopes |= _known_scopes(others, {*scopes.values(), *owners})
+    prefix = wrapper_of(scopes.values(), owners)
+    paths = {key: without_prefix(path, prefix) for key, path in scopes.items()}
+    merged = merge_calls(paths, model, graph, owners, merge_in_doubt=True)
+    modules = tree_of_paths(merged.paths.values(), {}, model.graph.name)
+    notes = _about_doubt(merged.in_doubt)
+    return CarriedHierarchy(SCOPED_NAMES, modules, carried_claims(merged.paths), notes=notes)
+
+
+def _known_scopes(steps_of: dict[NodeKey, list[str]], scopes: set[str]) -> dict[NodeKey, str]:
+    """The innermost known scope of each node that is in one."""
+    known = {
+        ".".join(names[:count])
+        for names in (scope.split(".") for scope in scopes)
+        for count in range(1, len(names) + 1)
+    }
+    paths = {}
+    for key, steps in steps_of.items():
+        candidates = (".".join(steps[:count]) for count in range(len(steps), 0, -1))
+        path = next((candidate for candidate in candidates if candidate in known), None)
+        if path:
+            paths[key] = path
+    return paths
+
+
+def _about_doubt(scopes: tuple[str, ...]) -> tuple[str, ...]:
+    if not scopes:
+        return ()
+    note = (
+        "by names alone, a further call of a module and another module cannot be told apart "
+        f"({len(scopes)} scopes such as {scopes[0]}): they count as calls; a record knows"
+    )
+    return (note,)
+
+
+def _without_doubled(steps: list[str], owners: set[str]) -> list[str]:
+    """Steps without the doubling of called containers: `layer/layer.0` is `layer.0`.
+
+    Unless a weight's name says that there is a module of the doubled path.
+    """
+    kept: list[str] = []
+    for step in steps:
+        if kept and step.startswith(kept[-1] + "."):
+            doubled = ".".join([*kept, step])
+            if not any(path == doubled or path.startswith(doubled + ".") for path in owners):
+                kept.pop()
+        kept.append(step)
+    return kept

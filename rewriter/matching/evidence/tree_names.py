@@ -1,0 +1,206 @@
+"""A file whose module tree survived while its tags did not.
+
+The names of its weights, and those of nodes that have scopes, are read against the module tree
+that annotating wrote: only modules of it are named, and what no name tells stays open.
+"""
+
+from collections.abc import Iterator, Mapping
+from urllib.parse import unquote
+
+import onnx
+
+from modelexport.hierarchy.choices import EvidenceKind
+from modelexport.hierarchy.graph_paths import NodeKey
+from modelexport.hierarchy.module_tree import ModuleTree
+from modelexport.rewriter.graph.graph_view import ContractedGraph
+from modelexport.rewriter.graph.initializer_parameters import InitializerParameters
+from modelexport.rewriter.graph.model_graph import ModelGraph
+from modelexport.rewriter.matching.evidence.claims import Claim, Claims
+
+TAGS_ARE_LOST = (
+    "the file has its module tree, but tags are lost: --from ANNOTATED.onnx or --record brings "
+    "all of them back"
+)
+
+_NO_NAME = "its tag is lost, and neither its name nor its weights tell a module of the tree"
+
+
+def claims_by_tree(
+    model: onnx.ModelProto, graph: ModelGraph, tree: ModuleTree, parameters: Mapping[str, str]
+) -> Claims:
+    """The module of each node whose weights or name tell one of the tree.
+
+    Args:
+        model: The model.
+        graph: Its nodes.
+        tree: The module tree in the file.
+        parameters: Initializer name to parameter, as the file says.
+    """
+    claims = Claims()
+    owners = weight_owners_by_node(model, graph, tree, parameters)
+    for number, (key, node) in enumerate(zip(graph.keys, graph.nodes, strict=True)):
+        paths = owners.get(number, ())
+        name = module_in_name(node.name, tree)
+        if paths:
+            covers = paths if len(paths) > 1 else ()
+            claims.by_node[key] = Claim(tree.common_ancestor(paths), EvidenceKind.CARRIED, covers)
+        elif name:
+            claims.by_node[key] = Claim(name, EvidenceKind.CARRIED)
+        else:
+            claims.reasons[key] = _NO_NAME
+    return claims
+
+
+def weight_owners_by_node(
+    model: onnx.ModelProto, graph: ModelGraph, tree: ModuleTree, parameters: Mapping[str, str]
+) -> dict[int, tuple[str, ...]]:
+    """The modules that own the weights of each node, by its number.
+
+    Tied weights tell nothing: they are those of several modules. Nor do weights that several nodes
+    read, if the file lacks others of that shape: exporters keep one of several equal weights.
+    """
+    tied = {p.tied_to for module in tree for p in (*module.parameters, *module.buffers)}
+    initializers = InitializerParameters(model, tree, parameters)
+    view = ContractedGraph(graph.indexed, {})
+    names = {value: graph.indexed.value_names[value][1] for value in graph.indexed.initializers}
+    absent = {tuple(sorted(shape)) for shape in initializers.absent().values()}
+    usable = {
+        value: name
+        for value, name in names.items()
+        if len(view.consumers(value)) < 2
+        or tuple(sorted(initializers.shapes.get(name, ()))) not in absent
+    }
+    owners: dict[int, tuple[str, ...]] = {}
+    for number in range(len(graph.keys)):
+        read = (usable[value] for value in view.inputs(number) if value in usable)
+        paths = {
+            path
+            for name in read
+            if initializers.parameters.get(name) not in tied
+            and (path := initializers.owner(name)) is not None
+        }
+        if paths and not view.pass_through[number]:
+            owners[number] = tuple(sorted(paths))
+    return owners
+
+
+def module_in_name(name: str, tree: ModuleTree) -> str | None:
+    """The module of the tree that the scopes in a name tell; None without one.
+
+    Slashes may double a container (`layer/layer.0`), as TorchScript's names do. After the module
+    there may be operators, to which tools add what they made of them (`fc/MatMul/Fusion`). Where
+    another step is no module of the tree, the module is not known.
+    """
+    path = stem = ""
+    for step in (unquote(step) for step in name.split("/")[:-1] if step):
+        doubled = bool(path) and step.startswith(path.removeprefix(stem).lstrip(".") + ".")
+        candidates = [f"{path}.{step}" if path else step]
+        candidates += [f"{stem}.{step}" if stem else step] * doubled
+        found = next((candidate for candidate in candidates if candidate in tree), None)
+        if found is None:
+            return tree.canonical(path) if path and onnx.defs.has(step.partition("_")[0]) else None
+        stem = found.removesuffix(step).rstrip(".")
+        path = found
+    return tree.canonical(path) if path else None
+
+
+def resolve_relative_tags(
+    tags: Mapping[NodeKey, str],
+    model: onnx.ModelProto,
+    graph: ModelGraph,
+    tree: ModuleTree,
+    parameters: Mapping[str, str],
+    paths: Mapping[str, str],
+) -> dict[NodeKey, str]:
+    """The tags of nodes that another tool took out of functions, where they are relative.
+
+    Weights tell the module of the call of some of these nodes. The calls follow each other in the
+    file, each a copy of one body: that tells where one ends and the next begins.
+
+    Args:
+        tags: The tag of each tagged node; relative ones do not begin with a slash.
+        model: The model.
+        graph: Its nodes.
+        tree: The module tree in the file.
+        parameters: Initializer name to parameter, as the file says.
+        paths: Module path by tag.
+
+    Returns:
+        The absolute tags of the nodes whose call is known.
+    """
+    owners = weight_owners_by_node(model, graph, tree, parameters)
+    tag_of = {path: tag for tag, path in paths.items()}
+    bases = {
+        number: base
+        for number, modules in owners.items()
+        if len(modules) == 1
+        and (tag := tags.get(graph.keys[number], "/")).startswith("/") is False
+        and (base := _base(tag_of.get(modules[0], ""), tag)) is not None
+    }
+    resolved: dict[NodeKey, str] = {}
+    for run in _relative_runs(tags, graph):
+        signatures = [(tags[graph.keys[n]], graph.nodes[n].op_type) for n in run]
+        known = {place: bases[number] for place, number in enumerate(run) if number in bases}
+        for place, base in _spread(known, signatures).items():
+            tag = signatures[place][0]
+            absolute = _absolute(tag, base)
+            if absolute in paths:
+                resolved[graph.keys[run[place]]] = absolute
+    return resolved
+
+
+def _base(tag: str, relative: str) -> str | None:
+    """The tag that a relative one is relative to; None where they do not agree."""
+    if relative == ".":
+        return tag or None
+    ending = relative if relative.startswith(".") else f"/{relative}"
+    return tag.removesuffix(ending) if tag.endswith(ending) else None
+
+
+def _absolute(relative: str, base: str) -> str:
+    if relative == ".":
+        return base
+    return base + relative if relative.startswith(".") else f"{base}/{relative}"
+
+
+def _relative_runs(tags: Mapping[NodeKey, str], graph: ModelGraph) -> Iterator[list[int]]:
+    """Numbers of relative nodes that follow each other; untagged nodes between them are skipped."""
+    run: list[int] = []
+    for number, key in enumerate(graph.keys):
+        tag = tags.get(key)
+        if tag is not None and not tag.startswith("/"):
+            run.append(number)
+        elif tag is not None and run:
+            yield run
+            run = []
+    if run:
+        yield run
+
+
+def _spread(known: Mapping[int, str], signatures: list[tuple[str, str]]) -> dict[int, str]:
+    """The call of each place of a run, from the places where it is known.
+
+    Where a call has known places again after those of another one, only these count.
+    """
+    firsts: dict[str, int] = {}
+    for place in sorted(known):
+        firsts.setdefault(known[place], place)
+    order = list(dict.fromkeys(known[place] for place in sorted(known)))
+    changes = [base for base, after in zip(_values(known), _values(known)[1:], strict=False)
+               if base != after]  # fmt: skip
+    if not order or len(changes) != len(order) - 1:
+        return dict(known)
+    lead = firsts[order[0]]
+    spread: dict[int, str] = {}
+    for number, base in enumerate(order):
+        start = firsts[base] - lead
+        if signatures[start : firsts[base] + 1] != signatures[: lead + 1]:
+            return dict(known)
+        following = order[number + 1 : number + 2]
+        end = firsts[following[0]] - lead if following else len(signatures)
+        spread |= dict.fromkeys(range(start, end), base)
+    return spread
+
+
+def _values(known: Mapping[int, str]) -> list[str]:
+    return [known[place] for place in sorted(known)]

@@ -1,0 +1,79 @@
+"""A further call of a module is told from a module of its own, or said to be in doubt."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+from modelexport.hierarchy.choices import Exporter
+from modelexport.rewriter.matching import Match, match_carried
+from tests.helpers.traced import TracedModels
+
+Node = tuple[str, str | None]
+"""The name of a node, and the weight that it reads."""
+
+
+def match(nodes: Sequence[Node], weights: Sequence[str] = ()) -> Match:
+    """Match a chain of nodes whose operator is the last step of their name."""
+    protos = []
+    for number, (name, weight) in enumerate(nodes):
+        operator = name.rpartition("/")[2].partition("_")[0]
+        inputs = [f"v{number}", *([weight] if weight else [])]
+        protos.append(helper.make_node(operator, inputs, [f"v{number + 1}"], name))
+    names = dict.fromkeys([*weights, *filter(None, (weight for _, weight in nodes))])
+    initializers = [numpy_helper.from_array(np.eye(2, dtype=np.float32), name) for name in names]
+    ends = [helper.make_tensor_value_info(n, 1, [2, 2]) for n in ("v0", f"v{len(nodes)}")]
+    graph = helper.make_graph(protos, "main", ends[:1], ends[1:], initializers)
+    return match_carried(helper.make_model(graph), "f")[0]
+
+
+CASES: Mapping[str, tuple[Sequence[Node], str, bool]] = {
+    "no weights: in doubt": ([("/a/relu/Relu", None), ("/a/relu_1/Relu", None)], "a.relu", True),
+    "the same weights": ([("/fc/MatMul", "w"), ("/fc_1/MatMul", "w")], "fc", False),
+    "other weights": ([("/fc/MatMul", "w"), ("/fc_1/MatMul", "u")], "fc_1", False),
+    "only one has weights": ([("/fc/MatMul", "w"), ("/fc_1/MatMul", None)], "fc_1", False),
+    "a parameter of its own": ([("/fc/Add", "fc.bias"), ("/fc_1/Add", "fc_1.bias")], "fc_1", False),
+    "the parameter of the first": ([("/fc/Add", "fc.bias"), ("/fc_1/Add", "fc.bias")], "fc", False),
+    "a number is missing": ([("/relu/Relu", None), ("/relu_2/Relu", None)], "relu_2", False),
+    "other work": ([("/act/Relu", None), ("/act_1/Tanh", None)], "act_1", False),
+    "no first": ([("/relu_1/Relu", None), ("/x/Relu", None)], "x", False),
+    "a child of a Sequential": (
+        [("/seq/seq.1/Relu", None), ("/seq/seq.1_1/Relu", None)],
+        "seq.1",
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_decides(case: str) -> None:
+    """The module of the last node, and whether the match says that it was in doubt."""
+    nodes, module, in_doubt = CASES[case]
+    result = match(nodes)
+    assert result.decisions[-1].module == module
+    assert any("cannot be told apart" in note for note in result.notes) == in_doubt
+
+
+def test_a_scope_that_is_called_again_is_a_module() -> None:
+    """`relu_1_1` is a call of `relu_1`, which so has that name."""
+    names = ["/relu/Relu", "/relu_1/Relu", "/relu_1_1/Relu"]
+    result = match([(name, None) for name in names])
+    assert [d.module for d in result.decisions] == ["relu", "relu_1", "relu_1"]
+
+
+def test_a_parameter_tells_a_node_in_the_scope_of_another_module() -> None:
+    """The second call of `fc` and the module `fc_1` share a scope; parameters part them."""
+    nodes = [("/fc/Add", "fc.bias"), ("/fc_1/Add", "fc_1.bias"), ("/fc_1/Add_1", "fc.bias")]
+    assert [d.module for d in match(nodes).decisions] == ["fc", "fc_1", "fc"]
+
+
+@pytest.mark.parametrize("name", ["called_twice", "resnet", "bert", "nested_sequential", "unet"])
+def test_traced_models_have_the_modules_of_the_record(traced: TracedModels, name: str) -> None:
+    """Without a record, no module is invented for a further call."""
+    done = traced(name, Exporter.TORCHSCRIPT)
+    result, _ = match_carried(onnx.load(done.onnx_path), "f")
+    modules = {decision.module for decision in result.decisions} - {None}
+    assert modules
+    assert modules <= {module.path for module in done.record.modules}
