@@ -79,6 +79,7 @@ def test_without_a_tokenizer_that_fits_inputs_are_generated(
     assert inputs.keys() == expected.keys()
     assert all(torch.equal(inputs[name], expected[name]) for name in expected)
     recorded = record(model, inputs, tmp_path / "r.json", exporter="eager").record
+    assert recorded.probe.inputs
     assert all(0 not in probe.shape for probe in recorded.probe.inputs)
     with pytest.raises(InputsError, match="--input-text"):
         folder_inputs(str(tmp_path), model, InputRequest(text="jumps"), trust_remote_code=False)
