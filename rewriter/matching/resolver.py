@@ -161,10 +161,9 @@ class NodeResolver:
                 pairs.add_pair(node, op, EvidenceKind.STRUCTURE)
 
     def _span(self, graphs: GraphPair, aligner: Aligner, node: int, op: int) -> Span:
-        """The recorded ops of a paired node. An auxiliary node does all of one op, and no more."""
-        if not graphs.is_auxiliary(node):
-            return aligner.spans.span(node, op)
-        return Span((op,), frozenset(), closed=True)
+        """The recorded ops of a paired node. An auxiliary node does one op, and no more."""
+        span = aligner.spans.span(node, op)
+        return Span((op,), frozenset(), span.closed) if graphs.is_auxiliary(node) else span
 
     def _enclose(
         self, graphs: GraphPair, pairs: Pairs, spans: Mapping[int, Span]

@@ -53,7 +53,8 @@ def _with_copy(buffer: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tenso
     values = buffer.detach()
     for dtype in (values.dtype, torch.uint8):
         try:
-            memory = values.view(dtype)
+            # a quantised tensor seen as its own type loses its quantiser, and crashes when copied
+            memory = values if dtype == values.dtype else values.view(dtype)
             copy = memory.clone()
         except RuntimeError:  # torch has no operator for the type
             continue

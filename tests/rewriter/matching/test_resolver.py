@@ -308,6 +308,23 @@ def test_an_auxiliary_node_does_all_of_its_op() -> None:
     assert found.regions == {case.node("extra"): (case.op("ceil"),)}
 
 
+def test_an_auxiliary_node_that_reads_other_values_leaves_its_op_to_others() -> None:
+    """A quantiser, say, that returns what an op computes does not do that op."""
+    file = """g (float[8,16] x, float[8,16] u) => (float[8,16] y, float[8,16] s) {
+        [first] h = Neg (x) [extra] e = other.Extra (h) [last] y = Abs (e) [side] s = Identity (u)
+    }"""
+    record = """g (float[8,16] x, float[8,16] z) => (float[8,16] y) {
+        [first] h = Neg (x) [sum] m = Add (h, z) [last] y = Abs (m)
+    }"""
+    case = Aligned(file, record)
+    seeds = {"first": "first", "last": "last", "side": "sum"}
+    assert resolve(case, seeds).regions == {case.node("extra"): (case.op("sum"),)}
+    reads_all = Aligned(
+        file.replace("Identity (u)", "Identity (h)"), record.replace("h, z", "h, h")
+    )
+    assert (reads_all.op("sum"),) not in resolve(reads_all, seeds).regions.values()
+
+
 def test_a_part_of_a_merged_weight_may_be_read_by_no_op() -> None:
     """Subgraphs of the record may read it, or nothing at all."""
     file = """g (float[8,16] z) => (float[8,16] y) <float[16,16] v = {1}> {
