@@ -26,6 +26,8 @@ def _lines(cells: Sequence[Cell]) -> Iterator[str]:
     yield "is one transformation of one model. Shares are of the nodes whose truth is known."
     yield "*Right*: exact or in the covers. The matcher was not tuned on held-out models; those"
     yield "that were used later to mend wrong nodes (notes 007 and 009) count as the others now."
+    yield "Files that onnxruntime makes for the processor (`onnxruntime all`) and 8-bit products differ"
+    yield "from processor to processor, and so do some of their cells: compare runs of one machine."
     yield ""
     yield "## By what became of the numbers"
     yield ""
