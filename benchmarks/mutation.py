@@ -212,7 +212,7 @@ def _summary(results: Results, reasons: list[dict[str, str]]) -> str:
         "",
         "`make mutation` writes this page. mutmut changes the code of `rewriter/matching` in one",
         "place at a time and runs the small tests that reach the place; each threshold is moved up",
-        "and down. A change that all tests pass is a survivor. Each has its reason below.",
+        "and down. A change that all tests pass is a survivor. Each needs a reason; see below.",
         "",
         "| file | mutants | killed | survived |",
         "|---|---|---|---|",
