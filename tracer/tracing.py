@@ -19,6 +19,7 @@ from modelexport.tracer.eager.model_state import evaluation_mode
 from modelexport.tracer.exporters.exported import ExportedGraph
 from modelexport.tracer.exporters.model_file import external_weights_path, write_model
 from modelexport.tracer.exporters.selection import export_model, resolve_exporter
+from modelexport.tracer.records.constant_inputs import refuse_constant_inputs
 from modelexport.tracer.records.eager_record import build_eager_record
 from modelexport.tracer.records.exported_record import build_exported_record
 from modelexport.tracer.records.initializers import (
@@ -105,7 +106,7 @@ def trace(  # noqa: PLR0913 - keyword-only options of an entry point
         with evaluation_mode(model), ready_for_export(model):
             call = bind_inputs(model, example_inputs, dynamic=dynamic, output_names=output_names)
             run, call = _run(model, call)
-            exported = export_model(model, call, chosen, opset)
+            exported = export_model(model, call, chosen, opset, refuse_constant_inputs)
             external = None
             if (path := external_weights_path(exported, target)) is not None:
                 replacement = atomic_replacement(path, force=force)
@@ -226,7 +227,7 @@ def _record_by_export(
     """The record of what an exporter makes; None, and why, where an eager record is better."""
     run, call = _run(model, call)
     try:
-        exported = export_model(model, call, exporter, opset)
+        exported = export_model(model, call, exporter, opset, refuse_constant_inputs)
     except ExportFailedError as error:
         if exporter is not Exporter.AUTO:
             raise

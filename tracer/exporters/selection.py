@@ -18,6 +18,9 @@ EXPORTERS: dict[Exporter, Callable[..., ExportedGraph]] = {
 }
 """In the order in which `auto` tries them."""
 
+Check = Callable[[nn.Module, ModelCall, ExportedGraph], None]
+"""Raises ExportFailedError where an exported graph is not the model."""
+
 
 def resolve_exporter(name: str) -> Exporter:
     """The exporter that a name stands for.
@@ -44,18 +47,25 @@ def planned_exporters(exporter: Exporter, opset: int) -> list[tuple[Exporter, in
 
 
 def export_model(
-    model: nn.Module, call: ModelCall, exporter: Exporter, opset: int
+    model: nn.Module, call: ModelCall, exporter: Exporter, opset: int, check: Check
 ) -> ExportedGraph:
     """Export a model with one exporter, or with the first that works.
+
+    Args:
+        model: The model.
+        call: The call to export.
+        exporter: The exporter.
+        opset: Opset of the default domain.
+        check: Refuses what an exporter made where it is not the model.
 
     Raises:
         ExportFailedError: The exporter failed, or all exporters did. The message says why.
     """
     if exporter is Exporter.AUTO:
-        return _export_with_first(model, call, opset)
+        return _export_with_first(model, call, opset, check)
     report_step(f"exporting with {exporter}")
     try:
-        return _export_with(exporter, model, call, opset)
+        return _export_with(exporter, model, call, opset, check)
     except ExportFailedError as error:
         raise ExportFailedError(
             f"The {exporter} exporter cannot write {type(model).__name__} ({error})."
@@ -63,7 +73,7 @@ def export_model(
 
 
 def _export_with(
-    exporter: Exporter, model: nn.Module, call: ModelCall, opset: int
+    exporter: Exporter, model: nn.Module, call: ModelCall, opset: int, check: Check
 ) -> ExportedGraph:
     """Export a model with one exporter.
 
@@ -71,7 +81,8 @@ def _export_with(
         ExportFailedError: It failed, or what it made cannot be read, or is not this model.
     """
     try:
-        exported = EXPORTERS[exporter](model, call, opset=opset)
+        with call.restored():
+            exported = EXPORTERS[exporter](model, call, opset=opset)
         inputs = [value.name for value in exported.model.graph.input]
     except ExportFailedError:
         raise
@@ -84,15 +95,18 @@ def _export_with(
             f"its graph has an input {foreign[0]} that the model does not have; the model's inputs "
             f"are {', '.join(call.tensors)}"
         )
+    check(model, call, exported)
     return exported
 
 
-def _export_with_first(model: nn.Module, call: ModelCall, opset: int) -> ExportedGraph:
+def _export_with_first(
+    model: nn.Module, call: ModelCall, opset: int, check: Check
+) -> ExportedGraph:
     failures: list[str] = []
     for name in EXPORTERS:
         report_step(f"exporting with {name}")
         try:
-            exported = _export_with(name, model, call, opset)
+            exported = _export_with(name, model, call, opset, check)
         except ExportFailedError as error:
             failures.append(f"{name}: {error}")
             continue

@@ -1,12 +1,13 @@
 """The ONNX exporter that transformers brings for its own models."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from unittest import mock
 
 import torch
 from torch import nn
+from torch.utils import _pytree as pytree
 
 from modelexport.tracer.exporters.axes_and_outputs import automatic_axes
 from modelexport.tracer.sources.signature import Arguments, ModelCall
@@ -46,6 +47,24 @@ def transformers_exporter(model: nn.Module) -> TransformersExport | None:
         )
         with mock.patch.object(torch.onnx, "export", keep_program):
             OnnxExporter().export_program(model, inputs, config)
+        _name_inputs(programs[-1].model.graph.inputs, by_name(call.arguments()), call)
         return programs[-1]
 
     return export
+
+
+def _name_inputs(inputs: Sequence[Any], arguments: Mapping[str, Any], call: ModelCall) -> None:
+    """Give the inputs of a graph the names that they have in the call.
+
+    transformers gives an input another name where an output has the same one.
+
+    Args:
+        inputs: The inputs of the graph, in the order of the tensors in the arguments.
+        arguments: The arguments around the tensors of the call.
+        call: Knows the names of these tensors.
+    """
+    names = {id(tensor): name for name, tensor in call.tensors.items()}
+    tensors = [t for t in pytree.tree_leaves(dict(arguments)) if isinstance(t, torch.Tensor)]
+    if len(tensors) == len(inputs) and all(id(tensor) in names for tensor in tensors):
+        for value, tensor in zip(inputs, tensors, strict=True):
+            value.name = names[id(tensor)]

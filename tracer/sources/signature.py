@@ -6,17 +6,19 @@ no wrapper module appears in any scope or name.
 """
 
 import inspect
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from keyword import iskeyword
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils import _pytree as pytree
 
 from modelexport.errors import InputsError
 from modelexport.support.unique_names import UniqueNames
+from modelexport.tracer.sources.containers import take_apart
 
 Inputs = torch.Tensor | tuple[Any, ...] | list[Any] | Mapping[str, Any]
 DynamicAxes = bool | Mapping[str, Mapping[int, str]]
@@ -39,8 +41,7 @@ class ModelCall:
     """
 
     tensors: Mapping[str, torch.Tensor]
-    _leaves: Sequence[Any]
-    _spec: pytree.TreeSpec
+    _rebuild: Callable[[Iterator[Any]], Arguments]
     axes: Mapping[str, Mapping[int, str | None]] = field(default_factory=dict)
     requested_outputs: tuple[str, ...] = ()
     output_names: tuple[str, ...] = ()
@@ -51,11 +52,22 @@ class ModelCall:
         Args:
             values: What stands in place of each tensor; None for the tensors themselves.
         """
-        remaining = iter(self.tensors.values() if values is None else values)
-        leaves = [
-            next(remaining) if isinstance(leaf, torch.Tensor) else leaf for leaf in self._leaves
-        ]
-        return pytree.tree_unflatten(leaves, self._spec)  # type: ignore[no-any-return]
+        return self._rebuild(iter(self.tensors.values() if values is None else values))
+
+    @contextmanager
+    def restored(self) -> Iterator[None]:
+        """Give the tensors the values that they have now back after the body.
+
+        A model may write to its inputs, a cache of fixed size for example.
+        """
+        before = [(tensor, tensor._version, tensor.clone()) for tensor in self.tensors.values()]
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for tensor, version, values in before:
+                    if tensor._version != version:
+                        tensor.copy_(values)
 
     def with_tensor(self, name: str, tensor: torch.Tensor) -> "ModelCall":
         """The same call with another tensor for one input."""
@@ -67,15 +79,15 @@ class ModelCall:
         Raises:
             InputsError: There are no tensors, or the requested names do not fit.
         """
-        tensors = dict(_named_tensors(result, ""))
-        if not tensors:
+        named = take_apart(result).named
+        if not named:
             raise InputsError("The model returns no tensors, so there is nothing to export.")
         unique = UniqueNames(self.tensors)
-        names = [unique.take(name or "output") for name in tensors]
+        names = [unique.take(_output_name(path)) for path, _ in named]
         if self.requested_outputs:
             self._check_requested(names)
             names = list(self.requested_outputs)
-        return dict(zip(names, tensors.values(), strict=True))
+        return {name: tensor for name, (_, tensor) in zip(names, named, strict=True)}
 
     def _check_requested(self, own_names: Sequence[str]) -> None:
         names = self.requested_outputs
@@ -115,20 +127,27 @@ def bind_inputs(
         args, kwargs = (), dict(inputs)
     else:
         args, kwargs = tuple(inputs), {}
-    args, kwargs = pytree.tree_map(_as_own_object, (args, kwargs))
     forward = type(model).__name__ + ".forward"
     try:
         bound = inspect.signature(model.forward).bind(*args, **kwargs)
     except TypeError as error:
         raise InputsError(f"The example inputs do not fit {forward}: {error}.") from error
-    leaves, spec = pytree.tree_flatten((args, kwargs))
-    tensors = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
-    if not tensors:
+    names = _parameter_names(bound, args, kwargs)
+    values = (*args, *kwargs.values())
+    parts = [take_apart(*pair) for pair in zip(values, names, strict=True)]
+    named = [pair for part in parts for pair in part.named]
+    if not named:
         raise InputsError(f"The example inputs for {forward} hold no tensor.")
-    names = {id(tensor): name for name, tensor in _named_tensors(_by_parameter(bound), "")}
-    unique = UniqueNames()
-    named = {unique.take(names.get(id(tensor), "input")): tensor for tensor in tensors}
-    return ModelCall(named, leaves, spec, _dynamic_axes(named, dynamic), tuple(output_names))
+    states = (*model.named_parameters(), *model.named_buffers())
+    unique = UniqueNames(name for name, _ in states if "." in name)  # of initializers
+    # a tensor becomes an object of its own: one may be given for several inputs
+    tensors = {unique.take(".".join(path)): tensor.detach() for path, tensor in named}
+
+    def rebuild(values: Iterator[Any]) -> Arguments:
+        arguments = [part.rebuild(values) for part in parts]
+        return tuple(arguments[: len(args)]), dict(zip(kwargs, arguments[len(args) :], strict=True))
+
+    return ModelCall(tensors, rebuild, _dynamic_axes(tensors, dynamic), tuple(output_names))
 
 
 def _dynamic_axes(
@@ -155,20 +174,18 @@ def _dynamic_axes(
     return {name: dict(axes) for name, axes in dynamic.items()}
 
 
-def _as_own_object(leaf: object) -> object:
-    """A tensor as an object of its own: one tensor may be given for several inputs."""
-    return leaf.detach() if isinstance(leaf, torch.Tensor) else leaf
-
-
-def _by_parameter(bound: inspect.BoundArguments) -> dict[str, Any]:
-    """Arguments by the names that a caller would use, those of `**kwargs` included."""
-    arguments: dict[str, Any] = {}
+def _parameter_names(
+    bound: inspect.BoundArguments, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> list[tuple[str, ...]]:
+    """For each argument the name that a caller would use: of `*args`, the name and the position."""
+    names: list[tuple[str, ...]] = []
     for name, value in bound.arguments.items():
-        if bound.signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
-            arguments |= value
-        else:
-            arguments[name] = value
-    return arguments
+        kind = bound.signature.parameters[name].kind
+        if kind is inspect.Parameter.VAR_POSITIONAL:
+            names += [(name, str(position)) for position in range(len(value))]
+        elif len(names) < len(args):
+            names.append((name,))
+    return [*names[: len(args)], *((name,) for name in kwargs)]
 
 
 @contextmanager
@@ -176,7 +193,8 @@ def flat_forward(model: nn.Module, call: ModelCall) -> Iterator[None]:
     """Give the model a forward that takes and returns flat tensors, for the time of the body."""
     original = model.forward
     had_own_forward = "forward" in vars(model)
-    names = list(call.tensors)
+    unique = UniqueNames()
+    names = [unique.take(_parameter_name(name)) for name in call.tensors]
 
     def forward(*tensors: torch.Tensor, **named: torch.Tensor) -> tuple[torch.Tensor, ...]:
         args, kwargs = call.arguments((*tensors, *(named[name] for name in names[len(tensors) :])))
@@ -193,30 +211,23 @@ def flat_forward(model: nn.Module, call: ModelCall) -> Iterator[None]:
             del model.forward
 
 
+def _parameter_name(name: str) -> str:
+    """The name of an input as Python accepts it for a parameter."""
+    identifier = re.sub(r"\W", "_", name)
+    return (
+        identifier if identifier.isidentifier() and not iskeyword(identifier) else f"_{identifier}"
+    )
+
+
 def _flat_signature(names: Sequence[str]) -> inspect.Signature:
-    """A signature with one parameter for each name, where all names can be parameters."""
-    if not all(name.isidentifier() for name in names):
-        return inspect.Signature([inspect.Parameter("tensors", inspect.Parameter.VAR_POSITIONAL)])
+    """A signature with one parameter for each name."""
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     return inspect.Signature([inspect.Parameter(name, kind) for name in names])
 
 
-def _named_tensors(value: object, name: str) -> Iterator[tuple[str, torch.Tensor]]:
-    """Every tensor inside nested containers, named by the keys that lead to it (`cache_0_key`)."""
-    if isinstance(value, torch.Tensor):
-        yield name, value
-        return
-    if isinstance(value, Mapping):
-        items = [(str(key), item) for key, item in value.items()]
-    elif isinstance(value, tuple) and hasattr(value, "_fields"):
-        items = list(zip(value._fields, value, strict=True))
-    elif isinstance(value, tuple | list):
-        items = [(str(index), item) for index, item in enumerate(value)]
-    else:
-        return
-    for key, item in items:
-        yield from _named_tensors(item, f"{name}_{key}" if name else _first_name(key))
-
-
-def _first_name(key: str) -> str:
-    return f"output_{key}" if key.isdigit() else key
+def _output_name(path: Sequence[str]) -> str:
+    """The name of an output: the path to it, which begins with `output` where it is a position."""
+    if not path:
+        return "output"
+    first, *rest = path
+    return ".".join((f"output_{first}" if first.isdigit() else first, *rest))

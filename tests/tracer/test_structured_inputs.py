@@ -1,0 +1,256 @@
+"""Structured inputs and outputs: each tensor in them has a name, and none becomes a constant."""
+
+from collections import OrderedDict, UserDict, namedtuple
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM, Cache, DynamicCache, StaticCache
+
+from modelexport.errors import ExportFailedError, InputsError
+from modelexport.hierarchy.choices import RecordExporter
+from modelexport.tracer import record, trace
+from modelexport.tracer.eager.model_run import run_model
+from modelexport.tracer.exporters.selection import EXPORTERS
+from modelexport.tracer.sources.containers import take_apart
+from modelexport.tracer.sources.signature import bind_inputs
+from tests.helpers.traced import open_session
+
+WIDTH = 6
+Pair = namedtuple("Pair", ["left", "right"])  # noqa: PYI024 - the plain form, as users write it
+
+
+@dataclass
+class Mutable:
+    left: Any
+    right: Any
+
+
+@dataclass(frozen=True)
+class Frozen:
+    left: Any
+    right: Any
+
+
+class Slots:
+    __slots__ = ("left", "right")
+
+    def __init__(self, left: Any, right: Any) -> None:
+        self.left, self.right = left, right
+
+
+def _plain(left: Any, right: Any) -> SimpleNamespace:
+    return SimpleNamespace(left=left, right=right)
+
+
+KINDS = {
+    "dict": lambda left, right: {"left": left, "right": right},
+    "OrderedDict": lambda left, right: OrderedDict(left=left, right=right),
+    "UserDict": lambda left, right: UserDict(left=left, right=right),
+    "namedtuple": Pair,
+    "dataclass": Mutable,
+    "frozen": Frozen,
+    "slots": Slots,
+    "object": _plain,
+    "tuple": lambda left, right: (left, right),
+    "list": lambda left, right: [left, right],
+}
+
+
+def _parts(value: Any) -> tuple[Any, Any]:
+    if isinstance(value, tuple | list):
+        return value[0], value[1]
+    if isinstance(value, dict | UserDict):
+        return value["left"], value["right"]
+    return value.left, value.right
+
+
+class Structured(nn.Module):
+    """Reads the tensors in two nested containers, a flag and None; returns a container."""
+
+    def __init__(self, outer: str, inner: str) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH)
+        self.outer, self.inner = outer, inner
+
+    def forward(
+        self, x: torch.Tensor, state: Any, double: bool = False, nothing: Any = None
+    ) -> Any:
+        a, below = _parts(state)
+        b, c = _parts(below)
+        assert nothing is None
+        y = self.first(x + a) * (2 if double else 1)
+        return KINDS[self.outer](y, KINDS[self.inner](self.second(b), c * 2))
+
+
+def _case(outer: str, inner: str) -> tuple[nn.Module, dict[str, Any], list[torch.Tensor]]:
+    torch.manual_seed(len(outer) * 31 + len(inner))
+    x, a, b, c = (torch.randn(n + 1, WIDTH) if n > 1 else torch.randn(2, WIDTH) for n in range(4))
+    state = KINDS[outer](a, KINDS[inner](b, c))
+    inputs = {"x": x, "state": state, "double": True, "nothing": None}
+    return Structured(outer, inner).eval(), inputs, [x, a, b, c]
+
+
+PAIRS = [(kind, list(KINDS)[(n * 3 + 1) % len(KINDS)]) for n, kind in enumerate(KINDS)]
+
+
+def _keys(kind: str) -> tuple[str, str]:
+    return ("0", "1") if kind in {"tuple", "list"} else ("left", "right")
+
+
+@pytest.mark.parametrize("exporter", [*EXPORTERS, RecordExporter.EAGER])
+@pytest.mark.parametrize(("outer", "inner"), PAIRS)
+def test_each_tensor_in_a_container_is_an_input(
+    outer: str, inner: str, exporter: str, tmp_path: Path
+) -> None:
+    """Its name is the path that leads to it, and the file computes what the model computes."""
+    model, inputs, tensors = _case(outer, inner)
+    (a, below), (b, c) = _keys(outer), _keys(inner)
+    names = ["x", f"state.{a}", f"state.{below}.{b}", f"state.{below}.{c}"]
+    if exporter == RecordExporter.EAGER:
+        probes = record(model, inputs, tmp_path / "r.json", exporter=exporter).record.probe.inputs
+        assert [probe.name for probe in probes] == names
+        return
+    traced = trace(model, inputs, tmp_path / "m.onnx", exporter=exporter)
+    session = open_session(traced.onnx_path)
+    assert [value.name for value in session.get_inputs()] == names
+    outputs = {f"output_{k}" if k.isdigit() else k for k in (a,)}
+    first, *rest = (value.name for value in session.get_outputs())
+    assert {first} == outputs
+    assert [name.split(".")[-1] for name in rest] == [b, c]
+    other = [tensor * 3 + 1 for tensor in tensors]
+    state = KINDS[outer](other[1], KINDS[inner](other[2], other[3]))
+    left, right = _parts(model(other[0], state, True))
+    expected = [left, *_parts(right)]
+    results = session.run(None, dict(zip(names, (t.numpy() for t in other), strict=True)))
+    for result, tensor in zip(results, expected, strict=True):
+        np.testing.assert_allclose(result, tensor.detach().numpy(), rtol=1e-4, atol=1e-5)
+
+
+def _decoder(**settings: Any) -> nn.Module:
+    torch.manual_seed(14)
+    config = AutoConfig.for_model(
+        "llama", hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=1, vocab_size=32, bos_token_id=1, eos_token_id=2, pad_token_id=0,
+        **settings,
+    )  # fmt: skip
+    return AutoModelForCausalLM.from_config(config).eval()
+
+
+def _step(model: nn.Module, cache: Cache, past: int = 3) -> dict[str, Any]:
+    """A decoding step of one token, with a cache of some tokens."""
+    if past:
+        with torch.no_grad():
+            model(torch.arange(3, 3 + 2 * past).reshape(2, past), past_key_values=cache)
+    return {
+        "input_ids": torch.tensor([[5], [9]]),
+        "attention_mask": torch.ones(2, past + 1, dtype=torch.long),
+        "past_key_values": cache,
+        "use_cache": True,
+    }
+
+
+@pytest.mark.parametrize("exporter", EXPORTERS)
+def test_a_cache_is_two_inputs_for_each_layer(exporter: str, tmp_path: Path) -> None:
+    """They are read: the file computes with another cache what the model computes with it."""
+    model = _decoder()
+    inputs = _step(model, DynamicCache(config=model.config))
+    traced = trace(model, inputs, tmp_path / "m.onnx", exporter=exporter)
+    session = open_session(traced.onnx_path)
+    names = [value.name for value in session.get_inputs()]
+    layers = range(model.config.num_hidden_layers)
+    expected = [f"past_key_values.layers.{n}.{part}" for n in layers for part in ("keys", "values")]
+    assert names == ["input_ids", "attention_mask", *expected]
+    call = bind_inputs(model, inputs)
+    for name in expected:
+        call = call.with_tensor(name, call.tensors[name] * 2 + 1)
+    (logits, *_) = run_model(model, call).values()
+    feeds = {name: tensor.numpy() for name, tensor in call.tensors.items()}
+    np.testing.assert_allclose(session.run(None, feeds)[0], logits.numpy(), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [DynamicCache, StaticCache])
+@pytest.mark.parametrize("past", [0, 3])
+def test_a_cache_that_grows_is_the_same_in_every_run(
+    kind: type[Cache], past: int, tmp_path: Path
+) -> None:
+    """The model changes a copy: the user's cache keeps its length and its values."""
+    model = _decoder()
+    options = {"max_cache_len": 8} if kind is StaticCache else {}
+    inputs = _step(model, kind(config=model.config, **options), past)
+    inputs |= {"attention_mask": None} if kind is StaticCache else {}
+    call = bind_inputs(model, inputs)
+    before = {name: tensor.clone() for name, tensor in call.tensors.items()}
+    length = int(inputs["past_key_values"].get_seq_length())
+    first, second = run_model(model, call), run_model(model, call)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    record(model, inputs, tmp_path / "r.json", exporter=RecordExporter.EAGER)
+    assert int(inputs["past_key_values"].get_seq_length()) == length
+    assert all(torch.equal(call.tensors[name], before[name]) for name in before)
+
+
+class Accumulates(nn.Module):
+    """Writes into its input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, x: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
+        return total.add_(self.inner(x)) * 2
+
+
+@pytest.mark.parametrize("exporter", [*EXPORTERS, RecordExporter.EAGER])
+def test_inputs_that_the_model_writes_to_keep_their_values(exporter: str, tmp_path: Path) -> None:
+    """The record has the values from before the run."""
+    x, total = torch.randn(2, WIDTH), torch.randn(2, WIDTH)
+    before = total.clone()
+    result = record(Accumulates().eval(), (x, total), tmp_path / "r.json", exporter=exporter)
+    assert torch.equal(total, before)
+    probes = {probe.name: probe.to_array() for probe in result.record.probe.inputs}
+    np.testing.assert_array_equal(probes["total"], before.numpy())
+
+
+class Decides(nn.Module):
+    """Reads an input as a Python number, which TorchScript writes down as a constant."""
+
+    def forward(self, x: torch.Tensor, factor: torch.Tensor, unused: torch.Tensor) -> torch.Tensor:
+        return x * float(factor) + unused.shape[0]
+
+
+def test_an_input_that_became_a_constant_is_refused(tmp_path: Path) -> None:
+    """The sentence names it; an input that does not matter is no fault."""
+    inputs = torch.randn(2, WIDTH), torch.tensor(2.5), torch.randn(3)
+    with pytest.raises(ExportFailedError, match="input factor into a constant"):
+        trace(Decides(), inputs, tmp_path / "m.onnx", exporter="torchscript")
+    assert not list(tmp_path.iterdir())
+
+
+class Opaque:
+    """Holds a tensor where nothing finds it."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self.get = {tensor}
+
+
+@pytest.mark.parametrize(
+    "hidden", [Opaque, lambda t: {t}, lambda t: frozenset([t]), lambda t: iter([t])]
+)
+def test_what_cannot_be_taken_apart_is_named(hidden: Any) -> None:
+    """With its place, its type, and what to do."""
+    inputs = {"x": torch.randn(2, WIDTH), "state": {"inside": hidden(torch.randn(2))}}
+    with pytest.raises(
+        InputsError, match=r"state\.inside.*\b(set|frozenset|list_iterator).*register"
+    ):
+        bind_inputs(Structured("dict", "dict"), inputs)
+
+
+def test_arrays_of_numpy_are_no_constants() -> None:
+    """They are named, instead of being written into the file."""
+    with pytest.raises(InputsError, match=r"state\.1.*numpy"):
+        take_apart({"state": [torch.ones(1), np.ones(1)]})
