@@ -70,6 +70,8 @@ class ExportConfig(
         dynamic: Make every axis of every input dynamic.
         dynamic_axes: Names of dynamic axes, by input and by position of the axis.
         output_names: Names for all outputs, in order.
+        custom_translation: `FILE.py:TABLE`, a dictionary of operators of torch and the onnxscript
+            functions that the dynamo exporter writes for them.
     """
 
     exporter: Exporter | None = None
@@ -81,6 +83,7 @@ class ExportConfig(
     dynamic: bool | None = None
     dynamic_axes: dict[str, dict[Axis, Name]] = {}
     output_names: tuple[Name, ...] = ()
+    custom_translation: Name | None = None
 
     def __post_init__(self) -> None:
         if self.dynamic and self.dynamic_axes:

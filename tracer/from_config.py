@@ -10,6 +10,7 @@ from modelexport.hierarchy.trace_summary import PlannedExporter, PlannedInput, T
 from modelexport.tracer.exporters.selection import planned_exporters, resolve_exporter
 from modelexport.tracer.sources.loading import Loaded, load
 from modelexport.tracer.sources.signature import DynamicAxes, ModelCall, bind_inputs
+from modelexport.tracer.sources.translations import Translations, load_translations
 from modelexport.tracer.tracing import DEFAULT_OPSET
 
 
@@ -21,16 +22,24 @@ class TraceArguments(TypedDict):
     dynamic: DynamicAxes
     output_names: Sequence[str]
     probe: bool
+    custom_translation: Translations
 
 
 def trace_arguments(options: TraceOptions) -> TraceArguments:
-    """The options as keyword arguments of `trace` and `record`, with defaults filled in."""
+    """The options as keyword arguments of `trace` and `record`, with defaults filled in.
+
+    The table of translations is loaded; the source that defines its operators must be.
+
+    Raises:
+        SourceError: The table cannot be loaded.
+    """
     return TraceArguments(
         exporter=options.exporter or Exporter.AUTO,
         opset=options.opset or DEFAULT_OPSET,
         dynamic=options.axes,
         output_names=options.output_names,
         probe=options.probe,
+        custom_translation=load_translations(options.custom_translation),
     )
 
 

@@ -11,12 +11,13 @@ from torch import nn
 from modelexport.errors import ExportFailedError, UsageError
 from modelexport.hierarchy.choices import Exporter, RecordExporter
 from modelexport.hierarchy.record import Record, encode_record, record_path
+from modelexport.support.error_texts import first_line
 from modelexport.support.files import atomic_replacement, attribute_errors_to
 from modelexport.support.progress import report_step
 from modelexport.support.threads import one_blas_thread
 from modelexport.tracer.eager.model_run import ModelRun, observe_run
 from modelexport.tracer.eager.model_state import evaluation_mode
-from modelexport.tracer.exporters.exported import ExportedGraph
+from modelexport.tracer.exporters.exported import ExportedGraph, ExportSettings
 from modelexport.tracer.exporters.model_file import external_weights_path, write_model
 from modelexport.tracer.exporters.selection import export_model, resolve_exporter
 from modelexport.tracer.records.constant_inputs import refuse_constant_inputs
@@ -30,6 +31,7 @@ from modelexport.tracer.records.probe_inputs import ProbedExport, probe_export
 from modelexport.tracer.sources.origin import Origin
 from modelexport.tracer.sources.signature import DynamicAxes, Inputs, ModelCall, bind_inputs
 from modelexport.tracer.sources.transformers_models import ready_for_export
+from modelexport.tracer.sources.translations import Translations
 
 DEFAULT_OPSET = 17
 
@@ -62,6 +64,7 @@ def trace(  # noqa: PLR0913 - keyword-only options of an entry point
     dynamic: DynamicAxes = False,
     output_names: Sequence[str] = (),
     probe: bool = True,
+    custom_translation: Translations | None = None,
     force: bool = False,
     origin: Origin | None = None,
 ) -> TraceResult:
@@ -84,6 +87,8 @@ def trace(  # noqa: PLR0913 - keyword-only options of an entry point
             and position (`{"ids": {0: "batch"}}`). Axes with a name must come out dynamic.
         output_names: Names for the outputs, in order; by default the model's own.
         probe: Run the file in onnxruntime, and record a fingerprint of every value.
+        custom_translation: For operators of torch (`torch.ops.lib.name.default`) the onnxscript
+            functions that the dynamo exporter writes for them, as torch.onnx.export takes them.
         force: Overwrite existing files.
         origin: Where the model came from, for the record.
 
@@ -96,6 +101,7 @@ def trace(  # noqa: PLR0913 - keyword-only options of an entry point
     if exporter == RecordExporter.EAGER:
         raise UsageError("An eager record has no ONNX file: use --record-only.")
     chosen = resolve_exporter(exporter)
+    settings = _settings(chosen, opset, custom_translation)
     target = Path(onnx_path)
     record_target = Path(record) if record is not None else record_path(target)
     with (
@@ -106,7 +112,13 @@ def trace(  # noqa: PLR0913 - keyword-only options of an entry point
         with evaluation_mode(model), ready_for_export(model):
             call = bind_inputs(model, example_inputs, dynamic=dynamic, output_names=output_names)
             run, call = _run(model, call)
-            exported = export_model(model, call, chosen, opset, refuse_constant_inputs)
+            try:
+                exported = export_model(model, call, chosen, settings, refuse_constant_inputs)
+            except ExportFailedError as error:
+                raise ExportFailedError(
+                    f"{error} {_advice(run, settings)}To record the model without a file, use "
+                    "--record-only FILE."
+                ) from error
             external = None
             if (path := external_weights_path(exported, target)) is not None:
                 replacement = atomic_replacement(path, force=force)
@@ -161,7 +173,7 @@ class RecordResult:
     notes: tuple[str, ...]
 
 
-def record(
+def record(  # noqa: PLR0913 - keyword-only options of an entry point
     model: nn.Module,
     example_inputs: Inputs,
     record_path: str | Path,
@@ -171,6 +183,7 @@ def record(
     dynamic: DynamicAxes = False,
     output_names: Sequence[str] = (),
     probe: bool = True,
+    custom_translation: Translations | None = None,
     force: bool = False,
     origin: Origin | None = None,
 ) -> RecordResult:
@@ -189,6 +202,7 @@ def record(
         dynamic: As for `trace`.
         output_names: As for `trace`.
         probe: Record a fingerprint of every value.
+        custom_translation: As for `trace`.
         force: Overwrite an existing file.
         origin: Where the model came from, for the record.
 
@@ -200,13 +214,14 @@ def record(
     """
     target = Path(record_path)
     chosen = None if exporter == RecordExporter.EAGER else resolve_exporter(exporter)
+    settings = _settings(chosen, opset, custom_translation)
     with atomic_replacement(target, force=force) as record_file:
         with evaluation_mode(model), ready_for_export(model):
             call = bind_inputs(model, example_inputs, dynamic=dynamic, output_names=output_names)
             content: Record | None = None
             why: tuple[str, ...] = ("eager: asked for",)
             if chosen is not None:
-                content, why = _record_by_export(model, call, chosen, opset, origin, probe=probe)
+                content, why = _record_by_export(model, call, chosen, settings, origin, probe=probe)
             if content is None:
                 report_step("running the model")
                 content = build_eager_record(model, call, origin, probe=probe, why=why)
@@ -215,27 +230,67 @@ def record(
     return RecordResult(target, content, content.source.why)
 
 
+def _settings(
+    exporter: Exporter | None, opset: int, translations: Translations | None
+) -> ExportSettings:
+    """How a model is exported.
+
+    Raises:
+        UsageError: There are translations for an exporter that uses none.
+    """
+    if translations and exporter is Exporter.TORCHSCRIPT:
+        raise UsageError(
+            "Only the dynamo exporter uses a translation table (--custom-translation)."
+        )
+    return ExportSettings(opset, translations or {})
+
+
+def _advice(run: ModelRun, settings: ExportSettings) -> str:
+    """What to do about operators that the exporters may not know."""
+    translated = {str(operator).partition(".default")[0] for operator in settings.translations}
+    missing = [n for n in run.custom_operators if n.replace("::", ".") not in translated]
+    if not missing:
+        return ""
+    return (
+        f"It calls {', '.join(missing)}: give the dynamo exporter a translation with "
+        "--custom-translation FILE.py:TABLE. "
+    )
+
+
 def _record_by_export(
     model: nn.Module,
     call: ModelCall,
     exporter: Exporter,
-    opset: int,
+    settings: ExportSettings,
     origin: Origin | None,
     *,
     probe: bool,
 ) -> tuple[Record | None, tuple[str, ...]]:
-    """The record of what an exporter makes; None, and why, where an eager record is better."""
+    """The record of what an exporter makes; None, and why, where an eager record is better.
+
+    Raises:
+        ExportFailedError: The exporter that the user chose failed.
+    """
     run, call = _run(model, call)
     try:
-        exported = export_model(model, call, exporter, opset, refuse_constant_inputs)
+        exported = export_model(model, call, exporter, settings, refuse_constant_inputs)
     except ExportFailedError as error:
         if exporter is not Exporter.AUTO:
-            raise
+            raise ExportFailedError(
+                f"{error} {_advice(run, settings)}To record the model without an exporter, use "
+                "--exporter eager."
+            ) from error
         return None, (f"eager: {error}",)
     report_step("running what was exported")
-    probed = probe_export(model, exported, call, probe=probe)
-    missing = probed.values.missing
-    if exporter is Exporter.AUTO and probe and missing is not None:
-        return None, (f"eager: {missing}",)
-    weights = initializer_fingerprints(exported)
-    return build_exported_record(model, run, probed, weights, origin), ()
+    try:
+        probed = probe_export(model, exported, call, probe=probe)
+        missing = probed.values.missing
+        if exporter is Exporter.AUTO and probe and missing is not None:
+            return None, (f"eager: {missing}",)
+        weights = initializer_fingerprints(exported)
+        return build_exported_record(model, run, probed, weights, origin), ()
+    except Exception as error:  # what exporters make of unusual models may break any reader
+        if exporter is not Exporter.AUTO:
+            raise
+        reason = first_line(error, with_type=True)
+        return None, (f"eager: what {exported.exporter} made cannot be recorded ({reason})",)

@@ -87,6 +87,15 @@ class TracingOptions:
             rich_help_panel=_TOPIC,
         ),
     ] = None
+    custom_translation: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE.py:TABLE",
+            help="Translations of custom operators for the dynamo exporter: a dictionary of "
+            "operators of torch and onnxscript functions.",
+            rich_help_panel=_TOPIC,
+        ),
+    ] = None
     no_probe: Annotated[
         bool,
         typer.Option(
@@ -123,6 +132,7 @@ class TracingOptions:
             attention=self.attention,
             input_text=self.input_text,
             dynamic=self.dynamic,
+            custom_translation=self.custom_translation,
             probe=not self.no_probe,
             trust_remote_code=self.trust_remote_code,
         )

@@ -16,6 +16,10 @@ _CONTROL_FLOW = {"cond", "while_loop", "scan"}
 """Higher-order operators that exporters write as operators with subgraphs."""
 
 
+_OWN_LIBRARIES = {"aten", "prim", "prims"}
+"""torch's libraries of operators that exporters translate."""
+
+
 @dataclass(frozen=True)
 class OperatorCall:
     """One call of an operator.
@@ -43,6 +47,14 @@ class OperatorCall:
     def computes(self) -> bool:
         """Whether it computed its outputs itself, and did not just pass values on."""
         return not self.was_entered and _computes(self.operator)
+
+    @property
+    def custom_name(self) -> str | None:
+        """`library::name` of an operator that exporters do not know by themselves; else None."""
+        namespace = getattr(self.operator, "namespace", "")
+        if isinstance(self.operator, torch._ops.HigherOrderOperator) or namespace in _OWN_LIBRARIES:
+            return None
+        return str(self.operator._schema.name)
 
 
 Observer = Callable[[OperatorCall], None]

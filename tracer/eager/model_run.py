@@ -12,7 +12,7 @@ from modelexport.errors import InputsError
 from modelexport.hierarchy.record import Constant
 from modelexport.support.error_texts import first_line
 from modelexport.tracer.eager.constants import ConstantCollector
-from modelexport.tracer.eager.dispatch import Observer, OperatorObserver
+from modelexport.tracer.eager.dispatch import Observer, OperatorCall, OperatorObserver
 from modelexport.tracer.eager.module_tracker import ModuleTracker, track_modules
 from modelexport.tracer.sources.signature import ModelCall
 
@@ -25,11 +25,14 @@ class ModelRun:
         modules: The calls of its modules.
         constants: The values that do not depend on the inputs.
         output_names: The names of its outputs.
+        custom_operators: The operators that it calls and that exporters do not know by themselves,
+            as `library::name`.
     """
 
     modules: ModuleTracker
     constants: tuple[Constant, ...]
     output_names: tuple[str, ...]
+    custom_operators: tuple[str, ...] = ()
 
 
 def observe_run(
@@ -50,12 +53,19 @@ def observe_run(
         InputsError: The model cannot run on the inputs.
     """
     constants = ConstantCollector(model)
+    custom: dict[str, None] = {}
+
+    def observe_custom(operator_call: OperatorCall) -> None:
+        if (name := operator_call.custom_name) is not None:
+            custom[name] = None
+
+    all_observers = (constants.observe, observe_custom, *observers)
     with (
         track_modules(model) as tracker,
-        OperatorObserver(tracker, constants.observe, *observers, decompositions=decompositions),
+        OperatorObserver(tracker, *all_observers, decompositions=decompositions),
     ):
         outputs = run_model(model, call)
-    return ModelRun(tracker, constants.constants(), tuple(outputs))
+    return ModelRun(tracker, constants.constants(), tuple(outputs), tuple(custom))
 
 
 def run_model(model: nn.Module, call: ModelCall) -> dict[str, torch.Tensor]:

@@ -9,6 +9,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import replace
 from typing import Any
 
 import onnx
@@ -24,7 +25,13 @@ from modelexport.hierarchy.graph_paths import NodeKey, walk_graphs, walk_nodes
 from modelexport.support.error_texts import first_line
 from modelexport.tracer.exporters.axes_and_outputs import automatic_axes, name_axes, name_outputs
 from modelexport.tracer.exporters.dynamo_scopes import DynamoScopes
-from modelexport.tracer.exporters.exported import IN_MEMORY, ExportedGraph, Scope, contiguous
+from modelexport.tracer.exporters.exported import (
+    IN_MEMORY,
+    ExportedGraph,
+    ExportSettings,
+    Scope,
+    contiguous,
+)
 from modelexport.tracer.exporters.source_lines import innermost_line
 from modelexport.tracer.exporters.transformers_exporter import transformers_exporter
 from modelexport.tracer.sources.signature import ModelCall, flat_forward
@@ -37,20 +44,23 @@ _MIN_GC_THRESHOLD = 50_000
 """Minimum number of new objects after which Python looks for garbage, during the export."""
 
 
-def export(model: nn.Module, call: ModelCall, *, opset: int) -> ExportedGraph:
+def export(model: nn.Module, call: ModelCall, settings: ExportSettings) -> ExportedGraph:
     """Export a model, with the scope of each node.
 
     Raises:
         ExportFailedError: torch could not export it; the message is torch's first line.
     """
     notes: tuple[str, ...] = ()
+    opset = settings.opset
     if opset < MIN_OPSET:
         notes = (f"opset {MIN_OPSET} instead of {opset}: the dynamo exporter has none below it",)
-        opset = MIN_OPSET
-    with _silenced(), _garbage_collected_rarely(), torch.no_grad():
+        settings = replace(settings, opset=MIN_OPSET)
+    printed = io.StringIO()
+    with _silenced(printed), _garbage_collected_rarely(), torch.no_grad():
         try:
-            program = _export_program(model, call, opset)
+            program = _export_program(model, call, settings)
         except Exception as error:
+            error.add_note(printed.getvalue())  # tracebacks show it, and nothing else does
             reason = first_line(_root_cause(error), with_type=True)
             raise ExportFailedError(reason) from error
     name_axes(program, call)
@@ -59,20 +69,23 @@ def export(model: nn.Module, call: ModelCall, *, opset: int) -> ExportedGraph:
     exported = onnx_ir.to_proto(program.model)
     scopes, source_lines = _read_metadata(exported, DynamoScopes(program.exported_program, model))
     _remove_metadata(exported)
-    return ExportedGraph(Exporter.DYNAMO, exported, weights, scopes, source_lines, opset, notes)
+    return ExportedGraph(
+        Exporter.DYNAMO, exported, weights, scopes, source_lines, settings.opset, notes
+    )
 
 
-def _export_program(model: nn.Module, call: ModelCall, opset: int) -> Any:
+def _export_program(model: nn.Module, call: ModelCall, settings: ExportSettings) -> Any:
     """Torch's ONNXProgram of a model."""
     by_transformers = transformers_exporter(model)
     if by_transformers is not None:
-        return by_transformers(call, opset)
+        return by_transformers(call, settings)
     with flat_forward(model, call):
         return torch.onnx.export(
             model,
             tuple(call.tensors.values()),
             dynamo=True,
-            opset_version=opset,
+            opset_version=settings.opset,
+            custom_translation_table=dict(settings.translations) or None,
             input_names=list(call.tensors),
             output_names=list(call.output_names),
             dynamic_shapes=tuple(automatic_axes(call)) if call.axes else None,
@@ -129,13 +142,17 @@ def _remove_metadata(model: onnx.ModelProto) -> None:
 
 
 @contextmanager
-def _silenced() -> Iterator[None]:
-    """Hide the progress lines, warnings and log lines of the exporters from the user."""
+def _silenced(printed: io.StringIO) -> Iterator[None]:
+    """Hide the progress lines, warnings and log lines of the exporters from the user.
+
+    Args:
+        printed: Gets what they print.
+    """
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
-        stack.enter_context(redirect_stdout(io.StringIO()))
-        stack.enter_context(redirect_stderr(io.StringIO()))
+        stack.enter_context(redirect_stdout(printed))
+        stack.enter_context(redirect_stderr(printed))
         disabled = logging.root.manager.disable
         logging.disable(logging.CRITICAL)
         stack.callback(logging.disable, disabled)

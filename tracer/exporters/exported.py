@@ -1,7 +1,8 @@
 """What every exporter returns: a plain graph, its weights, and the scope of each node."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -26,6 +27,20 @@ class Scope:
 
     module: str
     call: int = 0
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """How a model is exported.
+
+    Attributes:
+        opset: Opset of the default domain.
+        translations: For operators of torch (`torch.ops.lib.name.default`) the onnxscript functions
+            that stand for them in ONNX. Only the dynamo exporter uses them.
+    """
+
+    opset: int
+    translations: Mapping[Callable[..., Any], Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

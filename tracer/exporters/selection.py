@@ -9,7 +9,7 @@ from modelexport.hierarchy.choices import Exporter
 from modelexport.support.error_texts import first_line
 from modelexport.support.progress import report_step
 from modelexport.tracer.exporters import dynamo, torchscript
-from modelexport.tracer.exporters.exported import ExportedGraph
+from modelexport.tracer.exporters.exported import ExportedGraph, ExportSettings
 from modelexport.tracer.sources.signature import ModelCall
 
 EXPORTERS: dict[Exporter, Callable[..., ExportedGraph]] = {
@@ -47,7 +47,7 @@ def planned_exporters(exporter: Exporter, opset: int) -> list[tuple[Exporter, in
 
 
 def export_model(
-    model: nn.Module, call: ModelCall, exporter: Exporter, opset: int, check: Check
+    model: nn.Module, call: ModelCall, exporter: Exporter, settings: ExportSettings, check: Check
 ) -> ExportedGraph:
     """Export a model with one exporter, or with the first that works.
 
@@ -55,17 +55,17 @@ def export_model(
         model: The model.
         call: The call to export.
         exporter: The exporter.
-        opset: Opset of the default domain.
+        settings: How it is exported.
         check: Refuses what an exporter made where it is not the model.
 
     Raises:
         ExportFailedError: The exporter failed, or all exporters did. The message says why.
     """
     if exporter is Exporter.AUTO:
-        return _export_with_first(model, call, opset, check)
+        return _export_with_first(model, call, settings, check)
     report_step(f"exporting with {exporter}")
     try:
-        return _export_with(exporter, model, call, opset, check)
+        return _export_with(exporter, model, call, settings, check)
     except ExportFailedError as error:
         raise ExportFailedError(
             f"The {exporter} exporter cannot write {type(model).__name__} ({error})."
@@ -73,7 +73,7 @@ def export_model(
 
 
 def _export_with(
-    exporter: Exporter, model: nn.Module, call: ModelCall, opset: int, check: Check
+    exporter: Exporter, model: nn.Module, call: ModelCall, settings: ExportSettings, check: Check
 ) -> ExportedGraph:
     """Export a model with one exporter.
 
@@ -82,7 +82,7 @@ def _export_with(
     """
     try:
         with call.restored():
-            exported = EXPORTERS[exporter](model, call, opset=opset)
+            exported = EXPORTERS[exporter](model, call, settings)
         inputs = [value.name for value in exported.model.graph.input]
     except ExportFailedError:
         raise
@@ -100,13 +100,13 @@ def _export_with(
 
 
 def _export_with_first(
-    model: nn.Module, call: ModelCall, opset: int, check: Check
+    model: nn.Module, call: ModelCall, settings: ExportSettings, check: Check
 ) -> ExportedGraph:
     failures: list[str] = []
     for name in EXPORTERS:
         report_step(f"exporting with {name}")
         try:
-            exported = _export_with(name, model, call, opset, check)
+            exported = _export_with(name, model, call, settings, check)
         except ExportFailedError as error:
             failures.append(f"{name}: {error}")
             continue

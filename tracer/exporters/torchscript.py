@@ -34,7 +34,12 @@ from modelexport.hierarchy.fingerprints import Array
 from modelexport.hierarchy.graph_digest import MIN_WEIGHT_BYTES
 from modelexport.hierarchy.graph_paths import NodeKey, walk_nodes
 from modelexport.support.error_texts import first_line
-from modelexport.tracer.exporters.exported import ExportedGraph, Scope, refer_to_memory
+from modelexport.tracer.exporters.exported import (
+    ExportedGraph,
+    ExportSettings,
+    Scope,
+    refer_to_memory,
+)
 from modelexport.tracer.exporters.source_lines import innermost_line
 from modelexport.tracer.sources.signature import ModelCall, flat_forward
 
@@ -44,7 +49,7 @@ MAX_OPSET = 20
 _MARK = re.compile(r"modelexport(?P<module>\d+)_(?P<call>\d+)::")
 
 
-def export(model: nn.Module, call: ModelCall, *, opset: int) -> ExportedGraph:
+def export(model: nn.Module, call: ModelCall, settings: ExportSettings) -> ExportedGraph:
     """Export a model, with the scope of each node.
 
     Raises:
@@ -66,17 +71,20 @@ def export(model: nn.Module, call: ModelCall, *, opset: int) -> ExportedGraph:
                 tuple(call.tensors.values()),
                 "unused",
                 dynamo=False,
-                opset_version=opset,
+                opset_version=settings.opset,
                 input_names=list(call.tensors),
                 output_names=list(call.output_names),
                 dynamic_axes=_dynamic_axes(call) or None,
             )
         except Exception as error:
+            error.add_note("\n".join(capture.log))  # tracebacks show it, and nothing else does
             raise ExportFailedError(first_line(error, with_type=True)) from error
     exported = onnx.load_model_from_string(capture.data)
     weights = refer_to_memory(exported, capture.weights)
     scopes, source_lines = _read_capture(exported, capture, model)
-    return ExportedGraph(Exporter.TORCHSCRIPT, exported, weights, scopes, source_lines, opset)
+    return ExportedGraph(
+        Exporter.TORCHSCRIPT, exported, weights, scopes, source_lines, settings.opset
+    )
 
 
 def _refuse_unknown_types(model: nn.Module, call: ModelCall) -> None:
@@ -103,16 +111,18 @@ class _Capture:
         data: The serialised model.
         nodes: The nodes by the names of their outputs.
         weights: Shape and bytes of large initializers by name.
+        log: What torch logs; it would print whole graphs.
     """
 
     def __init__(self) -> None:
         self.data = b""
         self.nodes: dict[str, _CapturedNode] = {}
         self.weights: dict[str, tuple[tuple[int, ...], Array]] = {}
+        self.log: list[str] = []
 
     @contextmanager
     def patches(self) -> Iterator[None]:
-        """Replace the exporter's last three steps by ones that keep what they get."""
+        """Replace the exporter's log and last steps by ones that keep what they get."""
         assign_names = torch._C._jit_pass_onnx_assign_scoped_names_for_node_and_value
         serialise = torch._C.Graph._export_onnx  # type: ignore[attr-defined]
 
@@ -125,12 +135,16 @@ class _Capture:
         ) -> Any:
             return serialise(graph, self._lift(weights), *options)
 
+        def keep_log(*parts: Any) -> None:
+            self.log.append("".join(map(str, parts)))
+
         def keep_data(data: bytes, *_: Any) -> None:
             self.data = data
 
         patches = (
             (torch._C, assign_names.__name__, assign_names_and_read),
             (torch._C.Graph, serialise.__name__, serialise_without_weights),
+            (torch._C, torch._C._jit_onnx_log.__name__, keep_log),
             (onnx_proto_utils, "_export_file", keep_data),
         )
         with ExitStack() as stack:

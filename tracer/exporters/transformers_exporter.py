@@ -10,11 +10,12 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from modelexport.tracer.exporters.axes_and_outputs import automatic_axes
+from modelexport.tracer.exporters.exported import ExportSettings
 from modelexport.tracer.sources.signature import Arguments, ModelCall
 from modelexport.tracer.sources.transformers_models import is_transformers_model
 
-TransformersExport = Callable[[ModelCall, int], Any]
-"""Takes the call to export and the opset; returns torch's `ONNXProgram`."""
+TransformersExport = Callable[[ModelCall, ExportSettings], Any]
+"""Takes the call to export and the settings; returns torch's `ONNXProgram`."""
 
 
 def transformers_exporter(model: nn.Module) -> TransformersExport | None:
@@ -30,20 +31,25 @@ def transformers_exporter(model: nn.Module) -> TransformersExport | None:
         args, kwargs = arguments
         return dict(inspect.signature(model.forward).bind(*args, **kwargs).arguments)
 
-    def export(call: ModelCall, opset: int) -> Any:
+    def export(call: ModelCall, settings: ExportSettings) -> Any:
         inputs = by_name(call.arguments())
         programs: list[Any] = []
         torch_export = torch.onnx.export
 
         def keep_program(*args: Any, **kwargs: Any) -> Any:
-            programs.append(torch_export(*args, verbose=False, **kwargs))
+            table = {
+                **(kwargs.pop("custom_translation_table", None) or {}),
+                **settings.translations,
+            }
+            options = {**kwargs, "custom_translation_table": table, "verbose": False}
+            programs.append(torch_export(*args, **options))
             return programs[-1]
 
         has_names = any(name is not None for axes in call.axes.values() for name in axes.values())
         config = OnnxConfig(
             dynamic=bool(call.axes),
             dynamic_shapes=by_name(call.arguments(automatic_axes(call))) if has_names else None,
-            opset_version=opset,
+            opset_version=settings.opset,
         )
         with mock.patch.object(torch.onnx, "export", keep_program):
             OnnxExporter().export_program(model, inputs, config)

@@ -27,19 +27,34 @@ def find_factory(source: str, module: str, name: str) -> Callable[[], Any]:
     Raises:
         SourceError: The module cannot be imported, or has no such callable.
     """
+    factory = find_object(source, module, name)
+    if not callable(factory):
+        raise SourceError(f"{source}: {name} is a {type(factory).__name__}, not a callable.")
+    return factory  # type: ignore[no-any-return]
+
+
+def find_object(source: str, module: str, name: str) -> Any:
+    """Import a module or a file, and find an object in it.
+
+    Args:
+        source: The source as the user wrote it, for errors.
+        module: A module, or a file that ends with `.py`.
+        name: Name of the object.
+
+    Raises:
+        SourceError: The module cannot be imported, or has nothing of this name.
+    """
     import_ = _import_file if module.endswith(".py") else _import_module
     try:
-        factory = getattr(import_(module), name, None)
+        value = getattr(import_(module), name, None)
     except ModelExportError:
         raise
     except Exception as error:
         reason = first_line(error, with_type=True)
         raise SourceError(f"{source}: cannot be imported ({reason}).") from error
-    if factory is None:
+    if value is None:
         raise SourceError(f"{source}: {module} has nothing called {name}.")
-    if not callable(factory):
-        raise SourceError(f"{source}: {name} is a {type(factory).__name__}, not a callable.")
-    return factory  # type: ignore[no-any-return]
+    return value
 
 
 def call_factory(source: str, factory: Callable[[], Any]) -> tuple[nn.Module, Inputs | None]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils._python_dispatch import _disable_current_modes
 
 from modelexport.errors import InputsError
 from modelexport.support.unique_names import UniqueNames
@@ -58,13 +59,15 @@ class ModelCall:
     def restored(self) -> Iterator[None]:
         """Give the tensors the values that they have now back after the body.
 
-        A model may write to its inputs, a cache of fixed size for example.
+        A model may write to its inputs, a cache of fixed size for example. Those who observe the
+        operators of the run do not see the copies.
         """
-        before = [(tensor, tensor._version, tensor.clone()) for tensor in self.tensors.values()]
+        with _disable_current_modes():
+            before = [(tensor, tensor._version, tensor.clone()) for tensor in self.tensors.values()]
         try:
             yield
         finally:
-            with torch.no_grad():
+            with torch.no_grad(), _disable_current_modes():
                 for tensor, version, values in before:
                     if tensor._version != version:
                         tensor.copy_(values)
