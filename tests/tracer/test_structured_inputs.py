@@ -188,9 +188,11 @@ def test_a_cache_that_grows_is_the_same_in_every_run(
     before = {name: tensor.clone() for name, tensor in call.tensors.items()}
     length = int(inputs["past_key_values"].get_seq_length())
     first, second = run_model(model, call), run_model(model, call)
+    assert first
     assert all(torch.equal(first[name], second[name]) for name in first)
     record(model, inputs, tmp_path / "r.json", exporter=RecordExporter.EAGER)
     assert int(inputs["past_key_values"].get_seq_length()) == length
+    assert before
     assert all(torch.equal(call.tensors[name], before[name]) for name in before)
 
 

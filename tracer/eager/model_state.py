@@ -51,10 +51,10 @@ def _with_copy(buffer: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tenso
     There is none of packed types. torch cannot copy these at all, so no operator writes to them.
     """
     values = buffer.detach()
-    for dtype in (values.dtype, torch.uint8):
+    for as_bytes in (False, True):
         try:
-            # a quantised tensor seen as its own type loses its quantiser, and crashes when copied
-            memory = values if dtype == values.dtype else values.view(dtype)
+            # torch crashes on a copy of a quantised tensor that was viewed as any type
+            memory = values.view(torch.uint8) if as_bytes else values
             copy = memory.clone()
         except RuntimeError:  # torch has no operator for the type
             continue
