@@ -233,6 +233,50 @@ def test_an_input_that_became_a_constant_is_refused(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+class Noisy(nn.Module):
+    """Adds new random numbers in each run."""
+
+    def forward(self, x: torch.Tensor, unused: torch.Tensor) -> torch.Tensor:
+        return x + torch.rand_like(x) + unused.shape[0]
+
+
+class Counts(nn.Module):
+    """Counts its runs in a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("runs", torch.zeros(()))
+
+    def forward(self, x: torch.Tensor, unused: torch.Tensor) -> torch.Tensor:
+        self.runs.add_(1)
+        return x + self.runs + unused.shape[0]
+
+
+class Remembers(nn.Module):
+    """Counts its runs where nobody sees it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runs = 0
+
+    def forward(self, x: torch.Tensor, unused: torch.Tensor) -> torch.Tensor:
+        self.runs += 1
+        return x + self.runs + unused.shape[0]
+
+
+@pytest.mark.parametrize("model", [Noisy(), Counts(), Remembers()])
+@pytest.mark.parametrize("exporter", EXPORTERS)
+def test_runs_that_differ_by_themselves_refuse_nothing(
+    model: nn.Module, exporter: str, tmp_path: Path
+) -> None:
+    """The input does not matter, though no two runs return the same."""
+    inputs = torch.randn(2, WIDTH), torch.randn(3)
+    traced = trace(model, inputs, tmp_path / "m.onnx", exporter=exporter)
+    read = {name for op in traced.record.ops for name in op.inputs}
+    assert "x" in read
+    assert "unused" not in read
+
+
 class Opaque:
     """Holds a tensor where nothing finds it."""
 
@@ -256,3 +300,32 @@ def test_arrays_of_numpy_are_no_constants() -> None:
     """They are named, instead of being written into the file."""
     with pytest.raises(InputsError, match=r"state\.1.*numpy"):
         take_apart({"state": [torch.ones(1), np.ones(1)]})
+
+
+class Linked:
+    """A container that a part of it refers back to."""
+
+    def __init__(self, kind: str, tensor: torch.Tensor) -> None:
+        self.below = KINDS[kind](self, 2)
+        self.tensor = tensor
+
+
+class ReadsBack(nn.Module):
+    """Reads a tensor by the way back from what it holds."""
+
+    def forward(self, x: torch.Tensor, state: Linked) -> torch.Tensor:
+        back, factor = _parts(state.below)
+        return x + back.tensor * factor
+
+
+@pytest.mark.parametrize("exporter", EXPORTERS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_refers_back_to_its_container_reads_the_input(
+    kind: str, exporter: str, tmp_path: Path
+) -> None:
+    """A tensor that is reached on the way back is no constant either."""
+    x, tensor, other = (torch.randn(2, WIDTH) for _ in range(3))
+    traced = trace(ReadsBack(), (x, Linked(kind, tensor)), tmp_path / "m.onnx", exporter=exporter)
+    feeds = {"x": x.numpy(), "state.tensor": other.numpy()}
+    (result,) = open_session(traced.onnx_path).run(None, feeds)
+    np.testing.assert_allclose(result, (x + other * 2).numpy(), rtol=1e-5)

@@ -11,6 +11,7 @@ from modelexport.errors import ExportFailedError, InputsError
 from modelexport.hierarchy.subgraphs import names_read
 from modelexport.tracer.eager.arrays import to_numpy
 from modelexport.tracer.eager.model_run import run_model
+from modelexport.tracer.eager.model_state import evaluation_mode
 from modelexport.tracer.exporters.exported import ExportedGraph
 from modelexport.tracer.sources.signature import ModelCall
 
@@ -37,17 +38,30 @@ def refuse_constant_inputs(model: nn.Module, call: ModelCall, exported: Exported
     unread = [name for name, t in call.tensors.items() if name not in read and t.numel()]
     if not unread:
         return
-    expected = run_model(model, call)
+    expected = _outputs(model, call)
+    if not _are_equal(expected, _outputs(model, call)):
+        return  # no two runs agree, so other values show nothing
     for name in unread:
         for tensor in _other_values(call.tensors[name]):
             try:
-                outputs = run_model(model, call.with_tensor(name, tensor))
+                outputs = _outputs(model, call.with_tensor(name, tensor))
             except InputsError:
                 continue
             if not _are_equal(expected, outputs):
                 raise ExportFailedError(
                     f"it turned the input {name} into a constant: the file would ignore it"
                 )
+
+
+def _outputs(model: nn.Module, call: ModelCall) -> dict[str, torch.Tensor]:
+    """What a model returns with the same random numbers and the same buffers in each run.
+
+    Raises:
+        InputsError: The model cannot run.
+    """
+    with torch.random.fork_rng(devices=()), evaluation_mode(model):
+        torch.default_generator.manual_seed(_SEED)
+        return run_model(model, call)
 
 
 def _inputs_read(graph: onnx.GraphProto) -> set[str]:

@@ -7,7 +7,7 @@ path that leads to it. Everything without tensors is a constant.
 
 import copy
 import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import ModuleType
@@ -36,34 +36,53 @@ class Tensors:
     Attributes:
         named: Each tensor with the path that leads to it from the value; "" for the value itself.
         rebuild: Makes the value again, around the tensors that it gets, in the same order.
+        refers_back: Whether it refers to itself or to a container around it.
     """
 
     named: Sequence[tuple[tuple[str, ...], torch.Tensor]]
     rebuild: Callable[[Iterator[Any]], Any]
+    refers_back: bool = False
 
 
-def take_apart(value: Any, path: tuple[str, ...] = (), around: tuple[int, ...] = ()) -> Tensors:
+class _Place:
+    """Where a container stands while it is put together again, for what refers back to it."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def take_apart(
+    value: Any, path: tuple[str, ...] = (), around: Mapping[int, _Place] | None = None
+) -> Tensors:
     """Find the tensors in a value.
 
     Args:
         value: Any value.
         path: The path that leads to it.
-        around: Identities of the containers around it, which it may refer back to.
+        around: The containers around it by their identities: it may refer back to them.
 
     Raises:
         InputsError: It holds tensors, but cannot be taken apart.
     """
+    around = around or {}
     if isinstance(value, torch.Tensor):
         return Tensors([(path, value)], next)
-    if isinstance(value, _WITHOUT_TENSORS) or id(value) in around:
+    if id(value) in around:
+        return Tensors((), lambda _: around[id(value)].value, refers_back=True)
+    if isinstance(value, _WITHOUT_TENSORS):
         return Tensors((), lambda _: value)
     if isinstance(value, np.ndarray):
         raise InputsError(f"The input {'.'.join(path)} is an array of numpy: give it as a tensor.")
-    children, build = _children(value)
-    parts = [take_apart(child, (*path, key), (*around, id(value))) for key, child in children]
+    place = _Place(value)
+    children, build = _children(value, place)
+    inside = {**around, id(value): place}
+    parts = [take_apart(child, (*path, key), inside) for key, child in children]
     named = [pair for part in parts for pair in part.named]
-    if named:
-        return Tensors(named, lambda tensors: build([part.rebuild(tensors) for part in parts]))
+    refers_back = any(part.refers_back for part in parts)
+    if named or refers_back:
+        return Tensors(
+            named, lambda tensors: build(part.rebuild(tensors) for part in parts), refers_back
+        )
     if not children and _refers_to_tensor(value):
         name, kind = ".".join(path) or "the output", type(value)
         raise InputsError(
@@ -74,24 +93,33 @@ def take_apart(value: Any, path: tuple[str, ...] = (), around: tuple[int, ...] =
     return Tensors((), lambda _: _copied(value))  # the model may change it
 
 
-def _children(value: Any) -> tuple[list[tuple[str, Any]], Callable[[list[Any]], Any]]:
+def _children(
+    value: Any, place: _Place
+) -> tuple[list[tuple[str, Any]], Callable[[Iterable[Any]], Any]]:
     """The keys and values in a container, and what builds it of other values.
 
-    No keys for what is none.
+    There are no keys where it is no container. What builds it puts it in its place first, where
+    its type lets it be filled later.
     """
     if isinstance(value, Mapping):
         keys = list(value)
-        return [(str(key), value[key]) for key in keys], lambda new: _with_items(value, keys, new)
+        pairs = [(str(key), value[key]) for key in keys]
+        return pairs, lambda new: _with_items(place, value, keys, new)
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return list(zip(value._fields, value, strict=True)), lambda new: type(value)(*new)
     if isinstance(value, tuple | list):
-        return [(str(i), item) for i, item in enumerate(value)], type(value)
+        pairs = [(str(position), item) for position, item in enumerate(value)]
+        if isinstance(value, tuple):
+            return pairs, type(value)
+        return pairs, lambda new: _with_items(place, value, range(len(value)), new)
     if (node := pytree.SUPPORTED_NODES.get(type(value))) is not None:
         items, context = node.flatten_fn(value)
-        keys = _registered_keys(value, node, items)
-        return list(zip(keys, items, strict=True)), lambda new: node.unflatten_fn(new, context)
+        names = _registered_keys(value, node, items)
+        return list(zip(names, items, strict=True)), lambda new: node.unflatten_fn(
+            list(new), context
+        )
     attributes = _attributes(value)
-    return list(attributes.items()), lambda new: _with_attributes(value, attributes, new)
+    return list(attributes.items()), lambda new: _with_attributes(place, value, attributes, new)
 
 
 def _registered_keys(value: Any, node: Any, items: Sequence[Any]) -> list[str]:
@@ -137,20 +165,19 @@ def _names(slots: Any) -> Sequence[str]:
     return (slots,) if isinstance(slots, str) else tuple(slots)
 
 
-def _with_items(value: Any, keys: Sequence[Any], items: Sequence[Any]) -> Any:
-    """A mapping of the same type with other items."""
-    pairs = dict(zip(keys, items, strict=True))
-    if type(value) is dict:
-        return pairs
-    new = copy.copy(value)
-    for key, item in pairs.items():
+def _with_items(place: _Place, value: Any, keys: Iterable[Any], items: Iterable[Any]) -> Any:
+    """A mapping or list of the same type with other items."""
+    new = place.value = copy.copy(value)
+    for key, item in zip(keys, items, strict=True):
         new[key] = item
     return new
 
 
-def _with_attributes(value: Any, names: Mapping[str, Any], attributes: Sequence[Any]) -> Any:
+def _with_attributes(
+    place: _Place, value: Any, names: Iterable[str], attributes: Iterable[Any]
+) -> Any:
     """An object of the same type with other attributes."""
-    new = copy.copy(value)
+    new = place.value = copy.copy(value)
     for name, attribute in zip(names, attributes, strict=True):
         object.__setattr__(new, name, attribute)  # also where the class is frozen
     return new
