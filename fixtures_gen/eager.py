@@ -6,6 +6,7 @@ operators run a second time as their decomposition, because exporters decompose 
 normalisation becomes a mean, a difference, a square.
 """
 
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -98,9 +99,25 @@ def run_eagerly(model: nn.Module, inputs: Inputs) -> Eager:
     args, kwargs = inputs_as_call(inputs)
     # outside of an export, torch's higher-order operators compile themselves, hooks included
     without_compiling = mock.patch("torch.compile", _uncompiled)
-    with torch.no_grad(), without_compiling, _running(model) as stack, _Recorder(eager, stack):
+    with (
+        torch.no_grad(),
+        without_compiling,
+        _deep_calls(model),
+        _running(model) as stack,
+        _Recorder(eager, stack),
+    ):
         model(*args, **kwargs)
     return eager
+
+
+@contextmanager
+def _deep_calls(model: nn.Module) -> Iterator[None]:
+    """Let Python call as deeply as the modules are nested."""
+    depth = max(path.count(".") for path, _ in model.named_modules())
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(before + 20 * depth)
+    yield
+    sys.setrecursionlimit(before)
 
 
 def _uncompiled(function: Callable[..., Any], **_: Any) -> Callable[..., Any]:
@@ -109,7 +126,10 @@ def _uncompiled(function: Callable[..., Any], **_: Any) -> Callable[..., Any]:
 
 @contextmanager
 def _running(model: nn.Module) -> Iterator[list[frozenset[str]]]:
-    """The modules that are running, outermost first, each as the paths it may stand for."""
+    """The modules that are running, outermost first, each as the paths it may stand for.
+
+    What hooks of the model do is done in the module that they are hooked to.
+    """
     stack: list[frozenset[str]] = []
     paths = [path for path, _ in model.named_modules()]
     with ExitStack() as hooks:
@@ -124,7 +144,7 @@ def _running(model: nn.Module) -> Iterator[list[frozenset[str]]]:
                 stack.pop()
 
             if not _is_inside_script(model, path):
-                hooks.callback(module.register_forward_pre_hook(enter).remove)
+                hooks.callback(module.register_forward_pre_hook(enter, prepend=True).remove)
                 hooks.callback(module.register_forward_hook(leave, always_call=True).remove)
         yield stack
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
-Inputs = tuple[torch.Tensor, ...] | dict[str, torch.Tensor]
+Inputs = tuple[torch.Tensor, ...] | dict[str, Any]
 Built = tuple[nn.Module, Inputs]
 """A model and its inputs."""
 
@@ -26,7 +27,7 @@ class Fixture:
     Attributes:
         name: Name of its factory.
         build: Returns the module in eval mode, with the same weights each time, and its inputs.
-        family: `transformers` or `torch`.
+        family: `transformers`, `torch` or `unexpected`.
         refused_by: Why an exporter cannot export it, by exporter. A test checks that the exporter
             really fails, so that an entry is removed when an exporter improves.
     """
@@ -38,30 +39,44 @@ class Fixture:
 
 
 FIXTURES: dict[str, Fixture] = {}
-"""Every fixture by name, in the order of definition."""
+"""The fixtures of the zoo by name, in the order of definition."""
+
+UNEXPECTED: dict[str, Fixture] = {}
+"""The fixtures of `fixtures_gen.unexpected` by name, in the order of definition."""
 
 
 def fixture(family: str, **refused_by: str) -> Callable[[Factory], Factory]:
-    """Register a factory. The models that it builds are reproducible, with random weights.
+    """Register a factory of the zoo. Its models are reproducible, with random weights.
 
     Args:
         family: `transformers` or `torch`.
         refused_by: Why an exporter cannot export the model, by exporter.
     """
+    return lambda factory: _register(FIXTURES, factory, family, refused_by)
 
-    def register(factory: Factory) -> Factory:
-        def build() -> Built:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(SEED)
-                model, inputs = factory()
-                return randomized(model).eval(), inputs
 
-        build.__name__ = build.__qualname__ = factory.__name__
-        build.__module__, build.__doc__ = factory.__module__, factory.__doc__
-        FIXTURES[factory.__name__] = Fixture(factory.__name__, build, family, refused_by)
-        return build
+def unexpected(**refused_by: str) -> Callable[[Factory], Factory]:
+    """Register a factory of modules that nobody expects.
 
-    return register
+    Args:
+        refused_by: Why an exporter cannot export the model, by exporter.
+    """
+    return lambda factory: _register(UNEXPECTED, factory, "unexpected", refused_by)
+
+
+def _register(
+    fixtures: dict[str, Fixture], factory: Factory, family: str, refused_by: Mapping[str, str]
+) -> Factory:
+    def build() -> Built:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(SEED)
+            model, inputs = factory()
+            return randomized(model).eval(), inputs
+
+    build.__name__ = build.__qualname__ = factory.__name__
+    build.__module__, build.__doc__ = factory.__module__, factory.__doc__
+    fixtures[factory.__name__] = Fixture(factory.__name__, build, family, refused_by)
+    return build
 
 
 def randomized(model: nn.Module) -> nn.Module:
@@ -72,7 +87,7 @@ def randomized(model: nn.Module) -> nn.Module:
     """
     with torch.no_grad():
         for parameter in model.parameters():
-            if parameter.is_floating_point():
+            if parameter.is_floating_point() and not is_lazy(parameter):
                 parameter.add_(torch.randn_like(parameter), alpha=_WEIGHT_NOISE)
         for module in model.modules():
             if isinstance(module, nn.modules.batchnorm._NormBase) and module.track_running_stats:  # noqa: SLF001 - the one common base

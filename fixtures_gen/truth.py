@@ -25,6 +25,7 @@ import numpy as np
 import onnx
 import torch
 from torch import nn
+from torch.utils._pytree import tree_leaves
 
 from fixtures_gen.eager import Eager, Sorted, Step, corners, in_order, run_eagerly
 from fixtures_gen.onnx_values import Array, Execution, Observed, observe
@@ -93,7 +94,7 @@ def derive_truth(observed: Observed, eager: Eager) -> Truth:
 def feeds(model: nn.Module, inputs: Inputs, graph: onnx.GraphProto) -> dict[str, Array]:
     """The inputs of a model by the names that they have in an ONNX file."""
     args, kwargs = inputs_as_call(inputs)
-    values: list[torch.Tensor] = [*args, *kwargs.values()]
+    values = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
     names = {value.name for value in graph.input}
     bound: dict[str, object] = dict(
         inspect.signature(model.forward).bind(*args, **kwargs).arguments

@@ -15,6 +15,8 @@ from modelexport.support.error_texts import first_line
 from modelexport.support.files import atomic_replacement, attribute_errors_to
 from modelexport.support.progress import report_step
 from modelexport.support.threads import one_blas_thread
+from modelexport.tracer.eager.deep_calls import deep_calls
+from modelexport.tracer.eager.lazy_modules import initialise_lazy_modules
 from modelexport.tracer.eager.model_run import ModelRun, observe_run
 from modelexport.tracer.eager.model_state import evaluation_mode
 from modelexport.tracer.exporters.exported import ExportedGraph, ExportSettings
@@ -109,7 +111,8 @@ def trace(  # noqa: PLR0913 - keyword-only options of an entry point
         atomic_replacement(record_target, force=force) as record_file,
         ExitStack() as external_files,
     ):
-        with evaluation_mode(model), ready_for_export(model):
+        initialise_lazy_modules(model, example_inputs)
+        with deep_calls(model), evaluation_mode(model), ready_for_export(model):
             call = bind_inputs(model, example_inputs, dynamic=dynamic, output_names=output_names)
             run, call = _run(model, call)
             try:
@@ -216,7 +219,8 @@ def record(  # noqa: PLR0913 - keyword-only options of an entry point
     chosen = None if exporter == RecordExporter.EAGER else resolve_exporter(exporter)
     settings = _settings(chosen, opset, custom_translation)
     with atomic_replacement(target, force=force) as record_file:
-        with evaluation_mode(model), ready_for_export(model):
+        initialise_lazy_modules(model, example_inputs)
+        with deep_calls(model), evaluation_mode(model), ready_for_export(model):
             call = bind_inputs(model, example_inputs, dynamic=dynamic, output_names=output_names)
             content: Record | None = None
             why: tuple[str, ...] = ("eager: asked for",)

@@ -13,6 +13,7 @@ from modelexport.hierarchy.record import Constant
 from modelexport.support.error_texts import first_line
 from modelexport.tracer.eager.constants import ConstantCollector
 from modelexport.tracer.eager.dispatch import Observer, OperatorCall, OperatorObserver
+from modelexport.tracer.eager.failing_module import failing_module
 from modelexport.tracer.eager.module_tracker import ModuleTracker, track_modules
 from modelexport.tracer.sources.signature import ModelCall
 
@@ -75,7 +76,8 @@ def run_model(model: nn.Module, call: ModelCall) -> dict[str, torch.Tensor]:
         The output tensors by the names of the ONNX outputs.
 
     Raises:
-        InputsError: The model cannot run on the inputs; the message has its own first line.
+        InputsError: The model cannot run on the inputs; the message has the error's first line and
+            names the module in which it happened.
     """
     args, kwargs = call.arguments()
     try:
@@ -83,6 +85,8 @@ def run_model(model: nn.Module, call: ModelCall) -> dict[str, torch.Tensor]:
             result = model(*args, **kwargs)
     except Exception as error:
         reason = first_line(error, with_type=True)
+        if path := failing_module(model, error):
+            reason = f"in module {path}: {reason}"
         raise InputsError(f"The model cannot run on these inputs ({reason}).") from error
     return call.named_outputs(result)
 

@@ -7,37 +7,36 @@ from typing import Any
 import torch
 from torch import nn
 
-_HOOKS = (
-    "_backward_pre_hooks",
-    "_backward_hooks",
-    "_forward_hooks",
-    "_forward_hooks_with_kwargs",
-    "_forward_hooks_always_called",
-    "_forward_pre_hooks",
-    "_forward_pre_hooks_with_kwargs",
-)
-
 
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Put a model in evaluation mode for the time of the body, and restore its state afterwards.
+    """Put a model in evaluation mode for the time of the body, and restore its state afterwards."""
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    with restored_state(model):
+        torch.backends.mha.set_fastpath_enabled(False)  # it skips modules; few exporters support it
+        model.eval()
+        try:
+            yield
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fast_path)
 
-    This restores of each module its training flag, its hooks and an instance's own `forward`; of
-    each parameter `requires_grad` and its data, and so its device and dtype; of each buffer the
-    tensor and its values. It does so also when the body raises.
+
+@contextmanager
+def restored_state(model: nn.Module) -> Iterator[None]:
+    """Restore the state of a model after the body, also when the body raises.
+
+    This restores the attributes of each module, its children, hooks and an instance's own
+    `forward` among them; of each parameter `requires_grad` and its data, and so its device and
+    dtype; of each buffer the tensor and its values.
     """
-    modules = [(module, _snapshot(module)) for module in model.modules()]
+    modules = [(vars(module), _snapshot(module)) for module in model.modules()]
     parameters = [(p, p.requires_grad, p.data) for p in model.parameters()]
     buffers = [pair for buffer in model.buffers() for pair in _with_copy(buffer)]
-    fast_path = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # it skips modules; few exporters support it
-    model.eval()
     try:
         yield
     finally:
-        torch.backends.mha.set_fastpath_enabled(fast_path)
-        for module, snapshot in modules:
-            _restore(module, snapshot)
+        for state, snapshot in modules:
+            _restore(state, snapshot)
         for parameter, requires_grad, data in parameters:
             parameter.data = data
             parameter.requires_grad_(requires_grad)
@@ -62,22 +61,28 @@ def _with_copy(buffer: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tenso
         return
 
 
-def _snapshot(module: nn.Module) -> dict[str, Any]:
-    """The state of a module that `_restore` needs."""
-    state = vars(module)
-    names = (*_HOOKS, "_buffers", "_parameters")  # compiled scripts keep theirs elsewhere
-    copies = {name: state[name].copy() for name in names if isinstance(state.get(name), dict)}
-    return copies | {"training": module.training, "forward": state.get("forward")}
+def _snapshot(module: nn.Module) -> dict[str, tuple[Any, Any]]:
+    """The attributes of a module, each with the content that it has if that may change.
+
+    torch keeps parameters, buffers, children and hooks in dictionaries; a forward may collect
+    values in lists.
+    """
+    return {name: (value, _content(value)) for name, value in vars(module).items()}
 
 
-def _restore(module: nn.Module, snapshot: dict[str, Any]) -> None:
-    state = vars(module)
-    module.training = snapshot["training"]
-    for name, content in snapshot.items():
+def _content(value: object) -> dict[Any, Any] | list[Any] | None:
+    if isinstance(value, dict):
+        return dict(value)
+    return list(value) if isinstance(value, list) else None
+
+
+def _restore(state: dict[str, Any], snapshot: dict[str, tuple[Any, Any]]) -> None:
+    for name in state.keys() - snapshot.keys():
+        del state[name]
+    for name, (value, content) in snapshot.items():
+        state[name] = value
         if isinstance(content, dict):
-            state[name].clear()
-            state[name].update(content)
-    if snapshot["forward"] is not None:
-        state["forward"] = snapshot["forward"]
-    else:
-        state.pop("forward", None)
+            value.clear()
+            value.update(content)
+        elif content is not None:
+            value[:] = content

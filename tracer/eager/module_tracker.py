@@ -3,10 +3,15 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.module import (
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+)
 
 from modelexport.tracer.exporters.exported import Scope
 
@@ -67,7 +72,10 @@ class ModuleTracker:
 
 @contextmanager
 def track_modules(model: nn.Module) -> Iterator[ModuleTracker]:
-    """Track every module that Python runs. Modules inside compiled scripts run unseen."""
+    """Track every module that Python runs. Modules inside compiled scripts run unseen.
+
+    A module runs from before its first hook until after its last one.
+    """
     tracker = ModuleTracker()
 
     def entering(path: str) -> Callable[..., None]:
@@ -83,13 +91,36 @@ def track_modules(model: nn.Module) -> Iterator[ModuleTracker]:
 
     with ExitStack() as stack:
         for path, module in hookable_modules(model):
-            stack.callback(module.register_forward_pre_hook(entering(path)).remove)
-            stack.callback(module.register_forward_hook(leaving, always_call=True).remove)
+            on_enter, on_leave = _hooks_of(module)
+            stack.callback(on_enter(entering(path)).remove)
+            stack.callback(on_leave(leaving).remove)
         yield tracker
 
 
+def _hooks_of(module: nn.Module) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """What registers a hook that runs before all others of a module, and one after all others.
+
+    Scripts take no hooks, but torch calls the hooks of all modules for them too.
+    """
+    if not isinstance(module, torch.jit.ScriptModule):
+        on_enter = partial(module.register_forward_pre_hook, prepend=True)
+        return on_enter, partial(module.register_forward_hook, always_call=True)
+
+    def only_here(hook: Callable[..., None]) -> Callable[..., None]:
+        return lambda called, *rest: hook(called, *rest) if called is module else None
+
+    return (
+        lambda hook: register_module_forward_pre_hook(only_here(hook)),
+        lambda hook: register_module_forward_hook(only_here(hook), always_call=True),
+    )
+
+
 def hookable_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Every module that hooks can track, once, with its first path: not those of scripts."""
+    """Every module that Python calls, once, with its first path: not those inside of scripts."""
+    scripts: tuple[str, ...] = ()
     for path, module in model.named_modules():
-        if not isinstance(module, torch.jit.ScriptModule):
-            yield path, module
+        if path.startswith(scripts):
+            continue
+        if isinstance(module, torch.jit.ScriptModule):
+            scripts = (*scripts, f"{path}." if path else "")
+        yield path, module

@@ -5,6 +5,7 @@ the module path, and after an `@` which call of the module it was.
 """
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from functools import cached_property
@@ -14,6 +15,11 @@ from torch import nn
 
 from modelexport.hierarchy import keys
 from modelexport.tracer.exporters.exported import Scope
+
+_COUNTER = re.compile(r"@\d+(?=\.|$)")
+"""The call counter of a module in a path."""
+
+_LAST_COUNTER = re.compile(r"@(\d+)$")
 
 _MIN_NAMES = 2
 """Minimum length of `name_scopes` with a module: the module's name and that of the fx node."""
@@ -47,10 +53,14 @@ class DynamoScopes:
         if len(names) < _MIN_NAMES:
             return None  # inside a branch or loop, where torch drops the modules
         scope = self._scopes_by_fx_node.get(names[-1])
-        if scope is not None and _without_counter(scope.module) in self._paths:
-            return Scope(_without_counter(scope.module), scope.call)
-        module = _without_counter(names[-2])
-        return Scope(module) if module in self._paths else None
+        if scope is not None and (path := self._path(scope.module)) in self._paths:
+            return Scope(path, scope.call)
+        path = self._path(names[-2])
+        return Scope(path) if path in self._paths else None
+
+    def _path(self, path: str) -> str:
+        """A module path without the call counters that torch.export may leave in it."""
+        return path if path in self._paths else _COUNTER.sub("", path)
 
     @cached_property
     def _scopes_by_fx_node(self) -> dict[str, Scope]:
@@ -73,8 +83,14 @@ class DynamoScopes:
                 stack = node.meta.get("nn_module_stack")
                 if stack:
                     key, (path, _) = next(reversed(stack.items()))
-                    scopes[node.name] = Scope(path, _counter(key))
+                    scopes[node.name] = Scope(path, self._call(key, path))
         return scopes
+
+    def _call(self, key: str, path: str) -> int:
+        """Which call of a module a key of `nn_module_stack` stands for."""
+        counter = _LAST_COUNTER.search(key)
+        in_name = counter is not None and path in self._paths and path.endswith(counter[0])
+        return 0 if counter is None or in_name else int(counter[1])
 
     def _count_together(self, scopes: Collection[Scope]) -> dict[Scope, int]:
         """The number of each call of a module that runs under several paths."""
@@ -83,20 +99,10 @@ class DynamoScopes:
         canonical = {path: first_paths.setdefault(module, path) for path, module in pairs}
         calls: dict[str, dict[Scope, int]] = defaultdict(dict)
         for scope in scopes:
-            path = canonical.get(_without_counter(scope.module), scope.module)
+            path = canonical.get(self._path(scope.module), scope.module)
             calls[path].setdefault(scope, len(calls[path]))
         together: dict[Scope, int] = {}
         for numbers in calls.values():
             if len({scope.module for scope in numbers}) > 1:
                 together |= numbers
         return together
-
-
-def _counter(key: str) -> int:
-    """Which call a key of `nn_module_stack` stands for."""
-    return int(key.rpartition("@")[2]) if "@" in key else 0
-
-
-def _without_counter(path: str) -> str:
-    """A module path without the call counter that torch.export may leave in it."""
-    return path.partition("@")[0]

@@ -8,6 +8,7 @@ from modelexport.errors import ExportFailedError, UsageError
 from modelexport.hierarchy.choices import Exporter
 from modelexport.support.error_texts import first_line
 from modelexport.support.progress import report_step
+from modelexport.tracer.eager.model_state import restored_state
 from modelexport.tracer.exporters import dynamo, torchscript
 from modelexport.tracer.exporters.exported import ExportedGraph, ExportSettings
 from modelexport.tracer.sources.signature import ModelCall
@@ -81,7 +82,7 @@ def _export_with(
         ExportFailedError: It failed, or what it made cannot be read, or is not this model.
     """
     try:
-        with call.restored():
+        with call.restored(), restored_state(model):
             exported = EXPORTERS[exporter](model, call, settings)
         inputs = [value.name for value in exported.model.graph.input]
     except ExportFailedError:
