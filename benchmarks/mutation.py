@@ -7,7 +7,8 @@
 mutmut changes the functions of `rewriter/matching` in one place at a time and runs the small
 tests of `tests/rewriter/matching` that reach the place. Module constants are beyond it: each
 threshold is moved up and down here. A change that all tests pass is a *survivor*. Each has its
-reason in `benchmarks/mutation_reasons.toml`, or the run fails. `docs/mutation.md` is the summary.
+reason in `benchmarks/mutation_reasons.toml`, or the run fails. `docs/mutation.md` is the summary: a
+file's row is replaced when all of its mutants were run.
 """
 
 import argparse
@@ -19,8 +20,8 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -29,9 +30,11 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 MUTANTS = ROOT / "mutants"
 REASONS = ROOT / "benchmarks" / "mutation_reasons.toml"
-THRESHOLDS = Path("modelexport/rewriter/matching/thresholds.py")
+PACKAGE = Path("modelexport/rewriter/matching")
+THRESHOLDS = PACKAGE / "thresholds.py"
 THRESHOLD_RESULTS = MUTANTS / "thresholds.json"
 SUMMARY = ROOT / "docs" / "mutation.md"
+NO_REASON = "no reason yet"
 FACTOR = 1.5
 """How far a threshold that is no whole number is moved, up and down."""
 
@@ -60,10 +63,22 @@ class Survivor(NamedTuple):
 
 
 class Results(NamedTuple):
-    """Mutants by file and status, and the survivors."""
+    """What the last runs found.
+
+    Attributes:
+        counts: Mutants by file and status.
+        survivors: The changes that all tests passed.
+        complete: Files of which every mutant was run.
+    """
 
     counts: dict[str, Counter[str]]
     survivors: list[Survivor]
+    complete: set[str]
+
+
+Page = dict[str, tuple[int, dict[str, Counter[str]]]]
+"""The summary: of each file the number of mutants, and of its survivors how many have a reason,
+by reason and function."""
 
 
 def main() -> None:
@@ -77,8 +92,8 @@ def main() -> None:
     results = _results()
     reasons = tomllib.loads(REASONS.read_text())["reason"]
     unexplained = [s for s in results.survivors if _reason_for(s, reasons) is None]
-    if not options.only:
-        SUMMARY.write_text(_summary(results, reasons))
+    page = _read_page(SUMMARY.read_text()) | _page_of(results, reasons)
+    SUMMARY.write_text(_summary(page))
     for survivor in unexplained:
         print(f"\n{survivor.where}{'' if survivor.covered else ' (no test reaches it)'}")
         print(f"  - {survivor.removed}\n  + {survivor.added}")
@@ -150,10 +165,14 @@ def _results() -> Results:
 
     counts: dict[str, Counter[str]] = {}
     survivors: list[Survivor] = []
-    package = MUTANTS / "modelexport" / "rewriter" / "matching"
+    complete: set[str] = set()
+    package = MUTANTS / PACKAGE
     for meta in sorted(package.rglob("*.meta")):
         path = str(meta.relative_to(package))[: -len(".py.meta")]
-        for name, code in json.loads(meta.read_text())["exit_code_by_key"].items():
+        codes = json.loads(meta.read_text())["exit_code_by_key"]
+        if codes and None not in codes.values():
+            complete.add(path)
+        for name, code in codes.items():
             if code is None:
                 continue
             status = "killed" if code in _KILLED | _TIMEOUTS else "survived"
@@ -164,11 +183,12 @@ def _results() -> Results:
                 removed, added = (_text(lines, sign) for sign in "-+")
                 survivors.append(Survivor(_readable(name), removed, added, code == 0))
     if THRESHOLD_RESULTS.exists():
+        complete.add("thresholds")
         for change, noticed in json.loads(THRESHOLD_RESULTS.read_text()).items():
             counts.setdefault("thresholds", Counter())["killed" if noticed else "survived"] += 1
             if not noticed:
                 survivors.append(Survivor("thresholds", "", change, covered=True))
-    return Results(counts, survivors)
+    return Results(counts, survivors, complete)
 
 
 def _text(lines: list[str], sign: str) -> str:
@@ -206,7 +226,41 @@ def _is_wording(survivor: Survivor) -> bool:
     )
 
 
-def _summary(results: Results, reasons: list[dict[str, str]]) -> str:
+def _page_of(results: Results, reasons: list[dict[str, str]]) -> Page:
+    """The rows of the files of which every mutant was run."""
+    page: Page = {}
+    for file in sorted(results.complete):
+        groups: dict[str, Counter[str]] = defaultdict(Counter)
+        for survivor in results.survivors:
+            if _file_of(survivor.where, results.complete) == file:
+                groups[_reason_for(survivor, reasons) or NO_REASON][survivor.where] += 1
+        page[file] = sum(results.counts[file].values()), groups
+    return page
+
+
+def _file_of(where: str, files: Iterable[str]) -> str | None:
+    """The file of a survivor; None when it is none of some files."""
+    path = where.replace(".", "/")
+    return next((file for file in files if f"{path}/".startswith(f"{file}/")), None)
+
+
+def _read_page(text: str) -> Page:
+    """A summary that was written before, without the files that are gone."""
+    rows = re.findall(r"^\| (\S+) \| (\d+) \| \d+ \| \d+ \|$", text, re.MULTILINE)
+    page: Page = {
+        file: (int(mutants), defaultdict(Counter))
+        for file, mutants in rows
+        if (ROOT / PACKAGE / f"{file}.py").exists()
+    }
+    for why, places in re.findall(r"^\*\*\d+: (.+)\*\*\n\n(.+)$", text, re.MULTILINE):
+        for where, count in re.findall(r"`([^`]+)` (\d+)", places):
+            file = _file_of(where, page)
+            if file is not None:
+                page[file][1][why][where] += int(count)
+    return page
+
+
+def _summary(page: Page) -> str:
     lines = [
         "# Mutation testing of the matcher",
         "",
@@ -217,24 +271,23 @@ def _summary(results: Results, reasons: list[dict[str, str]]) -> str:
         "| file | mutants | killed | survived |",
         "|---|---|---|---|",
     ]
-    total: Counter[str] = Counter()
-    for file, counts in sorted(results.counts.items()):
-        total += counts
-        lines.append(f"| {file} | {_cells(counts)} |")
-    lines += [f"| all | {_cells(total)} |", "", "## Survivors", ""]
-    groups: dict[str, list[Survivor]] = {}
-    for survivor in results.survivors:
-        groups.setdefault(_reason_for(survivor, reasons) or "no reason yet", []).append(survivor)
-    for why, group in sorted(groups.items(), key=lambda item: -len(item[1])):
-        lines += [f"**{len(group)}: {why}**", ""]
-        places = Counter(survivor.where for survivor in group)
-        lines += [", ".join(f"`{where}` {n}" for where, n in sorted(places.items())), ""]
+    groups: dict[str, Counter[str]] = defaultdict(Counter)
+    mutants = 0
+    for file, (count, reasons) in sorted(page.items()):
+        mutants += count
+        lines.append(_row(file, count, sum(places.total() for places in reasons.values())))
+        for why, places in reasons.items():
+            groups[why] += places
+    lines += [_row("all", mutants, sum(places.total() for places in groups.values()))]
+    lines += ["", "## Survivors", ""]
+    for why, places in sorted(groups.items(), key=lambda item: (-item[1].total(), item[0])):
+        listed = ", ".join(f"`{where}` {count}" for where, count in sorted(places.items()))
+        lines += [f"**{places.total()}: {why}**", "", listed, ""]
     return "\n".join(lines)
 
 
-def _cells(counts: Counter[str]) -> str:
-    survived = counts["survived"]
-    return f"{counts['killed'] + survived} | {counts['killed']} | {survived}"
+def _row(file: str, mutants: int, survived: int) -> str:
+    return f"| {file} | {mutants} | {mutants - survived} | {survived} |"
 
 
 if __name__ == "__main__":

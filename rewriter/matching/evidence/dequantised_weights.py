@@ -61,7 +61,7 @@ def _dequantise_linear(
     zero_point = _input(node, _LINEAR_ZERO_POINT, read)
     if scale is None:
         return None
-    axis, block = attributes.get("axis", 1), attributes.get("block_size", 0)
+    axis, block = attributes.get("axis", 1), attributes.get("block_size")
     try:
         centred = stored.astype(np.float32)
         if zero_point is not None:
@@ -71,20 +71,20 @@ def _dequantise_linear(
         return None
 
 
-def _spread(parameter: Array, shape: tuple[int, ...], axis: int, block: int) -> Array:
+def _spread(parameter: Array, shape: tuple[int, ...], axis: int, block: int | None) -> Array:
     """A scale or zero point in a shape that fits the weight's.
 
     Args:
         parameter: One number, or one for each channel, or one for each block.
         shape: Of the weight.
         axis: Of the channels or blocks.
-        block: Elements in one block; 0 when there are no blocks.
+        block: Elements in one block; None or 0 when there are no blocks.
     """
     if block:
         repeated = np.repeat(parameter, block, axis)
         return repeated[tuple(slice(extent) for extent in shape)]  # the last block may be shorter
     if parameter.size == 1:
-        return parameter.reshape(())
+        return parameter.ravel()
     extents = [1] * len(shape)
     extents[axis] = parameter.size
     return parameter.reshape(extents)
@@ -96,28 +96,27 @@ def _dequantise_blocks(
     columns, rows = attributes["K"], attributes["N"]
     bits, block = attributes["bits"], attributes["block_size"]
     scales, zero_points = _input(node, _BLOCK_SCALES, read), _input(node, _BLOCK_ZERO_POINTS, read)
-    blocks = -(-columns // block)
-    if scales is None or stored.dtype != np.uint8 or stored.size * _BITS_PER_BYTE < rows * columns:
+    if scales is None or stored.dtype != np.uint8:
         return None
     try:
-        numbers = _unpack(stored.reshape(-1), bits)[: rows * blocks * block]
+        blocks = -(-columns // block)
+        numbers = _unpack(stored.ravel(), bits)[: rows * blocks * block]
         weight = numbers.reshape(rows, blocks, block).astype(np.float32)
         weight -= _block_zero_points(zero_points, rows, blocks, bits)
-        weight *= scales.reshape(rows, blocks, 1).astype(np.float32)
-    except ValueError:
+        weight *= scales.reshape(rows, blocks, 1)
+    except (ArithmeticError, ValueError):
         return None
     return weight.reshape(rows, blocks * block)[:, :columns]
 
 
-def _block_zero_points(stored: Array | None, rows: int, blocks: int, bits: int) -> Array:
+def _block_zero_points(stored: Array | None, rows: int, blocks: int, bits: int) -> Array | int:
     """The zero point of each block, to be subtracted from the block's numbers."""
     if stored is None:
-        return np.full((1, 1, 1), 1 << (bits - 1), np.float32)
+        return 1 << (bits - 1)
     if stored.dtype != np.uint8:
-        return stored.reshape(rows, blocks, 1).astype(np.float32)
-    packed = stored.reshape(rows, -1)  # each row begins with a byte of its own
-    unpacked = _unpack(packed.reshape(-1), bits).reshape(rows, -1)
-    return unpacked[:, :blocks, None]
+        return stored.reshape(rows, blocks, 1)
+    unpacked = _unpack(stored.ravel(), bits).reshape(rows, -1)
+    return unpacked[:, :blocks, None]  # each row begins with a byte of its own
 
 
 def _unpack(packed: Array, bits: int) -> Array:
@@ -125,4 +124,4 @@ def _unpack(packed: Array, bits: int) -> Array:
     if bits == _BITS_PER_BYTE:
         return packed
     shifts = np.arange(0, _BITS_PER_BYTE, bits, dtype=np.uint8)
-    return ((packed[:, None] >> shifts) & np.uint8((1 << bits) - 1)).reshape(-1)
+    return ((packed[:, None] >> shifts) & np.uint8((1 << bits) - 1)).ravel()

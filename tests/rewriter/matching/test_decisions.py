@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 
+import msgspec
 import pytest
 
 from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.graph_paths import NodeKey
 from modelexport.hierarchy.module_tree import Module, ModuleTree
+from modelexport.hierarchy.tags import Tagger
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.decisions import Decision, Match, decide
 from modelexport.rewriter.matching.evidence.claims import Claim, Claims
@@ -108,3 +110,13 @@ def test_a_match_counts_its_evidence(evidence: str | None) -> None:
     match = Match([decision, decision], TREE, {}, "record")
     assert match.counts() == ({"values": 2} if evidence else {})
     assert match.notes == ()
+
+
+def test_a_tagged_match_has_the_tag_of_each_resolved_node() -> None:
+    """All else stays; an open node has no tag."""
+    resolved = Decision("", 0, "a", "Add", module="m", evidence="values")
+    unresolved = Decision("", 1, "b", "Tanh", reason="no evidence speaks of it")
+    match = Match([resolved, unresolved], TREE, {"w": "m.w"}, "record", ("note",))
+    tagged = match.tagged(Tagger(TREE))
+    assert tagged.decisions == [msgspec.structs.replace(resolved, tag="/Part/m"), unresolved]
+    assert msgspec.structs.replace(tagged, decisions=match.decisions) == match

@@ -13,7 +13,7 @@ from onnx import numpy_helper
 from modelexport.errors import ForeignRecordError
 from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.fingerprints import weight_fingerprint
-from modelexport.hierarchy.record import Probe, ProbeInput, Record
+from modelexport.hierarchy.record import Record
 from modelexport.rewriter.matching.evidence.comparison_modes import FULL_PRECISION, QUANTISED
 from modelexport.rewriter.matching.evidence.retraining import describe_retraining
 from modelexport.rewriter.matching.evidence.values import ValueMatch, match_values
@@ -28,7 +28,8 @@ from modelexport.rewriter.matching.recognizer import (
 )
 from tests.helpers.handmade import two_layers, two_layers_record
 from tests.helpers.observed import FakeObserver
-from tests.helpers.values import fingerprint, noise, value_side
+from tests.helpers.recorded import renamed, with_fingerprints
+from tests.helpers.values import noise, value_side
 
 NODES = len(two_layers().graph.node)
 
@@ -157,35 +158,8 @@ def computed(feeds: Arrays) -> dict[str, np.ndarray]:
 
 def record_with(model: onnx.ModelProto) -> Record:
     """The record of two layers with fingerprints of weights and of such values."""
-    record = two_layers_record(model)
-    arrays = {w.name: numpy_helper.to_array(w) for w in model.graph.initializer}
     x = noise(8, 4)
-    known = computed({"x": x})
-    return msgspec.structs.replace(
-        record,
-        probe=Probe((ProbeInput.from_array("x", x),)),
-        tensors=tuple(
-            msgspec.structs.replace(t, weight=weight_fingerprint(arrays[t.name]))
-            for t in record.tensors
-        ),
-        ops=tuple(
-            msgspec.structs.replace(op, values=(fingerprint(known[op.outputs[0]]),))
-            if op.outputs[0] in known
-            else op
-            for op in record.ops
-        ),
-    )
-
-
-def renamed(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with other names of nodes, of values and of weights."""
-    for n, node in enumerate(model.graph.node):
-        node.name = f"n{n}"
-        node.input[:] = [f"v_{name}" for name in node.input]
-        node.output[:] = [f"v_{name}" for name in node.output]
-    for value in (*model.graph.input, *model.graph.output, *model.graph.initializer):
-        value.name = f"v_{value.name}"
-    return model
+    return with_fingerprints(two_layers_record(model), model, x, computed({"x": x}))
 
 
 def observing(factor: float = 1) -> FakeObserver:

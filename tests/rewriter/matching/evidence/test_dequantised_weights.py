@@ -28,39 +28,79 @@ def run(node: onnx.NodeProto, weights: dict[str, np.ndarray], feeds: dict[str, n
 @pytest.mark.parametrize("zero", [True, False])
 @pytest.mark.parametrize(
     ("attributes", "scales"),
-    [({}, ()), ({"axis": 0}, (6,)), ({"axis": 1, "block_size": 4}, (6, 2))],
+    [
+        ({}, ()),
+        ({}, (8,)),
+        ({"axis": 0}, (6,)),
+        ({"axis": 1, "block_size": 4}, (6, 2)),
+        ({"axis": 1, "block_size": 5}, (6, 2)),
+    ],
 )
 def test_linear(attributes: dict[str, int], scales: tuple[int, ...], zero: bool) -> None:
-    """For a tensor, by channels, by blocks; with a zero point and without."""
+    """For a tensor, by channels, by blocks (the last not full); with a zero point and without."""
     stored = RANDOM.integers(-120, 120, (6, 8)).astype(np.int8)
     weights = {"w": stored, "s": RANDOM.random(scales).astype(np.float32) + 0.1}
     if zero:
         weights["z"] = RANDOM.integers(-9, 9, scales).astype(np.int8)
     node = helper.make_node("DequantizeLinear", list(weights), ["y"], **attributes)
-    assert np.allclose(dequantise(node, stored, weights.get), run(node, weights, {}), atol=1e-5)
+    numbers = dequantise(node, stored, weights.get)
+    assert numbers.dtype == np.float32
+    assert np.allclose(numbers, run(node, weights, {}), atol=1e-5)
 
 
-@pytest.mark.parametrize("zero", [True, False])
-@pytest.mark.parametrize("columns", [32, 48])
-def test_by_blocks(columns: int, zero: bool) -> None:
-    """The 4-bit form of contrib operators, its last block not full."""
-    rows, block = 5, 32
-    blocks = -(-columns // block)
-    packed = RANDOM.integers(0, 256, (rows, blocks, block // 2)).astype(np.uint8)
-    weights = {"b": packed, "s": RANDOM.random(rows * blocks).astype(np.float32) + 0.1}
-    if zero:
-        weights["z"] = RANDOM.integers(0, 256, rows * ((blocks + 1) // 2)).astype(np.uint8)
-    node = helper.make_node(
-        *("MatMulNBits", ["x", *weights], ["y"]),
+def test_one_scale_of_a_vector() -> None:
+    """A vector has no channels: its one scale needs no axis."""
+    stored = RANDOM.integers(-120, 120, 8).astype(np.int8)
+    weights = {"w": stored, "s": np.float32([0.25])}
+    node = helper.make_node("DequantizeLinear", list(weights), ["y"])
+    assert np.array_equal(dequantise(node, stored, weights.get), stored * np.float32(0.25))
+
+
+def by_blocks(inputs: list[str], rows: int, columns: int, block: int) -> onnx.NodeProto:
+    return helper.make_node(
+        *("MatMulNBits", ["x", *inputs], ["y"]),
         domain="com.microsoft",
         K=columns,
         N=rows,
         bits=4,
         block_size=block,
     )
+
+
+@pytest.mark.parametrize("zero", [None, np.uint8, np.float32])
+@pytest.mark.parametrize("columns", [32, 48])
+def test_by_blocks(columns: int, zero: type | None) -> None:
+    """The 4-bit form of contrib operators: a last block not full; zero points packed or not."""
+    rows, block = 5, 32
+    blocks = -(-columns // block)
+    packed = RANDOM.integers(0, 256, (rows, blocks, block // 2)).astype(np.uint8)
+    weights = {"b": packed, "s": RANDOM.random(rows * blocks).astype(np.float32) + 0.1}
+    if zero is np.uint8:
+        weights["z"] = RANDOM.integers(0, 256, rows * ((blocks + 1) // 2)).astype(np.uint8)
+    elif zero:
+        weights["z"] = RANDOM.integers(0, 16, rows * blocks).astype(zero)
+    node = by_blocks(list(weights), rows, columns, block)
     # a product with the identity gives the weight back
     expected = run(node, weights, {"x": np.eye(columns, dtype=np.float32)}).T
-    assert np.allclose(dequantise(node, packed, weights.get), expected, atol=1e-4)
+    numbers = dequantise(node, packed, weights.get)
+    assert numbers.dtype == np.float32
+    assert np.allclose(numbers, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("weights", "stored", "block"),
+    [
+        ({"b": np.zeros((2, 1, 16), np.uint8)}, "b", 32),  # without scales
+        ({"b": np.zeros((2, 1, 16), np.uint8), "s": np.ones(2, np.float32)}, "s", 32),
+        ({"b": np.zeros((2, 1, 16), np.uint8), "s": np.ones(3, np.float32)}, "b", 32),
+        ({"b": np.zeros((1, 1, 16), np.uint8), "s": np.ones(2, np.float32)}, "b", 32),
+        ({"b": np.zeros((2, 1, 16), np.uint8), "s": np.ones(2, np.float32)}, "b", 0),
+    ],
+)
+def test_inputs_that_do_not_fit(weights: dict[str, np.ndarray], stored: str, block: int) -> None:
+    """No numbers: without scales, for the scales themselves, of other sizes, with empty blocks."""
+    node = by_blocks(["b", "s"], 2, 32, block)
+    assert dequantise(node, weights[stored], weights.get) is None
 
 
 def test_other_operators_say_nothing() -> None:

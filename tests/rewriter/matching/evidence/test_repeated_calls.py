@@ -3,13 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from modelexport.hierarchy.choices import Exporter
 from modelexport.rewriter.matching import Match, match_carried
-from tests.helpers.traced import TracedModels
 
 Node = tuple[str, str | None]
 """The name of a node, and the weight that it reads."""
@@ -67,13 +64,3 @@ def test_a_parameter_tells_a_node_in_the_scope_of_another_module() -> None:
     """The second call of `fc` and the module `fc_1` share a scope; parameters part them."""
     nodes = [("/fc/Add", "fc.bias"), ("/fc_1/Add", "fc_1.bias"), ("/fc_1/Add_1", "fc.bias")]
     assert [d.module for d in match(nodes).decisions] == ["fc", "fc_1", "fc"]
-
-
-@pytest.mark.parametrize("name", ["called_twice", "resnet", "bert", "nested_sequential", "unet"])
-def test_traced_models_have_the_modules_of_the_record(traced: TracedModels, name: str) -> None:
-    """Without a record, no module is invented for a further call."""
-    done = traced(name, Exporter.TORCHSCRIPT)
-    result, _ = match_carried(onnx.load(done.onnx_path), "f")
-    modules = {decision.module for decision in result.decisions} - {None}
-    assert modules
-    assert modules <= {module.path for module in done.record.modules}
