@@ -18,7 +18,6 @@ from modelexport.support.threads import one_blas_thread
 from modelexport.tracer.eager.deep_calls import deep_calls
 from modelexport.tracer.eager.lazy_modules import initialise_lazy_modules
 from modelexport.tracer.eager.model_run import ModelRun, observe_run
-from modelexport.tracer.eager.model_state import evaluation_mode
 from modelexport.tracer.exporters.exported import ExportedGraph, ExportSettings
 from modelexport.tracer.exporters.model_file import external_weights_path, write_model
 from modelexport.tracer.exporters.selection import export_model, resolve_exporter
@@ -30,6 +29,7 @@ from modelexport.tracer.records.initializers import (
     initializer_fingerprints,
 )
 from modelexport.tracer.records.probe_inputs import ProbedExport, probe_export
+from modelexport.tracer.sources.model_state import evaluation_mode
 from modelexport.tracer.sources.origin import Origin
 from modelexport.tracer.sources.signature import DynamicAxes, Inputs, ModelCall, bind_inputs
 from modelexport.tracer.sources.transformers_models import ready_for_export

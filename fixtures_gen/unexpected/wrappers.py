@@ -3,7 +3,7 @@
 from typing import cast
 
 import torch
-from torch import fx, nn
+from torch import nn
 
 from fixtures_gen.registry import Built, unexpected
 from fixtures_gen.torch_zoo import Stage, rows
@@ -18,13 +18,6 @@ def data_parallel() -> Built:
 
 
 @unexpected(torchscript=COMPILED)
-def compiled_module() -> Built:
-    """`torch.compile` around one module."""
-    first = cast(nn.Module, torch.compile(Stage()))
-    return nn.Sequential(first, Stage()), rows()
-
-
-@unexpected(torchscript=COMPILED)
 def compiled_in_place() -> Built:
     """`module.compile()`."""
     first = Stage()
@@ -36,12 +29,6 @@ def compiled_in_place() -> Built:
 def compiled_model() -> Built:
     """`torch.compile` around the model."""
     return cast(nn.Module, torch.compile(nn.Sequential(Stage(), Stage()))), rows()
-
-
-@unexpected()
-def symbolically_traced() -> Built:
-    """A module that torch.fx wrote."""
-    return nn.Sequential(fx.symbolic_trace(nn.Sequential(Stage(), Stage())), Stage()), rows()
 
 
 @unexpected(torchscript="it cannot trace a traced module")

@@ -8,9 +8,9 @@ from modelexport.errors import ExportFailedError, UsageError
 from modelexport.hierarchy.choices import Exporter
 from modelexport.support.error_texts import first_line
 from modelexport.support.progress import report_step
-from modelexport.tracer.eager.model_state import restored_state
 from modelexport.tracer.exporters import dynamo, torchscript
 from modelexport.tracer.exporters.exported import ExportedGraph, ExportSettings
+from modelexport.tracer.sources.model_state import restored_state
 from modelexport.tracer.sources.signature import ModelCall
 
 EXPORTERS: dict[Exporter, Callable[..., ExportedGraph]] = {

@@ -11,8 +11,8 @@ from modelexport.errors import ExportFailedError, InputsError
 from modelexport.hierarchy.subgraphs import names_read
 from modelexport.tracer.eager.arrays import to_numpy
 from modelexport.tracer.eager.model_run import run_model
-from modelexport.tracer.eager.model_state import evaluation_mode
 from modelexport.tracer.exporters.exported import ExportedGraph
+from modelexport.tracer.sources.model_state import evaluation_mode
 from modelexport.tracer.sources.signature import ModelCall
 
 _SEED = 21

@@ -1,1 +1,1 @@
-"""Models and inputs: where they come from, and how a model is called."""
+"""Models and inputs: where they come from, how a model is called and left as it was."""
