@@ -44,7 +44,7 @@ def test_recorded_values_tell_the_extents_of_other_axes() -> None:
     shapes = [feeds["past"].shape for feeds in candidate_feeds(file, RECORDED, recorded)]
     assert shapes[0] == (2, HEADS, 0, HEAD_SIZE)
     assert shapes[-1] == (2, HEADS, 0, 0)
-    assert all(5 not in shape for shape in shapes)
+    assert 5 not in {extent for shape in shapes for extent in shape}
 
 
 def test_inputs_share_the_extents_of_axes_of_one_name() -> None:
