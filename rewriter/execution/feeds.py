@@ -1,12 +1,19 @@
 """Inputs of one model for another file of it, whose inputs may differ in name, order and type."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import onnx
 
 from modelexport.hierarchy.fingerprints import Array, is_native
+from modelexport.rewriter.execution.empty_inputs import (
+    Shape,
+    axis_names,
+    can_be_empty,
+    candidate_extents,
+    read_extents,
+)
 
 Feeds = dict[str, Array]
 """An array for each input of a file."""
@@ -28,16 +35,20 @@ def graph_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
     return [value for value in graph.input if value.name not in initializers]
 
 
-def candidate_feeds(graph: onnx.GraphProto, recorded: NamedArrays) -> Iterator[Feeds]:
+def candidate_feeds(
+    graph: onnx.GraphProto, recorded: NamedArrays, shapes: Iterable[Shape] = ()
+) -> Iterator[Feeds]:
     """The sensible ways to feed a file, the most likely one first.
 
     An input gets the array of its name where that fits. Each other input gets the first array
     that is left and fits by type, rank and static extents. Where several such inputs could take
-    each other's arrays, their other orders follow.
+    each other's arrays, their other orders follow. An input that no array is left for is fed with
+    an array of length 0, where it has a dynamic axis (see `empty_inputs`).
 
     Args:
         graph: The main graph of the file.
         recorded: The recorded inputs.
+        shapes: Shapes of recorded values, which tell the extents of inputs that were not recorded.
 
     Raises:
         InputMismatchError: An input fits no recorded array.
@@ -45,28 +56,65 @@ def candidate_feeds(graph: onnx.GraphProto, recorded: NamedArrays) -> Iterator[F
     by_name = dict(recorded)
     inputs = graph_inputs(graph)
     named = {v.name for v in inputs if v.name in by_name and _fits(v, by_name[v.name])}
-    unnamed = [value for value in inputs if value.name not in named]
     remaining = [(name, array) for name, array in recorded if name not in named]
+    indices = _assign([value for value in inputs if value.name not in named], remaining)
+    fed = [v for v in inputs if v.name in named or v.name in indices]
+    unnamed = [value for value in fed if value.name in indices]
     orders = (
         order
-        for order in itertools.permutations(_assign(unnamed, remaining))
+        for order in itertools.permutations(indices.values())
         if all(_fits(v, remaining[i][1]) for v, i in zip(unnamed, order, strict=True))
     )
     for order in itertools.islice(orders, _MAX_ORDERS):
         feeds = {name: by_name[name] for name in named}
         feeds |= {v.name: remaining[i][1] for v, i in zip(unnamed, order, strict=True)}
-        yield {value.name: _converted(value, feeds[value.name]) for value in inputs}
+        arrays = {value.name: _converted(value, feeds[value.name]) for value in fed}
+        if len(fed) == len(inputs):
+            yield arrays
+        else:
+            yield from _with_empty_inputs(inputs, arrays, remaining, shapes)
 
 
-def _assign(inputs: list[onnx.ValueInfoProto], arrays: NamedArrays) -> list[int]:
-    """For each input the index of the first array that fits and is not taken."""
-    taken: list[int] = []
+def _with_empty_inputs(
+    inputs: list[onnx.ValueInfoProto], arrays: Feeds, left: NamedArrays, shapes: Iterable[Shape]
+) -> Iterator[Feeds]:
+    """Feeds with arrays of length 0 for the inputs that were not recorded.
+
+    Args:
+        inputs: The inputs of the file.
+        arrays: The arrays of those that were recorded.
+        left: Recorded arrays that no input has the name of, for the message.
+        shapes: Shapes of recorded values.
+
+    Raises:
+        InputMismatchError: An input that was not recorded has no axis that can be empty.
+    """
+    known: dict[str, int] = {}
     for value in inputs:
-        fitting = (i for i, (_, a) in enumerate(arrays) if i not in taken and _fits(value, a))
-        index = next(fitting, None)
-        if index is None:
-            raise InputMismatchError(_mismatch(value, arrays))
-        taken.append(index)
+        if value.name in arrays:
+            known |= read_extents(value, arrays[value.name].shape)
+    unrecorded = [value for value in inputs if value.name not in arrays]
+    for value in unrecorded:
+        if _dtype(value) is None or not can_be_empty(value, known):
+            raise InputMismatchError(_mismatch(value, left))
+    for extents in candidate_extents(unrecorded, known, shapes):
+        empty = {value.name: _empty(value, extents) for value in unrecorded}
+        yield {value.name: (arrays | empty)[value.name] for value in inputs}
+
+
+def _empty(value: onnx.ValueInfoProto, extents: Mapping[str, int]) -> Array:
+    shape = [extents[axis] if isinstance(axis, str) else axis for axis in axis_names(value)]
+    return np.zeros(shape, _dtype(value))
+
+
+def _assign(inputs: list[onnx.ValueInfoProto], arrays: NamedArrays) -> dict[str, int]:
+    """For each input the index of the first array that fits and is not taken, if there is one."""
+    taken: dict[str, int] = {}
+    for value in inputs:
+        for index, (_, array) in enumerate(arrays):
+            if index not in taken.values() and _fits(value, array):
+                taken[value.name] = index
+                break
     return taken
 
 

@@ -22,7 +22,7 @@ from modelexport.rewriter.execution.feeds import (
     candidate_feeds,
     graph_inputs,
 )
-from modelexport.rewriter.execution.observer import Fingerprints
+from modelexport.rewriter.execution.observer import Fingerprints, recorded_values
 from modelexport.rewriter.graph.indexed_graph import NONE, IndexedGraph
 from modelexport.rewriter.matching.evidence.comparison_modes import (
     FULL_PRECISION,
@@ -195,7 +195,8 @@ class ObservedValues:
                 raise InputMismatchError(
                     f"its input {value.name} is computed inside the recorded model"
                 )
-        yield from candidate_feeds(self._model.graph, self._inputs)
+        shapes = (value.shape for value in recorded_values(self._record))
+        yield from candidate_feeds(self._model.graph, self._inputs, shapes)
 
 
 def _not_compared(why: object) -> str:

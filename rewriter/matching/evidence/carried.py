@@ -41,6 +41,7 @@ from modelexport.rewriter.matching.evidence.embedded import (
 from modelexport.rewriter.matching.evidence.nested_names import read_nested_names
 from modelexport.rewriter.matching.evidence.scoped_names import read_scoped_names
 from modelexport.rewriter.matching.evidence.third_party_names import (
+    carried_claims,
     read_tag_attributes,
     read_torch_metadata,
     tag_attributes,
@@ -163,22 +164,24 @@ def _read_injected(
     if embedded is None:
         return None
     tree, rules = ModuleTree(embedded.modules), embedded_rules(embedded, where)
+    parameters = embedded_parameters(model, where)
     paths = tag_paths(tree, rules)
     modules = {k: paths[tag] for k, tag in tag_attributes(graph).items() if tag in paths}
-    scheme = ATTRIBUTES
-    if not modules:
-        scheme, rules = SCOPED_NAMES, TagRules(TagStyle.PATH, rules.torch_nn, rules.depth)
-        modules = _modules_of_names(graph, tree, embedded_names(model, where))
-    parameters = embedded_parameters(model, where)
-    claims = Claims({key: Claim(path, EvidenceKind.CARRIED) for key, path in modules.items()})
-    notes: tuple[str, ...] = ()
-    if not modules and read_torch_metadata(model, graph) is None:
-        scheme, rules = TREE_NAMES, embedded_rules(embedded, where)
-        claims = claims_by_tree(model, graph, tree, parameters)
-        notes = (TAGS_ARE_LOST,)
+    if modules:
+        claims = carried_claims(modules)
+        return CarriedHierarchy(ATTRIBUTES, embedded.modules, claims, rules, parameters)
+    modules = _modules_of_names(graph, tree, embedded_names(model, where))
+    if modules:
+        claims = carried_claims(modules)
+        rules = TagRules(TagStyle.PATH, rules.torch_nn, rules.depth)
+        return CarriedHierarchy(SCOPED_NAMES, embedded.modules, claims, rules, parameters)
+    if read_torch_metadata(model, graph) is not None:
+        return None
+    claims = claims_by_tree(model, graph, tree, parameters)
     if not claims.by_node:
         return None
-    return CarriedHierarchy(scheme, embedded.modules, claims, rules, parameters, notes)
+    notes = (TAGS_ARE_LOST,)
+    return CarriedHierarchy(TREE_NAMES, embedded.modules, claims, rules, parameters, notes)
 
 
 def _modules_of_names(

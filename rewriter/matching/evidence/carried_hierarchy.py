@@ -1,6 +1,7 @@
 """The hierarchy that a file carries, and the module tree that can be made of its tags or paths."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from itertools import accumulate
 from urllib.parse import unquote
 
 import msgspec
@@ -72,17 +73,19 @@ def tree_of_paths(paths: Iterable[str], classes: dict[str, str], root: str) -> t
     """
     every = {ROOT: None}
     for path in paths:
-        every.update(dict.fromkeys(_upwards(path)))
+        every.update(dict.fromkeys(upwards(path)))
     if not classes.get(ROOT):
         classes = {**classes, ROOT: escape(root).replace(".", "_") or "model"}
     return tuple(_module(path, classes.get(path, "")) for path in every)
 
 
-def _upwards(path: str) -> Iterator[str]:
-    """A path and all above it but the root, the uppermost first."""
-    names = path.split(".") if path else []
-    for length in range(1, len(names) + 1):
-        yield ".".join(names[:length])
+def upwards(path: str) -> list[str]:
+    """A path and all above it but the root, the uppermost first.
+
+    >>> upwards("layer.0.fc")
+    ['layer', 'layer.0', 'layer.0.fc']
+    """
+    return list(accumulate(path.split("."), "{}.{}".format))
 
 
 def _module(path: str, qualified_class: str) -> Module:

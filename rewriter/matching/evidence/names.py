@@ -78,9 +78,9 @@ class RecordedNames:
 
     def by_name(self, graph: ModelGraph, node: int) -> Iterator[int]:
         """The ops that a node can be, judged by its own name."""
-        return self._fitting(graph, node, self._by_name.get(graph.nodes[node].name, []))
+        return self._fitting(graph, node, self._by_name.get(graph.nodes[node].name))
 
-    def _fitting(self, graph: ModelGraph, node: int, ops: list[int]) -> Iterator[int]:
+    def _fitting(self, graph: ModelGraph, node: int, ops: list[int] | None) -> Iterator[int]:
         """Ops of the node's operator; those in the subgraph of the same path first."""
         if not ops:
             return iter(())

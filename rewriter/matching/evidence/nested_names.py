@@ -7,12 +7,12 @@ operator (`conv/0`, `conv/1`), hashes, and paths of files do not.
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from urllib.parse import unquote
 
 import onnx
 
-from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.graph_paths import NodeKey
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.evidence.carried_hierarchy import (
@@ -20,9 +20,11 @@ from modelexport.rewriter.matching.evidence.carried_hierarchy import (
     CarriedHierarchy,
     tree_of_paths,
 )
-from modelexport.rewriter.matching.evidence.claims import Claim, Claims
 from modelexport.rewriter.matching.evidence.repeated_calls import merge_calls
-from modelexport.rewriter.matching.evidence.third_party_names import weight_owners
+from modelexport.rewriter.matching.evidence.third_party_names import (
+    carried_claims,
+    weight_owners,
+)
 from modelexport.rewriter.matching.thresholds import MINIMUM_CONNECTED_SHARE
 from modelexport.support.prefixes import common_prefix
 
@@ -48,9 +50,9 @@ def read_nested_names(model: onnx.ModelProto, graph: ModelGraph) -> CarriedHiera
     paths = {key: ".".join(map(_names, scope)) for key, scope in scopes.items()}
     owners = weight_owners(model)
     merged = merge_calls(paths, model, graph, owners, merge_in_doubt=False)
-    claims = {key: Claim(path, EvidenceKind.CARRIED) for key, path in merged.paths.items()}
+    claims = carried_claims(merged.paths)
     modules = tree_of_paths(merged.paths.values(), {}, model.graph.name)
-    return CarriedHierarchy(NESTED_NAMES, modules, Claims(claims), notes=(BY_NAMES_ALONE,))
+    return CarriedHierarchy(NESTED_NAMES, modules, claims, notes=(BY_NAMES_ALONE,))
 
 
 def _scope(node: onnx.NodeProto) -> Steps:
@@ -78,9 +80,7 @@ def _do_nest(scopes: Mapping[NodeKey, Steps], graph: ModelGraph) -> bool:
     """
     shared = len(common_prefix(scopes.values()))
     groups = {key: scope[shared] for key, scope in scopes.items() if len(scope) > shared}
-    sizes: dict[str, int] = {}
-    for group in groups.values():
-        sizes[group] = sizes.get(group, 0) + 1
+    sizes = Counter(groups.values())
     if len(sizes) < 2:
         return False
     members = [key for key, group in groups.items() if sizes[group] > 1]

@@ -200,13 +200,13 @@ def _sorted_values_agree(ours: ValueFingerprint, theirs: ValueFingerprint) -> bo
     a, b = ours.statistics(), theirs.statistics()
     if a.size != b.size:
         return None
-    scale = max(float(np.abs(a).max(initial=0)), float(np.abs(b).max(initial=0)), _TINY)
+    scale = max(float(np.abs(a).max(initial=0)), float(np.abs(b).max(initial=0)))
     return bool(np.abs(a - b).max(initial=0) <= SORTED_NEAR * scale)
 
 
 def _is_stored_in_eight_bits(known: ValueFingerprint) -> bool:
     """Whether a value may be real numbers, stored in 8 bits."""
-    if known.kind not in "iu" or not known.sketch:
+    if known.kind not in {"i", "u"} or not known.sketch:
         return False
     statistics = known.statistics()
     least, greatest = EIGHT_BITS

@@ -22,6 +22,7 @@ import onnx
 from modelexport.hierarchy.graph_paths import NodeKey, walk_graphs
 from modelexport.rewriter.graph.graph_view import ContractedGraph
 from modelexport.rewriter.graph.model_graph import ModelGraph
+from modelexport.rewriter.matching.evidence.carried_hierarchy import upwards
 
 _NUMBERED = re.compile(r"(.+)_([1-9]\d*)")
 _NO_WEIGHTS = frozenset({onnx.TensorProto.INT64, onnx.TensorProto.INT32, onnx.TensorProto.BOOL})
@@ -104,7 +105,7 @@ class _Merger:
     ) -> None:
         self._merge_in_doubt = merge_in_doubt
         self._graph, self._paths = graph, paths
-        self._owners = {above for path in owners for above in _upwards(path)}
+        self._owners = {above for path in owners for above in upwards(path)}
         self._view = ContractedGraph(graph.indexed, {})
         self._weights = _weight_values(model, graph)
         self._scopes: dict[str, _Scope] = {}
@@ -116,7 +117,7 @@ class _Merger:
 
     def _add(self, number: int, path: str) -> None:
         weights = {value for value in self._view.inputs(number) if value in self._weights}
-        for above in _upwards(path):
+        for above in upwards(path):
             scope = self._scopes.setdefault(above, _Scope())
             scope.op_types.add(self._graph.nodes[number].op_type)
             scope.weights |= weights
@@ -136,7 +137,7 @@ class _Merger:
     def _called(self, scope: str) -> str | None:
         """The scope of which a scope is a further call; None when it is a module of its own."""
         match = _NUMBERED.fullmatch(scope)
-        if match is None or scope in self._owners or match[1].endswith("."):
+        if match is None or scope in self._owners:
             return None
         base = match[1]
         if base.rpartition(".")[2].isdigit() and (base in self._scopes or base in self._owners):
@@ -167,17 +168,11 @@ class _Merger:
         paths = {}
         for number, key in enumerate(self._graph.keys):
             if key in self._paths:
-                names = (self._weights.get(value, "") for value in self._view.inputs(number))
-                modules = {name.rpartition(".")[0] for name in names} - {""}
+                values = (v for v in self._view.inputs(number) if v in self._weights)
+                modules = {self._weights[v].rpartition(".")[0] for v in values} - {""}
                 if len(modules) == 1 and modules <= self._owners:
                     paths[key] = modules.pop()
         return paths
-
-
-def _upwards(path: str) -> list[str]:
-    """A path and those above it, without the root."""
-    names = path.split(".") if path else []
-    return [".".join(names[:count]) for count in range(1, len(names) + 1)]
 
 
 def _weight_values(model: onnx.ModelProto, graph: ModelGraph) -> dict[int, str]:

@@ -1,6 +1,7 @@
 """Names of nodes by the scheme of torch's TorchScript exporter: `/encoder/layer.0/fc/MatMul`."""
 
 import re
+from itertools import accumulate
 
 import onnx
 
@@ -10,6 +11,7 @@ from modelexport.rewriter.matching.evidence.carried_hierarchy import (
     SCOPED_NAMES,
     CarriedHierarchy,
     tree_of_paths,
+    upwards,
 )
 from modelexport.rewriter.matching.evidence.repeated_calls import merge_calls
 from modelexport.rewriter.matching.evidence.third_party_names import (
@@ -49,15 +51,11 @@ def read_scoped_names(model: onnx.ModelProto, graph: ModelGraph) -> CarriedHiera
 
 def _known_scopes(steps_of: dict[NodeKey, list[str]], scopes: set[str]) -> dict[NodeKey, str]:
     """The innermost known scope of each node that is in one."""
-    known = {
-        ".".join(names[:count])
-        for names in (scope.split(".") for scope in scopes)
-        for count in range(1, len(names) + 1)
-    }
+    known = {above for scope in scopes for above in upwards(scope)}
     paths = {}
     for key, steps in steps_of.items():
-        candidates = (".".join(steps[:count]) for count in range(len(steps), 0, -1))
-        path = next((candidate for candidate in candidates if candidate in known), None)
+        candidates = list(accumulate(steps, "{}.{}".format))
+        path = next((path for path in reversed(candidates) if path in known), None)
         if path:
             paths[key] = path
     return paths

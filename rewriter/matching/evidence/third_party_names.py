@@ -88,7 +88,7 @@ def wrapper_of(scopes: Iterable[str], owners: set[str]) -> str:
     It is the module that an exporter puts around the model.
     """
     paths = {path for path in scopes if path}
-    first_steps = {path.split(".", maxsplit=1)[0] for path in paths}
+    first_steps = {path.partition(".")[0] for path in paths}
     if len(first_steps) != 1:
         return ""
     prefix = next(iter(first_steps))

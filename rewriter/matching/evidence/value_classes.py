@@ -82,7 +82,7 @@ class ValueClasses:
     ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
         """Which classes are distinctive, and which of these are unambiguous."""
         statistics = np.array([len(known.quantiles) // 4 for known in firsts])
-        steps = np.diff(self.quantiles, axis=1) > DISTINCT_STEP * self.scale[:, None]
+        steps = np.diff(self.quantiles) > DISTINCT_STEP * self.scale[:, None]
         distinct = steps.sum(axis=1) + 1
         real = np.array([known.kind == "f" for known in firsts], bool)
         distinctive = (statistics >= MINIMUM_STATISTICS) & (distinct >= MINIMUM_DISTINCT)

@@ -7,7 +7,8 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from modelexport.errors import ForeignRecordError, UsageError
+from modelexport.errors import FileProblem, ForeignRecordError, UsageError
+from modelexport.hierarchy import keys
 from modelexport.hierarchy.annotate_options import MatchOptions
 from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.record import Op, Record
@@ -17,7 +18,13 @@ from modelexport.rewriter.matching.alignment.scorer import ScoredOp
 from modelexport.rewriter.matching.decisions import Candidate, Match
 from modelexport.rewriter.matching.evidence.carried_hierarchy import WEIGHT_NAMES
 from modelexport.rewriter.matching.matcher import _candidates, match_record
-from tests.helpers.handmade import TWO_LAYERS_SCOPES, number_weights, two_layers, two_layers_record
+from tests.helpers.handmade import (
+    TWO_LAYERS_SCOPES,
+    number_weights,
+    parse,
+    two_layers,
+    two_layers_record,
+)
 from tests.helpers.recorded import evaluated, renamed, with_fingerprints
 from tests.helpers.values import noise
 
@@ -184,15 +191,31 @@ def test_why_an_op_was_not_taken() -> None:
 
 
 def test_a_match_with_what_the_file_carries_names_the_scheme() -> None:
-    """Its modules are those that the file knows; names of weights leave modules out."""
+    """With the modules, parameters and notes that the file has."""
     match, carried = match_carried(two_layers(), "f")
     assert match.source == carried.scheme == WEIGHT_NAMES
     assert match.parameters == carried.parameters
     assert match.notes == carried.notes
     assert tuple(match.tree) == carried.modules
-    by_name = {decision.name: decision.module for decision in match.decisions}
-    # the identity at the end may be of a module that has no weights, as the addition before it
-    assert (by_name["bias1"], by_name["last"]) == ("layer.1.fc", None)
+
+
+def test_names_of_weights_leave_modules_out() -> None:
+    """A node that passes a result on may be of a module without weights; a constant may not."""
+    text = """g (float[2] x) => (float[2] y) {
+        [k] k = Constant <value_float = 1.0> ()
+        [p] a = Gemm (x, layer.weight, k)
+        [i] y = Identity (a)
+    }"""
+    match, _ = match_carried(parse(text, {"layer.weight": (2, 2)}), "f")
+    assert [decision.module for decision in match.decisions] == ["layer", "layer", None]
+
+
+def test_a_damaged_file_is_named() -> None:
+    """Its own entries are read."""
+    model = two_layers()
+    model.metadata_props.add(key=keys.MODULES, value="?")
+    with pytest.raises(FileProblem, match=r"^f\.onnx: its module tree cannot be read"):
+        match_carried(model, "f.onnx")
 
 
 def test_propagation_follows_where_the_file_knows_all_modules() -> None:

@@ -171,3 +171,11 @@ def test_what_is_no_archive_is_refused(content: object, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         list(read_inputs(path))
     assert str(caught.value).startswith(f"{path}: not an .npz file of arrays by input name (")
+
+
+def test_a_single_array_is_said_to_be_one(tmp_path: Path) -> None:
+    """An .npy file has no names of inputs."""
+    with (tmp_path / "own.npz").open("wb") as stream:
+        np.save(stream, X)
+    with pytest.raises(UsageError, match=r"\(it holds a single array\)\.$"):
+        list(read_inputs(tmp_path / "own.npz"))

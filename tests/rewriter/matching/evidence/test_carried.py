@@ -1,9 +1,10 @@
 """What a file says about its own hierarchy, by the first scheme that it uses."""
 
 import msgspec
+import numpy as np
 import onnx
 import pytest
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from modelexport.errors import FileProblem, UsageError
 from modelexport.hierarchy import keys
@@ -17,10 +18,12 @@ from modelexport.rewriter.matching.evidence.carried_hierarchy import (
     OURS,
     SCOPED_NAMES,
     TORCH,
+    TREE_NAMES,
     WEIGHT_NAMES,
     CarriedHierarchy,
 )
 from modelexport.rewriter.matching.evidence.claims import Claim, Claims
+from modelexport.rewriter.matching.evidence.tree_names import TAGS_ARE_LOST
 from tests.helpers.annotated import MODULES, with_entries, with_tree
 from tests.helpers.handmade import two_layers
 
@@ -51,12 +54,12 @@ def test_a_file_without_any_carries_nothing() -> None:
 
 def test_tags_are_looked_up_in_the_module_tree() -> None:
     """One that is not in it is a reason."""
-    found = carried(with_tree(tags("/Net/a/b", "/Net", "/Net/c"), parameters={"w": "a.w"}))
+    found = carried(with_tree(tags("/Net/a/b", "/Net/c", "/Net"), parameters={"w": "a.w"}))
     assert (found.scheme, found.modules, found.rules) == (OURS, MODULES, TagRules())
     assert found.parameters == {"w": "a.w"}
-    assert modules(found) == {0: "a.b", 1: ""}
+    assert modules(found) == {0: "a.b", 2: ""}
     why = "its tag /Net/c is not in the module tree that the file carries"
-    assert found.claims.reasons == {NodeKey("", 2): why}
+    assert found.claims.reasons == {NodeKey("", 1): why}
 
 
 def test_tags_are_read_by_the_rules_by_which_they_were_written() -> None:
@@ -87,6 +90,8 @@ def test_a_claim_has_the_evidence_the_call_and_the_covers_of_the_entry() -> None
     assert list(carried(with_tree(entries)).claims.by_node.values()) == expected
     without_tree = carried(with_entries(entries[:1])).claims.by_node
     assert list(without_tree.values()) == [Claim("a", "values", ("a", "x", "a.b"), 12)]
+    no_list = carried(with_entries(tags("/Net/a", **{keys.COVERS: '{"/Net/a": 1}'})))
+    assert list(no_list.claims.by_node.values()) == [plain]
 
 
 def with_attributes(model: onnx.ModelProto, *texts: str) -> onnx.ModelProto:
@@ -122,6 +127,40 @@ def test_names_of_ours_are_paths_whatever_the_style_of_tags() -> None:
     assert (found.modules, found.parameters) == (MODULES, {})
 
 
+def test_torchs_metadata_tells_more_than_the_module_tree_alone() -> None:
+    """Where our tags are lost and torch's scopes are not."""
+    model = with_tree()
+    model.graph.node[1].metadata_props.add(key=keys.TORCH_NAME_SCOPES, value="['', 'a', 'relu']")
+    assert carried(model).scheme == TORCH
+
+
+def test_a_tree_without_tags_is_read_with_names_of_weights() -> None:
+    """A note says that the tags are lost; a node that no name tells has its reason."""
+    model = with_tree(tag_style="class", parameters={"v": "a.b.w"})
+    model.graph.initializer.append(numpy_helper.from_array(np.ones(2, np.float32), "v"))
+    model.graph.node[1].input.append("v")
+    found = carried(model)
+    assert (found.scheme, found.modules) == (TREE_NAMES, MODULES)
+    assert (found.rules, found.parameters) == (TagRules(TagStyle.CLASS), {"v": "a.b.w"})
+    assert found.claims.by_node == {NodeKey("", 1): Claim("a.b", "carried")}
+    assert found.notes == (TAGS_ARE_LOST,)
+
+
+def test_relative_tags_are_those_of_their_call() -> None:
+    """The weights of a node that was taken out of a function tell the call."""
+    relative = tags("b", "c")
+    model = with_tree([*relative, *tags("/Net")], parameters={"v": "a.b.w"})
+    model.graph.initializer.append(numpy_helper.from_array(np.ones(2, np.float32), "v"))
+    model.graph.node[0].input.append("v")
+    found = carried(model)
+    assert modules(found) == {0: "a.b", 2: ""}
+    [reason] = found.claims.reasons.values()
+    assert reason.startswith("its tag c is that of a node in a function")
+    for node in model.graph.node[1:]:
+        del node.metadata_props[:]
+    assert modules(carried(model)) == {0: "a.b"}
+
+
 def test_escaped_names_of_ours_are_unescaped() -> None:
     """A slash in a module's name is written with a percent sign."""
     model = with_tree(names={"/a%2eb/Relu": None})
@@ -154,12 +193,21 @@ def test_a_damaged_module_tree_is_refused(entries: list[dict[str, str]]) -> None
         read(with_entries(entries, {keys.MODULES: "?"}))
 
 
+def with_extra(key: str) -> onnx.ModelProto:
+    """A file without tags, with the module tree and another entry that is damaged."""
+    model = with_tree()
+    model.metadata_props.add(key=key, value="?")
+    return model
+
+
 def test_damaged_entries_of_the_model_are_refused() -> None:
     """Rules that nobody knows, names and parameters that are none."""
     for model in (
         with_tree(tags("/Net"), tag_style="new"),
         with_tree(tag_style="new"),
         with_entries(tags("/Net"), {keys.PARAMETERS: "?"}),
+        with_extra(keys.PARAMETERS),
+        with_extra(keys.NAMES),
     ):
         with pytest.raises(FileProblem, match=r"^f\.onnx: its"):
             read(model)

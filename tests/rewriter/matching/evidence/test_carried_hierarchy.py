@@ -38,6 +38,7 @@ def test_a_tree_of_tags_has_all_modules_above_them() -> None:
         Module("a", ""),
     )
     assert tree_of_tags(iter(["/Net.0"])) == (Module("", "Net"), Module("0", ""))
+    assert tree_of_tags(["/.0"]) == (Module("", "model"), Module("0", ""))
 
 
 def test_a_tree_of_paths_knows_classes_by_their_qualified_names() -> None:

@@ -64,6 +64,13 @@ def test_what_is_left_over_makes_it_no_merged_weight() -> None:
     assert match_concatenated(np.concatenate([part, rest]), longer) == []
 
 
+def test_what_is_cut_off_is_no_recorded_weight() -> None:
+    """The last rows are the first ones of a recorded weight whose other rows hold zeros."""
+    part, rest = noise(6, 4), noise(3, 4, seed=1)
+    padded = np.concatenate([rest, np.zeros_like(rest)])
+    assert match_concatenated(np.concatenate([part, rest]), recorded_by_size([part, padded])) == []
+
+
 @pytest.mark.parametrize(("sizes", "expected"), [(16, True), (17, False)])
 def test_so_many_sizes_are_tried_at_an_edge(sizes: int, expected: bool) -> None:
     """Sizes that fit the width, in the order in which they were recorded."""
@@ -158,6 +165,14 @@ def test_longer_runs_come_first_and_a_part_is_used_once() -> None:
     whole, two = WHOLE, WHOLE[:, :8]
     assert split_of(graph_of("a", "b", "c"), arrays, two, whole) == [("abc", [1])]
     assert split_of(graph_of("a", "b", "c"), arrays, two) == [("ab", [0])]
+
+
+def test_the_first_of_equally_long_runs_is_taken() -> None:
+    """Each part is used once, so that a later run that shares one is none."""
+    whole = noise(6, 16)
+    arrays = dict(zip("abcd", np.split(whole, 4, axis=1), strict=True))
+    graph = graph_of("a", "b", "c", "d")
+    assert split_of(graph, arrays, whole[:, :12], whole[:, 4:]) == [("abc", [0])]
 
 
 def test_a_part_that_two_values_read_is_put_together_once() -> None:

@@ -15,7 +15,7 @@ from modelexport.hierarchy.choices import Inject
 from modelexport.rewriter import analyze, annotate
 from modelexport.rewriter.matching import match_carried
 from modelexport.rewriter.matching.evidence.carried_hierarchy import NESTED_NAMES
-from modelexport.rewriter.matching.evidence.nested_names import BY_NAMES_ALONE
+from modelexport.rewriter.matching.evidence.nested_names import BY_NAMES_ALONE, _names
 from tests.helpers.commands import Run
 from tests.helpers.handmade import two_layers, two_layers_record
 
@@ -71,6 +71,7 @@ def test_scopes_are_modules(scheme: str) -> None:
         prefix + layer for layer in LAYERS for _ in OPERATORS
     ]
     assert match.notes == (BY_NAMES_ALONE,)
+    assert {d.evidence for d in match.decisions} == {"carried"}
 
 
 def test_names_of_values_count_where_nodes_have_none() -> None:
@@ -121,6 +122,49 @@ def test_half_of_the_nodes_have_a_neighbour_in_their_scope(apart: int, nests: bo
     else:
         with pytest.raises(UsageError):
             match_carried(chain(names), "f")
+
+
+@pytest.mark.parametrize(
+    ("names", "nests"),
+    [
+        (["a/op0", "a/op1", "b/op2", "b/op3"], True),
+        (["a/op0", "a/op1", "a/op2", "op3"], False),
+        (["a/op0", "a/op1", *(f"s{n}/op" for n in range(6))], True),
+        (["net/a/x", "net/b/y", "net/c/z"], True),
+        (["a/x", "b/y", "c/z"], False),
+    ],
+    ids=["two groups", "one group", "alone", "shared scope", "no shared scope"],
+)
+def test_groups_of_nodes_are_scopes(names: list[str], nests: bool) -> None:
+    """Two at least. Nodes that are alone in theirs do not count while others are not."""
+    if nests:
+        assert match_carried(chain(names), "f")[1].scheme == NESTED_NAMES
+    else:
+        with pytest.raises(UsageError):
+            match_carried(chain(names), "f")
+
+
+def test_a_node_without_any_name_is_of_no_scope() -> None:
+    """One that has no output, either."""
+    model = chain(scoped("model/"))
+    model.graph.node.append(helper.make_node("Print", ["v1"], [], domain="custom"))
+    assert match_carried(model, "f")[0].decisions[-1].module is None
+
+
+def test_steps_become_names_of_modules() -> None:
+    """A dot is no nesting unless a number follows; a step of dots has a name all the same."""
+    assert [_names(step) for step in ("a.b", "a.0", ".0", "a%2Fb")] == ["a_b", "a.0", "_.0", "a/b"]
+
+
+def test_a_scope_that_may_be_a_further_call_is_a_module() -> None:
+    """Other frameworks number modules of one kind: nothing says that it is a call."""
+    names = ["net/relu/Relu", "net/relu/Relu2", "net/relu_1/Relu", "net/relu_1/Relu2"]
+    model = chain(names)
+    for node in model.graph.node:
+        node.op_type = "Relu"
+        del node.input[1:]
+    modules = [d.module for d in match_carried(model, "f")[0].decisions]
+    assert modules == ["net.relu", "net.relu", "net.relu_1", "net.relu_1"]
 
 
 def test_a_layer_called_again_is_one_module() -> None:

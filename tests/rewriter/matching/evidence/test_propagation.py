@@ -3,9 +3,11 @@
 import onnx
 from onnx import parser
 
+from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.graph_paths import NodeKey
 from modelexport.hierarchy.module_tree import Module, ModuleTree
 from modelexport.rewriter.graph.model_graph import ModelGraph
+from modelexport.rewriter.matching.evidence.claims import Claim
 from modelexport.rewriter.matching.evidence.propagation import propagate
 from modelexport.rewriter.matching.matcher import match_record
 from tests.helpers.handmade import HEADER, parse, record_of
@@ -291,3 +293,23 @@ def test_a_module_that_did_not_run_has_what_it_and_its_parts_do() -> None:
     tree = ModuleTree(Module(path, "Part", calls=int(not path)) for path in paths)
     assert tree.common_ancestor(["arm", "arm.part"]) == "arm"
     assert tree.common_ancestor(["arm.part", "arm.rest"]) == ""
+
+
+def test_a_node_with_one_neighbour_covers_nothing_else() -> None:
+    """Only several modules are listed."""
+    graph = ModelGraph(parser.parse_model(HEADER + CHAIN.replace("Sigmoid", "Identity")))
+    tree = ModuleTree(Module(path, "Part", calls=1) for path in MODULES)
+    names = {node.name: key for key, node in zip(graph.keys, graph.nodes, strict=True)}
+    claims = propagate(graph, tree, (), {names["a"]: "stack.0", names["b"]: "stack.1"}).by_node
+    assert claims == {
+        names[name]: Claim("stack.1", EvidenceKind.PROPAGATION) for name in ("n", "c")
+    }
+
+
+def test_results_are_followed_from_where_they_are_computed() -> None:
+    """A node that nothing reads gets the modules of all that it reads, however far away."""
+    text = """g (float[2] x) => (float[2] y) {
+        [s] s = Relu (x) [p] p = Identity (s) [u] u = Identity (p)
+        [q] q = Tanh (x) [y] y = Add (u, q) }"""
+    found = settle(text, {"s": "stack.0.left", "q": "stack.0.right"}, anywhere=True)
+    assert (found["p"], found["u"], found["y"]) == ("stack.0.left", "stack.0.left", "stack.0")

@@ -127,6 +127,16 @@ def test_a_value_that_does_not_compare_has_no_candidates() -> None:
     assert (found.candidate_ops(0), found.candidate_ops(1)) == ({}, {})
 
 
+@pytest.mark.parametrize("first", [None, noise(65)], ids=["unknown", "another size"])
+def test_an_output_that_does_not_compare_leaves_the_others(first: np.ndarray | None) -> None:
+    """The second output of a node has its candidates all the same."""
+    graph = indexed("g (float[64] x) => (float[64] b) { a, b = Unknown (x) }")
+    a, b = graph.value_of("", "a"), graph.value_of("", "b")
+    file = {b: sketched(1)} if first is None else {a: fingerprint(first), b: sketched(1)}
+    found = QuantisedValues.of(graph, graph, file, {b: sketched(1)})
+    assert found.candidate_ops(0) == {0: 0}
+
+
 def test_a_recorded_input_is_no_candidate() -> None:
     """No op computes it."""
     found = quantised({"a": RECORDED["a"]}, {"x": RECORDED["a"]})
@@ -229,6 +239,21 @@ def test_order_statistics_speak_for_another_layout(
     moved[3] += change / 10
     wide, near = (k.astype("<f4").tobytes() for k in (known, moved))
     file, record = (wide, near) if larger == "record" else (near, wide)
+    found = quantised({"a": sketched(1, quantiles=file)}, {"a": sketched(0, 1, quantiles=record)})
+    assert dataclasses.replace(found, rejects_mismatch=True).compatible(0, 0) is expected
+
+
+@pytest.mark.parametrize(("factor", "expected"), [(1.16, True), (1.19, False)])
+@pytest.mark.parametrize("larger", ["file", "record"])
+def test_the_larger_value_is_the_measure_of_order_statistics(
+    factor: float, expected: bool, larger: str
+) -> None:
+    """Whichever side it is on."""
+    known = np.linspace(-0.1, 0.05, 16)
+    moved = known.copy()
+    moved[0] *= factor
+    near, wide = (k.astype("<f4").tobytes() for k in (known, moved))
+    file, record = (wide, near) if larger == "file" else (near, wide)
     found = quantised({"a": sketched(1, quantiles=file)}, {"a": sketched(0, 1, quantiles=record)})
     assert dataclasses.replace(found, rejects_mismatch=True).compatible(0, 0) is expected
 

@@ -36,6 +36,41 @@ CASES: Mapping[str, tuple[Sequence[Node], str, bool]] = {
     "a number is missing": ([("/relu/Relu", None), ("/relu_2/Relu", None)], "relu_2", False),
     "other work": ([("/act/Relu", None), ("/act_1/Tanh", None)], "act_1", False),
     "no first": ([("/relu_1/Relu", None), ("/x/Relu", None)], "x", False),
+    "only a child has weights": (
+        [("/b/fc/MatMul", "w"), ("/b/Relu", None), ("/b_1/Relu", None)],
+        "b",
+        True,
+    ),
+    "the first of its nodes has weights": (
+        [("/fc/MatMul", "w"), ("/fc/Relu", None), ("/fc_1/Relu", None)],
+        "fc_1",
+        False,
+    ),
+    "no first, and a parameter of it": (
+        [("/fc_1/Add", "fc.bias"), ("/fc_1/Relu", None)],
+        "fc",
+        False,
+    ),
+    "no first, and another parameter": (
+        [("/fc_1/Add", "fcx.bias"), ("/fc_1/Relu", None)],
+        "fc_1",
+        False,
+    ),
+    "a deep child of a Sequential": (
+        [("/x/seq/seq.1/Relu", None), ("/x/seq/seq.1_1/Tanh", None)],
+        "x.seq.1",
+        False,
+    ),
+    "a number as a name, without a first": (
+        [("/seq/Relu", None), ("/seq/seq.1_1/Relu", None)],
+        "seq.1_1",
+        False,
+    ),
+    "a name that begins with the number": (
+        [("/a/Relu", None), ("/a/_1/Relu", None)],
+        "a._1",
+        False,
+    ),
     "a child of a Sequential": (
         [("/seq/seq.1/Relu", None), ("/seq/seq.1_1/Relu", None)],
         "seq.1",
@@ -64,3 +99,22 @@ def test_a_parameter_tells_a_node_in_the_scope_of_another_module() -> None:
     """The second call of `fc` and the module `fc_1` share a scope; parameters part them."""
     nodes = [("/fc/Add", "fc.bias"), ("/fc_1/Add", "fc_1.bias"), ("/fc_1/Add_1", "fc.bias")]
     assert [d.module for d in match(nodes).decisions] == ["fc", "fc_1", "fc"]
+
+
+def test_parameters_of_inner_modules_tell_as_well() -> None:
+    """The owner is all that stands before the parameter's own name."""
+    nodes = [("/a/fc/Add", "a.fc.bias"), ("/a/fc_1/Add", "a.fc_1.bias")]
+    nodes.append(("/a/fc_1/Add_1", "a.fc.bias"))
+    assert [d.module for d in match(nodes).decisions] == ["a.fc", "a.fc_1", "a.fc"]
+
+
+def test_a_parameter_tells_where_no_other_module_has_any() -> None:
+    """The scopes read different weights, so that they are modules; one node is the other's."""
+    nodes = [("/fc/MatMul", "u"), ("/fc_1/MatMul", "w"), ("/fc_1/Add", "fc.bias")]
+    assert [d.module for d in match(nodes).decisions] == ["fc", "fc_1", "fc"]
+
+
+def test_the_scope_in_doubt_is_named() -> None:
+    """The first of them in the note."""
+    [note] = match([("/a/relu/Relu", None), ("/a/relu_1/Relu", None)]).notes
+    assert "(1 scopes such as a.relu_1)" in note

@@ -72,7 +72,18 @@ def test_the_last_but_one_scope_is_the_module() -> None:
 
 @pytest.mark.parametrize(
     "scopes",
-    ["", "[", "relu", "{'': 1}", "['relu']", "[]", "['a', 'a.b', 'relu']", "[1, 2]"],
+    [
+        "",
+        "[",
+        "relu",
+        "{'': 1}",
+        "['relu']",
+        "[]",
+        "['a', 'a.b', 'relu']",
+        "[1, 2]",
+        "1",
+        "{'': 1, 'a': 2}",
+    ],
 )
 def test_what_torch_writes_on_its_own_ops_is_no_scope(scopes: str) -> None:
     """A list that begins with the root is one; anything else under the key is not."""
@@ -117,6 +128,22 @@ def test_the_class_of_the_wrapped_model_is_the_roots() -> None:
     found = read_torch(model)
     assert found is not None
     assert found.modules == (Module("", "Net", ""), Module("a", "A", ""))
+
+
+def test_a_module_beside_the_wrapper_is_not_the_root() -> None:
+    """A path that does not begin with the wrapper's stays as it is."""
+    classes = ["W", "Net", "Other", "A", "aten"]
+    model = torch_file(["", "m", "zz", "m.a", "relu"], classes=classes, weights=("a.w",))
+    found = read_torch(model)
+    assert found is not None
+    assert found.modules == (Module("", "Net", ""), Module("a", "A", ""))
+
+
+def test_the_root_keeps_its_class_where_there_is_no_wrapper() -> None:
+    """Two first steps, and the class of each module."""
+    found = read_torch(torch_file(["", "m", "x"], ["", "n", "x"], classes=["Net", "Part", "aten"]))
+    assert found is not None
+    assert found.modules[0] == Module("", "Net", "")
 
 
 def test_only_a_common_first_step_is_a_wrapper() -> None:
@@ -214,6 +241,27 @@ def test_called_containers_are_not_doubled(
 ) -> None:
     """Unless the name of a weight says that there is a module of the doubled path."""
     assert modules(scoped(name, "/b/Tanh", weights=weights))[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("/a/b/c/Tanh_quant", "a.b.c"),
+        ("/a/b/Tanh/Fused", "a.b"),
+        ("/a/b/x/y/Tanh_quant", "a.b"),
+        ("/a/x/Tanh_quant", "a"),
+        ("/x/Tanh_quant", None),
+        ("/Tanh_quant", None),
+        ("/w/x/Tanh_quant", "w"),
+        ("/w/w.0/x/Tanh_quant", "w.0"),
+    ],
+)
+def test_a_name_that_a_tool_changed_has_the_innermost_known_scope(
+    name: str, expected: str | None
+) -> None:
+    """Known are the scopes of other names and those above them, and the owners of weights."""
+    found = scoped("/a/b/c/Relu", name, weights=("w.0.v",))
+    assert modules(found).get(1) == expected
 
 
 def test_a_wrapper_of_scoped_names_is_left_out() -> None:

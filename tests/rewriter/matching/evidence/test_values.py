@@ -233,6 +233,25 @@ def test_a_node_of_plain_or_unknown_values_has_no_candidates() -> None:
     assert ops(matched(value_side(CHAIN, {"a": A})), 1) == set()
 
 
+def test_an_output_that_is_not_distinctive_leaves_the_others() -> None:
+    """The second output of a node is looked up all the same, if the first is unknown or plain."""
+    text = "g (float[4, 8] x) => (float[4, 8] b) { a, b = Unknown (x) }"
+    plain = (np.arange(32) % 3).reshape(4, 8)
+    for arrays in ({"b": A}, {"a": plain, "b": A}):
+        assert matched(value_side(text, arrays)).candidate_ops(0) == {0: 0}
+
+
+def test_a_result_near_its_input_may_be_that_of_another_op() -> None:
+    """Only the recorded classes that the input may hold as well are left out."""
+    text = "g (float[4, 8] x) => (float[4, 8] a) { a = Unknown (x) }"
+    numbers = np.abs(X)
+    file = value_side(text, {"x": numbers, "a": numbers * 1.004})
+    record = value_side(text, {"x": numbers, "a": numbers * 1.022})
+    found = match_values(file, record, HALF_PRECISION)
+    assert set(found.candidate_classes(value(file, "a"))) == {0, 1}
+    assert found.candidate_ops(0) == {0: pytest.approx(0.018 / 1.022, rel=1e-3)}
+
+
 def test_the_nearest_of_several_outputs_counts() -> None:
     """A node of two outputs that are near one recorded value keeps the smaller distance."""
     text = "g (float[4, 8] x) => (float[4, 8] b) { a, b = Unknown (x) }"

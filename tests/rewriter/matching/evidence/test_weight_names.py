@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.evidence.carried_hierarchy import (
@@ -124,3 +124,16 @@ def test_weights_of_subgraphs_tell_their_modules() -> None:
     assert found is not None
     names = {key: node.name for key, node in zip(graph.keys, graph.nodes, strict=True)}
     assert {names[key]: c.module for key, c in found.claims.by_node.items()} == {"n": "a", "k": "c"}
+
+
+def test_a_sparse_weight_is_no_copy_of_another() -> None:
+    """Its size is not looked at; its name tells its module."""
+    nodes = "[p] a = MatMul (x, w) [q] y = MatMul (a, copy)"
+    model = parse("g (float[2] x) => (float[2] y) {" + nodes + "}", {"copy": (2, 2)})
+    values = numpy_helper.from_array(np.ones(1, np.float32), "a.w")
+    places = numpy_helper.from_array(np.zeros(1, np.int64), "places")
+    model.graph.node[0].input[1] = "a.w"
+    model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, places, [2, 2]))
+    found = read_weight_names(model, ModelGraph(model))
+    assert found is not None
+    assert [claim.module for claim in found.claims.by_node.values()] == ["a"]

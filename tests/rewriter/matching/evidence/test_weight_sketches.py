@@ -63,6 +63,21 @@ def test_a_tensor_of_other_dimensions_is_not_transposed() -> None:
     assert labels(known, cube.reshape(-1), cube.reshape(-1, 1)) == [[10], [10]]
 
 
+def test_a_vector_is_laid_out_as_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is sketched with matrices of one row, not with those of two."""
+    sizes = []
+
+    def sketch(arrays: list[np.ndarray]) -> np.ndarray:
+        sizes.append(len(arrays))
+        return sketch_weights(arrays)
+
+    monkeypatch.setattr(weight_sketches, "weight_sketches", sketch)
+    array = noise(48)
+    found = labels(recorded(array), array, array.reshape(1, 48), array.reshape(2, 24))
+    assert found == [[10], [10], [10]]
+    assert sizes == [2, 1]
+
+
 def test_a_scale_and_a_zero_point_do_not_matter() -> None:
     """The numbers are not exactly the recorded ones then."""
     weight = noise(*SHAPE)

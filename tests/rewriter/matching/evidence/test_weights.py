@@ -225,6 +225,31 @@ def test_the_scale_of_a_quantised_weight_is_looked_up_in_its_graph() -> None:
     assert found.candidates == {"q": {"a.w"}}
 
 
+def test_a_scale_that_is_computed_is_not_known() -> None:
+    """The weight stays as it is stored."""
+    arrays, nodes = quantised(0)
+    scale = arrays.pop("s")
+    assert scale.size == 6
+    computed = helper.make_node("Neg", ["x"], ["s"])
+    record = record_of([recorded(W, "a.w", "a.w")])
+    assert Matched(file_of(arrays, [*nodes, computed]), record).candidates == {}
+
+
+def test_real_numbers_are_not_dequantised() -> None:
+    """The scale of a quantised weight is a weight of its own."""
+    scale = noise(24) ** 2 + 1
+    stored = np.arange(48, dtype=np.int8).reshape(24, 2)
+    node = helper.make_node("DequantizeLinear", ["q", "s"], ["d"], axis=0)
+    record = record_of([recorded(scale, "a.v", "a.v")])
+    assert Matched(file_of({"q": stored, "s": scale}, [node]), record).candidates == {"s": {"a.v"}}
+
+
+def test_a_rounded_weight_with_a_recorded_name_is_that_one() -> None:
+    """Another one that holds the same numbers is not asked for."""
+    record = record_of([recorded(W, "one"), recorded(W, "two")])
+    assert Matched(file_of({"two": W.astype(np.float16)}), record).candidates == {"two": {"two"}}
+
+
 def test_merged_and_split_weights_are_matched() -> None:
     """Two in one matrix, and one in two that nodes read with the same input."""
     left, right = np.split(OTHER, 2, axis=1)
