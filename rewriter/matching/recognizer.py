@@ -161,7 +161,7 @@ class Recognizer:
         Raises:
             ForeignRecordError: Too little is in common.
         """
-        share, distinctive = weights.matched_share, weights.distinctive_elements > 0
+        share, distinctive = weights.matched_share, bool(weights.distinctive_elements)
         if not weights.retrained:
             if values is not None and values.file_share >= MINIMUM_VALUE_SHARE:
                 return ()
@@ -222,9 +222,9 @@ def _resolve_retraining(
 
 def _describe_shares(values: ValueMatch | None, weights: WeightMatch) -> str:
     """What was compared besides names, for a person."""
-    text = ""
+    findings = []
     if weights.distinctive_elements:
-        text += f", {weights.matched_share:.0%} of its weights hold recorded numbers"
+        findings.append(f", {weights.matched_share:.0%} of its weights hold recorded numbers")
     if values is not None:
-        text += f", {values.file_share:.0%} of what it computes was recorded"
-    return text
+        findings.append(f", {values.file_share:.0%} of what it computes was recorded")
+    return "".join(findings)

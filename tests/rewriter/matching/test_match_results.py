@@ -19,6 +19,7 @@ from modelexport.rewriter.matching.decisions import Candidate, Match
 from modelexport.rewriter.matching.evidence.carried_hierarchy import WEIGHT_NAMES
 from modelexport.rewriter.matching.matcher import _candidates, match_record
 from tests.helpers.handmade import (
+    TWO_LAYERS_MODULES,
     TWO_LAYERS_SCOPES,
     number_weights,
     parse,
@@ -112,6 +113,7 @@ def test_a_match_by_names_has_the_recorded_parameters() -> None:
     """Where no weight was recognised, their names are the recorded ones."""
     match = match_record(two_layers(), two_layers_record(), "f", MatchSources(evidence=NAMES))
     assert (match.source, match.parameters, match.notes) == (RECORD, PARAMETERS, ())
+    assert [module.path for module in match.tree] == list(TWO_LAYERS_MODULES)
 
 
 def test_constants_of_the_exporter_are_no_parameters() -> None:

@@ -143,7 +143,7 @@ def test_what_names_say_against_values_is_noted() -> None:
 
 def constant_case(array: Any) -> tuple[Aligned, tuple[Constant, ...]]:
     """A file that computes a constant which module `two` computes, too."""
-    values = {"k": array, "a": numbers(2)}
+    values = {"a": numbers(2), "k": array}
     case = Aligned(FILE, FILE, file_values=values, record_values={"a": values["a"]})
     fingerprint = value_fingerprint(array)
     assert fingerprint is not None

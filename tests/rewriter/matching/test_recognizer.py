@@ -14,7 +14,11 @@ from modelexport.errors import ForeignRecordError
 from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.fingerprints import weight_fingerprint
 from modelexport.hierarchy.record import Record
-from modelexport.rewriter.matching.evidence.comparison_modes import FULL_PRECISION, QUANTISED
+from modelexport.rewriter.matching.evidence.comparison_modes import (
+    FULL_PRECISION,
+    HALF_PRECISION,
+    QUANTISED,
+)
 from modelexport.rewriter.matching.evidence.retraining import describe_retraining
 from modelexport.rewriter.matching.evidence.values import ValueMatch, match_values
 from modelexport.rewriter.matching.evidence.weights import WeightMatch
@@ -269,3 +273,22 @@ def test_parameters_are_those_of_the_main_graph_that_are_known_for_sure() -> Non
         found = recognise_file(renamed(two_layers()), other, "f", sources)
         assert f"v_{first.name}" not in found.parameters
     assert second.name != first.name
+
+
+def test_a_file_in_half_precision_is_compared_as_such() -> None:
+    """A hundredth off is another value in full precision; the weights are the recorded ones."""
+    observe = observing(factor=1.01)
+    found = recognised(EvidenceKind.VALUES, observe=observe)
+    assert observe.thresholds == [
+        FULL_PRECISION.infinity_threshold,
+        HALF_PRECISION.infinity_threshold,
+    ]
+    assert kinds_of(found) == {EvidenceKind.VALUES}
+
+
+def test_values_alone_are_enough_to_recognise_a_file() -> None:
+    """Its weights cannot be read, and its names are others."""
+    record = record_with(two_layers())
+    sources = MatchSources(observe=observing())
+    found = recognise_file(renamed(two_layers()), record, "f", sources)
+    assert EvidenceKind.VALUES in kinds_of(found)

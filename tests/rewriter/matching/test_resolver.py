@@ -108,6 +108,16 @@ def test_an_auxiliary_node_does_one_op() -> None:
     assert paired(case, resolve(case, {"all": "two"}))["all"] == ["two"]
 
 
+def test_a_node_that_asks_for_a_shape_does_that_and_no_more() -> None:
+    """What is computed in between has the same shape; it may be left out of the file."""
+    file = "g (float[8,16] x) => (int64[2] y) { [whole] h = Neg (x) [all] y = Shape (h) }"
+    record = """g (float[8,16] x) => (int64[2] y) {
+        [whole] h = Neg (x) [one] a = Abs (h) [two] y = Shape (a)
+    }"""
+    case = Aligned(file, record)
+    assert paired(case, resolve(case, {"all": "two", "whole": "whole"}))["all"] == ["two"]
+
+
 def test_what_passes_values_through_is_known_by_values() -> None:
     """A multiplication by one stands between two nodes as if it were not there."""
     file = GRAPH.replace("Add (c, b)", "Add (m, b)").replace(

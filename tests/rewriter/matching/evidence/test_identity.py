@@ -50,3 +50,13 @@ def test_each_op_claims_the_node_at_its_place() -> None:
     assert claims.by_node == {NodeKey("0.body", 5): Claim("part", "identity", call=3)}
     assert claims.without_module == {NodeKey("", 1): UNKNOWN_SCOPE}
     assert UNKNOWN_SCOPE == "the record does not know its module"
+
+
+def test_an_op_that_does_the_work_of_several_modules_covers_them() -> None:
+    """The exporter folded one into the other; their common ancestor is the node's module."""
+    record = record_of(parse(TEXT), {"": "Net", "a": "Net", "a.b": "Part", "a.c": "Part"}, ["", ""])
+    first = msgspec.structs.replace(record.ops[0], module="a.b", also=("a.c",))
+    record = msgspec.structs.replace(record, ops=(first,))
+    assert identity_claims(record).by_node == {
+        NodeKey("", 0): Claim("", "identity", ("a.b", "a.c"))
+    }

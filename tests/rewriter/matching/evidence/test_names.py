@@ -8,7 +8,7 @@ import pytest
 
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.graph.model_graph import ModelGraph
-from modelexport.rewriter.matching.evidence.names import NameMatch, match_names
+from modelexport.rewriter.matching.evidence.names import NameMatch, RecordedNames, match_names
 from tests.helpers.handmade import parse, record_of
 
 NO_OP = "the record has no op of its names"
@@ -356,3 +356,50 @@ def test_a_record_without_inputs_drops_none_for_its_neighbours() -> None:
     """It does not know them."""
     file = PLAIN.replace("Tanh (a)", "Tanh (x)").replace("Exp (b)", "Exp (x)")
     assert set(Pairs(file, recorded(PLAIN, inputs=False)).pairs) == {"one", "two", "three"}
+
+
+def test_an_op_of_the_nodes_own_graph_comes_first() -> None:
+    """Subgraphs may repeat names, whichever was recorded first."""
+    text = "g (float[2] x) => (float[2] y) { [n] a = Relu (x) [n] y = Relu (a) }"
+    record = recorded(text)
+    inside = msgspec.structs.replace(record.ops[0], graph="0.body")
+    names = RecordedNames(msgspec.structs.replace(record, ops=(inside, record.ops[1])))
+    assert list(names.by_name(ModelGraph(parse(text)), 0)) == [1, 0]
+
+
+def test_surroundings_are_counted_one_by_one() -> None:
+    """One neighbour that reads the recorded weight does not outweigh two that read others."""
+    text = """g (float[2] x) => (float[2] y) {
+        [p] p = MatMul (x, a.w) [q] q = MatMul (x, b.w) [r] r = MatMul (x, c.w)
+        [s] y = Sum (p, q, r)
+    }"""
+    weights = {"a.w": (2, 2), "b.w": (2, 2), "c.w": (2, 2)}
+    swapped = text.replace("b.w", "o.w").replace("c.w", "b.w").replace("o.w", "c.w")
+    found = Pairs(swapped, recorded(text, weights), weights)
+    assert found.pairs == {"p": "p"}
+    assert found.reasons["s"] == OTHER_SURROUNDINGS
+
+
+def test_a_neighbour_without_a_recorded_name_does_not_vote() -> None:
+    """It speaks neither for the surroundings nor against them."""
+    text = "g (float[2] x) => (float[2] y) { [p] p = MatMul (x, a.w) [q] y = Neg (p) }"
+    weights = {"a.w": (2, 2), "b.w": (2, 2)}
+    file = text.replace("a.w", "b.w").replace("}", "[new] z = Exp (y) }")
+    record = recorded(text.replace("}", "[r] r = MatMul (x, b.w) }"), weights)
+    assert Pairs(file, record, weights).reasons["q"] == OTHER_SURROUNDINGS
+
+
+def test_all_neighbours_of_dropped_pairs_are_looked_at_again() -> None:
+    """Two chains of equal names, each with other neighbours than the recorded ones."""
+    record = recorded(
+        """g (float[2] x) => (float[2] y) {
+            [k] k = Exp (x)
+            [a] a = Neg (k) [b] b = Abs (k) [c] c = Sin (k) [d] d = Cos (k)
+            [y] y = Sum (a, b, c, d)
+        }"""
+    )
+    file = """g (float[2] x) => (float[2] y) {
+        [o] o = Tanh (x)
+        [a] a1 = Neg (o) [b] b1 = Abs (a1) [c] c1 = Sin (o) [d] d1 = Cos (c1)
+    }"""
+    assert Pairs(file, record).pairs == {}
