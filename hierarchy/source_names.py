@@ -4,6 +4,8 @@ from pathlib import Path
 
 from modelexport.errors import SourceError
 
+_SCRIPT_SUFFIXES = (".pt", ".pth", ".jit", ".ts", ".torchscript")
+
 _MAX_HUB_PARTS = 2
 """Number of parts of the longest Hugging Face hub id (`owner/name`)."""
 
@@ -18,6 +20,12 @@ def parse_factory(source: str) -> tuple[str, str] | None:
     return (module, name) if colon and name.isidentifier() and not Path(source).exists() else None
 
 
+def is_script_file(source: str) -> bool:
+    """Whether a source is a file of a kind that `torch.jit.save` writes."""
+    path = Path(source)
+    return path.suffix.lower() in _SCRIPT_SUFFIXES and path.is_file()
+
+
 def check_folder(source: str) -> None:
     """Refuse a source that is neither a Hugging Face folder nor a hub id.
 
@@ -29,7 +37,9 @@ def check_folder(source: str) -> None:
     if path.is_dir() and not (path / "config.json").is_file():
         raise SourceError(f"{source}: not a Hugging Face model folder (it has no config.json).")
     if path.is_file():
-        raise SourceError(f"{source}: a file; give its folder, or file.py:factory.")
+        raise SourceError(
+            f"{source}: a file; give its folder, file.py:factory, or a TorchScript file (.pt)."
+        )
     if not path.exists() and (
         path.is_absolute() or source.startswith(".") or len(path.parts) > _MAX_HUB_PARTS
     ):

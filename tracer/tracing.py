@@ -31,6 +31,7 @@ from modelexport.tracer.records.initializers import (
 from modelexport.tracer.records.probe_inputs import ProbedExport, probe_export
 from modelexport.tracer.sources.model_state import evaluation_mode
 from modelexport.tracer.sources.origin import Origin
+from modelexport.tracer.sources.scripts import interpret
 from modelexport.tracer.sources.signature import DynamicAxes, Inputs, ModelCall, bind_inputs
 from modelexport.tracer.sources.transformers_models import ready_for_export
 from modelexport.tracer.sources.translations import Translations
@@ -75,7 +76,7 @@ def trace(  # noqa: PLR0913 - keyword-only options of an entry point
     The model is left as it was.
 
     Args:
-        model: Any module.
+        model: Any module; a script (`torch.jit`) is interpreted, see `sources.scripts`.
         example_inputs: A tensor, positional inputs as a tuple or list, or keyword inputs as a
             dictionary. They are the probe inputs of the record too.
         onnx_path: The ONNX file to write. Weights of more than 2 GiB go to a file of their own
@@ -104,6 +105,8 @@ def trace(  # noqa: PLR0913 - keyword-only options of an entry point
         raise UsageError("An eager record has no ONNX file: use --record-only.")
     chosen = resolve_exporter(exporter)
     settings = _settings(chosen, opset, custom_translation)
+    model = interpret(model)
+    initialise_lazy_modules(model, example_inputs)
     target = Path(onnx_path)
     record_target = Path(record) if record is not None else record_path(target)
     with (
@@ -111,7 +114,6 @@ def trace(  # noqa: PLR0913 - keyword-only options of an entry point
         atomic_replacement(record_target, force=force) as record_file,
         ExitStack() as external_files,
     ):
-        initialise_lazy_modules(model, example_inputs)
         with deep_calls(model), evaluation_mode(model), ready_for_export(model):
             call = bind_inputs(model, example_inputs, dynamic=dynamic, output_names=output_names)
             run, call = _run(model, call)
@@ -215,11 +217,12 @@ def record(  # noqa: PLR0913 - keyword-only options of an entry point
         FileProblem: The record file exists already or cannot be written.
         UsageError: The exporter is unknown.
     """
+    model = interpret(model)
+    initialise_lazy_modules(model, example_inputs)
     target = Path(record_path)
     chosen = None if exporter == RecordExporter.EAGER else resolve_exporter(exporter)
     settings = _settings(chosen, opset, custom_translation)
     with atomic_replacement(target, force=force) as record_file:
-        initialise_lazy_modules(model, example_inputs)
         with deep_calls(model), evaluation_mode(model), ready_for_export(model):
             call = bind_inputs(model, example_inputs, dynamic=dynamic, output_names=output_names)
             content: Record | None = None

@@ -15,7 +15,10 @@ AnnotatedFile = Annotated[
 ]
 Source = Annotated[
     str,
-    typer.Argument(help="Hugging Face folder or id, package.module:factory, or file.py:factory."),
+    typer.Argument(
+        help="Hugging Face folder or id, package.module:factory, file.py:factory, or a "
+        "TorchScript file."
+    ),
 ]
 Output = Annotated[
     Path,

@@ -11,7 +11,12 @@ from typing import Any
 import msgspec
 
 from modelexport.errors import FileProblem, PlanError, SourceError
-from modelexport.hierarchy.source_names import check_file, check_folder, parse_factory
+from modelexport.hierarchy.source_names import (
+    check_file,
+    check_folder,
+    is_script_file,
+    parse_factory,
+)
 from modelexport.pipeline.batch.jobs import Job, jobs_of
 from modelexport.pipeline.batch.plan import Plan
 from modelexport.support.decode_errors import explain_decode_error
@@ -107,7 +112,8 @@ def _check_sources(job: Job) -> None:
         return
     factory = parse_factory(job.source)
     if factory is None:
-        check_folder(job.source)
+        if not is_script_file(job.source):
+            check_folder(job.source)
     elif factory[0].endswith(".py"):
         check_file(factory[0])
     else:

@@ -7,13 +7,14 @@ from torch import nn
 
 from modelexport.errors import SourceError
 from modelexport.hierarchy.export_config import InputRequest
-from modelexport.hierarchy.source_names import check_folder, parse_factory
+from modelexport.hierarchy.source_names import check_folder, is_script_file, parse_factory
 from modelexport.support.error_texts import first_line
 from modelexport.support.progress import report_step
 from modelexport.tracer.sources.example_inputs import factory_inputs, folder_inputs
 from modelexport.tracer.sources.factories import call_factory, find_factory
 from modelexport.tracer.sources.hugging_face import load_pretrained
 from modelexport.tracer.sources.origin import Origin
+from modelexport.tracer.sources.scripts import interpret, load_script
 from modelexport.tracer.sources.signature import Inputs
 from modelexport.tracer.sources.transformers_models import is_transformers_model
 
@@ -38,7 +39,8 @@ def load(
     """Load a model and make its inputs.
 
     Args:
-        source: `package.module:factory`, `file.py:factory`, a Hugging Face folder or hub id.
+        source: `package.module:factory`, `file.py:factory`, a TorchScript file, a Hugging Face
+            folder or hub id.
             A factory is a callable without required arguments. It returns a module, or a module
             and example inputs (a tuple of positional ones or a dictionary).
         task: The task of a Hugging Face model (`text-classification`), by which its architecture
@@ -61,6 +63,8 @@ def load(
                 f"{source}: --input-text is for Hugging Face models with a tokenizer."
             )
         return _load_from_factory(source, *factory, request, attention)
+    if is_script_file(source):
+        return _load_from_script(source, request)
     check_folder(source)
     model = load_pretrained(source, task, attention, trust_remote_code=trust_remote_code)
     inputs = folder_inputs(source, model, request, trust_remote_code=trust_remote_code)
@@ -73,10 +77,18 @@ def _load_from_factory(
     source: str, module: str, name: str, request: InputRequest, attention: str | None
 ) -> Loaded:
     model, inputs = call_factory(source, find_factory(source, module, name))
+    model = interpret(model)
     if attention is not None:
         _set_attention(source, model, attention)
     module_name = Path(module).name if module.endswith(".py") else module
     return Loaded(model, factory_inputs(model, inputs, request), Origin(f"{module_name}:{name}"))
+
+
+def _load_from_script(source: str, request: InputRequest) -> Loaded:
+    if request.text is not None:
+        raise SourceError(f"{source}: --input-text is for Hugging Face models with a tokenizer.")
+    model = interpret(load_script(source))
+    return Loaded(model, factory_inputs(model, None, request), Origin(Path(source).name))
 
 
 def _set_attention(source: str, model: nn.Module, attention: str) -> None:

@@ -1,0 +1,163 @@
+"""TorchScript models: interpreted, they are recorded and exported by module like all others."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from agreement.judging import Verdict, judge
+from fixtures_gen.layer_zoo import Block, Hourglass, Recurrent, Stacked
+from fixtures_gen.registry import randomized
+from fixtures_gen.torch_zoo import WIDTH, Recurring, Stage, Tied
+from fixtures_gen.truth import truth
+from modelexport.errors import ExportFailedError, InputsError, SourceError
+from modelexport.hierarchy.export_config import InputRequest, InputSpec
+from modelexport.hierarchy.record import read_record
+from modelexport.rewriter import annotate
+from modelexport.tracer import load, record, trace
+from modelexport.tracer.exporters.selection import EXPORTERS
+from modelexport.tracer.sources.scripts import interpret
+from tests.helpers.commands import Run
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+
+PICTURE, ROWS = (2, 3, 16, 16), (4, WIDTH)
+MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...] | None]] = {
+    "called again": (Recurring, ROWS),
+    "blocks": (lambda: nn.Sequential(Block(3, 8), Block(8, 8)), PICTURE),
+    "recurrent": (Recurrent, (2, 5, WIDTH)),
+    "skips": (Hourglass, PICTURE),
+    "recurrent stack": (Stacked, None),
+    "tied": (Tied, None),
+}
+NOT_SCRIPTABLE = {"skips": "it has loops over lists of modules", "recurrent stack": "likewise"}
+KINDS = {
+    "script": lambda model, _: torch.jit.script(model),
+    "trace": torch.jit.trace,
+}
+CASES = [(m, k) for m in MODELS for k in KINDS if k == "trace" or m not in NOT_SCRIPTABLE]
+every_case = pytest.mark.parametrize(("name", "kind"), CASES)
+
+
+def build(name: str, kind: str, path: Path) -> tuple[nn.Module, torch.Tensor, nn.Module]:
+    """A model, its input, and the model as a script that was saved and loaded."""
+    factory, shape = MODELS[name]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        model = randomized(factory()).eval()
+        x = torch.randn(shape) if shape else torch.randperm(24)[:18].reshape(2, 9)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit is deprecated, and warns about what it fixes
+        torch.jit.save(KINDS[kind](model, x), path)
+        return model, x, torch.jit.load(path)
+
+
+@every_case
+def test_a_script_computes_what_it_did(name: str, kind: str, tmp_path: Path) -> None:
+    """The tree is that of the model, with its classes; outputs are equal bit for bit."""
+    model, x, script = build(name, kind, tmp_path / "m.pt")
+    plain = interpret(script)
+    assert [
+        (path, type(module).__name__, type(module).__module__)
+        for path, module in plain.named_modules()
+    ] == [
+        (path, type(module).__name__, type(module).__module__)
+        for path, module in model.named_modules()
+    ]
+    assert dict(plain.named_parameters()).keys() == dict(model.named_parameters()).keys()
+    with torch.no_grad():
+        assert torch.equal(plain(x), script(x))
+
+
+@every_case
+def test_an_eager_record_has_the_modules(name: str, kind: str, tmp_path: Path) -> None:
+    """Each module computes what it does in the model that was compiled."""
+    model, x, script = build(name, kind, tmp_path / "m.pt")
+    of_script = record(script, (x,), tmp_path / "script.json", exporter="eager").record
+    of_model = record(model, (x,), tmp_path / "model.json", exporter="eager").record
+    modules = {op.module for op in of_script.ops}
+    assert None not in modules
+    assert modules == {op.module for op in of_model.ops}
+    assert [m.calls for m in of_script.modules] == [m.calls for m in of_model.modules]
+
+
+@pytest.mark.parametrize("exporter", EXPORTERS)
+@every_case
+def test_a_script_is_exported(name: str, kind: str, exporter: str, tmp_path: Path) -> None:
+    """Every tag is what an eager run of the model that was compiled shows."""
+    model, x, script = build(name, kind, tmp_path / "m.pt")
+    traced = trace(script, (x,), tmp_path / "m.onnx", exporter=exporter)
+    report = annotate(traced.onnx_path, traced.record, None)
+    true = truth(model, (x,), traced.onnx_path).modules
+    assert true
+    wrong = [
+        (decision, true[decision.key])
+        for decision in report.decisions
+        if decision.key in true
+        and judge(true[decision.key], decision.module, decision.covers, traced.record.tree)
+        is not Verdict.EXACT
+    ]
+    assert wrong == []
+
+
+class Branching(nn.Module):
+    """A branch on what it computes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.warm, self.cold = Stage(), Stage()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if bool(x.mean() > 0):
+            return self.warm(x)  # type: ignore[no-any-return]
+        for _ in range(int(x.abs().max()) + 1):
+            x = self.cold(x)
+        return x
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_branch_that_depends_on_inputs(sign: int, tmp_path: Path) -> None:
+    """No exporter may fix the branch that the example takes; an eager record has that one."""
+    script = torch.jit.script(Branching().eval())
+    x = sign * (torch.rand(ROWS) + 0.5)
+    for exporter in EXPORTERS:
+        with pytest.raises(ExportFailedError):
+            trace(script, (x,), tmp_path / "m.onnx", exporter=exporter)
+    made = record(script, (x,), tmp_path / "m.json").record
+    branch = "warm" if sign > 0 else "cold"
+    assert {op.module for op in made.ops} >= {branch, f"{branch}.affine"}
+    with torch.no_grad():
+        assert torch.equal(interpret(script)(x), script(x))
+
+
+def test_a_file_is_a_source(run: Run, tmp_path: Path) -> None:
+    """`modelexport trace model.pt` with the shapes of the inputs."""
+    model, x, _ = build("called again", "trace", tmp_path / "m.pt")
+    shape = "x=" + "x".join(map(str, x.shape))
+    done = run("trace", tmp_path / "m.pt", tmp_path / "m.onnx", "--input-shape", shape)
+    assert done.code == 0, done.err
+    made = read_record(tmp_path / "m.trace.json")
+    assert {m.path for m in made.modules} == {path for path, _ in model.named_modules()}
+    assert made.source.name == "m.pt"
+
+
+def test_files_that_are_no_scripts(tmp_path: Path) -> None:
+    """Weights alone hold no code; the sentence says what to do."""
+    torch.save(Stage().state_dict(), tmp_path / "weights.pt")
+    (tmp_path / "text.pt").write_text("no archive")
+    for name in ("weights.pt", "text.pt"):
+        with pytest.raises(SourceError, match=r"not a TorchScript file.*factory"):
+            load(str(tmp_path / name))
+
+
+def test_a_script_without_inputs_says_what_it_takes(tmp_path: Path) -> None:
+    """Its parameters have no shapes, so these must be given."""
+    build("blocks", "script", tmp_path / "m.pt")
+    with pytest.raises(InputsError, match="--input-shape"):
+        load(str(tmp_path / "m.pt"))
+    request = InputRequest(inputs={"input": InputSpec(shape=PICTURE)})
+    loaded = load(str(tmp_path / "m.pt"), request=request)
+    assert loaded.inputs["input"].shape == PICTURE

@@ -1,0 +1,42 @@
+"""Files that `torch.jit.save` wrote."""
+
+import warnings
+import zipfile
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from modelexport.errors import SourceError
+from modelexport.support.error_texts import first_line
+
+_CODE = "/code/"
+"""Folder of an archive that only scripts have."""
+
+
+def load_script(source: str) -> nn.Module:
+    """Load a script. It brings no Python code along, and no pickled objects.
+
+    Raises:
+        SourceError: The file is no script, or torch cannot read it.
+    """
+    if not _is_script(Path(source)):
+        raise SourceError(
+            f"{source}: not a TorchScript file (torch.jit.save). Weights alone, or a pickled "
+            "module, hold no code: write a factory that builds the model and loads them, "
+            "FILE.py:FUNCTION."
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # torch.jit is deprecated
+            return torch.jit.load(source, map_location="cpu")  # type: ignore[no-any-return, no-untyped-call]
+    except Exception as error:
+        reason = first_line(error, with_type=True)
+        raise SourceError(f"{source}: torch cannot load it ({reason}).") from error
+
+
+def _is_script(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(_CODE in name for name in archive.namelist())
