@@ -20,7 +20,11 @@ from modelexport.tracer.eager.lazy_modules import initialise_lazy_modules
 from modelexport.tracer.eager.model_run import ModelRun, observe_run
 from modelexport.tracer.exporters.exported import ExportedGraph, ExportSettings
 from modelexport.tracer.exporters.model_file import external_weights_path, write_model
-from modelexport.tracer.exporters.selection import export_model, resolve_exporter
+from modelexport.tracer.exporters.selection import (
+    export_model,
+    export_settings,
+    resolve_exporter,
+)
 from modelexport.tracer.records.constant_inputs import refuse_constant_inputs
 from modelexport.tracer.records.eager_record import build_eager_record
 from modelexport.tracer.records.exported_record import build_exported_record
@@ -104,7 +108,7 @@ def trace(  # noqa: PLR0913 - keyword-only options of an entry point
     if exporter == RecordExporter.EAGER:
         raise UsageError("An eager record has no ONNX file: use --record-only.")
     chosen = resolve_exporter(exporter)
-    settings = _settings(chosen, opset, custom_translation)
+    settings = export_settings(chosen, opset, custom_translation)
     model = interpret(model)
     initialise_lazy_modules(model, example_inputs)
     target = Path(onnx_path)
@@ -221,7 +225,7 @@ def record(  # noqa: PLR0913 - keyword-only options of an entry point
     initialise_lazy_modules(model, example_inputs)
     target = Path(record_path)
     chosen = None if exporter == RecordExporter.EAGER else resolve_exporter(exporter)
-    settings = _settings(chosen, opset, custom_translation)
+    settings = export_settings(chosen, opset, custom_translation)
     with atomic_replacement(target, force=force) as record_file:
         with deep_calls(model), evaluation_mode(model), ready_for_export(model):
             call = bind_inputs(model, example_inputs, dynamic=dynamic, output_names=output_names)
@@ -235,21 +239,6 @@ def record(  # noqa: PLR0913 - keyword-only options of an entry point
         with attribute_errors_to(record_file):
             record_file.write_bytes(encode_record(content))
     return RecordResult(target, content, content.source.why)
-
-
-def _settings(
-    exporter: Exporter | None, opset: int, translations: Translations | None
-) -> ExportSettings:
-    """How a model is exported.
-
-    Raises:
-        UsageError: There are translations for an exporter that uses none.
-    """
-    if translations and exporter is Exporter.TORCHSCRIPT:
-        raise UsageError(
-            "Only the dynamo exporter uses a translation table (--custom-translation)."
-        )
-    return ExportSettings(opset, translations or {})
 
 
 def _advice(run: ModelRun, settings: ExportSettings) -> str:

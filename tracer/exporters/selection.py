@@ -12,6 +12,7 @@ from modelexport.tracer.exporters import dynamo, torchscript
 from modelexport.tracer.exporters.exported import ExportedGraph, ExportSettings
 from modelexport.tracer.sources.model_state import restored_state
 from modelexport.tracer.sources.signature import ModelCall
+from modelexport.tracer.sources.translations import Translations
 
 EXPORTERS: dict[Exporter, Callable[..., ExportedGraph]] = {
     Exporter.DYNAMO: dynamo.export,
@@ -33,6 +34,21 @@ def resolve_exporter(name: str) -> Exporter:
         choices = ", ".join((*EXPORTERS, Exporter.AUTO))
         raise UsageError(f"Unknown exporter {name!r}; choose from {choices}.")
     return Exporter.TORCHSCRIPT if name == Exporter.HTP else Exporter(name)
+
+
+def export_settings(
+    exporter: Exporter | None, opset: int, translations: Translations | None
+) -> ExportSettings:
+    """How a model is exported.
+
+    Raises:
+        UsageError: There are translations for an exporter that uses none.
+    """
+    if translations and exporter is Exporter.TORCHSCRIPT:
+        raise UsageError(
+            "Only the dynamo exporter uses a translation table (--custom-translation)."
+        )
+    return ExportSettings(opset, translations or {})
 
 
 def planned_exporters(exporter: Exporter, opset: int) -> list[tuple[Exporter, int]]:
