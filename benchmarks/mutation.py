@@ -25,6 +25,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -84,11 +85,12 @@ by reason and function."""
 def main() -> None:
     """Run, sum up, and fail where a survivor has no reason."""
     options = _options()
-    if not options.report:
+    if options.functions:
         command = [sys.executable, "-m", "mutmut", "run", "--max-children", str(options.jobs)]
         subprocess.run([*command, *options.only], cwd=ROOT, check=False)
-        if options.thresholds:
-            THRESHOLD_RESULTS.write_text(json.dumps(_move_thresholds(options.jobs)))
+    if options.thresholds:
+        THRESHOLD_RESULTS.parent.mkdir(exist_ok=True)
+        THRESHOLD_RESULTS.write_text(json.dumps(_move_thresholds(options.jobs)))
     results = _results()
     reasons = tomllib.loads(REASONS.read_text())["reason"]
     unexplained = [s for s in results.survivors if _reason_for(s, reasons) is None]
@@ -110,8 +112,12 @@ def _options() -> argparse.Namespace:
     add("--only", nargs="*", default=[], help="patterns of mutants' names; all by default")
     add("--jobs", type=int, default=2, help="mutants that are tested side by side")
     add("--no-thresholds", dest="thresholds", action="store_false", help="functions alone")
+    add("--no-functions", dest="functions", action="store_false", help="thresholds alone")
     add("--report", action="store_true", help="run nothing; report on the last runs")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.report:
+        options.functions = options.thresholds = False
+    return options
 
 
 def _move_thresholds(jobs: int) -> dict[str, bool]:
@@ -126,37 +132,45 @@ def _move_thresholds(jobs: int) -> dict[str, bool]:
 def _changes(module: ast.Module) -> Iterator[tuple[str, str, ast.Assign]]:
     """Name, other value and statement: each number among the constants, up and down."""
     for statement in module.body:
-        if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
-            continue
-        negative = isinstance(statement.value, ast.UnaryOp)
-        value = statement.value.operand if negative else statement.value
-        if not isinstance(value, ast.Constant) or isinstance(value.value, str | bool):
-            continue
-        number = -value.value if negative else value.value
-        moved = [number - 1, number + 1] if isinstance(number, int) else []
-        for other in moved or [number / FACTOR, number * FACTOR]:
-            yield statement.targets[0].id, repr(other), statement
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            for other in _moved(statement.value):
+                yield statement.targets[0].id, other, statement
+
+
+def _moved(value: ast.expr) -> Iterator[str]:
+    """A constant's value with its number, or one of its numbers, moved down and up."""
+    if isinstance(value, ast.Tuple):
+        for place, element in enumerate(value.elts):
+            before, after = value.elts[:place], value.elts[place + 1 :]
+            for other in _moved(element):
+                yield f"({', '.join([*map(ast.unparse, before), other, *map(ast.unparse, after)])})"
+    elif isinstance(value, ast.Name):  # a number that stands elsewhere
+        yield from (f"{value.id} / {FACTOR}", f"{value.id} * {FACTOR}")
+    else:
+        number = ast.literal_eval(value)
+        moved = (number - 1, number + 1) if isinstance(number, int) else ()
+        yield from map(repr, moved or (number / FACTOR, number * FACTOR))
 
 
 def _noticed(source: str, name: str, value: str, statement: ast.Assign) -> bool:
     """Whether a test fails when a threshold has another value."""
     lines = source.splitlines()
     lines[statement.lineno - 1 : statement.end_lineno] = [f"{name} = {value}"]
-    folder = MUTANTS / "thresholds" / f"{name}={value}"
-    shutil.rmtree(folder, ignore_errors=True)
-    for part in ("modelexport", "tests", "fixtures_gen", "benchmarks"):
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", folder)
-    (folder / THRESHOLDS).write_text("\n".join(lines) + "\n")
-    options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *_SMALL_TESTS, *options],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder)},
-        capture_output=True,
-        check=False,
-    )
-    shutil.rmtree(folder)
+    skipped = shutil.ignore_patterns("__pycache__")
+    with TemporaryDirectory() as place:
+        folder = Path(place)
+        for part in ("modelexport", "tests", "fixtures_gen", "benchmarks"):
+            shutil.copytree(ROOT / part, folder / part, ignore=skipped)
+        shutil.copy(ROOT / "pyproject.toml", folder)
+        (folder / THRESHOLDS).write_text("\n".join(lines) + "\n")
+        options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider"]
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", *_SMALL_TESTS, *options],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": place},
+            capture_output=True,
+            check=False,
+        )
     return done.returncode == 1
 
 
