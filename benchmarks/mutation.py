@@ -7,8 +7,8 @@
 mutmut changes the functions of `rewriter/matching` in one place at a time and runs the small
 tests of `tests/rewriter/matching` that reach the place. Module constants are beyond it: each
 threshold is moved up and down here. A change that all tests pass is a *survivor*. Each has its
-reason in `benchmarks/mutation_reasons.toml`, or the run fails. `docs/mutation.md` is the summary: a
-file's row is replaced when all of its mutants were run.
+reason in `benchmarks/mutation_reasons.toml`, or the run fails. `docs/mutation.md` is the summary:
+what it says about a function is replaced when all of the function's mutants were run.
 """
 
 import argparse
@@ -63,18 +63,20 @@ class Survivor(NamedTuple):
     covered: bool
 
 
-class Results(NamedTuple):
-    """What the last runs found.
+class FileResults(NamedTuple):
+    """What the last runs found about one file.
 
     Attributes:
-        counts: Mutants by file and status.
+        mutants: How many changes there are, run or not.
+        functions: All functions that were changed.
+        tested: Those of them of which every change was run.
         survivors: The changes that all tests passed.
-        complete: Files of which every mutant was run.
     """
 
-    counts: dict[str, Counter[str]]
+    mutants: int
+    functions: set[str]
+    tested: set[str]
     survivors: list[Survivor]
-    complete: set[str]
 
 
 Page = dict[str, tuple[int, dict[str, Counter[str]]]]
@@ -93,14 +95,13 @@ def main() -> None:
         THRESHOLD_RESULTS.write_text(json.dumps(_move_thresholds(options.jobs)))
     results = _results()
     reasons = tomllib.loads(REASONS.read_text())["reason"]
-    unexplained = [s for s in results.survivors if _reason_for(s, reasons) is None]
-    page = _read_page(SUMMARY.read_text()) | _page_of(results, reasons)
-    SUMMARY.write_text(_summary(page))
+    survivors = [survivor for found in results.values() for survivor in found.survivors]
+    unexplained = [survivor for survivor in survivors if _reason_for(survivor, reasons) is None]
+    SUMMARY.write_text(_summary(_updated(_read_page(SUMMARY.read_text()), results, reasons)))
     for survivor in unexplained:
         print(f"\n{survivor.where}{'' if survivor.covered else ' (no test reaches it)'}")
         print(f"  - {survivor.removed}\n  + {survivor.added}")
-    total = sum((sum(c.values()) for c in results.counts.values()), 0)
-    print(f"\n{total} mutants, {len(results.survivors)} survive, {len(unexplained)} unexplained")
+    print(f"\n{len(survivors)} changes survive, {len(unexplained)} of them without a reason")
     sys.exit(bool(unexplained))
 
 
@@ -174,35 +175,38 @@ def _noticed(source: str, name: str, value: str, statement: ast.Assign) -> bool:
     return done.returncode == 1
 
 
-def _results() -> Results:
-    from mutmut.mutation.diff_apply import get_diff_for_mutant
-
-    counts: dict[str, Counter[str]] = {}
-    survivors: list[Survivor] = []
-    complete: set[str] = set()
+def _results() -> dict[str, FileResults]:
+    """The results of the last runs, by file."""
+    results: dict[str, FileResults] = {}
     package = MUTANTS / PACKAGE
     for meta in sorted(package.rglob("*.meta")):
-        path = str(meta.relative_to(package))[: -len(".py.meta")]
         codes = json.loads(meta.read_text())["exit_code_by_key"]
-        if codes and None not in codes.values():
-            complete.add(path)
-        for name, code in codes.items():
-            if code is None:
-                continue
-            status = "killed" if code in _KILLED | _TIMEOUTS else "survived"
-            counts.setdefault(path, Counter())[status] += 1
-            if status == "survived":
-                source = meta.with_suffix("").relative_to(MUTANTS)
-                lines = get_diff_for_mutant(name, path=source).splitlines()[2:]
-                removed, added = (_text(lines, sign) for sign in "-+")
-                survivors.append(Survivor(_readable(name), removed, added, code == 0))
+        if codes:
+            path = str(meta.relative_to(package))[: -len(".py.meta")]
+            results[path] = _results_of(meta.with_suffix("").relative_to(MUTANTS), codes)
     if THRESHOLD_RESULTS.exists():
-        complete.add("thresholds")
-        for change, noticed in json.loads(THRESHOLD_RESULTS.read_text()).items():
-            counts.setdefault("thresholds", Counter())["killed" if noticed else "survived"] += 1
-            if not noticed:
-                survivors.append(Survivor("thresholds", "", change, covered=True))
-    return Results(counts, survivors, complete)
+        moves = json.loads(THRESHOLD_RESULTS.read_text())
+        survivors = [
+            Survivor("thresholds", "", move, covered=True)
+            for move, noticed in moves.items()
+            if not noticed
+        ]
+        results["thresholds"] = FileResults(len(moves), {"thresholds"}, {"thresholds"}, survivors)
+    return results
+
+
+def _results_of(source: Path, codes: dict[str, int | None]) -> FileResults:
+    from mutmut.mutation.diff_apply import get_diff_for_mutant
+
+    survivors = []
+    for name, code in codes.items():
+        if code is not None and code not in _KILLED | _TIMEOUTS:
+            lines = get_diff_for_mutant(name, path=source).splitlines()[2:]
+            removed, added = (_text(lines, sign) for sign in "-+")
+            survivors.append(Survivor(_readable(name), removed, added, code == 0))
+    functions = set(map(_readable, codes))
+    untested = {_readable(name) for name, code in codes.items() if code is None}
+    return FileResults(len(codes), functions, functions - untested, survivors)
 
 
 def _text(lines: list[str], sign: str) -> str:
@@ -240,16 +244,21 @@ def _is_wording(survivor: Survivor) -> bool:
     )
 
 
-def _page_of(results: Results, reasons: list[dict[str, str]]) -> Page:
-    """The rows of the files of which every mutant was run."""
-    page: Page = {}
-    for file in sorted(results.complete):
+def _updated(page: Page, results: dict[str, FileResults], reasons: list[dict[str, str]]) -> Page:
+    """A page with the results of the functions of which every mutant was run."""
+    updated = dict(page)
+    for file, found in results.items():
+        if file not in page and found.functions != found.tested:
+            continue
         groups: dict[str, Counter[str]] = defaultdict(Counter)
-        for survivor in results.survivors:
-            if _file_of(survivor.where, results.complete) == file:
+        for why, places in page.get(file, (0, {}))[1].items():
+            for where in places.keys() & (found.functions - found.tested):
+                groups[why][where] = places[where]
+        for survivor in found.survivors:
+            if survivor.where in found.tested:
                 groups[_reason_for(survivor, reasons) or NO_REASON][survivor.where] += 1
-        page[file] = sum(results.counts[file].values()), groups
-    return page
+        updated[file] = found.mutants, groups
+    return updated
 
 
 def _file_of(where: str, files: Iterable[str]) -> str | None:
