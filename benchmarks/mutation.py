@@ -7,8 +7,8 @@
 mutmut changes the functions of `rewriter/matching` in one place at a time and runs the small
 tests of `tests/rewriter/matching` that reach the place. Module constants are beyond it: each
 threshold is moved up and down here. A change that all tests pass is a *survivor*. Each has its
-reason in `benchmarks/mutation_reasons.toml`, or the run fails. `docs/mutation.md` is the summary: a
-file's row is replaced when all of its mutants were run.
+reason in `benchmarks/mutation_reasons.toml`, or the run fails. `docs/mutation.md` is the summary:
+what it says about a function is replaced when all of the function's mutants were run.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -62,18 +63,20 @@ class Survivor(NamedTuple):
     covered: bool
 
 
-class Results(NamedTuple):
-    """What the last runs found.
+class FileResults(NamedTuple):
+    """What the last runs found about one file.
 
     Attributes:
-        counts: Mutants by file and status.
+        mutants: How many changes there are, run or not.
+        functions: All functions that were changed.
+        tested: Those of them of which every change was run.
         survivors: The changes that all tests passed.
-        complete: Files of which every mutant was run.
     """
 
-    counts: dict[str, Counter[str]]
+    mutants: int
+    functions: set[str]
+    tested: set[str]
     survivors: list[Survivor]
-    complete: set[str]
 
 
 Page = dict[str, tuple[int, dict[str, Counter[str]]]]
@@ -84,21 +87,21 @@ by reason and function."""
 def main() -> None:
     """Run, sum up, and fail where a survivor has no reason."""
     options = _options()
-    if not options.report:
+    if options.functions:
         command = [sys.executable, "-m", "mutmut", "run", "--max-children", str(options.jobs)]
         subprocess.run([*command, *options.only], cwd=ROOT, check=False)
-        if options.thresholds:
-            THRESHOLD_RESULTS.write_text(json.dumps(_move_thresholds(options.jobs)))
+    if options.thresholds:
+        THRESHOLD_RESULTS.parent.mkdir(exist_ok=True)
+        THRESHOLD_RESULTS.write_text(json.dumps(_move_thresholds(options.jobs)))
     results = _results()
     reasons = tomllib.loads(REASONS.read_text())["reason"]
-    unexplained = [s for s in results.survivors if _reason_for(s, reasons) is None]
-    page = _read_page(SUMMARY.read_text()) | _page_of(results, reasons)
-    SUMMARY.write_text(_summary(page))
+    survivors = [survivor for found in results.values() for survivor in found.survivors]
+    unexplained = [survivor for survivor in survivors if _reason_for(survivor, reasons) is None]
+    SUMMARY.write_text(_summary(_updated(_read_page(SUMMARY.read_text()), results, reasons)))
     for survivor in unexplained:
         print(f"\n{survivor.where}{'' if survivor.covered else ' (no test reaches it)'}")
         print(f"  - {survivor.removed}\n  + {survivor.added}")
-    total = sum((sum(c.values()) for c in results.counts.values()), 0)
-    print(f"\n{total} mutants, {len(results.survivors)} survive, {len(unexplained)} unexplained")
+    print(f"\n{len(survivors)} changes survive, {len(unexplained)} of them without a reason")
     sys.exit(bool(unexplained))
 
 
@@ -110,8 +113,12 @@ def _options() -> argparse.Namespace:
     add("--only", nargs="*", default=[], help="patterns of mutants' names; all by default")
     add("--jobs", type=int, default=2, help="mutants that are tested side by side")
     add("--no-thresholds", dest="thresholds", action="store_false", help="functions alone")
+    add("--no-functions", dest="functions", action="store_false", help="thresholds alone")
     add("--report", action="store_true", help="run nothing; report on the last runs")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.report:
+        options.functions = options.thresholds = False
+    return options
 
 
 def _move_thresholds(jobs: int) -> dict[str, bool]:
@@ -126,69 +133,80 @@ def _move_thresholds(jobs: int) -> dict[str, bool]:
 def _changes(module: ast.Module) -> Iterator[tuple[str, str, ast.Assign]]:
     """Name, other value and statement: each number among the constants, up and down."""
     for statement in module.body:
-        if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
-            continue
-        negative = isinstance(statement.value, ast.UnaryOp)
-        value = statement.value.operand if negative else statement.value
-        if not isinstance(value, ast.Constant) or isinstance(value.value, str | bool):
-            continue
-        number = -value.value if negative else value.value
-        moved = [number - 1, number + 1] if isinstance(number, int) else []
-        for other in moved or [number / FACTOR, number * FACTOR]:
-            yield statement.targets[0].id, repr(other), statement
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            for other in _moved(statement.value):
+                yield statement.targets[0].id, other, statement
+
+
+def _moved(value: ast.expr) -> Iterator[str]:
+    """A constant's value with its number, or one of its numbers, moved down and up."""
+    if isinstance(value, ast.Tuple):
+        for place, element in enumerate(value.elts):
+            before, after = value.elts[:place], value.elts[place + 1 :]
+            for other in _moved(element):
+                yield f"({', '.join([*map(ast.unparse, before), other, *map(ast.unparse, after)])})"
+    elif isinstance(value, ast.Name):  # a number that stands elsewhere
+        yield from (f"{value.id} / {FACTOR}", f"{value.id} * {FACTOR}")
+    else:
+        number = ast.literal_eval(value)
+        moved = (number - 1, number + 1) if isinstance(number, int) else ()
+        yield from map(repr, moved or (number / FACTOR, number * FACTOR))
 
 
 def _noticed(source: str, name: str, value: str, statement: ast.Assign) -> bool:
     """Whether a test fails when a threshold has another value."""
     lines = source.splitlines()
     lines[statement.lineno - 1 : statement.end_lineno] = [f"{name} = {value}"]
-    folder = MUTANTS / "thresholds" / f"{name}={value}"
-    shutil.rmtree(folder, ignore_errors=True)
-    for part in ("modelexport", "tests", "fixtures_gen", "benchmarks"):
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", folder)
-    (folder / THRESHOLDS).write_text("\n".join(lines) + "\n")
-    options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *_SMALL_TESTS, *options],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder)},
-        capture_output=True,
-        check=False,
-    )
-    shutil.rmtree(folder)
+    skipped = shutil.ignore_patterns("__pycache__")
+    with TemporaryDirectory() as place:
+        folder = Path(place)
+        for part in ("modelexport", "tests", "fixtures_gen", "benchmarks"):
+            shutil.copytree(ROOT / part, folder / part, ignore=skipped)
+        shutil.copy(ROOT / "pyproject.toml", folder)
+        (folder / THRESHOLDS).write_text("\n".join(lines) + "\n")
+        options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider"]
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", *_SMALL_TESTS, *options],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": place},
+            capture_output=True,
+            check=False,
+        )
     return done.returncode == 1
 
 
-def _results() -> Results:
-    from mutmut.mutation.diff_apply import get_diff_for_mutant
-
-    counts: dict[str, Counter[str]] = {}
-    survivors: list[Survivor] = []
-    complete: set[str] = set()
+def _results() -> dict[str, FileResults]:
+    """The results of the last runs, by file."""
+    results: dict[str, FileResults] = {}
     package = MUTANTS / PACKAGE
     for meta in sorted(package.rglob("*.meta")):
-        path = str(meta.relative_to(package))[: -len(".py.meta")]
         codes = json.loads(meta.read_text())["exit_code_by_key"]
-        if codes and None not in codes.values():
-            complete.add(path)
-        for name, code in codes.items():
-            if code is None:
-                continue
-            status = "killed" if code in _KILLED | _TIMEOUTS else "survived"
-            counts.setdefault(path, Counter())[status] += 1
-            if status == "survived":
-                source = meta.with_suffix("").relative_to(MUTANTS)
-                lines = get_diff_for_mutant(name, path=source).splitlines()[2:]
-                removed, added = (_text(lines, sign) for sign in "-+")
-                survivors.append(Survivor(_readable(name), removed, added, code == 0))
+        if codes:
+            path = str(meta.relative_to(package))[: -len(".py.meta")]
+            results[path] = _results_of(meta.with_suffix("").relative_to(MUTANTS), codes)
     if THRESHOLD_RESULTS.exists():
-        complete.add("thresholds")
-        for change, noticed in json.loads(THRESHOLD_RESULTS.read_text()).items():
-            counts.setdefault("thresholds", Counter())["killed" if noticed else "survived"] += 1
-            if not noticed:
-                survivors.append(Survivor("thresholds", "", change, covered=True))
-    return Results(counts, survivors, complete)
+        moves = json.loads(THRESHOLD_RESULTS.read_text())
+        survivors = [
+            Survivor("thresholds", "", move, covered=True)
+            for move, noticed in moves.items()
+            if not noticed
+        ]
+        results["thresholds"] = FileResults(len(moves), {"thresholds"}, {"thresholds"}, survivors)
+    return results
+
+
+def _results_of(source: Path, codes: dict[str, int | None]) -> FileResults:
+    from mutmut.mutation.diff_apply import get_diff_for_mutant
+
+    survivors = []
+    for name, code in codes.items():
+        if code is not None and code not in _KILLED | _TIMEOUTS:
+            lines = get_diff_for_mutant(name, path=source).splitlines()[2:]
+            removed, added = (_text(lines, sign) for sign in "-+")
+            survivors.append(Survivor(_readable(name), removed, added, code == 0))
+    functions = set(map(_readable, codes))
+    untested = {_readable(name) for name, code in codes.items() if code is None}
+    return FileResults(len(codes), functions, functions - untested, survivors)
 
 
 def _text(lines: list[str], sign: str) -> str:
@@ -226,16 +244,21 @@ def _is_wording(survivor: Survivor) -> bool:
     )
 
 
-def _page_of(results: Results, reasons: list[dict[str, str]]) -> Page:
-    """The rows of the files of which every mutant was run."""
-    page: Page = {}
-    for file in sorted(results.complete):
+def _updated(page: Page, results: dict[str, FileResults], reasons: list[dict[str, str]]) -> Page:
+    """A page with the results of the functions of which every mutant was run."""
+    updated = dict(page)
+    for file, found in results.items():
+        if file not in page and found.functions != found.tested:
+            continue
         groups: dict[str, Counter[str]] = defaultdict(Counter)
-        for survivor in results.survivors:
-            if _file_of(survivor.where, results.complete) == file:
+        for why, places in page.get(file, (0, {}))[1].items():
+            for where in places.keys() & (found.functions - found.tested):
+                groups[why][where] = places[where]
+        for survivor in found.survivors:
+            if survivor.where in found.tested:
                 groups[_reason_for(survivor, reasons) or NO_REASON][survivor.where] += 1
-        page[file] = sum(results.counts[file].values()), groups
-    return page
+        updated[file] = found.mutants, groups
+    return updated
 
 
 def _file_of(where: str, files: Iterable[str]) -> str | None:

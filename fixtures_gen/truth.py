@@ -17,7 +17,6 @@ computed; their modules are its true ones. These rules keep the truth honest:
 """
 
 import inspect
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,21 +26,12 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
-from fixtures_gen.eager import Eager, Sorted, Step, corners, in_order, run_eagerly
+from fixtures_gen.covers import NUMBERS, Covers, CoversFinder
+from fixtures_gen.eager import Eager, Sorted, Step, in_order, run_eagerly
 from fixtures_gen.onnx_values import Array, Execution, Observed, observe
 from fixtures_gen.registry import Inputs, inputs_as_call
+from fixtures_gen.similar import alike, classes_like, is_distinctive
 from modelexport.hierarchy.graph_paths import NodeKey, subgraphs, walk_nodes
-
-MIN_ELEMENTS = 8
-MIN_DISTINCT = 3
-"""Minimum number of elements and of distinct elements of a value that shows a module."""
-
-TOLERANCE = 1e-4
-"""Maximum difference of two equal values, as a share of the largest magnitude: two runtimes
-differ in the last digits."""
-
-INFINITY = 1e30
-"""Magnitudes from here on are compared as infinite: masks have such numbers."""
 
 _MAX_SPAN = 6
 """Maximum number of consecutive operators whose work one node does."""
@@ -53,9 +43,6 @@ NOT_RUN = "did not run"
 NOT_DISTINCTIVE = "its value is too small or too uniform"
 UNSEEN = "eager execution has no such value"
 
-_NUMBERS = "fiub"
-"""numpy's kind letters of real numbers and flags."""
-
 
 @dataclass
 class Truth:
@@ -65,11 +52,13 @@ class Truth:
         modules: The true module paths of a node: one, unless several are equally true.
         unknown: Why the module of a node is unknown.
         op_types: The operator types of all nodes.
+        covers: The modules whose operators a node does.
     """
 
     modules: dict[NodeKey, frozenset[str]] = field(default_factory=dict)
     unknown: dict[NodeKey, str] = field(default_factory=dict)
     op_types: dict[NodeKey, str] = field(default_factory=dict)
+    covers: dict[NodeKey, Covers] = field(default_factory=dict)
 
 
 def truth(model: nn.Module, inputs: Inputs, onnx_path: Path) -> Truth:
@@ -88,6 +77,9 @@ def derive_truth(observed: Observed, eager: Eager) -> Truth:
             result.unknown[key] = answer
         else:
             result.modules[key] = answer
+    finder = CoversFinder(observed, eager)
+    result.covers = finder.find(result.modules)
+    result.covers |= finder.of_joined(key for key, why in result.unknown.items() if why == UNSEEN)
     return result
 
 
@@ -125,19 +117,19 @@ def _true_modules(
 
 def _modules_of_run(run: Execution, eager: Eager) -> frozenset[str] | str:
     """The true modules of a node that ran once, or why they are unknown."""
-    inputs = [in_order(array) for array in run.inputs if array.dtype.kind in _NUMBERS]
-    outputs = [in_order(array) for array in run.outputs if array.dtype.kind in _NUMBERS]
+    inputs = [in_order(array) for array in run.inputs if array.dtype.kind in NUMBERS]
+    outputs = [in_order(array) for array in run.outputs if array.dtype.kind in NUMBERS]
     if not outputs or any(alike(output, i) for output in outputs for i in inputs):
         return PASSES_ON
-    distinctive = [output for output in outputs if _is_distinctive(output)]
+    distinctive = [output for output in outputs if is_distinctive(output)]
     if not distinctive:
         return NOT_DISTINCTIVE
     if any(_is_repetition(array, output) for array in inputs for output in outputs):
         return PASSES_ON
-    read = {c for array in inputs for c in _classes_like(array, eager)}
+    read = {c for array in inputs for c in classes_like(array, eager)}
     modules: frozenset[str] = frozenset()
     for output in distinctive:
-        makers = [s for c in _classes_like(output, eager) for s in eager.made_by.get(c, ())]
+        makers = [s for c in classes_like(output, eager) for s in eager.made_by.get(c, ())]
         if not makers:
             return UNSEEN
         if _is_integral(output) and not (makers := [s for s in makers if s.inputs & read]):
@@ -167,46 +159,6 @@ def _is_concatenation(inputs: list[Sorted], output: Sorted) -> bool:
 def _is_integral(numbers: Sorted) -> bool:
     finite = numbers[np.isfinite(numbers)]
     return bool((finite == np.round(finite)).all())
-
-
-def _is_distinctive(numbers: Sorted) -> bool:
-    """Whether a value is rare enough to show which module computed it."""
-    finite = numbers[np.abs(numbers) < INFINITY]
-    if numbers.size < MIN_ELEMENTS or not finite.size:
-        return False
-    gap = TOLERANCE * float(np.abs(finite).max())
-    return int((np.diff(finite) > gap).sum()) + 1 >= MIN_DISTINCT
-
-
-def alike(left: Sorted, right: Sorted) -> bool:
-    """Whether two sorted arrays have the same numbers, up to rounding."""
-    if left.size != right.size:
-        return False
-    left, right = (
-        np.where(np.abs(numbers) >= INFINITY, np.copysign(np.inf, numbers), numbers)
-        for numbers in (left, right)
-    )
-    equal = left == right
-    gap = np.abs(left[~equal] - right[~equal])
-    if not np.isfinite(gap).all():
-        return False
-    scale = np.abs(left[np.isfinite(left)]).max(initial=0)
-    return bool((gap <= TOLERANCE * scale).all())
-
-
-def _classes_like(numbers: Sorted, eager: Eager) -> Iterable[int]:
-    """The classes with some numbers. Their corners are compared first, which is fast."""
-    classes = eager.sizes.get(numbers.size)
-    if not classes:
-        return []
-    rows = eager.corners_of(numbers.size)
-    largest = np.abs(rows).max(axis=1)
-    with np.errstate(invalid="ignore"):
-        gaps = np.abs(rows - corners(numbers)).max(axis=1)
-    # a little wider than the comparison itself; rows with masked numbers need the comparison
-    near = (gaps <= 2 * TOLERANCE * largest) | (largest >= INFINITY)
-    candidates = (c for c, is_near in zip(classes, near, strict=True) if is_near)
-    return [c for c in candidates if alike(eager.classes[c], numbers)]
 
 
 def _origins(makers: list[Step], read: set[int], eager: Eager) -> frozenset[str] | None:

@@ -7,6 +7,8 @@ Relu or Clip that a quantiser takes away lives on in the node before it, which h
 """
 
 from collections import defaultdict
+from functools import reduce
+from operator import or_
 
 import onnx
 
@@ -43,6 +45,9 @@ def by_names(before: onnx.ModelProto, truth: Truth, after: onnx.ModelProto) -> T
             found.unknown[key] = unknown[0] if unknown else ADDED
         else:
             found.modules[key] = frozenset().union(*(truth.modules[k] for k in keys))
+        covers = [truth.covers[k] for k in keys if k in truth.covers]
+        if covers and len(covers) == len(keys):
+            found.covers[key] = reduce(or_, covers)
     return found
 
 

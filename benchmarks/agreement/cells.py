@@ -4,6 +4,7 @@ import inspect
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from agreement.judging import Verdict, judge
 from agreement.plan import FOREIGN, QUANTISED, Transformation
 from agreement.store import CACHE, NotPossible, error_line
 from agreement.subjects import Made, Subject
+from fixtures_gen.covers import Covers
 from fixtures_gen.truth import Truth
 from modelexport.errors import ForeignRecordError
 from modelexport.hierarchy.graph_paths import walk_nodes
@@ -35,6 +37,9 @@ class Cell(msgspec.Struct):
         tagged: Nodes that were given a tag.
         unexplained: Nodes without a tag and without a reason.
         covers: Modules that a node covers on average, where it covers several.
+        fused: Nodes that cover several modules, in truth or as decided.
+        claimed, claimed_right: Modules that they cover as decided; those of them that are true.
+        to_cover, covered: Modules that they cover in truth; those of them that are decided, too.
         seconds: For annotating.
         runtime_seconds: For loading and running the file in onnxruntime.
     """
@@ -55,15 +60,21 @@ class Cell(msgspec.Struct):
     wrong: int = 0
     unexplained: int = 0
     covers: float = 0.0
+    fused: int = 0
+    claimed: int = 0
+    claimed_right: int = 0
+    to_cover: int = 0
+    covered: int = 0
     seconds: float = 0.0
     runtime_seconds: float | None = None
 
 
 def verdicts_of(cell: Cell) -> dict[str, int | str]:
-    """What a cell says that must not change from run to run: all but times and texts."""
-    times_and_texts = {"said", "seconds", "runtime_seconds", "covers"}
+    """What a cell says that must not change from run to run: all but times, texts and covers."""
+    others = {"said", "seconds", "runtime_seconds", "covers", "fused"}
+    others |= {"claimed", "claimed_right", "to_cover", "covered"}
     verdicts = msgspec.structs.asdict(cell)
-    return {name: value for name, value in verdicts.items() if name not in times_and_texts}
+    return {name: value for name, value in verdicts.items() if name not in others}
 
 
 class Detail(msgspec.Struct):
@@ -133,10 +144,18 @@ def _judge_all(cell: Cell, report: AnnotateReport, truth: Truth, tree: ModuleTre
     several = [len(d.covers) for d in report.decisions if d.covers]
     for decision in report.decisions:
         cell.unexplained += decision.module is None and not decision.reason
+        if (covers := truth.covers.get(decision.key)) is not None:
+            details += _judge_covers(cell, decision, covers, tree)
         true = truth.modules.get(decision.key)
         if true is None:
             continue
         verdict = judge(true, decision.module, decision.covers, tree)
+        if (
+            verdict is Verdict.IN_COVERS
+            and covers is not None
+            and _is_covered(decision, covers, tree)
+        ):
+            verdict = Verdict.EXACT
         counts[verdict] += 1
         if verdict not in {Verdict.EXACT, Verdict.IN_COVERS}:
             details.append(_detail(cell, decision, true, verdict))
@@ -148,7 +167,36 @@ def _judge_all(cell: Cell, report: AnnotateReport, truth: Truth, tree: ModuleTre
     return details
 
 
-def _detail(cell: Cell, said: Decision, true: frozenset[str], verdict: Verdict) -> Detail:
+def _judge_covers(
+    cell: Cell, decision: Decision, truth: Covers, tree: ModuleTree
+) -> Iterator[Detail]:
+    """Count what a node covers, if that is more than one module; gives the node if it is wrong."""
+    claimed, required, allowed = _paths(decision, truth, tree)
+    if max(len(claimed), len(required)) < 2:
+        return
+    cell.fused += 1
+    cell.claimed += len(claimed)
+    cell.claimed_right += len(claimed & allowed)
+    cell.to_cover += len(required)
+    cell.covered += len(claimed & required)
+    if not required <= claimed <= allowed:
+        yield _detail(cell, decision, frozenset(allowed), "covers")
+
+
+def _is_covered(decision: Decision, truth: Covers, tree: ModuleTree) -> bool:
+    """Whether a node covers what it does, nothing missing and nothing too many."""
+    claimed, required, allowed = _paths(decision, truth, tree)
+    return required <= claimed <= allowed
+
+
+def _paths(decision: Decision, truth: Covers, tree: ModuleTree) -> tuple[set[str], ...]:
+    """The modules that a node covers as decided, those that it must cover, and that it may."""
+    parts = decision.covers or (() if decision.module is None else (decision.module,))
+    groups = (parts, truth.required, truth.allowed)
+    return tuple({tree.canonical(path) for path in group} for group in groups)
+
+
+def _detail(cell: Cell, said: Decision, true: frozenset[str], verdict: str) -> Detail:
     where = f"{said.graph}#{said.position} {said.name}"
     return Detail(
         cell.model,

@@ -15,6 +15,7 @@ from agreement.plan import PLAIN, Start
 from agreement.steps import Carry, Given, Step
 from agreement.store import NotPossible, key_of, sources, stored
 from agreement.zoo import ENTRIES, Entry, neighbour
+from fixtures_gen.covers import Covers
 from fixtures_gen.eager import Eager, run_eagerly
 from fixtures_gen.onnx_values import Array, observe
 from fixtures_gen.registry import Inputs
@@ -36,7 +37,7 @@ _MODELS = (
 )
 _TRUTH = (
     "benchmarks/agreement/carrying.py",
-    *(f"fixtures_gen/{name}.py" for name in ("eager", "onnx_values", "truth")),
+    *(f"fixtures_gen/{name}.py" for name in ("covers", "eager", "onnx_values", "similar", "truth")),
 )
 
 
@@ -46,6 +47,7 @@ class _Kept(msgspec.Struct):
     settled: list[tuple[str, int, list[str]]]
     open: list[tuple[str, int, str]]
     op_types: list[tuple[str, int, str]]
+    covers: list[tuple[str, int, list[str], list[str]]]
 
 
 @dataclass(frozen=True)
@@ -248,6 +250,7 @@ def _kept(truth: Truth) -> _Kept:
         [(*key, sorted(modules)) for key, modules in truth.modules.items()],
         [(*key, reason) for key, reason in truth.unknown.items()],
         [(*key, name) for key, name in truth.op_types.items()],
+        [(*key, sorted(c.required), sorted(c.allowed)) for key, c in truth.covers.items()],
     )
 
 
@@ -257,6 +260,10 @@ def _read(path: Path) -> Truth:
         {NodeKey(graph, at): frozenset(modules) for graph, at, modules in kept.settled},
         {NodeKey(graph, at): reason for graph, at, reason in kept.open},
         {NodeKey(graph, at): name for graph, at, name in kept.op_types},
+        {
+            NodeKey(graph, at): Covers(frozenset(required), frozenset(allowed))
+            for graph, at, required, allowed in kept.covers
+        },
     )
 
 

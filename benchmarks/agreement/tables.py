@@ -6,6 +6,7 @@ from agreement.cells import Cell
 from agreement.plan import FOREIGN, KINDS, TRANSFORMATIONS
 
 _HEAD = "files | nodes known | exact | in covers | ancestor | unresolved | wrong | right"
+_HEAD += " | covers: nodes | precision | recall"
 _COUNTS = ("exact", "in_covers", "ancestor", "unresolved", "wrong")
 
 
@@ -92,6 +93,9 @@ def _row(cells: Sequence[Cell]) -> str:
         f"{known} ({_share(known, nodes)})",
         *(f"{count} ({_share(count, known)})" for count in counts.values()),
         _share(right, known),
+        str(sum(c.fused for c in cells)),
+        _share(sum(c.claimed_right for c in cells), sum(c.claimed for c in cells)),
+        _share(sum(c.covered for c in cells), sum(c.to_cover for c in cells)),
     ]
     return " | ".join(parts)
 

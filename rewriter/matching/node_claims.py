@@ -47,6 +47,7 @@ class ClaimBuilder:
         self._file = resolution.graphs.file
         self._values = resolution.graphs.values
         self._constants = constant_modules(record, self._values)
+        self._preparing = self._find_preparing_nodes()
 
     def build(self) -> list[Claims]:
         """What each kind of evidence claims, the strongest first."""
@@ -65,7 +66,9 @@ class ClaimBuilder:
             return
         kind, ops = self._ops_of(node)
         if not ops:
-            if node in self._resolution.reasons:
+            if node in self._preparing:
+                claims[kind].without_module[key] = "it prepares an input for the nodes that use it"
+            elif node in self._resolution.reasons:
                 claims[kind].reasons[key] = self._resolution.reasons[node]
             elif self._file.pass_through[node]:
                 claims[kind].without_module[key] = "it returns the numbers that it reads"
@@ -76,6 +79,34 @@ class ClaimBuilder:
             claims[kind].without_module[key] = UNKNOWN_SCOPE
         else:
             claims[kind].by_node[key] = claim
+
+    def _find_preparing_nodes(self) -> set[int]:
+        """Nodes before which no module runs, and which are no recorded op.
+
+        They compute whole numbers or flags from recorded inputs and constants alone. A builder that
+        writes a graph by itself makes them, to give a mask the form that its operators want.
+        """
+        graph, resolution = self._file.graph, self._resolution
+        preparing: set[int] = set()
+        for node in range(len(graph)):
+            has_ops = node in resolution.paired or node in resolution.regions
+            if has_ops or graph.derived[node] or not self._computes_whole_numbers(node):
+                continue
+            sources = [value for value in graph.input_values(node) if not graph.is_constant(value)]
+            if sources and all(
+                graph.producer[value] in preparing or value in resolution.graphs.inputs
+                for value in sources
+            ):
+                preparing.add(node)
+        return preparing
+
+    def _computes_whole_numbers(self, node: int) -> bool:
+        """Whether all results of a node are known to be whole numbers or flags."""
+        if self._values is None:
+            return False
+        prints = self._values.file.fingerprints
+        known = [prints.get(value) for value in self._file.graph.output_values(node)]
+        return bool(known) and all(p is not None and p.kind != "f" for p in known)
 
     def _ops_of(self, node: int) -> tuple[EvidenceKind, list[Op]]:
         """The recorded ops that a node may be, and the kind of evidence for that."""
@@ -92,7 +123,8 @@ class ClaimBuilder:
         """The claim on a node whose module is known although it is paired with no op.
 
         The node computes a constant that one module computes. Or it reads a parameter of one of
-        the modules whose work it does, or of any module when it depends on no input.
+        the modules whose work it does, or of any module when it depends on no input, or when it is
+        known to do the work of none.
         """
         if node in self._resolution.paired or self._file.pass_through[node]:
             return None
@@ -105,9 +137,9 @@ class ClaimBuilder:
                 return Claim(module, EvidenceKind.VALUES)
         if owner is None:
             return None
-        ops = (self._record.ops[op] for op in self._resolution.regions.get(node, ()))
+        ops = [self._record.ops[op] for op in self._resolution.regions.get(node, ())]
         modules = {path for op in ops for path in (op.module, *op.also)}
-        if self._file.graph.derived[node] or owner in modules:
+        if self._file.graph.derived[node] or not ops or owner in modules:
             return Claim(owner, EvidenceKind.WEIGHTS)
         return None
 

@@ -15,6 +15,7 @@ from modelexport.rewriter.graph.indexed_graph import IndexedGraph
 from modelexport.rewriter.matching.alignment.aligner import Aligner
 from modelexport.rewriter.matching.alignment.enclosure import Enclosure
 from modelexport.rewriter.matching.alignment.graph_pair import GraphPair, match_inputs
+from modelexport.rewriter.matching.alignment.node_work import NodeWork
 from modelexport.rewriter.matching.alignment.pairs import Pairs
 from modelexport.rewriter.matching.alignment.scorer import ScoredOp
 from modelexport.rewriter.matching.alignment.seeds import Seeder, find_nearby_ops
@@ -114,9 +115,10 @@ class NodeResolver:
         if structure:
             self._grow(aligner, Seeder(graphs, pairs))
             self._resolve_pass_through(graphs, pairs)
-        spans = {node: self._span(graphs, aligner, node, op) for node, op in pairs.ops.items()}
+        anchored = self._find_anchored(graphs, pairs)
+        spans = self._find_spans(graphs, pairs, aligner, anchored)
         if structure:
-            regions, reasons = self._enclose(graphs, pairs, spans)
+            regions, reasons = self._enclose(graphs, pairs, spans, anchored)
         return Resolution(
             graphs,
             {node: span.ops for node, span in spans.items()},
@@ -160,13 +162,27 @@ class NodeResolver:
             if node not in pairs:
                 pairs.add_pair(node, op, EvidenceKind.STRUCTURE)
 
-    def _span(self, graphs: GraphPair, aligner: Aligner, node: int, op: int) -> Span:
-        """The recorded ops of a paired node. An auxiliary node does one op, and no more."""
-        span = aligner.spans.span(node, op)
-        return Span((op,), frozenset(), span.closed) if graphs.is_auxiliary(node) else span
+    def _find_spans(
+        self,
+        graphs: GraphPair,
+        pairs: Pairs,
+        aligner: Aligner,
+        anchored: Mapping[int, tuple[int, ...]],
+    ) -> dict[int, Span]:
+        """The recorded ops of each paired node. An auxiliary node does one op, and no more."""
+        work = NodeWork(graphs, pairs.ops, aligner.spans.span, pairs.spans, anchored).find()
+        spans = {}
+        for node, op in pairs.ops.items():
+            closed = aligner.spans.span(node, op).closed
+            spans[node] = work.get(node) or Span((op,), frozenset(), closed)
+        return spans
 
     def _enclose(
-        self, graphs: GraphPair, pairs: Pairs, spans: Mapping[int, Span]
+        self,
+        graphs: GraphPair,
+        pairs: Pairs,
+        spans: Mapping[int, Span],
+        anchored: Mapping[int, tuple[int, ...]],
     ) -> tuple[dict[int, tuple[int, ...]], dict[int, str]]:
         """Regions of the nodes that are left, and reasons where there is none."""
         nodes = range(len(self._file_graph))
@@ -174,13 +190,28 @@ class NodeResolver:
         regions: dict[int, tuple[int, ...]] = {}
         reasons: dict[int, str] = {}
         if left:
-            enclosure = Enclosure(graphs, pairs.ops, spans, self._weights.merged_from)
+            enclosure = Enclosure(graphs, pairs.ops, spans, anchored, self._weights.merged_from)
             for node, enclosed in enclosure.enclose(left).items():
                 if ops := enclosed.ops or self._ops_reading_merged_weights(graphs, node):
                     regions[node] = ops
                 else:
                     reasons[node] = enclosed.reason
         return regions, reasons
+
+    def _find_anchored(self, graphs: GraphPair, pairs: Pairs) -> dict[int, tuple[int, ...]]:
+        """Nodes that are paired with no op, with the ops that read their weights and no others."""
+        anchored = {}
+        consumers = graphs.record.initializer_consumers
+        for node in range(len(self._file_graph)):
+            if node in pairs or graphs.is_auxiliary(node):
+                continue
+            weights = (graphs.weights.get(value, ()) for value in graphs.file.inputs(node))
+            readers = [consumers.get(next(iter(w)), []) for w in weights if len(w) == 1]
+            ops = {ops[0] for ops in readers if len(ops) == 1}
+            ops.update(self._ops_reading_merged_weights(graphs, node))
+            if ops:
+                anchored[node] = tuple(sorted(ops))
+        return anchored
 
     def _ops_reading_merged_weights(self, graphs: GraphPair, node: int) -> tuple[int, ...]:
         """Recorded ops that read the weights which were merged into a node's weights."""

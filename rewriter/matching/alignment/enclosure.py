@@ -33,6 +33,7 @@ class Enclosure:
         graphs: What is aligned.
         paired: The recorded op of each paired node.
         spans: The span of each paired node.
+        anchored: Nodes that are paired with no op, with the ops that read their weights.
         merged_from: Initializers of the file to the recorded initializers of which they consist.
     """
 
@@ -41,17 +42,26 @@ class Enclosure:
         graphs: GraphPair,
         paired: Mapping[int, int],
         spans: Mapping[int, Span],
+        anchored: Mapping[int, tuple[int, ...]],
         merged_from: Mapping[int, frozenset[int]],
     ) -> None:
         self._graphs = graphs
         self._file, self._record = graphs.file, graphs.record
         self._paired = paired
         self._spans = spans
+        values = graphs.values
+        self._exact = values is not None and values.rejects_mismatch
+        # in a quantised file, an op is done in steps: what reads its weights does not do all of it
+        self._anchored = anchored if self._exact else {}
         self._merged_from = merged_from
         self._live = graphs.file.graph.live_nodes()
         self._done = {
             op for node, span in spans.items() for op in span.ops if self._does_all(node, span)
         }
+        self._begun = {op for ops in anchored.values() for op in ops}
+        for node, span in spans.items():
+            weights = graphs.initializers_of(node)
+            self._begun.update(op for op in span.ops if weights & set(self._record.inputs(op)))
 
     def enclose(self, nodes: Iterable[int]) -> dict[int, Enclosed]:
         """The recorded ops that each node may stand for.
@@ -96,9 +106,10 @@ class Enclosure:
     def _by_paths(self, node: int) -> Enclosed:
         after = self._nearest_paired(node, self._file.successors)
         before = self._nearest_paired(node, self._file.predecessors)
-        starts = {self._paired[other] for other in before}
+        starts = {op for other in before for op in self._anchored.get(other, ())}
+        starts.update(self._paired[other] for other in before if other in self._paired)
         if after:
-            ends = {op for other in after for op in self._spans[other].ops}
+            ends = {op for other in after for op in self._ops_of(other)}
         else:
             ends = last_ops(self._record, starts)
         if not ends:
@@ -108,8 +119,12 @@ class Enclosure:
             return Enclosed((), "its matched neighbours enclose too much of the model")
         return Enclosed(tuple(sorted(self._narrowed(node, region, starts, ends))))
 
+    def _ops_of(self, node: int) -> tuple[int, ...]:
+        """The recorded ops of a node that is paired or anchored."""
+        return self._spans[node].ops if node in self._spans else self._anchored[node]
+
     def _nearest_paired(self, node: int, step: Callable[[int], Iterable[int]]) -> list[int]:
-        """The first paired nodes on all paths from a node, going one way."""
+        """The first paired or anchored nodes on all paths from a node, going one way."""
         paired: list[int] = []
         seen = {node}
         pending = [node]
@@ -118,7 +133,8 @@ class Enclosure:
                 if other in seen:
                     continue
                 seen.add(other)
-                (paired if other in self._paired else pending).append(other)
+                is_known = other in self._paired or other in self._anchored
+                (paired if is_known else pending).append(other)
             if len(seen) > MOST_NEIGHBOURHOOD_NODES:
                 break
         return paired
@@ -128,18 +144,31 @@ class Enclosure:
     ) -> Iterable[int]:
         """The ops of a region that the node can stand for.
 
-        These are the ones that read its weights. Otherwise the ones that no other node does
-        completely; of these, the one with the node's operator, if there is just one. Where other
-        nodes do all of the region, the node stands between two ops, and may belong to either.
+        These are the ones that read its weights. Otherwise the ones that compute what the node
+        computes: one, or several before it, whose results it splits. Otherwise the ones that no
+        other node does completely, those first whose weights no other node reads; of these, the one
+        with the node's operator, if there is just one. Where other nodes do all of the region, the
+        node stands between two ops, and may belong to either.
         """
         by_weight = self._reading_its_weights(node, region)
         if by_weight:
             return by_weight
+        agreeing = {op for op in region | starts if self._agrees(node, op)}
+        if len(agreeing) == 1 or (agreeing and agreeing <= starts):
+            return agreeing
         free = [op for op in region if op not in self._done]
         if not free:
             return starts | (ends & region)
+        free = [op for op in free if op not in self._begun] or free
         same_type = [op for op in free if self._graphs.same_op_type(node, op)]
         return same_type if len(same_type) == 1 else free
+
+    def _agrees(self, node: int, op: int) -> bool:
+        """Whether a node computes what a recorded op computes, where values are exact."""
+        values = self._graphs.values
+        return (
+            values is not None and values.rejects_mismatch and values.compatible(node, op) is True
+        )
 
     def _reading_its_weights(self, node: int, region: set[int]) -> list[int]:
         weights = self._graphs.initializers_of(node)

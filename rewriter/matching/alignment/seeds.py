@@ -7,6 +7,7 @@ no edge connects with the outside, and nodes of operators that the record does n
 import itertools
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
+from functools import cached_property
 
 from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.graph_paths import split_subgraph_path, subgraph_path
@@ -15,6 +16,7 @@ from modelexport.rewriter.matching.alignment.call_order import pair_calls
 from modelexport.rewriter.matching.alignment.graph_pair import GraphPair
 from modelexport.rewriter.matching.alignment.pairs import Pairs
 from modelexport.rewriter.matching.alignment.spans import Span
+from modelexport.rewriter.matching.thresholds import MOST_SPAN_OPS
 
 
 class Seeder:
@@ -84,9 +86,13 @@ class Seeder:
             ops = self._ops_reading_its_weights(node)
             if node in candidates:
                 ops = [op for op in ops if op in candidates[node]]
-            if not ops or self._is_vetoed(node, ops[-1]):
+            if not ops:
                 continue
-            if len(ops) == 1:
+            if self._is_vetoed(node, ops[-1]):
+                last = self._agreeing_op_behind(node, ops[-1])
+                if last is not None and node not in candidates:
+                    self._pairs.add_pair(node, last, EvidenceKind.WEIGHTS)
+            elif len(ops) == 1:
                 self._pairs.add_pair(node, ops[0], EvidenceKind.WEIGHTS)
             elif self._is_chain(ops):
                 self._pairs.add_span(node, self._span_of_chain(ops), EvidenceKind.WEIGHTS)
@@ -194,6 +200,30 @@ class Seeder:
         values = self._graphs.values
         exact = values is not None and values.rejects_mismatch
         return exact and self._graphs.compatible(node, op) is False
+
+    def _agreeing_op_behind(self, node: int, op: int) -> int | None:
+        """The first op behind another that computes what a node computes, if there is one.
+
+        A fused node reads the weights of its first op and returns the result of its last. Between
+        them is no op that reads weights of its own.
+        """
+        weights = self._graphs.initializers_of(node)
+        pending, seen = [op], {op}
+        for current in pending:
+            for other in self._record_view.successors(current):
+                read = set(self._record_view.inputs(other)) & self._weights_in_file
+                if other in seen or read - weights or len(seen) > MOST_SPAN_OPS:
+                    continue
+                if self._graphs.compatible(node, other):
+                    return other
+                seen.add(other)
+                pending.append(other)
+        return None
+
+    @cached_property
+    def _weights_in_file(self) -> frozenset[int]:
+        """The recorded weights that the file has."""
+        return frozenset().union(*self._graphs.weights.values())
 
     def _ops_reading_its_weights(self, node: int) -> list[int]:
         """The recorded ops that read the weights of a node, the ones of its operator if unique."""

@@ -71,7 +71,7 @@ def find_span(graphs: GraphPair, node: int, op: int, producers: set[int]) -> Spa
     """
     record, graph = graphs.record, graphs.record.graph
     classes = None if graphs.values is None else graphs.values.record.classes.class_of
-    read = _classes_read(graphs, node)
+    read = recorded_classes_read(graphs, node)
     ops = [op]
     seen = {op}
     before: set[int] = set()
@@ -96,7 +96,7 @@ def find_span(graphs: GraphPair, node: int, op: int, producers: set[int]) -> Spa
     return Span(tuple(ops) if closed else (op,), frozenset(before), closed)
 
 
-def _classes_read(graphs: GraphPair, node: int) -> set[int]:
+def recorded_classes_read(graphs: GraphPair, node: int) -> set[int]:
     """The recorded classes that the values which a node reads may be."""
     if graphs.values is None:
         return set()

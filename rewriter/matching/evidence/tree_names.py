@@ -5,6 +5,7 @@ that annotating wrote: only modules of it are named, and what no name tells stay
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 from urllib.parse import unquote
 
 import onnx
@@ -39,7 +40,7 @@ def claims_by_tree(
     claims = Claims()
     owners = weight_owners_by_node(model, graph, tree, parameters)
     for number, (key, node) in enumerate(zip(graph.keys, graph.nodes, strict=True)):
-        paths = owners.get(number, ())
+        paths = owners.get(number)
         name = module_in_name(node.name, tree)
         if paths:
             covers = paths if len(paths) > 1 else ()
@@ -93,13 +94,13 @@ def module_in_name(name: str, tree: ModuleTree) -> str | None:
     """
     path = stem = ""
     for step in (unquote(step) for step in name.split("/")[:-1] if step):
-        doubled = bool(path) and step.startswith(path.removeprefix(stem).lstrip(".") + ".")
+        doubled = bool(path) and step.startswith(path.removeprefix(stem).removeprefix(".") + ".")
         candidates = [f"{path}.{step}" if path else step]
         candidates += [f"{stem}.{step}" if stem else step] * doubled
         found = next((candidate for candidate in candidates if candidate in tree), None)
         if found is None:
             return tree.canonical(path) if path and onnx.defs.has(step.partition("_")[0]) else None
-        stem = found.removesuffix(step).rstrip(".")
+        stem = found.removesuffix(step).removesuffix(".")
         path = found
     return tree.canonical(path) if path else None
 
@@ -130,13 +131,14 @@ def resolve_relative_tags(
     """
     owners = weight_owners_by_node(model, graph, tree, parameters)
     tag_of = {path: tag for tag, path in paths.items()}
-    bases = {
-        number: base
-        for number, modules in owners.items()
-        if len(modules) == 1
-        and (tag := tags.get(graph.keys[number], "/")).startswith("/") is False
-        and (base := _base(tag_of.get(modules[0], ""), tag)) is not None
-    }
+    bases: dict[int, str] = {}
+    for number, modules in owners.items():
+        relative = tags.get(graph.keys[number])
+        absolute = tag_of.get(modules[0]) if len(modules) == 1 else None
+        if relative is not None and absolute is not None:
+            base = _base(absolute, relative)
+            if base is not None:
+                bases[number] = base
     resolved: dict[NodeKey, str] = {}
     for run in _relative_runs(tags, graph):
         signatures = [(tags[graph.keys[n]], graph.nodes[n].op_type) for n in run]
@@ -152,7 +154,7 @@ def resolve_relative_tags(
 def _base(tag: str, relative: str) -> str | None:
     """The tag that a relative one is relative to; None where they do not agree."""
     if relative == ".":
-        return tag or None
+        return tag
     ending = relative if relative.startswith(".") else f"/{relative}"
     return tag.removesuffix(ending) if tag.endswith(ending) else None
 
@@ -182,25 +184,20 @@ def _spread(known: Mapping[int, str], signatures: list[tuple[str, str]]) -> dict
 
     Where a call has known places again after those of another one, only these count.
     """
-    firsts: dict[str, int] = {}
-    for place in sorted(known):
-        firsts.setdefault(known[place], place)
-    order = list(dict.fromkeys(known[place] for place in sorted(known)))
-    changes = [base for base, after in zip(_values(known), _values(known)[1:], strict=False)
-               if base != after]  # fmt: skip
-    if not order or len(changes) != len(order) - 1:
+    places = sorted(known)
+    order = [base for base, _ in groupby(known[place] for place in places)]
+    firsts = {known[place]: place for place in reversed(places)}
+    if not places or len(firsts) < len(order):
         return dict(known)
-    lead = firsts[order[0]]
-    spread: dict[int, str] = {}
-    for number, base in enumerate(order):
-        start = firsts[base] - lead
-        if signatures[start : firsts[base] + 1] != signatures[: lead + 1]:
+    lead = places[0]
+    starts: dict[int, str] = {}
+    for base, first in firsts.items():
+        start = first - lead
+        if signatures[start : first + 1] != signatures[: lead + 1]:
             return dict(known)
-        following = order[number + 1 : number + 2]
-        end = firsts[following[0]] - lead if following else len(signatures)
-        spread |= dict.fromkeys(range(start, end), base)
+        starts[start] = base
+    spread: dict[int, str] = {}
+    base = known[lead]
+    for place in range(len(signatures)):
+        base = spread[place] = starts.get(place, base)
     return spread
-
-
-def _values(known: Mapping[int, str]) -> list[str]:
-    return [known[place] for place in sorted(known)]

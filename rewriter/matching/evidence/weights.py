@@ -195,7 +195,11 @@ class WeightMatcher:
         for value, tensor in self._weights.items():
             if value not in named and element_count(tensor) >= MINIMUM_WEIGHT_ELEMENTS:
                 array = self._read_dequantised(value)
-                if array is not None and array.dtype.kind in "fiu" and not _is_plain(array):
+                if (
+                    array is not None
+                    and array.dtype.kind in {"f", "i", "u"}
+                    and not _is_plain(array)
+                ):
                     arrays[value] = array
         return arrays
 

@@ -172,13 +172,43 @@ def test_a_weight_tells_more_than_a_constant_of_whole_numbers() -> None:
         assert {**claims[WEIGHTS].by_node, **claims[VALUES].by_node}[key("constant")] == expected
 
 
-def test_a_node_that_depends_on_a_parameter_alone_is_of_its_module() -> None:
+def test_a_node_without_ops_that_reads_a_parameter_is_of_its_module() -> None:
     """Of one module; what passes values through has none."""
     claims = build(plain(), owners={"v": "two", "w": "one"})
-    assert claims[WEIGHTS].by_node == {key("constant"): Claim("two", WEIGHTS)}
+    expected = {key("first"): Claim("one", WEIGHTS), key("constant"): Claim("two", WEIGHTS)}
+    assert claims[WEIGHTS].by_node == expected
     file = FILE.replace("Neg (v)", "Mul (v, w)")
     claims = build(Aligned(file, FILE), owners={"v": "two", "w": "one"})
-    assert not claims[WEIGHTS].by_node
+    assert key("constant") not in claims[WEIGHTS].by_node
+
+
+def test_what_prepares_an_input_belongs_to_the_nodes_that_use_it() -> None:
+    """Whole numbers that are made of inputs alone; not what reads the result of a module."""
+    file = """g (int64[8,16] x) => (float[8,16] y) {
+        [prepares] a = Abs (x)
+        [too] b = Sub (a, a)
+        [casts] c = Cast <to = 1> (b)
+        [computes] d = Exp (c)
+        y = Add (c, d)
+    }"""
+    whole = np.arange(128).reshape(8, 16)
+    values = {"a": whole, "b": whole, "c": numbers(1), "d": numbers(2)}
+    case = Aligned(file, file, file_values=values, record_values={})
+    made = record_of(case.record.model, MODULES, SCOPES)
+    empty: dict[str, dict[int, Any]] = {
+        name: {}
+        for name in (
+            *("paired", "evidence", "regions", "reasons", "ambiguous", "considered", "overruled"),
+        )
+    }
+    claims = ClaimBuilder(case.file.keys, made, Resolution(case.graphs, **empty), {}).build()
+    prepares = [
+        place.position
+        for kind in claims
+        for place, why in kind.without_module.items()
+        if why == "it prepares an input for the nodes that use it"
+    ]
+    assert prepares == [case.node("prepares"), case.node("too")]
 
 
 def test_a_node_that_reads_a_parameter_of_its_region_is_of_that_module() -> None:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 
 import msgspec
 import numpy as np
@@ -94,6 +95,20 @@ def test_the_first_run_starts_at_once_in_another_thread() -> None:
     assert steps == [True, (False, FULL)]
     assert found.values is not None
     assert found.values.file_share == 1
+
+
+def test_the_first_run_reports_to_the_listener_of_the_caller() -> None:
+    """The other thread has the context of the one that began the run."""
+    listener: ContextVar[str] = ContextVar("listener", default="nobody")
+    heard = []
+
+    def compute(feeds: Arrays) -> Arrays:
+        heard.append(listener.get())
+        return chain(feeds)
+
+    listener.set("caller")
+    compare(recorded(), MatchSources(observe=FakeObserver(compute)))
+    assert heard == ["caller"]
 
 
 def test_a_file_that_computes_what_was_recorded_runs_once() -> None:

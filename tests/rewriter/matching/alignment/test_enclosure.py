@@ -34,7 +34,7 @@ def enclose(
     pairs = case.pairs(seeds)
     known = {node: Span((op,), frozenset(), closed=True) for node, op in pairs.ops.items()}
     known |= {case.node(name): span for name, span in (spans or {}).items()}
-    enclosure = Enclosure(case.graphs, pairs.ops, known, merged or {})
+    enclosure = Enclosure(case.graphs, pairs.ops, known, {}, merged or {})
     nodes = [node for node in range(len(case.file)) if node not in pairs]
     return {case.node_name(n): found for n, found in enclosure.enclose(nodes).items()}
 

@@ -119,12 +119,13 @@ def named(model: onnx.ModelProto, *names: str) -> onnx.ModelProto:
 def test_names_of_ours_are_paths_whatever_the_style_of_tags() -> None:
     """Only names that annotating gave count, and only paths of the tree."""
     given = {"/a/b/Relu": "one", "/c/Tanh": "two", "/a/Other": None}
-    model = with_tree(names=given, tag_style="class", torch_nn="roll-up", depth=3)
+    rules = {"tag_style": "class", "torch_nn": "roll-up", "depth": 3}
+    model = with_tree(names=given, parameters={"w": "a.w"}, **rules)
     found = carried(named(model, "/a/b/Relu", "/c/Tanh", "/a/Exp"))
     assert found.scheme == SCOPED_NAMES
     assert found.rules == TagRules(TagStyle.PATH, TorchNN.ROLL_UP, 3)
     assert found.claims.by_node == {NodeKey("", 0): Claim("a.b", "carried")}
-    assert (found.modules, found.parameters) == (MODULES, {})
+    assert (found.modules, found.parameters) == (MODULES, {"w": "a.w"})
 
 
 def test_torchs_metadata_tells_more_than_the_module_tree_alone() -> None:

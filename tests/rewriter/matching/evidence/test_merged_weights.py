@@ -182,6 +182,15 @@ def test_a_part_that_two_values_read_is_put_together_once() -> None:
     assert split_of(graph, {"a": a, "b": b}, WHOLE) == [("ab", [0])]
 
 
+def test_several_weights_may_be_split() -> None:
+    """Each by the nodes that share an input."""
+    other = noise(6, 10, seed=5)
+    parts = (*np.split(WHOLE, 2, axis=1), *np.split(other, 2, axis=1))
+    arrays = dict(zip("abcd", parts, strict=True))
+    graph = graph_of("x@a", "x@b", "y@c", "y@d")
+    assert split_of(graph, arrays, WHOLE, other) == [("ab", [0]), ("cd", [1])]
+
+
 def test_vectors_are_no_parts() -> None:
     """Only matrices are split between nodes that share an input."""
     a, b = np.split(WHOLE.ravel(), 2)

@@ -9,7 +9,7 @@ from onnx import helper, numpy_helper
 from modelexport.rewriter.matching import Match, match_carried
 
 Node = tuple[str, str | None]
-"""The name of a node, and the weight that it reads."""
+"""The name of a node, and the weights that it reads, with a blank between two."""
 
 
 def match(nodes: Sequence[Node], weights: Sequence[str] = ()) -> Match:
@@ -17,9 +17,10 @@ def match(nodes: Sequence[Node], weights: Sequence[str] = ()) -> Match:
     protos = []
     for number, (name, weight) in enumerate(nodes):
         operator = name.rpartition("/")[2].partition("_")[0]
-        inputs = [f"v{number}", *([weight] if weight else [])]
+        inputs = [f"v{number}", *(weight or "").split()]
         protos.append(helper.make_node(operator, inputs, [f"v{number + 1}"], name))
-    names = dict.fromkeys([*weights, *filter(None, (weight for _, weight in nodes))])
+    read = (name for _, weight in nodes for name in (weight or "").split())
+    names = dict.fromkeys([*weights, *read])
     initializers = [numpy_helper.from_array(np.eye(2, dtype=np.float32), name) for name in names]
     ends = [helper.make_tensor_value_info(n, 1, [2, 2]) for n in ("v0", f"v{len(nodes)}")]
     graph = helper.make_graph(protos, "main", ends[:1], ends[1:], initializers)
@@ -111,6 +112,8 @@ def test_parameters_of_inner_modules_tell_as_well() -> None:
 def test_a_parameter_tells_where_no_other_module_has_any() -> None:
     """The scopes read different weights, so that they are modules; one node is the other's."""
     nodes = [("/fc/MatMul", "u"), ("/fc_1/MatMul", "w"), ("/fc_1/Add", "fc.bias")]
+    assert [d.module for d in match(nodes).decisions] == ["fc", "fc_1", "fc"]
+    nodes[2] = ("/fc_1/Sum", "fc.bias scale")  # the other weight has no module in its name
     assert [d.module for d in match(nodes).decisions] == ["fc", "fc_1", "fc"]
 
 

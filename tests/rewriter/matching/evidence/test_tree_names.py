@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import onnx
 import pytest
+from onnx import helper, numpy_helper
 
 from modelexport.hierarchy.graph_paths import NodeKey
 from modelexport.hierarchy.module_tree import Module, ModuleTree, Parameter
@@ -86,6 +88,17 @@ def test_a_shared_weight_of_the_shape_of_an_absent_one_tells_nothing() -> None:
     assert owners("[p] y = MatMul (x, a.0.w)", {"a.0.w": (2, 3)}) == {"p": ("a.0",)}
 
 
+def test_a_sparse_weight_is_no_parameter() -> None:
+    """Its name may be one; it does not hold what the parameter holds."""
+    model, _ = file_of("[p] p = Neg (x) [q] y = Neg (p)", {})
+    for node in model.graph.node:
+        node.input.append("a.0.w")
+    values = numpy_helper.from_array(np.ones(1, np.float32), "a.0.w")
+    places = numpy_helper.from_array(np.zeros(1, np.int64), "places")
+    model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, places, [2, 3]))
+    assert weight_owners_by_node(model, ModelGraph(model), TREE, {}) == {}
+
+
 @pytest.mark.parametrize(
     ("name", "path"),
     [
@@ -95,6 +108,7 @@ def test_a_shared_weight_of_the_shape_of_an_absent_one_tells_nothing() -> None:
         ("/a/MatMul/Fused", "a"),
         ("/a/MatMul_1/Fused", "a"),
         ("/a/other/MatMul", None),
+        ("/a/0/1/MatMul", None),
         ("/other/a/MatMul", None),
         ("/b/c/Relu", "b.c"),
         ("/b/b.c/Relu", "b.c"),
@@ -139,29 +153,41 @@ def test_weights_tell_more_than_names() -> None:
 
 
 PATHS = ("", "l", "l.0", "l.0.a", "l.0.b", "l.1", "l.1.a", "l.1.b", "l.2", "l.2.a", "l.2.b")
+SHAPES = {f"l.{layer}.a.w": (2, 2) for layer in range(3)} | {"l.0.g": (3,), "l.1.b.u": (5,)}
 LAYERS = ModuleTree(
-    module(path, *([Parameter("w", (2, 2))] if path.endswith("a") else [])) for path in PATHS
+    module(
+        path,
+        *(
+            Parameter(name.rpartition(".")[2], shape)
+            for name, shape in SHAPES.items()
+            if name.rpartition(".")[0] == path
+        ),
+    )
+    for path in PATHS
 )
 TAG_PATHS = {"/Net/" + path.replace(".", "/").replace("l/", "l."): path for path in PATHS[1:]}
 TAG_PATHS["/Net"] = ""
 
 
-def resolved(*nodes: tuple[str, str | None, str | None]) -> list[str | None]:
+def resolved(
+    *nodes: tuple[str, str | None, str | None], paths: Mapping[str, str] | None = None
+) -> list[str | None]:
     """The absolute tags of nodes.
 
     Args:
         nodes: Operator, tag and weight of each node. The nodes feed each other.
+        paths: Module path by tag, of the modules that have one.
     """
     lines = []
-    weights = {f"l.{layer}.a.w": (2, 2) for layer in range(3)}
     for number, (operator, _, weight) in enumerate(nodes):
         inputs = f"v{number}" + (f", {weight}" if weight else "")
         lines.append(f"v{number + 1} = {operator} ({inputs})")
     text = f"g (float[2] v0) => (float[2] v{len(nodes)}) {{ {' '.join(lines)} }}"
-    model = parse(text, weights)
+    model = parse(text, SHAPES)
     graph = ModelGraph(model)
     tags = {key: tag for key, (_, tag, _) in zip(graph.keys, nodes, strict=True) if tag is not None}
-    found = resolve_relative_tags(tags, model, graph, LAYERS, {}, TAG_PATHS)
+    paths = paths or TAG_PATHS
+    found = resolve_relative_tags(tags, model, graph, LAYERS, {}, paths)
     return [found.get(key) for key in graph.keys]
 
 
@@ -234,6 +260,24 @@ def test_a_weight_of_another_module_than_the_tag_tells_nothing() -> None:
     assert resolved(("MatMul", "b", "l.0.a.w")) == [None]
     assert resolved(("MatMul", ".", "l.0.a.w")) == ["/Net/l.0/a"]
     assert resolved(("MatMul", "0/a", "l.0.a.w")) == [None]
+
+
+def test_the_weight_of_a_container_tells_nothing_of_its_children() -> None:
+    """The tag of the node is that of another module than the weight's."""
+    assert resolved(("MatMul", "a", "l.0.g")) == [None]
+
+
+def test_a_node_without_a_tag_tells_no_call() -> None:
+    """Its weight may be read outside of all calls."""
+    assert resolved(("MatMul", None, "l.0.a.w"), ("Tanh", "b", None)) == [None, None]
+
+
+def test_a_module_without_a_tag_tells_no_call() -> None:
+    """Tags of some depth leave the inner modules out."""
+    cut = {tag: path for tag, path in TAG_PATHS.items() if path != "l.1.a"}
+    nodes = (("MatMul", "a", "l.1.a.w"), ("Tanh", "b", None))
+    assert resolved(*nodes, paths=cut) == [None, None]
+    assert resolved(*nodes) == ["/Net/l.1/a", "/Net/l.1/b"]
 
 
 def test_a_numbered_child_is_relative_to_its_container() -> None:

@@ -235,9 +235,20 @@ def test_a_scale_that_is_computed_is_not_known() -> None:
     assert Matched(file_of(arrays, [*nodes, computed]), record).candidates == {}
 
 
+@pytest.mark.parametrize(("kind", "zero_point"), [(np.int8, 0), (np.uint8, 128)])
+def test_whole_numbers_that_are_multiplied_as_they_are_have_a_direction(
+    kind: type, zero_point: int
+) -> None:
+    """One scale for all does not turn it; the operator that reads them does not say any."""
+    stored = (np.round(W / np.abs(W).max() * 100) + zero_point).astype(kind)
+    node = helper.make_node("MatMulInteger", ["x", "q"], ["y"])
+    record = record_of([recorded(W, "a.w", "a.w")])
+    assert Matched(file_of({"q": stored}, [node]), record).candidates == {"q": {"a.w"}}
+
+
 def test_real_numbers_are_not_dequantised() -> None:
     """The scale of a quantised weight is a weight of its own."""
-    scale = noise(24) ** 2 + 1
+    scale = noise(24)
     stored = np.arange(48, dtype=np.int8).reshape(24, 2)
     node = helper.make_node("DequantizeLinear", ["q", "s"], ["d"], axis=0)
     record = record_of([recorded(scale, "a.v", "a.v")])

@@ -1,0 +1,207 @@
+"""What each paired node does of the recorded graph, once all pairs are known.
+
+While an alignment grows, a span tells whether a pair fits. Here the pairs are given, and the
+question is which recorded ops each node does: none missing, none too many. A node's outputs are
+what its readers read. From there the way leads back in the recorded graph, and ends at
+
+- what the node reads;
+- an op that another node does;
+- an op that depends on no input: such ops are computed beforehand;
+- an op whose result other nodes need as well, unless the node returns it.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+
+from modelexport.rewriter.graph.indexed_graph import NONE
+from modelexport.rewriter.matching.alignment.graph_pair import GraphPair
+from modelexport.rewriter.matching.alignment.spans import Span, recorded_classes_read
+from modelexport.rewriter.matching.thresholds import MOST_REGION_OPS, MOST_SPAN_OPS
+
+
+class NodeWork:
+    """Finds the recorded ops of each node.
+
+    Args:
+        graphs: What is aligned.
+        ops: The recorded op of each paired node.
+        grown: Gives the span of a pair as it was seen while the alignment grew.
+        known: Spans that are known from the start, by node and op.
+        anchored: Nodes that are no recorded op, with the ops that read their weights.
+    """
+
+    def __init__(
+        self,
+        graphs: GraphPair,
+        ops: Mapping[int, int],
+        grown: Callable[[int, int], Span],
+        known: Mapping[tuple[int, int], Span],
+        anchored: Mapping[int, Iterable[int]],
+    ) -> None:
+        self._graphs = graphs
+        self._file, self._record = graphs.file, graphs.record
+        self._ops = ops
+        self._grown = grown
+        self._known = known
+        self._claimants: dict[int, set[int]] = defaultdict(set)
+        self._returned: dict[int, set[int]] = {}
+        for node, parts in anchored.items():
+            self._claim(node, parts)
+            self._returned[node] = set(parts)
+        for node, op in ops.items():
+            if not graphs.is_auxiliary(node):
+                self._claim(node, (op,))
+                self._returned[node] = {op}
+
+    def find(self) -> dict[int, Span]:
+        """The span of each paired node that computes."""
+        nodes = [node for node in sorted(self._ops) if not self._graphs.is_auxiliary(node)]
+        spans = {}
+        for node in nodes:
+            spans[node] = self._span(node)
+            self._claim(node, spans[node].ops)
+        return spans
+
+    def _claim(self, node: int, ops: Iterable[int]) -> None:
+        for op in ops:
+            self._claimants[op].add(node)
+
+    def _others_do(self, node: int, op: int) -> bool:
+        """Whether another node does a recorded op."""
+        return bool(self._claimants.get(op, set()) - {node})
+
+    def _has_exact_values(self) -> bool:
+        return self._graphs.values is not None and self._graphs.values.rejects_mismatch
+
+    def _returns(self, node: int, op: int) -> bool | None:
+        """Whether a node returns the result of an op; None when values do not tell."""
+        values = self._graphs.values
+        if values is None:
+            return None
+        agreements = {
+            values.values_agree(value, result)
+            for value in self._file.graph.output_values(node)
+            for result in self._record.graph.output_values(op)
+        } - {None}
+        return True in agreements if agreements else None
+
+    def _span(self, node: int) -> Span:
+        op = self._ops[node]
+        grown = self._grown(node, op)
+        if self._reads_unknown(node):
+            return grown
+        known = self._known.get((node, op))
+        walked = self._walk_back(node, [op] if known is None else [*known.ops])
+        if not walked.closed:
+            return grown
+        # steps of one op may stand one behind the other: in a quantised file, or an expanded one
+        does_all = self._has_exact_values() and not self._others_do(node, op)
+        return walked if does_all else walked._replace(closed=grown.closed)
+
+    def _reads_unknown(self, node: int) -> bool:
+        """Whether a node reads real numbers of which neither ops nor values are known."""
+        given = self._file.graph.external_inputs - self._graphs.inputs.keys()
+        if any(self._is_unknown(value) for value in self._file.inputs(node) if value in given):
+            return True
+        return any(
+            other not in self._returned and self._computes_unknown(other)
+            for other in self._file.predecessors(node)
+        )
+
+    def _computes_unknown(self, node: int) -> bool:
+        graph, values = self._file.graph, self._graphs.values
+        if graph.derived[node]:
+            return False
+        if values is None or not values.rejects_mismatch:
+            return True
+        return any(self._is_unknown(value) for value in graph.output_values(node))
+
+    def _is_unknown(self, value: int) -> bool:
+        """Whether a value holds real numbers that were not recorded, as far as it can be told."""
+        values = self._graphs.values
+        if values is None:
+            return True
+        known = values.file.fingerprints.get(value)
+        is_real = known is not None and known.kind == "f" and known.size > 0
+        return is_real and not values.candidate_classes(value)
+
+    def _walk_back(self, node: int, ends: list[int]) -> Span:
+        """The ops between what a node reads and what it returns."""
+        graph = self._record.graph
+        ops, before = list(ends), set[int]()
+        seen = set(ends)
+        shared: list[int] = []
+        is_read = self._reads(node)
+        closed = True
+        for current in ops:
+            for value in self._record.inputs(current):
+                producer = graph.producer[value]
+                if value in graph.initializers or producer in seen:
+                    continue
+                if producer == NONE:
+                    closed = closed and is_read(value)
+                    continue
+                if is_read(value) or self._others_do(node, producer):
+                    before.add(producer)
+                    if self._shares_weight(node, producer):
+                        shared.append(producer)
+                elif not graph.derived[producer] and self._is_own(node, producer):
+                    ops.append(producer)
+                else:
+                    continue
+                seen.add(producer)
+            if not closed or len(ops) > MOST_SPAN_OPS:
+                return Span((ends[0],), frozenset(before), closed=False)
+        return Span((*ops, *shared), frozenset(before), closed=True)
+
+    def _reads(self, node: int) -> Callable[[int], bool]:
+        """Tells whether a node reads a recorded value."""
+        values = self._graphs.values
+        read = recorded_classes_read(self._graphs, node)
+        inputs = {self._graphs.inputs.get(value) for value in self._file.inputs(node)}
+        classes = {} if values is None else values.record.classes.class_of
+        return lambda value: value in inputs or classes.get(value, NONE) in read
+
+    def _shares_weight(self, node: int, op: int) -> bool:
+        """Whether a node reads a weight that no op but one of another node reads.
+
+        Such an op is done in two nodes: a bias, for example, is added by the second.
+        """
+        consumers = self._record.initializer_consumers
+        return any(
+            consumers.get(weight) == [op]
+            for weight in self._graphs.initializers_of(node)
+            if weight in self._record.inputs(op)
+        )
+
+    def _is_own(self, node: int, op: int) -> bool:
+        """Whether a node does an op alone, or returns its result to other nodes."""
+        if not self._is_needed_elsewhere(node, op):
+            return True
+        returns = self._returns(node, op)
+        if returns is None or not self._has_exact_values():
+            returns = len(self._read_outputs(node)) > len(self._returned[node])
+        if returns:
+            self._returned[node].add(op)
+        return returns
+
+    def _read_outputs(self, node: int) -> list[int]:
+        """The outputs of a node that other nodes read."""
+        graph = self._file.graph
+        return [value for value in graph.output_values(node) if graph.consumers[value]]
+
+    def _is_needed_elsewhere(self, node: int, op: int) -> bool:
+        """Whether other nodes need an op, on a way that is not over what the node returns."""
+        seen = {op}
+        pending = [op]
+        for current in pending:
+            for other in self._record.successors(current):
+                if other in seen or other in self._returned[node]:
+                    continue
+                if self._others_do(node, other):
+                    return True
+                seen.add(other)
+                pending.append(other)
+            if len(seen) > MOST_REGION_OPS:
+                return True
+        return False
