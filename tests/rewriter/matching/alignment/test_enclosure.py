@@ -6,7 +6,7 @@ import pytest
 
 from modelexport.rewriter.matching.alignment.enclosure import Enclosed, Enclosure
 from modelexport.rewriter.matching.alignment.spans import Span
-from tests.helpers.aligned import Aligned, chain
+from tests.helpers.aligned import Aligned, chain, numbers
 
 RECORD = """g (float[8,16] x) => (float[8,16] y) <float[16,16] w = {1}, float[16] b = {1}> {
     [before] h = Neg (x)
@@ -29,12 +29,16 @@ def enclose(
     *,
     spans: Mapping[str, Span] | None = None,
     merged: Mapping[int, frozenset[int]] | None = None,
+    anchored: Mapping[str, tuple[str, ...]] | None = None,
 ) -> dict[str, Enclosed]:
     """What encloses the nodes that are not paired."""
     pairs = case.pairs(seeds)
     known = {node: Span((op,), frozenset(), closed=True) for node, op in pairs.ops.items()}
     known |= {case.node(name): span for name, span in (spans or {}).items()}
-    enclosure = Enclosure(case.graphs, pairs.ops, known, {}, merged or {})
+    begun = {
+        case.node(node): tuple(case.op(op) for op in ops) for node, ops in (anchored or {}).items()
+    }
+    enclosure = Enclosure(case.graphs, pairs.ops, known, begun, merged or {})
     nodes = [node for node in range(len(case.file)) if node not in pairs]
     return {case.node_name(n): found for n, found in enclosure.enclose(nodes).items()}
 
@@ -64,6 +68,46 @@ def test_an_op_that_a_fused_neighbour_does_is_not_enclosed_again() -> None:
     assert ops(case, found["one"]) == ["multiply", "add", "after"]
     half = Span((case.op("after"),), frozenset(), closed=True)
     assert ops(case, enclose(case, ENDS, spans={"after": half})["one"]) == ["multiply", "add"]
+
+
+def test_a_node_is_the_op_that_computes_what_it_computes() -> None:
+    """Of all ops of its region; where two do, both may be it."""
+    values = {name: numbers(n) for n, name in enumerate("xhmay")}
+    file_values = {"h": values["h"], "p": numbers(8), "q": values["a"]}
+    case = Aligned(DECOMPOSED, RECORD, file_values=file_values, record_values=values)
+    assert ops(case, enclose(case, ENDS)["two"]) == ["add"]
+    assert ops(case, enclose(case, ENDS)["one"]) == ["multiply", "add"]
+
+
+def test_a_node_that_splits_what_ops_before_it_compute_is_these() -> None:
+    """The node before it reads their merged weights; other nodes do all that is behind."""
+    record = """g (float[8,16] x) => (float[8,16] y) <float[16,16] w = {1}, float[16,16] v = {2}> {
+        [query] q = MatMul (x, w)
+        [key] k = MatMul (x, v)
+        [join] y = Add (q, k)
+    }"""
+    file = """g (float[8,16] x) => (float[8,16] y) <float[16,32] p = {1}> {
+        [packed] j = MatMul (x, p)
+        [split] q, k = other.Parts (j)
+        [join] y = Add (q, k)
+    }"""
+    values = {name: numbers(n) for n, name in enumerate("xqky")}
+    case = Aligned(file, record, file_values=values, record_values=values)
+    found = enclose(case, {"join": "join"}, anchored={"packed": ("query", "key")})
+    assert ops(case, found["split"]) == ["query", "key"]
+
+
+def test_an_op_whose_weight_another_node_reads_is_left_to_that_node() -> None:
+    """As long as another op of the region is free; else a step of it may be what is left."""
+    record = RECORD.replace("Abs (a)", "Mul (a, b)").replace("Add (m, b)", "Tanh (m)")
+    file = DECOMPOSED.replace("(float[8,16] y) {", "(float[8,16] y) <float[16] b = {1}> {")
+    file = file.replace("Abs (q)", "other.Last (q, b)")
+    case = Aligned(file, record, weights={"b": ["b"]})
+    half = Span((case.op("after"),), frozenset(), closed=False)
+    found = enclose(case, ENDS, spans={"after": half})
+    assert ops(case, found["one"]) == ["multiply", "add"]
+    seeds = {"before": "add", "after": "after"}
+    assert ops(case, enclose(case, seeds, spans={"after": half})["one"]) == ["after"]
 
 
 def test_where_neighbours_do_everything_a_node_may_belong_to_either() -> None:

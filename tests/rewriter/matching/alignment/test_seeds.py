@@ -135,6 +135,21 @@ def test_a_node_that_reads_the_weights_of_a_chain_does_all_of_it() -> None:
     assert pairs.is_free(case.op("third"))
 
 
+def test_a_node_that_reads_a_weight_returns_the_op_behind_that_agrees() -> None:
+    """An activation was fused into it: values tell, small as they are. No op of other weights."""
+    values = {name: numbers(n, (3,)) for n, name in enumerate("ha")} | {"y": numbers(7, (3,))}
+    fused = "g (float[3] x) => (float[3] y) <float[3] w = {1}> { [fused] y = other.Last (x, w) }"
+    for read, expected in (({"w": ["w"]}, {"fused": "third"}), (SAME, {})):
+        text = fused.replace("{1}>", "{1}, float[3] b = {1}>")
+        text = text.replace("{ [fused]", "{ [reader] z = other.Reader (b) [fused]")
+        case = Aligned(
+            text, GRAPH, weights=read, file_values={"y": values["y"]}, record_values=values
+        )
+        adding, pairs = seeder(case)
+        adding.add_by_weights({})
+        assert {n: o for n, o in case.named(pairs).items() if n == "fused"} == expected
+
+
 def test_weights_of_ops_that_do_not_follow_each_other_are_no_pair() -> None:
     """Nor is a weight that may be one of several."""
     apart = GRAPH.replace("Add (h, b)", "Add (x, b)")
