@@ -24,6 +24,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -31,6 +32,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 MUTANTS = ROOT / "mutants"
 REASONS = ROOT / "benchmarks" / "mutation_reasons.toml"
+TESTS = "tests/rewriter/matching"
 PACKAGE = Path("modelexport/rewriter/matching")
 THRESHOLDS = PACKAGE / "thresholds.py"
 THRESHOLD_RESULTS = MUTANTS / "thresholds.json"
@@ -121,21 +123,44 @@ def _options() -> argparse.Namespace:
     return options
 
 
+class Move(NamedTuple):
+    """A threshold that has another value.
+
+    Attributes:
+        name: Of the threshold.
+        value: Its other value, as source.
+        source: The source of all thresholds with this value.
+        test: The test that its description names, as pytest takes it.
+    """
+
+    name: str
+    value: str
+    source: str
+    test: str
+
+
 def _move_thresholds(jobs: int) -> dict[str, bool]:
     """Whether the tests notice each threshold moved; by its name and its other value."""
-    source = (ROOT / THRESHOLDS).read_text()
-    changes = list(_changes(ast.parse(source)))
+    moves = list(_moves((ROOT / THRESHOLDS).read_text()))
     with ThreadPoolExecutor(jobs) as pool:
-        noticed = pool.map(lambda change: _noticed(source, *change), changes)
-        return dict(zip([f"{name} = {value}" for name, value, _ in changes], noticed, strict=True))
+        noticed = pool.map(_noticed, moves)
+        return dict(zip([f"{m.name} = {m.value}" for m in moves], noticed, strict=True))
 
 
-def _changes(module: ast.Module) -> Iterator[tuple[str, str, ast.Assign]]:
-    """Name, other value and statement: each number among the constants, up and down."""
-    for statement in module.body:
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            for other in _moved(statement.value):
-                yield statement.targets[0].id, other, statement
+def _moves(source: str) -> Iterator[Move]:
+    """Each number among the constants, up and down."""
+    body = ast.parse(source).body
+    for statement, description in pairwise(body):
+        if not isinstance(statement, ast.Assign):
+            continue
+        name = ast.unparse(statement.targets[0])
+        words = re.search(r"Test: `(\S+)`,\s`(\w+)`", ast.literal_eval(ast.unparse(description)))
+        if words is None:
+            raise ValueError(f"{THRESHOLDS}: the description of {name} names no test")
+        for value in _moved(statement.value):
+            lines = source.splitlines()
+            lines[statement.lineno - 1 : statement.end_lineno] = [f"{name} = {value}"]
+            yield Move(name, value, "\n".join(lines) + "\n", f"{TESTS}/{words[1]}::{words[2]}")
 
 
 def _moved(value: ast.expr) -> Iterator[str]:
@@ -153,25 +178,32 @@ def _moved(value: ast.expr) -> Iterator[str]:
         yield from map(repr, moved or (number / FACTOR, number * FACTOR))
 
 
-def _noticed(source: str, name: str, value: str, statement: ast.Assign) -> bool:
-    """Whether a test fails when a threshold has another value."""
-    lines = source.splitlines()
-    lines[statement.lineno - 1 : statement.end_lineno] = [f"{name} = {value}"]
+def _noticed(move: Move) -> bool:
+    """Whether a test fails when a threshold has another value: its own one, else any."""
     skipped = shutil.ignore_patterns("__pycache__")
     with TemporaryDirectory() as place:
         folder = Path(place)
         for part in ("modelexport", "tests", "fixtures_gen", "benchmarks"):
             shutil.copytree(ROOT / part, folder / part, ignore=skipped)
         shutil.copy(ROOT / "pyproject.toml", folder)
-        (folder / THRESHOLDS).write_text("\n".join(lines) + "\n")
-        options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider"]
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", *_SMALL_TESTS, *options],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": place},
-            capture_output=True,
-            check=False,
-        )
+        (folder / THRESHOLDS).write_text(move.source)
+        if _fails(folder, [move.test]):
+            return True
+        noticed = _fails(folder, _SMALL_TESTS)
+    print(f"{move.name} = {move.value}: {move.test} passes; another fails: {noticed}", flush=True)
+    return noticed
+
+
+def _fails(folder: Path, tests: list[str]) -> bool:
+    """Whether one of some tests fails in a copy of this repository."""
+    options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", *tests, *options]
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode not in (0, 1):
+        raise ChildProcessError(f"{' '.join(command)}: {done.stdout}{done.stderr}")
     return done.returncode == 1
 
 

@@ -431,4 +431,7 @@ Test: `evidence/test_nested_names.py`, `test_half_of_the_nodes_have_a_neighbour_
 # What a report shows.
 
 MOST_CANDIDATES = 6
-"""Candidates that the report shows for a node."""
+"""Most candidates that the report shows for a node.
+
+Test: `test_match_results.py`, `test_only_the_best_weighed_ops_are_listed`.
+"""
