@@ -203,7 +203,7 @@ def refused(
 
 @pytest.mark.parametrize(
     ("paired", "nodes", "expected"),
-    [(2, 8, False), (1, 8, True), (1, 4, False), (1, 2, False), (0, 2, True), (0, 0, True)],
+    [(4, 16, False), (3, 16, True), (1, 4, False), (1, 2, False), (0, 2, True), (0, 0, True)],
 )
 def test_a_quarter_of_the_names_must_pair(paired: int, nodes: int, expected: bool) -> None:
     """A quarter of the nodes, and one node at least."""
