@@ -1,7 +1,8 @@
 """Running a model once, eagerly, with observers."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,13 +94,19 @@ def run_model(model: nn.Module, call: ModelCall) -> dict[str, torch.Tensor]:
 
 @contextmanager
 def _uncompiled() -> Iterator[None]:
-    """Keep torch from compiling. It does so for each higher-order operator, and some fail."""
+    """Keep torch from compiling: models run as they are written, also where parts are compiled.
+
+    torch compiles for each higher-order operator, too, and some of these fail.
+    """
 
     def return_function(function: Any = None, **_: Any) -> Any:
         return function if function is not None else lambda decorated: decorated
 
+    is_compiler_loaded = "torch._dynamo" in sys.modules  # loading it takes long
+    stance = torch.compiler.set_stance("force_eager") if is_compiler_loaded else nullcontext()
     original, torch.compile = torch.compile, return_function  # type: ignore[assignment]
     try:
-        yield
+        with stance:
+            yield
     finally:
         torch.compile = original
