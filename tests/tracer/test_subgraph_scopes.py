@@ -22,7 +22,7 @@ from modelexport.hierarchy.sketches import INFINITY_THRESHOLD
 from modelexport.rewriter import annotate
 from modelexport.rewriter.container import OnnxContainer
 from modelexport.rewriter.execution.observer import Observer
-from modelexport.tracer import trace
+from modelexport.tracer import record, trace
 from modelexport.tracer.exporters.selection import EXPORTERS
 from tests.helpers.descendants import ZooModel
 from tests.helpers.traced import TracedModels
@@ -172,6 +172,21 @@ def test_values_in_subgraphs_tell_in_any_file(
     assert {d.key: d.module for d in report.decisions if d.key in known} == known
     by_values = {d.key for d in report.decisions if d.evidence == EvidenceKind.VALUES}
     assert [key for key in by_values if key.graph != MAIN]
+
+
+@pytest.mark.parametrize("name", ["conditional", "nested_conditional", "while_loop"])
+def test_an_eager_record_knows_what_is_inside(
+    traced: TracedModels, name: str, tmp_path: Path
+) -> None:
+    """Also in the branch that was not taken: its nodes have the modules of the exported record."""
+    done = traced(name, "dynamo")
+    eager = record(*FIXTURES[name].build(), tmp_path / "r.json", exporter="eager").record
+    onnx.save(scramble(onnx.load(done.onnx_path)), tmp_path / "scrambled.onnx")
+    report = annotate(tmp_path / "scrambled.onnx", eager, tmp_path / "out.onnx")
+    recorded = {NodeKey(op.graph, op.index): op.module for op in done.record.ops}
+    known = {key: module for key, module in recorded.items() if module is not None}
+    assert any(key.graph != MAIN for key in known)
+    assert {d.key: d.module for d in report.decisions if d.key in known} == known
 
 
 @pytest.mark.parametrize("name", HIGHER_ORDER)

@@ -42,6 +42,7 @@ def observe_run(
     call: ModelCall,
     *observers: Observer,
     decompositions: Mapping[Any, Callable[..., Any]] | None = None,
+    enter_control_flow: bool = False,
 ) -> ModelRun:
     """Run a model once, and report every operator call to the observers.
 
@@ -50,6 +51,7 @@ def observe_run(
         call: How to call it.
         observers: Each is called after each operator call.
         decompositions: Operators that run a second time as their decomposition, with that.
+        enter_control_flow: Whether to observe what branches and loops do, all branches included.
 
     Raises:
         InputsError: The model cannot run on the inputs.
@@ -64,7 +66,12 @@ def observe_run(
     all_observers = (constants.observe, observe_custom, *observers)
     with (
         track_modules(model) as tracker,
-        OperatorObserver(tracker, *all_observers, decompositions=decompositions),
+        OperatorObserver(
+            tracker,
+            *all_observers,
+            decompositions=decompositions,
+            enter_control_flow=enter_control_flow,
+        ),
     ):
         outputs = run_model(model, call)
     return ModelRun(tracker, constants.constants(), tuple(outputs), tuple(custom))
