@@ -2,7 +2,7 @@
 
 import functools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
@@ -100,12 +100,8 @@ class ModuleTracker:
 def track_modules(model: nn.Module) -> Iterator[ModuleTracker]:
     """Track every module that Python runs. Modules inside compiled scripts run unseen.
 
-<<<<<<< HEAD
-    A module runs from before its first hook until after its last one.
-=======
-    What the hooks of a module do belongs to its call. A call of `module.forward(...)`, past the
-    hooks, is a call of the module too.
->>>>>>> 42e8e69 (Scopes: an eager run overrules an exporter that gives the caller's module; small values and parameters tell modules in branches)
+    A module runs from before its first hook until after its last one. A call of
+    `module.forward(...)`, past the hooks, is a call of the module too.
     """
     tracker = ModuleTracker()
     with ExitStack() as stack:
@@ -125,14 +121,15 @@ def _track(tracker: ModuleTracker, path: str, module: nn.Module, stack: ExitStac
         if not torch.compiler.is_compiling():
             tracker.leave()
 
-<<<<<<< HEAD
-    with ExitStack() as stack:
-        for path, module in hookable_modules(model):
-            on_enter, on_leave = _hooks_of(module)
-            stack.callback(on_enter(entering(path)).remove)
-            stack.callback(on_leave(leaving).remove)
-        yield tracker
-=======
+    on_enter, on_leave = _hooks_of(module)
+    stack.callback(on_enter(entering).remove)
+    stack.callback(on_leave(leaving).remove)
+    if not isinstance(module, torch.jit.ScriptModule):
+        _track_forward(tracker, path, module, stack)
+
+
+def _track_forward(tracker: ModuleTracker, path: str, module: nn.Module, stack: ExitStack) -> None:
+    """Track the calls of a module's forward until the stack closes."""
     state, forward = vars(module), module.forward
     had_own_forward = "forward" in state
 
@@ -149,11 +146,8 @@ def _track(tracker: ModuleTracker, path: str, module: nn.Module, stack: ExitStac
         else:
             state.pop("forward", None)
 
-    stack.callback(module.register_forward_pre_hook(entering, prepend=True).remove)
-    stack.callback(module.register_forward_hook(leaving, always_call=True).remove)
     stack.callback(restore)
     state["forward"] = tracked
->>>>>>> 42e8e69 (Scopes: an eager run overrules an exporter that gives the caller's module; small values and parameters tell modules in branches)
 
 
 def _hooks_of(module: nn.Module) -> tuple[Callable[..., Any], Callable[..., Any]]:
