@@ -1,6 +1,5 @@
 """Which module runs, and how often each module was called, while a model runs in Python."""
 
-import functools
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,16 +22,14 @@ class ModuleTracker:
     Attributes:
         calls: Number of calls of each module.
         order: Position of each module's first call among the first calls of all modules.
-        uncounted_by_exporters: The calls of each module that no exporter counts: those that a
-            higher-order operator made, and those of `forward` itself, past the module's hooks.
+        calls_in_operators: The calls of each module that a higher-order operator made.
     """
 
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
         self.order: dict[str, int] = {}
-        self.uncounted_by_exporters: dict[str, set[int]] = {}
+        self.calls_in_operators: dict[str, set[int]] = {}
         self._running: list[Scope] = []
-        self._awaits_forward: list[bool] = []
         self._operator_depth = 0
 
     @property
@@ -46,35 +43,17 @@ class ModuleTracker:
         return self._operator_depth
 
     def enter(self, path: str) -> None:
-        """A call of a module begins, with its hooks."""
-        self._begin(path, is_counted=not self._operator_depth, awaits_forward=True)
-
-    @contextmanager
-    def forward(self, path: str) -> Iterator[None]:
-        """In the body, the forward of a module runs: in the call that began, or past its hooks."""
-        if self._running and self._running[-1].module == path and self._awaits_forward[-1]:
-            self._awaits_forward[-1] = False
-            yield
-            return
-        self._begin(path, is_counted=False, awaits_forward=False)
-        try:
-            yield
-        finally:
-            self.leave()
-
-    def _begin(self, path: str, *, is_counted: bool, awaits_forward: bool) -> None:
-        scope = Scope(path, self.calls[path])
-        self._running.append(scope)
-        self._awaits_forward.append(awaits_forward)
-        if not is_counted:
-            self.uncounted_by_exporters.setdefault(path, set()).add(scope.call)
+        """A call of a module begins."""
+        call = self.calls[path]
+        self._running.append(Scope(path, call))
+        if self._operator_depth:
+            self.calls_in_operators.setdefault(path, set()).add(call)
         self.order.setdefault(path, len(self.order))
         self.calls[path] += 1
 
     def leave(self) -> None:
         """The innermost call ends."""
         self._running.pop()
-        self._awaits_forward.pop()
 
     @contextmanager
     def inside_operator(self) -> Iterator[None]:
@@ -100,54 +79,27 @@ class ModuleTracker:
 def track_modules(model: nn.Module) -> Iterator[ModuleTracker]:
     """Track every module that Python runs. Modules inside compiled scripts run unseen.
 
-    A module runs from before its first hook until after its last one. A call of
-    `module.forward(...)`, past the hooks, is a call of the module too.
+    A module runs from before its first hook until after its last one.
     """
     tracker = ModuleTracker()
-    with ExitStack() as stack:
-        for path, module in hookable_modules(model):
-            _track(tracker, path, module, stack)
-        yield tracker
 
+    def entering(path: str) -> Callable[..., None]:
+        def hook(*_: Any) -> None:
+            if not torch.compiler.is_compiling():  # a higher-order operator compiles what it runs
+                tracker.enter(path)
 
-def _track(tracker: ModuleTracker, path: str, module: nn.Module, stack: ExitStack) -> None:
-    """Track one module until the stack closes."""
-
-    def entering(*_: Any) -> None:
-        if not torch.compiler.is_compiling():  # a higher-order operator compiles what it runs
-            tracker.enter(path)
+        return hook
 
     def leaving(*_: Any) -> None:
         if not torch.compiler.is_compiling():
             tracker.leave()
 
-    on_enter, on_leave = _hooks_of(module)
-    stack.callback(on_enter(entering).remove)
-    stack.callback(on_leave(leaving).remove)
-    if not isinstance(module, torch.jit.ScriptModule):
-        _track_forward(tracker, path, module, stack)
-
-
-def _track_forward(tracker: ModuleTracker, path: str, module: nn.Module, stack: ExitStack) -> None:
-    """Track the calls of a module's forward until the stack closes."""
-    state, forward = vars(module), module.forward
-    had_own_forward = "forward" in state
-
-    @functools.wraps(forward)
-    def tracked(*args: Any, **kwargs: Any) -> Any:
-        if torch.compiler.is_compiling():
-            return forward(*args, **kwargs)
-        with tracker.forward(path):
-            return forward(*args, **kwargs)
-
-    def restore() -> None:
-        if had_own_forward:
-            state["forward"] = forward
-        else:
-            state.pop("forward", None)
-
-    stack.callback(restore)
-    state["forward"] = tracked
+    with ExitStack() as stack:
+        for path, module in hookable_modules(model):
+            on_enter, on_leave = _hooks_of(module)
+            stack.callback(on_enter(entering(path)).remove)
+            stack.callback(on_leave(leaving).remove)
+        yield tracker
 
 
 def _hooks_of(module: nn.Module) -> tuple[Callable[..., Any], Callable[..., Any]]:

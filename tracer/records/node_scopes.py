@@ -139,15 +139,15 @@ def _count_calls(
 ) -> dict[NodeKey, Scope]:
     """The scopes of an exporter with the numbers of all calls.
 
-    Exporters count only some of them.
+    Exporters do not count the calls that higher-order operators make.
     """
-    counted_calls = {
-        module: [call for call in range(tracker.calls[module]) if call not in uncounted]
-        for module, uncounted in tracker.uncounted_by_exporters.items()
+    outside = {
+        module: [call for call in range(tracker.calls[module]) if call not in inside]
+        for module, inside in tracker.calls_in_operators.items()
     }
     counted = dict(scopes)
     for key, scope in scopes.items():
-        calls = counted_calls.get(tree.canonical(scope.module), ())
+        calls = outside.get(tree.canonical(scope.module), ())
         if scope.call < len(calls):
             counted[key] = replace(scope, call=calls[scope.call])
     return counted

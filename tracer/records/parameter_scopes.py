@@ -53,7 +53,7 @@ def _only_owner(owners: list[set[str]]) -> str | None:
 
 def _first_call(seen: NodeSightings, key: NodeKey, module: str) -> int:
     """The first call of a module that may be in the graph of a node."""
-    inside = seen.tracker.uncounted_by_exporters.get(module, ())
+    inside = seen.tracker.calls_in_operators.get(module, ())
     return min(inside, default=0) if key.graph != MAIN else 0
 
 
