@@ -70,6 +70,8 @@ class Op(msgspec.Struct, frozen=True, omit_defaults=True):
         inputs: Names of its inputs; empty when the record does not have them.
         also: Other modules whose work it does too (for example, of a batch normalisation that the
             exporter folded into a convolution).
+        overruled: The module that the exporter gave, where the values of an eager run contradict
+            it. `module` is then the one that computes the values.
     """
 
     graph: str
@@ -84,6 +86,7 @@ class Op(msgspec.Struct, frozen=True, omit_defaults=True):
     values: tuple[ValueFingerprint | None, ...] = ()
     inputs: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
+    overruled: str | None = None
 
 
 class Tensor(msgspec.Struct, frozen=True, omit_defaults=True):

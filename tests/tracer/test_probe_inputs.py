@@ -13,7 +13,7 @@ from modelexport.hierarchy.fingerprints import value_fingerprint
 from modelexport.hierarchy.record import Record
 from modelexport.tracer import TraceResult, trace
 from modelexport.tracer.exporters.selection import EXPORTERS
-from modelexport.tracer.records.scope_inference import values_agree
+from modelexport.tracer.records.value_equality import values_agree
 from tests.helpers.traced import TracedModels, every_case
 
 TOKENS = 11

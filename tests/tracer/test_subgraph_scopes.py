@@ -22,7 +22,7 @@ from modelexport.hierarchy.sketches import INFINITY_THRESHOLD
 from modelexport.rewriter import annotate
 from modelexport.rewriter.container import OnnxContainer
 from modelexport.rewriter.execution.observer import Observer
-from modelexport.tracer import trace
+from modelexport.tracer import record, trace
 from modelexport.tracer.exporters.selection import EXPORTERS
 from tests.helpers.descendants import ZooModel
 from tests.helpers.traced import TracedModels
@@ -91,7 +91,10 @@ def test_a_branch_or_loop_is_of_a_module_around_those_inside(
 
 
 def test_a_subgraph_that_cannot_run_is_told(tmp_path: Path) -> None:
-    """A branch that only ever works on other inputs: its nodes have no module, and why is said."""
+    """A branch that only ever works on other inputs: parameters tell what they can, and no more.
+
+    Why the rest is unknown is said.
+    """
 
     class Picky(torch.nn.Module):
         def __init__(self) -> None:
@@ -119,7 +122,17 @@ def test_a_subgraph_that_cannot_run_is_told(tmp_path: Path) -> None:
     assert {k: recorded[k] for k in true.modules if recorded[k] not in true.modules[k]} == {}
     unknown = {k for k, module in recorded.items() if module is None and k.graph != MAIN}
     assert unknown
-    assert {k for k, why in true.unknown.items() if why == NOT_RUN} <= unknown
+    owners = {
+        NodeKey(op.graph, op.index): {
+            name.rpartition(".")[0] for name in op.inputs if name in model.state_dict()
+        }
+        for op in done.record.ops
+    }
+    not_run = {k for k, why in true.unknown.items() if why == NOT_RUN}
+    assert any(owners[key] for key in not_run)
+    assert any(not owners[key] for key in not_run)
+    for key in not_run:
+        assert {recorded[key]} == (owners[key] or {None})
 
 
 @pytest.mark.parametrize(("name", "exporter"), WITH_SUBGRAPHS)
@@ -159,6 +172,21 @@ def test_values_in_subgraphs_tell_in_any_file(
     assert {d.key: d.module for d in report.decisions if d.key in known} == known
     by_values = {d.key for d in report.decisions if d.evidence == EvidenceKind.VALUES}
     assert [key for key in by_values if key.graph != MAIN]
+
+
+@pytest.mark.parametrize("name", ["conditional", "nested_conditional", "while_loop"])
+def test_an_eager_record_knows_what_is_inside(
+    traced: TracedModels, name: str, tmp_path: Path
+) -> None:
+    """Also in the branch that was not taken: its nodes have the modules of the exported record."""
+    done = traced(name, "dynamo")
+    eager = record(*FIXTURES[name].build(), tmp_path / "r.json", exporter="eager").record
+    onnx.save(scramble(onnx.load(done.onnx_path)), tmp_path / "scrambled.onnx")
+    report = annotate(tmp_path / "scrambled.onnx", eager, tmp_path / "out.onnx")
+    recorded = {NodeKey(op.graph, op.index): op.module for op in done.record.ops}
+    known = {key: module for key, module in recorded.items() if module is not None}
+    assert any(key.graph != MAIN for key in known)
+    assert {d.key: d.module for d in report.decisions if d.key in known} == known
 
 
 @pytest.mark.parametrize("name", HIGHER_ORDER)

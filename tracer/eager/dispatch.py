@@ -33,6 +33,7 @@ class OperatorCall:
         part_outputs: The outputs of its decomposition, whose calls were observed before this one.
             They have the values of `outputs`. None when it was not decomposed.
         was_entered: Whether the calls inside it were observed before this one.
+        depth: Number of higher-order operators inside which it ran.
     """
 
     operator: Any
@@ -42,6 +43,7 @@ class OperatorCall:
     scope: Scope | None
     part_outputs: list[torch.Tensor] | None = None
     was_entered: bool = False
+    depth: int = 0
 
     @property
     def computes(self) -> bool:
@@ -108,6 +110,7 @@ class OperatorObserver(TorchDispatchMode):  # type: ignore[no-untyped-call]
             scope=self._tracker.current,
             part_outputs=part_outputs,
             was_entered=enter,
+            depth=self._tracker.operator_depth,
         )
         for observe in self._observers:
             observe(call)

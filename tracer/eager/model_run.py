@@ -1,7 +1,8 @@
 """Running a model once, eagerly, with observers."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +42,7 @@ def observe_run(
     call: ModelCall,
     *observers: Observer,
     decompositions: Mapping[Any, Callable[..., Any]] | None = None,
+    enter_control_flow: bool = False,
 ) -> ModelRun:
     """Run a model once, and report every operator call to the observers.
 
@@ -49,6 +51,7 @@ def observe_run(
         call: How to call it.
         observers: Each is called after each operator call.
         decompositions: Operators that run a second time as their decomposition, with that.
+        enter_control_flow: Whether to observe what branches and loops do, all branches included.
 
     Raises:
         InputsError: The model cannot run on the inputs.
@@ -63,7 +66,12 @@ def observe_run(
     all_observers = (constants.observe, observe_custom, *observers)
     with (
         track_modules(model) as tracker,
-        OperatorObserver(tracker, *all_observers, decompositions=decompositions),
+        OperatorObserver(
+            tracker,
+            *all_observers,
+            decompositions=decompositions,
+            enter_control_flow=enter_control_flow,
+        ),
     ):
         outputs = run_model(model, call)
     return ModelRun(tracker, constants.constants(), tuple(outputs), tuple(custom))
@@ -93,13 +101,19 @@ def run_model(model: nn.Module, call: ModelCall) -> dict[str, torch.Tensor]:
 
 @contextmanager
 def _uncompiled() -> Iterator[None]:
-    """Keep torch from compiling. It does so for each higher-order operator, and some fail."""
+    """Keep torch from compiling: models run as they are written, also where parts are compiled.
+
+    torch compiles for each higher-order operator, too, and some of these fail.
+    """
 
     def return_function(function: Any = None, **_: Any) -> Any:
         return function if function is not None else lambda decorated: decorated
 
+    is_compiler_loaded = "torch._dynamo" in sys.modules  # loading it takes long
+    stance = torch.compiler.set_stance("force_eager") if is_compiler_loaded else nullcontext()
     original, torch.compile = torch.compile, return_function  # type: ignore[assignment]
     try:
-        yield
+        with stance:
+            yield
     finally:
         torch.compile = original

@@ -37,6 +37,11 @@ class ModuleTracker:
         """The innermost call that runs now; None outside of all modules."""
         return self._running[-1] if self._running else None
 
+    @property
+    def operator_depth(self) -> int:
+        """Number of higher-order operators inside which the model runs now."""
+        return self._operator_depth
+
     def enter(self, path: str) -> None:
         """A call of a module begins."""
         call = self.calls[path]

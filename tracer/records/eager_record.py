@@ -37,7 +37,13 @@ def build_eager_record(
         InputsError: The model cannot run on the inputs.
     """
     collector = EagerOpCollector(model, call, fingerprints=probe)
-    run = observe_run(model, call, collector.observe, decompositions=exporter_decompositions())
+    run = observe_run(
+        model,
+        call,
+        collector.observe,
+        decompositions=exporter_decompositions(),
+        enter_control_flow=True,
+    )
     arrays = {name: to_numpy(tensor) for name, tensor in call.tensors.items()}
     feed = {name: array for name, array in arrays.items() if array is not None}
     return Record(

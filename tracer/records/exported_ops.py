@@ -6,15 +6,16 @@ import onnx
 
 from modelexport.hierarchy.choices import ScopeOrigin
 from modelexport.hierarchy.fingerprints import ValueFingerprint
-from modelexport.hierarchy.graph_paths import NodeKey, op_type, walk_nodes
+from modelexport.hierarchy.graph_paths import op_type, walk_nodes
 from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.hierarchy.record import Op
 from modelexport.tracer.exporters.exported import ExportedGraph, Scope
+from modelexport.tracer.records.node_scopes import NodeScopes
 
 
 def record_ops(
     exported: ExportedGraph,
-    inferred: Mapping[NodeKey, Scope],
+    scopes: NodeScopes,
     values: Mapping[tuple[str, str], ValueFingerprint],
     changed_weights: Collection[str],
     tree: ModuleTree,
@@ -23,15 +24,16 @@ def record_ops(
 
     Args:
         exported: The plain graph.
-        inferred: Scopes that were inferred from values.
+        scopes: The scopes of its nodes.
         values: Fingerprints of values, by graph path and name.
         changed_weights: Initializers of the main graph that the exporter computed itself.
         tree: The modules.
     """
     ops = []
     for key, node in walk_nodes(exported.model):
-        exporter_scope, inferred_scope = exported.scopes.get(key), inferred.get(key)
-        scope = exporter_scope or inferred_scope
+        exporter_scope, inferred_scope = scopes.exporter.get(key), scopes.inferred.get(key)
+        overruling_scope = scopes.overruling.get(key)
+        scope = overruling_scope or exporter_scope or inferred_scope
         fingerprints = tuple(values.get((key.graph, name)) for name in node.output)
         ops.append(
             Op(
@@ -43,7 +45,10 @@ def record_ops(
                 outputs=tuple(node.output),
                 module=None if scope is None else tree.canonical(scope.module),
                 call=0 if scope is None else scope.call,
-                scope_from=_scope_origin(exporter_scope, inferred_scope),
+                scope_from=_scope_origin(scope, exporter_scope),
+                overruled=None
+                if overruling_scope is None or exporter_scope is None
+                else tree.canonical(exporter_scope.module),
                 also=_other_origins(node, scope, inferred_scope, changed_weights, tree),
                 source=exported.source_lines.get(key),
                 values=fingerprints if any(fingerprints) else (),
@@ -52,10 +57,10 @@ def record_ops(
     return tuple(ops)
 
 
-def _scope_origin(exporter: Scope | None, inferred: Scope | None) -> ScopeOrigin | None:
-    if exporter is not None:
-        return ScopeOrigin.EXPORTER
-    return None if inferred is None else ScopeOrigin.VALUES
+def _scope_origin(scope: Scope | None, exporter: Scope | None) -> ScopeOrigin | None:
+    if scope is None:
+        return None
+    return ScopeOrigin.EXPORTER if scope is exporter else ScopeOrigin.VALUES
 
 
 def _other_origins(

@@ -28,7 +28,7 @@ from modelexport.tracer.exporters.exported import ExportedGraph
 NOT_REQUESTED = "not asked for"
 """Why a record has no fingerprints when the user wanted none."""
 
-_REARRANGING = {"Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
+REARRANGING = {"Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
 """Operators whose output has the elements of their first input, in another shape."""
 
 
@@ -188,7 +188,7 @@ def _fingerprints(
     rearranged = {
         node.output[0]: node.input[0]
         for node in graph.node
-        if node.op_type in _REARRANGING and node.input[0] in values and node.output[0] in values
+        if node.op_type in REARRANGING and node.input[0] in values and node.output[0] in values
     }
     names = [name for name in values if name not in rearranged]
     computed = value_fingerprints([values[name] for name in names], threads=torch.get_num_threads())

@@ -57,6 +57,20 @@ class ParameterIndex:
         candidates = self._by_corners.get(_corners(values), ())
         return [c for c in candidates if self._holds(c, values)]
 
+    def equal(self, name: str, values: Array) -> set[str]:
+        """Qualified names of all parameters that hold what an initializer holds.
+
+        Args:
+            name: Name of the initializer.
+            values: Its values.
+        """
+        values = standard_type(values)
+        named = {name} & self._tensors.keys()
+        if not values.size or values.dtype.kind not in "fiub":
+            return named
+        candidates = self._by_corners.get(_corners(values), ())
+        return named | {c for c in candidates if self._holds(c, values)}
+
     def is_changed(self, name: str, values: Array) -> bool:
         """Whether the exporter computed an initializer: no parameter holds its values."""
         values = standard_type(values)

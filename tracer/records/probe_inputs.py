@@ -26,7 +26,7 @@ from modelexport.tracer.records.graph_values import (
     compute_values,
     graph_feed,
 )
-from modelexport.tracer.records.scope_inference import values_agree
+from modelexport.tracer.records.value_equality import values_agree
 from modelexport.tracer.sources.signature import ModelCall
 
 _INTEGER_LIMITS = (1 << 15, 1 << 10, 1 << 6, 1 << 3)

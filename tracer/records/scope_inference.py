@@ -1,149 +1,187 @@
 """Inferring the scope of nodes from their values: which module computes them in an eager run.
 
-The exporter left these nodes without a scope, or changed their weights.
+An exporter leaves some nodes without a scope, or changes their weights. Others get a wrong scope:
+around modules that are compiled or rewritten, exporters give the module that called them. The
+eager run knows better, where its values settle a node.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-import numpy as np
-import torch
 from torch import nn
 
-from modelexport.hierarchy.fingerprints import ValueFingerprint, value_fingerprint
+from modelexport.hierarchy.fingerprints import ValueFingerprint
 from modelexport.hierarchy.graph_paths import MAIN, NodeKey
-from modelexport.tracer.eager.arrays import real_numbers
-from modelexport.tracer.eager.dispatch import OperatorCall, OperatorObserver
+from modelexport.tracer.eager.dispatch import OperatorObserver
 from modelexport.tracer.eager.model_run import run_model
-from modelexport.tracer.eager.module_tracker import track_modules
+from modelexport.tracer.eager.module_tracker import ModuleTracker, track_modules
 from modelexport.tracer.exporters.exported import Scope
+from modelexport.tracer.records.graph_reads import GraphReads
+from modelexport.tracer.records.value_equality import (
+    has_fractions,
+    is_distinctive,
+    kind,
+    values_agree,
+)
+from modelexport.tracer.records.value_sightings import NodeValues, Sighting, SightingCollector
 from modelexport.tracer.sources.signature import ModelCall
 
-_NodeValue = tuple[NodeKey, ValueFingerprint]
-"""A node and the fingerprint of a value that it computes."""
 
-_MIN_ELEMENTS = 12
-_MIN_DISTINCT = 3
-"""Minimum number of elements and of distinct values of a value that identifies a module; smaller
-ones are too common."""
+@dataclass(frozen=True)
+class NodeSightings:
+    """What an eager run shows about nodes.
 
-_TOLERANCE = 1e-4
-"""Maximum difference of two equal values, as a share of the largest magnitude: two runtimes
-differ in the last digits."""
+    Attributes:
+        nodes: What the nodes compute.
+        reads: What they read.
+        collector: Which calls returned their values.
+        tracker: The calls of modules in the run.
+    """
+
+    nodes: Mapping[NodeKey, NodeValues]
+    reads: GraphReads
+    collector: SightingCollector
+    tracker: ModuleTracker
+
+    def unseen(self, key: NodeKey) -> bool:
+        """Whether no call returned the value of a node, as far as that was looked for."""
+        return key not in self.collector.confirmed and not self.collector.sightings(key)
 
 
-def infer_scopes(
-    model: nn.Module, call: ModelCall, nodes: Mapping[NodeKey, Iterable[ValueFingerprint]]
-) -> dict[NodeKey, Scope]:
-    """Find the module of nodes by the values that they compute.
+def observe_nodes(
+    model: nn.Module, call: ModelCall, nodes: Mapping[NodeKey, NodeValues], reads: GraphReads
+) -> NodeSightings:
+    """Run a model once, and look for the values of nodes.
+
+    Args:
+        model: The model.
+        call: A call on the inputs on which the fingerprints were computed.
+        nodes: What the nodes compute.
+        reads: What they read.
+    """
+    collector = SightingCollector(nodes)
+    with (
+        track_modules(model) as tracker,
+        OperatorObserver(tracker, collector.observe, enter_control_flow=True),
+    ):
+        run_model(model, call)
+    return NodeSightings(nodes, reads, collector, tracker)
+
+
+def inferred_scope(seen: NodeSightings, key: NodeKey) -> Scope | None:
+    """The scope of a node whose module is to be found.
 
     A node gets a scope when exactly one call of one module computed its value. Where none computed
     it, exactly one call must have passed it on, as a view (a split, for example) or a copy. For a
     node in a subgraph there may be several calls of one module: it runs in each round of a loop.
 
     Args:
-        model: The model, which runs once.
-        call: A call on the inputs on which the fingerprints were computed.
-        nodes: The nodes, each with the fingerprints of its values.
-
-    Returns:
-        The scopes that were found.
+        seen: What the eager run shows.
+        key: The node.
     """
-    locator = _ValueLocator(nodes)
-    if locator.has_nothing_to_find:
-        return {}
-    with (
-        track_modules(model) as tracker,
-        OperatorObserver(tracker, locator.observe, enter_control_flow=True),
-    ):
-        run_model(model, call)
-    return locator.scopes()
+    node = seen.nodes[key]
+    sightings = [s for s in seen.collector.sightings(key) if _settles(seen, key, s)]
+    if key.graph != MAIN:
+        depth = key.graph.count("/")
+        sightings = [s for s in sightings if s.depth == depth] or sightings
+    if node.has_subgraphs:
+        sightings = [s for s in sightings if s.enters] or sightings  # scripts are not entered
+    elif node.passes_on and key.graph != MAIN:
+        sightings = [
+            s for s in sightings if reads_alike(seen, key, s) and not s.computes
+        ] or sightings
+    sightings = [s for s in sightings if s.computes] or sightings
+    scope = _single_scope(key, (s.scope for s in sightings))
+    if scope is not None or not sightings:
+        return scope
+    return _single_scope(key, (s.scope for s in sightings if reads_alike(seen, key, s)))
 
 
-class _ValueLocator:
-    """Observes a run, and collects which calls compute or pass on the values of nodes.
+def overruling_scope(seen: NodeSightings, key: NodeKey) -> Scope | None:
+    """The scope of a node whose exporter gave a module that does not compute it.
+
+    No call in that module returned the value, and all calls that computed it ran in one other
+    module; one of them read what the node reads. Modules that hooks cannot see, in compiled
+    scripts, are never overruled.
 
     Args:
-        nodes: The nodes, each with the fingerprints of its values.
+        seen: What the eager run shows.
+        key: The node.
     """
-
-    def __init__(self, nodes: Mapping[NodeKey, Iterable[ValueFingerprint]]) -> None:
-        self._by_kind: dict[tuple[int, str], list[_NodeValue]] = defaultdict(list)
-        for key, fingerprints in nodes.items():
-            for fingerprint in fingerprints:
-                if _is_distinctive(fingerprint):
-                    self._by_kind[_kind(fingerprint)].append((key, fingerprint))
-        self._computed: dict[NodeKey, set[Scope]] = defaultdict(set)
-        self._passed_on: dict[NodeKey, set[Scope]] = defaultdict(set)
-
-    @property
-    def has_nothing_to_find(self) -> bool:
-        """Whether no value is distinctive."""
-        return not self._by_kind
-
-    def observe(self, call: OperatorCall) -> None:
-        """Take one operator call into account."""
-        if call.scope is None:
-            return
-        for tensor in call.outputs:
-            for key, fingerprint in self._nodes_with_value(tensor):
-                passed_on = not call.computes or any(
-                    _holds(read, fingerprint) for read in call.inputs
-                )
-                (self._passed_on if passed_on else self._computed)[key].add(call.scope)
-
-    def scopes(self) -> dict[NodeKey, Scope]:
-        """The scope of each node for which there is exactly one."""
-        candidates = self._passed_on | self._computed
-        scopes = {key: _single_scope(key, scopes) for key, scopes in candidates.items()}
-        return {key: scope for key, scope in scopes.items() if scope is not None}
-
-    def _nodes_with_value(self, tensor: torch.Tensor) -> list[_NodeValue]:
-        candidates = self._by_kind.get(_tensor_kind(tensor))
-        if not candidates or (array := real_numbers(tensor)) is None:
-            return []
-        computed = value_fingerprint(array)
-        return [c for c in candidates if computed is not None and values_agree(computed, c[1])]
+    node = seen.nodes[key]
+    if node.module is None or node.module not in seen.tracker.order or node.passes_on:
+        return None
+    if key in seen.collector.confirmed:
+        return None
+    sightings = [
+        s for s in seen.collector.sightings(key) if (s.enters if node.has_subgraphs else s.computes)
+    ]
+    modules = {s.scope.module for s in sightings}
+    if len(modules) != 1 or node.module in modules:
+        return None
+    scopes = [s.scope for s in sightings if _settles(seen, key, s) and reads_alike(seen, key, s)]
+    return _first_call(scopes) if scopes else None
 
 
-def _holds(tensor: torch.Tensor, fingerprint: ValueFingerprint) -> bool:
-    """Whether a tensor has the value of a fingerprint."""
-    if _tensor_kind(tensor) != _kind(fingerprint) or (array := real_numbers(tensor)) is None:
-        return False
-    computed = value_fingerprint(array)
-    return computed is not None and values_agree(computed, fingerprint)
+def possible_modules(seen: NodeSightings, key: NodeKey) -> set[str]:
+    """The modules in which a call computed the value of a node from what the node reads."""
+    sightings = seen.collector.sightings(key)
+    return {s.scope.module for s in sightings if s.computes and reads_alike(seen, key, s)}
 
 
-def _single_scope(key: NodeKey, scopes: set[Scope]) -> Scope | None:
-    """The only scope; for a node in a subgraph, the first call of the only module."""
-    first = min(scopes, key=lambda scope: scope.call)
-    if len(scopes) == 1:
-        return first
-    return first if key.graph != MAIN and len({s.module for s in scopes}) == 1 else None
+def reads_alike(seen: NodeSightings, key: NodeKey, sighting: Sighting) -> bool:
+    """Whether a call read what a node reads, as far as that depends on the model's inputs.
+
+    Exporters write several nodes for one operator. So behind a value that no call returned, what
+    its own node reads counts.
+
+    Args:
+        seen: What the eager run shows.
+        key: The node.
+        sighting: The call.
+    """
+    missing = 0
+    values = list(dict.fromkeys(seen.reads.inputs(key)))
+    has_any = bool(values)
+    while values:
+        value = values.pop()
+        fingerprint = seen.reads.fingerprint(value)
+        if fingerprint is None or any(_equal(fingerprint, read) for read in sighting.read):
+            continue
+        producer = seen.reads.producers.get(value)
+        if producer is not None and seen.unseen(producer):
+            values += seen.reads.inputs(producer)
+        else:
+            missing += 1
+    return has_any and missing <= sighting.written
 
 
-def _is_distinctive(fingerprint: ValueFingerprint) -> bool:
-    """Whether a value is rare enough to identify the module that computes it."""
-    return (
-        int(np.prod(fingerprint.shape)) >= _MIN_ELEMENTS
-        and np.unique(fingerprint.statistics()).size >= _MIN_DISTINCT
+def _equal(left: ValueFingerprint, right: ValueFingerprint) -> bool:
+    return kind(left) == kind(right) and values_agree(left, right)
+
+
+def _settles(seen: NodeSightings, key: NodeKey, sighting: Sighting) -> bool:
+    """Whether a value is no coincidence.
+
+    A value that is too small to tell by itself counts where the call read what the node reads, and
+    this has numbers that are not often equal.
+    """
+    if is_distinctive(sighting.value):
+        return True
+    if sighting.enters:
+        return has_fractions(sighting.value)
+    return any(is_distinctive(read) or has_fractions(read) for read in sighting.read) and (
+        reads_alike(seen, key, sighting)
     )
 
 
-def _kind(fingerprint: ValueFingerprint) -> tuple[int, str]:
-    """Number and kind of the elements of a value; equal values have the same."""
-    return int(np.prod(fingerprint.shape)), "i" if fingerprint.kind == "u" else fingerprint.kind
+def _single_scope(key: NodeKey, scopes: Iterable[Scope]) -> Scope | None:
+    """The only scope; for a node in a subgraph, the first call of the only module."""
+    different = set(scopes)
+    if len(different) == 1 or (key.graph != MAIN and len({s.module for s in different}) == 1):
+        return _first_call(different)
+    return None
 
 
-def _tensor_kind(tensor: torch.Tensor) -> tuple[int, str]:
-    kind = "f" if tensor.is_floating_point() else "b" if tensor.dtype is torch.bool else "i"
-    return tensor.numel(), kind
-
-
-def values_agree(left: ValueFingerprint, right: ValueFingerprint) -> bool:
-    """Whether two runtimes computed the same value, up to the last digits."""
-    a, b = left.statistics(), right.statistics()
-    if a.size != b.size or left.nan != right.nan:
-        return False
-    scale = max(float(np.abs(a).max(initial=0)), 1e-30)
-    return bool(np.abs(a - b).max(initial=0) <= _TOLERANCE * scale)
+def _first_call(scopes: Iterable[Scope]) -> Scope:
+    return min(scopes, key=lambda scope: scope.call)

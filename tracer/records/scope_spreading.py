@@ -1,0 +1,90 @@
+"""Nodes that no value settles get their scope from the nodes around them, where these agree."""
+
+from collections.abc import Collection, Mapping
+
+from modelexport.hierarchy.graph_paths import MAIN, NodeKey
+from modelexport.tracer.exporters.exported import Scope
+from modelexport.tracer.records.scope_inference import NodeSightings
+
+
+def spread_overruling(
+    seen: NodeSightings, overruling: Mapping[NodeKey, Scope]
+) -> dict[NodeKey, Scope]:
+    """Overrule the exporter for nodes that cannot be settled beside nodes that are.
+
+    An exporter that gave the caller's module for one node of a module gave it for all of them:
+
+    - a node whose value no call returned is a part of what its readers do: it goes with them,
+      when the exporter is overruled for all of them alike;
+    - a node that passes a value on goes where the one call ran that did so.
+
+    Args:
+        seen: What the eager run shows.
+        overruling: The scopes of the nodes that are settled.
+
+    Returns:
+        These scopes, and those of the other nodes.
+    """
+    result = dict(overruling)
+    wrong = {(seen.nodes[key].module, scope.module) for key, scope in overruling.items()}
+    undecided = [
+        key
+        for key, node in seen.nodes.items()
+        if node.module in {module for module, _ in wrong}
+        and key not in result
+        and key not in seen.collector.confirmed
+    ]
+    for key in reversed(undecided):
+        scope = _passing_scope(seen, key) or _scope_of_users(seen, key, result)
+        if scope is not None and (seen.nodes[key].module, scope.module) in wrong:
+            result[key] = scope
+    return result
+
+
+def _passing_scope(seen: NodeSightings, key: NodeKey) -> Scope | None:
+    """The scope of the one call that passed on the value of a node, in its shape."""
+    if not seen.nodes[key].passes_on:
+        return None
+    sightings = seen.collector.sightings(key)
+    scopes = {s.scope for s in sightings if s.has_shape and not s.computes}
+    return next(iter(scopes)) if len(scopes) == 1 else None
+
+
+def _scope_of_users(
+    seen: NodeSightings, key: NodeKey, overruling: Mapping[NodeKey, Scope]
+) -> Scope | None:
+    """The scope of all readers of a node whose value no call returned."""
+    if not seen.unseen(key):
+        return None
+    users = seen.reads.users(key)
+    scopes = {overruling.get(user) for user in users or ()}
+    modules = {seen.nodes[user].module for user in users or ()}
+    return scopes.pop() if len(scopes) == 1 and modules == {seen.nodes[key].module} else None
+
+
+def scopes_between(
+    seen: NodeSightings,
+    open_nodes: Collection[NodeKey],
+    scopes: Mapping[NodeKey, Scope],
+) -> dict[NodeKey, Scope]:
+    """The scopes of nodes in subgraphs that stand between nodes of one module.
+
+    Only for nodes that pass a value on, and for those whose value no call returned.
+
+    Args:
+        seen: What the eager run shows.
+        open_nodes: The nodes without a scope.
+        scopes: The scopes of the others.
+    """
+    result: dict[NodeKey, Scope] = {}
+    for key in open_nodes:
+        if key.graph == MAIN or (seen.collector.sightings(key) and not seen.nodes[key].passes_on):
+            continue
+        known = {**scopes, **result}
+        before = {
+            known.get(source) for source in seen.reads.sources(key) if source.graph == key.graph
+        }
+        after = {known.get(user) for user in seen.reads.users(key) or ()}
+        if before == after and len(before) == 1 and (scope := before.pop()) is not None:
+            result[key] = scope
+    return result

@@ -1,0 +1,123 @@
+"""When two values are equal, and when a value says where it was computed."""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from modelexport.hierarchy.fingerprints import ValueFingerprint, value_fingerprint
+from modelexport.hierarchy.graph_paths import NodeKey
+from modelexport.hierarchy.sketches import INFINITY_THRESHOLD
+from modelexport.tracer.eager.arrays import real_numbers
+
+_MIN_ELEMENTS = 12
+_MIN_DISTINCT = 3
+"""Minimum number of elements and of distinct values of a value that identifies a module by
+itself; smaller ones are too common."""
+
+_TOLERANCE = 1e-4
+"""Maximum difference of two equal values, as a share of the largest magnitude: two runtimes
+differ in the last digits."""
+
+Kind = tuple[int, str]
+"""Number and kind of the elements of a value; equal values have the same."""
+
+
+def values_agree(left: ValueFingerprint, right: ValueFingerprint) -> bool:
+    """Whether two runtimes computed the same value, up to the last digits."""
+    a, b = left.statistics(), right.statistics()
+    if a.size != b.size or left.nan != right.nan:
+        return False
+    scale = max(float(np.abs(a).max(initial=0)), 1e-30)
+    return bool(np.abs(a - b).max(initial=0) <= _TOLERANCE * scale)
+
+
+def is_distinctive(fingerprint: ValueFingerprint) -> bool:
+    """Whether a value is rare enough to identify the module that computes it."""
+    return (
+        fingerprint.size >= _MIN_ELEMENTS
+        and np.unique(fingerprint.statistics()).size >= _MIN_DISTINCT
+    )
+
+
+def has_fractions(fingerprint: ValueFingerprint) -> bool:
+    """Whether there are numbers beside whole ones in a value: whole ones are often equal."""
+    numbers = fingerprint.statistics()
+    return fingerprint.kind == "f" and bool((numbers != np.round(numbers)).any())
+
+
+def kind(fingerprint: ValueFingerprint) -> Kind:
+    """Number and kind of the elements of a value."""
+    return fingerprint.size, "i" if fingerprint.kind == "u" else fingerprint.kind
+
+
+def tensor_kind(tensor: torch.Tensor) -> Kind:
+    """Number and kind of the elements of a tensor."""
+    letter = "f" if tensor.is_floating_point() else "b" if tensor.dtype is torch.bool else "i"
+    return tensor.numel(), letter
+
+
+class TensorValue:
+    """A tensor, whose fingerprint and extremes are computed when they are needed."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self.shape = tuple(tensor.shape)
+        self.kind = tensor_kind(tensor)
+        self._tensor = tensor
+
+    @cached_property
+    def fingerprint(self) -> ValueFingerprint | None:
+        """Its fingerprint; None for what holds no real numbers."""
+        array = real_numbers(self._tensor)
+        return None if array is None else value_fingerprint(array)
+
+    @cached_property
+    def extremes(self) -> tuple[float, float] | None:
+        """Its least and greatest number; None where a fingerprint would leave numbers out."""
+        array = real_numbers(self._tensor)
+        if array is None or not array.size:
+            return None
+        low, high = float(array.min()), float(array.max())
+        return (low, high) if -INFINITY_THRESHOLD < low <= high < INFINITY_THRESHOLD else None
+
+    def equals(self, other: ValueFingerprint) -> bool:
+        """Whether it has the value of a fingerprint."""
+        if self.kind != kind(other) or self.fingerprint is None:
+            return False
+        return values_agree(self.fingerprint, other)
+
+    def copies(self, other: "TensorValue") -> bool:
+        """Whether it has the very numbers of another tensor, as far as extremes tell.
+
+        A normalisation that changes the last digits only is no copy.
+        """
+        if self.kind != other.kind or self.extremes is None or self.extremes != other.extremes:
+            return False
+        return self.shape != other.shape or torch.equal(self._tensor, other._tensor)
+
+
+class ValueGroup:
+    """Values of one kind, each with its owner; one that a tensor equals is found fast.
+
+    Args:
+        values: The owners with their values.
+    """
+
+    def __init__(self, values: Sequence[tuple[NodeKey, ValueFingerprint]]) -> None:
+        self._values = values
+        numbers = [value.statistics().astype(np.float64) for _, value in values]
+        self._lowest = np.array([n.min(initial=np.inf) for n in numbers])
+        self._highest = np.array([n.max(initial=-np.inf) for n in numbers])
+
+    def candidates(self, tensor: TensorValue) -> list[tuple[NodeKey, ValueFingerprint]]:
+        """The values with the extremes of a tensor; the equal ones where it has none."""
+        if tensor.extremes is None:
+            return [pair for pair in self._values if tensor.equals(pair[1])]
+        low, high = tensor.extremes
+        with np.errstate(invalid="ignore"):
+            tolerance = _TOLERANCE * np.maximum(np.abs(self._lowest), np.abs(self._highest)) + 1e-30
+            agree = (np.abs(self._lowest - low) <= tolerance) & (
+                np.abs(self._highest - high) <= tolerance
+            )
+        return [self._values[place] for place in np.flatnonzero(agree).tolist()]

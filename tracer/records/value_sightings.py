@@ -1,0 +1,147 @@
+"""Watching an eager run for the values of nodes: which calls compute them, and which pass them on.
+
+Fingerprints cost time. So a tensor gets one only where its least and greatest number agree with
+those of a node's value, and where the answer may matter.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from modelexport.hierarchy.fingerprints import ValueFingerprint
+from modelexport.hierarchy.graph_paths import NodeKey
+from modelexport.tracer.eager.dispatch import OperatorCall
+from modelexport.tracer.exporters.exported import Scope
+from modelexport.tracer.records.value_equality import (
+    Kind,
+    TensorValue,
+    ValueGroup,
+    kind,
+    tensor_kind,
+)
+
+
+@dataclass(frozen=True)
+class NodeValues:
+    """What a node computes on the probe inputs.
+
+    Attributes:
+        outputs: Fingerprints of what it computes; in a loop, of several rounds.
+        passes_on: Whether it gives back one of its inputs.
+        has_subgraphs: Whether it is a branch or a loop.
+        module: The module that the exporter gave; None where it gave none.
+        is_open: Whether all modules that compute its value are to be found, whatever the exporter
+            says.
+    """
+
+    outputs: tuple[ValueFingerprint, ...]
+    passes_on: bool = False
+    has_subgraphs: bool = False
+    module: str | None = None
+    is_open: bool = False
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A call that returned the value of a node.
+
+    Attributes:
+        scope: Where it ran.
+        value: The value.
+        computes: Whether none of its inputs has the value.
+        enters: Whether it is a branch or a loop.
+        read: Fingerprints of what it read.
+        written: Number of inputs to which it wrote: what they held before is not known.
+        has_shape: Whether what it returned has the shape of the node's value.
+        depth: Number of branches and loops inside which it ran.
+    """
+
+    scope: Scope
+    value: ValueFingerprint
+    computes: bool
+    enters: bool
+    read: tuple[ValueFingerprint, ...]
+    written: int
+    has_shape: bool
+    depth: int
+
+
+class SightingCollector:
+    """Observes a run, and collects the sightings of nodes.
+
+    A node is *confirmed* when a call in the module that the exporter gave returns its value. Then
+    nothing else is looked for, unless the node is open.
+
+    Args:
+        nodes: What the nodes compute.
+    """
+
+    def __init__(self, nodes: Mapping[NodeKey, NodeValues]) -> None:
+        self.confirmed: set[NodeKey] = set()
+        self._nodes = nodes
+        self._sightings: dict[NodeKey, dict[Sighting, None]] = defaultdict(dict)
+        values: dict[Kind, list[tuple[NodeKey, ValueFingerprint]]] = defaultdict(list)
+        for key, node in nodes.items():
+            for output in node.outputs:
+                values[kind(output)].append((key, output))
+        self._groups = {kind_: ValueGroup(group) for kind_, group in values.items() if kind_[0]}
+
+    def sightings(self, key: NodeKey) -> list[Sighting]:
+        """The sightings of one node, in the order of the run."""
+        return list(self._sightings.get(key, ()))
+
+    def observe(self, call: OperatorCall) -> None:
+        """Take one operator call into account."""
+        if call.scope is None:
+            return
+        written = {id(tensor) for tensor in call.mutated}
+        read = [TensorValue(tensor) for tensor in call.inputs if id(tensor) not in written]
+        for tensor in call.outputs:
+            if (group := self._groups.get(tensor_kind(tensor))) is None:
+                continue
+            value = TensorValue(tensor)
+            for key, fingerprint in group.candidates(value):
+                node = self._nodes[key]
+                if key in self.confirmed and not node.is_open:
+                    continue
+                is_own = node.module == call.scope.module
+                if is_own and _may_be(node, call, value, fingerprint, read):
+                    self.confirmed.add(key)
+                is_wanted = not is_own and key not in self.confirmed
+                if (node.is_open or is_wanted) and value.equals(fingerprint):
+                    sighting = _sighting(call, value, fingerprint, read)
+                    self._sightings[key][sighting] = None
+
+
+def _may_be(
+    node: NodeValues,
+    call: OperatorCall,
+    value: TensorValue,
+    fingerprint: ValueFingerprint,
+    read: list[TensorValue],
+) -> bool:
+    """Whether a call that returned the value of a node may be what the node does."""
+    if node.has_subgraphs:
+        return call.was_entered
+    if node.passes_on:
+        return value.shape == fingerprint.shape
+    return call.computes and not any(value.copies(tensor) for tensor in read)
+
+
+def _sighting(
+    call: OperatorCall,
+    value: TensorValue,
+    fingerprint: ValueFingerprint,
+    read: list[TensorValue],
+) -> Sighting:
+    assert call.scope is not None
+    return Sighting(
+        scope=call.scope,
+        value=fingerprint,
+        computes=call.computes and not any(tensor.equals(fingerprint) for tensor in read),
+        enters=call.was_entered,
+        read=tuple(f for tensor in read if (f := tensor.fingerprint) is not None),
+        written=len(call.mutated),
+        has_shape=value.shape == fingerprint.shape,
+        depth=call.depth,
+    )
