@@ -1,6 +1,6 @@
 """Ways to call a module: again, by another module, past `__call__`, and with hooks."""
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -135,6 +135,22 @@ class PastCall(nn.Module):
 def called_past_call() -> Built:
     """What `forward` does when it is called as a method is the caller's work."""
     return PastCall(), rows()
+
+
+@unexpected()
+def changing_hooks() -> Built:
+    """Hooks that change what a module gets and what it returns."""
+    model = Pair()
+
+    def before(_: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        return (torch.exp(inputs[0]), *inputs[1:])
+
+    def after(_: nn.Module, __: Any, output: torch.Tensor) -> torch.Tensor:
+        return torch.sigmoid(output)
+
+    model.second.register_forward_pre_hook(before)
+    model.first.register_forward_hook(after)
+    return model, rows()
 
 
 class Functional(nn.Module):

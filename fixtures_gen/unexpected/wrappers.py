@@ -3,7 +3,7 @@
 from typing import cast
 
 import torch
-from torch import nn
+from torch import fx, nn
 
 from fixtures_gen.registry import Built, unexpected
 from fixtures_gen.torch_zoo import Stage, rows
@@ -15,6 +15,19 @@ COMPILED = "TorchScript cannot trace what torch.compile made"
 def data_parallel() -> Built:
     """`nn.DataParallel` around the model."""
     return nn.DataParallel(nn.Sequential(Stage(), Stage())), rows()
+
+
+@unexpected(torchscript=COMPILED)
+def compiled_module() -> Built:
+    """`torch.compile` around one module."""
+    first = cast(nn.Module, torch.compile(Stage()))
+    return nn.Sequential(first, Stage()), rows()
+
+
+@unexpected()
+def symbolically_traced() -> Built:
+    """A module that torch.fx wrote."""
+    return nn.Sequential(fx.symbolic_trace(nn.Sequential(Stage(), Stage())), Stage()), rows()
 
 
 @unexpected(torchscript=COMPILED)
