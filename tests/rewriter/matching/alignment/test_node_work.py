@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 
+import numpy as np
+import pytest
+
 from modelexport.rewriter.matching.alignment.node_work import NodeWork
 from modelexport.rewriter.matching.alignment.spans import SpanFinder
-from tests.helpers.aligned import Aligned, numbers
+from tests.helpers.aligned import Aligned, chain, numbers
 
 RESIDUAL = """g (float[8,16] x) => (float[8,16] y) <float[16] n = {1}, float[16] k = {2}> {
     [branch] b = Neg (x)
@@ -25,16 +28,23 @@ SKIPPED = """g (float[8,16] x) => (float[8,16] y) <float[16] n = {1}, float[16] 
 SEEDS = {"branch": "branch", "skip": "norm", "next": "next", "skip2": "norm2"}
 
 
+def begun(
+    case: Aligned, seeds: Mapping[str, str], anchored: Mapping[str, Iterable[str]] | None = None
+) -> NodeWork:
+    """The work of nodes before any of it is found."""
+    pairs = case.pairs(seeds)
+    spans = SpanFinder(case.graphs, pairs.ops, pairs.spans)
+    parts = {
+        case.node(node): tuple(case.op(op) for op in ops) for node, ops in (anchored or {}).items()
+    }
+    return NodeWork(case.graphs, pairs.ops, spans.span, pairs.spans, parts)
+
+
 def work(
     case: Aligned, seeds: Mapping[str, str], anchored: Mapping[str, Iterable[str]] | None = None
 ) -> dict[str, set[str]]:
     """The ops of each node by name."""
-    pairs = case.pairs(seeds)
-    spans = SpanFinder(case.graphs, pairs.ops, pairs.spans)
-    begun = {
-        case.node(node): tuple(case.op(op) for op in ops) for node, ops in (anchored or {}).items()
-    }
-    found = NodeWork(case.graphs, pairs.ops, spans.span, pairs.spans, begun).find()
+    found = begun(case, seeds, anchored).find()
     return {
         case.node_name(node): {case.op_name(op) for op in span.ops} for node, span in found.items()
     }
@@ -52,6 +62,86 @@ def test_a_sum_that_a_norm_returns_as_well_is_its_work() -> None:
     values = {name: numbers(n) for n, name in enumerate("xbsrty")}
     case = Aligned(SKIPPED, RESIDUAL, file_values=values, record_values=values)
     assert work(case, SEEDS) == expected
+    del values["s"]  # values do not tell whether it returns the sum, but it has a second reader
+    case = Aligned(SKIPPED, RESIDUAL, file_values=values, record_values=values)
+    assert work(case, SEEDS) == expected
+
+
+def test_what_a_node_returns_is_told_by_values_where_they_are_exact() -> None:
+    """Its second output is another value than the recorded sum, which it therefore leaves."""
+    values = {name: numbers(n) for n, name in enumerate("xbrty")}
+    recorded = {**values, "s": numbers(90)}
+    case = Aligned(
+        SKIPPED, RESIDUAL, file_values={**values, "s": numbers(91)}, record_values=recorded
+    )
+    assert "sum" not in work(case, SEEDS)["skip"]
+
+
+def test_what_stands_before_a_result_that_is_returned_is_needed_for_that() -> None:
+    """Other nodes need it only by way of the sum, which the node gives them."""
+    scaled = RESIDUAL.replace("[sum] s = Add (x, b)", "[scale] p = Mul (b, b) [sum] s = Add (x, p)")
+    found = work(Aligned(SKIPPED, scaled), SEEDS)
+    assert found["skip"] == {"scale", "sum", "square", "norm"}
+
+
+FORK = """g (float[8,16] x) => (float[8,16] a, float[8,16] b) {
+    [p] p = Neg (x) [q] q = Sin (p) [a] a = Abs (p) [b] b = Exp (p)
+}"""
+
+
+def test_an_op_is_needed_elsewhere_if_another_node_reads_it() -> None:
+    """What the node itself does or returns does not count."""
+    case = Aligned(FORK, FORK)
+    found = begun(case, {"a": "a", "b": "b"})
+    assert found._is_needed_elsewhere(case.node("a"), case.op("p"))
+    alone = begun(case, {"a": "a"})
+    assert not alone._is_needed_elsewhere(case.node("a"), case.op("p"))
+    alone._claim(case.node("a"), (case.op("q"),))
+    assert not alone._is_needed_elsewhere(case.node("a"), case.op("p"))
+
+
+@pytest.mark.parametrize(("length", "needed"), [(95, False), (96, True)])
+def test_an_op_that_much_depends_on_counts_as_needed_elsewhere(length: int, needed: bool) -> None:
+    """The search has an end."""
+    record = f"""g (float[8,16] x) => (float[8,16] a, float[8,16] y) {{
+        [p] p = Neg (x) [a] a = Abs (p)
+        {chain(length, first="p")}
+    }}"""
+    case = Aligned(FORK, record)
+    found = begun(case, {"a": "a"})
+    assert found._is_needed_elsewhere(case.node("a"), case.op("p")) is needed
+
+
+def test_values_tell_whether_a_node_returns_a_result() -> None:
+    """None where they are not known."""
+    arrays = {"a": numbers(1), "b": numbers(2)}
+    case = Aligned(FORK, FORK, file_values=arrays, record_values=arrays)
+    found = begun(case, {})
+    a, b, q = case.op("a"), case.op("b"), case.op("q")
+    node = case.node("a")
+    assert [found._returns(node, op) for op in (a, b, q)] == [True, False, None]
+    assert begun(Aligned(FORK, FORK), {})._returns(node, a) is None
+
+
+def test_real_numbers_that_were_not_recorded_are_unknown() -> None:
+    """Whole numbers and what was not observed are not; without values everything is."""
+    arrays = {
+        "p": numbers(1),
+        "q": numbers(2),
+        "a": np.arange(16),
+        "b": numbers(3, (1,)),
+    }
+    case = Aligned(FORK, FORK, file_values=arrays, record_values={"p": arrays["p"]})
+    found, values = begun(case, {}), case.file.indexed
+    assert {name: found._is_unknown(values.value_of("", name)) for name in "pqabx"} == {
+        "p": False,
+        "q": True,
+        "a": False,
+        "b": True,
+        "x": False,
+    }
+    without = Aligned(FORK, FORK)
+    assert begun(without, {})._is_unknown(without.file.indexed.value_of("", "p"))
 
 
 MASKED = """g (float[8,16] x, float[8,16] m) => (float[8,16] y) {
