@@ -70,6 +70,24 @@ def test_an_op_that_a_fused_neighbour_does_is_not_enclosed_again() -> None:
     assert ops(case, enclose(case, ENDS, spans={"after": half})["one"]) == ["multiply", "add"]
 
 
+@pytest.mark.parametrize("exact", [True, False])
+def test_a_node_whose_weight_is_known_parts_those_before_it_from_those_behind(exact: bool) -> None:
+    """Only where values are exact: in a quantised file it does a step of the op."""
+    record = RECORD.replace("[add] a = Add (m, b)", "[mid] k = Exp (m) [add] a = Add (k, b)")
+    record = record.replace("[after] y = Abs (a)", "[tail] t = Sin (a) [after] y = Abs (t)")
+    file = DECOMPOSED.replace(
+        "[two] q = other.Two (p)", "[two] r = other.Two (p) [three] q = other.Three (r)"
+    )
+    values = {"x": numbers(1), "h": numbers(2)}
+    case = Aligned(file, record, file_values=values, record_values=values, rejects_mismatch=exact)
+    found = enclose(case, ENDS, anchored={"two": ("add",)})
+    whole = ["multiply", "mid", "tail"]
+    assert ops(case, found["one"]) == (["multiply", "mid"] if exact else whole)
+    assert ops(case, found["three"]) == (["tail"] if exact else whole)
+    without = Aligned(file, record)
+    assert ops(without, enclose(without, ENDS, anchored={"two": ("add",)})["one"]) == whole
+
+
 def test_a_node_is_the_op_that_computes_what_it_computes() -> None:
     """Of all ops of its region; where two do, both may be it."""
     values = {name: numbers(n) for n, name in enumerate("xhmay")}

@@ -144,6 +144,24 @@ def test_real_numbers_that_were_not_recorded_are_unknown() -> None:
     assert begun(without, {})._is_unknown(without.file.indexed.value_of("", "p"))
 
 
+@pytest.mark.parametrize("exact", [True, False])
+def test_a_node_that_is_no_op_may_compute_something_unknown(exact: bool) -> None:
+    """Exact values tell; shapes and constants are known."""
+    file = FORK.replace("}", "[s] s = Shape (q) }")
+    arrays = {"p": numbers(1), "q": numbers(2), "s": numbers(3)}
+    case = Aligned(
+        *(file, FORK),
+        file_values=arrays,
+        record_values={"p": arrays["p"]},
+        rejects_mismatch=exact,
+    )
+    found = begun(case, {})
+    unknown = {name: found._computes_unknown(case.node(name)) for name in "pqs"}
+    assert unknown == {"p": not exact, "q": True, "s": False}
+    without = Aligned(file, FORK)
+    assert begun(without, {})._computes_unknown(without.node("p"))
+
+
 MASKED = """g (float[8,16] x, float[8,16] m) => (float[8,16] y) {
     [mask] k = Neg (m)
     [one] a = Add (x, k)
