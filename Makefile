@@ -57,6 +57,7 @@ benchmark: $(READY) ## Measure speed and memory; prints tables
 	$(BIN)/python benchmarks/trace_overhead.py
 	$(BIN)/python benchmarks/match_speed.py
 	$(BIN)/python benchmarks/batch_speed.py
+	$(BIN)/python benchmarks/wide_graphs.py
 
 agreement: $(READY) ## Measure right and wrong tags over models and what tools do to them
 	$(BIN)/python benchmarks/agreement.py --jobs $(WORKERS) --out docs

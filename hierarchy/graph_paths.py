@@ -134,7 +134,7 @@ def _with_subgraphs(located: LocatedGraph) -> Iterator[LocatedGraph]:
     """A graph, then all subgraphs inside it."""
     yield located
     for position, node in enumerate(located.graph.node):
-        if has_subgraphs(node):
+        if node.attribute and has_subgraphs(node):
             for name, subgraph in subgraphs(node):
                 path = subgraph_path(located.path, position, name)
                 yield from _with_subgraphs(LocatedGraph(path, subgraph, located.path))

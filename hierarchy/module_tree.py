@@ -163,21 +163,25 @@ class ModuleTree:
         """
         split_paths = [tuple(path.split(".")) if path else () for path in paths]
         shared = common_prefix(split_paths)
-        if all(parts == shared for parts in split_paths):
-            return ".".join(shared)
-        while shared and shared not in split_paths:
-            if self._runs_ops(".".join(shared), split_paths):
-                break
-            shared = shared[:-1]
-        return ".".join(shared)
+        depths = {len(names) for names in split_paths}
+        path, depth = ".".join(shared), len(shared)
+        children = {names[depth] for names in split_paths if len(names) > depth}
+        while depth and depth not in depths and not self._runs_ops(path, children):
+            depth -= 1
+            path, children = path[: -len(shared[depth]) - 1], {shared[depth]}
+        return path
 
-    def _runs_ops(self, path: str, descendants: list[tuple[str, ...]]) -> bool:
-        """Whether a module runs operators itself, as far as its calls or descendants show."""
+    def _runs_ops(self, path: str, children: Iterable[str]) -> bool:
+        """Whether a module runs operators itself, as far as its calls or children show.
+
+        Args:
+            path: Path of the module.
+            children: Names of some of its children.
+        """
         module = self._modules.get(path)
         if module is not None and module.calls is not None:
             return module.calls > 0
-        depth = path.count(".") + 1
-        return not any(len(names) > depth and names[depth].isdigit() for names in descendants)
+        return not any(map(str.isdigit, children))
 
 
 def is_within(path: str, ancestor: str) -> bool:

@@ -5,7 +5,9 @@ its parent by a dot: `/BertModel/encoder/layer.0/attention`. In style `class` ea
 class of a module: `/BertModel/BertEncoder/BertLayer.0/BertAttention`.
 """
 
+import re
 from collections.abc import Iterable
+from functools import cached_property
 
 import msgspec
 
@@ -32,13 +34,17 @@ _ESCAPED = frozenset("/%")
 """Printable characters that would break a tag."""
 
 
+_STEP_END = re.compile(r"\.(?![0-9]+(?:\.|$))")
+"""A dot of an ASCII path after which another step begins."""
+
+
 def escape(name: str) -> str:
     """Percent-encode what would break a tag: slashes, percent signs, control characters.
 
     >>> escape("a/b")
     'a%2Fb'
     """
-    if name.isprintable() and not _ESCAPED & {*name}:
+    if is_plain(name):
         return name
     return "".join(
         "".join(f"%{byte:02X}" for byte in char.encode())
@@ -46,6 +52,11 @@ def escape(name: str) -> str:
         else char
         for char in name
     )
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text has nothing to escape."""
+    return text.isprintable() and "/" not in text and "%" not in text
 
 
 def path_steps(path: str) -> list[str]:
@@ -78,6 +89,8 @@ class Tagger:
         self.tree = tree
         self.rules = rules or TagRules()
         self._tags: dict[str, str] = {}
+        self._rolled_up: dict[str, str] = {ROOT: ROOT}
+        self._class_tags: dict[str, str] = {}
 
     def tag(self, path: str) -> str:
         """The tag of a module path."""
@@ -105,25 +118,53 @@ class Tagger:
         return [(p, self.tree[p].class_name if p in self.tree else "") for p in paths]
 
     def _roll_up(self, path: str) -> str:
-        while path and (path not in self.tree or self.tree[path].from_torch):
-            path = path.rpartition(".")[0]
-        return path
+        below: list[str] = []
+        while path not in self._rolled_up:
+            if path in self.tree and not self.tree[path].from_torch:
+                self._rolled_up[path] = path
+            else:
+                below.append(path)
+                path = path.rpartition(".")[0]
+        result = self._rolled_up[path]
+        self._rolled_up.update(dict.fromkeys(below, result))
+        return result
 
     def _write(self, path: str) -> str:
-        root = escape(self.tree.root.class_name)
         if self.rules.style is TagStyle.CLASS:
-            return "/".join(["", root, *(self._class_step(prefix) for prefix in _prefixes(path))])
-        steps = path_steps(path)
-        if steps and _starts_with_number(steps[0]):
-            root += "." + steps.pop(0)
-        return "/" + "/".join([root, *map(escape, steps)])
+            return self._write_classes(path)
+        if not path:
+            return self._root
+        below = (
+            _STEP_END.sub("/", path)
+            if path.isascii() and is_plain(path)
+            else "/".join(map(escape, path_steps(path)))
+        )
+        return f"{self._root}{'.' if _starts_with_number(path) else '/'}{below}"
 
-    def _class_step(self, path: str) -> str:
-        names = path.split(".")
-        numbers: list[str] = []
-        while names and names[-1].isdigit():
-            numbers.insert(0, names.pop())
-        name = self.tree[path].class_name if path in self.tree else (names or [""])[-1]
+    @cached_property
+    def _root(self) -> str:
+        """The tag of the root."""
+        return "/" + escape(self.tree.root.class_name)
+
+    def _write_classes(self, path: str) -> str:
+        """The tag in style `class`: the tag of the path above, and one step more."""
+        below: list[tuple[str, str]] = []
+        while path and path not in self._class_tags:
+            above, step = _split_last_step(path)
+            below.append((path, self._class_step(path, step)))
+            path = above
+        tag = self._class_tags[path] if path else self._root
+        for path_below, step in reversed(below):
+            tag = self._class_tags[path_below] = f"{tag}/{step}"
+        return tag
+
+    def _class_step(self, path: str, step: str) -> str:
+        """The class of the last step of a path, and the numbers of this step."""
+        name, *numbers = step.split(".")
+        if name.isdigit():
+            name, numbers = "", [name, *numbers]
+        if path in self.tree:
+            name = self.tree[path].class_name
         return ".".join([escape(name), *numbers])
 
 
@@ -135,8 +176,16 @@ def _prefixes(path: str) -> list[str]:
     return prefixes
 
 
-def _starts_with_number(step: str) -> bool:
-    return step.split(".", maxsplit=1)[0].isdigit()
+def _split_last_step(path: str) -> tuple[str, str]:
+    """A path without its last step, and this step; see `path_steps`."""
+    above, dot, name = path.rpartition(".")
+    while dot and name.isdigit():
+        above, dot, name = above.rpartition(".")
+    return above, path[len(above) + len(dot) :]
+
+
+def _starts_with_number(path: str) -> bool:
+    return path.partition(".")[0].isdigit()
 
 
 def namespace(tag: str) -> str:

@@ -13,13 +13,16 @@ from modelexport.rewriter.analysis.count_file import FileCounter
 from modelexport.rewriter.analysis.module_rows import module_rows
 from modelexport.rewriter.analysis.results import Analysis, UnresolvedNode
 from modelexport.rewriter.analysis.select_modules import select_modules
+from modelexport.rewriter.analysis.totals import most_frequent_first
 from modelexport.rewriter.annotation.model_file import LoadedModel, ModelFile
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching import Claims
+from modelexport.support.gc_pause import gc_paused
 
 _NO_TAG = "it carries no tag"
 
 
+@gc_paused()
 def analyze(
     path: str | Path,
     *,
@@ -89,7 +92,7 @@ def analyze_model(
         tagged=tagged,
         coverage=tagged / len(graph) if len(graph) else 1.0,
         evidence=dict(Counter(str(claim.kind) for claim in claims.by_node.values())),
-        op_types=dict(totals.op_types.most_common()),
+        op_types=most_frequent_first(totals.op_types),
         untagged_op_types=dict(Counter(node.op_type for node in unresolved).most_common()),
         parameters=totals.parameters,
         opset={entry.domain or "ai.onnx": entry.version for entry in model.opset_import},

@@ -1,12 +1,10 @@
 """Counting nodes, parameters and costs: of the whole file, and of each module by its tag."""
 
 import math
-from collections import Counter
 from collections.abc import Collection, Mapping
 
 import onnx
 
-from modelexport.hierarchy.graph_paths import op_type
 from modelexport.hierarchy.module_tree import ROOT, ModuleTree
 from modelexport.hierarchy.tags import Tagger
 from modelexport.rewriter.analysis.costs import MacCounter, Shapes, stored_weights
@@ -51,6 +49,7 @@ class FileCounter:
         self.tagger = None if carried is None else Tagger(self._tree, carried.rules)
         self.file_totals = Totals()
         self.own_totals: dict[str, Totals] = {}
+        self._totals_by_path: dict[str, Totals] = {}
         self.parameters: dict[str, int] = {}
         modules = [None if claim is None else claim.module for claim in self._claims]
         parameters = {} if carried is None else carried.parameters
@@ -65,7 +64,11 @@ class FileCounter:
         """The totals of the module at a path; of nothing where it is unknown."""
         if self.tagger is None or path is None:
             return Totals()
-        return self.own_totals.setdefault(self.tagger.tag(path), Totals())
+        totals = self._totals_by_path.get(path)
+        if totals is None:
+            totals = self.own_totals.setdefault(self.tagger.tag(path), Totals())
+            self._totals_by_path[path] = totals
+        return totals
 
     def _owner(self, name: str, readers: Mapping[str, str | None]) -> str:
         """The module in the name of an initializer, else that which reads it, else the root."""
@@ -89,28 +92,23 @@ class FileCounter:
         self.file_totals.parameters = self.parameters.get(self.tagger.tag(ROOT), 0)
 
     def _count_nodes(self) -> None:
-        for number, claim in enumerate(self._claims):
-            if self._op_types and op_type(self._graph.nodes[number]) not in self._op_types:
+        derived = self._graph.derived
+        for number, (op_type, claim) in enumerate(
+            zip(self._graph.indexed.op_types, self._claims, strict=True)
+        ):
+            if self._op_types and op_type not in self._op_types:
                 continue
-            totals = self._node_totals(number)
+            key, node = self._graph.keys[number], self._graph.nodes[number]
+            macs = self._macs.count(key, node)
+            sizes: list[int | None] = []
+            if not derived[number]:
+                sizes = [self._shapes.bytes(key.graph, name) for name in node.output if name]
+            self.file_totals.add_node(op_type, macs, sizes)
             if claim is not None:
-                totals.evidence[str(claim.kind)] += 1
-                self._totals_of(claim.module).add(totals)
-            self.file_totals.add(totals)
-
-    def _node_totals(self, number: int) -> Totals:
-        key, node = self._graph.keys[number], self._graph.nodes[number]
-        macs = self._macs.count(key, node)
-        sizes: list[int | None] = []
-        if not self._graph.derived[number]:
-            sizes = [self._shapes.bytes(key.graph, name) for name in node.output if name]
-        return Totals(
-            Counter({op_type(node): 1}),
-            macs=macs or 0,
-            unknown_macs=int(macs is None),
-            activation_bytes=sum(filter(None, sizes)),
-            unknown_activations=sizes.count(None),
-        )
+                totals = self._totals_of(claim.module)
+                totals.add_node(op_type, macs, sizes)
+                kind = str(claim.kind)
+                totals.evidence[kind] = totals.evidence.get(kind, 0) + 1
 
 
 def _listed_parameters(tree: ModuleTree) -> dict[str, dict[str, int]]:

@@ -4,7 +4,7 @@ A tag does not show where its module is: `/Net/extra.1` is inside `/Net/extra`, 
 `/Net/Block.0` is inside `/Net/ModuleList`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from modelexport.hierarchy.module_tree import ROOT, Module, ModuleTree
 from modelexport.support.prefixes import common_prefix
@@ -49,13 +49,12 @@ class ModuleNesting:
                 if numbered[2].isdigit() and resolve(numbered[0]) == numbered[0] != ROOT:
                     self.joined.add(name)
 
-    def upwards(self, name: str) -> list[str]:
+    def upwards(self, name: str) -> Iterator[str]:
         """A label and those around it, the root's last."""
-        names = [name]
+        yield name
         while name != self.root:
             name = self.parents.get(name, self.root)
-            names.append(name)
-        return names
+            yield name
 
 
 def _label_around(paths: list[str], label: Callable[[str], str]) -> str:

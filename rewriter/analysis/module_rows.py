@@ -1,12 +1,12 @@
 """The rows of an analysis: the figures of each module, with those of the modules below it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from modelexport.hierarchy.module_tree import Module
 from modelexport.hierarchy.tags import Tagger
 from modelexport.rewriter.analysis.module_nesting import ModuleNesting
 from modelexport.rewriter.analysis.results import ModuleRow
-from modelexport.rewriter.analysis.totals import Totals
+from modelexport.rewriter.analysis.totals import Totals, most_frequent_first
 
 
 def module_rows(
@@ -28,20 +28,21 @@ def module_rows(
         The rows in the model's order, each module followed by those below it.
     """
     nesting = ModuleNesting(tagger.tree, tagger.resolve, tagger.tag)
-    sums = _sums_along_tree(own, nesting)
+    tags = list(_parents_first(nesting))
+    sums = _sums_along_tree(own, nesting, tags)
     depths: dict[str, int] = {}
     rows = []
-    for tag in _parents_first(nesting):
+    for tag in tags:
         parent = nesting.parents.get(tag)
         depths[tag] = 0
         if parent is not None:
             joined = tag in nesting.joined and not _works(own.get(parent))
             depths[tag] = depths[parent] + (not joined)
-        totals, size = sums.get(tag, Totals()), parameters.get(tag, 0)
+        totals, size = sums[tag], parameters.get(tag, 0)
         left_out = not totals.op_types if with_nodes else totals.empty and not size
         if parent is None or not left_out:
             module, share = nesting.modules[tag], size / (parameters.get(nesting.root, 0) or 1)
-            figures = own.get(tag, Totals()), totals, size, share
+            figures = own.get(tag) or Totals(), totals, size, share
             rows.append(_row(tag, parent, module, depths[tag], *figures))
     return rows
 
@@ -51,13 +52,45 @@ def _works(own: Totals | None) -> bool:
     return own is not None and not own.empty
 
 
-def _sums_along_tree(own: Mapping[str, Totals], nesting: ModuleNesting) -> dict[str, Totals]:
-    """The figures of each tag, with those of all tags below it."""
-    sums = {nesting.root: Totals()}
+def _sums_along_tree(
+    own: Mapping[str, Totals], nesting: ModuleNesting, tags: Sequence[str]
+) -> dict[str, Totals]:
+    """The figures of each tag, with those of all tags below it.
+
+    Each tag is added to the one around it once, when all below it have been added to it. Its
+    operators are entered before, in the order in which the tags below it have them.
+
+    Args:
+        own: The figures of each tag without those of the tags below it.
+        nesting: Which tag is inside which.
+        tags: All tags, each before those below it.
+    """
+    sums = {tag: Totals() for tag in (*tags, *own)}
+    operators = {tag: totals.op_types for tag, totals in sums.items()}
+    evidence = {tag: totals.evidence for tag, totals in sums.items()}
     for tag, totals in own.items():
-        for above in nesting.upwards(tag):
-            sums.setdefault(above, Totals()).add(totals)
+        _enter_upwards(totals.op_types, tag, operators, nesting)
+        _enter_upwards(totals.evidence, tag, evidence, nesting)
+    for tag in reversed(sums):
+        if tag in own:
+            sums[tag].add(own[tag])
+        if tag != nesting.root:
+            sums[nesting.parents.get(tag, nesting.root)].add(sums[tag])
     return sums
+
+
+def _enter_upwards(
+    names: Iterable[str], tag: str, counts: Mapping[str, dict[str, int]], nesting: ModuleNesting
+) -> None:
+    """Give names a place in the counts of a tag and of those around it.
+
+    A tag that has a name already ends the way up: all tags around it have the name, too.
+    """
+    for name in names:
+        for above in nesting.upwards(tag):
+            if name in counts[above]:
+                break
+            counts[above][name] = 0
 
 
 def _row(
@@ -77,11 +110,11 @@ def _row(
         depth=depth,
         own_nodes=own.nodes,
         nodes=totals.nodes,
-        op_types=dict(totals.op_types.most_common()),
+        op_types=most_frequent_first(totals.op_types),
         own_parameters=own.parameters,
         parameters=parameters,
         share=share,
-        evidence=dict(totals.evidence.most_common()),
+        evidence=most_frequent_first(totals.evidence),
         macs=totals.macs,
         unknown_macs=totals.unknown_macs,
         weight_bytes=totals.weight_bytes,
@@ -115,8 +148,25 @@ def subtree_parameters(sizes: Mapping[str, Mapping[str, int]], tagger: Tagger) -
         tagger: Writes the tags.
     """
     parameters: dict[str, dict[str, int]] = {}
+    above: dict[str, str] = {}
     for path, own in sizes.items():
-        names = path.split(".") if path else []
-        for tag in {tagger.tag(".".join(names[:count])) for count in range(len(names) + 1)}:
+        for tag in {tagger.tag(p) for p in _upwards(path, above)} if own else ():
             parameters.setdefault(tag, {}).update(own)
     return {tag: sum(held.values()) for tag, held in parameters.items()}
+
+
+def _upwards(path: str, above: dict[str, str]) -> Iterator[str]:
+    """A path and those above it, the root last.
+
+    Args:
+        path: The path.
+        above: The path above each path that was met before. So a path is made once, and it is
+            hashed once, however many paths below it there are.
+    """
+    yield path
+    while path:
+        shorter = above.get(path)
+        if shorter is None:
+            shorter = above[path] = path.rpartition(".")[0]
+        path = shorter
+        yield path

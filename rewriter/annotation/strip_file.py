@@ -16,6 +16,7 @@ from modelexport.rewriter.container import Changes, Edits
 from modelexport.rewriter.folding import UnfoldReport
 from modelexport.rewriter.inject.in_memory import apply_edits
 from modelexport.rewriter.inject.names import earlier_names
+from modelexport.support.gc_pause import gc_paused
 
 _ON_NODES = frozenset({Inject.METADATA, Inject.ATTRIBUTES, Inject.NAMES})
 """What stripping takes out unless it is told otherwise; functions are taken out by `only`."""
@@ -45,6 +46,7 @@ class StripResult(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
+@gc_paused()
 def strip(
     source: str | Path,
     target: str | Path,

@@ -9,17 +9,19 @@ from modelexport.rewriter.comparison.compare_values import Numeric, compare_valu
 from modelexport.rewriter.comparison.compared_file import ComparedFiles
 from modelexport.rewriter.comparison.module_alignment import ModuleAlignment
 from modelexport.rewriter.comparison.module_changes import (
-    counts,
     file_facts,
     module_changes,
+    more_counts,
     shown_changes,
     shown_operators,
 )
 from modelexport.rewriter.comparison.resolve_hierarchies import resolve_hierarchies
 from modelexport.rewriter.comparison.results import Comparison, Status
 from modelexport.rewriter.comparison.shown_modules import choose_modules
+from modelexport.support.gc_pause import gc_paused
 
 
+@gc_paused()
 def compare(
     a: str | Path,
     b: str | Path,
@@ -102,8 +104,8 @@ def _compare(
         a=facts_a,
         b=facts_b,
         same=same_untagged and same_modules and (values is None or values.same),
-        gained=counts(operators_b - operators_a),
-        lost=counts(operators_a - operators_b),
+        gained=more_counts(operators_b, operators_a),
+        lost=more_counts(operators_a, operators_b),
         modules=rows,
         numeric=values,
         notes=[*notes, *filter(None, [alignment.note])],

@@ -68,6 +68,11 @@ class ComparedFile:
         return [by_node.get(key) for key in self.graph.keys]
 
     @cached_property
+    def op_types(self) -> list[str]:
+        """Operator of each node, in the order of the graph."""
+        return list(map(op_type, self.graph.nodes))
+
+    @cached_property
     def weights(self) -> list[StoredWeight]:
         """The weights that it stores."""
         modules = [None if claim is None else claim.module for claim in self.claims]
@@ -80,12 +85,12 @@ class ComparedFile:
 
     def operators(self) -> Counter[str]:
         """Number of nodes of each operator."""
-        return Counter(op_type(node) for node in self.graph.nodes)
+        return Counter(self.op_types)
 
     def untagged_operators(self) -> Counter[str]:
         """Number of nodes without a module, of each operator."""
-        pairs = zip(self.graph.nodes, self.claims, strict=True)
-        return Counter(op_type(node) for node, claim in pairs if claim is None)
+        pairs = zip(self.op_types, self.claims, strict=True)
+        return Counter(operator for operator, claim in pairs if claim is None)
 
 
 ComparedFiles = tuple[ComparedFile, ComparedFile]

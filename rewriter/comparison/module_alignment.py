@@ -42,9 +42,10 @@ class ModuleAlignment:
         self._taggers = tuple(Tagger(file.tree, self.rules) for file in files)
         self._roots, self.note = _common_roots(files)
         self._parts = tuple(
-            Tagger(_subtree(file.tree, root), self.rules)
-            for file, root in zip(files, self._roots, strict=True)
+            Tagger(_subtree(file.tree, root), self.rules) if root else tagger
+            for file, root, tagger in zip(files, self._roots, self._taggers, strict=True)
         )
+        self._keys: tuple[dict[str, str], dict[str, str]] = ({}, {})
         self._shown_tags: dict[str, str] = {}
         self.parents: dict[str, str] = {}
         self.joined: set[str] = set()
@@ -76,6 +77,13 @@ class ModuleAlignment:
 
     def key(self, file: ComparedFile, path: str) -> str:
         """The key of a module of a file."""
+        keys = self._keys[file.index]
+        key = keys.get(path)
+        if key is None:
+            key = keys[path] = self._find_key(file, path)
+        return key
+
+    def _find_key(self, file: ComparedFile, path: str) -> str:
         path, root = file.tree.canonical(path), self._roots[file.index]
         if not is_within(path, root):
             return OUTSIDE + self._taggers[file.index].tag(path)

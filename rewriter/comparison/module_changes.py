@@ -1,20 +1,20 @@
 """Which modules gained, lost or changed operators from one file to the other."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
 
-from modelexport.hierarchy.graph_paths import op_type
 from modelexport.hierarchy.module_tree import Module
+from modelexport.rewriter.analysis.totals import add_counts, most_frequent_first
 from modelexport.rewriter.comparison.compared_file import ComparedFile, ComparedFiles
 from modelexport.rewriter.comparison.module_alignment import ModuleAlignment
 from modelexport.rewriter.comparison.results import FileFacts, ModuleChange, Status
 from modelexport.rewriter.comparison.shown_modules import ShownModules
 
 
-@dataclass
+@dataclass(slots=True)
 class _ModuleContent:
     """What one file has of one module.
 
@@ -27,15 +27,15 @@ class _ModuleContent:
         class_name: Its class; "" when the module tree does not say.
     """
 
-    ops: Counter[str] = field(default_factory=Counter)
-    covered: Counter[str] = field(default_factory=Counter)
+    ops: dict[str, int] = field(default_factory=dict)
+    covered: dict[str, int] = field(default_factory=dict)
     parameters: int = 0
     bytes: int = 0
     known: bool = False
     class_name: str = ""
 
     @property
-    def amounts(self) -> tuple[Counter[str], Counter[str], int, int]:
+    def amounts(self) -> tuple[dict[str, int], dict[str, int], int, int]:
         """All that the file has of it."""
         return self.ops, self.covered, self.parameters, self.bytes
 
@@ -65,6 +65,8 @@ def shown_changes(
             one of them has.
         shown: The modules that are shown.
     """
+    if shown.as_they_are:
+        return list(changes.values())
     changed = {shown.shown_as(key) for key, row in changes.items() if row.status is not Status.SAME}
     return [
         msgspec.structs.replace(row, status=Status.CHANGED)
@@ -91,12 +93,12 @@ def _row(tag: str, a: _ModuleContent, b: _ModuleContent) -> ModuleChange:
         tag=tag,
         class_name=a.class_name or b.class_name,
         status=_status(a, b),
-        nodes_a=a.ops.total(),
-        nodes_b=b.ops.total(),
-        gained=counts(b.ops - a.ops),
-        lost=counts(a.ops - b.ops),
-        covered_a=counts(a.covered),
-        covered_b=counts(b.covered),
+        nodes_a=sum(a.ops.values()),
+        nodes_b=sum(b.ops.values()),
+        gained=more_counts(b.ops, a.ops),
+        lost=more_counts(a.ops, b.ops),
+        covered_a=most_frequent_first(a.covered),
+        covered_b=most_frequent_first(b.covered),
         parameters_a=a.parameters,
         parameters_b=b.parameters,
         bytes_a=a.bytes,
@@ -146,22 +148,23 @@ class _ContentCounter:
 
     def _count_modules(self) -> None:
         for module in self._file.tree:
-            key = self._shown_key(module.path)
+            own_key = self._alignment.key(self._file, module.path)
+            key = self._shown.shown_as(own_key)
             content = self._content(key)
-            if key == self._alignment.key(self._file, module.path):
+            if key == own_key:
                 content.class_name = content.class_name or module.class_name
             content.parameters += _parameter_elements([module])
 
     def _count_nodes(self) -> None:
-        graph = self._file.graph
-        for number, (node, claim) in enumerate(zip(graph.nodes, self._file.claims, strict=True)):
+        operators, claims = self._file.op_types, self._file.claims
+        for number, (operator, claim) in enumerate(zip(operators, claims, strict=True)):
             if claim is None:
                 continue
             key = self._shown_key(claim.module)
-            self._content(key).ops[op_type(node)] += 1
-            if not graph.is_auxiliary(number):
+            add_counts(self._content(key).ops, {operator: 1})
+            if claim.covers and not self._file.graph.is_auxiliary(number):
                 for other in {self._shown_key(path) for path in claim.covers} - {key}:
-                    self._content(other).covered[op_type(node)] += 1
+                    add_counts(self._content(other).covered, {operator: 1})
 
 
 def shown_operators(
@@ -170,10 +173,10 @@ def shown_operators(
     """Number of nodes in the modules that are shown, by operator; of all nodes if all are shown."""
     if shown.everything:
         return file.operators()
-    pairs = zip(file.graph.nodes, file.claims, strict=True)
+    pairs = zip(file.op_types, file.claims, strict=True)
     return Counter(
-        op_type(node)
-        for node, claim in pairs
+        operator
+        for operator, claim in pairs
         if claim is not None and shown.contains(alignment.key(file, claim.module))
     )
 
@@ -186,8 +189,8 @@ def file_facts(file: ComparedFile) -> FileFacts:
         source=file.hierarchy.scheme,
         nodes=operators.total(),
         tagged=operators.total() - untagged.total(),
-        op_types=counts(operators),
-        untagged=counts(untagged),
+        op_types=most_frequent_first(operators),
+        untagged=most_frequent_first(untagged),
         parameters=_parameter_elements(file.tree),
         bytes=sum(weight.bytes or 0 for weight in file.weights),
     )
@@ -204,6 +207,8 @@ def _parameter_elements(modules: Iterable[Module]) -> int:
     )
 
 
-def counts(counter: Counter[str]) -> dict[str, int]:
-    """The counts with the most frequent first."""
-    return dict(counter.most_common())
+def more_counts(counts: Mapping[str, int], others: Mapping[str, int]) -> dict[str, int]:
+    """By how much counts are greater than others of the same names, the most frequent first."""
+    if counts == others:
+        return {}
+    return most_frequent_first(Counter(counts) - Counter(others))

@@ -44,6 +44,11 @@ class ShownModules:
         """Whether all modules are shown, or stand inside modules that are shown."""
         return not self._tops
 
+    @property
+    def as_they_are(self) -> bool:
+        """Whether each module is shown as itself."""
+        return self.everything and self._depth is None
+
     def contains(self, key: str) -> bool:
         """Whether a module is the top module or below it."""
         return self.everything or any(above in self._tops for above in self._alignment.upwards(key))

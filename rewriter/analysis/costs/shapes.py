@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import onnx
 
@@ -85,7 +85,7 @@ class Shapes:
         tensor_type = self.tensor_type(graph, name)
         if tensor_type is None or None in tensor_type.dims:
             return None
-        return tuple(size for size in tensor_type.dims if size is not None)
+        return cast("tuple[int, ...]", tensor_type.dims)
 
     def elements(self, graph: str, name: str) -> int | None:
         """Number of elements of a value; None where it is unknown."""
@@ -94,9 +94,10 @@ class Shapes:
 
     def bytes(self, graph: str, name: str) -> int | None:
         """Bytes that a value takes; None where that is unknown."""
-        elements, tensor_type = self.elements(graph, name), self.tensor_type(graph, name)
-        if elements is None or tensor_type is None:
+        tensor_type = self.tensor_type(graph, name)
+        if tensor_type is None or None in tensor_type.dims:
             return None
+        elements = math.prod(cast("tuple[int, ...]", tensor_type.dims))
         return tensor_bytes(tensor_type.data_type, elements)
 
     def _lacks_sizes(self, model: onnx.ModelProto) -> bool:
@@ -112,6 +113,8 @@ class Shapes:
         """Add what onnx infers to what is declared."""
         copy = onnx.ModelProto()
         copy.CopyFrom(model)
+        for node in copy.graph.node:
+            node.ClearField("metadata_props")  # often the largest part of the messages
         _bind_dimensions(copy, bound)
         _remove_open_declarations(copy)
         replace_contrib_operators(copy)
@@ -137,6 +140,7 @@ def _declared_types(
     model: onnx.ModelProto, bound: Mapping[str, int]
 ) -> Iterator[tuple[tuple[str, str], TensorType]]:
     """Types of initializers, and what inputs, outputs and value infos declare."""
+    types: dict[bytes, TensorType | None] = {}
     for place in walk_graphs(model):
         graph = place.graph
         infos: list[onnx.ValueInfoProto] = list(graph.value_info)
@@ -145,7 +149,10 @@ def _declared_types(
             for tensor in graph.initializer:
                 yield (place.path, tensor.name), TensorType(tuple(tensor.dims), tensor.data_type)
         for info in infos:
-            tensor_type = _declared_type(info, bound)
+            declared = info.type.SerializeToString()  # many values share few types
+            if declared not in types:
+                types[declared] = _declared_type(info, bound)
+            tensor_type = types[declared]
             if tensor_type is not None:
                 yield (place.path, info.name), tensor_type
 

@@ -54,6 +54,8 @@ def replace_contrib_operators(model: onnx.ModelProto) -> None:
     Args:
         model: A copy that is used for shapes alone. It is changed.
     """
+    if not any(map(_may_have_surrogate, model.graph.node)):
+        return
     weights = _Weights(model)
     nodes = [surrogate for node in model.graph.node for surrogate in _surrogates(node, weights)]
     messages = [node.SerializeToString() for node in nodes]
@@ -82,6 +84,10 @@ class _Weights:
         weight.data_location = TensorProto.EXTERNAL
         self._graph.initializer.append(weight)
         return name
+
+
+def _may_have_surrogate(node: NodeProto) -> bool:
+    return node.domain not in DEFAULT_DOMAINS or node.op_type in SAME_SHAPE
 
 
 def _surrogates(node: NodeProto, weights: _Weights) -> Nodes:

@@ -1,12 +1,11 @@
 """The stored tensors of a file, and the module that each belongs to."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import onnx
 
-from modelexport.hierarchy.graph_paths import walk_graphs
 from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.rewriter.analysis.costs.sizes import tensor_bytes
 from modelexport.rewriter.graph.initializer_parameters import InitializerParameters
@@ -50,7 +49,7 @@ def stored_weights(
         parameters: Initializer name to parameter, as the file or a record says.
     """
     initializer_parameters = InitializerParameters(model, tree, parameters)
-    readers = _readers(graph, modules)
+    readers = _readers(graph, modules, initializer_parameters.shapes)
 
     def owner(name: str) -> str | None:
         path = initializer_parameters.owner(name)
@@ -60,7 +59,7 @@ def stored_weights(
 
     initializers = [
         _stored_weight(tensor.name, owner(tensor.name), tensor)
-        for place in walk_graphs(model)
+        for place in graph.graphs
         if isinstance(place.graph, onnx.GraphProto)
         for tensor in place.graph.initializer
     ]
@@ -79,11 +78,14 @@ def _constants(graph: ModelGraph, modules: Sequence[str | None]) -> Iterator[Sto
             yield from (_stored_weight(node.output[0], module, tensor) for tensor in tensors)
 
 
-def _readers(graph: ModelGraph, modules: Sequence[str | None]) -> dict[str, set[str]]:
-    """The modules that read each value, by the name of the value."""
+def _readers(
+    graph: ModelGraph, modules: Sequence[str | None], names: Collection[str]
+) -> dict[str, set[str]]:
+    """The modules that read each value of some names, as far as any does."""
     readers: dict[str, set[str]] = {}
     for node, module in zip(graph.nodes, modules, strict=True):
         if module is not None:
             for name in node.input:
-                readers.setdefault(name, set()).add(module)
+                if name in names:
+                    readers.setdefault(name, set()).add(module)
     return readers

@@ -58,7 +58,7 @@ def path_of_tag(tag: str) -> str:
 
 def tree_of_tags(tags: Iterable[str]) -> tuple[Module, ...]:
     """A module tree of tags of style `path`."""
-    listed = list(tags)
+    listed = list(dict.fromkeys(tags))
     root = listed[0].removeprefix("/").split("/")[0].partition(".")[0]
     return tree_of_paths(map(path_of_tag, listed), {ROOT: unquote(root)}, root)
 
@@ -73,7 +73,12 @@ def tree_of_paths(paths: Iterable[str], classes: dict[str, str], root: str) -> t
     """
     every = {ROOT: None}
     for path in paths:
-        every.update(dict.fromkeys(upwards(path)))
+        new: list[str] = []
+        above = path
+        while above not in every:
+            new.append(above)
+            above = above.rpartition(".")[0]
+        every.update(dict.fromkeys(reversed(new)))
     if not classes.get(ROOT):
         classes = {**classes, ROOT: escape(root).replace(".", "_") or "model"}
     return tuple(_module(path, classes.get(path, "")) for path in every)
