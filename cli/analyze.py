@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import modelexport
-from modelexport.cli.console import console, print_json
+from modelexport.cli.console import console, print_document, print_json
 from modelexport.cli.options import common
 from modelexport.cli.stdio_files import input_file
 from modelexport.cli.step_progress import step_progress
@@ -104,7 +104,7 @@ def _print_text(
         document = render_analysis.markdown(
             analyses, every_module=every_module, unresolved=unresolved
         )
-        typer.echo(document)
+        print_document(document)
         return
     if output_format is AnalysisFormat.SUMMARY:
         parts = render_analysis.summaries(analyses)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import modelexport
-from modelexport.cli.console import console, print_json
+from modelexport.cli.console import console, print_document, print_json
 from modelexport.cli.options import common
 from modelexport.cli.verbosity import verbosity
 from modelexport.hierarchy.choices import TextFormat
@@ -68,7 +68,7 @@ def batch(
     if output_format is TextFormat.JSON:
         print_json(summary)
     elif not (summary.good and verbosity(context).quiet):
-        console().print(markdown(summary))
+        print_document(markdown(summary))
     if not summary.good:
         raise typer.Exit(1)
 

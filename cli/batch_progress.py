@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -16,6 +14,10 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+
+from modelexport.cli.pipe_console import PipeConsole
+from modelexport.cli.visible_output import raw_stream
+from modelexport.support.visible_text import visible_line
 
 if TYPE_CHECKING:
     from modelexport.pipeline.batch import Row, Watcher
@@ -72,7 +74,7 @@ class _Lines:
 
     def _print(self, text: str) -> None:
         with self._lock:
-            sys.stderr.write(text + "\n")
+            sys.stderr.write(visible_line(text) + "\n")
             sys.stderr.flush()
 
 
@@ -81,11 +83,11 @@ class _Bars:
 
     def __init__(self) -> None:
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            console=Console(stderr=True, emoji=False),
+            console=PipeConsole(file=raw_stream(sys.stderr)),
         )
         self._run = self._progress.add_task("all jobs", total=None)
         self._jobs: dict[str, TaskID] = {}
@@ -98,13 +100,13 @@ class _Bars:
         self._progress.stop()
 
     def begin(self, total: int, workers: str) -> None:
-        description = f"all jobs on {escape(workers)}"
+        description = f"all jobs on {workers}"
         self._progress.update(self._run, total=total, description=description)
 
     def step(self, job: str, step: str) -> None:
         if job not in self._jobs:
             self._jobs[job] = self._progress.add_task("", total=None)
-        self._progress.update(self._jobs[job], description=f"{escape(job)}: {step}")
+        self._progress.update(self._jobs[job], description=f"{job}: {step}")
 
     def end(self, row: "Row") -> None:
         if row.state != "kept":
@@ -112,7 +114,7 @@ class _Bars:
         if (task := self._jobs.pop(row.job, None)) is not None:
             self._progress.remove_task(task)
         style = None if row.state.good else "red"
-        self._progress.console.print(_line(row), style=style, markup=False)
+        self._progress.console.print(_line(row), style=style)
 
     def stopping(self) -> None:
         self._progress.console.print(_STOPPING)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import modelexport
-from modelexport.cli.console import console, print_json
+from modelexport.cli.console import console, print_document, print_json
 from modelexport.cli.options import common
 from modelexport.cli.options.matching import CustomOps, NoRun
 from modelexport.cli.stdio_files import check_one_reader, input_file
@@ -90,7 +90,7 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
     if output_format is ComparisonFormat.JSON:
         print_json(result)
     elif output_format is ComparisonFormat.MARKDOWN:
-        typer.echo(render_comparison.markdown(result, every=every))
+        print_document(render_comparison.markdown(result, every=every))
     elif not (result.same and verbosity(context).quiet):
         for part in render_comparison.text(result, every=every):
             console().print(part)

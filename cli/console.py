@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from modelexport.cli.visible_output import raw_stream
+from modelexport.support.visible_text import visible_json, visible_line
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -22,16 +25,24 @@ def console(*, stderr: bool = False) -> "Console":
 
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _PIPE_WIDTH
-    return PipeConsole(
-        width=width, highlight=False, markup=False, emoji=False, soft_wrap=True, stderr=stderr
-    )
+    return PipeConsole(file=raw_stream(stream), width=width, soft_wrap=True)
+
+
+def print_document(text: str) -> None:
+    """Print a text of several lines on standard output."""
+    sys.stdout.write(text + "\n")
 
 
 def print_json(result: object) -> None:
     """Print a result as JSON on standard output."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(result), indent=2).decode() + "\n")
+    print_json_text(msgspec.json.format(msgspec.json.encode(result), indent=2).decode() + "\n")
+
+
+def print_json_text(text: str) -> None:
+    """Print a text that is JSON on standard output."""
+    sys.stdout.write(visible_json(text))
 
 
 def print_error(message: str) -> None:
     """Print an error as one line on standard error."""
-    sys.stderr.write(f"modelexport: {message}\n")
+    sys.stderr.write(f"modelexport: {visible_line(message)}\n")

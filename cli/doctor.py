@@ -34,7 +34,8 @@ def _print_diagnosis(diagnosis: "Diagnosis") -> None:
     out.print(f"{versions}, {diagnosis.system}")
     width = max(len(package.name) for package in diagnosis.packages)
     for extra in dict.fromkeys(package.extra for package in diagnosis.packages):
-        out.print(f"\n{'needed by all commands' if extra is None else f'extra [{extra}]'}")
+        out.print()
+        out.print(f"{'needed by all commands' if extra is None else f'extra [{extra}]'}")
         for package in diagnosis.packages:
             if package.extra == extra:
                 version = package.found or "missing"

@@ -15,7 +15,7 @@ from modelexport.cli.annotate import annotate
 from modelexport.cli.batch import batch
 from modelexport.cli.command import Command
 from modelexport.cli.compare import compare
-from modelexport.cli.console import print_error
+from modelexport.cli.console import print_document, print_error
 from modelexport.cli.doctor import doctor
 from modelexport.cli.examples import examples
 from modelexport.cli.export import export
@@ -23,6 +23,7 @@ from modelexport.cli.strip import strip
 from modelexport.cli.trace import trace
 from modelexport.cli.validate import validate
 from modelexport.cli.verbosity import Quiet, Verbose, Verbosity
+from modelexport.cli.visible_output import visible_output
 from modelexport.support.error_texts import error_sentence
 
 NAME = "modelexport"
@@ -46,7 +47,7 @@ def _show_version(value: bool) -> None:
             installed = version(NAME)
         except PackageNotFoundError:
             installed = "(not installed)"
-        typer.echo(f"{NAME} {installed}")
+        print_document(f"{NAME} {installed}")
         raise typer.Exit
 
 
@@ -84,7 +85,9 @@ def main(arguments: list[str] | None = None) -> None:
     Args:
         arguments: The arguments after the program's name; those of this process by default.
     """
-    sys.exit(_run(arguments, Verbosity()))
+    with visible_output():
+        code = _run(arguments, Verbosity())
+    sys.exit(code)
 
 
 def _run(arguments: list[str] | None, verbosity: Verbosity) -> int:

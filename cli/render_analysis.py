@@ -11,6 +11,7 @@ from rich.text import Text
 from modelexport.cli.render_module_table import module_table
 from modelexport.cli.render_module_tree import module_tree
 from modelexport.cli.tables import Grid, known_part, list_counts, plural, short_count
+from modelexport.support.visible_text import markdown_text, visible_line
 
 if TYPE_CHECKING:
     from modelexport.rewriter import Analysis
@@ -53,7 +54,7 @@ def trees(analyses: Analyses, *, every_module: bool) -> Iterator[RenderableType]
     """
     for analysis in analyses:
         if len(analyses) > 1:
-            yield Text(f"{analysis.file}:", style="bold underline")
+            yield Text(visible_line(f"{analysis.file}:"), style="bold underline")
         if analysis.modules:
             yield module_tree(analysis, every_module=every_module)
         else:
@@ -94,7 +95,7 @@ def markdown(analyses: Analyses, *, every_module: bool, unresolved: bool) -> str
             [n.name, n.op_type, n.graph, str(n.position), n.reason] for n in analysis.unresolved
         ]
         grid = Grid(["node", "operator", "graph", ">position", "reason"], rows)
-        parts += [f"{analysis.file}: nodes without a module", grid.markdown()]
+        parts += [markdown_text(f"{analysis.file}: nodes without a module"), grid.markdown()]
     return "\n\n".join(parts)
 
 
@@ -102,17 +103,18 @@ def unresolved_nodes(analyses: Analyses) -> Iterator[Text]:
     """The nodes without a module, a line each with the reason."""
     for analysis in analyses:
         count = plural(len(analysis.unresolved), "node")
-        yield Text(f"{analysis.file}: {count} without a module")
+        yield Text(visible_line(f"{analysis.file}: {count} without a module"))
         for node in analysis.unresolved:
             place = f"{node.graph}#{node.position}"
-            yield Text(f"  {place} {node.name} ({node.op_type}): {node.reason}")
+            line = f"  {place} {node.name} ({node.op_type}): {node.reason}"
+            yield Text(visible_line(line))
 
 
 def _summary(analysis: "Analysis") -> Text:
     """One file as a whole, a line for each fact."""
     text = Text()
     for name, fact in _FACTS.items():
-        text.append(f"{name:<12}", style="bold").append(f" {fact(analysis)}\n")
+        text.append(f"{name:<12}", style="bold").append(f" {visible_line(fact(analysis))}\n")
     text.rstrip()
     return text
 
@@ -142,4 +144,6 @@ def write_csv(analyses: Analyses) -> None:
             costs = [row.macs, row.unknown_macs, row.weight_bytes]
             costs += [row.activation_bytes, row.unknown_activations]
             figures = [*counts, f"{row.share:.6f}", *costs]
-            writer.writerow([row.tag, row.path, row.class_name, *figures, operators, analysis.file])
+            texts = map(visible_line, (operators, analysis.file))
+            names = map(visible_line, (row.tag, row.path, row.class_name))
+            writer.writerow([*names, *figures, *texts])

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from modelexport.cli.tables import Grid, list_counts, plural, short_count
+from modelexport.support.visible_text import markdown_text
 
 if TYPE_CHECKING:
     from modelexport.rewriter import Comparison, Deviation, FileFacts, NumericComparison
@@ -45,11 +46,11 @@ def markdown(result: "Comparison", *, every: bool) -> str:
         result: The comparison.
         every: Whether to include modules and values without a difference.
     """
-    blocks = [f"# {result.a.file} and {result.b.file}"]
+    blocks = [markdown_text(f"# {result.a.file} and {result.b.file}")]
     for section in _sections(result, every=every):
-        blocks.append(f"**{section.title}**")
+        blocks.append(f"**{markdown_text(section.title)}**")
         if section.lines:
-            blocks.append("\n".join(f"- {line}" for line in section.lines))
+            blocks.append("\n".join(f"- {markdown_text(line)}" for line in section.lines))
         if section.grid is not None and section.grid.rows:
             blocks.append(section.grid.markdown())
     return "\n\n".join(blocks)

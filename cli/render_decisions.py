@@ -1,9 +1,10 @@
 """Printing what was decided about nodes."""
 
-import sys
 from typing import TYPE_CHECKING
 
 import typer
+
+from modelexport.cli.console import print_json_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,7 +32,7 @@ def print_annotation(report: "AnnotateReport", name: str, out: "Console") -> Non
 
 def print_report(report: "AnnotateReport") -> None:
     """Print the whole report as JSON on standard output."""
-    sys.stdout.write(report.to_json().decode())
+    print_json_text(report.to_json().decode())
 
 
 def exit_if_undecided(report: "AnnotateReport") -> None:
@@ -46,7 +47,8 @@ def exit_if_undecided(report: "AnnotateReport") -> None:
 
 def print_explanation(decision: "Decision", out: "Console") -> None:
     """Print how one node was decided, and which candidates there were."""
-    out.print(f"\n{decision.graph}#{decision.position} {decision.name} ({decision.op_type})")
+    out.print()
+    out.print(f"{decision.graph}#{decision.position} {decision.name} ({decision.op_type})")
     out.print(f"  module: {decision.module if decision.module is not None else 'unresolved'}")
     if decision.evidence is not None:
         out.print(f"  evidence: {decision.evidence}")

@@ -7,6 +7,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from modelexport.cli.tables import known_part, list_counts, plural, short_count
+from modelexport.support.visible_text import visible_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,14 +51,15 @@ def _branch(group: "ModuleGroup", rows: "Mapping[str, ModuleRow]") -> Tree:
 def _module_label(name: str, row: "ModuleRow") -> Text:
     label = _line(name, style="bold")
     if row.class_name and row.class_name != name:
-        label.append(f" {row.class_name}", style="cyan")
+        label.append(visible_line(f" {row.class_name}"), style="cyan")
     return label.append(_figures(row)).append(_operators(row))
 
 
 def _run_label(name: str, row: "ModuleRow", size: int) -> Text:
     """Two lines: all modules of a run together, and each of them."""
     label = _line(name, style="bold").append(f": {size} x ")
-    label.append(row.class_name or "modules", style="cyan").append(_figures(row.times(size)))
+    name = visible_line(row.class_name) or "modules"
+    label.append(name, style="cyan").append(_figures(row.times(size)))
     return label.append("\neach").append(_figures(row)).append(_operators(row))
 
 
@@ -72,9 +74,10 @@ def _figures(row: "ModuleRow") -> Text:
 
 
 def _operators(row: "ModuleRow") -> Text:
-    return Text(f"  {list_counts(row.op_types)}" if row.op_types else "", style="dim")
+    operators = visible_line(list_counts(row.op_types))
+    return Text(f"  {operators}" if operators else "", style="dim")
 
 
 def _line(text: str, style: str = "") -> Text:
     """Text that a narrow terminal cuts off, so that the tree stays a tree."""
-    return Text(text, style=style, no_wrap=True, overflow="ellipsis")
+    return Text(visible_line(text), style=style, no_wrap=True, overflow="ellipsis")

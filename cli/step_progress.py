@@ -7,6 +7,7 @@ from contextlib import contextmanager, nullcontext, redirect_stdout
 import typer
 
 from modelexport.cli.verbosity import verbosity
+from modelexport.cli.visible_output import raw_stream
 from modelexport.support.progress import reporting_steps_to
 
 _DELAY_SECONDS = 1.0
@@ -31,14 +32,15 @@ def _spinner() -> Iterator[None]:
     """Show every step of the body."""
     from threading import Timer  # noqa: PLC0415 - only in a terminal
 
-    from rich.console import Console  # noqa: PLC0415
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    from modelexport.cli.pipe_console import PipeConsole  # noqa: PLC0415
 
     progress = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
         TimeElapsedColumn(),
-        console=Console(file=sys.stderr, markup=False),  # exporters replace sys.stderr meanwhile
+        console=PipeConsole(file=raw_stream(sys.stderr)),  # exporters replace sys.stderr meanwhile
         transient=True,
         redirect_stdout=False,
         redirect_stderr=False,

@@ -8,6 +8,8 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
+from modelexport.support.visible_text import markdown_cell, visible_line
+
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
@@ -34,7 +36,8 @@ class Grid:
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         """For a terminal or a pipe."""
-        left_out = self._left_out(options.max_width)
+        rows = [list(map(visible_line, row)) for row in self.rows]  # before columns get a width
+        left_out = self._left_out(rows, options.max_width)
         shown = [number for number in range(len(self.columns)) if number not in left_out]
         table = Table(box=None, pad_edge=False, header_style="bold")
         for number in shown:
@@ -43,7 +46,7 @@ class Grid:
                 table.add_column(_title(head), justify="right", no_wrap=True)
             else:  # a column of text that may wrap shrinks before numbers do; its cells are cut
                 table.add_column(_title(head))
-        for row in self.rows:
+        for row in rows:
             table.add_row(
                 *(Text(row[number], no_wrap=True, overflow="ellipsis") for number in shown)
             )
@@ -58,9 +61,9 @@ class Grid:
         rules = ["---:" if _is_numeric(head) else "---" for head in self.columns]
         return "\n".join(map(_markdown_line, [list(map(_title, self.columns)), rules, *self.rows]))
 
-    def _left_out(self, width: int) -> set[int]:
+    def _left_out(self, rows: Sequence[Sequence[str]], width: int) -> set[int]:
         """The positions of the columns that have to be left out of a terminal of this width."""
-        texts = zip(map(_title, self.columns), *self.rows, strict=True)
+        texts = zip(map(_title, self.columns), *rows, strict=True)
         widths = [max(cell_len(text) for text in column) for column in texts]
         missing = sum(widths) + _GAP * (len(widths) - 1) - width
         left_out: set[int] = set()
@@ -78,11 +81,11 @@ def _is_numeric(head: str) -> bool:
 
 
 def _title(head: str) -> str:
-    return head.removeprefix(">")
+    return visible_line(head.removeprefix(">"))
 
 
 def _markdown_line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(map(markdown_cell, cells)) + " |"
 
 
 def short_count(count: int) -> str:

@@ -10,6 +10,7 @@ from modelexport.pipeline.batch.digests import versions
 from modelexport.pipeline.batch.jobs import Job
 from modelexport.pipeline.batch.outcome import Outcome, State
 from modelexport.support.files import atomic_replacement
+from modelexport.support.visible_text import markdown_cell
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -130,8 +131,8 @@ def markdown(summary: Summary) -> str:
     for row in summary.jobs:
         cells = [row.job, row.state, f"{row.seconds:.1f}", ", ".join(row.files)]
         cells += ["" if n is None else str(n) for n in (row.nodes, row.tagged, row.unresolved)]
-        cells.append((row.error or "").replace("|", "\\|").replace("\n", " "))
-        lines.append(f"| {' | '.join(cells)} |")
+        cells.append(" ".join((row.error or "").split("\n")))
+        lines.append(f"| {' | '.join(map(markdown_cell, cells))} |")
     states = ", ".join(f"{count} {state}" for state, count in summary.states.items())
     return "\n".join([*lines, "", f"{len(summary.jobs)} jobs in {summary.seconds:.1f} s: {states}"])
 

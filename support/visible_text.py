@@ -1,0 +1,75 @@
+"""Text that a terminal only shows: what it would obey, or hide, is written as an escape.
+
+Names in files may hold any character. Control characters move the cursor, recolour or retitle a
+terminal; marks of direction reorder what is read; characters without width hide differences.
+"""
+
+import html
+import unicodedata
+
+_ESCAPED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode's categories of control and format characters, lone surrogates, and separators of lines
+and paragraphs. Format characters are the marks of direction and what has no width."""
+
+
+def visible_line(text: str) -> str:
+    r"""The text on one line, with escapes such as `\x1b` for what a terminal would not show.
+
+    >>> visible_line("\x1b[31mred\n"), visible_line("日本 ünï 🙂")
+    ('\\x1b[31mred\\x0a', '日本 ünï 🙂')
+    """
+    if text.isprintable():
+        return text
+    return "".join(_python_escape(char) if _is_escaped(char) else char for char in text)
+
+
+def visible_lines(text: str) -> str:
+    """The same, with its line feeds."""
+    return text if text.isprintable() else "\n".join(map(visible_line, text.split("\n")))
+
+
+def markdown_text(text: str) -> str:
+    """A text for a line of a markdown document, in which it is no HTML.
+
+    >>> markdown_text("a <b>")
+    'a &lt;b&gt;'
+    """
+    return html.escape(visible_line(text), quote=False)
+
+
+def markdown_cell(text: str) -> str:
+    r"""The same for a cell of a table.
+
+    >>> markdown_cell("a | b")
+    'a \\| b'
+    """
+    return markdown_text(text).replace("|", "\\|")
+
+
+def visible_json(text: str) -> str:
+    r"""JSON of the same value, with JSON's own escapes; the line feeds between values stay.
+
+    >>> visible_json('"\x7f"')
+    '"\\u007f"'
+    """
+    if text.isprintable():
+        return text
+    escaped = (_json_escape(c) if c != "\n" and _is_escaped(c) else c for c in text)
+    return "".join(escaped)
+
+
+def _is_escaped(char: str) -> bool:
+    return unicodedata.category(char) in _ESCAPED_CATEGORIES
+
+
+def _python_escape(char: str) -> str:
+    code = ord(char)
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def _json_escape(char: str) -> str:
+    units = char.encode("utf-16-be", "surrogatepass")
+    pairs = zip(units[::2], units[1::2], strict=True)
+    return "".join(f"\\u{high:02x}{low:02x}" for high, low in pairs)
