@@ -42,10 +42,17 @@ def module_tree(analysis: "Analysis", *, every_module: bool) -> RenderableType:
 
 def _branch(group: "ModuleGroup", rows: "Mapping[str, ModuleRow]") -> Tree:
     """A group, and below it what is below its first module."""
-    row, size = rows[group.first.tag], len(group.members)
-    tree = Tree(_run_label(group.name, row, size) if size > 1 else _module_label(group.name, row))
-    tree.children.extend(_branch(child, rows) for child in group.first.groups)
+    tree = Tree(_label(group, rows))
+    pending = [(tree, group)]
+    while pending:  # not recursive: modules may be thousands of steps deep
+        branch, above = pending.pop()
+        pending += [(branch.add(_label(child, rows)), child) for child in above.first.groups]
     return tree
+
+
+def _label(group: "ModuleGroup", rows: "Mapping[str, ModuleRow]") -> Text:
+    row, size = rows[group.first.tag], len(group.members)
+    return _run_label(group.name, row, size) if size > 1 else _module_label(group.name, row)
 
 
 def _module_label(name: str, row: "ModuleRow") -> Text:

@@ -104,7 +104,7 @@ def group_equal_siblings(
     figures = {tag: tuple(_figures(rows.get(tag)) for rows in rows_by_tag) for tag in listed}
     tree = children_by_tag(rows[0] for rows in listed.values())
     children = without_plain_lists(tree, listed)
-    return _Grouping(figures, children, every_module=every_module).groups_below(None)
+    return _Grouping(figures, children, every_module=every_module).groups()
 
 
 def list_groups(
@@ -116,7 +116,9 @@ def list_groups(
         groups: Groups with the same parent.
         parent: The line that they are below.
     """
-    for group in groups:
+    pending = [(group, parent) for group in reversed(groups)]
+    while pending:  # not recursive: modules may be thousands of steps deep
+        group, parent = pending.pop()
         size, above = len(group.members), ""
         if parent is not None:  # its tag, with the runs in it
             stem = group.first.tag.removesuffix(step_below(group.first.tag, parent.first))
@@ -124,7 +126,7 @@ def list_groups(
         modules = size * (1 if parent is None else parent.modules)
         line = GroupLine(above + group.step, group.first.tag, size, modules)
         yield line
-        yield from list_groups(group.first.groups, line)
+        pending.extend((child, line) for child in reversed(group.first.groups))
 
 
 def _figures(row: "ModuleRow | None") -> Hashable:
@@ -158,15 +160,27 @@ class _Grouping:
         self._subtree_ids: dict[str, int] = {}
         self._ids_by_content: dict[Hashable, int] = {}
 
-    def groups_below(self, parent: str | None) -> tuple[ModuleGroup, ...]:
-        """The groups directly below a module, or the topmost ones."""
-        return tuple(
-            ModuleGroup(
-                step_below(_tag_of_run(run), parent),
-                tuple(GroupMember(tag, self.groups_below(tag)) for tag in run),
+    def groups(self) -> tuple[ModuleGroup, ...]:
+        """The topmost groups. Those below a module are made before the group of the module."""
+        groups: dict[str | None, tuple[ModuleGroup, ...]] = {}
+        for parent in self._deepest_first():
+            groups[parent] = tuple(
+                ModuleGroup(
+                    step_below(_tag_of_run(run), parent),
+                    tuple(GroupMember(tag, groups[tag]) for tag in run),
+                )
+                for run in self._runs(self._children.get(parent, []))
             )
-            for run in self._runs(self._children.get(parent, []))
-        )
+            if parent is not None:
+                self._subtree_ids[parent] = self._find_subtree_id(parent)
+        return groups[None]
+
+    def _deepest_first(self) -> Iterator[str | None]:
+        """Every tag after those below it; None, which is above the topmost, comes last."""
+        tags: list[str | None] = [None]
+        for tag in tags:
+            tags += self._children.get(tag, ())
+        return reversed(tags)
 
     def _runs(self, siblings: Sequence[str]) -> list[list[str]]:
         """The siblings by group, in the order of the first of each."""
@@ -175,7 +189,7 @@ class _Grouping:
         run_to_extend: dict[tuple[str, int, int], list[str]] = {}
         runs: dict[str, list[str]] = {}
         for stem, number, tag in sorted(filter(None, map(_split_number, siblings))):
-            subtree = self._subtree_id(tag)
+            subtree = self._subtree_ids[tag]
             run = run_to_extend.pop((stem, subtree, number), [])
             run.append(tag)
             run_to_extend[stem, subtree, number + 1] = run
@@ -183,16 +197,12 @@ class _Grouping:
         extended = {tag for run in runs.values() for tag in run[1:]}
         return [runs.get(tag, [tag]) for tag in siblings if tag not in extended]
 
-    def _subtree_id(self, tag: str) -> int:
-        """A number that equal subtrees share."""
-        if tag not in self._subtree_ids:
-            children = self._children.get(tag, ())
-            below = tuple((step_below(c, tag), self._subtree_id(c)) for c in children)
-            content = (self._figures[tag], below)
-            self._subtree_ids[tag] = self._ids_by_content.setdefault(
-                content, len(self._ids_by_content)
-            )
-        return self._subtree_ids[tag]
+    def _find_subtree_id(self, tag: str) -> int:
+        """A number that equal subtrees share; those of the modules below have theirs."""
+        children = self._children.get(tag, ())
+        below = tuple((step_below(child, tag), self._subtree_ids[child]) for child in children)
+        content = (self._figures[tag], below)
+        return self._ids_by_content.setdefault(content, len(self._ids_by_content))
 
 
 def _split_number(tag: str) -> tuple[str, int, str] | None:

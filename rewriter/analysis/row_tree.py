@@ -40,9 +40,14 @@ def without_plain_lists(
         )
 
     def shown(tag: str) -> list[str]:
-        if not children.get(tag) or not is_plain_list(tag):
-            return [tag]
-        return [name for child in children[tag] for name in shown(child)]
+        names, pending = [], [tag]
+        while pending:
+            name = pending.pop()
+            if children.get(name) and is_plain_list(name):
+                pending.extend(reversed(children[name]))
+            else:
+                names.append(name)
+        return names
 
     tree: dict[str | None, list[str]] = {}
     pending: list[str | None] = [None]
