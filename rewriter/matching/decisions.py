@@ -134,7 +134,8 @@ def decide(
     spread = Claims()
     if propagation:
         modules = {key: claim.module for key, claim in settled.items()}
-        spread = propagate(graph, tree, known, modules)
+        foreign = {key for kind in claims for key in kind.not_recorded}
+        spread = propagate(graph, tree, known, modules, foreign)
     propagated = spread.by_node
     if constants_only:
         constants = {key for key, flag in zip(graph.keys, graph.derived, strict=True) if flag}

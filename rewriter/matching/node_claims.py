@@ -66,7 +66,12 @@ class ClaimBuilder:
             return
         kind, ops = self._ops_of(node)
         if not ops:
-            if node in self._preparing:
+            if node in self._resolution.graphs.new_nodes:
+                claims[kind].not_recorded.add(key)
+            module = self._module_around(node)
+            if module is not None:
+                claims[kind].by_node[key] = Claim(module, kind)
+            elif node in self._preparing:
                 claims[kind].without_module[key] = "it prepares an input for the nodes that use it"
             elif node in self._resolution.reasons:
                 claims[kind].reasons[key] = self._resolution.reasons[node]
@@ -79,6 +84,19 @@ class ClaimBuilder:
             claims[kind].without_module[key] = UNKNOWN_SCOPE
         else:
             claims[kind].by_node[key] = claim
+
+    def _module_around(self, node: int) -> str | None:
+        """The module around a node that the recorded model does not have.
+
+        The root is around everything, so it is no answer unless the neighbours are its own.
+        """
+        ops = (self._record.ops[op] for op in self._resolution.between.get(node, ()))
+        modules = [op.module for op in ops]
+        known = [module for module in modules if module is not None]
+        if not known or len(known) < len(modules):
+            return None
+        ancestor = self._record.tree.common_ancestor(known)
+        return ancestor if ancestor or "" in known else None
 
     def _find_preparing_nodes(self) -> set[int]:
         """Nodes before which no module runs, and which are no recorded op.

@@ -83,14 +83,23 @@ class ObservedValues:
             )
 
     def compare(
-        self, file: IndexedGraph, recorded: IndexedGraph, *, try_half_precision: bool
+        self,
+        file: IndexedGraph,
+        recorded: IndexedGraph,
+        *,
+        try_half_precision: bool,
+        may_be_related: bool = False,
     ) -> ComparedValues:
         """Compare what the file computes with what was recorded, in the mode that fits.
+
+        A file that holds the recorded weights as they are computes exactly. If it computes little
+        of what was recorded, it is a related model: it does so up to where the models differ.
 
         Args:
             file: The file.
             recorded: The recorded graph.
             try_half_precision: Whether the file may be one in half precision.
+            may_be_related: Whether its weights are recorded ones with all their digits.
         """
         if self._observe is None:
             return ComparedValues(None, self._why_not_run())
@@ -100,7 +109,7 @@ class ObservedValues:
         except (InputMismatchError, RuntimeFailedError) as error:
             return ComparedValues(None, (_not_compared(error),))
         if values.rejects_mismatch:
-            return ComparedValues(values, ())
+            return ComparedValues(values.as_related() if may_be_related else values, ())
         notes: tuple[str, ...] = ()
         if try_half_precision:
             try:
@@ -110,6 +119,8 @@ class ObservedValues:
             else:
                 if halved.rejects_mismatch:
                     return ComparedValues(halved, ())
+        if may_be_related and values.file_share:
+            return ComparedValues(values.as_related(), notes)
         return ComparedValues(values.as_quantised(), notes)
 
     def _why_not_run(self) -> tuple[str, ...]:

@@ -20,7 +20,8 @@ from modelexport.rewriter.matching.evidence.claims import Claims
 from modelexport.rewriter.matching.evidence.names import NameMatch, match_names
 from modelexport.rewriter.matching.evidence.retraining import describe_retraining
 from modelexport.rewriter.matching.evidence.values import ValueMatch
-from modelexport.rewriter.matching.evidence.weights import WeightMatch, WeightMatcher
+from modelexport.rewriter.matching.evidence.weight_match import WeightMatch
+from modelexport.rewriter.matching.evidence.weights import WeightMatcher
 from modelexport.rewriter.matching.match_sources import MatchSources
 from modelexport.rewriter.matching.model_identity import compare_weight_shapes, refuse_foreign
 from modelexport.rewriter.matching.node_claims import ClaimBuilder
@@ -111,20 +112,27 @@ class Recognizer:
             ForeignRecordError: The record is of another model.
         """
         allowed = self._sources.evidence
+        weights = self._match_weights()
         names = None
         if EvidenceKind.NAMES in allowed:
-            names = match_names(self._graph, self._record)
+            names = match_names(self._graph, self._record, self._numbers_of_parameters(weights))
         pairs = {} if names is None else names.pairs
-        weights = self._match_weights()
         compared = self._observed.compare(
-            self._file, self._recorded, try_half_precision=not weights.retrained
+            self._file,
+            self._recorded,
+            try_half_precision=not weights.retrained,
+            may_be_related=weights.are_recorded_exactly,
         )
         weights, values = _resolve_retraining(weights, compared)
         notes = self.check_same_model(values, weights, len(pairs))
         if EvidenceKind.WEIGHTS not in allowed:
             weights = WeightMatch()
         resolver = NodeResolver(self._record, self._file, self._recorded, values, weights)
-        resolution = resolver.resolve(pairs, structure=EvidenceKind.STRUCTURE in allowed)
+        resolution = resolver.resolve(
+            pairs,
+            structure=EvidenceKind.STRUCTURE in allowed,
+            counted=frozenset() if names is None else names.counted,
+        )
         claims = ClaimBuilder(self._graph.keys, self._record, resolution, weights.owners).build()
         if names is not None:
             claims.insert(0, self._unpaired_names(names, claims))
@@ -142,6 +150,25 @@ class Recognizer:
             self._graph, self._file, self._recorded, self._record, self._sources.read
         )
         return matcher.match()
+
+    def _numbers_of_parameters(self, weights: WeightMatch) -> dict[int, frozenset[str]]:
+        """Weights whose numbers are recorded, to the parameters that hold them; new ones to none.
+
+        In a model that was trained further numbers tell nothing.
+        """
+        if weights.retrained:
+            return {}
+        parameters = {
+            self._recorded.value_of(tensor.graph, tensor.name): tensor.parameter
+            for tensor in self._record.tensors
+            if tensor.parameter is not None
+        }
+        numbers = {
+            value: frozenset(parameters[label] for label in labels if label in parameters)
+            for value, labels in weights.candidates.items()
+        }
+        known = {value: names for value, names in numbers.items() if names}
+        return known | dict.fromkeys(weights.new, frozenset())
 
     def check_same_model(
         self, values: ValueMatch | None, weights: WeightMatch, paired: int

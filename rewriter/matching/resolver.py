@@ -6,22 +6,23 @@ from there. Nodes that are no recorded op get the ops that their neighbours encl
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.graph.graph_view import ContractedGraph, GraphView
 from modelexport.rewriter.graph.indexed_graph import IndexedGraph
 from modelexport.rewriter.matching.alignment.aligner import Aligner
-from modelexport.rewriter.matching.alignment.enclosure import Enclosure
+from modelexport.rewriter.matching.alignment.enclosure import Enclosed, Enclosure
 from modelexport.rewriter.matching.alignment.graph_pair import GraphPair, match_inputs
 from modelexport.rewriter.matching.alignment.node_work import NodeWork
 from modelexport.rewriter.matching.alignment.pairs import Pairs
 from modelexport.rewriter.matching.alignment.scorer import ScoredOp
 from modelexport.rewriter.matching.alignment.seeds import Seeder, find_nearby_ops
 from modelexport.rewriter.matching.alignment.spans import Span
+from modelexport.rewriter.matching.evidence.divergence import find_new_nodes
 from modelexport.rewriter.matching.evidence.values import ValueMatch
-from modelexport.rewriter.matching.evidence.weights import WeightMatch
+from modelexport.rewriter.matching.evidence.weight_match import WeightMatch
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Resolution:
         ambiguous: Nodes with several equal candidates, and these.
         considered: The recorded ops that were scored for each node.
         overruled: Nodes with an op of their name that computes something else, and that op.
+        between: Nodes that the recorded model does not have, with the ops between which they stand.
     """
 
     graphs: GraphPair
@@ -47,6 +49,7 @@ class Resolution:
     ambiguous: Mapping[int, list[ScoredOp]]
     considered: Mapping[int, list[ScoredOp]]
     overruled: Mapping[int, int]
+    between: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
     def origins(self) -> dict[int, tuple[int, ...]]:
         """The recorded ops whose work each node does, as far as they are known."""
@@ -74,12 +77,23 @@ class NodeResolver:
         self._record = record
         self._file_graph, self._record_graph = file_graph, record_graph
         self._weights = weights or WeightMatch()
+        file, recorded = self._contracted(values)
         self._graphs = GraphPair(
-            *self._contracted(values),
+            file,
+            recorded,
             values,
             self._weights.candidates,
             match_inputs(file_graph, record_graph, values),
+            self._find_new_nodes(file, values),
+            self._weights.plain,
         )
+
+    def _find_new_nodes(self, file: GraphView, values: ValueMatch | None) -> frozenset[int]:
+        """Nodes of modules that the record does not have."""
+        known = self._weights.candidates.keys() | self._weights.merged_from.keys()
+        known -= self._weights.plain
+        is_recorded = (lambda _: None) if values is None else values.is_recorded
+        return find_new_nodes(file, self._weights.new, known, is_recorded)
 
     def _contracted(self, values: ValueMatch | None) -> tuple[ContractedGraph, ContractedGraph]:
         """Both graphs without the nodes that pass values through.
@@ -94,40 +108,47 @@ class NodeResolver:
             ContractedGraph(self._record_graph, values.record.passed_values),
         )
 
-    def resolve(self, named: Mapping[int, int], *, structure: bool) -> Resolution:
+    def resolve(
+        self,
+        named: Mapping[int, int],
+        *,
+        structure: bool,
+        counted: frozenset[int] = frozenset(),
+    ) -> Resolution:
         """Seed an alignment, let it grow, and enclose what is left.
 
         Args:
             named: Nodes to recorded ops of the same names.
             structure: Whether the structure of the graph may be used.
+            counted: Nodes whose name the exporter counted up.
         """
         pairs = Pairs()
         seeder = Seeder(self._graphs, pairs)
-        overruled = seeder.add_named(named)
+        overruled = seeder.add_named(named, counted)
         candidates = seeder.add_by_values()
         seeder.add_by_weights(candidates)
         seeder.add_by_call_order(candidates, self._weights.owners)
         graphs = self._calibrated(pairs)
         nearby_ops = find_nearby_ops(graphs, pairs.ops.keys() | candidates.keys())
         aligner = Aligner(graphs, pairs, candidates, nearby_ops)
-        regions: dict[int, tuple[int, ...]] = {}
-        reasons: dict[int, str] = {}
+        enclosed: Mapping[int, Enclosed] = {}
         if structure:
             self._grow(aligner, Seeder(graphs, pairs))
             self._resolve_pass_through(graphs, pairs)
         anchored = self._find_anchored(graphs, pairs)
         spans = self._find_spans(graphs, pairs, aligner, anchored)
         if structure:
-            regions, reasons = self._enclose(graphs, pairs, spans, anchored)
+            enclosed = self._enclose(graphs, pairs, spans, anchored)
         return Resolution(
             graphs,
             {node: span.ops for node, span in spans.items()},
             pairs.evidence,
-            regions,
-            reasons,
+            {node: found.ops for node, found in enclosed.items() if found.ops},
+            {node: found.reason for node, found in enclosed.items() if found.reason},
             aligner.ambiguous,
             aligner.considered,
             overruled,
+            {node: found.between for node, found in enclosed.items() if found.between},
         )
 
     def _calibrated(self, pairs: Pairs) -> GraphPair:
@@ -183,20 +204,19 @@ class NodeResolver:
         pairs: Pairs,
         spans: Mapping[int, Span],
         anchored: Mapping[int, tuple[int, ...]],
-    ) -> tuple[dict[int, tuple[int, ...]], dict[int, str]]:
-        """Regions of the nodes that are left, and reasons where there is none."""
+    ) -> dict[int, Enclosed]:
+        """What encloses the nodes that are left."""
         nodes = range(len(self._file_graph))
         left = [node for node in nodes if node not in pairs and not graphs.is_auxiliary(node)]
-        regions: dict[int, tuple[int, ...]] = {}
-        reasons: dict[int, str] = {}
-        if left:
-            enclosure = Enclosure(graphs, pairs.ops, spans, anchored, self._weights.merged_from)
-            for node, enclosed in enclosure.enclose(left).items():
-                if ops := enclosed.ops or self._ops_reading_merged_weights(graphs, node):
-                    regions[node] = ops
-                else:
-                    reasons[node] = enclosed.reason
-        return regions, reasons
+        if not left:
+            return {}
+        enclosure = Enclosure(graphs, pairs.ops, spans, anchored, self._weights.merged_from)
+        enclosed = enclosure.enclose(left)
+        for node, found in enclosed.items():
+            merged = () if found.ops else self._ops_reading_merged_weights(graphs, node)
+            if merged:
+                enclosed[node] = Enclosed(merged)
+        return enclosed
 
     def _find_anchored(self, graphs: GraphPair, pairs: Pairs) -> dict[int, tuple[int, ...]]:
         """Nodes that are paired with no op, with the ops that read their weights and no others."""

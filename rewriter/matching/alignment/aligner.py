@@ -167,10 +167,11 @@ class Aligner:
     def _is_eligible(self, node: int, op: int) -> bool:
         """Whether an op that stands at a node's place may be the node.
 
-        It has the node's operator, no other node does its work, and values do not veto it. Torch's
-        operators do not compare with ONNX's; there, values must agree, and their shapes.
+        The node is of no new module, the op has its operator, no other node does its work, and
+        values do not veto it. Torch's operators do not compare with ONNX's; there, values must
+        agree, and their shapes.
         """
-        if not self._pairs.is_free(op):
+        if node in self._graphs.new_nodes or not self._pairs.is_free(op):
             return False
         if self._record.graph.has_torch_op_types:
             values = self._graphs.values
@@ -179,6 +180,22 @@ class Aligner:
                 and values.compatible(node, op) is True
                 and (values.same_shape(node, op))
             )
-        return self._graphs.same_op_type(node, op) and (
-            self._graphs.compatible(node, op) is not False
+        return (
+            self._graphs.same_op_type(node, op)
+            and self._graphs.compatible(node, op) is not False
+            and self._has_place_for_new_inputs(node, op)
         )
+
+    def _has_place_for_new_inputs(self, node: int, op: int) -> bool:
+        """Whether an op reads something else where a node reads what a new module computes.
+
+        What joins an adapter's result with a recorded one is no recorded op.
+        """
+        predecessors = self._file.predecessors(node)
+        new = sum(other in self._graphs.new_nodes for other in predecessors)
+        if not new:
+            return True
+        if self.spans.span(node, op).closed:
+            return False
+        explained = {self._pairs.ops.get(other) for other in predecessors}
+        return len(set(self._record.predecessors(op)) - explained) >= new

@@ -3,6 +3,10 @@
 An exporter or an optimiser makes nodes that the record does not have: a step of a decomposed op,
 a rescaling, a fused op whose result is new. Such a node lies on paths from paired nodes to paired
 nodes, and its origins are among the recorded ops on the paths between these.
+
+A related model has modules that the record does not have: an adapter, another head. Their nodes
+stand for no recorded op. They were put between two recorded ops, and the module around both of
+these is around them.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -13,6 +17,8 @@ from modelexport.rewriter.matching.alignment.regions import last_ops, region_bet
 from modelexport.rewriter.matching.alignment.spans import Span
 from modelexport.rewriter.matching.thresholds import MOST_NEIGHBOURHOOD_NODES
 
+_NOT_RECORDED = "the recorded model has no such node"
+
 
 class Enclosed(NamedTuple):
     """What encloses a node.
@@ -20,10 +26,17 @@ class Enclosed(NamedTuple):
     Attributes:
         ops: The recorded ops that it may stand for; empty when nothing encloses it.
         reason: Why nothing does.
+        between: For a node of no recorded module, the recorded ops between which it stands.
     """
 
     ops: tuple[int, ...]
     reason: str = ""
+    between: tuple[int, ...] = ()
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the record does not have the module of the node."""
+        return self.reason == _NOT_RECORDED
 
 
 class Enclosure:
@@ -71,8 +84,10 @@ class Enclosure:
         """
         enclosed: dict[int, Enclosed] = {}
         for node in nodes:
-            live = node in self._live
-            enclosed[node] = self._by_paths(node) if live else self._dead(node, enclosed)
+            if node in self._live:
+                enclosed[node] = self._by_paths(node, enclosed)
+            else:
+                enclosed[node] = self._dead(node, enclosed)
         return enclosed
 
     def _does_all(self, node: int, span: Span) -> bool:
@@ -103,8 +118,10 @@ class Enclosure:
         }
         return twins.pop() if len(twins) == 1 else None
 
-    def _by_paths(self, node: int) -> Enclosed:
+    def _by_paths(self, node: int, enclosed: Mapping[int, Enclosed]) -> Enclosed:
         after = self._nearest_paired(node, self._file.successors)
+        if self._is_new(node, enclosed):
+            return self._between(after)
         before = self._nearest_paired(node, self._file.predecessors)
         starts = {op for other in before for op in self._anchored.get(other, ())}
         starts.update(self._paired[other] for other in before if other in self._paired)
@@ -117,7 +134,38 @@ class Enclosure:
         region = region_between(self._record, starts, ends)
         if region is None:
             return Enclosed((), "its matched neighbours enclose too much of the model")
-        return Enclosed(tuple(sorted(self._narrowed(node, region, starts, ends))))
+        ops = self._narrowed(node, region, starts, ends)
+        is_told = not self._graphs.has_diverged(node) or self._reading_its_weights(node, region)
+        if not is_told and (not after or self._done.issuperset(ops)):
+            return self._between(after)
+        return Enclosed(tuple(sorted(ops)))
+
+    def _is_new(self, node: int, enclosed: Mapping[int, Enclosed]) -> bool:
+        """Whether a node is of a module that the record does not have, or joins its results."""
+        if node in self._graphs.new_nodes:
+            return True
+        if self._graphs.reads_telling_weight(node):
+            return False
+        return any(
+            other in self._graphs.new_nodes or (other in enclosed and enclosed[other].is_new)
+            for other in self._file.predecessors(node)
+        )
+
+    def _between(self, after: Iterable[int]) -> Enclosed:
+        """The recorded ops between which something new was put, judged by the nodes behind it.
+
+        These are the ops of the nodes behind it, and the ops whose results these nodes read in
+        the record and do not read in the file.
+        """
+        ops: set[int] = set()
+        for other in after:
+            span = self._spans[other]
+            done = {self._paired.get(p) for p in self._file.predecessors(other)}
+            inside = set(span.ops)
+            producers = {p for op in span.ops for p in self._record.predecessors(op)} - inside
+            derived = self._record.graph.derived
+            ops |= inside | {p for p in producers if p not in done and not derived[p]}
+        return Enclosed((), _NOT_RECORDED, tuple(sorted(ops)))
 
     def _ops_of(self, node: int) -> tuple[int, ...]:
         """The recorded ops of a node that is paired or anchored."""

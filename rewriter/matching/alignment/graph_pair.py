@@ -17,6 +17,8 @@ class GraphPair:
         values: What both compute, compared; None when that is not known.
         weights: Initializers of the file to the recorded initializers that they may be.
         inputs: Inputs of the file to recorded inputs.
+        new_nodes: Nodes of modules that the record does not have.
+        plain_weights: Initializers of the file whose numbers are all equal: many modules have such.
     """
 
     file: GraphView
@@ -24,6 +26,8 @@ class GraphPair:
     values: ValueMatch | None = None
     weights: Mapping[int, frozenset[int]] = field(default_factory=dict)
     inputs: Mapping[int, int] = field(default_factory=dict)
+    new_nodes: frozenset[int] = frozenset()
+    plain_weights: frozenset[int] = frozenset()
 
     def is_auxiliary(self, node: int) -> bool:
         """Whether a node only passes values through, or depends on no input.
@@ -32,6 +36,10 @@ class GraphPair:
         """
         return self.file.pass_through[node] or self.file.graph.derived[node]
 
+    def has_diverged(self, node: int) -> bool:
+        """Whether a node computes something new, from which nothing recorded follows."""
+        return self.values is not None and node in self.values.diverged
+
     def compatible(self, node: int, op: int) -> bool | None:
         """Whether the values of a node and of a recorded op agree; None when it is not known."""
         return None if self.values is None else self.values.compatible(node, op)
@@ -39,6 +47,11 @@ class GraphPair:
     def same_op_type(self, node: int, op: int) -> bool:
         """Whether a node and a recorded op have the same operator."""
         return self.file.graph.op_types[node] == self.record.graph.op_types[op]
+
+    def reads_telling_weight(self, node: int) -> bool:
+        """Whether a node reads a recorded weight that tells it from others."""
+        weights = self.weights.keys() - self.plain_weights
+        return any(value in weights for value in self.file.inputs(node))
 
     def initializers_of(self, node: int) -> set[int]:
         """The recorded initializers that the initializers of a node may be."""

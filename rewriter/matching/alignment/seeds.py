@@ -32,21 +32,27 @@ class Seeder:
         self._pairs = pairs
         self._file, self._record_view = graphs.file, graphs.record
 
-    def add_named(self, named: Mapping[int, int]) -> dict[int, int]:
+    def add_named(self, named: Mapping[int, int], counted: Container[int] = ()) -> dict[int, int]:
         """Pair nodes with the ops of their names, unless their values differ.
+
+        Where the file is another model than the recorded one, nodes are counted differently: there
+        a name that was counted up needs a weight that says the same.
 
         Args:
             named: Nodes to recorded ops of the same names.
+            counted: Nodes whose name the exporter counted up.
 
         Returns:
             The nodes whose values differ, with the ops of their names.
         """
         overruled = {}
         for node, op in named.items():
-            if self._graphs.compatible(node, op) is not False:
-                self._pairs.add_pair(node, op, EvidenceKind.NAMES)
-            else:
+            if self._graphs.compatible(node, op) is False:
                 overruled[node] = op
+            elif not (node in counted and self._graphs.has_diverged(node)) or (
+                self._is_told_by_weight(node, op)
+            ):
+                self._pairs.add_pair(node, op, EvidenceKind.NAMES)
         return overruled
 
     def add_by_values(self) -> dict[int, dict[int, float]]:
@@ -153,7 +159,7 @@ class Seeder:
         before = len(self._pairs.ops)
         for node, op_type in enumerate(self._file.graph.op_types):
             known = op_type in recorded_types or node in self._pairs
-            if known or self._graphs.is_auxiliary(node):
+            if known or self._graphs.is_auxiliary(node) or node in self._graphs.new_nodes:
                 continue
             ops = [op for op in self._ops_at_its_place(node) if self._pairs.is_free(op)]
             if len(ops) == 1 and not self._is_vetoed(node, ops[0]):
@@ -184,6 +190,12 @@ class Seeder:
             op_type = file_types[node]
             if node_counts[op_type] == op_counts[op_type] == 1 and node not in self._pairs:
                 yield node, op_of_type[op_type]
+
+    def _is_told_by_weight(self, node: int, op: int) -> bool:
+        """Whether a node reads a weight that only one recorded op reads: this one."""
+        consumers = self._record_view.initializer_consumers
+        weights = self._graphs.initializers_of(node)
+        return any(consumers.get(weight) == [op] for weight in weights)
 
     def _is_chain(self, ops: list[int]) -> bool:
         """Whether each recorded op reads the result of the one before it."""

@@ -40,10 +40,12 @@ class Claims(msgspec.Struct):
         by_node: The claims.
         without_module: Nodes that it matched without learning their module, to the reason.
         reasons: Nodes that it says nothing about, to the reason.
+        not_recorded: Nodes of modules that the recorded model does not have.
         overruled: Nodes for which stronger evidence proved it wrong, to what it claimed.
     """
 
     by_node: dict[NodeKey, Claim] = {}
     without_module: dict[NodeKey, str] = {}
     reasons: dict[NodeKey, str] = {}
+    not_recorded: set[NodeKey] = set()
     overruled: dict[NodeKey, str] = {}

@@ -3,18 +3,22 @@
 A name alone proves little: exporters number (`add_7`), and a second export or an optimiser
 may number differently. So a pair of equal names counts while the operator is the same, the
 weights that both read are the same, and at least one neighbour agrees. A pair that is dropped
-no longer speaks for its neighbours.
+no longer speaks for its neighbours. Names of weights are numbered as well: which weights are the
+same is told by their numbers, where these are found in the record, and by their names otherwise.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from modelexport.hierarchy.graph_paths import op_type
 from modelexport.hierarchy.record import Op, Record
 from modelexport.rewriter.graph.indexed_graph import NONE
 from modelexport.rewriter.graph.model_graph import ModelGraph
+from modelexport.rewriter.matching.evidence.recorded_names import RecordedNames
 
 _Ops = Mapping[str, list[int]]
+
+NO_WEIGHTS: Mapping[int, frozenset[str]] = {}
+"""Nothing is known about the numbers of weights."""
 
 _OTHER_WEIGHTS = "its name is the record's, its weights are not"
 _OTHER_SURROUNDINGS = "its name is the record's, the weights around it are not"
@@ -30,12 +34,15 @@ class NameMatch:
         names: The recorded names.
         pairs: Nodes to recorded ops, one to one.
         dropped: Nodes that have a recorded name, to why it does not count.
+        counted: Nodes with a name that the exporter counted up (`add_7`). In a related model it may
+            be the name of another node.
     """
 
     graph: ModelGraph
-    names: "RecordedNames"
+    names: RecordedNames
     pairs: Mapping[int, int]
     dropped: Mapping[int, str]
+    counted: frozenset[int] = frozenset()
 
     def why_unpaired(self, nodes: Iterable[int]) -> dict[int, str]:
         """Why nodes do not pair with a recorded op by name; those that do are left out."""
@@ -46,73 +53,25 @@ class NameMatch:
         }
 
 
-class RecordedNames:
-    """The recorded ops by their names, and by those of their outputs.
+def match_names(
+    graph: ModelGraph, record: Record, weights: Mapping[int, frozenset[str]] = NO_WEIGHTS
+) -> NameMatch:
+    """Pair nodes of a file with recorded ops by what they are called, one to one.
 
     Args:
+        graph: The nodes of the file.
         record: The record.
+        weights: Weights of the file to the recorded parameters whose numbers they hold; none for
+            a weight that the recorded model does not have.
     """
-
-    def __init__(self, record: Record) -> None:
-        self.ops = record.ops
-        self._by_output: dict[str, list[int]] = {}
-        self._by_name: dict[str, list[int]] = {}
-        for number, op in enumerate(record.ops):
-            for output in filter(None, op.outputs):
-                self._by_output.setdefault(output, []).append(number)
-            if op.name:
-                self._by_name.setdefault(op.name, []).append(number)
-
-    def has_any_of(self, graph: ModelGraph) -> bool:
-        """Whether a single name of a file was recorded."""
-        nodes = graph.nodes
-        return not (
-            self._by_output.keys().isdisjoint(output for node in nodes for output in node.output)
-            and self._by_name.keys().isdisjoint(node.name for node in nodes)
-        )
-
-    def by_output(self, graph: ModelGraph, node: int) -> Iterator[int]:
-        """The ops that a node can be, judged by the names of its outputs."""
-        known = (self._by_output.get(output) for output in graph.nodes[node].output)
-        return (op for ops in known if ops for op in self._fitting(graph, node, ops))
-
-    def by_name(self, graph: ModelGraph, node: int) -> Iterator[int]:
-        """The ops that a node can be, judged by its own name."""
-        return self._fitting(graph, node, self._by_name.get(graph.nodes[node].name))
-
-    def _fitting(self, graph: ModelGraph, node: int, ops: list[int] | None) -> Iterator[int]:
-        """Ops of the node's operator; those in the subgraph of the same path first."""
-        if not ops:
-            return iter(())
-        path, kind = graph.keys[node].graph, op_type(graph.nodes[node])
-        fitting = [op for op in ops if self.ops[op].op_type == kind]
-        paths = {self.ops[op].graph for op in fitting}
-        if len(paths) > 1 and path not in paths:
-            return iter(())  # subgraphs may repeat names, and nothing says which one this is
-        return iter(sorted(fitting, key=lambda op: self.ops[op].graph != path))
-
-    def why_unpaired(self, graph: ModelGraph, node: int) -> str:
-        """Why a node pairs with none of the ops."""
-        proto = graph.nodes[node]
-        ops = [self._by_output.get(output, []) for output in proto.output]
-        ops.append(self._by_name.get(proto.name, []))
-        kinds = sorted({self.ops[op].op_type for same_name in ops for op in same_name})
-        if not kinds:
-            return "the record has no op of its names"
-        if op_type(proto) in kinds:
-            return "another node has taken the recorded op of its name"
-        return f"the record's op of its name is a {' or '.join(kinds)}, not a {op_type(proto)}"
-
-
-def match_names(graph: ModelGraph, record: Record) -> NameMatch:
-    """Pair nodes of a file with recorded ops by what they are called, one to one."""
     names = RecordedNames(record)
     if not names.has_any_of(graph):  # where all were changed this is seen at once
         return NameMatch(graph, names, {}, {})
     parameters = {t.name: t.parameter for t in record.tensors if t.parameter}
-    pairing = _Pairing(graph, record.ops, parameters, _pair(graph, names))
+    pairing = _Pairing(graph, record.ops, parameters, weights, _pair(graph, names))
     pairing.drop_contradicted()
-    return NameMatch(graph, names, pairing.pairs, pairing.dropped)
+    counted = frozenset(node for node, op in pairing.pairs.items() if names.is_counted(op))
+    return NameMatch(graph, names, pairing.pairs, pairing.dropped, counted)
 
 
 def _pair(graph: ModelGraph, names: RecordedNames) -> dict[int, int]:
@@ -137,6 +96,7 @@ class _Pairing:
         graph: The nodes of the file.
         ops: The recorded ops.
         parameters: Recorded names of initializers to the parameters that they hold.
+        weights: Weights of the file to the parameters whose numbers they hold.
         pairs: Nodes to recorded ops of equal names.
 
     Attributes:
@@ -149,6 +109,7 @@ class _Pairing:
         graph: ModelGraph,
         ops: tuple[Op, ...],
         parameters: Mapping[str, str],
+        weights: Mapping[int, frozenset[str]],
         pairs: dict[int, int],
     ) -> None:
         self.pairs = pairs
@@ -156,6 +117,7 @@ class _Pairing:
         self._graph = graph
         self._ops = ops
         self._parameters = parameters
+        self._weights = weights
 
     def drop_contradicted(self) -> None:
         """Drop pairs that read other weights, that stand among such, or whose neighbours differ."""
@@ -177,11 +139,21 @@ class _Pairing:
     def _weight_vote(self, node: int) -> int:
         """1 when both of a pair read a parameter in common, -1 when they read others, else 0."""
         op = self._ops[self.pairs[node]]
-        in_file = {self._parameters.get(name) for name in self._graph.nodes[node].input} - {None}
         recorded = {self._parameters.get(name) for name in op.inputs} - {None}
-        if not in_file or not recorded:
-            return 0
-        return 1 if in_file & recorded else -1
+        names, values = self._graph.nodes[node].input, self._graph.indexed.inputs[node]
+        read = [self._parameters_of(*weight) for weight in zip(names, values, strict=False)]
+        in_file = frozenset().union(*(parameters for parameters in read if parameters))
+        if in_file & recorded:
+            return 1
+        is_new = any(parameters is not None and not parameters for parameters in read)
+        return -1 if is_new or (in_file and recorded) else 0
+
+    def _parameters_of(self, name: str, value: int) -> frozenset[str] | None:
+        """The recorded parameters that a value may hold: none for a new weight, None if unknown."""
+        if value in self._weights:
+            return self._weights[value]
+        parameter = self._parameters.get(name)
+        return None if parameter is None else frozenset([parameter])
 
     def _components_without_weights(
         self, votes: Mapping[int, int]

@@ -20,6 +20,7 @@ def propagate(
     tree: ModuleTree,
     known_nodes: Collection[NodeKey],
     modules: Mapping[NodeKey, str],
+    not_recorded: Collection[NodeKey] = (),
 ) -> Claims:
     """Claims for the nodes that lie between settled ones.
 
@@ -29,17 +30,19 @@ def propagate(
         known_nodes: Nodes that are known to be of the model, without a known module. They get
             that of their neighbours whatever they compute.
         modules: The modules of settled nodes.
+        not_recorded: Nodes of modules that the recorded model does not have. Their neighbours do
+            not tell their module.
     """
     if not modules or all(key in modules for key in graph.keys):
         return Claims()
-    return _Propagation(graph, tree, known_nodes, modules).run()
+    return _Propagation(graph, tree, known_nodes, modules, not_recorded).run()
 
 
 class _Propagation:
     """Settles nodes in rounds. Nodes are numbered as in the graph.
 
     A node is *flexible* when its neighbours tell its module: it computes nothing of its own, or
-    is known to be of the model.
+    is known to be of the model. A node that the recorded model does not have is not.
     """
 
     def __init__(
@@ -48,11 +51,13 @@ class _Propagation:
         tree: ModuleTree,
         known_nodes: Collection[NodeKey],
         modules: Mapping[NodeKey, str],
+        not_recorded: Collection[NodeKey],
     ) -> None:
         self._graph = graph
         self._tree = tree
         self._flexible = [
-            key in known_nodes or graph.is_auxiliary(node) for node, key in enumerate(graph.keys)
+            key not in not_recorded and (key in known_nodes or graph.is_auxiliary(node))
+            for node, key in enumerate(graph.keys)
         ]
         self._modules = [modules.get(key) for key in graph.keys]
         self._claims = Claims()

@@ -17,6 +17,14 @@ from modelexport.rewriter.matching.thresholds import (
 FULL_PRECISION_TYPES = frozenset({onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE})
 """Data types of weights whose numbers were not rounded."""
 
+_WHOLE_TYPES = frozenset(
+    {
+        *(onnx.TensorProto.BOOL, onnx.TensorProto.INT32, onnx.TensorProto.INT64),
+        *(onnx.TensorProto.UINT32, onnx.TensorProto.UINT64, onnx.TensorProto.STRING),
+    }
+)
+"""Data types of indices, shapes and flags: they are not weights that were rounded."""
+
 _TINY = 1e-30
 """Stands in for a scale of zero, so that nothing is divided by zero."""
 
@@ -40,6 +48,11 @@ def number_distance(array: Array, recorded: WeightFingerprint) -> float | None:
         abs(fingerprint.sums[0] - recorded.sums[0]) / count / scale,
         abs(fingerprint.sums[1] - recorded.sums[1]) / count / scale**2,
     )
+
+
+def is_rounded(tensor: onnx.TensorProto) -> bool:
+    """Whether a tensor stores its numbers in fewer than 32 bits."""
+    return tensor.data_type not in FULL_PRECISION_TYPES | _WHOLE_TYPES
 
 
 def element_count(tensor: onnx.TensorProto) -> int:

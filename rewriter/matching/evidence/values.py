@@ -6,12 +6,14 @@ Names, order and exporter do not matter. See `value_classes` for how values are 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from modelexport.hierarchy.fingerprints import ValueFingerprint, value_fingerprint
 from modelexport.hierarchy.graph_paths import MAIN
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.graph.indexed_graph import NONE, IndexedGraph
 from modelexport.rewriter.matching.evidence.comparison_modes import QUANTISED, ComparisonMode
+from modelexport.rewriter.matching.evidence.divergence import find_diverged
 from modelexport.rewriter.matching.evidence.quantised_values import QuantisedValues
 from modelexport.rewriter.matching.evidence.value_classes import (
     ClassCandidates,
@@ -84,6 +86,8 @@ class ValueMatch:
         record_share: Share (0-1) of what was recorded that the file computes. A file whose
             operators were expanded computes all of it, and much more.
         rejects_mismatch: Whether a value that is not the recorded one speaks against a pair.
+        may_diverge: Whether the file computes with all digits, so that it is another model where it
+            computes something new.
         quantised: A comparison that allows for quantisation, in a file that needs it.
     """
 
@@ -94,6 +98,7 @@ class ValueMatch:
     file_share: float
     record_share: float
     rejects_mismatch: bool
+    may_diverge: bool = False
     quantised: QuantisedValues | None = None
 
     def as_quantised(self) -> "ValueMatch":
@@ -102,6 +107,38 @@ class ValueMatch:
             self.file.graph, self.record.graph, self.file.fingerprints, self.record.fingerprints
         )
         return replace(self, mode=QUANTISED, rejects_mismatch=False, quantised=quantised)
+
+    def as_related(self) -> "ValueMatch":
+        """The same, for a model that computes what was recorded up to where it differs."""
+        return replace(self, rejects_mismatch=True, may_diverge=True)
+
+    @cached_property
+    def diverged(self) -> frozenset[int]:
+        """Nodes of the file that compute something new, from which nothing recorded follows.
+
+        There the file is another model than the recorded one. What an optimiser changes is
+        followed by recorded values. There are none where a mismatch says nothing.
+        """
+        if not (self.rejects_mismatch and self.may_diverge):
+            return frozenset()
+        return find_diverged(self.file.graph, self.is_recorded)
+
+    def is_recorded(self, node: int) -> bool | None:
+        """Whether a result of a node is recorded for sure; None when it is not distinctive."""
+        classes = self.file.classes
+        numbers = [classes.class_of.get(v) for v in self.file.graph.output_values(node)]
+        known = [n for n in numbers if n is not None and classes.unambiguous[n]]
+        return any(self.candidates[n] for n in known) if known else None
+
+    @cached_property
+    def _without_verdict(self) -> frozenset[int]:
+        """Nodes whose results must differ, because what they read differs."""
+        graph, diverged = self.file.graph, self.diverged
+        return frozenset(
+            node
+            for node in diverged
+            if any(graph.producer[value] in diverged for value in graph.input_values(node))
+        )
 
     def calibrated(self, pairs: Mapping[int, int]) -> "ValueMatch":
         """The same, trusting quantised values as far as some settled pairs show.
@@ -134,7 +171,7 @@ class ValueMatch:
                 if agree:
                     return True
                 known = known or agree is not None
-        if known and self.rejects_mismatch:
+        if known and self.rejects_mismatch and node not in self._without_verdict:
             return False
         return None if self.quantised is None else self.quantised.compatible(node, op)
 

@@ -7,7 +7,6 @@ at all, so a weight is matched in 16, 8 or 4 bits, and transposed.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 
 import onnx
@@ -18,9 +17,12 @@ from modelexport.hierarchy.subgraph_runner import ReadInitializer
 from modelexport.rewriter.graph.indexed_graph import IndexedGraph
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.evidence.dequantised_weights import dequantise
+from modelexport.rewriter.matching.evidence.merged_weights import WeightsBySize
+from modelexport.rewriter.matching.evidence.new_weights import find_new_weights
 from modelexport.rewriter.matching.evidence.retraining import (
     FULL_PRECISION_TYPES,
     element_count,
+    is_rounded,
     number_distance,
 )
 from modelexport.rewriter.matching.evidence.weight_contents import (
@@ -29,49 +31,13 @@ from modelexport.rewriter.matching.evidence.weight_contents import (
     match_merged,
     match_parts,
 )
+from modelexport.rewriter.matching.evidence.weight_match import WeightMatch
 from modelexport.rewriter.matching.evidence.weight_sketches import RecordedWeights
 from modelexport.rewriter.matching.thresholds import (
     EXACT_WEIGHT,
     MINIMUM_WEIGHT_ELEMENTS,
-    RETRAINED_SHARE,
     SAMPLED_WEIGHTS,
 )
-
-
-@dataclass(frozen=True)
-class WeightMatch:
-    """Which recorded weights the weights of a file are.
-
-    A distinctive weight is one that has a name which the record has too, or enough different
-    numbers to be found by these.
-
-    Attributes:
-        candidates: Weights of the file to the recorded weights that they may be.
-        merged_from: Concatenated weights of the file to the recorded weights that they are made of.
-        owners: Weights of the file to the module whose parameter they hold.
-        matched_elements: Elements of distinctive weights that are matched.
-        distinctive_elements: Elements of all distinctive weights.
-        compared: Weights in full precision that were compared with the recorded numbers.
-        differing: Names of those of them that hold other numbers.
-    """
-
-    candidates: Mapping[int, frozenset[int]] = field(default_factory=dict)
-    merged_from: Mapping[int, frozenset[int]] = field(default_factory=dict)
-    owners: Mapping[int, str] = field(default_factory=dict)
-    matched_elements: int = 0
-    distinctive_elements: int = 0
-    compared: int = 0
-    differing: tuple[str, ...] = ()
-
-    @property
-    def matched_share(self) -> float:
-        """Share (0-1) of the elements of distinctive weights that are matched."""
-        return self.matched_elements / max(1, self.distinctive_elements)
-
-    @property
-    def retrained(self) -> bool:
-        """Whether the weights are those of another training of the model."""
-        return len(self.differing) > RETRAINED_SHARE * self.compared
 
 
 class WeightMatcher:
@@ -107,23 +73,31 @@ class WeightMatcher:
 
     def match(self) -> WeightMatch:
         """Find each weight in the record."""
-        named, own_names = self._match_names()
-        arrays = self._read_distinctive(named)
         by_size = self._recorded_by_size()
+        named, own_names = self._match_names()
+        for value in self._find_misnamed(own_names, by_size):
+            del named[value]
+        arrays = self._read_distinctive(named)
         content = match_contents(arrays, by_size)
         merged = match_merged(content.unmatched, by_size)
         split = match_parts(content.unmatched, merged, self._file, by_size)
         candidates = named | content.candidates | split
-        large = [v for v in own_names if element_count(self._weights[v]) >= MINIMUM_WEIGHT_ELEMENTS]
+        large = [v for v in own_names if v in named and self._is_large(v)]
         exact_types = [v for v in content.candidates if self._is_full_precision(v)]
         compared, differing = self._compare_numbers(large, candidates)
         others, more_differing = self._compare_numbers(exact_types, candidates, content.exact)
         elements = sum(element_count(self._weights[value]) for value in named)
         found = (*content.candidates, *merged, *split)
+        unmatched = {v: a.size for v, a in arrays.items() if v not in candidates | merged}
+        rounded = any(self._is_large(v) and is_rounded(t) for v, t in self._weights.items())
         return WeightMatch(
             candidates=self._without_absent(candidates),
             merged_from=merged,
             owners=self._find_owners(candidates),
+            # a quantised file has scales, and weights that are not recognised
+            new=frozenset() if rounded else self._find_new(unmatched, candidates, merged),
+            plain=frozenset(v for v, labels in candidates.items() if self._are_plain(labels)),
+            rounded=rounded,
             matched_elements=elements + sum(arrays[value].size for value in found),
             distinctive_elements=elements + sum(array.size for array in arrays.values()),
             compared=compared + others,
@@ -139,7 +113,7 @@ class WeightMatcher:
         candidates: Candidates = {}
         own_names = []
         for value, tensor in self._weights.items():
-            recorded = self._recorded.value_of(*self._file.value_names[value])
+            recorded = self._label(value)
             known = self._tensors.get(recorded)
             if known is None or known.weight is None or known.weight.count != element_count(tensor):
                 continue
@@ -149,6 +123,59 @@ class WeightMatcher:
             elif self._holds_same_numbers(value, known):
                 candidates[value] = frozenset([recorded])
         return candidates, own_names
+
+    def _find_misnamed(self, own_names: Sequence[int], by_size: WeightsBySize) -> list[int]:
+        """Weights with the name of a parameter, where names do not tell which parameter they are.
+
+        A layer that was removed or added renames those behind it. That is the case when a weight
+        holds the recorded numbers of another. Then a name counts only with its own numbers. All
+        are compared only where recorded names are missing or a sample shows it, so that other files
+        are read no further.
+        """
+        large = [v for v in own_names if self._is_large(v) and self._is_full_precision(v)]
+        names = {self._file.value_names[value][1] for value in own_names}
+        recorded = (t for t in self._tensors.values() if t.name == t.parameter)
+        if all(tensor.name in names for tensor in recorded):
+            large_sample = self._differing_from_name(_sample(large))
+            if not match_contents(large_sample, by_size).exact:
+                return []
+        differing = self._differing_from_name(large)
+        if not match_contents(differing, by_size).exact:
+            return []
+        return [v for v in own_names if v in differing or self._are_plain([self._label(v)])]
+
+    def _differing_from_name(self, values: Sequence[int]) -> dict[int, Array]:
+        """The numbers of those weights that do not hold the numbers recorded under their name."""
+        arrays = {}
+        for value in values:
+            array = self._read(self._weights[value])
+            known = self._tensors[self._label(value)]
+            if array is not None and not self._holds_same_numbers(value, known):
+                arrays[value] = array
+        return arrays
+
+    def _label(self, value: int) -> int:
+        """The recorded weight that is called as a weight of the file."""
+        return self._recorded.value_of(*self._file.value_names[value])
+
+    def _are_plain(self, labels: Collection[int]) -> bool:
+        weights = (self._tensors[label].weight for label in labels)
+        return all(weight is None or weight.least == weight.greatest for weight in weights)
+
+    def _find_new(self, unmatched: Mapping[int, int], *matches: Candidates) -> frozenset[int]:
+        """Distinctive weights that the recorded model does not have.
+
+        Args:
+            unmatched: Weights that hold no recorded numbers, to their number of elements.
+            matches: Weights that do, to recorded weights.
+        """
+        present = {label for labels in matches for many in labels.values() for label in many}
+        missing = [tensor for label, tensor in self._tensors.items() if label not in present]
+        if any(t.weight is None and t.parameter is not None for t in missing):
+            return frozenset()  # it may be any of them
+        weights = (tensor.weight for tensor in missing)
+        sizes = [w.count for w in weights if w is not None and w.least != w.greatest]
+        return find_new_weights(unmatched, sizes)
 
     def _compare_numbers(
         self, values: Sequence[int], candidates: Candidates, exact: Collection[int] = ()
@@ -163,7 +190,7 @@ class WeightMatcher:
         Returns:
             How many were compared, and the names of those that hold other numbers.
         """
-        sample = values[:: max(1, -(-len(values) // SAMPLED_WEIGHTS))]
+        sample = _sample(values)
         differing = [
             self._file.value_names[value][1]
             for value in sample
@@ -185,6 +212,9 @@ class WeightMatcher:
         if self._is_full_precision(value):
             return distance <= EXACT_WEIGHT
         return bool(RecordedWeights([0], [known]).match([array])[0].labels)
+
+    def _is_large(self, value: int) -> bool:
+        return element_count(self._weights[value]) >= MINIMUM_WEIGHT_ELEMENTS
 
     def _is_full_precision(self, value: int) -> bool:
         return self._weights[value].data_type in FULL_PRECISION_TYPES
@@ -247,6 +277,10 @@ class WeightMatcher:
             for value, labels in candidates.items()
         }
         return {value: labels for value, labels in present.items() if labels}
+
+
+def _sample(values: Sequence[int]) -> Sequence[int]:
+    return values[:: max(1, -(-len(values) // SAMPLED_WEIGHTS))]
 
 
 def _is_plain(array: Array) -> bool:

@@ -21,7 +21,7 @@ from modelexport.rewriter.matching.evidence.comparison_modes import (
 )
 from modelexport.rewriter.matching.evidence.retraining import describe_retraining
 from modelexport.rewriter.matching.evidence.values import ValueMatch, match_values
-from modelexport.rewriter.matching.evidence.weights import WeightMatch
+from modelexport.rewriter.matching.evidence.weight_match import WeightMatch
 from modelexport.rewriter.matching.match_sources import MatchSources
 from modelexport.rewriter.matching.observed_values import ComparedValues
 from modelexport.rewriter.matching.recognizer import (

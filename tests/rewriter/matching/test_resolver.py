@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from modelexport.hierarchy.choices import EvidenceKind
-from modelexport.rewriter.matching.evidence.weights import WeightMatch
+from modelexport.rewriter.matching.evidence.weight_match import WeightMatch
 from modelexport.rewriter.matching.resolver import NodeResolver, Resolution
 from tests.helpers.aligned import Aligned, numbers
 from tests.helpers.handmade import record_of

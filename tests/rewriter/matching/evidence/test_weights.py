@@ -12,7 +12,8 @@ from modelexport.hierarchy.module_tree import Module, Parameter
 from modelexport.hierarchy.record import Op, Probe, Record, Source, Tensor
 from modelexport.rewriter.graph.indexed_graph import IndexedGraph
 from modelexport.rewriter.graph.model_graph import ModelGraph
-from modelexport.rewriter.matching.evidence.weights import WeightMatch, WeightMatcher
+from modelexport.rewriter.matching.evidence.weight_match import WeightMatch
+from modelexport.rewriter.matching.evidence.weights import WeightMatcher
 from tests.helpers.values import noise
 
 Arrays = Mapping[str, np.ndarray]
