@@ -131,7 +131,7 @@ class Recognizer:
         resolution = resolver.resolve(
             pairs,
             structure=EvidenceKind.STRUCTURE in allowed,
-            counted=frozenset() if names is None else names.counted,
+            uncertain=_uncertain_names(names, weights),
         )
         claims = ClaimBuilder(self._graph.keys, self._record, resolution, weights.owners).build()
         if names is not None:
@@ -230,6 +230,13 @@ class Recognizer:
             if graph == MAIN and parameter is not None:
                 parameters[name] = parameter
         return parameters
+
+
+def _uncertain_names(names: NameMatch | None, weights: WeightMatch) -> frozenset[int]:
+    """Nodes whose name may be that of another node in a related model."""
+    if names is None:
+        return frozenset()
+    return frozenset(names.pairs) if weights.misnamed else names.counted
 
 
 def _resolve_retraining(

@@ -113,18 +113,18 @@ class NodeResolver:
         named: Mapping[int, int],
         *,
         structure: bool,
-        counted: frozenset[int] = frozenset(),
+        uncertain: frozenset[int] = frozenset(),
     ) -> Resolution:
         """Seed an alignment, let it grow, and enclose what is left.
 
         Args:
             named: Nodes to recorded ops of the same names.
             structure: Whether the structure of the graph may be used.
-            counted: Nodes whose name the exporter counted up.
+            uncertain: Nodes whose name may be that of another node in a related model.
         """
         pairs = Pairs()
         seeder = Seeder(self._graphs, pairs)
-        overruled = seeder.add_named(named, counted)
+        overruled = seeder.add_named(named, uncertain)
         candidates = seeder.add_by_values()
         seeder.add_by_weights(candidates)
         seeder.add_by_call_order(candidates, self._weights.owners)

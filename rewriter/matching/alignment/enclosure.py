@@ -9,7 +9,7 @@ stand for no recorded op. They were put between two recorded ops, and the module
 these is around them.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from modelexport.rewriter.matching.alignment.graph_pair import GraphPair
@@ -135,10 +135,23 @@ class Enclosure:
         if region is None:
             return Enclosed((), "its matched neighbours enclose too much of the model")
         ops = self._narrowed(node, region, starts, ends)
-        is_told = not self._graphs.has_diverged(node) or self._reading_its_weights(node, region)
-        if not is_told and (not after or self._done.issuperset(ops)):
+        guessed = self._graphs.has_diverged(node) and not self._is_told(node, region, ops)
+        if guessed and (not after or self._done.issuperset(ops)):
             return self._between(after)
         return Enclosed(tuple(sorted(ops)))
+
+    def _is_told(self, node: int, region: set[int], ops: Collection[int]) -> bool:
+        """Whether weights tell which ops of a region a node is, or its operator where it has none.
+
+        What is left of a region is a guess where the file is another model than the record.
+        """
+        if self._reading_its_weights(node, region):
+            return True
+        initializers = self._record.graph.initializers
+        return len(ops) == 1 and all(
+            self._graphs.same_op_type(node, op) and initializers.isdisjoint(self._record.inputs(op))
+            for op in ops
+        )
 
     def _is_new(self, node: int, enclosed: Mapping[int, Enclosed]) -> bool:
         """Whether a node is of a module that the record does not have, or joins its results."""
@@ -189,7 +202,7 @@ class Enclosure:
 
     def _narrowed(
         self, node: int, region: set[int], starts: set[int], ends: set[int]
-    ) -> Iterable[int]:
+    ) -> Collection[int]:
         """The ops of a region that the node can stand for.
 
         These are the ones that read its weights. Otherwise the ones that compute what the node

@@ -32,15 +32,15 @@ class Seeder:
         self._pairs = pairs
         self._file, self._record_view = graphs.file, graphs.record
 
-    def add_named(self, named: Mapping[int, int], counted: Container[int] = ()) -> dict[int, int]:
+    def add_named(self, named: Mapping[int, int], uncertain: Container[int] = ()) -> dict[int, int]:
         """Pair nodes with the ops of their names, unless their values differ.
 
         Where the file is another model than the recorded one, nodes are counted differently: there
-        a name that was counted up needs a weight that says the same.
+        such a name needs a weight that says the same.
 
         Args:
             named: Nodes to recorded ops of the same names.
-            counted: Nodes whose name the exporter counted up.
+            uncertain: Nodes whose name may be that of another node in a related model.
 
         Returns:
             The nodes whose values differ, with the ops of their names.
@@ -49,7 +49,7 @@ class Seeder:
         for node, op in named.items():
             if self._graphs.compatible(node, op) is False:
                 overruled[node] = op
-            elif not (node in counted and self._graphs.has_diverged(node)) or (
+            elif not (node in uncertain and self._graphs.has_diverged(node)) or (
                 self._is_told_by_weight(node, op)
             ):
                 self._pairs.add_pair(node, op, EvidenceKind.NAMES)

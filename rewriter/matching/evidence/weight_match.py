@@ -20,6 +20,7 @@ class WeightMatch:
         new: Distinctive weights of the file that are no recorded ones, and no other form of any.
         plain: Weights of the file that are recorded with equal numbers only.
         rounded: Whether the file stores weights in fewer than 32 bits.
+        misnamed: Whether weights are called as others were recorded: modules were renamed.
         matched_elements: Elements of distinctive weights that are matched.
         distinctive_elements: Elements of all distinctive weights.
         compared: Weights in full precision that were compared with the recorded numbers.
@@ -32,6 +33,7 @@ class WeightMatch:
     new: frozenset[int] = frozenset()
     plain: frozenset[int] = frozenset()
     rounded: bool = False
+    misnamed: bool = False
     matched_elements: int = 0
     distinctive_elements: int = 0
     compared: int = 0

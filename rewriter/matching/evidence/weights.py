@@ -75,7 +75,8 @@ class WeightMatcher:
         """Find each weight in the record."""
         by_size = self._recorded_by_size()
         named, own_names = self._match_names()
-        for value in self._find_misnamed(own_names, by_size):
+        misnamed = self._find_misnamed(own_names, by_size)
+        for value in misnamed:
             del named[value]
         arrays = self._read_distinctive(named)
         content = match_contents(arrays, by_size)
@@ -98,6 +99,7 @@ class WeightMatcher:
             new=frozenset() if rounded else self._find_new(unmatched, candidates, merged),
             plain=frozenset(v for v, labels in candidates.items() if self._are_plain(labels)),
             rounded=rounded,
+            misnamed=bool(misnamed),
             matched_elements=elements + sum(arrays[value].size for value in found),
             distinctive_elements=elements + sum(array.size for array in arrays.values()),
             compared=compared + others,
