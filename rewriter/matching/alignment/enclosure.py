@@ -141,11 +141,11 @@ class Enclosure:
         return Enclosed(tuple(sorted(ops)))
 
     def _is_told(self, node: int, region: set[int], ops: Collection[int]) -> bool:
-        """Whether weights tell which ops of a region a node is, or its operator where it has none.
+        """Whether weights, values or its operator alone tell which ops of a region a node is.
 
         What is left of a region is a guess where the file is another model than the record.
         """
-        if self._reading_its_weights(node, region):
+        if self._reading_its_weights(node, region) or any(self._agrees(node, op) for op in ops):
             return True
         initializers = self._record.graph.initializers
         return len(ops) == 1 and all(
@@ -172,10 +172,9 @@ class Enclosure:
         """
         ops: set[int] = set()
         for other in after:
-            span = self._spans[other]
+            inside = set(self._ops_of(other))
             done = {self._paired.get(p) for p in self._file.predecessors(other)}
-            inside = set(span.ops)
-            producers = {p for op in span.ops for p in self._record.predecessors(op)} - inside
+            producers = {p for op in inside for p in self._record.predecessors(op)} - inside
             derived = self._record.graph.derived
             ops |= inside | {p for p in producers if p not in done and not derived[p]}
         return Enclosed((), _NOT_RECORDED, tuple(sorted(ops)))
