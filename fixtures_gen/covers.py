@@ -132,8 +132,16 @@ class CoversFinder:
             modules: Modules of the operators that made them; all makers when empty.
         """
         read = {c for array in run.inputs for c in self._classes_of(array)}
+        unseen = [array for array in run.inputs if self._is_unseen(array)]
+        if unseen:
+            makers = [s for c in outputs for s in self._eager.made_by.get(c, ())]
+            steps = self._walk(makers, read, outputs)
+            interior = outputs.union(*(step.inputs for step in steps)) - read
+            joined = [parts for array in unseen if (parts := self._parts_of(array, interior))]
+            read = read.union(*joined)
+            unseen = unseen[len(joined) :]
         covers = Covers(frozenset(), frozenset())
-        for output in outputs:
+        for output in outputs - read:
             makers = self._eager.made_by.get(output, [])
             makers = [s for s in makers if s.modules & modules] or makers
             nearest = [s for s in makers if s.inputs & read] or makers
@@ -141,22 +149,28 @@ class CoversFinder:
             for step in nearest:
                 by_modules[step.modules].append(step)
             if by_modules:
-                found = (self._of_makers(run, steps, outputs) for steps in by_modules.values())
-                covers |= _any_of(found)
+                alternatives = by_modules.values()
+                covers |= _any_of(
+                    self._of_makers(makers, read, outputs, is_open=bool(unseen))
+                    for makers in alternatives
+                )
         return covers
 
-    def _of_makers(self, run: Execution, makers: list[Step], outputs: frozenset[int]) -> Covers:
-        """What a run covers, if the work of some operators is what it does."""
-        read = {c for array in run.inputs for c in self._classes_of(array)}
-        steps = self._walk(makers, read, outputs)
-        unseen = [array for array in run.inputs if self._is_unseen(array)]
-        interior = {c for step in steps for c in step.inputs} - read
-        joined = [parts for array in unseen if (parts := self._parts_of(array, interior))]
-        if joined:
-            steps = self._walk(makers, read.union(*joined), outputs)
+    def _of_makers(
+        self, makers: list[Step], read: set[int], outputs: frozenset[int], *, is_open: bool
+    ) -> Covers:
+        """What a node covers, if the work of some operators is what it does.
+
+        Args:
+            makers: The operators.
+            read: What the node reads.
+            outputs: What it returns.
+            is_open: Whether it reads something that eager execution never computed, too.
+        """
         own = frozenset().union(*(step.modules for step in makers))
+        steps = self._walk(makers, read, outputs)
         reached = own.union(*(step.modules for step in steps))
-        return Covers(own if len(joined) < len(unseen) else reached, reached)
+        return Covers(own if is_open else reached, reached)
 
     def _walk(self, makers: list[Step], read: set[int], outputs: frozenset[int]) -> list[Step]:
         """The operators between what a node reads and what it returns."""
@@ -185,14 +199,14 @@ class CoversFinder:
                 pending.append(result)
         return False
 
-    def _parts_of(self, array: Array, classes: set[int]) -> frozenset[int]:
+    def _parts_of(self, array: Array, classes: frozenset[int]) -> frozenset[int]:
         """The classes that an array joins; none when it joins no classes."""
         parts = self._find_parts(array, classes)
         if parts:
             self._joined[self._elements(array)] = parts
         return parts
 
-    def _find_parts(self, array: Array, classes: set[int]) -> frozenset[int]:
+    def _find_parts(self, array: Array, classes: frozenset[int]) -> frozenset[int]:
         elements = in_order(array)
         rows = {c: self._eager.classes[c] for c in classes}
         smaller = [c for c, row in rows.items() if row.size < elements.size and row.size > 1]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from agreement.builders import PROVIDERS
 from agreement.kept import (
     CUT_HEAD,
     CUT_MIDDLE,
@@ -40,24 +41,30 @@ class Start:
     """An export to start from.
 
     Attributes:
-        variant: Of the model: `own`, or a sibling; `neighbour` is another model.
+        variant: Of the model: `own`, the same at `large` width, or a sibling; `neighbour` is
+            another model.
         exporter: The one that `trace` takes by itself, or the other one.
         dynamic: All axes dynamic.
         reshaped: Traced with inputs of other shapes.
+        built: In which precision another builder writes the file; "" for an export.
     """
 
     variant: str = "own"
     exporter: str = "first"
     dynamic: bool = False
     reshaped: bool = False
+    built: str = ""
 
     @property
     def foreign(self) -> bool:
         """Whether the record is of another model."""
-        return self.variant != "own"
+        return self.variant not in {"own", "large"}
 
+
+_BUILT_LOSS = {"fp16": FP16, "int4": QUANTISED}
 
 PLAIN = Start()
+LARGE = Start("large")
 OTHER = Start(exporter="other")
 
 
@@ -82,7 +89,7 @@ class Transformation:
         """What becomes of the numbers."""
         if self.start.foreign:
             return FOREIGN
-        losses = {step.loss for step in self.steps}
+        losses = {step.loss for step in self.steps} | {_BUILT_LOSS.get(self.start.built)}
         return QUANTISED if QUANTISED in losses else FP16 if FP16 in losses else FULL_PRECISION
 
     @property
@@ -126,6 +133,13 @@ _ROWS: list[Transformation] = [
     *_both("onnxruntime.transformers > fp16", ORT_FUSIONS, HALF_PRECISION),
     *_both("onnxruntime basic > int8 dynamic", ORT_BASIC, DYNAMIC),
     *_both("other exporter > int8 QDQ", PREPARED, QDQ, start=OTHER),
+    *(
+        row
+        for precision in PROVIDERS
+        for row in _both(
+            f"onnxruntime-genai {precision}", start=Start("large", built=precision), record=LARGE
+        )
+    ),
     *_both("another model", start=Start("neighbour")),
     *_both("another width", start=Start("wider")),
     *_both("another depth", start=Start("deeper")),

@@ -1,7 +1,7 @@
 """A model of the table: its exports, the files made from them, and their truth."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -10,8 +10,8 @@ import numpy as np
 import onnx
 from torch import nn
 
-from agreement import carrying
-from agreement.plan import PLAIN, Start
+from agreement import builders, carrying
+from agreement.plan import LARGE, PLAIN, Start
 from agreement.steps import Carry, Given, Step
 from agreement.store import NotPossible, key_of, sources, stored
 from agreement.zoo import ENTRIES, Entry, neighbour
@@ -153,6 +153,8 @@ class Subject:
         if start.variant == "neighbour":
             other = Subject(neighbour(self.entry.name)).made(Start("stranger"), ())
             return Made(other.path, other.key, None, other.feeds)
+        if start.built:
+            return self._built(start)
         if start in _RECORDED:
             path = self.plain_path(start)
         else:
@@ -163,6 +165,26 @@ class Subject:
         truth = None
         if start.variant in {"own", "tuned"}:
             truth = self._truth(key, Carry.VALUES, None, path, given, start)
+        return Made(path, key, truth, given)
+
+    def _built(self, start: Start) -> Made:
+        """A file that another builder wrote; what lost digits has the truth of what lost none."""
+        model, inputs = self._model(start.variant)
+        if start.built != FULL_PRECISION_BUILT:
+            before = self.made(replace(start, built=FULL_PRECISION_BUILT), ())
+
+        def make(folder: Path) -> None:
+            builders.build(model, start.built, folder)
+
+        code = sources(*_MODELS, "benchmarks/agreement/builders.py")
+        folder = stored("built", key_of(self.entry.name, start.built, code), make)
+        path = folder / "m.onnx"
+        arrays = {name: tensor.numpy() for name, tensor in dict(inputs).items()}
+        given = builders.with_empty_cache(folder, arrays)
+        key = key_of(hashlib.sha256(path.read_bytes()).hexdigest())
+        if start.built == FULL_PRECISION_BUILT:
+            return Made(path, key, self._truth(key, Carry.VALUES, None, path, given, start), given)
+        truth = self._truth(key, Carry.NAMES, before, path, given, start)
         return Made(path, key, truth, given)
 
     def _step(self, before: Made, step: Step, start: Start) -> Made:
@@ -228,7 +250,10 @@ class Subject:
         return self._eager[place]
 
 
-_RECORDED = {PLAIN, Start(exporter="other")}
+FULL_PRECISION_BUILT = "fp32"
+"""The precision of built files whose values are held against the eager ones."""
+
+_RECORDED = {PLAIN, LARGE, Start(exporter="other")}
 """Exports whose records are used."""
 
 

@@ -9,6 +9,19 @@ _HEAD = "files | nodes known | exact | in covers | ancestor | unresolved | wrong
 _HEAD += " | covers: nodes | precision | recall"
 _COUNTS = ("exact", "in_covers", "ancestor", "unresolved", "wrong")
 
+_ABOUT_COVERS = """\
+*Covers* are counted for nodes that cover several modules, in truth or as decided. The truth
+needs the eager run and the file's own values only: going back from the values that a node
+returns, it does all operators up to what it reads, what other nodes compute, what depends on no
+input, and what other nodes need as well. Precision: the share of the listed modules that are
+true ones; recall: the share of the true ones that are listed. Where a node reads what eager
+execution never computed, only the modules that made its own values have to be listed; those of
+the operators before them may be.
+
+Rows of `onnxruntime-genai` are files that its model builder wrote from the model's folder, at a
+width that it takes (`pip install --group builders`; else the rows say so). Values of its fp32
+files are held against the eager run; fp16 and int4 have the truth of the fp32 file."""
+
 
 def markdown(cells: Sequence[Cell]) -> str:
     """The whole report."""
@@ -29,6 +42,8 @@ def _lines(cells: Sequence[Cell]) -> Iterator[str]:
     yield "that were used later to mend wrong nodes (notes 007 and 009) count as the others now."
     yield "Files that onnxruntime makes for the processor (`onnxruntime all`) and 8-bit products"
     yield "differ from processor to processor, and so do their cells: compare runs of one machine."
+    yield ""
+    yield from _ABOUT_COVERS.splitlines()
     yield ""
     yield "## By what became of the numbers"
     yield ""

@@ -21,6 +21,7 @@ from modelexport.tracer import load
 
 DEPTH, WIDTH = 4, 32
 OTHER_DEPTH, OTHER_WIDTH = 3, 48
+LARGE_WIDTH = 128
 TUNING = 0.02
 """How far a fine-tuned sibling's weights are from the model's own, in standard deviations."""
 
@@ -55,12 +56,14 @@ class Entry:
     def model(self, variant: str = "own") -> Built:
         """The model, or a sibling: `deeper`, `wider`, `tuned` (other weights) or `stranger`.
 
+        `large` is the model at a width that builders for deployment take.
+
         Siblings and strangers have random numbers of their own: no two trainings share weights.
         """
         depth = OTHER_DEPTH if variant == "deeper" else DEPTH
-        width = OTHER_WIDTH if variant == "wider" else WIDTH
+        width = {"wider": OTHER_WIDTH, "large": LARGE_WIDTH}.get(variant, WIDTH)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(SEED + (variant not in {"own", "tuned"}))
+            torch.manual_seed(SEED + (variant not in {"own", "tuned", "large"}))
             model, inputs = self.build(depth, width)
             model = (randomized(model) if self.random else model).eval()
             if variant == "tuned":
@@ -183,7 +186,7 @@ def mixtral(depth: int, width: int) -> Built:
 
 def gemma3(depth: int, width: int) -> Built:
     """Local and global attention."""
-    settings = {**_decoder(depth, width), "head_dim": 8, "sliding_window": 4}
+    settings = {**_decoder(depth, width), "head_dim": width // 4, "sliding_window": 4}
     return build(AutoModelForCausalLM, "gemma3_text", **settings), text()
 
 
@@ -251,7 +254,9 @@ def opt(depth: int, width: int) -> Built:
 
 def qwen3(depth: int, width: int) -> Built:
     """Decoder with norms on queries and keys."""
-    return build(AutoModelForCausalLM, "qwen3", **_decoder(depth, width), head_dim=8), text()
+    return build(
+        AutoModelForCausalLM, "qwen3", **_decoder(depth, width), head_dim=width // 4
+    ), text()
 
 
 def segformer(depth: int, width: int) -> Built:
