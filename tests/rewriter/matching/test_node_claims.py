@@ -182,33 +182,55 @@ def test_a_node_without_ops_that_reads_a_parameter_is_of_its_module() -> None:
     assert key("constant") not in claims[WEIGHTS].by_node
 
 
-def test_what_prepares_an_input_belongs_to_the_nodes_that_use_it() -> None:
-    """Whole numbers that are made of inputs alone; not what reads the result of a module."""
+def preparing(**found: dict[str, Any]) -> list[str]:
+    """The nodes that prepare an input in a file of whole and of real numbers.
+
+    Args:
+        found: What was found out about the nodes, by their names.
+    """
     file = """g (int64[8,16] x) => (float[8,16] y) {
+        [first] f = Sin (x)
         [prepares] a = Abs (x)
         [too] b = Sub (a, a)
         [casts] c = Cast <to = 1> (b)
         [computes] d = Exp (c)
+        [rounds] e = Cast <to = 7> (d)
         y = Add (c, d)
     }"""
     whole = np.arange(128).reshape(8, 16)
-    values = {"a": whole, "b": whole, "c": numbers(1), "d": numbers(2)}
+    values = {"f": numbers(3), "a": whole, "b": whole, "c": numbers(1), "d": numbers(2), "e": whole}
     case = Aligned(file, file, file_values=values, record_values={})
-    made = record_of(case.record.model, MODULES, SCOPES)
+    made = record_of(case.record.model, MODULES, (*SCOPES, None, None))
+    numbered = {
+        name: {case.node(node): value for node, value in of_nodes.items()}
+        for name, of_nodes in found.items()
+    }
     empty: dict[str, dict[int, Any]] = {
         name: {}
         for name in (
             *("paired", "evidence", "regions", "reasons", "ambiguous", "considered", "overruled"),
         )
     }
-    claims = ClaimBuilder(case.file.keys, made, Resolution(case.graphs, **empty), {}).build()
-    prepares = [
-        place.position
+    resolution = Resolution(case.graphs, **{**empty, **numbered})
+    claims = ClaimBuilder(case.file.keys, made, resolution, {}).build()
+    return [
+        case.node_name(place.position)
         for kind in claims
         for place, why in kind.without_module.items()
         if why == "it prepares an input for the nodes that use it"
     ]
-    assert prepares == [case.node("prepares"), case.node("too")]
+
+
+def test_what_prepares_an_input_belongs_to_the_nodes_that_use_it() -> None:
+    """Whole numbers that are made of inputs alone; not what reads the result of a module."""
+    assert preparing() == ["prepares", "too"]
+
+
+def test_a_recorded_op_prepares_nothing() -> None:
+    """Nor does what reads its result."""
+    paired = {"paired": {"prepares": (1,)}, "evidence": {"prepares": NAMES}}
+    assert preparing(**paired) == []
+    assert preparing(regions={"prepares": (1,)}) == []
 
 
 def test_a_node_that_reads_a_parameter_of_its_region_is_of_that_module() -> None:
