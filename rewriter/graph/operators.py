@@ -13,6 +13,10 @@ _PASS_THROUGH = frozenset(
 )
 """Operators that return the numbers of their first input, in another shape, order or type."""
 
+_RESHAPING = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze"})
+"""Operators that return the numbers of their first input in their order: one may stand for another.
+"""
+
 _DATA_MOVEMENT = _PASS_THROUGH | {
     *("Split", "Slice", "Concat", "Expand", "Tile"),
     *("SplitToSequence", "SequenceAt", "SequenceConstruct", "ConcatFromSequence"),
@@ -27,6 +31,11 @@ def is_pass_through(op_type: str) -> bool:
         op_type: The operator, with or without its domain: several domains have quantisers.
     """
     return op_type.rpartition("::")[2] in _PASS_THROUGH
+
+
+def are_both_reshaping(one: str, other: str) -> bool:
+    """Whether two operators only change the shape of a value: exporters may exchange them."""
+    return one in _RESHAPING and other in _RESHAPING
 
 
 def is_data_movement(domain: str, op_type: str) -> bool:

@@ -8,6 +8,7 @@ a round pairs none, the nodes with a weak score are paired instead.
 from collections.abc import Iterable, Mapping
 
 from modelexport.hierarchy.choices import EvidenceKind
+from modelexport.rewriter.graph.operators import are_both_reshaping
 from modelexport.rewriter.matching.alignment.graph_pair import GraphPair
 from modelexport.rewriter.matching.alignment.pairs import Pairs
 from modelexport.rewriter.matching.alignment.scorer import NearbyOps, PairScorer, ScoredOp
@@ -181,9 +182,24 @@ class Aligner:
                 and (values.same_shape(node, op))
             )
         return (
-            self._graphs.same_op_type(node, op)
+            (self._graphs.same_op_type(node, op) or self._is_same_reshaping(node, op))
             and self._graphs.compatible(node, op) is not False
             and self._has_place_for_new_inputs(node, op)
+        )
+
+    def _is_same_reshaping(self, node: int, op: int) -> bool:
+        """Whether a node and an op both change the shape of one value between two paired nodes.
+
+        One exporter writes Flatten where another writes Reshape. Both neighbours must be paired.
+        """
+        types = self._file.graph.op_types[node], self._record.graph.op_types[op]
+        if not are_both_reshaping(*types):
+            return False
+        paired, file, record = self._pairs.ops, self._file, self._record
+        before = {paired.get(other) for other in file.predecessors(node)}
+        after = {paired.get(other) for other in file.successors(node)}
+        return not (
+            before.isdisjoint(record.predecessors(op)) or after.isdisjoint(record.successors(op))
         )
 
     def _has_place_for_new_inputs(self, node: int, op: int) -> bool:

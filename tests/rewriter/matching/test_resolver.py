@@ -365,3 +365,17 @@ def test_a_node_with_candidates_is_not_weighed_by_near_results() -> None:
         "one": {1.0},
         "two": {1.0},
     }
+
+
+def test_operators_that_only_reshape_stand_for_each_other_between_paired_nodes() -> None:
+    """Where one neighbour is not the recorded one, they do not."""
+    record = """g (float[8,16] x) => (float[8,16] y) <int64[1] s = {128}> {
+        [first] h = Neg (x) [reshape] r = Reshape (h, s) [last] y = Abs (r)
+    }"""
+    case = Aligned(record.replace("[reshape] r = Reshape (h, s)", "[flat] r = Flatten (h)"), record)
+    pairs = {"first": "first", "last": "last"}
+    assert paired(case, resolve(case, pairs))["flat"] == ["reshape"]
+    assert "flat" not in paired(case, resolve(case, {"first": "first"}, structure=False))
+    moved = record.replace("y = Abs (r)", "y = Abs (h)")
+    case = Aligned(record.replace("[reshape] r = Reshape (h, s)", "[flat] r = Flatten (h)"), moved)
+    assert "flat" not in paired(case, resolve(case, pairs))
