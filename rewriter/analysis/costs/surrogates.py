@@ -44,6 +44,8 @@ Nodes = Iterator[NodeProto]
 
 def attributes_of(node: NodeProto) -> Attributes:
     """The attributes of a node as Python values, without subgraphs and references."""
+    if not node.attribute:
+        return {}
     values = (a for a in node.attribute if not a.HasField("g") and not a.graphs)
     return {a.name: helper.get_attribute_value(a) for a in values if not a.ref_attr_name}
 
