@@ -43,15 +43,31 @@ class NodeSightings:
     collector: SightingCollector
     tracker: ModuleTracker
 
+    def could_overrule(self, key: NodeKey) -> bool:
+        """Whether a run may contradict the exporter.
+
+        The run saw the exporter's module, and the node computes something that may tell.
+        """
+        node = self.nodes[key]
+        if node.module not in self.tracker.order or node.passes_on:
+            return False
+        return bool(self.reads.inputs(key)) and any(
+            is_distinctive(value) or has_fractions(value) for value in node.outputs
+        )
+
     def unseen(self, key: NodeKey) -> bool:
         """Whether no call returned the value of a node, as far as that was looked for."""
-        return key not in self.collector.confirmed and not self.collector.sightings(key)
+        is_seen = key in self.collector.confirmed or key in self.collector.suspects
+        return not is_seen and not self.collector.sightings(key)
 
 
 def observe_nodes(
     model: nn.Module, call: ModelCall, nodes: Mapping[NodeKey, NodeValues], reads: GraphReads
 ) -> NodeSightings:
-    """Run a model once, and look for the values of nodes.
+    """Run a model, and look for the values of nodes.
+
+    Where it seems that the exporter is wrong about a node, the model runs a second time: then all
+    that returned the value of any node is collected.
 
     Args:
         model: The model.
@@ -59,7 +75,22 @@ def observe_nodes(
         nodes: What the nodes compute.
         reads: What they read.
     """
-    collector = SightingCollector(nodes)
+    seen = _observe(model, call, nodes, reads, all_sightings=False)
+    suspects = seen.collector.suspects - seen.collector.confirmed
+    if not any(seen.could_overrule(key) for key in suspects):
+        return seen
+    return _observe(model, call, nodes, reads, all_sightings=True)
+
+
+def _observe(
+    model: nn.Module,
+    call: ModelCall,
+    nodes: Mapping[NodeKey, NodeValues],
+    reads: GraphReads,
+    *,
+    all_sightings: bool,
+) -> NodeSightings:
+    collector = SightingCollector(nodes, all_sightings=all_sightings)
     with (
         track_modules(model) as tracker,
         OperatorObserver(tracker, collector.observe, enter_control_flow=True),
@@ -109,9 +140,7 @@ def overruling_scope(seen: NodeSightings, key: NodeKey) -> Scope | None:
         key: The node.
     """
     node = seen.nodes[key]
-    if node.module is None or node.module not in seen.tracker.order or node.passes_on:
-        return None
-    if key in seen.collector.confirmed:
+    if not seen.could_overrule(key) or key in seen.collector.confirmed:
         return None
     sightings = [
         s for s in seen.collector.sightings(key) if (s.enters if node.has_subgraphs else s.computes)

@@ -81,6 +81,12 @@ class TensorValue:
         low, high = float(array.min()), float(array.max())
         return (low, high) if -INFINITY_THRESHOLD < low <= high < INFINITY_THRESHOLD else None
 
+    @property
+    def finite_extremes(self) -> tuple[float, float] | None:
+        """The extremes of its finite numbers; None where it has none."""
+        numbers = () if self.fingerprint is None else self.fingerprint.statistics()
+        return (float(min(numbers)), float(max(numbers))) if len(numbers) else None
+
     def equals(self, other: ValueFingerprint) -> bool:
         """Whether it has the value of a fingerprint."""
         if self.kind != kind(other) or self.fingerprint is None:
@@ -111,10 +117,11 @@ class ValueGroup:
         self._highest = np.array([n.max(initial=-np.inf) for n in numbers])
 
     def candidates(self, tensor: TensorValue) -> list[tuple[NodeKey, ValueFingerprint]]:
-        """The values with the extremes of a tensor; the equal ones where it has none."""
-        if tensor.extremes is None:
-            return [pair for pair in self._values if tensor.equals(pair[1])]
-        low, high = tensor.extremes
+        """The values with the extremes of a tensor."""
+        extremes = tensor.extremes or tensor.finite_extremes
+        if extremes is None:
+            return []
+        low, high = extremes
         with np.errstate(invalid="ignore"):
             tolerance = _TOLERANCE * np.maximum(np.abs(self._lowest), np.abs(self._highest)) + 1e-30
             agree = (np.abs(self._lowest - low) <= tolerance) & (

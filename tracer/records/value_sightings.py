@@ -74,10 +74,19 @@ class SightingCollector:
 
     Args:
         nodes: What the nodes compute.
+        all_sightings: Whether to collect the sightings of all nodes; else only those of open ones,
+            and `suspects` of the others. This is much faster.
+
+    Attributes:
+        confirmed: The nodes that are confirmed.
+        suspects: Nodes whose value, by its extremes, was computed in another module. The exporter
+            may be wrong about those that are not confirmed.
     """
 
-    def __init__(self, nodes: Mapping[NodeKey, NodeValues]) -> None:
+    def __init__(self, nodes: Mapping[NodeKey, NodeValues], *, all_sightings: bool = True) -> None:
         self.confirmed: set[NodeKey] = set()
+        self.suspects: set[NodeKey] = set()
+        self._all_sightings = all_sightings
         self._nodes = nodes
         self._sightings: dict[NodeKey, dict[Sighting, None]] = defaultdict(dict)
         values: dict[Kind, list[tuple[NodeKey, ValueFingerprint]]] = defaultdict(list)
@@ -105,10 +114,10 @@ class SightingCollector:
                 if key in self.confirmed and not node.is_open:
                     continue
                 is_own = node.module == call.scope.module
-                if is_own and _may_be(node, call, value, fingerprint, read):
-                    self.confirmed.add(key)
-                is_wanted = not is_own and key not in self.confirmed
-                if (node.is_open or is_wanted) and value.equals(fingerprint):
+                if _may_be(node, call, value, fingerprint, read):
+                    (self.confirmed if is_own else self.suspects).add(key)
+                is_wanted = node.is_open or (self._all_sightings and not is_own)
+                if is_wanted and value.equals(fingerprint):
                     sighting = _sighting(call, value, fingerprint, read)
                     self._sightings[key][sighting] = None
 
