@@ -91,10 +91,10 @@ class CoversFinder:
         covers = {}
         for key, modules in nodes.items():
             runs = [self._of_run(run, modules) for run in self._executions[key]]
-            covers[key] = Covers(
-                frozenset().union(*(run.required for run in runs)),
-                frozenset().union(*(run.allowed for run in runs)),
-            )
+            required = frozenset[str]().union(*(run.required for run in runs))
+            allowed = frozenset[str]().union(*(run.allowed for run in runs))
+            if allowed:  # else it only passes on parts of what it reads
+                covers[key] = Covers(required, allowed)
         return covers
 
     def of_joined(self, nodes: Iterable[NodeKey]) -> dict[NodeKey, Covers]:
