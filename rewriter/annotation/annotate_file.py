@@ -133,9 +133,14 @@ def _match(file: ModelFile, record: Record | None, options: AnnotateOptions) -> 
     if record is not None:
         return match_file(file.container, file.model, record, options.matching)
     options.matching.check()
-    match, carried = match_carried(file.model, file.label)
+    # names that earlier annotating gave tell modules: they are read before they are taken back
+    match, carried = match_carried(file.flat, file.label)
     refuse_lossy(carried, options.rules, file.label)
-    return match
+    decisions = [
+        msgspec.structs.replace(decision, name=node.name)
+        for decision, node in zip(match.decisions, file.graph.nodes, strict=True)
+    ]
+    return msgspec.structs.replace(match, decisions=decisions)
 
 
 def _tagged(match: Match, tagger: Tagger) -> Match:

@@ -102,3 +102,12 @@ def test_traced_models_have_the_modules_of_the_record(traced: TracedModels, name
     modules = {decision.module for decision in result.decisions} - {None}
     assert modules
     assert modules <= {module.path for module in done.record.modules}
+
+
+def test_names_that_annotating_gave_tell_the_modules(plain: Path, tmp_path: Path) -> None:
+    """A file that has nothing but these names is annotated again without a record."""
+    first = annotate(plain, two_layers_record(), tmp_path / "named.onnx", inject=["names"])
+    again = annotate(tmp_path / "named.onnx", None, tmp_path / "again.onnx")
+    assert [d.module for d in again.decisions] == [d.module for d in first.decisions]
+    names = [node.name for node in onnx.load(plain).graph.node]
+    assert [d.name for d in again.decisions] == names
