@@ -161,24 +161,38 @@ def _trace(model: nn.Module, exporter: str, folder: Path) -> Record:
     return trace(model, _inputs(), folder / "m.onnx", exporter=exporter, force=True).record
 
 
-@pytest.mark.parametrize("exporter", [*EXPORTERS, RecordExporter.EAGER])
-@pytest.mark.parametrize("name", CASES)
-def test_the_record_is_that_of_the_plain_model(name: str, exporter: str, tmp_path: Path) -> None:
-    """However a module is called or rewritten: each node has its module and its call."""
-    if exporter == Exporter.TORCHSCRIPT and name in COMPILED:
-        pytest.skip("TorchScript refuses compiled modules")
-    build = CASES[name]
+def _recorded(model: nn.Module, exporter: str, folder: Path) -> Record:
     if exporter == RecordExporter.EAGER:
-        results = [
-            record(model, _inputs(), tmp_path / "r.json", exporter=exporter, force=True).record
-            for model in (build(), _build())
-        ]
-    else:
-        results = [_trace(model, exporter, tmp_path) for model in (build(), _build())]
-    changed, expected = (_places(result.ops) for result in results)
+        return record(model, _inputs(), folder / "r.json", exporter=exporter, force=True).record
+    return _trace(model, exporter, folder)
+
+
+@pytest.fixture(scope="module")
+def plain_record(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Record]:
+    """Gives the record of the plain model by an exporter."""
+    return functools.cache(
+        lambda exporter: _recorded(_build(), exporter, tmp_path_factory.mktemp("plain"))
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "exporter"),
+    [
+        (name, exporter)
+        for name in CASES
+        for exporter in (*EXPORTERS, RecordExporter.EAGER)
+        if exporter != Exporter.TORCHSCRIPT or name not in COMPILED  # it refuses these
+    ],
+)
+def test_the_record_is_that_of_the_plain_model(
+    plain_record: Callable[[str], Record], name: str, exporter: str, tmp_path: Path
+) -> None:
+    """However a module is called or rewritten: each node has its module and its call."""
+    plain = plain_record(exporter)
+    expected = _places(plain.ops)
     assert expected
-    assert changed == expected
-    assert [op for op in results[1].ops if op.overruled is not None] == []
+    assert _places(_recorded(CASES[name](), exporter, tmp_path).ops) == expected
+    assert [op for op in plain.ops if op.overruled is not None] == []
 
 
 @pytest.mark.parametrize("name", OVERRULED)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -94,12 +94,15 @@ def track_modules(model: nn.Module) -> Iterator[ModuleTracker]:
         if not torch.compiler.is_compiling():
             tracker.leave()
 
-    with ExitStack() as stack:
+    handles = []
+    try:
         for path, module in hookable_modules(model):
             on_enter, on_leave = _hooks_of(module)
-            stack.callback(on_enter(entering(path)).remove)
-            stack.callback(on_leave(leaving).remove)
+            handles += [on_enter(entering(path)), on_leave(leaving)]
         yield tracker
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _hooks_of(module: nn.Module) -> tuple[Callable[..., Any], Callable[..., Any]]:

@@ -186,11 +186,13 @@ def _marked_scopes(model: nn.Module) -> Iterator[None]:
         names[module] = f"modelexport{numbers[module]}_{calls[module]}::{name}"
         calls[module] += 1
 
-    with ExitStack() as stack:
-        for module in numbers:
-            if not isinstance(module, torch.jit.ScriptModule):
-                stack.callback(module.register_forward_pre_hook(mark).remove)
+    plain = [module for module in numbers if not isinstance(module, torch.jit.ScriptModule)]
+    handles = [module.register_forward_pre_hook(mark) for module in plain]
+    try:
         yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _read_capture(
