@@ -92,10 +92,10 @@ class Subject:
                 )
             except NotPossible as error:
                 self._made[place] = str(error)
-        found = self._made[place]
-        if isinstance(found, str):
-            raise NotPossible(found)
-        return found
+        result = self._made[place]
+        if isinstance(result, str):
+            raise NotPossible(result)
+        return result
 
     def record_path(self, start: Start) -> Path:
         """The record of an export."""
@@ -113,12 +113,12 @@ class Subject:
         if variant not in self._models:
             if variant in {"deeper", "wider"} and not self.entry.sized:
                 raise NotPossible("made in one size only")
-            made = self.entry.model(variant)
-            if variant in {"deeper", "wider"} and _shapes(made[0]) == _shapes(
+            pair = self.entry.model(variant)
+            if variant in {"deeper", "wider"} and _shapes(pair[0]) == _shapes(
                 self.entry.model()[0]
             ):
                 raise NotPossible("its size does not depend on that")
-            self._models[variant] = made
+            self._models[variant] = pair
         return self._models[variant]
 
     def _inputs(self, start: Start) -> Inputs:
@@ -160,12 +160,12 @@ class Subject:
         else:
             path = self._traced(start, "tracer/exporters", "tracer/sources/signature.py") / "m.onnx"
         model, _ = self._model(start.variant)
-        given = feeds(model, self._inputs(start), onnx.load(path, load_external_data=False).graph)
+        inputs = feeds(model, self._inputs(start), onnx.load(path, load_external_data=False).graph)
         key = key_of(hashlib.sha256(path.read_bytes()).hexdigest())
         truth = None
         if start.variant in {"own", "tuned"}:
-            truth = self._truth(key, Carry.VALUES, None, path, given, start)
-        return Made(path, key, truth, given)
+            truth = self._truth(key, Carry.VALUES, None, path, inputs, start)
+        return Made(path, key, truth, inputs)
 
     def _built(self, start: Start) -> Made:
         """A file that another builder wrote; what lost digits has the truth of what lost none."""
@@ -180,12 +180,17 @@ class Subject:
         folder = stored("built", key_of(self.entry.name, start.built, code), make)
         path = folder / "m.onnx"
         arrays = {name: tensor.numpy() for name, tensor in dict(inputs).items()}
-        given = builders.with_empty_cache(folder, arrays)
+        inputs = builders.with_empty_cache(folder, arrays)
         key = key_of(hashlib.sha256(path.read_bytes()).hexdigest())
         if start.built == FULL_PRECISION_BUILT:
-            return Made(path, key, self._truth(key, Carry.VALUES, None, path, given, start), given)
-        truth = self._truth(key, Carry.NAMES, before, path, given, start)
-        return Made(path, key, truth, given)
+            return Made(
+                path,
+                key,
+                self._truth(key, Carry.VALUES, None, path, inputs, start),
+                inputs,
+            )
+        truth = self._truth(key, Carry.NAMES, before, path, inputs, start)
+        return Made(path, key, truth, inputs)
 
     def _step(self, before: Made, step: Step, start: Start) -> Made:
         """One step further."""
@@ -198,11 +203,11 @@ class Subject:
             onnx.load(folder / "m.onnx")  # the step has to have written something that reads
 
         path = stored("files", key, make) / "m.onnx"
-        given = self._feeds_after(before, step, path)
+        inputs = self._feeds_after(before, step, path)
         truth = None
         if before.truth is not None:
-            truth = self._truth(key, step.carry, before, path, given, start)
-        return Made(path, key, truth, given)
+            truth = self._truth(key, step.carry, before, path, inputs, start)
+        return Made(path, key, truth, inputs)
 
     def _feeds_after(self, before: Made, step: Step, path: Path) -> Feeds:
         graph = onnx.load(path, load_external_data=False).graph
@@ -220,23 +225,23 @@ class Subject:
         carry: Carry,
         before: Made | None,
         path: Path,
-        given: Feeds,
+        inputs: Feeds,
         start: Start,
     ) -> Truth:
-        """The truth of a file, found or looked up."""
+        """The truth of a file, computed or read from the store."""
 
         def make(folder: Path) -> None:
             if carry is Carry.VALUES:
-                found = derive_truth(observe(path, given), self._run(start))
+                truth = derive_truth(observe(path, inputs), self._run(start))
             else:
                 assert before is not None
                 assert before.truth is not None
                 after = onnx.load(path)
                 if carry is Carry.POSITIONS:
-                    found = carrying.by_position(before.truth, after)
+                    truth = carrying.by_position(before.truth, after)
                 else:
-                    found = carrying.by_names(onnx.load(before.path), before.truth, after)
-            (folder / "truth.json").write_bytes(msgspec.json.encode(_kept(found)))
+                    truth = carrying.by_names(onnx.load(before.path), before.truth, after)
+            (folder / "truth.json").write_bytes(msgspec.json.encode(_kept(truth)))
 
         code = sources(*_MODELS, *_TRUTH)
         where = stored("truths", key_of(self.entry.name, str(start), key, carry, code), make)
@@ -260,14 +265,14 @@ _RECORDED = {PLAIN, LARGE, Start(exporter="other")}
 def _values(before: Made, names: list[str]) -> Feeds:
     """What some tensors of a file hold when it runs."""
     observed = observe(before.path, before.feeds)
-    found = dict(before.feeds)
+    values = dict(before.feeds)
     for (graph, position), runs in observed.executions.items():
         if not graph:
             node = observed.model.graph.node[position]
             outputs = [name for name in node.output if name]
             if len(outputs) == len(runs[-1].outputs):
-                found |= zip(outputs, runs[-1].outputs, strict=True)
-    return {name: np.asarray(found[name]) for name in names}
+                values |= zip(outputs, runs[-1].outputs, strict=True)
+    return {name: np.asarray(values[name]) for name in names}
 
 
 def _kept(truth: Truth) -> _Kept:
