@@ -120,8 +120,10 @@ def _deep_calls(model: nn.Module) -> Iterator[None]:
     depth = max(path.count(".") for path, _ in model.named_modules())
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(before + 20 * depth)
-    yield
-    sys.setrecursionlimit(before)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def _uncompiled(function: Callable[..., Any], **_: Any) -> Callable[..., Any]:

@@ -7,6 +7,7 @@ nodes matched: structure alone may not speak for a file of another model.
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import onnx
 
@@ -158,11 +159,7 @@ class Recognizer:
         """
         if weights.retrained:
             return {}
-        parameters = {
-            self._recorded.value_of(tensor.graph, tensor.name): tensor.parameter
-            for tensor in self._record.tensors
-            if tensor.parameter is not None
-        }
+        parameters = self._recorded_parameters
         numbers = {
             value: frozenset(parameters[label] for label in labels if label in parameters)
             for value, labels in weights.candidates.items()
@@ -217,12 +214,18 @@ class Recognizer:
         reasons = names.why_unpaired(nodes)
         return Claims(reasons={self._graph.keys[node]: why for node, why in reasons.items()})
 
-    def _parameters(self, weights: WeightMatch) -> dict[str, str]:
-        """Initializer name to parameter, of the main graph."""
-        recorded = {
+    @cached_property
+    def _recorded_parameters(self) -> dict[int, str]:
+        """The recorded initializers that hold a parameter, to its name."""
+        return {
             self._recorded.value_of(tensor.graph, tensor.name): tensor.parameter
             for tensor in self._record.tensors
+            if tensor.parameter is not None
         }
+
+    def _parameters(self, weights: WeightMatch) -> dict[str, str]:
+        """Initializer name to parameter, of the main graph."""
+        recorded = self._recorded_parameters
         parameters = {}
         for value, candidates in weights.candidates.items():
             graph, name = self._file.value_names[value]

@@ -143,12 +143,12 @@ class NodeResolver:
             graphs,
             {node: span.ops for node, span in spans.items()},
             pairs.evidence,
-            {node: found.ops for node, found in enclosed.items() if found.ops},
-            {node: found.reason for node, found in enclosed.items() if found.reason},
+            {node: result.ops for node, result in enclosed.items() if result.ops},
+            {node: result.reason for node, result in enclosed.items() if result.reason},
             aligner.ambiguous,
             aligner.considered,
             overruled,
-            {node: found.between for node, found in enclosed.items() if found.between},
+            {node: result.between for node, result in enclosed.items() if result.between},
         )
 
     def _calibrated(self, pairs: Pairs) -> GraphPair:
@@ -212,8 +212,8 @@ class NodeResolver:
             return {}
         enclosure = Enclosure(graphs, pairs.ops, spans, anchored, self._weights.merged_from)
         enclosed = enclosure.enclose(left)
-        for node, found in enclosed.items():
-            merged = () if found.ops else self._ops_reading_merged_weights(graphs, node)
+        for node, result in enclosed.items():
+            merged = () if result.ops else self._ops_reading_merged_weights(graphs, node)
             if merged:
                 enclosed[node] = Enclosed(merged)
         return enclosed

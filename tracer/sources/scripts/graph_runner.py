@@ -154,7 +154,7 @@ class _GraphRunner:
 
 
 def _has_tensor(arguments: Sequence[Any]) -> bool:
-    """Whether the operator is on tensors: a list of tensors may hold them for itself."""
+    """Whether an operator computes with tensors, and does not just keep them in a container."""
     return any(isinstance(argument, torch.Tensor) for argument in arguments[:2]) and not isinstance(
         arguments[0], list | dict | str
     )
