@@ -71,8 +71,8 @@ def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def traced(session_folder: Path) -> "TracedModels":
     """Traces models of the zoo: `traced("bert", "dynamo")`, once a session for all processes."""
-    from tests.helpers.traced import TracedModels  # noqa: PLC0415 - loads torch
+    from tests.helpers.traced import TracedModels, kept_traces  # noqa: PLC0415 - loads torch
 
-    folder = session_folder / "traced"
-    folder.mkdir(exist_ok=True)
+    folder = kept_traces() or session_folder / "traced"
+    folder.mkdir(parents=True, exist_ok=True)
     return TracedModels(folder)

@@ -1,6 +1,8 @@
 """The models of the zoo, traced once for all tests of a session."""
 
+import os
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -19,6 +21,9 @@ CASES = [
     for exporter in EXPORTERS
     if exporter not in fixture.refused_by
 ]
+KEEP_TRACES = "MODELEXPORT_TEST_TRACES"
+"""Variable of the environment: a folder that keeps traces between test sessions, for who develops."""
+
 every_case = pytest.mark.parametrize(("name", "exporter"), CASES)
 
 
@@ -48,6 +53,19 @@ class TracedModels:
         record = record_path(path)
         written = msgspec.json.decode(notes.read_bytes(), type=tuple[str, ...])
         return TraceResult(path, record, read_record(record), written)
+
+
+def kept_traces() -> Path | None:
+    """The folder of `KEEP_TRACES` for the code as it is now; None where nothing is kept."""
+    kept = os.environ.get(KEEP_TRACES)
+    if not kept:
+        return None
+    repository = Path(__file__).parents[2]
+    digest = sha256()
+    for room in ("tracer", "hierarchy", "support", "fixtures_gen"):
+        for path in sorted((repository / room).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return Path(kept) / digest.hexdigest()[:16]
 
 
 def open_session(path: Path, *, optimised: bool = False) -> ort.InferenceSession:
