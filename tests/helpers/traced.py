@@ -22,7 +22,7 @@ CASES = [
     if exporter not in fixture.refused_by
 ]
 KEEP_TRACES = "MODELEXPORT_TEST_TRACES"
-"""Variable of the environment: a folder that keeps traces between test sessions, for who develops."""
+"""Environment variable: a folder that keeps traces between test sessions, for developers."""
 
 every_case = pytest.mark.parametrize(("name", "exporter"), CASES)
 
