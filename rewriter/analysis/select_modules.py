@@ -1,12 +1,12 @@
 """Which modules of an analysis are shown, and in which order."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from difflib import get_close_matches
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from modelexport.errors import UsageError
 from modelexport.hierarchy.choices import ModuleOrder
 from modelexport.rewriter.analysis.results import ModuleRow
+from modelexport.rewriter.annotation.find_module import no_such_module
 
 _SORT_KEYS: dict[ModuleOrder, Callable[[ModuleRow], Any]] = {
     ModuleOrder.NAME: lambda row: row.tag,
@@ -72,16 +72,3 @@ def _down_to(rows: Sequence[ModuleRow], depth: int) -> Iterator[ModuleRow]:
             steps[row.tag] = above + (not above or row.depth > depths[row.parent])
         if steps[row.tag] <= depth:
             yield row
-
-
-def no_such_module(module: str, names: Iterable[str], file: str) -> UsageError:
-    """The error for a module that is not in a file; it suggests similar names.
-
-    Args:
-        module: What was asked for.
-        names: The paths and tags that the file has.
-        file: The file as the error names it.
-    """
-    similar = ", ".join(get_close_matches(module, names, 3))
-    hint = f" Similar names: {similar}." if similar else ""
-    return UsageError(f"{file}: no module with nodes or weights is called {module!r}.{hint}")

@@ -5,7 +5,7 @@ A depth leaves nothing out: the deepest modules that are shown stand for all mod
 
 from collections.abc import Collection, Iterable, Sequence
 
-from modelexport.rewriter.analysis.select_modules import no_such_module
+from modelexport.rewriter.annotation.find_module import no_such_module
 from modelexport.rewriter.comparison.compared_file import ComparedFiles
 from modelexport.rewriter.comparison.module_alignment import ModuleAlignment
 

@@ -1,0 +1,166 @@
+"""An opened file with its hierarchy: the module, the call and the covers of every node.
+
+This is how every command opens a file that uses the hierarchy: an annotated file, or any file of
+the model together with a record or an annotated file.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from pathlib import Path
+
+import onnx
+
+from modelexport.errors import UsageError
+from modelexport.hierarchy.graph_paths import op_type
+from modelexport.hierarchy.module_tree import ModuleTree, is_within
+from modelexport.hierarchy.record import Record, read_record
+from modelexport.hierarchy.tags import Tagger
+from modelexport.rewriter.annotation.find_module import find_module
+from modelexport.rewriter.annotation.model_file import ModelFile
+from modelexport.rewriter.annotation.node_placement import PlacementSources, place_nodes
+from modelexport.rewriter.container import OnnxContainer, SessionSource
+from modelexport.rewriter.graph.model_graph import ModelGraph
+from modelexport.rewriter.matching import CarriedHierarchy, Claim
+
+
+class PlacedFile:
+    """An opened file, with the module of every node. Made by `PlacedFile.open`.
+
+    Functions that folding made are inlined in its model and graph. Nodes have numbers: their
+    positions in `graph`, which lists those of subgraphs too.
+
+    Args:
+        file: The file, opened.
+        hierarchy: Its modules, and the module of each node.
+        notes: What the user should know about where the hierarchy comes from.
+
+    Attributes:
+        file, hierarchy, notes: As given.
+    """
+
+    def __init__(
+        self, file: ModelFile, hierarchy: CarriedHierarchy, notes: tuple[str, ...] = ()
+    ) -> None:
+        self.file, self.hierarchy, self.notes = file, hierarchy, notes
+
+    @classmethod
+    @contextmanager
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        record: Record | str | Path | None = None,
+        inherit_from: str | Path | None = None,
+        run: bool = True,
+        libraries: tuple[Path, ...] = (),
+    ) -> Iterator["PlacedFile"]:
+        """Open a file and find the module of every node.
+
+        Args:
+            path: The file.
+            record: A trace record of the model, or its path; for a file without tags, and for
+                nodes without a tag.
+            inherit_from: An annotated file of the model, in place of a record.
+            run: Whether the file may be run to match it, where it carries no tags.
+            libraries: Custom operator libraries that onnxruntime loads first.
+
+        Raises:
+            FileProblem: A file cannot be read.
+            ForeignRecordError: The record, or the annotated file, is of another model.
+            UsageError: There is no way to know the modules of the file.
+        """
+        if record is not None and inherit_from is not None:
+            raise UsageError("--from and --record exclude each other: give one of them.")
+        if isinstance(record, str | Path):
+            record = read_record(Path(record))
+        with ExitStack() as stack:
+            file = stack.enter_context(ModelFile.open(path))
+            annotated = None
+            if inherit_from is not None:
+                annotated = stack.enter_context(ModelFile.open(inherit_from))
+            placement = place_nodes(file, PlacementSources(record, annotated, run, libraries))
+            note = () if placement.note is None else (placement.note,)
+            yield cls(file, placement.hierarchy, (*note, *placement.hierarchy.notes))
+
+    @property
+    def path(self) -> Path:
+        """Where the file is."""
+        return self.file.path
+
+    @property
+    def container(self) -> OnnxContainer:
+        """The opened file; it gives the weights."""
+        return self.file.container
+
+    @property
+    def model(self) -> onnx.ModelProto:
+        """Its model; the weights are left out."""
+        return self.file.model
+
+    @property
+    def graph(self) -> ModelGraph:
+        """The indexed view of its graph."""
+        return self.file.graph
+
+    def session_source(self) -> SessionSource:
+        """Its model in the form that onnxruntime loads."""
+        return self.file.session_source()
+
+    @cached_property
+    def tree(self) -> ModuleTree:
+        """Its modules."""
+        return ModuleTree(self.hierarchy.modules)
+
+    @cached_property
+    def tagger(self) -> Tagger:
+        """Writes the paths of its modules as tags."""
+        return Tagger(self.tree, self.hierarchy.rules)
+
+    @cached_property
+    def claims(self) -> list[Claim | None]:
+        """Module, call and covers of each node, in the order of the graph; None without a module.
+
+        Of modules with several paths, these have the first.
+        """
+        by_node = self.hierarchy.claims.by_node
+        return [by_node.get(key) for key in self.graph.keys]
+
+    @cached_property
+    def modules(self) -> list[str | None]:
+        """Path of the module of each node; None for nodes without a module."""
+        return [None if claim is None else claim.module for claim in self.claims]
+
+    @cached_property
+    def op_types(self) -> list[str]:
+        """Operator of each node, in the order of the graph."""
+        return list(map(op_type, self.graph.nodes))
+
+    def tag(self, node: int) -> str | None:
+        """The tag of a node's module; None for a node without a module."""
+        module = self.modules[node]
+        return None if module is None else self.tagger.tag(module)
+
+    def find_module(self, name: str) -> str:
+        """The path of the module that a user names by its path or its tag.
+
+        Raises:
+            UsageError: There is no such module.
+        """
+        return find_module(name, self.tagger, str(self.path))
+
+    def nodes_of(self, path: str, call: int | None = None) -> list[int]:
+        """The nodes of a module and of the modules inside it.
+
+        Args:
+            path: Path of the module.
+            call: Only nodes of this call of it, from 0; None for all. Where the call of a node
+                is not known, it is taken to be the first.
+        """
+        path = self.tagger.resolve(path)
+        inside = [
+            (number, claim)
+            for number, claim in enumerate(self.claims)
+            if claim is not None and is_within(claim.module, path)
+        ]
+        return [number for number, claim in inside if call is None or (claim.call or 0) == call]
