@@ -55,6 +55,7 @@ benchmark: $(READY) ## Measure speed and memory; prints tables
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/annotate_speed.py
 	$(BIN)/python benchmarks/trace_overhead.py
+	$(BIN)/python benchmarks/deep_models.py
 	$(BIN)/python benchmarks/match_speed.py
 	$(BIN)/python benchmarks/batch_speed.py
 	$(BIN)/python benchmarks/wide_graphs.py

@@ -32,6 +32,7 @@ from modelexport.tracer.exporters.exported import (
     Scope,
     contiguous,
 )
+from modelexport.tracer.exporters.rewrite_shortcut import nodes_checked_first
 from modelexport.tracer.exporters.source_lines import innermost_line
 from modelexport.tracer.exporters.transformers_exporter import transformers_exporter
 from modelexport.tracer.sources.signature import ModelCall, flat_forward
@@ -56,7 +57,7 @@ def export(model: nn.Module, call: ModelCall, settings: ExportSettings) -> Expor
         notes = (f"opset {MIN_OPSET} instead of {opset}: the dynamo exporter has none below it",)
         settings = replace(settings, opset=MIN_OPSET)
     printed = io.StringIO()
-    with _silenced(printed), _garbage_collected_rarely(), torch.no_grad():
+    with _silenced(printed), _garbage_collected_rarely(), nodes_checked_first(), torch.no_grad():
         try:
             program = _export_program(model, call, settings)
         except Exception as error:
