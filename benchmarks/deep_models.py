@@ -41,10 +41,10 @@ def main() -> None:
 def measure(kind: str, layers: int) -> float:
     """Seconds of CPU for one export of a decoder with that many layers."""
     import torch
-    from trace_overhead import plain_dynamo
     from transformers import AutoConfig, AutoModelForCausalLM
 
     from modelexport.tracer import trace
+    from trace_overhead import plain_dynamo
 
     sizes = {"hidden_size": WIDTH, "intermediate_size": 2 * WIDTH, "vocab_size": 256}
     heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "num_hidden_layers": layers}
