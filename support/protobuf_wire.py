@@ -56,7 +56,7 @@ def fields(data: Buffer, start: int, end: int) -> Iterator[Field]:
     """
     offset = start
     while offset < end:
-        field = _read_field(data, offset, end)
+        field = read_field(data, offset, end)
         yield field
         offset = field.end
 
@@ -76,7 +76,7 @@ def submessages(data: Buffer, parent: Field, number: int) -> Iterator[Field]:
             if length < 0x80 and offset + 2 + length <= end:
                 offset += 2 + length  # skip a short field without the cost of reading it
                 continue
-        field = _read_field(data, offset, end)
+        field = read_field(data, offset, end)
         if field.number == number and field.wire_type == LENGTH:
             yield field
         offset = field.end
@@ -135,7 +135,12 @@ def encode_number(number: int, value: int) -> bytes:
     return encode_varint(number << 3 | VARINT) + encode_varint(value)
 
 
-def _read_field(data: Buffer, start: int, end: int) -> Field:
+def read_field(data: Buffer, start: int, end: int) -> Field:
+    """The field whose tag is at an offset.
+
+    Raises:
+        WireError: The bytes are no field that ends within the message.
+    """
     tag = data[start]
     offset = start + 1
     if tag > 0x7F:
@@ -179,5 +184,5 @@ def _group_end(data: Buffer, offset: int, end: int, number: int) -> int:
                 raise WireError(f"the group that ends at byte {offset} was never opened")
             offset = after_tag
         else:
-            offset = _read_field(data, offset, end).end
+            offset = read_field(data, offset, end).end
     return offset

@@ -25,6 +25,7 @@ def write_segments(source: int, sink: int, segments: Iterable[Segment]) -> None:
         segments: What to write.
 
     Raises:
+        EOFError: The source has become shorter.
         OSError: The system refuses to read or write.
     """
     for segment in segments:
@@ -42,7 +43,8 @@ def copy_range(source: int, sink: int, start: int, length: int) -> None:
     against 0.12 s for 440 MB).
 
     Raises:
-        OSError: The system refuses, or the source has become shorter.
+        EOFError: The source has become shorter.
+        OSError: The system refuses.
     """
     aligned = (os.lseek(sink, 0, os.SEEK_CUR) - start) % mmap.PAGESIZE == 0
     methods = list(_METHODS) if aligned else [_copy_through_memory]
@@ -56,7 +58,7 @@ def copy_range(source: int, sink: int, start: int, length: int) -> None:
         if copied:
             start, length = start + copied, length - copied
         elif len(methods) == 1:
-            raise OSError(errno.EIO, "the file became shorter while it was read")
+            raise EOFError("the file became shorter while it was read")
         else:
             del methods[0]
 

@@ -11,13 +11,16 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
-import numpy as np
 import onnx
 
 from modelexport.errors import FileProblem, OnnxFileError
 from modelexport.rewriter.container.copying import copy_range
+from modelexport.rewriter.container.open_file import OpenFile
 from modelexport.rewriter.container.tensor_walk import external_reference
 from modelexport.support.files import atomic_replacement, write_error
+
+_MAX_DIGITS = 18
+"""Maximum number of digits of an offset or length in bytes."""
 
 
 class ExternalFile(NamedTuple):
@@ -51,35 +54,51 @@ def resolve(model: Path, location: str, tensor: str) -> ExternalFile:
             "the model's folder."
         )
     path = model.parent / relative
+    if "\0" in relative:
+        raise OnnxFileError(f"{model}: the data of tensor {tensor!r} is at no possible place.")
     if not path.resolve().is_relative_to(model.parent.resolve()):
         raise OnnxFileError(
             f"{model}: the data of tensor {tensor!r} is at {location!r}, which is a link that "
             "leaves the model's folder."
         )
+    if path.exists() and not path.is_file():
+        raise OnnxFileError(
+            f"{path}: the data of tensor {tensor!r} is a folder, pipe or device, not a file."
+        )
     return ExternalFile(location, path)
 
 
 def external_bytes(model: Path, tensor: onnx.TensorProto) -> memoryview:
-    """The bytes of a tensor in its external file, mapped into memory.
+    """The bytes of a tensor in its external file.
 
     Args:
         model: The model's file.
         tensor: A tensor with external data.
 
     Raises:
-        OnnxFileError: The file is outside the model's folder or cannot be read.
+        OnnxFileError: The file is outside the model's folder, cannot be read or is too short.
     """
     reference = external_reference(tensor)
     path = resolve(model, reference.get("location", ""), tensor.name).path
-    try:
-        data = np.memmap(path, np.uint8, "r")
-    except (OSError, ValueError) as error:
+    place = {key: reference[key] for key in ("offset", "length") if key in reference}
+    wrong = next((key for key, text in place.items() if not is_number(text)), None)
+    if wrong is not None:
         raise OnnxFileError(
-            f"{path}: the data of tensor {tensor.name!r} cannot be read."
-        ) from error
-    start = int(reference.get("offset", 0))
-    length = int(reference.get("length", data.size - start))
-    return data[start : start + length].data
+            f"{model}: the data of tensor {tensor.name!r} has a {wrong} that is no number."
+        )
+    with OpenFile.open(path) as file:
+        start = int(place.get("offset", 0))
+        length = int(place.get("length", max(0, file.size - start)))
+        if start + length > file.size:
+            raise OnnxFileError(
+                f"{path}: ends at byte {file.size:,}, before the data of tensor {tensor.name!r}."
+            )
+        return file.read(start, length).data
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is an offset or length that a file can have."""
+    return text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS
 
 
 def write_beside(
@@ -139,8 +158,11 @@ def _copied(files: Iterable[ExternalFile], folder: Path, *, force: bool) -> Iter
             part = stack.enter_context(
                 atomic_replacement(target, force=force, inputs=[file.path], mode_of=file.path)
             )
-            with file.path.open("rb") as source, part.open("wb") as sink:
-                copy_range(source.fileno(), sink.fileno(), 0, file.path.stat().st_size)
+            with OpenFile.open(file.path) as source, part.open("wb") as sink:
+                try:
+                    copy_range(source.descriptor, sink.fileno(), 0, source.size)
+                except EOFError:
+                    source.refuse_shorter()
         yield
 
 

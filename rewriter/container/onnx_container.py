@@ -1,13 +1,12 @@
-"""An ONNX file, mapped into memory."""
+"""An ONNX file whose weights are read where they are needed."""
 
-import mmap
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
 import numpy.typing as npt
 import onnx
 from google.protobuf.message import DecodeError
@@ -19,9 +18,11 @@ from modelexport.rewriter.container.edits import Changes, Edits
 from modelexport.rewriter.container.external_data import (
     ExternalFile,
     external_bytes,
+    is_number,
     resolve,
     write_beside,
 )
+from modelexport.rewriter.container.scanned_file import ScannedFile
 from modelexport.rewriter.container.skeleton_scan import SkeletonScan
 from modelexport.rewriter.container.skeleton_writing import skeleton_segments
 from modelexport.rewriter.container.splicing import ByteSpan, Segment
@@ -42,22 +43,22 @@ class OnnxContainer:
     """An ONNX file whose weights stay in the file. Use `OnnxContainer.open` to make one.
 
     Args:
-        path: The file.
-        data: Its bytes, mapped into memory.
-        descriptor: The descriptor of the open file.
+        file: The open file.
 
     Raises:
         OnnxFileError: The file is not an ONNX model, or is cut off.
     """
 
-    def __init__(self, path: Path, data: mmap.mmap, descriptor: int) -> None:
-        self.path = path
-        self._name = path.name
-        self._data = data
-        self._descriptor = descriptor
+    def __init__(self, file: ScannedFile) -> None:
+        self.path = file.path
+        self._name = file.path.name
+        self._file = file
+        self._data = file.data
+        if not file.size:
+            self._refuse("an empty file, not an ONNX model")
         try:
-            scan = SkeletonScan(data, path.name)
-            skeleton = scan.splices.applied(data)
+            scan = SkeletonScan(file, self._name)
+            skeleton = scan.splices.applied(file.data)
         except CutOffError as error:
             self._refuse(f"cut off, or not an ONNX model ({error})", error)
         except WireError as error:
@@ -71,25 +72,14 @@ class OnnxContainer:
     @classmethod
     @contextmanager
     def open(cls, path: str | Path) -> Iterator["OnnxContainer"]:
-        """Map a file into memory and read its skeleton.
+        """Open a file and read its skeleton. The file must not change until the body ends.
 
         Raises:
-            OnnxFileError: The file cannot be read, is not an ONNX model, or is cut off.
+            OnnxFileError: The file cannot be read, is not an ONNX model, is cut off, or is changed
+                meanwhile.
         """
-        path = Path(path)
-        if path.is_dir():
-            raise OnnxFileError(f"{path}: a folder, not an ONNX file.")
-        try:
-            file = path.open("rb")
-        except FileNotFoundError as error:
-            raise OnnxFileError(f"{path}: there is no such file.") from error
-        except OSError as error:
-            raise OnnxFileError(f"{path}: cannot be read ({error.strerror}).") from error
-        with file:
-            if not os.fstat(file.fileno()).st_size:
-                raise OnnxFileError(f"{path}: an empty file, not an ONNX model.")
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                yield cls(path, data, file.fileno())
+        with ScannedFile.open(Path(path)) as file:
+            yield cls(file)
 
     def skeleton(self) -> onnx.ModelProto:
         """The model, with its large tensors as external references into this file.
@@ -103,10 +93,10 @@ class OnnxContainer:
         if tensor.data_location != tensor.EXTERNAL:
             return None
         span = self._borrowed_span(tensor)
-        return None if span is None else self._data[span.start : span.start + span.length]
+        return None if span is None else self._values(span).tobytes()
 
     def array(self, tensor: onnx.TensorProto) -> npt.NDArray[Any] | None:
-        """The values of an initializer, not copied if possible; None if numpy cannot hold them.
+        """The values of an initializer; None if numpy cannot hold them.
 
         Raises:
             OnnxFileError: The values are in a file that is missing or too short.
@@ -118,8 +108,7 @@ class OnnxContainer:
         span = self._borrowed_span(tensor)
         if span is None:
             return array_in_bytes(tensor, external_bytes(self.path, tensor), self.path)
-        data = memoryview(self._data)[span.start : span.start + span.length]
-        return array_in_bytes(tensor, data, self.path)
+        return array_in_bytes(tensor, self._values(span).data, self.path)
 
     def external_files(self) -> list[ExternalFile]:
         """The external data files that the model refers to, each once.
@@ -174,10 +163,20 @@ class OnnxContainer:
         write_beside(
             Path(target),
             self.path,
-            lambda sink: write_segments(self._descriptor, sink, segments),
+            lambda sink: self._write_to(sink, segments),
             self.external_files(),
             force=force,
         )
+
+    def _write_to(self, sink: int, segments: Iterable[Segment]) -> None:
+        try:
+            write_segments(self._file.descriptor, sink, segments)
+        except EOFError:
+            self._file.refuse_shorter()
+        self._file.check_unchanged()
+
+    def _values(self, span: ByteSpan) -> npt.NDArray[np.uint8]:
+        return self._file.read(span.start, span.length)
 
     def _parse(self, skeleton: bytes) -> onnx.ModelProto:
         if len(skeleton) > _PROTOBUF_LIMIT:
@@ -207,7 +206,7 @@ class OnnxContainer:
         """Where in this file a tensor's values are, if the skeleton left them here."""
         reference = external_reference(tensor)
         numbers = reference.get("offset", ""), reference.get("length", "")
-        if reference.get("location") != self._name or not all(map(str.isdecimal, numbers)):
+        if reference.get("location") != self._name or not all(map(is_number, numbers)):
             return None
         span = ByteSpan(*map(int, numbers))
         return span if span in self._borrowed else None

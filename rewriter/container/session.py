@@ -32,7 +32,11 @@ def session_source(container: OnnxContainer, model: onnx.ModelProto) -> SessionS
         container: The file.
         model: Its skeleton, or a changed copy of it (with more outputs, for example). It is
             not changed here.
+
+    Raises:
+        OnnxFileError: Its external data is outside its folder, or not in regular files.
     """
+    container.external_files()  # onnxruntime would wait for a pipe, without end
     if not any(inside and t.data_location == t.EXTERNAL for t, inside in walk_tensors(model)):
         return SessionSource(model.SerializeToString(), container.path.parent)
     complete = onnx.ModelProto()

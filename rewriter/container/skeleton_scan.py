@@ -8,17 +8,16 @@ from onnx import StringStringEntryProto as Entry
 from onnx import TrainingInfoProto as TrainingInfo
 
 from modelexport.hierarchy.graph_digest import MIN_WEIGHT_BYTES
+from modelexport.rewriter.container.scanned_file import ScannedFile
 from modelexport.rewriter.container.splicing import ByteSpan, Splices
 from modelexport.support.protobuf_wire import (
     LENGTH,
     VARINT,
-    Buffer,
     Field,
     WireError,
     decode_varint,
     encode_field,
     encode_number,
-    fields,
 )
 
 _MAX_DEPTH = 100
@@ -75,7 +74,7 @@ class SkeletonScan:
     """Finds the large tensors of a file.
 
     Args:
-        data: The file.
+        file: The file.
         location: The file name that the references use.
 
     Attributes:
@@ -86,19 +85,21 @@ class SkeletonScan:
         WireError: The file is not an ONNX model.
     """
 
-    def __init__(self, data: Buffer, location: str) -> None:
-        self._data = data
+    def __init__(self, file: ScannedFile, location: str) -> None:
+        self._file = file
+        self._data = file.data
         self._location = location
         self.splices = Splices()
         self.borrowed: set[ByteSpan] = set()
-        self._scan(ModelProto, 0, len(data), _MAX_DEPTH)
+        self._scan(ModelProto, 0, file.size, _MAX_DEPTH)
+        file.load(file.size)
 
     def _scan(self, kind: Any, start: int, end: int, depth_left: int) -> None:
         if not depth_left:
             raise WireError("its messages are nested too deeply")
         children = CHILD_MESSAGES[kind]
         merged = kind is AttributeProto and self._has_two_tensors(start, end)
-        for field in fields(self._data, start, end):
+        for field in self._file.fields(start, end):
             child = children.get(field.number)
             if child is None or field.wire_type != LENGTH:
                 continue
@@ -112,7 +113,7 @@ class SkeletonScan:
 
     def _has_two_tensors(self, start: int, end: int) -> bool:
         """Whether an attribute has its one tensor twice: protobuf would merge the two."""
-        numbers = [field.number for field in fields(self._data, start, end)]
+        numbers = [field.number for field in self._file.fields(start, end)]
         return numbers.count(AttributeProto.T_FIELD_NUMBER) > 1
 
     def _scan_tensor(self, tensor: Field) -> None:
@@ -131,23 +132,30 @@ class SkeletonScan:
 
         Some writers put empty values before the real ones. The last field counts.
         """
+        arrays, data_type, is_array = self._read_tensor(tensor)
+        if is_array and _is_one_array(arrays, data_type):
+            return arrays
+        for field in arrays:
+            self._file.fill(field.payload, field.end)
+        return []
+
+    def _read_tensor(self, tensor: Field) -> tuple[list[Field], int, bool]:
+        """The fields that may be a tensor's array, its type, and whether it has no others.
+
+        The values are skipped.
+        """
         arrays: list[Field] = []
         data_type = 0
-        for field in fields(self._data, tensor.payload, tensor.end):
+        is_array = True
+        for field in self._file.fields(tensor.payload, tensor.end):
             if field.number in _FIELDS_OF_OTHER_VALUES:
-                return []
-            if field.number in _ARRAY_FIELDS:
+                is_array = False
+            elif field.number in _ARRAY_FIELDS:
                 arrays.append(field)
+                self._file.skip(field.payload, field.end)
             elif field.number == TensorProto.DATA_TYPE_FIELD_NUMBER and field.wire_type == VARINT:
                 data_type, _ = decode_varint(self._data, field.payload, field.end)
-        if not arrays:
-            return []
-        *before, values = arrays
-        if any(a.number != values.number or a.end > a.payload for a in before):
-            return []
-        if values.wire_type != LENGTH or data_type not in _ARRAY_FIELDS[values.number]:
-            return []
-        return arrays if values.end - values.payload >= MIN_WEIGHT_BYTES else []
+        return arrays, data_type, is_array
 
     def _encode_reference(self, span: ByteSpan) -> bytes:
         entries = {
@@ -163,3 +171,15 @@ class SkeletonScan:
 
 def _encode_entry(key: bytes, value: bytes) -> bytes:
     return encode_field(Entry.KEY_FIELD_NUMBER, key) + encode_field(Entry.VALUE_FIELD_NUMBER, value)
+
+
+def _is_one_array(arrays: list[Field], data_type: int) -> bool:
+    """Whether the last of these fields is a large array of a type, and the others are empty."""
+    if not arrays:
+        return False
+    *before, values = arrays
+    if any(a.number != values.number or a.end > a.payload for a in before):
+        return False
+    if values.wire_type != LENGTH or data_type not in _ARRAY_FIELDS[values.number]:
+        return False
+    return values.end - values.payload >= MIN_WEIGHT_BYTES
