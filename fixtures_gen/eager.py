@@ -137,11 +137,16 @@ def _running(model: nn.Module) -> Iterator[list[frozenset[str]]]:
     What hooks of the model do is done in the module that they are hooked to.
     """
     stack: list[frozenset[str]] = []
-    paths = [path for path, _ in model.named_modules()]
+    scripts: set[str] = set()
     with ExitStack() as hooks:
         for path, module in model.named_modules():
-            is_script = isinstance(module, torch.jit.ScriptModule)
-            inside = [p for p in paths if is_script and p.startswith(f"{path}.")]
+            if _is_inside(path, scripts):
+                continue  # no hook runs there
+            inside: list[str] = []
+            if isinstance(module, torch.jit.ScriptModule):
+                scripts.add(path)
+                names = (name for name, _ in module.named_modules() if name)
+                inside = [f"{path}.{name}" if path else name for name in names]
 
             def enter(*_: Any, modules: frozenset[str] = frozenset([path, *inside])) -> None:
                 stack.append(modules)
@@ -149,17 +154,16 @@ def _running(model: nn.Module) -> Iterator[list[frozenset[str]]]:
             def leave(*_: Any) -> None:
                 stack.pop()
 
-            if not _is_inside_script(model, path):
-                hooks.callback(module.register_forward_pre_hook(enter, prepend=True).remove)
-                hooks.callback(module.register_forward_hook(leave, always_call=True).remove)
+            hooks.callback(module.register_forward_pre_hook(enter, prepend=True).remove)
+            hooks.callback(module.register_forward_hook(leave, always_call=True).remove)
         yield stack
 
 
-def _is_inside_script(model: nn.Module, path: str) -> bool:
-    """Whether a module is inside a compiled script, where no hook runs."""
-    while path:
+def _is_inside(path: str, outer: set[str]) -> bool:
+    """Whether a module is below one of some other modules, all given by their paths."""
+    while outer and path:
         path = path.rpartition(".")[0]
-        if isinstance(model.get_submodule(path), torch.jit.ScriptModule):
+        if path in outer:
             return True
     return False
 

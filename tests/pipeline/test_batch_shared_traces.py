@@ -126,20 +126,18 @@ def inputs(folder: Path, job: Job) -> object:
     return entry["outcome"]["inputs"]
 
 
-@pytest.mark.parametrize(
-    ("factory", "state", "words"),
-    [
-        ("broken", "failed", "no such weights"),
-        ("dying", "failed", "exit code 3"),
-        ("endless", "timeout", "1.5 s"),
-    ],
-)
-def test_a_trace_that_fails_fails_its_jobs(
-    tmp_path: Path, factory: str, state: str, words: str
-) -> None:
+BAD = {
+    "broken": ("failed", "no such weights"),
+    "dying": ("failed", "exit code 3"),
+    "endless": ("timeout", "1.5 s"),
+}
+"""Factories that fail: how their jobs end, and words of the reason."""
+
+
+def test_a_trace_that_fails_fails_its_jobs(tmp_path: Path) -> None:
     """Each says why, with the log that tells more; it was tried once; others are done."""
     prepared(tmp_path)
-    bad = f'[[models]]\nsource = "counted.py:{factory}"\ntimeout = 1.5\n'
+    bad = "".join(f'[[models]]\nsource = "counted.py:{name}"\ntimeout = 1.5\n' for name in BAD)
     good = '[[models]]\nsource = "counted.py:tiny"\n'
     write_plan(
         tmp_path,
@@ -149,17 +147,18 @@ def test_a_trace_that_fails_fails_its_jobs(
     code, _, err = run_batch(tmp_path, "--workers", "2")
     summary_rows = job_rows(tmp_path)
     assert code == 1
-    assert sorted(calls(tmp_path)) == sorted([factory, "tiny"])
+    assert sorted(calls(tmp_path)) == sorted([*BAD, "tiny"])
     assert {job: row["state"] for job, row in summary_rows.items()} == {
         f"{name}-{inject}": ending
-        for name, ending in ((factory, state), ("tiny", "done"))
+        for name, ending in [*((name, state) for name, (state, _) in BAD.items()), ("tiny", "done")]
         for inject in INJECT
     }
-    for inject in INJECT:
-        row = summary_rows[f"{factory}-{inject}"]
-        assert words in row["error"]
-        assert (tmp_path / "out" / row["log"]).is_file()
-        assert f"{factory}-{inject}: {state}" in err
+    for factory, (state, words) in BAD.items():
+        for inject in INJECT:
+            row = summary_rows[f"{factory}-{inject}"]
+            assert words in row["error"]
+            assert (tmp_path / "out" / row["log"]).is_file()
+            assert f"{factory}-{inject}: {state}" in err
     assert not unfinished_files(tmp_path)
 
 
@@ -167,10 +166,10 @@ def test_resuming_takes_what_a_neighbour_has_traced(tmp_path: Path) -> None:
     """New cells of a matrix take the trace of those that are done; what changed is traced anew."""
     prepared(tmp_path)
     write_plan(tmp_path, SHARED.replace(json.dumps(INJECT), json.dumps(INJECT[:1])))
-    assert run_batch(tmp_path)[0] == 0
+    assert run_batch(tmp_path, "--workers", "1")[0] == 0
     before = written(tmp_path)
     write_plan(tmp_path, SHARED)
-    assert run_batch(tmp_path, "--resume")[0] == 0
+    assert run_batch(tmp_path, "--workers", "1", "--resume")[0] == 0
     states = {job: row["state"] for job, row in job_rows(tmp_path).items()}
     assert {job for job, state in states.items() if state == "done"} == {
         job for job in states if INJECT[1] in job
@@ -183,22 +182,20 @@ def test_resuming_takes_what_a_neighbour_has_traced(tmp_path: Path) -> None:
         assert after[f"{new}.{kind}"] == before[f"{kept}.{kind}"]
 
     (tmp_path / "helper.py").write_text("WIDTH = 6\n")
-    assert run_batch(tmp_path, "--resume")[0] == 0
+    assert run_batch(tmp_path, "--workers", "1", "--resume")[0] == 0
     assert {row["state"] for row in job_rows(tmp_path).values()} == {"done"}
     assert calls(tmp_path) == ["tiny", "tiny"]
 
 
-@pytest.mark.parametrize("apart", ["trace = {opset = 18}", "inputs = ['helper.py']", "threads = 1"])
-def test_traces_that_are_not_alike_are_not_shared(tmp_path: Path, apart: str) -> None:
-    """Another option, input or bound is another trace."""
+def test_traces_that_are_not_alike_are_not_shared(tmp_path: Path) -> None:
+    """Another option, input or bound is another trace; the same ones are the same."""
     prepared(tmp_path)
     one = '[[models]]\nsource = "counted.py:tiny"\nsteps = ["trace"]\n'
-    write_plan(
-        tmp_path,
-        f'[defaults]\ntrace = {{exporter = "torchscript"}}\n{one}{one}name = "b"\n{apart}\n',
-    )
-    assert run_batch(tmp_path)[0] == 0
-    assert calls(tmp_path) == ["tiny", "tiny"]
+    settings = ["", "", "trace = {opset = 18}", "inputs = ['helper.py']", "threads = 1"]
+    models = [f'{one}name = "m{n}"\n{setting}\n' for n, setting in enumerate(settings)]
+    write_plan(tmp_path, "[defaults]\ntrace = {exporter = 'torchscript'}\n" + "".join(models))
+    assert run_batch(tmp_path, "--workers", "1")[0] == 0
+    assert calls(tmp_path) == ["tiny"] * len(set(settings))
 
 
 def test_a_shared_trace_is_dropped_with_the_last_job(tmp_path: Path) -> None:

@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import onnx
 import pytest
 
-from fixtures_gen.related_zoo import CHANGES, base, relative
+from fixtures_gen.related_zoo import CHANGES, Relative, base, relative
 from fixtures_gen.truth import truth
 from modelexport.hierarchy.choices import Exporter
+from modelexport.hierarchy.graph_paths import NodeKey
 from modelexport.hierarchy.module_tree import is_within
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter import annotate
@@ -26,19 +28,36 @@ def record(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return trace(model, inputs, path, exporter=request.param).record
 
 
+class RelatedFiles(NamedTuple):
+    """A relative of the base and the files made of it.
+
+    Attributes:
+        related: The relative.
+        files: The traced file, and the same without names.
+        modules: The true modules of the nodes.
+    """
+
+    related: Relative
+    files: tuple[Path, Path]
+    modules: dict[NodeKey, frozenset[str]]
+
+
 @pytest.fixture(scope="module")
-def related_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Exporter], Path]:
-    """The file of each relative, by each exporter; traced once."""
-    folder = tmp_path_factory.mktemp("related")
+def related_files(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str, Exporter], RelatedFiles]:
+    """The files of each relative, by each exporter; made once."""
 
     @cache
-    def file(change: str, exporter: Exporter) -> Path:
-        related = relative(change)
-        path = folder / f"{len(list(folder.iterdir()))}.onnx"
+    def files(change: str, exporter: Exporter) -> RelatedFiles:
+        folder, related = tmp_path_factory.mktemp("related"), relative(change)
+        path, nameless = folder / "named.onnx", folder / "nameless.onnx"
         trace(related.model, related.inputs, path, exporter=exporter)
-        return path
+        without_names(path, nameless)
+        modules = truth(related.model, related.inputs, path).modules
+        return RelatedFiles(related, (path, nameless), modules)
 
-    return file
+    return files
 
 
 def without_names(source: Path, target: Path) -> None:
@@ -62,15 +81,12 @@ def test_no_node_gets_another_module(
     change: str,
     exporter: Exporter,
     record: Record,
-    related_files: Callable[[str, Exporter], Path],
+    related_files: Callable[[str, Exporter], RelatedFiles],
     tmp_path: Path,
 ) -> None:
     """What the base has gets its module; what it has not is around it or nowhere."""
-    related = relative(change)
-    path = related_files(change, exporter)
-    without_names(path, tmp_path / "nameless.onnx")
-    true = truth(related.model, related.inputs, path).modules
-    for file in (path, tmp_path / "nameless.onnx"):
+    related, files, true = related_files(change, exporter)
+    for file in files:
         report = annotate(file, record, tmp_path / "out.onnx", force=True)
         decided = [d for d in report.decisions if d.key in true and d.module is not None]
         wrong = [
