@@ -11,20 +11,15 @@ from typing import NamedTuple
 
 import onnx
 import pytest
-from rich.cells import cell_len
-from rich.console import Console
 
-from modelexport.cli.render_module_table import module_table
 from modelexport.cli.render_module_tree import module_tree
-from modelexport.cli.tables import Grid
 from modelexport.hierarchy.tags import TagRules, TagStyle, TorchNN
-from modelexport.rewriter import Analysis, ModuleRow, analyze, annotate
+from modelexport.rewriter import ModuleRow, analyze, annotate
 from tests.helpers.commands import Run
-from tests.helpers.handmade import layers
+from tests.helpers.printed import RUNS, printed, save_layers
 from tests.helpers.traced import TracedModels
 
 EQUAL = ("Relu",) * 6
-RUNS = (*("Relu",) * 3, "Tanh", *("Relu",) * 12)
 TURNS = ("Relu", "Tanh", "Relu", "Tanh")
 NETWORKS = {"equal": EQUAL, "runs": RUNS, "turns": TURNS}
 
@@ -53,19 +48,11 @@ def runs(operators: tuple[str, ...]) -> Iterator[Layers]:
         yield Layers(run[0], run[-1], operator)
 
 
-def save(folder: Path, name: str, *operators: str, rules: TagRules | None = None) -> Path:
-    """An annotated network of layers."""
-    model, record = layers(*operators)
-    onnx.save(model, folder / "plain.onnx")
-    annotate(folder / "plain.onnx", record, folder / name, rules=rules)
-    return folder / name
-
-
 @pytest.fixture(params=NETWORKS)
 def network(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, list[Layers]]:
     """An annotated file, and the runs of equal layers in it."""
     operators = NETWORKS[request.param]
-    return save(tmp_path, "net.onnx", *operators), list(runs(operators))
+    return save_layers(tmp_path, "net.onnx", *operators), list(runs(operators))
 
 
 def rows_of_layers(file: Path, run: Layers) -> list[ModuleRow]:
@@ -184,7 +171,7 @@ def test_what_is_shown_is_joined(
     tmp_path: Path, run: Run, options: list[str], entries: list[str]
 ) -> None:
     """Runs are of the modules that are selected, whatever the order."""
-    file = save(tmp_path, "net.onnx", *RUNS)
+    file = save_layers(tmp_path, "net.onnx", *RUNS)
     out = run("analyze", file, *options).out
     assert re.findall(r"\blayer\.(?:\d+|\(\d+-\d+\))(?=[: ])", out) == entries
 
@@ -192,7 +179,7 @@ def test_what_is_shown_is_joined(
 def test_tags_by_class_and_rolled_up_are_joined(tmp_path: Path, run: Run) -> None:
     """A class is what a step is called; the linear modules of torch have no rows."""
     rules = TagRules(TagStyle.CLASS, TorchNN.ROLL_UP)
-    file = save(tmp_path, "net.onnx", *EQUAL, rules=rules)
+    file = save_layers(tmp_path, "net.onnx", *EQUAL, rules=rules)
     lines = run("analyze", file).out.splitlines()
     assert lines[1].startswith("└── ReluLayer.(0-5): 6 x ReluLayer  18 nodes")
     assert len(lines) == 3
@@ -200,7 +187,7 @@ def test_tags_by_class_and_rolled_up_are_joined(tmp_path: Path, run: Run) -> Non
 
 def test_a_node_without_a_tag_sets_its_layer_apart(tmp_path: Path, run: Run) -> None:
     """Its layer has a node less, so that it is not equal to the others."""
-    file = save(tmp_path, "net.onnx", *EQUAL)
+    file = save_layers(tmp_path, "net.onnx", *EQUAL)
     model = onnx.load(file)
     del model.graph.node[3 * 2].metadata_props[:]
     onnx.save(model, file)
@@ -211,7 +198,7 @@ def test_a_node_without_a_tag_sets_its_layer_apart(tmp_path: Path, run: Run) -> 
 
 def test_files_side_by_side_are_joined_where_each_is_equal(tmp_path: Path, run: Run) -> None:
     """A layer that differs in one of the files has a line of its own, with the figures of both."""
-    one = save(tmp_path, "one.onnx", *EQUAL)
+    one = save_layers(tmp_path, "one.onnx", *EQUAL)
     changed = onnx.load(one)
     del changed.graph.node[3 * 4].metadata_props[:]
     onnx.save(changed, tmp_path / "two.onnx")
@@ -244,64 +231,3 @@ def test_layers_of_a_traced_model_are_joined_as_torch_prints_them(
         stem, class_name = name.split(" ")
         step = stem.rpartition(".")[2]
         assert f"{step}.({numbers[0]}-{numbers[-1]}): {len(numbers)} x {class_name}  " in text
-
-
-def printed(renderable: object, width: int) -> str:
-    """What a terminal of some width shows."""
-    console = Console(width=width, file=io.StringIO(), highlight=False, soft_wrap=True)
-    console.print(renderable)
-    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
-
-
-@pytest.fixture
-def analysis(tmp_path: Path) -> Analysis:
-    return analyze(save(tmp_path, "net.onnx", *RUNS), dims={"N": 2})
-
-
-@pytest.mark.parametrize("width", [40, 80, 120])
-def test_a_tree_fits_a_terminal(analysis: Analysis, width: int) -> None:
-    """A line that is too long is cut, so that the tree stays a tree."""
-    whole = printed(module_tree(analysis, every_module=False), 1000).splitlines()
-    lines = printed(module_tree(analysis, every_module=False), width).splitlines()
-    assert whole
-    for line, full in zip(lines, whole, strict=True):
-        assert cell_len(line) <= width
-        cut = line.rstrip().removesuffix("…")
-        assert full.startswith(cut)
-        assert (cut == full.rstrip()) == (len(full.rstrip()) <= width)
-
-
-@pytest.mark.parametrize("width", [60, 80, 120])
-def test_a_table_fits_a_terminal(analysis: Analysis, width: int) -> None:
-    """Columns that do not fit are left out and named; numbers are never cut."""
-    grid = module_table([analysis], every_module=False)
-    text = printed(grid, width)
-    head, *lines = text.splitlines()
-    assert max(map(cell_len, (head, *lines))) <= width
-    missing = [name for name in (c.removeprefix(">") for c in grid.columns) if name not in head]
-    assert missing
-    listed = text.rpartition("(the terminal is too narrow to show: ")[2]
-    assert " ".join(listed.split()).rstrip(")").split(", ") == missing
-    shown = [n for n, c in enumerate(grid.columns) if c.startswith(">") and c[1:] not in missing]
-    assert shown
-    assert grid.rows
-    for row, line in zip(grid.rows, lines, strict=False):
-        assert [number for number in shown if f" {row[number]}" in line] == shown
-
-
-def test_a_wide_table_is_whole() -> None:
-    """Nothing is left out of a terminal that has room, and nothing that is not optional."""
-    grid = Grid(["name", ">count", "remark"], [["a", "1", "x" * 30]], optional=["remark"])
-    assert "x" * 30 in printed(grid, 60)
-    narrow = printed(grid, 30)
-    assert "remark" in narrow.splitlines()[-1]
-    assert narrow.splitlines()[1].split() == ["a", "1"]
-    kept = Grid(grid.columns, grid.rows)
-    assert "…" in printed(kept, 30)
-
-
-def test_columns_with_the_same_head_are_left_out_together() -> None:
-    """As of two files that have one name, in different folders."""
-    grid = Grid(["module", ">a: bytes", ">a: bytes"], [["m", "1" * 9, "2" * 9]], [">a: bytes"])
-    assert printed(grid, 25).splitlines()[1].split() == ["m"]
-    assert printed(grid, 40).splitlines()[1].split() == ["m", "1" * 9, "2" * 9]

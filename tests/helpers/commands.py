@@ -51,6 +51,18 @@ def modelexport(
     return CommandResult(done.returncode, out, err)
 
 
+def run_python(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run Python in a folder, where it finds this checkout's code."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 _LISTING_PACKAGES = """
 import sys
 from modelexport.cli.main import main

@@ -86,6 +86,7 @@ def test_no_node_gets_another_module(
 ) -> None:
     """What the base has gets its module; what it has not is around it or nowhere."""
     related, files, true = related_files(change, exporter)
+    assert len(files) == 2
     for file in files:
         report = annotate(file, record, tmp_path / "out.onnx", force=True)
         decided = [d for d in report.decisions if d.key in true and d.module is not None]
