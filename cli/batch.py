@@ -60,7 +60,9 @@ def batch(
     from modelexport.cli.batch_progress import batch_progress  # noqa: PLC0415 - loads rich
     from modelexport.pipeline.batch import markdown  # noqa: PLC0415 - for this command only
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops as cleanly as Ctrl-C does
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` ignores one of them
+            signal.signal(number, signal.default_int_handler)  # stops as cleanly as Ctrl-C does
     with batch_progress(quiet=verbosity(context).quiet) as watcher:
         summary = modelexport.run_plan(
             plan, workers=workers, cluster=cluster, resume=resume, force=force, watcher=watcher

@@ -1,6 +1,7 @@
 """The command line: its commands, and the one place that turns errors into exit codes.
 
-Exit codes: 0 done; 1 the answer is "no"; 2 wrong use or bad input, in one sentence; 130 stopped.
+Exit codes: 0 done; 1 the answer is "no"; 2 wrong use or bad input, in one sentence; 130 stopped
+by Ctrl-C, 143 and 129 by SIGTERM and SIGHUP.
 """
 
 import os
@@ -19,11 +20,14 @@ from modelexport.cli.console import print_document, print_error
 from modelexport.cli.doctor import doctor
 from modelexport.cli.examples import examples
 from modelexport.cli.export import export
+from modelexport.cli.signals import StoppedBySignal, signals_as_errors
+from modelexport.cli.standard_streams import standard_streams
 from modelexport.cli.strip import strip
 from modelexport.cli.trace import trace
 from modelexport.cli.validate import validate
 from modelexport.cli.verbosity import Quiet, Verbose, Verbosity
 from modelexport.cli.visible_output import visible_output
+from modelexport.errors import FileProblem
 from modelexport.support.error_texts import error_sentence
 
 NAME = "modelexport"
@@ -85,7 +89,7 @@ def main(arguments: list[str] | None = None) -> None:
     Args:
         arguments: The arguments after the program's name; those of this process by default.
     """
-    with visible_output():
+    with standard_streams(), visible_output(), signals_as_errors():
         code = _run(arguments, Verbosity())
     sys.exit(code)
 
@@ -105,6 +109,9 @@ def _run(arguments: list[str] | None, verbosity: Verbosity) -> int:
     except (KeyboardInterrupt, typer.Abort):
         print_error("stopped.")
         return 130
+    except StoppedBySignal as stopped:
+        print_error("stopped.")
+        return 128 + stopped.number
     except Exception as error:  # noqa: BLE001 - the last place before a traceback
         if verbosity.verbose:
             import traceback  # noqa: PLC0415 - only here
@@ -112,6 +119,8 @@ def _run(arguments: list[str] | None, verbosity: Verbosity) -> int:
             traceback.print_exc()
         if sentence := _sentence(error):
             print_error(sentence)
+        if not _is_writable():
+            _discard_stdout()
         return 2
     return returned if isinstance(returned, int) else 0
 
@@ -127,5 +136,14 @@ def _sentence(error: Exception) -> str:
 
 
 def _discard_stdout() -> None:
-    """Keep Python from a second error when it flushes a pipe that nobody reads."""
+    """Keep Python from a second error when it flushes what cannot be written."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _is_writable() -> bool:
+    """Whether standard output takes what was printed."""
+    try:
+        sys.stdout.flush()
+    except (OSError, FileProblem):
+        return False
+    return True

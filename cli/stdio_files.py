@@ -4,10 +4,10 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from modelexport.errors import OnnxFileError, UsageError
+from modelexport.errors import FileProblem, OnnxFileError, UsageError
 from modelexport.hierarchy.choices import TextFormat
 from modelexport.support.stdio import STDIO
 
@@ -22,10 +22,13 @@ def input_file(path: Path) -> Iterator[Path]:
     if path != STDIO:
         yield path
         return
-    with tempfile.TemporaryDirectory() as folder:
+    with _temporary_folder("standard input cannot be kept") as folder:
         copy = Path(folder, "stdin.onnx")
-        with copy.open("wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file)
+        try:
+            with copy.open("wb") as file:
+                shutil.copyfileobj(sys.stdin.buffer, file)
+        except OSError as error:
+            raise FileProblem(f"-: standard input cannot be kept ({error.strerror}).") from error
         if not copy.stat().st_size:
             raise OnnxFileError("-: standard input is empty.")
         yield copy
@@ -43,7 +46,7 @@ def output_file(path: Path | None) -> Iterator[Path | None]:
         return
     if sys.stdout.isatty():
         raise UsageError("-o -: standard output is a terminal; send it to a file or a command.")
-    with tempfile.TemporaryDirectory() as folder:
+    with _temporary_folder("the output cannot be kept") as folder:
         copy = Path(folder, "stdout.onnx")
         yield copy
         if len(list(Path(folder).iterdir())) > 1:
@@ -51,6 +54,18 @@ def output_file(path: Path | None) -> Iterator[Path | None]:
         with copy.open("rb") as file:
             shutil.copyfileobj(file, sys.stdout.buffer)
         sys.stdout.buffer.flush()
+
+
+@contextmanager
+def _temporary_folder(problem: str) -> Iterator[str]:
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+        except OSError as error:
+            raise FileProblem(
+                f"-: {problem} in a temporary folder ({error.strerror}); set TMPDIR."
+            ) from error
+        yield folder
 
 
 def named_file(path: Path | None) -> Path | None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
+from modelexport.errors import FileProblem
 from modelexport.support.visible_text import visible_lines
 
 
@@ -25,8 +26,14 @@ class VisibleStream:
 
     def write(self, text: str) -> int:
         """Write a text, with escapes for what a terminal would obey or hide."""
-        self.raw.write(visible_lines(text))
+        with _named_errors():
+            self.raw.write(visible_lines(text))
         return len(text)
+
+    def flush(self) -> None:
+        """Write what was kept back."""
+        with _named_errors():
+            self.raw.flush()
 
     def writelines(self, lines: Iterable[str]) -> None:
         """Write some texts."""
@@ -35,6 +42,19 @@ class VisibleStream:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.raw, name)
+
+
+@contextmanager
+def _named_errors() -> Iterator[None]:
+    """Say which file cannot be written; a pipe without a reader is no error."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise FileProblem(
+            f"the standard output cannot be written ({error.strerror or error})."
+        ) from error
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Tracing and annotating in one step: what `modelexport export` does."""
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,7 +17,12 @@ from modelexport.pipeline.source_tracing import check_trace_targets, load_source
 from modelexport.rewriter.annotation.annotate_file import annotate
 from modelexport.rewriter.annotation.report import AnnotateReport
 from modelexport.support.extras import require_extra
-from modelexport.support.files import atomic_replacement, attribute_errors_to, check_target
+from modelexport.support.files import (
+    atomic_replacement,
+    attribute_errors_to,
+    check_target,
+    part_folder,
+)
 from modelexport.support.progress import report_step
 
 if TYPE_CHECKING:
@@ -136,8 +140,7 @@ def _load(
 @contextmanager
 def _staging_folder(target: Path) -> Iterator[Path]:
     """A folder beside the target for unfinished files. Errors name the target in their place."""
-    with tempfile.TemporaryDirectory(prefix=".modelexport.", dir=target.parent) as name:
-        stage = Path(name)
+    with part_folder(target) as stage:
         try:
             yield stage
         except ModelExportError as error:

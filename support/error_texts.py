@@ -43,5 +43,11 @@ def error_sentence(error: BaseException, hint: str) -> str:
         return str(error)
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}."
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for this."
+    if isinstance(error, RecursionError):
+        return f"something in the input is nested too deeply ({hint})."
+    if isinstance(error, OSError) and error.strerror:
+        return f"the operating system reports: {error.strerror} ({hint})."
     words = " ".join(f"{type(error).__name__}: {error}".split())
     return f"unexpected {words[:_MAX_UNEXPECTED]} ({hint})"

@@ -2,12 +2,12 @@
 
 import errno
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from modelexport.errors import FileProblem
+from modelexport.support.part_folders import make_part_folder
 
 _DISK_REASONS = {
     errno.ENOSPC: "the disk is full",
@@ -26,12 +26,19 @@ _REASONS = _DISK_REASONS | {
     errno.ENAMETOOLONG: "its name is too long",
 }
 
+_WITHOUT_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
+"""Errors of a file system on which a file cannot have a second name."""
+
+_EXISTS = "exists already; --force overwrites it"
+_PART = "file"
+"""Name of an unfinished file in its folder."""
+
 
 @contextmanager
 def atomic_replacement(
     target: Path, *, force: bool = False, inputs: Iterable[Path] = (), mode_of: Path | None = None
 ) -> Iterator[Path]:
-    """Write a temporary file beside the target, and rename it to the target when it is complete.
+    """Write a temporary file in a folder beside the target; it becomes the target when complete.
 
     Args:
         target: The file to write. A link is replaced, not followed.
@@ -48,25 +55,51 @@ def atomic_replacement(
             body about other files pass unchanged.
     """
     check_target(target, force=force, inputs=inputs)
-    try:
-        handle, name = tempfile.mkstemp(prefix=".modelexport.", suffix=".part", dir=target.parent)
-    except OSError as error:
-        raise write_error(target, error) from error
-    temporary = Path(name)
-    try:
-        os.close(handle)
-        # the body creates the file anew: ext4 flushes a file that was truncated before it is
-        # closed, which doubles the time of a large write
-        temporary.unlink()
-        yield temporary
-        temporary.chmod(_permissions(mode_of))
+    with part_folder(target) as folder:
+        temporary = folder / _PART
+        try:
+            yield temporary
+            temporary.chmod(_permissions(mode_of))
+            _move(temporary, target, force=force)
+        except OSError as error:
+            if _is_about(temporary, error):
+                raise write_error(target, error) from error
+            raise
+
+
+def _move(temporary: Path, target: Path, *, force: bool) -> None:
+    """Give a complete file its name; without `force` only if no file has the name by now."""
+    if force:
         temporary.replace(target)
+        return
+    try:
+        target.hardlink_to(temporary)  # renaming would replace what another writer made meanwhile
+    except FileExistsError as error:
+        raise FileProblem(f"{target}: {_EXISTS}.") from error
     except OSError as error:
-        if _is_about(temporary, error):
+        if error.errno not in _WITHOUT_LINKS:
+            raise
+        if target.exists() or target.is_symlink():
+            raise FileProblem(f"{target}: {_EXISTS}.") from error
+        temporary.replace(target)
+
+
+@contextmanager
+def part_folder(target: Path) -> Iterator[Path]:
+    """A folder beside a file for what is unfinished. It is removed at the end of the body.
+
+    Args:
+        target: The file that will be written.
+
+    Raises:
+        FileProblem: The folder of the target cannot be written.
+    """
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(make_part_folder(target.parent))
+        except OSError as error:
             raise write_error(target, error) from error
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield folder
 
 
 @contextmanager
@@ -136,7 +169,7 @@ def _refusal(target: Path, *, force: bool, inputs: Iterable[Path]) -> str | None
     if exists and not target.is_file():
         return "not a regular file; choose another name"
     if not force and (exists or target.is_symlink()):
-        return "exists already; --force overwrites it"
+        return _EXISTS
     if target.parent.exists() and not target.parent.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
     target.parent.stat()

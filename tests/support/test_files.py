@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,7 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
     """Ctrl-C in the middle of a write takes the half-written file away."""
     code = """
 import sys, time
+from contextlib import ExitStack
 from pathlib import Path
 from modelexport.support.files import atomic_replacement
 with atomic_replacement(Path(sys.argv[1])) as part:
@@ -174,3 +176,55 @@ def test_permission_bits(tmp_path: Path) -> None:
     usual.touch()
     assert source.stat().st_mode == copy.stat().st_mode
     assert usual.stat().st_mode == new.stat().st_mode
+
+
+WRITING = """
+import sys, time
+from contextlib import ExitStack
+from pathlib import Path
+from modelexport.support.files import atomic_replacement
+with atomic_replacement(Path(sys.argv[1])) as part:
+    part.write_text("half")
+    print("writing", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_the_second_of_two_writers_fails(tmp_path: Path) -> None:
+    """Without force a file that appeared meanwhile stays; with force it is replaced."""
+    target = tmp_path / "out"
+    for force, expected in ((False, "first"), (True, "second")):
+        target.unlink(missing_ok=True)
+        with ExitStack() as second:
+            if not force:
+                second.enter_context(pytest.raises(FileProblem, match="exists already; --force"))
+            part = second.enter_context(atomic_replacement(target, force=force))
+            with atomic_replacement(target, force=force) as first:
+                first.write_text("first")
+            part.write_text("second")
+        assert target.read_text() == expected
+        assert names(tmp_path) == ["out"]
+
+
+def test_what_a_killed_writer_left_is_swept(tmp_path: Path) -> None:
+    """The next writer in the folder removes it, but not what another one is still writing."""
+    command = [sys.executable, "-c", WRITING, str(tmp_path / "out")]
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE) as killed,
+        subprocess.Popen(command, stdout=subprocess.PIPE) as running,
+    ):
+        for process in (killed, running):
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"writing\n"
+        killed.kill()
+        killed.wait()
+        assert len(names(tmp_path)) == 2
+        with atomic_replacement(tmp_path / "other") as part:
+            part.write_text("whole")
+        running_part, other = names(tmp_path)
+        assert running_part.endswith(".part")
+        assert (tmp_path / other).read_text() == "whole"
+        running.kill()
+    with atomic_replacement(tmp_path / "other", force=True) as part:
+        part.write_text("whole")
+    assert names(tmp_path) == ["other"]

@@ -1,0 +1,72 @@
+"""Folders for unfinished files, which the next run sweeps away when their process was killed.
+
+Whoever writes holds a lock on the folder. The system takes the lock away when the process ends,
+however it ends. So a folder that nobody locks holds what a killed process left.
+"""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PREFIX = ".modelexport."
+SUFFIX = ".part"
+
+
+@contextmanager
+def make_part_folder(parent: Path) -> Iterator[Path]:
+    """A new folder for unfinished files, locked; leftovers of killed processes are removed.
+
+    Args:
+        parent: The folder in which it is made.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    _sweep(parent)
+    folder, descriptor = _make_locked(parent)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _make_locked(parent: Path) -> tuple[Path, int]:
+    """A new folder, and the descriptor that holds its lock."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, suffix=SUFFIX, dir=parent))
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        if not _lock(descriptor, wait=True):
+            return folder, descriptor  # a file system without locks: then nobody sweeps, either
+        if folder.exists():
+            return folder, descriptor
+        os.close(descriptor)  # another process swept it away before it was locked
+
+
+def _sweep(parent: Path) -> None:
+    """Remove the folders for unfinished files that no process holds."""
+    with os.scandir(parent) as entries:
+        names = [e.name for e in entries if e.name.startswith(PREFIX) and e.name.endswith(SUFFIX)]
+    for name in names:
+        try:
+            descriptor = os.open(parent / name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except OSError:
+            continue  # another user's, or gone by now
+        try:
+            if _lock(descriptor, wait=False):
+                shutil.rmtree(parent / name, ignore_errors=True)
+        finally:
+            os.close(descriptor)
+
+
+def _lock(descriptor: int, *, wait: bool) -> bool:
+    """Lock a folder; False when another process holds it, or its file system has no locks."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        return False
+    return True
