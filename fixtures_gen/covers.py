@@ -13,6 +13,10 @@ it returns. Going back from the value that it returns, the way ends at
 Where a node reads something that eager execution never computed, a part of the work may be done
 by the node before it. Then only the operators that made the node's own values must be covered;
 the others may be. Where several modules compute one value, any of them is right.
+
+A weight may have the numbers of a value that is computed somewhere: a bias of zeros has those of a
+mask of zeros. The way back ends at a weight, as it was given and not computed. What computes
+the same numbers may be covered and need not be.
 """
 
 import itertools
@@ -168,9 +172,10 @@ class CoversFinder:
             is_open: Whether it reads something that eager execution never computed, too.
         """
         own = frozenset().union(*(step.modules for step in makers))
-        steps = self._walk(makers, read, outputs)
-        reached = own.union(*(step.modules for step in steps))
-        return Covers(own if is_open else reached, reached)
+        certain = self._walk(makers, read | self._eager.weights, outputs)
+        possible = self._walk(makers, read, outputs)
+        required = own if is_open else own.union(*(step.modules for step in certain))
+        return Covers(required, own.union(*(step.modules for step in possible)))
 
     def _walk(self, makers: list[Step], read: set[int], outputs: frozenset[int]) -> list[Step]:
         """The operators between what a node reads and what it returns."""

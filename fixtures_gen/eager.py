@@ -53,12 +53,14 @@ class Eager:
         sizes: Classes by number of elements.
         made_by: The steps that made each class; none for weights and inputs.
         inputs: The classes of the model's inputs.
+        weights: The classes of the parameters and buffers that it has before it runs.
     """
 
     classes: list[Sorted] = field(default_factory=list)
     sizes: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
     made_by: dict[int, list[Step]] = field(default_factory=lambda: defaultdict(list))
     inputs: set[int] = field(default_factory=set)
+    weights: set[int] = field(default_factory=set)
     _numbers: dict[bytes, int] = field(default_factory=dict)
     _corners: dict[int, Sorted] = field(default_factory=dict)
 
@@ -101,6 +103,8 @@ def run_eagerly(model: nn.Module, inputs: Inputs) -> Eager:
     args, kwargs = inputs_as_call(inputs)
     given = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
     eager.inputs = {c for c in map(eager.classify, given) if c is not None}
+    weights = [*model.parameters(), *model.buffers()]
+    eager.weights = {c for c in map(eager.classify, weights) if c is not None}
     # outside of an export, torch's higher-order operators compile themselves, hooks included
     without_compiling = mock.patch("torch.compile", _uncompiled)
     with (
