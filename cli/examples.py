@@ -43,6 +43,12 @@ modelexport compare before.onnx after.onnx --numeric --output-format markdown
 modelexport compare net.annotated.onnx int8.onnx --record net.trace.json --numeric
 modelexport compare fp32.onnx int8.onnx --module layers.1 --depth 1
 """,
+    "profile": """
+modelexport profile net.annotated.onnx
+modelexport profile net.annotated.onnx --level basic --runs 50 --sort time --output-format table
+modelexport profile optimised.onnx --record net.trace.json --trace trace.json
+modelexport profile fp32.onnx int8.onnx --threads 1
+""",
     "strip": """
 modelexport strip net.annotated.onnx -o net.plain.onnx
 modelexport strip folded.onnx -o flat.onnx --functions

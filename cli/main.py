@@ -20,6 +20,7 @@ from modelexport.cli.console import print_document, print_error
 from modelexport.cli.doctor import doctor
 from modelexport.cli.examples import examples
 from modelexport.cli.export import export
+from modelexport.cli.profile import profile
 from modelexport.cli.signals import StoppedBySignal, signals_as_errors
 from modelexport.cli.standard_streams import standard_streams
 from modelexport.cli.strip import strip
@@ -34,7 +35,7 @@ NAME = "modelexport"
 
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(trace, annotate, export),
-    *(analyze, validate, compare, strip),
+    *(analyze, validate, compare, profile, strip),
     *(batch, doctor),
 )
 """In the order of the help. Each has examples in `cli.examples`."""

@@ -22,6 +22,8 @@ from modelexport.rewriter import (
     AnnotateReport,
     Comparison,
     Decision,
+    Profile,
+    ProfileComparison,
     StripResult,
     Validation,
 )
@@ -57,6 +59,10 @@ SCHEMAS: dict[str, Published] = {
     "schemas/batch-jobs.schema.json": Published("batch --dry-run --output-format json", list[Job]),
     "schemas/batch.schema.json": Published("batch --output-format json; summary.json", Summary),
     "schemas/compare.schema.json": Published("compare --output-format json", Comparison),
+    "schemas/profile.schema.json": Published("profile --output-format json", Profile),
+    "schemas/profile-comparison.schema.json": Published(
+        "profile A B --output-format json", ProfileComparison
+    ),
     "schemas/strip.schema.json": Published("strip --output-format json", StripResult),
     "schemas/doctor.schema.json": Published("doctor --output-format json", Diagnosis),
 }

@@ -148,3 +148,40 @@ class AnalysisFormat(StrEnum):
     JSON = "json"
     CSV = "csv"
     MARKDOWN = "markdown"
+
+
+class OptimisationLevel(StrEnum):
+    """How far onnxruntime optimises a file before it runs it."""
+
+    DISABLE = "disable"
+    BASIC = "basic"
+    EXTENDED = "extended"
+    ALL = "all"
+
+
+class ProfileRuntime(StrEnum):
+    """Runtimes in which `profile` runs a file."""
+
+    ONNXRUNTIME = "onnxruntime"
+    OPENVINO = "openvino"
+
+
+class ProfileOrder(StrEnum):
+    """Orders in which `profile` shows modules; equal ones stay in the model's order."""
+
+    MODEL = "model"
+    """A module before those below it, as the model lists them."""
+    TIME = "time"
+    SELF = "self"
+    NODES = "nodes"
+    NAME = "name"
+
+
+class ProfileFormat(StrEnum):
+    """Formats in which `profile` prints."""
+
+    TREE = "tree"
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    MARKDOWN = "markdown"

@@ -25,6 +25,15 @@ if TYPE_CHECKING:
     )
     from modelexport.rewriter.folding import FoldReport, Prototype, UnfoldReport
     from modelexport.rewriter.matching import Candidate, Decision
+    from modelexport.rewriter.profiling.compare_profiles import compare_profiles
+    from modelexport.rewriter.profiling.profile_file import profile
+    from modelexport.rewriter.profiling.results import (
+        ModuleTime,
+        ModuleTimes,
+        NodeTime,
+        Profile,
+        ProfileComparison,
+    )
     from modelexport.rewriter.validation.results import Fault, Validation
     from modelexport.rewriter.validation.validate_file import validate
 else:
@@ -45,6 +54,11 @@ else:
             "matching.decisions": ["Candidate", "Decision"],
             "annotation.report": ["AnnotateReport"],
             "annotation.strip_file": ["StripResult", "strip", "unfold"],
+            "profiling.compare_profiles": ["compare_profiles"],
+            "profiling.profile_file": ["profile"],
+            "profiling.results": [
+                *("ModuleTime", "ModuleTimes", "NodeTime", "Profile", "ProfileComparison"),
+            ],
             "validation.results": ["Fault", "Validation"],
             "validation.validate_file": ["validate"],
         },
@@ -65,8 +79,13 @@ __all__ = [
     "MatchOptions",
     "ModuleChange",
     "ModuleRow",
+    "ModuleTime",
+    "ModuleTimes",
+    "NodeTime",
     "Numeric",
     "NumericComparison",
+    "Profile",
+    "ProfileComparison",
     "Prototype",
     "Status",
     "StripResult",
@@ -77,7 +96,9 @@ __all__ = [
     "analyze",
     "annotate",
     "compare",
+    "compare_profiles",
     "find_decisions",
+    "profile",
     "strip",
     "unfold",
     "validate",

@@ -28,7 +28,7 @@ def module_rows(
         The rows in the model's order, each module followed by those below it.
     """
     nesting = ModuleNesting(tagger.tree, tagger.resolve, tagger.tag)
-    tags = list(_parents_first(nesting))
+    tags = list(parents_first(nesting))
     sums = _sums_along_tree(own, nesting, tags)
     depths: dict[str, int] = {}
     rows = []
@@ -124,7 +124,7 @@ def _row(
     )
 
 
-def _parents_first(nesting: ModuleNesting) -> Iterator[str]:
+def parents_first(nesting: ModuleNesting) -> Iterator[str]:
     """The tags in an order in which each is followed by all that is below it."""
     children: dict[str, list[str]] = {}
     for tag, parent in nesting.parents.items():

@@ -1,13 +1,25 @@
 """The tree that rows make: which modules are below which, and what a module is called there."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from modelexport.rewriter.analysis.results import ModuleRow
 
 
-def children_by_tag(rows: "Iterable[ModuleRow]") -> dict[str | None, list[str]]:
+class NestedRow(Protocol):
+    """The row of a module: its tag, and that of the row that it is part of."""
+
+    @property
+    def tag(self) -> str:
+        """Its tag."""
+
+    @property
+    def parent(self) -> str | None:
+        """Tag of the row that it is part of; None for the root."""
+
+
+def children_by_tag(rows: Iterable[NestedRow]) -> dict[str | None, list[str]]:
     """The tags directly below each tag, in the order of `rows`; the topmost are below None.
 
     A module whose parent is not among the rows is one of the topmost. Tags without children have

@@ -6,14 +6,14 @@ inputs.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
 
 from modelexport.errors import RuntimeFailedError, UsageError
 from modelexport.hierarchy.annotate_options import MatchOptions
-from modelexport.hierarchy.fingerprints import Array, weight_fingerprint
+from modelexport.hierarchy.fingerprints import weight_fingerprint
 from modelexport.hierarchy.graph_digest import graph_digest
 from modelexport.hierarchy.graph_paths import op_type, walk_graphs, walk_nodes
 from modelexport.hierarchy.module_tree import ModuleTree
@@ -22,7 +22,7 @@ from modelexport.hierarchy.record import Op, Probe, ProbeInput, Record, Source, 
 from modelexport.hierarchy.sketches import INFINITY_THRESHOLD
 from modelexport.hierarchy.tags import TagRules
 from modelexport.rewriter.annotation.model_file import ModelFile
-from modelexport.rewriter.execution.feeds import fitting_array, graph_inputs
+from modelexport.rewriter.execution.feeds import Feeds, fitting_array, graph_inputs
 from modelexport.rewriter.execution.generated_feeds import generate_feeds
 from modelexport.rewriter.execution.observer import Fingerprints, Observer
 from modelexport.rewriter.execution.session import Session
@@ -60,30 +60,51 @@ def inherited_record(path: Path, rules: TagRules, matching: MatchOptions) -> Rec
         if file.carried is None:
             raise UsageError(f"{path}: it carries no hierarchy to inherit: annotate it first.")
         refuse_lossy(file.carried, rules, file.label)
-        probe, fingerprints = _observed(file, matching)
-        model = file.model
-        return Record(
-            source=Source(
-                path.name, model.producer_name, default_opset(model), (file.carried.scheme,)
-            ),
-            digest=graph_digest(model),
-            modules=file.carried.modules,
-            ops=tuple(_ops(model, file.carried, fingerprints)),
-            tensors=tuple(_tensors(file, file.carried)),
-            probe=probe,
-        )
+        return record_of_file(file, file.carried, _own_probe(file, matching), matching)
 
 
-def _observed(file: ModelFile, matching: MatchOptions) -> tuple[Probe, Fingerprints]:
+def record_of_file(
+    file: ModelFile, hierarchy: CarriedHierarchy, feeds: Feeds | None, matching: MatchOptions
+) -> Record:
+    """Make the record that a file stands for, with the given module of each node.
+
+    Args:
+        file: The file.
+        hierarchy: Its modules, and the module of each node.
+        feeds: An array for each input; None to generate them.
+        matching: Whether the file may be run, and with which libraries.
+    """
+    probe, fingerprints = _observed(file, feeds, matching)
+    model = file.model
+    return Record(
+        source=Source(
+            file.path.name, model.producer_name, default_opset(model), (hierarchy.scheme,)
+        ),
+        digest=graph_digest(model),
+        modules=hierarchy.modules,
+        ops=tuple(_ops(model, hierarchy, fingerprints)),
+        tensors=tuple(_tensors(file, hierarchy)),
+        probe=probe,
+    )
+
+
+def _own_probe(file: ModelFile, matching: MatchOptions) -> Feeds | None:
+    """The user's own inputs; None when there are none."""
+    if matching.probe is None or not matching.run:
+        return None
+    return own_feeds(file.model.graph, matching.probe)
+
+
+def _observed(
+    file: ModelFile, feeds: Feeds | None, matching: MatchOptions
+) -> tuple[Probe, Fingerprints]:
     """Inputs on which the file runs, and the fingerprint of each value that it computes."""
     if not matching.run:
         return Probe(missing="--no-run was given"), {}
     libraries = [str(library) for library in matching.libraries]
     graph = file.model.graph
     try:
-        if matching.probe is not None:
-            feeds = _own_feeds(graph, dict(read_inputs(matching.probe)), matching.probe)
-        else:
+        if feeds is None:
             session = Session(file.path, source=file.session_source(), libraries=libraries)
             feeds = generate_feeds(session, distinctive=True)
         observer = Observer(file.container, file.model, _expected_bytes(graph), libraries)
@@ -94,13 +115,20 @@ def _observed(file: ModelFile, matching: MatchOptions) -> tuple[Probe, Fingerpri
     return Probe(inputs), fingerprints
 
 
-def _own_feeds(graph: onnx.GraphProto, arrays: Mapping[str, Array], path: Path) -> dict[str, Array]:
-    """The inputs of a graph out of the user's own arrays."""
+def own_feeds(graph: onnx.GraphProto, path: Path) -> Feeds:
+    """The inputs of a graph out of the user's own arrays.
+
+    Args:
+        graph: The graph.
+        path: An .npz file of arrays by input name.
+
+    Raises:
+        UsageError: It is no such file, or lacks an input.
+    """
+    arrays = dict(read_inputs(path))
     inputs = graph_inputs(graph)
     if absent := [value.name for value in inputs if value.name not in arrays]:
-        raise UsageError(
-            f"{path}: it lacks the inputs {', '.join(absent)} that the annotated file needs."
-        )
+        raise UsageError(f"{path}: it lacks the inputs {', '.join(absent)} that the file needs.")
     return {value.name: fitting_array(value, arrays[value.name]) for value in inputs}
 
 

@@ -1,4 +1,4 @@
-"""A file loaded in onnxruntime. No other module of the rewriter imports onnxruntime."""
+"""A file loaded in onnxruntime. Only this module and `profiled_run` import onnxruntime."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ from modelexport.hierarchy.runtime_values import run_session
 from modelexport.rewriter.container import SessionSource
 from modelexport.support.error_texts import first_line
 
-_EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
+EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
 
 
 class Session:
@@ -47,7 +47,7 @@ class Session:
             options.enable_mem_pattern = False
             options.enable_cpu_mem_arena = False  # it takes new pages from the system each time
         if source is not None:
-            options.add_session_config_entry(_EXTERNAL_DATA_FOLDER, str(source.folder))
+            options.add_session_config_entry(EXTERNAL_DATA_FOLDER, str(source.folder))
         try:
             for library in libraries:
                 options.register_custom_ops_library(library)

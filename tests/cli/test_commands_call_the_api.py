@@ -20,6 +20,7 @@ LINES = {
     "analyze": ("analyze", "analyze net.onnx"),
     "validate": ("validate", "validate net.onnx"),
     "compare": ("compare", "compare a.onnx b.onnx"),
+    "profile": ("profile", "profile a.onnx"),
     "strip": ("strip", "strip a.onnx -o net.onnx"),
     "batch": ("run_plan", "batch plan.toml"),
     "batch --dry-run": ("load_plan", "batch plan.toml --dry-run"),

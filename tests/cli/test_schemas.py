@@ -50,6 +50,7 @@ LINES = {
     "explain": "annotate plain.onnx --record plain.trace.json --explain '#1' --explain '#4'",
     "analyze": "analyze a.onnx",
     "validate": "validate a.onnx",
+    "profile": "profile a.onnx --runs 2 --threads 1",
     "doctor": "doctor",
 }
 

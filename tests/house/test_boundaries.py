@@ -14,6 +14,8 @@ PUBLIC = {
         *("FoldReport", "FoldRules", "ForeignRecordError", "Inject", "InputSpec", "InputsError"),
         *("MatchEvidence", "MatchOptions", "MissingExtraError", "ModelExportError", "ModuleChange"),
         *("ModuleRow", "Numeric", "NumericComparison", "OnnxFileError", "PlanError", "Prototype"),
+        *("ModuleTime", "ModuleTimes", "NodeTime", "Profile", "ProfileComparison"),
+        *("ProfileFiles", "ProfileOptions", "compare_profiles", "profile"),
         *("Record", "RecordError", "RecordResult", "RuntimeFailedError", "SettingsError"),
         *("SourceError", "Status", "StripResult", "SurgeryError", "TagRules", "TagStyle"),
         *("TorchNN", "TraceOptions", "TracePlan", "TraceResult", "TraceSummary", "Unaligned"),
@@ -32,6 +34,8 @@ PUBLIC = {
         *("Fault", "FileFacts", "FoldReport", "FoldRules", "MatchOptions", "ModuleChange"),
         *("ModuleRow", "Numeric", "NumericComparison", "Prototype", "Status", "StripResult"),
         *("Unaligned", "UnfoldReport", "UnresolvedNode", "Validation"),
+        *("ModuleTime", "ModuleTimes", "NodeTime", "Profile", "ProfileComparison"),
+        *("compare_profiles", "profile"),
         *("analyze", "annotate", "compare", "find_decisions", "strip", "unfold", "validate"),
     },
     "modelexport.pipeline.batch": {

@@ -1,0 +1,123 @@
+"""How a file is run to be profiled, and which files the profile is written to."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from modelexport.cli.options.matching import CustomOps
+from modelexport.hierarchy.choices import OptimisationLevel
+from modelexport.hierarchy.profile_options import ProfileFiles, ProfileOptions
+
+_RUN, _FILES = "Running", "Files for other tools"
+_DEFAULTS = ProfileOptions()
+
+
+@dataclass(frozen=True)
+class ProfileRunOptions:
+    """How the file is run."""
+
+    level: Annotated[
+        OptimisationLevel,
+        typer.Option(help="How far onnxruntime optimises the file.", rich_help_panel=_RUN),
+    ] = _DEFAULTS.level
+    runs: Annotated[
+        int, typer.Option(min=1, help="Number of measured runs.", rich_help_panel=_RUN)
+    ] = _DEFAULTS.runs
+    warmup: Annotated[
+        int, typer.Option(min=0, help="Number of runs before them.", rich_help_panel=_RUN)
+    ] = _DEFAULTS.warmup
+    threads: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Number of threads inside an operator; 0 for onnxruntime's choice.",
+            rich_help_panel=_RUN,
+        ),
+    ] = _DEFAULTS.threads
+    provider: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Execution provider, such as cuda; the processor by default.",
+            rich_help_panel=_RUN,
+        ),
+    ] = None
+    probe: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="INPUTS.npz",
+            help="Inputs by name; by default those of the record, or generated ones.",
+            rich_help_panel=_RUN,
+        ),
+    ] = None
+    custom_ops: CustomOps = None
+
+    def profile_options(self) -> ProfileOptions:
+        """The options as `modelexport.profile` takes them."""
+        return ProfileOptions(
+            level=self.level,
+            runs=self.runs,
+            warmup=self.warmup,
+            threads=self.threads,
+            provider=self.provider,
+            probe=self.probe,
+            libraries=tuple(self.custom_ops or ()),
+        )
+
+
+@dataclass(frozen=True)
+class ProfileFileOptions:
+    """The files that are written."""
+
+    trace: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="F.json",
+            help="Write one run as Chrome trace events, nested by module, for Perfetto.",
+            rich_help_panel=_FILES,
+        ),
+    ] = None
+    speedscope: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="F.json", help="Write one run for speedscope.", rich_help_panel=_FILES
+        ),
+    ] = None
+    folded_stacks: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="F.txt", help="Write folded stacks, for flame graphs.", rich_help_panel=_FILES
+        ),
+    ] = None
+    node_data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="F.json",
+            help="Write the time of each node for Model Explorer; needs --save-optimised.",
+            rich_help_panel=_FILES,
+        ),
+    ] = None
+    save_optimised: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="F.onnx",
+            help="Write the file as onnxruntime optimised it, annotated.",
+            rich_help_panel=_FILES,
+        ),
+    ] = None
+
+    def any(self) -> bool:
+        """Whether a file is written."""
+        return self.profile_files() != ProfileFiles()
+
+    def profile_files(self) -> ProfileFiles:
+        """The files as `modelexport.profile` takes them."""
+        return ProfileFiles(
+            trace=self.trace,
+            speedscope=self.speedscope,
+            folded_stacks=self.folded_stacks,
+            node_data=self.node_data,
+            save_optimised=self.save_optimised,
+        )

@@ -1,0 +1,137 @@
+"""How a profile is printed: tree, table, markdown, csv; one file, or two side by side."""
+
+import csv
+import sys
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+from rich.text import Text
+from rich.tree import Tree
+
+from modelexport.cli.tables import Grid
+from modelexport.rewriter import ModuleTime, Profile, ProfileComparison
+from modelexport.rewriter.analysis.row_tree import children_by_tag, short_name
+from modelexport.support.visible_text import visible_line
+
+_OPERATORS = 3
+"""The most operators that are listed for a module."""
+
+
+def duration(time: float | None, unit: str) -> str:
+    """A time with its unit.
+
+    >>> duration(1234.0, "us"), duration(12.0, "us"), duration(5000.0, "cycles")
+    ('1.23 ms', '12 us', '5,000 cycles')
+    """
+    if time is None:
+        return "-"
+    if unit == "us" and abs(time) >= 1000:
+        return f"{time / 1000:.2f} ms"
+    return f"{time:,.0f} {unit}"
+
+
+def summary(profile: Profile) -> str:
+    """Where the time of a run is, in one line: in modules, outside nodes, in no module."""
+    total = profile.node_time or 1.0
+    parts = [
+        f"{profile.runtime}, {profile.runs} runs",
+        f"{duration(profile.node_time, profile.unit)} in nodes",
+        f"{duration(profile.outside_nodes, profile.unit)} outside nodes",
+        f"{profile.attributed:.1%} below the root",
+        f"{profile.no_module / total:.1%} in no module",
+        f"{profile.unmapped:.1%} not mapped",
+    ]
+    return "; ".join(parts)
+
+
+def tree(profile: Profile) -> Iterator[RenderableType]:
+    """The modules as a tree, and a line about the rest."""
+    rows = {row.tag: row for row in profile.modules}
+    children = children_by_tag(profile.modules)
+    for top in children.get(None, ()):
+        branch = Tree(_label(rows[top], None, profile))
+        pending = [(branch, top)]
+        while pending:  # not recursive: modules may be thousands of steps deep
+            above, tag = pending.pop()
+            pending += [
+                (above.add(_label(rows[child], tag, profile)), child)
+                for child in children.get(tag, ())
+            ]
+        yield branch
+    yield Text(visible_line(summary(profile)))
+
+
+def _label(row: ModuleTime, parent: str | None, profile: Profile) -> Text:
+    label = Text(visible_line(short_name(row.tag, parent)), style="bold", no_wrap=True)
+    label.append(visible_line(f" {row.class_name}"), style="cyan")
+    label.append(f"  {duration(row.time, profile.unit)} {row.share:.1%}", style="green")
+    if row.spread is not None:
+        label.append(f" +-{row.spread / (row.time or 1):.0%}", style="dim")
+    if row.self_time and row.self_time != row.time:
+        label.append(f"  self {duration(row.self_time, profile.unit)}", style="yellow")
+    operators = list(row.op_types.items())[:_OPERATORS]
+    text = ", ".join(f"{name} {time / (row.time or 1):.0%}" for name, time in operators)
+    return label.append(visible_line(f"  {text}"), style="dim")
+
+
+def table(profile: Profile) -> Grid:
+    """A line for each module."""
+    heads = ["module", "class", ">time", ">share", ">spread", ">self", ">nodes", ">shared"]
+    unit = profile.unit
+    rows = [
+        [
+            row.tag,
+            row.class_name,
+            duration(row.time, unit),
+            f"{row.share:.1%}",
+            duration(row.spread, unit),
+            duration(row.self_time, unit),
+            str(row.nodes),
+            duration(row.shared_time, unit),
+        ]
+        for row in profile.modules
+    ]
+    return Grid(heads, rows, [">shared", ">nodes", "class", ">spread"])
+
+
+def operators(profile: Profile) -> Grid:
+    """A line for each operator."""
+    total = profile.node_time or 1.0
+    rows = [
+        [name, duration(time, profile.unit), f"{time / total:.1%}"]
+        for name, time in profile.op_types.items()
+    ]
+    return Grid(["operator", ">time", ">share"], rows)
+
+
+def side_by_side(comparison: ProfileComparison) -> Grid:
+    """A line for each module of two files."""
+    unit = comparison.a.unit
+    rows = [
+        [
+            row.tag,
+            duration(row.a, unit),
+            duration(row.b, unit),
+            "-" if row.ratio is None else f"{row.ratio:.2f}",
+        ]
+        for row in comparison.modules
+    ]
+    return Grid(["module", f">{comparison.a.file}", f">{comparison.b.file}", ">B / A"], rows)
+
+
+_CSV_COLUMNS = (
+    *("tag", "path", "class", "time", "self_time", "spread", "share", "shared_time"),
+    *("own_nodes", "nodes", "unit", "file"),
+)
+
+
+def write_csv(profiles: list[Profile]) -> None:
+    """Write a line for each module to standard output, numbers in full."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(_CSV_COLUMNS)
+    for profile in profiles:
+        for row in profile.modules:
+            names = map(visible_line, (row.tag, row.path, row.class_name))
+            figures = (row.time, row.self_time, row.spread, row.share, row.shared_time)
+            counts = (row.own_nodes, row.nodes)
+            writer.writerow([*names, *figures, *counts, profile.unit, visible_line(profile.file)])

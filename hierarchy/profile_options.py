@@ -1,0 +1,83 @@
+"""The options of profiling: each option and its default stands here and nowhere else."""
+
+from pathlib import Path
+from typing import TypedDict, Unpack
+
+import msgspec
+
+from modelexport.errors import UsageError
+from modelexport.hierarchy.choices import OptimisationLevel, ProfileRuntime
+
+
+class ProfileKeywords(TypedDict, total=False):
+    """The types of `ProfileOptions` as keyword arguments, for type checkers and editors."""
+
+    level: OptimisationLevel | str
+    runs: int
+    warmup: int
+    threads: int
+    provider: str | None
+    probe: Path | str | None
+    libraries: tuple[Path, ...]
+    runtime: ProfileRuntime | str
+
+
+class ProfileOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How a file is run to be profiled.
+
+    Attributes:
+        level: How far onnxruntime optimises the file.
+        runs: Number of runs that are measured.
+        warmup: Number of runs before them that are not measured.
+        threads: Number of threads inside an operator; 0 to let the runtime choose.
+        provider: Execution provider of onnxruntime (`CPUExecutionProvider`, or only `cpu`), or
+            device of openvino (`CPU`). None for the processor.
+        probe: An .npz file with an array for each input, by name. None for the inputs of the
+            record, or generated ones.
+        libraries: Custom operator libraries that onnxruntime loads first.
+        runtime: The runtime that runs the file.
+    """
+
+    level: OptimisationLevel = OptimisationLevel.ALL
+    runs: int = 30
+    warmup: int = 5
+    threads: int = 0
+    provider: str | None = None
+    probe: Path | None = None
+    libraries: tuple[Path, ...] = ()
+    runtime: ProfileRuntime = ProfileRuntime.ONNXRUNTIME
+
+    def overridden(self, **changes: Unpack[ProfileKeywords]) -> "ProfileOptions":
+        """These options with some of them replaced.
+
+        Raises:
+            TypeError: There is no option of such a name.
+            UsageError: A value is not one of the choices, or a number is too small.
+        """
+        options = msgspec.structs.replace(self, **changes)
+        try:
+            level, runtime = OptimisationLevel(options.level), ProfileRuntime(options.runtime)
+        except ValueError as error:
+            raise UsageError(f"Unknown choice: {error}.") from error
+        if options.runs < 1 or options.warmup < 0 or options.threads < 0:
+            raise UsageError("Profiling needs at least 1 run; other numbers cannot be negative.")
+        probe = None if options.probe is None else Path(options.probe)
+        return msgspec.structs.replace(options, level=level, runtime=runtime, probe=probe)
+
+
+class ProfileFiles(msgspec.Struct, frozen=True, kw_only=True):
+    """The files that profiling writes; None for each that is not wanted.
+
+    Attributes:
+        trace: Chrome trace events of one run, nested by module (for Perfetto).
+        speedscope: The same run for speedscope.
+        folded_stacks: A line for each node: its modules and its time (for flame graphs).
+        node_data: The time of each node for Model Explorer, by the names in `save_optimised`.
+        save_optimised: The file as the runtime optimised it, annotated, with unique node names.
+    """
+
+    trace: Path | None = None
+    speedscope: Path | None = None
+    folded_stacks: Path | None = None
+    node_data: Path | None = None
+    save_optimised: Path | None = None

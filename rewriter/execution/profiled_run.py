@@ -1,0 +1,187 @@
+"""Running a file in onnxruntime with its profiler on, as users run it."""
+
+import gc
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modelexport.errors import RuntimeFailedError, UsageError
+from modelexport.hierarchy.choices import OptimisationLevel
+from modelexport.hierarchy.runtime_values import run_session
+from modelexport.rewriter.container import SessionSource
+from modelexport.rewriter.execution.feeds import Feeds
+from modelexport.rewriter.execution.session import EXTERNAL_DATA_FOLDER
+from modelexport.support.error_texts import first_line
+
+_LEVELS = {
+    OptimisationLevel.DISABLE: "ORT_DISABLE_ALL",
+    OptimisationLevel.BASIC: "ORT_ENABLE_BASIC",
+    OptimisationLevel.EXTENDED: "ORT_ENABLE_EXTENDED",
+    OptimisationLevel.ALL: "ORT_ENABLE_ALL",
+}
+"""onnxruntime's name of each level."""
+
+_EMBEDDED_WEIGHTS = 1 << 30
+"""Bytes of a file from which the weights of its optimised form are written beside it: a single
+file holds at most 2 GiB."""
+_EXTERNAL_FILE = "session.optimized_model_external_initializers_file_name"
+
+
+@dataclass(frozen=True)
+class ProfiledRun:
+    """What a profiled run left behind.
+
+    Attributes:
+        events: onnxruntime's profile, a JSON file.
+        optimised: The file as onnxruntime optimised it.
+        version: Version of onnxruntime.
+        providers: The execution providers of the session.
+    """
+
+    events: Path
+    optimised: Path
+    version: str
+    providers: tuple[str, ...]
+
+
+def optimise(
+    path: Path,
+    folder: Path,
+    *,
+    source: SessionSource | None = None,
+    level: OptimisationLevel,
+    provider: str | None = None,
+    libraries: Iterable[str] = (),
+) -> Path:
+    """Write a file in the form into which onnxruntime optimises it; nothing is run.
+
+    Args:
+        path: The file.
+        folder: Where the result goes.
+        source: What to load in place of the file.
+        level: How far it is optimised.
+        provider: The execution provider; None for the processor.
+        libraries: Custom operator libraries to load.
+
+    Raises:
+        RuntimeFailedError: onnxruntime cannot load the file.
+        UsageError: This onnxruntime has no such provider.
+    """
+    import onnxruntime as ort  # noqa: PLC0415 - heavy
+
+    target = folder / "optimised.onnx"
+    options = _session_options(ort, path, target, source, level, libraries)
+    _open_session(ort, path, options, source, provider)
+    return target
+
+
+def run_profiled(
+    path: Path,
+    folder: Path,
+    feeds: Feeds,
+    *,
+    source: SessionSource | None = None,
+    level: OptimisationLevel,
+    runs: int,
+    threads: int,
+    provider: str | None = None,
+    libraries: Iterable[str] = (),
+) -> ProfiledRun:
+    """Run a file with onnxruntime's profiler on.
+
+    Args:
+        path: The file.
+        folder: Where the profile and the optimised file go.
+        feeds: An array for each input.
+        source: What to load in place of the file.
+        level: How far it is optimised.
+        runs: Number of runs, those for warming up included.
+        threads: Number of threads inside an operator; 0 to let onnxruntime choose.
+        provider: The execution provider; None for the processor.
+        libraries: Custom operator libraries to load.
+
+    Raises:
+        RuntimeFailedError: onnxruntime cannot load or run the file.
+        UsageError: This onnxruntime has no such provider.
+    """
+    import onnxruntime as ort  # noqa: PLC0415 - heavy
+
+    optimised = folder / "optimised.onnx"
+    options = _session_options(ort, path, optimised, source, level, libraries)
+    options.intra_op_num_threads = threads
+    options.enable_profiling = True
+    options.profile_file_prefix = str(folder / "profile")
+    session = _open_session(ort, path, options, source, provider)
+    names = [value.name for value in session.get_outputs()]
+    try:
+        gc.collect()  # not during the runs
+        for _ in range(runs):
+            run_session(session, ort.OrtValue, names, feeds)
+    except Exception as error:  # onnxruntime's errors share no base class
+        raise RuntimeFailedError(
+            f"{path}: onnxruntime cannot run it ({first_line(error)})."
+        ) from error
+    events = Path(session.end_profiling())
+    return ProfiledRun(events, optimised, ort.__version__, tuple(session.get_providers()))
+
+
+def _session_options(
+    ort: Any,
+    path: Path,
+    optimised: Path,
+    source: SessionSource | None,
+    level: OptimisationLevel,
+    libraries: Iterable[str],
+) -> Any:
+    options = ort.SessionOptions()
+    options.log_severity_level = 4  # errors are raised; nothing else is of interest
+    options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, _LEVELS[level])
+    options.optimized_model_filepath = str(optimised)
+    if source is not None:
+        options.add_session_config_entry(EXTERNAL_DATA_FOLDER, str(source.folder))
+    if _bytes_of(path) >= _EMBEDDED_WEIGHTS:
+        options.add_session_config_entry(_EXTERNAL_FILE, f"{optimised.name}.data")
+    try:
+        for library in libraries:
+            options.register_custom_ops_library(library)
+    except Exception as error:  # onnxruntime's errors share no base class
+        raise RuntimeFailedError(
+            f"{path}: a custom operator library cannot be loaded ({first_line(error)})."
+        ) from error
+    return options
+
+
+def _open_session(
+    ort: Any, path: Path, options: Any, source: SessionSource | None, provider: str | None
+) -> Any:
+    providers = [_provider(ort, provider)] if provider else ["CPUExecutionProvider"]
+    try:
+        return ort.InferenceSession(
+            str(path) if source is None else source.model, options, providers=providers
+        )
+    except Exception as error:  # onnxruntime's errors share no base class
+        raise RuntimeFailedError(
+            f"{path}: onnxruntime cannot load it ({first_line(error)})."
+        ) from error
+
+
+def _provider(ort: Any, name: str) -> str:
+    """The full name of an execution provider.
+
+    Raises:
+        UsageError: This onnxruntime does not have it.
+    """
+    available = list(ort.get_available_providers())
+    for candidate in available:
+        if name.lower() in {candidate.lower(), candidate.lower().removesuffix("executionprovider")}:
+            return str(candidate)
+    raise UsageError(
+        f"--provider {name}: this onnxruntime does not have it; choose from {', '.join(available)}."
+    )
+
+
+def _bytes_of(path: Path) -> int:
+    """Bytes of a file and of all files beside it that may hold its weights."""
+    beside = (f.stat().st_size for f in path.parent.glob(f"{path.name}*") if f.is_file())
+    return sum(beside)

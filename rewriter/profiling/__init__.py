@@ -1,0 +1,1 @@
+"""Profiles by module: what a runtime measured, joined with the hierarchy."""

@@ -1,0 +1,171 @@
+"""Running a file in onnxruntime, and finding the modules of what onnxruntime made of it.
+
+onnxruntime merges and renames nodes before it runs them. It writes its optimised form of the
+file; that form is matched with the file, in memory, as any other descendant of it would be.
+"""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from modelexport.hierarchy.annotate_options import MatchOptions
+from modelexport.hierarchy.graph_paths import walk_nodes
+from modelexport.hierarchy.profile_options import ProfileFiles, ProfileOptions
+from modelexport.hierarchy.record import Record
+from modelexport.rewriter.annotation.annotate_file import annotate
+from modelexport.rewriter.annotation.inherited_record import own_feeds, record_of_file
+from modelexport.rewriter.annotation.placed_file import PlacedFile
+from modelexport.rewriter.container import SessionSource, session_source
+from modelexport.rewriter.execution.empty_inputs import read_extents
+from modelexport.rewriter.execution.feeds import Feeds, candidate_feeds, graph_inputs
+from modelexport.rewriter.execution.generated_feeds import generate_feeds
+from modelexport.rewriter.execution.profiled_run import run_profiled
+from modelexport.rewriter.execution.session import Session
+from modelexport.rewriter.graph.model_graph import ModelGraph
+from modelexport.rewriter.matching import Decision
+from modelexport.rewriter.profiling.importers.onnxruntime_json import read_onnxruntime
+from modelexport.rewriter.profiling.profiled_graph import ProfiledGraph, graph_of_optimised
+from modelexport.rewriter.profiling.recorded_profile import RecordedProfile
+from modelexport.support.progress import report_step
+from modelexport.support.unique_names import UniqueNames
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A profile with the graph that ran.
+
+    Attributes:
+        profile: What was measured.
+        graph: The graph that ran, with the work of its nodes by module.
+        feeds: The inputs of the runs.
+        notes: What the user should know.
+    """
+
+    profile: RecordedProfile
+    graph: ProfiledGraph
+    feeds: Feeds
+    notes: tuple[str, ...] = ()
+
+
+def measure(
+    file: PlacedFile, options: ProfileOptions, record: Record | None, files: ProfileFiles
+) -> Measured:
+    """Run a file in onnxruntime with its profiler on.
+
+    Args:
+        file: The file.
+        options: How it is run.
+        record: A trace record whose inputs are used; None for generated inputs.
+        files: Which files are written; here, the optimised file.
+
+    Raises:
+        RuntimeFailedError: The file does not run.
+        UsageError: The inputs do not fit, or there is no such provider.
+    """
+    feeds, notes = choose_feeds(file, options, record)
+    libraries = [str(library) for library in options.libraries]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        report_step(f"running {file.path.name}")
+        run = run_profiled(
+            file.path,
+            folder,
+            feeds,
+            source=_uniquely_named(file),
+            level=options.level,
+            runs=options.warmup + options.runs,
+            threads=options.threads,
+            provider=options.provider,
+            libraries=libraries,
+        )
+        report_step("matching")
+        events = json.loads(run.events.read_bytes())
+        profile = read_onnxruntime(events, options.warmup)
+        profile = profile.with_providers(f"onnxruntime {run.version}", run.providers)
+        optimised, decisions = match_optimised(file, run.optimised, feeds, options, files)
+    graph = graph_of_optimised(ModelGraph(optimised), decisions, file, extents_of(file, feeds))
+    return Measured(profile, graph, feeds, notes)
+
+
+def choose_feeds(
+    file: PlacedFile, options: ProfileOptions, record: Record | None
+) -> tuple[Feeds, tuple[str, ...]]:
+    """The inputs of the runs, and a note where they were not given by the user."""
+    graph = file.model.graph
+    if options.probe is not None:
+        return own_feeds(graph, options.probe), ()
+    if record is not None and record.probe.inputs:
+        recorded = [(value.name, value.to_array()) for value in record.probe.inputs]
+        feeds = next(candidate_feeds(graph, recorded))
+        return feeds, (f"inputs are those of the record ({_shapes(feeds)})",)
+    libraries = [str(library) for library in options.libraries]
+    session = Session(file.path, libraries=libraries)
+    feeds = generate_feeds(session, distinctive=True)
+    return feeds, (f"inputs were generated ({_shapes(feeds)}): --probe takes your own",)
+
+
+def match_optimised(
+    file: PlacedFile, path: Path, feeds: Feeds, options: ProfileOptions, files: ProfileFiles
+) -> tuple[onnx.ModelProto, list[Decision]]:
+    """Match the optimised form of a file with the file.
+
+    Args:
+        file: The file.
+        path: The optimised form.
+        feeds: Inputs on which the file runs.
+        options: The libraries that are loaded.
+        files: Where the optimised form is written, if it is wanted.
+
+    Returns:
+        The optimised model without weights, and a decision for each of its nodes.
+    """
+    matching = MatchOptions(libraries=options.libraries)
+    record = record_of_file(file.file, file.hierarchy, feeds, matching)
+    report = annotate(path, record, None, matching=matching, rules=file.hierarchy.rules)
+    model = onnx.load(path, load_external_data=False)
+    if files.save_optimised is not None:
+        _save_optimised(path, record, files.save_optimised, matching)
+    return model, report.decisions
+
+
+def _save_optimised(path: Path, record: Record, target: Path, matching: MatchOptions) -> None:
+    """Write the optimised form, annotated. onnxruntime gives its nodes unique names."""
+    annotate(path, record, target, matching=matching, force=True)
+
+
+def extents_of(file: PlacedFile, feeds: Feeds) -> Mapping[str, int]:
+    """Sizes of the named open dimensions of a file on some inputs."""
+    extents: dict[str, int] = {}
+    declared: set[str] = set()
+    for value in graph_inputs(file.model.graph):
+        declared.update(d.dim_param for d in value.type.tensor_type.shape.dim if d.dim_param)
+        if value.name in feeds:
+            extents |= read_extents(value, feeds[value.name].shape)
+    return {name: size for name, size in extents.items() if name in declared}
+
+
+def _uniquely_named(file: PlacedFile) -> SessionSource | None:
+    """The model with a name of its own for every node; None where it has these already.
+
+    onnxruntime's profile tells nodes apart by their names.
+    """
+    names = [node.name for _, node in walk_nodes(file.file.skeleton)]
+    if len(set(names)) == len(names) and "" not in names:
+        return None
+    copy = onnx.ModelProto()
+    copy.CopyFrom(file.file.skeleton)
+    taken = UniqueNames(name for name in names if name)
+    seen: set[str] = set()
+    for key, node in walk_nodes(copy):
+        if not node.name or node.name in seen:
+            node.name = taken.take(f"{node.op_type}#{key.position}")
+        seen.add(node.name)
+    return session_source(file.container, copy)
+
+
+def _shapes(feeds: Feeds) -> str:
+    return ", ".join(f"{name} {'x'.join(map(str, a.shape)) or '1'}" for name, a in feeds.items())

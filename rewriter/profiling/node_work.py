@@ -1,0 +1,98 @@
+"""How much each node works, and for which modules: what decides to whom a fused node is charged."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from modelexport.hierarchy.module_tree import ROOT, ModuleTree
+from modelexport.rewriter.analysis.costs import MacCounter, Shapes
+from modelexport.rewriter.annotation.placed_file import PlacedFile
+from modelexport.rewriter.graph.initializer_parameters import InitializerParameters
+
+
+class Work(NamedTuple):
+    """Work for one module: multiply-accumulates, then elements of weights."""
+
+    macs: int = 0
+    weights: int = 0
+
+
+Works = dict[str, Work]
+"""Work by the path of the module."""
+
+
+def add_works(*all_works: Mapping[str, Work]) -> Works:
+    """The sum of works."""
+    total: Works = {}
+    for works in all_works:
+        for module, work in works.items():
+            before = total.get(module, Work())
+            total[module] = Work(before.macs + work.macs, before.weights + work.weights)
+    return total
+
+
+class WorkOfNodes:
+    """The work of each node of a file for each module.
+
+    Args:
+        file: The file, with the modules of its nodes.
+        dims: Sizes of open dimensions by their names.
+    """
+
+    def __init__(self, file: PlacedFile, dims: Mapping[str, int]) -> None:
+        self._file = file
+        self._macs = MacCounter(Shapes(file.model, dims))
+        self._parameters = InitializerParameters(file.model, file.tree, file.hierarchy.parameters)
+        sizes = self._parameters.shapes
+        self._sizes = {name: _product(shape) for name, shape in sizes.items()}
+
+    def of(self, node: int) -> Works:
+        """The work of a node for each module that it works for; empty without a module."""
+        claim = self._file.claims[node]
+        if claim is None:
+            return {}
+        key, proto = self._file.graph.keys[node], self._file.graph.nodes[node]
+        macs = self._macs.count(key, proto) or 0
+        sizes = {name: self._sizes[name] for name in proto.input if name in self._sizes}
+        if not claim.covers:
+            return {claim.module: Work(macs, sum(sizes.values()))}
+        works = dict.fromkeys(claim.covers, Work())
+        heaviest: str | None = None
+        for name, size in sizes.items():
+            owner = self._parameters.owner(name)
+            if owner in works:
+                works[owner] = Work(0, works[owner].weights + size)
+                if heaviest is None or works[owner].weights > works[heaviest].weights:
+                    heaviest = owner
+        if heaviest is None:  # its weights were merged: the modules' own sizes decide
+            works = {path: Work(0, self._size_of_module(path)) for path in works}
+            heaviest = max(works, key=lambda path: works[path].weights)
+        if works[heaviest].weights:
+            works[heaviest] = Work(macs, works[heaviest].weights)
+        return works
+
+    def _size_of_module(self, path: str) -> int:
+        """Elements of the own parameters of a module."""
+        if path not in self._file.tree:
+            return 0
+        return sum(parameter.size for parameter in self._file.tree[path].parameters)
+
+
+def choose_module(works: Mapping[str, Work], tree: ModuleTree) -> str:
+    """The module that is charged: the one with the most work.
+
+    Of modules with equal work it is their common ancestor, but for the root: then the first.
+    """
+    most = max(works.values())
+    first = [module for module, work in works.items() if work == most]
+    if len(first) == 1:
+        return first[0]
+    ancestor = tree.common_ancestor(sorted(first))
+    below = sorted(module for module in first if module != ROOT)
+    return ancestor if ancestor != ROOT or not below else below[0]
+
+
+def _product(shape: tuple[int, ...]) -> int:
+    product = 1
+    for extent in shape:
+        product *= extent
+    return product

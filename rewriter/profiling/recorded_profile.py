@@ -1,0 +1,74 @@
+"""What a runtime measured, before anything is known about modules. All importers return this."""
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+MICROSECONDS = "us"
+CYCLES = "cycles"
+
+
+class Slice(NamedTuple):
+    """One execution of a layer.
+
+    Attributes:
+        start: When it began, in microseconds.
+        duration: How long it took, in microseconds.
+        thread: Number of the thread that ran it.
+    """
+
+    start: float
+    duration: float
+    thread: int
+
+
+@dataclass(frozen=True)
+class RecordedLayer:
+    """One layer: what the runtime calls a node, a kernel or a fused group of nodes.
+
+    Attributes:
+        name: Its name in the profile.
+        op_type: Its operator or kind, as the runtime tells it.
+        times: Its time in each run, in the unit of the profile. A profile that holds sums only
+            has one.
+        sources: Names of the ONNX nodes that it does, as far as the profile tells them.
+        ends: Names of the first and the last node of a group of which the rest is not told.
+        slices: Its executions in one run, where the profile has them.
+        predecessors: Names of the layers whose results it reads, where the profile tells them.
+        provider: What executed it: a provider of onnxruntime, or the name of a kernel.
+    """
+
+    name: str
+    op_type: str
+    times: tuple[float, ...]
+    sources: tuple[str, ...] = ()
+    ends: tuple[str, str] | None = None
+    slices: tuple[Slice, ...] = ()
+    predecessors: tuple[str, ...] = ()
+    provider: str = ""
+
+
+@dataclass(frozen=True)
+class RecordedProfile:
+    """A profile as the runtime recorded it.
+
+    Attributes:
+        runtime: Name of the runtime, with its version where that is known.
+        layers: The layers, in the order of execution.
+        runs: Number of runs; 0 when the profile does not tell.
+        run_times: Time of each whole run; empty when the profile does not have it.
+        unit: `us` or `cycles`.
+        providers: What the runtime ran on.
+        notes: What the user should know about it.
+    """
+
+    runtime: str
+    layers: tuple[RecordedLayer, ...]
+    runs: int
+    run_times: tuple[float, ...] = ()
+    unit: str = MICROSECONDS
+    providers: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def with_providers(self, runtime: str, providers: tuple[str, ...]) -> "RecordedProfile":
+        """The same, with the name of the runtime and what it ran on."""
+        return replace(self, runtime=runtime, providers=providers)

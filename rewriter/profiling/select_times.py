@@ -1,0 +1,78 @@
+"""Which modules of a profile are listed, and in which order."""
+
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+import msgspec
+
+from modelexport.errors import UsageError
+from modelexport.hierarchy.choices import ProfileOrder
+from modelexport.rewriter.annotation.find_module import no_such_module
+from modelexport.rewriter.profiling.results import ModuleTime, Profile
+
+_SORT_KEYS: dict[ProfileOrder, Callable[[ModuleTime], Any]] = {
+    ProfileOrder.TIME: lambda row: -row.time,
+    ProfileOrder.SELF: lambda row: -row.self_time,
+    ProfileOrder.NODES: lambda row: -row.nodes,
+    ProfileOrder.NAME: lambda row: row.tag,
+}
+
+
+def select_times(
+    profile: Profile, module: str | None, depth: int | None, sort: str, file: str
+) -> Profile:
+    """A profile with the rows of some modules, down to a depth, in an order.
+
+    Args:
+        profile: The profile of the whole file.
+        module: Path, tag or pattern (`layer.*`) of modules; None for all.
+        depth: How many steps below these (or below the root) rows are kept; None for all.
+        sort: One of `ProfileOrder`.
+        file: The file as errors name it.
+
+    Raises:
+        UsageError: There is no such module, or no such order.
+    """
+    rows = profile.modules if module is None else _inside(profile.modules, module, file)
+    if depth is not None:
+        rows = _down_to(rows, depth)
+    try:
+        order = ProfileOrder(sort)
+    except ValueError as error:
+        choices = ", ".join(ProfileOrder)
+        raise UsageError(f"Unknown order of modules {sort!r}; choose from {choices}.") from error
+    if order is not ProfileOrder.MODEL:
+        rows = sorted(rows, key=_SORT_KEYS[order])
+    return msgspec.structs.replace(profile, modules=rows)
+
+
+def _inside(rows: Sequence[ModuleTime], module: str, file: str) -> list[ModuleTime]:
+    tags: set[str] = set()
+    for row in rows:  # parents stand before what is inside them
+        name_fits = module in {row.path, row.tag}
+        if name_fits or row.parent in tags or _matches(row, module):
+            tags.add(row.tag)
+    if not tags:
+        names = [row.path for row in rows if row.path] + [row.tag for row in rows]
+        raise no_such_module(module, names, file)
+    return [row for row in rows if row.tag in tags]
+
+
+def _matches(row: ModuleTime, pattern: str) -> bool:
+    return fnmatchcase(row.path, pattern) or fnmatchcase(row.tag, pattern)
+
+
+def _down_to(rows: Sequence[ModuleTime], depth: int) -> list[ModuleTime]:
+    """The rows that are at most so many steps below the topmost ones."""
+    steps: dict[str, tuple[int, int]] = {}  # steps below the topmost, and depth in the model
+    kept = []
+    for row in rows:
+        below = 0
+        if row.parent in steps:
+            above, parent_depth = steps[row.parent]
+            below = above + row.depth - parent_depth
+        steps[row.tag] = below, row.depth
+        if below <= depth:
+            kept.append(row)
+    return kept

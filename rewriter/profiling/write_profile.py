@@ -1,0 +1,217 @@
+"""Profiles as files for other tools: Perfetto, speedscope, flame graphs, Model Explorer."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from modelexport.hierarchy.profile_options import ProfileFiles
+from modelexport.hierarchy.tags import namespace
+from modelexport.rewriter.profiling.recorded_profile import RecordedLayer, Slice
+from modelexport.rewriter.profiling.results import Profile
+from modelexport.support.files import atomic_replacement
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_NO_MODULE = "(no module)"
+_COLD, _HOT = "#fff7ec", "#d7301f"
+"""Colours of the fastest and the slowest node in Model Explorer."""
+
+
+@dataclass(frozen=True)
+class ChargedLayer:
+    """A layer, and the tag of its module; None where the module is not known."""
+
+    layer: RecordedLayer
+    tag: str | None
+
+    @property
+    def frames(self) -> list[str]:
+        """The modules around it from the root inwards."""
+        return [_NO_MODULE] if self.tag is None else namespace(self.tag).split("/")
+
+
+class Span(NamedTuple):
+    """A piece of time with a name. A span contains all later spans that begin before its end.
+
+    Attributes:
+        name: Of a module or a node.
+        start, end: In microseconds.
+        thread: Number of the thread.
+        node: The layer, for the span of a node; None for a module.
+    """
+
+    name: str
+    start: float
+    end: float
+    thread: int
+    node: ChargedLayer | None = None
+
+
+def write_profile_files(
+    profile: Profile, layers: Sequence[ChargedLayer], files: ProfileFiles, *, force: bool
+) -> None:
+    """Write the files that are wanted.
+
+    Args:
+        profile: The profile.
+        layers: Its layers, in the order of execution.
+        files: Which files are wanted.
+        force: Overwrite existing files.
+
+    Raises:
+        FileProblem: A file cannot be written.
+    """
+    writers: list[tuple[Path | None, Callable[[], str]]] = [
+        (files.trace, lambda: json.dumps(chrome_trace(layers))),
+        (files.speedscope, lambda: json.dumps(speedscope(profile, layers))),
+        (files.folded_stacks, lambda: folded_stacks(layers)),
+        (files.node_data, lambda: json.dumps(node_data(profile, layers))),
+    ]
+    for target, text in writers:
+        if target is not None:
+            with atomic_replacement(target, force=force) as part:
+                part.write_text(text())
+
+
+def nested_spans(layers: Sequence[ChargedLayer]) -> list[Span]:
+    """The spans of one run: those of modules contain those of the modules and nodes inside them.
+
+    A module has a span for each stretch of time in which nothing but its nodes ran. Where a
+    profile has no starting times, each layer begins when the one before it ends.
+    """
+    by_thread: dict[int, list[tuple[Slice, ChargedLayer]]] = {}
+    for piece, layer in _slices(layers):
+        by_thread.setdefault(piece.thread, []).append((piece, layer))
+    spans: list[Span] = []
+    for thread, pieces in by_thread.items():
+        pieces.sort(key=lambda pair: (pair[0].start, pair[0].duration))
+        spans += _nested(thread, pieces)
+    return spans
+
+
+def _nested(thread: int, pieces: Sequence[tuple[Slice, ChargedLayer]]) -> Iterator[Span]:
+    opened: list[tuple[str, int]] = []  # name and position in `spans`
+    spans: list[Span] = []
+    before = 0.0
+    for piece, layer in pieces:
+        frames = layer.frames
+        common = 0
+        while common < min(len(opened), len(frames)) and opened[common][0] == frames[common]:
+            common += 1
+        for _, position in opened[common:]:
+            spans[position] = spans[position]._replace(end=before)
+        del opened[common:]
+        for name in frames[common:]:
+            opened.append((name, len(spans)))
+            spans.append(Span(name, piece.start, piece.start, thread))
+        before = max(before, piece.start + piece.duration)
+        spans.append(
+            Span(layer.layer.name, piece.start, piece.start + piece.duration, thread, layer)
+        )
+    for _, position in opened:
+        spans[position] = spans[position]._replace(end=before)
+    return iter(spans)
+
+
+def _slices(layers: Sequence[ChargedLayer]) -> Iterator[tuple[Slice, ChargedLayer]]:
+    if any(layer.layer.slices for layer in layers):
+        yield from ((piece, layer) for layer in layers for piece in layer.layer.slices)
+        return
+    start = 0.0
+    for layer in layers:
+        duration = median(layer.layer.times)
+        yield Slice(start, duration, 0), layer
+        start += duration
+
+
+def chrome_trace(layers: Sequence[ChargedLayer]) -> dict[str, Any]:
+    """Trace events as Chrome and Perfetto read them: times in microseconds, slices nest."""
+    events = [
+        {
+            "name": span.name,
+            "cat": "module" if span.node is None else "node",
+            "ph": "X",
+            "ts": span.start,
+            "dur": span.end - span.start,
+            "pid": 1,
+            "tid": span.thread,
+            "args": {} if span.node is None else _arguments(span.node),
+        }
+        for span in nested_spans(layers)
+    ]
+    return {"displayTimeUnit": "ms", "traceEvents": events}
+
+
+def _arguments(layer: ChargedLayer) -> dict[str, str]:
+    return {"operator": layer.layer.op_type, "module": layer.tag or _NO_MODULE}
+
+
+def speedscope(profile: Profile, layers: Sequence[ChargedLayer]) -> dict[str, Any]:
+    """One run as speedscope reads it: a frame opens and closes for each span."""
+    frames: dict[str, int] = {}
+    profiles = []
+    spans = nested_spans(layers)
+    for thread in sorted({span.thread for span in spans}):
+        events: list[dict[str, Any]] = []
+        opened: list[Span] = []
+        for span in (span for span in spans if span.thread == thread):
+            while opened and _is_after(span, opened):
+                events.append(_event("C", frames, opened.pop()))
+            events.append(_event("O", frames, span))
+            opened.append(span)
+        events += [_event("C", frames, span) for span in reversed(opened)]
+        profiles.append(
+            {
+                "type": "evented",
+                "name": f"thread {thread}",
+                "unit": "microseconds" if profile.unit == "us" else "none",
+                "startValue": min(event["at"] for event in events),
+                "endValue": max(event["at"] for event in events),
+                "events": events,
+            }
+        )
+    return {
+        "$schema": "https://www.speedscope.app/file-format-schema.json",
+        "name": profile.file,
+        "shared": {"frames": [{"name": name} for name in frames]},
+        "profiles": profiles,
+    }
+
+
+def _is_after(span: Span, opened: Sequence[Span]) -> bool:
+    """Whether the innermost open span ends before a span begins; nodes contain nothing."""
+    last = opened[-1]
+    return last.node is not None or span.start > last.end or (
+        span.start == last.end and last.end > last.start
+    )  # fmt: skip
+
+
+def _event(kind: str, frames: dict[str, int], span: Span) -> dict[str, Any]:
+    frame = frames.setdefault(span.name, len(frames))
+    return {"type": kind, "frame": frame, "at": span.start if kind == "O" else span.end}
+
+
+def folded_stacks(layers: Sequence[ChargedLayer]) -> str:
+    """A line for each layer: its modules and its name, then its median time."""
+    return "".join(
+        f"{';'.join(_frame(name) for name in [*layer.frames, layer.layer.name])} "
+        f"{round(median(layer.layer.times))}\n"
+        for layer in layers
+    )
+
+
+def _frame(name: str) -> str:
+    """A name without what separates frames."""
+    return name.replace(";", ",").replace("\n", " ")
+
+
+def node_data(profile: Profile, layers: Sequence[ChargedLayer]) -> dict[str, Any]:
+    """The median time of each node by its name, as Model Explorer reads it."""
+    return {
+        "name": f"time in {profile.unit}, {profile.runtime}",
+        "results": {layer.layer.name: {"value": median(layer.layer.times)} for layer in layers},
+        "gradient": [{"stop": 0, "bgColor": _COLD}, {"stop": 1, "bgColor": _HOT}],
+    }

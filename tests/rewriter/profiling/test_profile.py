@@ -1,0 +1,172 @@
+"""Profiles by module: sums, nesting and charges, never a duration."""
+
+import json
+from itertools import combinations
+from pathlib import Path
+
+import onnx
+import pytest
+
+from modelexport.errors import FileProblem, UsageError
+from modelexport.hierarchy.choices import OptimisationLevel
+from modelexport.hierarchy.graph_paths import walk_nodes
+from modelexport.hierarchy.profile_options import ProfileFiles
+from modelexport.rewriter import Profile, annotate, compare_profiles, profile
+from tests.helpers.handmade import two_layers, two_layers_record
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a plain and an annotated file of two layers."""
+    folder = tmp_path_factory.mktemp("profile")
+    onnx.save(two_layers(), folder / "net.onnx")
+    annotate(folder / "net.onnx", two_layers_record(), folder / "net.annotated.onnx")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def files(folder: Path) -> ProfileFiles:
+    """The files that a profile was written to."""
+    files = ProfileFiles(
+        trace=folder / "trace.json",
+        speedscope=folder / "speedscope.json",
+        folded_stacks=folder / "stacks.txt",
+        node_data=folder / "times.json",
+        save_optimised=folder / "optimised.onnx",
+    )
+    profile(folder / "net.annotated.onnx", runs=3, warmup=1, threads=1, files=files)
+    return files
+
+
+@pytest.mark.parametrize("level", OptimisationLevel)
+def test_times_add_up(folder: Path, level: OptimisationLevel) -> None:
+    """The root has all time, a module that of its own nodes and of what is inside it."""
+    result = profile(folder / "net.annotated.onnx", level=level, runs=3, warmup=1, threads=1)
+    assert (result.runs, result.level, result.inputs) == (3, level, {"x": [2, 4]})
+    assert result.modules[0].time + result.no_module == pytest.approx(result.node_time)
+    assert result.modules
+    for row in result.modules:
+        inside = [other.time for other in result.modules if other.parent == row.tag]
+        assert row.time == pytest.approx(row.self_time + sum(inside))
+        assert row.time == pytest.approx(sum(row.op_types.values()))
+    assert sum(node.time for node in result.nodes) == pytest.approx(result.node_time)
+    assert sum(result.op_types.values()) == pytest.approx(result.node_time)
+    assert result.unmapped == 0
+    below = sum(node.time for node in result.nodes if node.module)
+    assert result.attributed == pytest.approx(below / (result.node_time or 1))
+
+
+def test_a_record_stands_for_annotation(folder: Path) -> None:
+    """A plain file with its record has the modules of the annotated file."""
+    options = {"level": "disable", "runs": 2, "threads": 1}
+    plain = profile(folder / "net.onnx", record=two_layers_record(), **options)  # type: ignore[arg-type]
+    annotated = profile(folder / "net.annotated.onnx", **options)  # type: ignore[arg-type]
+    assert _modules(plain) == _modules(annotated)
+    assert any("record" in note for note in plain.notes)
+
+
+def _modules(result: Profile) -> list[tuple[str, str | None]]:
+    assert result.nodes
+    return [(node.name, node.module) for node in result.nodes]
+
+
+def test_trace_slices_nest(files: ProfileFiles) -> None:
+    """On each thread, two slices are apart, or one contains the other: Perfetto's rule."""
+    assert files.trace is not None
+    events = json.loads(files.trace.read_text())["traceEvents"]
+    assert {event["cat"] for event in events} == {"module", "node"}
+    assert len(events) > 1
+    spans = [(e["tid"], e["ts"], e["ts"] + e["dur"]) for e in events]
+    assert [pair for pair in combinations(spans, 2) if not _nest(*pair)] == []
+
+
+def _nest(a: tuple[int, int, int], b: tuple[int, int, int]) -> bool:
+    """Whether two slices are on different threads, apart, or one inside the other."""
+    (thread, start, end), (other, low, high) = a, b
+    apart = other != thread or high <= start or low >= end
+    return apart or start <= low <= high <= end or low <= start <= end <= high
+
+
+def test_trace_parents_come_first(files: ProfileFiles) -> None:
+    """Slices that begin together stand with the outer one first."""
+    assert files.trace is not None
+    events = json.loads(files.trace.read_text())["traceEvents"]
+    starts = [event["ts"] for event in events]
+    assert starts == sorted(starts)
+    assert events[0]["name"] == "Net"
+
+
+def test_speedscope_frames_open_and_close(files: ProfileFiles) -> None:
+    """Events are in order, and each closes the frame that was opened last."""
+    assert files.speedscope is not None
+    document = json.loads(files.speedscope.read_text())
+    assert document["profiles"]
+    for thread in document["profiles"]:
+        assert thread["events"]
+        opened: list[int] = []
+        times = [event["at"] for event in thread["events"]]
+        assert times == sorted(times)
+        for event in thread["events"]:
+            if event["type"] == "O":
+                opened.append(event["frame"])
+            else:
+                assert opened.pop() == event["frame"]
+        assert not opened
+
+
+def test_folded_stacks_hold_the_modules(files: ProfileFiles) -> None:
+    """A line is the modules, the node and a whole number."""
+    assert files.folded_stacks is not None
+    lines = files.folded_stacks.read_text().splitlines()
+    assert lines
+    for line in lines:
+        stack, _, time = line.rpartition(" ")
+        assert int(time) >= 0
+        assert stack.split(";")[0] == "Net"
+
+
+def test_node_data_names_the_nodes_of_the_optimised_file(files: ProfileFiles) -> None:
+    """Each name is that of one node of the saved file, which is annotated."""
+    assert files.node_data is not None
+    assert files.save_optimised is not None
+    data = json.loads(files.node_data.read_text())
+    names = [node.name for _, node in walk_nodes(onnx.load(files.save_optimised))]
+    assert len(set(names)) == len(names)
+    assert set(data["results"]) == set(names)
+    assert all(set(value) == {"value"} for value in data["results"].values())
+
+
+def test_two_profiles_are_held_side_by_side(folder: Path) -> None:
+    """Each module has the times of both, the largest difference first."""
+    path = folder / "net.annotated.onnx"
+    both = [profile(path, level=level, runs=2, threads=1) for level in ("disable", "all")]
+    result = compare_profiles(*both)
+    assert {row.tag for row in result.modules} == {r.tag for p in both for r in p.modules}
+    differences = [abs((row.b or 0) - (row.a or 0)) for row in result.modules]
+    assert differences == sorted(differences, reverse=True)
+
+
+def test_modules_are_chosen_by_pattern(folder: Path) -> None:
+    """A pattern lists the modules that it matches, and those inside them."""
+    path = folder / "net.annotated.onnx"
+    result = profile(path, level="disable", runs=1, threads=1, module="layer.?")
+    assert {row.path for row in result.modules} == {
+        "layer.0", "layer.0.fc", "layer.1", "layer.1.fc"
+    }  # fmt: skip
+    shallow = profile(path, level="disable", runs=1, threads=1, module="layer.?", depth=0)
+    assert {row.path for row in shallow.modules} == {"layer.0", "layer.1"}
+
+
+def test_wrong_uses_are_refused(folder: Path) -> None:
+    """One sentence, before anything runs."""
+    path = folder / "net.annotated.onnx"
+    with pytest.raises(UsageError, match="no module"):
+        profile(path, runs=1, module="nothing")
+    with pytest.raises(UsageError, match="needs --save-optimised"):
+        profile(path, files=ProfileFiles(node_data=folder / "new.json"))
+    with pytest.raises(FileProblem, match="exists already"):
+        profile(path, files=ProfileFiles(trace=path.with_name("net.onnx")))
+    with pytest.raises(UsageError, match="--provider nothing"):
+        profile(path, runs=1, provider="nothing")
+    with pytest.raises(UsageError, match="Unknown choice"):
+        profile(path, level="most")
