@@ -13,6 +13,8 @@ from modelexport.hierarchy.record import Op
 from modelexport.tracer import trace
 
 WIDTH = 4
+CLASSES = (1, 2, 3, 10, 16)
+"""Numbers of classes of models, so that their heads compute from 1 to 16 numbers a row."""
 
 
 class Block(nn.Module):
@@ -58,6 +60,17 @@ class Exits(nn.Module):
         return y
 
 
+class Several(nn.Module):
+    """Models side by side that differ in the number of classes, on one input."""
+
+    def __init__(self, middle: Callable[[], nn.Module], classes: tuple[int, ...]) -> None:
+        super().__init__()
+        self.exits = nn.ModuleList(Exits(middle(), count) for count in classes)
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        return [model(x) for model in self.exits]
+
+
 def _inside(model: nn.Module, inputs: tuple[torch.Tensor, ...], folder: Path) -> list[Op]:
     """The recorded ops in subgraphs."""
     result = trace(model.eval(), inputs, folder / "m.onnx", exporter=Exporter.DYNAMO).record
@@ -69,25 +82,35 @@ def _of_type(ops: list[Op], op_type: str) -> list[str | None]:
 
 
 @pytest.mark.parametrize("rows", [1, 2])
-@pytest.mark.parametrize("classes", [1, 2, 3, 10, 16])
 @pytest.mark.parametrize("middle", [Block, Gate])
 def test_each_node_in_a_branch_has_its_module(
-    middle: Callable[[], nn.Module], classes: int, rows: int, tmp_path: Path
+    middle: Callable[[], nn.Module], rows: int, tmp_path: Path
 ) -> None:
     """However few numbers it computes; the exporter gives equal scales of norms one initializer."""
     torch.manual_seed(10)
-    ops = _inside(Exits(middle(), classes), (torch.randn(rows, WIDTH),), tmp_path)
-    inner = "middle.inner" if middle is Gate else "middle"
-    assert _of_type(ops, "Gemm") == (
-        ["head", f"{inner}.fc"] if middle is Gate else [f"{inner}.fc", "head"]
-    )
-    assert _of_type(ops, "LayerNormalization") == [f"{inner}.norm"]
-    assert _of_type(ops, "Tanh") == _of_type(ops, "Add") == [inner]
-    assert _of_type(ops, "Identity") == [""]
-    if middle is Gate:
-        for op_type in ("ReduceMean", "Greater", "If", "Mul"):
-            assert _of_type(ops, op_type) == ["middle"]
+    ops = _inside(Several(middle, CLASSES), (torch.randn(rows, WIDTH),), tmp_path)
+    branches = _by_outermost_node(ops)
+    assert len(branches) == len(CLASSES)
+    for number, branch in enumerate(branches):
+        of_model = f"exits.{number}"
+        inner = f"{of_model}.middle.inner" if middle is Gate else f"{of_model}.middle"
+        linear = [f"{inner}.fc", f"{of_model}.head"]
+        assert _of_type(branch, "Gemm") == (linear[::-1] if middle is Gate else linear)
+        assert _of_type(branch, "LayerNormalization") == [f"{inner}.norm"]
+        assert _of_type(branch, "Tanh") == _of_type(branch, "Add") == [inner]
+        assert _of_type(branch, "Identity") == [of_model]
+        if middle is Gate:
+            for op_type in ("ReduceMean", "Greater", "If", "Mul"):
+                assert _of_type(branch, op_type) == [f"{of_model}.middle"]
     assert [op for op in ops if op.module is None] == []
+
+
+def _by_outermost_node(ops: list[Op]) -> list[list[Op]]:
+    """The ops of the subgraphs of each node of the main graph, in the order of these nodes."""
+    groups: dict[str, list[Op]] = {}
+    for op in ops:
+        groups.setdefault(op.graph.partition(".")[0], []).append(op)
+    return list(groups.values())
 
 
 class Tied(nn.Module):
