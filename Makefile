@@ -10,7 +10,7 @@ DEMO := temp/demo
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format benchmark agreement functions mutation figure schema snapshots docs clean
+.PHONY: help demo test lint format benchmark agreement breadth functions mutation figure schema snapshots docs clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -62,6 +62,9 @@ benchmark: $(READY) ## Measure speed and memory; prints tables
 
 agreement: $(READY) ## Measure right and wrong tags over models and what tools do to them
 	$(BIN)/python benchmarks/agreement.py --jobs $(WORKERS) --out docs
+
+breadth: $(READY) ## Run every model type of transformers; writes docs/breadth.md
+	$(BIN)/python benchmarks/breadth.py --out docs
 
 mutation: $(READY) ## List the changes of the matcher's code that no test notices; takes long
 	$(PIP) --group mutation

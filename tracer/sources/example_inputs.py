@@ -10,6 +10,7 @@ from torch import nn
 
 from modelexport.errors import InputsError
 from modelexport.hierarchy.export_config import InputRequest, InputSpec
+from modelexport.tracer.sources.generated.trials import runnable_inputs
 from modelexport.tracer.sources.generated_inputs import generate_inputs, modalities
 from modelexport.tracer.sources.signature import Inputs
 from modelexport.tracer.sources.tokenized_inputs import tokenize
@@ -58,8 +59,8 @@ def folder_inputs(
         inputs |= {name: value for name, value in tokenized.items() if name in accepted}
     elif request.text is not None:
         raise InputsError(f"{source}: --input-text is for models that read text.")
-    if not inputs and not request.inputs:
-        raise InputsError(f"{source}: give --input-shape name=1x8 for each input.")
+    if not request.inputs:
+        return runnable_inputs(model, inputs)
     return _apply_request(model, inputs, request)
 
 

@@ -9,12 +9,17 @@ from typing import Any
 import torch
 from torch import nn
 
+from modelexport.tracer.sources.generated.extents import find_setting
+
 _BATCH = 2
 _LENGTH = 12
 """Rows, and tokens in a row."""
 
 _RESERVED_TOKENS = 8
 """The first tokens of a vocabulary, which tokenizers often reserve."""
+
+_SMALL_VOCABULARY = 64
+"""Tokens that a model surely has whose configuration does not say how many there are."""
 
 _DEFAULT_IMAGE_SIZE = (64, 64)
 _DEFAULT_CHANNELS = 3
@@ -63,7 +68,10 @@ def generate_inputs(model: nn.Module, accepted: Collection[str]) -> dict[str, to
 
 def _tokens(config: Any, generator: torch.Generator) -> torch.Tensor:
     """Distinct tokens, without the reserved ones at the beginning of the vocabulary."""
-    size = int(config.get_text_config().vocab_size)
+    size = getattr(config.get_text_config(), "vocab_size", None) or find_setting(
+        config, "vocab_size"
+    )
+    size = int(size) if isinstance(size, int) else _SMALL_VOCABULARY
     start = min(_RESERVED_TOKENS, size - 1)
     picks = torch.randperm(size - start, generator=generator)[: _BATCH * _LENGTH] + start
     return picks[torch.arange(_BATCH * _LENGTH) % len(picks)].reshape(_BATCH, _LENGTH)
@@ -79,25 +87,14 @@ def _attention_mask(tokens: torch.Tensor) -> torch.Tensor:
 def _signal(model: nn.Module, generator: torch.Generator) -> torch.Tensor:
     """An image, a spectrogram or a waveform, with the extents in the configuration."""
     config = model.config
-    size = _setting(config, "image_size")
+    size = find_setting(config, "image_size")
     if "image" in modalities(model) or size is not None:
         square = (size, size) if isinstance(size, int) else size
         height, width = tuple(square or _DEFAULT_IMAGE_SIZE)[:2]
-        channels = _setting(config, "num_channels") or _DEFAULT_CHANNELS
+        channels = find_setting(config, "num_channels") or _DEFAULT_CHANNELS
         return torch.randn(_BATCH, int(channels), height, width, generator=generator)
-    bins = _setting(config, "num_mel_bins")
+    bins = find_setting(config, "num_mel_bins")
     if bins is not None:
-        frames = 2 * int(_setting(config, "max_source_positions") or _DEFAULT_FRAMES)
+        frames = 2 * int(find_setting(config, "max_source_positions") or _DEFAULT_FRAMES)
         return torch.randn(_BATCH, int(bins), frames, generator=generator)
     return torch.randn(_BATCH, _SAMPLES, generator=generator)
-
-
-def _setting(config: Any, name: str) -> Any:
-    """A setting of a configuration, or of the first of its parts that has it; else None."""
-    if (value := getattr(config, name, None)) is not None:
-        return value
-    for part_name in getattr(config, "sub_configs", None) or {}:
-        part = getattr(config, part_name, None)
-        if part is not None and (value := _setting(part, name)) is not None:
-            return value
-    return None

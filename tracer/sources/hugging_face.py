@@ -41,8 +41,27 @@ def load_pretrained(
         except ModelExportError:
             raise
         except Exception as error:
-            reason = first_line(error, with_type=True)
-            raise SourceError(f"{source}: cannot be loaded ({reason}).") from error
+            raise SourceError(f"{source}: {_problem(error)}") from error
+
+
+def _problem(error: Exception) -> str:
+    """Why a model cannot be loaded, and which option of ours allows it.
+
+    transformers and torch name options of theirs, and advise to switch off what keeps users safe.
+    """
+    text = str(error)
+    if "trust_remote_code" in text:
+        return (
+            "it brings code of its own, which is not run unless you allow it. Read the code; "
+            "if you trust it, give --trust-remote-code."
+        )
+    if "weights_only" in text or "torch.load" in text:
+        return (
+            "its weights are pickled, and hold more than plain tensors: loading them would run "
+            "code that the file brings. Ask its author for safetensors, or convert it where "
+            "nothing can be harmed (model.save_pretrained writes safetensors)."
+        )
+    return f"cannot be loaded ({first_line(error, with_type=True)})."
 
 
 @contextmanager

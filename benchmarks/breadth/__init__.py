@@ -1,0 +1,1 @@
+"""Every model type of transformers: shrunk, built, traced, annotated and judged."""

@@ -1,0 +1,120 @@
+"""The steps of one model type: build, load with generated inputs, trace, annotate, judge."""
+
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from agreement.judging import Verdict, judge
+from breadth.building import BuildError, models, save
+from breadth.row import Row
+from fixtures_gen.truth import truth
+from modelexport.errors import ExportFailedError, ModelExportError
+from modelexport.rewriter import annotate, validate
+from modelexport.tracer import load, record, trace
+from modelexport.tracer.eager.model_run import observe_run
+from modelexport.tracer.sources.loading import Loaded
+from modelexport.tracer.sources.model_state import evaluation_mode
+from modelexport.tracer.sources.signature import bind_inputs
+from modelexport.tracer.sources.transformers_models import ready_for_export
+
+EXPORTERS = ("torchscript", "dynamo")
+
+
+def run_type(row: Row, *, inputs_only: bool) -> None:
+    """Take a model type as far as it comes.
+
+    Args:
+        row: Gets what comes of it.
+        inputs_only: Stop when the model has run on generated inputs.
+    """
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            loaded = _loaded(row, Path(folder))
+            if loaded is not None and not inputs_only:
+                _trace(row, loaded, Path(folder))
+        finally:
+            row.seconds = round(time.perf_counter() - start, 2)
+
+
+def _loaded(row: Row, folder: Path) -> Loaded | None:
+    """The smallest model of a type that runs on the inputs that are generated for its folder."""
+    try:
+        for model, degree in models(row.model_type):
+            row.degree = degree
+            row.status = "inputs"
+            source = folder / f"model{degree}"
+            save(model, source)
+            try:
+                loaded = load(str(source))
+                _run(loaded.model, loaded.inputs)
+            except ModelExportError as error:
+                row.reason = row.reason or str(error).replace(str(source), "model")
+                continue
+            row.reason, row.status = "", "ran"
+            row.parameters = sum(p.numel() for p in loaded.model.parameters())
+            row.modules = sum(1 for _ in loaded.model.modules())
+            row.inputs = {n: list(t.shape) for n, t in _tensors(loaded)}
+            return loaded
+    except BuildError as error:
+        row.reason = str(error)
+    return None
+
+
+def _tensors(loaded: Loaded) -> list[tuple[str, torch.Tensor]]:
+    return list(bind_inputs(loaded.model, loaded.inputs).tensors.items())
+
+
+def _run(model: nn.Module, inputs: Any) -> None:
+    with evaluation_mode(model), ready_for_export(model):
+        observe_run(model, bind_inputs(model, inputs))
+
+
+def _trace(row: Row, loaded: Loaded, folder: Path) -> None:
+    """Export by the first exporter that can, annotate and judge; else record eagerly."""
+    model, inputs = loaded.model, loaded.inputs
+    row.status = "export"
+    for exporter in EXPORTERS:
+        try:
+            traced = trace(model, inputs, folder / f"{exporter}.onnx", exporter=exporter)
+        except ExportFailedError as error:
+            row.refusals[exporter] = str(error).replace(str(folder), "")
+            continue
+        row.exporter, row.status = exporter, "annotate"
+        annotated = folder / "annotated.onnx"
+        report = annotate(traced.onnx_path, traced.record, annotated)
+        row.nodes, row.tagged = len(report.decisions), report.resolved
+        checked = validate(
+            annotated, record=traced.record, reference=traced.onnx_path, consistency=True
+        )
+        row.faults = [str(fault) for fault in checked.faults][:5]
+        _judge(row, loaded, traced, report)
+        return
+    made = record(model, inputs, folder / "eager.json", exporter="eager")
+    row.exporter, row.status = "eager", "recorded"
+    row.nodes = len(made.record.ops)
+    row.tagged = sum(op.module is not None for op in made.record.ops)
+
+
+def _judge(row: Row, loaded: Loaded, traced: Any, report: Any) -> None:
+    """Hold every tag against eager execution."""
+    with evaluation_mode(loaded.model), ready_for_export(loaded.model):
+        true = truth(loaded.model, dict(loaded.inputs), traced.onnx_path)
+    counts: Counter[str] = Counter()
+    for decision in report.decisions:
+        if (modules := true.modules.get(decision.key)) is None:
+            continue
+        verdict = judge(modules, decision.module, decision.covers, traced.record.tree)
+        counts[verdict] += 1
+        if verdict is Verdict.WRONG:
+            row.wrong.append(
+                f"{decision.graph}#{decision.position} {decision.op_type}: {decision.module} by "
+                f"{decision.evidence}, but {sorted(modules)}"
+            )
+    row.verdicts, row.known = dict(counts), len(true.modules)
+    row.status = "judged"

@@ -1,0 +1,136 @@
+"""The summary of all rows, as the page docs/breadth.md."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from breadth.row import Row
+
+_RAN = frozenset({"ran", "export", "annotate", "judged", "recorded"})
+_EXTERNAL = "a library that is not installed"
+_EXAMPLES = 4
+"""Maximum number of model types that a line names."""
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """The figures in a line."""
+    count = Counter(row.status for row in rows)
+    return f"{len(rows)} types: " + ", ".join(f"{n} {status}" for status, n in count.items())
+
+
+def markdown(
+    rows: Sequence[Row], all_types: int, *, current: str, versions: Mapping[str, str]
+) -> str:
+    """The page.
+
+    Args:
+        rows: One row for each type that was measured.
+        all_types: Number of types that there are.
+        current: Key of the code as it is.
+        versions: Versions of the libraries.
+    """
+    return "\n".join(_lines(rows, all_types, current, versions)) + "\n"
+
+
+def _lines(
+    rows: Sequence[Row], all_types: int, current: str, versions: Mapping[str, str]
+) -> Iterator[str]:
+    yield "# Every model type of transformers"
+    yield ""
+    yield "Written by `make breadth`. Each model type that a mapping of transformers names a model"
+    yield "for gets a small configuration, random weights and a folder. modelexport gets the folder"
+    yield "and nothing else: it makes the inputs, traces, annotates and validates, and eager"
+    yield "execution judges each tag. transformers' default configurations are shrunk by the roles"
+    yield "of their fields; no model is known by name."
+    yield ""
+    yield "Versions: " + ", ".join(f"{name} {number}" for name, number in versions.items()) + "."
+    older = sum(row.key != current for row in rows)
+    yield f"{len(rows)} of {all_types} types were measured; {older} of the rows come from an"
+    yield "earlier state of the code."
+    yield ""
+    yield from _figures(rows)
+    yield from _causes(rows)
+
+
+def _figures(rows: Sequence[Row]) -> Iterator[str]:
+    built = [row for row in rows if row.status != "build"]
+    ran = [row for row in built if row.status in _RAN]
+    traced = [row for row in ran if row.status != "ran"]
+    exported = [row for row in traced if row.exporter not in {"", "eager"}]
+    eager = [row for row in traced if row.exporter == "eager"]
+    judged = [row for row in exported if row.status == "judged"]
+    table = [
+        ("types measured", len(rows), len(rows)),
+        ("of these built with random weights", len(built), len(rows)),
+        ("of the built ones, run on generated inputs", len(ran), len(built)),
+        ("of those that ran, taken on to tracing", len(traced), len(ran)),
+        ("of these exported by one exporter", len(exported), len(traced)),
+        ("of these recorded eagerly, as no exporter could", len(eager), len(traced)),
+        ("of the exported ones, annotated and judged", len(judged), len(exported)),
+        ("of the judged ones, without a wrong tag", sum(not r.wrong for r in judged), len(judged)),
+        ("of the judged ones, valid", sum(not r.faults for r in judged), len(judged)),
+    ]
+    yield "| | types | share |"
+    yield "|---|---|---|"
+    for name, count, whole in table:
+        yield f"| {name} | {count} | {_share(count, whole)} |"
+    yield ""
+    verdicts: Counter[str] = Counter()
+    for row in judged:
+        verdicts.update(row.verdicts)
+    known = sum(verdicts.values())
+    nodes, tagged = (sum(getattr(row, n) for row in judged) for n in ("nodes", "tagged"))
+    yield f"The judged files have {nodes} nodes; {tagged} of them ({_share(tagged, nodes)}) have a"
+    yield f"tag. For {known} nodes eager execution shows the module: "
+    yield ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common()) + "."
+    yield ""
+
+
+def _share(count: int, whole: int) -> str:
+    return f"{count / whole:.1%}" if whole else "-"
+
+
+def _causes(rows: Iterable[Row]) -> Iterator[str]:
+    """What failed, by stage and cause, and the nodes with a wrong tag."""
+    rows = list(rows)
+    stages = {
+        "build": "Not built: transformers' default configuration, or the shrunk one",
+        "inputs": "Not run: inputs",
+        "export": "Traced, with an error of ours",
+        "annotate": "Annotated, with an error of ours",
+    }
+    for stage, title in stages.items():
+        yield from _groups(title, [(row, row.reason) for row in rows if row.status == stage])
+    for exporter in sorted({name for row in rows for name in row.refusals}):
+        refused = [(r, r.refusals[exporter]) for r in rows if exporter in r.refusals]
+        yield from _groups(f"Refused by the exporter {exporter} itself", refused)
+    yield from _groups("Wrong tags", [(row, wrong) for row in rows for wrong in row.wrong])
+    yield from _groups("Faults of validation", [(r, fault) for r in rows for fault in r.faults])
+
+
+def _groups(title: str, pairs: Sequence[tuple[Row, str]]) -> Iterator[str]:
+    if not pairs:
+        return
+    groups: dict[str, list[str]] = defaultdict(list)
+    for row, reason in pairs:
+        groups[cause(reason)].append(row.model_type)
+    yield f"## {title} ({len(pairs)})"
+    yield ""
+    yield "| number | cause | types |"
+    yield "|---|---|---|"
+    for reason, types in sorted(groups.items(), key=lambda group: -len(group[1])):
+        names = list(dict.fromkeys(types))
+        more = " …" if len(names) > _EXAMPLES else ""
+        yield f"| {len(types)} | {reason} | {', '.join(names[:_EXAMPLES])}{more} |"
+    yield ""
+
+
+def cause(text: str) -> str:
+    """A reason without what is particular about one model, for a cell of a table."""
+    if re.search(r"requires the .* librar|backend", text):
+        return _EXTERNAL
+    text = re.sub(r"^\w+: no inputs could be made that it runs on ?", "", text)
+    text = text.partition(". Give ")[0].partition(" To record")[0]
+    text = re.sub(r"\b\w*[a-z]\w*(?:Model|Config|For[A-Z]\w+)\b|'[^']*'", "…", text)
+    text = re.sub(r"\d+(?:\.\d+)*", "N", text).replace("|", "/").replace("<", "&lt;")
+    return re.sub(r"[`*_]", "", text)[:160].strip("( .")

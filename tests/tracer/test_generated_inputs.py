@@ -1,0 +1,117 @@
+"""Inputs of a model that comes without any: from documentation, configuration and errors."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from modelexport.errors import InputsError
+from modelexport.tracer.sources.generated.documented import documented_parameters
+from modelexport.tracer.sources.generated.extents import Extents
+from modelexport.tracer.sources.generated.trials import runnable_inputs
+from modelexport.tracer.sources.hugging_face import _problem
+
+CONFIG = {"width": 6, "depth": 2, "vocab_size": 40, "image_token_id": 39}
+
+
+class Documented(nn.Module):
+    """A model that documents its parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.config = SimpleNamespace(**CONFIG)
+
+    def forward(self, states: torch.Tensor, kept_mask: torch.Tensor) -> torch.Tensor:
+        """Compute.
+
+        Args:
+            states (`torch.FloatTensor` of shape `(batch_size, sequence_length, width * depth**2)`):
+                What it reads.
+            kept_mask (`torch.BoolTensor` of shape `(batch_size, sequence_length)`):
+                Where.
+        """
+        assert kept_mask.dtype is torch.bool
+        return states.masked_fill(~kept_mask[..., None], 0)
+
+
+class Unwilling(Documented):
+    """It refuses all inputs."""
+
+    def forward(self, states: torch.Tensor, count: int) -> torch.Tensor:  # noqa: ARG002
+        """Compute.
+
+        Args:
+            states (`torch.FloatTensor` of shape `(batch_size, width)`): What it reads.
+            count (`int`): How often.
+        """
+        raise ValueError("never")
+
+
+class Merging(Documented):
+    """It wants as many placeholders among its tokens as there are features."""
+
+    def forward(
+        self, input_ids: torch.Tensor, pixel_values: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Compute."""
+        rows = pixel_values.shape[0]  # type: ignore[union-attr]
+        places = int((input_ids == self.config.image_token_id).sum())
+        if places != rows * 5:
+            raise ValueError(
+                f"Image features and image tokens do not match, tokens: {places}, "
+                f"features: {rows * 5}"
+            )
+        return input_ids * 2
+
+
+class Deep(Documented):
+    """It reads frames."""
+
+    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """Compute."""
+        batch, frames, channels, height, width = pixel_values.shape
+        return pixel_values.reshape(batch * frames, channels, height, width)
+
+
+def test_shapes_are_read_from_documentation() -> None:
+    """Names of axes are usual ones, settings, or formulas of these."""
+    parameters = documented_parameters(Documented())
+    extents = Extents(SimpleNamespace(**CONFIG))
+    axes = parameters["states"].axes[0]
+    expected = CONFIG["width"] * CONFIG["depth"] ** 2
+    assert extents.of(axes[-1], "states") == expected
+    inputs = runnable_inputs(Documented(), {})
+    assert inputs["states"].shape[:2] == inputs["kept_mask"].shape
+    assert inputs["states"].shape[-1] == expected
+
+
+@pytest.mark.parametrize("model", [Merging(), Deep()], ids=["placeholders", "frames"])
+def test_inputs_follow_what_the_model_complains_about(model: nn.Module) -> None:
+    """What is None where it failed is made; placeholders and axes are added."""
+    base: dict[str, Any] = {"input_ids": torch.arange(10).reshape(2, 5)}
+    inputs = runnable_inputs(model, base if isinstance(model, Merging) else {})
+    assert model(**inputs) is not None
+
+
+def test_inputs_that_cannot_be_made_are_named_with_their_shapes() -> None:
+    """The message names each missing input, its likely shape, and the option."""
+    with pytest.raises(InputsError, match=r"--input-shape states=2x6 --input-shape count") as error:
+        runnable_inputs(Unwilling(), {})
+    assert "never" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("The repository contains custom code ... `trust_remote_code=True`", "--trust-remote-code"),
+        ("Weights only load failed. set weights_only=False", "safetensors"),
+    ],
+)
+def test_safety_is_never_advised_away(text: str, named: str) -> None:
+    """The message names our option or a safe way, and not what libraries advise."""
+    message = _problem(ValueError(text))
+    assert named in message
+    assert "weights_only=False" not in message
+    assert "trust_remote_code=True" not in message

@@ -1,0 +1,86 @@
+"""A tensor for a parameter, by its name, its type and its documented shape."""
+
+import re
+import zlib
+
+import torch
+
+from modelexport.tracer.sources.generated.documented import Parameter
+from modelexport.tracer.sources.generated.extents import LENGTH, Extents, find_setting
+
+_RESERVED_TOKENS = 8
+"""The first tokens of a vocabulary, which tokenizers often reserve."""
+
+
+def likely_shape(parameter: Parameter, extents: Extents) -> tuple[int, ...] | None:
+    """The shape that a parameter likely has; None where nothing says it."""
+    for axes in parameter.axes or _usual_axes(parameter.name):
+        numbers = [extents.of(axis, parameter.name) for axis in axes]
+        if numbers and all(numbers):
+            return tuple(int(number) for number in numbers if number)
+    return None
+
+
+def make_value(parameter: Parameter, extents: Extents) -> torch.Tensor | None:
+    """A tensor for a parameter; None where nothing says its shape."""
+    name = parameter.name
+    shape = likely_shape(parameter, extents)
+    if "grid" in name or "spatial_shapes" in name:
+        return _grid(shape, extents)
+    if shape is None:
+        return None
+    generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+    if "mask" in name or "padding" in name:
+        return _mask(parameter, shape)
+    if re.search(r"position_ids$", name):
+        return torch.arange(shape[-1]).expand(shape).contiguous()
+    if re.search(r"(bbox|boxes)", name):
+        corners = torch.arange(1, 1 + shape[-1])
+        whole = not parameter.annotation or "Float" not in parameter.annotation
+        return (corners if whole else corners / 10).expand(shape).contiguous()
+    if re.search(r"input_ids$|_ids$|codes$", name) and not re.search(r"type|segment", name):
+        return _tokens(shape, extents, generator)
+    if re.search(r"Long|Int", parameter.annotation + parameter.text[:80].title()):
+        return torch.zeros(shape, dtype=torch.long)
+    return torch.randn(shape, generator=generator)
+
+
+def _usual_axes(name: str) -> tuple[tuple[str, ...], ...]:
+    """The axes of a parameter that is not documented, by its name."""
+    if re.search(r"ids$|mask$", name):
+        return (("batch_size", "sequence_length"),)
+    if re.search(r"pixel_values_videos|videos?$", name):
+        return (("batch_size", "num_frames", "num_channels", "height", "width"),)
+    if re.search(r"pixel|image", name):
+        return (("batch_size", "num_channels", "height", "width"),)
+    if re.search(r"features|mel", name):
+        return (("batch_size", "sequence_length", "num_mel_bins"),)
+    if re.search(r"input_values|audio", name):
+        return (("batch_size", "sequence_length"),)
+    if re.search(r"states|embeds|latents", name):
+        return (("batch_size", "sequence_length", "hidden_size"),)
+    return ()
+
+
+def _grid(shape: tuple[int, ...] | None, extents: Extents) -> torch.Tensor:
+    """The frames, the rows and the columns of patches of each image."""
+    rows, numbers = shape if shape is not None and len(shape) == 2 else (1, 3)
+    side = extents.patches
+    return torch.tensor([[1, side, side][-numbers:]] * rows)
+
+
+def _mask(parameter: Parameter, shape: tuple[int, ...]) -> torch.Tensor:
+    """A mask that hides nothing."""
+    is_bool = "bool" in (parameter.annotation + parameter.text[:120]).lower()
+    shows = "padding" not in parameter.name
+    return torch.full(shape, int(shows), dtype=torch.bool if is_bool else torch.long)
+
+
+def _tokens(shape: tuple[int, ...], extents: Extents, generator: torch.Generator) -> torch.Tensor:
+    """Distinct tokens, without the reserved ones at the beginning of the vocabulary."""
+    size = find_setting(extents.config, "vocab_size")
+    size = int(size) if isinstance(size, int) else LENGTH
+    start = min(_RESERVED_TOKENS, size - 1)
+    count = int(torch.Size(shape).numel())
+    picks = torch.randperm(min(size - start, 1 << 16), generator=generator) + start
+    return picks[torch.arange(count) % len(picks)].reshape(shape)
