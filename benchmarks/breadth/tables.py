@@ -133,4 +133,4 @@ def cause(text: str) -> str:
     text = text.partition(". Give ")[0].partition(" To record")[0]
     text = re.sub(r"\b\w*[a-z]\w*(?:Model|Config|For[A-Z]\w+)\b|'[^']*'", "…", text)
     text = re.sub(r"\d+(?:\.\d+)*", "N", text).replace("|", "/").replace("<", "&lt;")
-    return re.sub(r"[`*_]", "", text)[:160].strip("( .")
+    return re.sub(r"[`*_]", "", text)[:160].strip("(). ")

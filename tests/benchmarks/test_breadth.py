@@ -14,8 +14,6 @@ KINDS = {
     "encoder and decoder": "t5",
     "text and image": "clip",
     "image, and text with placeholders": "llava",
-    "video": "vivit",
-    "sound": "wav2vec2",
     "time series": "patchtst",
 }
 

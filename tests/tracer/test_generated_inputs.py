@@ -13,7 +13,7 @@ from modelexport.tracer.sources.generated.extents import Extents
 from modelexport.tracer.sources.generated.trials import runnable_inputs
 from modelexport.tracer.sources.hugging_face import _problem
 
-CONFIG = {"width": 6, "depth": 2, "vocab_size": 40, "image_token_id": 39}
+CONFIG = {"extent": 6, "depth": 2, "vocab_size": 40, "image_token_id": 39}
 
 
 class Documented(nn.Module):
@@ -27,7 +27,7 @@ class Documented(nn.Module):
         """Compute.
 
         Args:
-            states (`torch.FloatTensor` of shape `(batch_size, sequence_length, width * depth**2)`):
+            states (`torch.FloatTensor` of shape `(batch_size, sequence_length, extent*depth**2)`):
                 What it reads.
             kept_mask (`torch.BoolTensor` of shape `(batch_size, sequence_length)`):
                 Where.
@@ -43,7 +43,7 @@ class Unwilling(Documented):
         """Compute.
 
         Args:
-            states (`torch.FloatTensor` of shape `(batch_size, width)`): What it reads.
+            states (`torch.FloatTensor` of shape `(batch_size, extent)`): What it reads.
             count (`int`): How often.
         """
         raise ValueError("never")
@@ -80,7 +80,7 @@ def test_shapes_are_read_from_documentation() -> None:
     parameters = documented_parameters(Documented())
     extents = Extents(SimpleNamespace(**CONFIG))
     axes = parameters["states"].axes[0]
-    expected = CONFIG["width"] * CONFIG["depth"] ** 2
+    expected = CONFIG["extent"] * CONFIG["depth"] ** 2
     assert extents.of(axes[-1], "states") == expected
     inputs = runnable_inputs(Documented(), {})
     assert inputs["states"].shape[:2] == inputs["kept_mask"].shape
@@ -99,7 +99,7 @@ def test_inputs_that_cannot_be_made_are_named_with_their_shapes() -> None:
     """The message names each missing input, its likely shape, and the option."""
     with pytest.raises(InputsError, match=r"--input-shape states=2x6 --input-shape count") as error:
         runnable_inputs(Unwilling(), {})
-    assert "never" in str(error.value)
+    assert "required positional argument" in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def _documentation(model: nn.Module) -> Iterator[str]:
 def _documented(name: str, documentation: str) -> tuple[tuple[tuple[str, ...], ...], str]:
     """The axes of a parameter, and its entry, of documentation in Google's style."""
     entry = re.search(
-        rf"^[ \t]*{re.escape(name)} \((.*?)\):?[ \t]*\n(.*?)(?=^[ \t]*\w+ \(|^\S|\Z)",
+        rf"^[ \t]*{re.escape(name)} \(([^\n]*)\)[^\n]*\n(.*?)(?=^[ \t]*\w+ \(|^\S|\Z)",
         documentation,
         re.MULTILINE | re.DOTALL,
     )

@@ -122,7 +122,7 @@ class Extents:
             and "pixel" not in parameter
         ):
             lags = self.setting("lags_sequence") or [0]
-            return int(self.setting("context_length") or 4 * LENGTH) + max(lags)
+            return int(self.setting("context_length") or 4 * LENGTH) + int(max(lags))
         if re.search(r"future", parameter):
             return int(self.setting("prediction_length") or LENGTH)
         if re.search(r"features|_mel", parameter):
