@@ -49,6 +49,12 @@ modelexport profile net.annotated.onnx --level basic --runs 50 --sort time --out
 modelexport profile optimised.onnx --record net.trace.json --trace trace.json
 modelexport profile fp32.onnx int8.onnx --threads 1
 """,
+    "select": """
+modelexport select net.annotated.onnx --module layers.1
+modelexport select net.annotated.onnx --module 'layers.*' --op-type Gemm --format ort
+modelexport select optimised.onnx --record net.trace.json --class Linear --not --format fp16
+modelexport select net.annotated.onnx --module head --format layer-ann --device cpu -o placed.onnx
+""",
     "strip": """
 modelexport strip net.annotated.onnx -o net.plain.onnx
 modelexport strip folded.onnx -o flat.onnx --functions

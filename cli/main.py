@@ -23,6 +23,7 @@ from modelexport.cli.export import export
 from modelexport.cli.profile import profile
 from modelexport.cli.signals import StoppedBySignal, signals_as_errors
 from modelexport.cli.standard_streams import standard_streams
+from modelexport.cli.select import select
 from modelexport.cli.strip import strip
 from modelexport.cli.trace import trace
 from modelexport.cli.validate import validate
@@ -36,6 +37,7 @@ NAME = "modelexport"
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(trace, annotate, export),
     *(analyze, validate, compare, profile, strip),
+    select,
     *(batch, doctor),
 )
 """In the order of the help. Each has examples in `cli.examples`."""

@@ -24,6 +24,7 @@ from modelexport.rewriter import (
     Decision,
     Profile,
     ProfileComparison,
+    Selection,
     StripResult,
     Validation,
 )
@@ -63,6 +64,7 @@ SCHEMAS: dict[str, Published] = {
     "schemas/profile-comparison.schema.json": Published(
         "profile A B --output-format json", ProfileComparison
     ),
+    "schemas/select.schema.json": Published("select --format json", Selection),
     "schemas/strip.schema.json": Published("strip --output-format json", StripResult),
     "schemas/doctor.schema.json": Published("doctor --output-format json", Diagnosis),
 }

@@ -185,3 +185,24 @@ class ProfileFormat(StrEnum):
     JSON = "json"
     CSV = "csv"
     MARKDOWN = "markdown"
+
+
+class SelectionFormat(StrEnum):
+    """Forms in which `select` prints nodes."""
+
+    NAMES = "names"
+    JSON = "json"
+    REGEX = "regex"
+    """One anchored and escaped regular expression."""
+    ORT = "ort"
+    """onnxruntime's quantisers, and Olive's: `nodes_to_exclude`."""
+    FP16 = "fp16"
+    """The converters of onnxruntime, onnxconverter-common and Olive: `node_block_list`."""
+    MODELOPT = "modelopt"
+    QUARK = "quark"
+    INC = "inc"
+    """onnx_neural_compressor: what `set_local` takes."""
+    OLIVE_SPLIT = "olive-split"
+    """`split_assignments` of Olive's SplitModel."""
+    LAYER_ANN = "layer-ann"
+    """onnxruntime's `session.layer_assignment_settings`."""

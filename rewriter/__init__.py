@@ -34,6 +34,8 @@ if TYPE_CHECKING:
         Profile,
         ProfileComparison,
     )
+    from modelexport.rewriter.selection.results import SelectedNode, Selection
+    from modelexport.rewriter.selection.select_nodes import select_nodes
     from modelexport.rewriter.validation.results import Fault, Validation
     from modelexport.rewriter.validation.validate_file import validate
 else:
@@ -53,6 +55,8 @@ else:
             "folding": ["FoldReport", "Prototype", "UnfoldReport"],
             "matching.decisions": ["Candidate", "Decision"],
             "annotation.report": ["AnnotateReport"],
+            "selection.results": ["SelectedNode", "Selection"],
+            "selection.select_nodes": ["select_nodes"],
             "annotation.strip_file": ["StripResult", "strip", "unfold"],
             "profiling.compare_profiles": ["compare_profiles"],
             "profiling.profile_file": ["profile"],
@@ -87,6 +91,8 @@ __all__ = [
     "Profile",
     "ProfileComparison",
     "Prototype",
+    "SelectedNode",
+    "Selection",
     "Status",
     "StripResult",
     "Unaligned",
@@ -99,6 +105,7 @@ __all__ = [
     "compare_profiles",
     "find_decisions",
     "profile",
+    "select_nodes",
     "strip",
     "unfold",
     "validate",

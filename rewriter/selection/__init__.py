@@ -1,0 +1,1 @@
+"""Choosing nodes by module, class and operator, and telling other tools which they are."""

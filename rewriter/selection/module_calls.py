@@ -1,0 +1,81 @@
+"""The modules that a user means: a path, a tag, a pattern of them, or one call (`PATH@1`)."""
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from modelexport.errors import UsageError
+from modelexport.rewriter.annotation.placed_file import PlacedFile
+
+
+class ModuleCall(NamedTuple):
+    """A module, or one call of it.
+
+    Attributes:
+        path: Its path.
+        call: Which call, from 0; None for all calls.
+    """
+
+    path: str
+    call: int | None = None
+
+    def __str__(self) -> str:
+        """As a user writes it."""
+        return self.path if self.call is None else f"{self.path}@{self.call}"
+
+
+def match_modules(file: PlacedFile, pattern: str) -> list[ModuleCall]:
+    """The modules that a pattern means, in the order of the module tree.
+
+    Args:
+        file: The file.
+        pattern: A path or a tag; `*`, `?` and `[…]` stand for any characters. An `@` and a number
+            at its end choose one call.
+
+    Raises:
+        UsageError: It means no module of the file.
+    """
+    name, call = split_call(file, pattern)
+    if name in file.tree:
+        return [ModuleCall(file.tree.canonical(name), call)]
+    matches = [
+        ModuleCall(path, call)
+        for path in dict.fromkeys(file.tree.canonical(module.path) for module in file.tree)
+        if fnmatchcase(path, name) or fnmatchcase(file.tagger.tag(path), name)
+    ]
+    return matches or [ModuleCall(file.find_module(name), call)]
+
+
+def split_call(file: PlacedFile, name: str) -> tuple[str, int | None]:
+    """What stands before and after an `@` and a number at the end of a name."""
+    stem, at, number = name.rpartition("@")
+    if not at or not number.isdecimal() or name in file.tree:
+        return name, None
+    return stem, int(number)
+
+
+def nodes_of_calls(file: PlacedFile, calls: list[ModuleCall]) -> set[int]:
+    """The nodes of some modules.
+
+    Raises:
+        UsageError: A call is chosen that no node of the module has.
+    """
+    nodes: set[int] = set()
+    for module in calls:
+        inside = file.nodes_of(module.path, module.call)
+        if module.call is not None and not inside and file.nodes_of(module.path):
+            numbers = sorted(set(_call_numbers(file, module.path)))
+            listed = ", ".join(f"@{number}" for number in numbers)
+            raise UsageError(
+                f"{file.path}: no node ran in call {module.call} of {module.path}; its calls are "
+                f"{listed}."
+            )
+        nodes.update(inside)
+    return nodes
+
+
+def _call_numbers(file: PlacedFile, path: str) -> Iterator[int]:
+    for number in file.nodes_of(path):
+        claim = file.claims[number]
+        if claim is not None:
+            yield claim.call or 0

@@ -1,0 +1,151 @@
+"""Choosing nodes of a file by module, class and operator."""
+
+from collections.abc import Collection, Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from modelexport.errors import UsageError
+from modelexport.hierarchy.module_tree import is_within
+from modelexport.hierarchy.record import Record
+from modelexport.rewriter.annotation.placed_file import PlacedFile
+from modelexport.rewriter.selection.module_calls import ModuleCall, match_modules, nodes_of_calls
+from modelexport.rewriter.selection.results import SelectedNode, Selection
+from modelexport.support.gc_pause import gc_paused
+
+_NAMES = "`annotate --inject names` gives every node a name of its own"
+
+
+@gc_paused()
+def select_nodes(
+    path: str | Path,
+    modules: Collection[str] = (),
+    *,
+    classes: Collection[str] = (),
+    op_types: Collection[str] = (),
+    inverted: bool = False,
+    partly: bool = False,
+    record: Record | str | Path | None = None,
+    inherit_from: str | Path | None = None,
+    run: bool = True,
+    libraries: tuple[Path, ...] = (),
+) -> Selection:
+    """Choose the nodes of some modules.
+
+    A module stands for all modules inside it. Several modules add up, and so do several classes
+    or operators. Modules, classes and operators narrow each other.
+
+    Args:
+        path: An annotated file; any file of the model with `record` or `inherit_from`.
+        modules: Paths or tags of modules, or patterns of them (`encoder.layer.*`); `PATH@1` is the
+            second call of a module.
+        classes: Names of module classes, or patterns of them.
+        op_types: Operators; with a domain as `com.microsoft::FusedMatMul`.
+        inverted: Choose all other nodes instead.
+        partly: Also choose nodes outside the modules that do some of the modules' work: fused
+            nodes.
+        record: A trace record of the model, or its path.
+        inherit_from: An annotated file that this file was made from, in place of a record.
+        run: Whether the file may be run to match it, where it carries no tags.
+        libraries: Custom operator libraries that onnxruntime loads first.
+
+    Examples:
+        >>> from modelexport import select_nodes
+        >>> selection = select_nodes("net.annotated.onnx", ["layer.1"])
+        >>> sorted({node.module for node in selection.nodes})
+        ['layer.1', 'layer.1.fc']
+
+    Returns:
+        The nodes. There may be none without a name, see `Selection.without_name`.
+
+    Raises:
+        FileProblem: A file cannot be read.
+        ForeignRecordError: The record is of another model.
+        UsageError: There is no such module or class, or the selection is empty.
+    """
+    if not (modules or classes or op_types):
+        raise UsageError("select needs --module, --class or --op-type.")
+    with PlacedFile.open(
+        path, record=record, inherit_from=inherit_from, run=run, libraries=libraries
+    ) as file:
+        calls = [call for pattern in modules for call in match_modules(file, pattern)]
+        nodes = set(range(len(file.graph)))
+        notes = list(file.notes)
+        if modules:
+            nodes, covering = nodes_of_calls(file, calls), _covering(file, calls)
+            if partly:
+                nodes |= covering
+            elif covering - nodes:
+                notes.append(_about_covering(file, covering - nodes))
+        if classes:
+            nodes &= nodes_of_calls(file, list(_modules_of_classes(file, classes)))
+        if op_types:
+            nodes = {number for number in nodes if file.op_types[number] in set(op_types)}
+        if inverted:
+            nodes = set(range(len(file.graph))) - nodes
+        if not nodes:
+            raise UsageError(
+                f"{file.path}: no node is selected; `analyze` shows the modules and their nodes."
+            )
+        return _selection(file, nodes, list(map(str, calls)), notes)
+
+
+def _modules_of_classes(file: PlacedFile, classes: Collection[str]) -> Iterator[ModuleCall]:
+    for pattern in classes:
+        matches = [m.path for m in file.tree if fnmatchcase(m.class_name, pattern)]
+        if not matches:
+            names = ", ".join(sorted({m.class_name for m in file.tree if m.class_name}))
+            raise UsageError(f"{file.path}: no module is a {pattern}; its classes are {names}.")
+        yield from (ModuleCall(file.tree.canonical(path)) for path in matches)
+
+
+def _covering(file: PlacedFile, calls: list[ModuleCall]) -> set[int]:
+    """The nodes that do some of the work of modules."""
+    paths = [file.tagger.resolve(call.path) for call in calls]
+    return {
+        number
+        for number, claim in enumerate(file.claims)
+        if claim is not None
+        and any(is_within(covered, path) for covered in claim.covers for path in paths)
+    }
+
+
+def _about_covering(file: PlacedFile, nodes: set[int]) -> str:
+    tags = sorted({file.tag(number) or "" for number in nodes})
+    return (
+        f"{len(nodes)} fused nodes outside the selected modules do some of their work, in "
+        f"{', '.join(tags[:3])}{' …' if len(tags) > 3 else ''}: --partly selects them, too"
+    )
+
+
+def _selection(
+    file: PlacedFile, chosen: set[int], modules: list[str], notes: list[str]
+) -> Selection:
+    nodes = [_selected_node(file, number) for number in sorted(chosen)]
+    others = {n.name for number, n in enumerate(file.graph.nodes) if number not in chosen}
+    without_name = sum(1 for node in nodes if not node.name)
+    shared = sorted({node.name for node in nodes if node.name} & others)
+    if without_name:
+        notes.append(f"{without_name} of {len(nodes)} selected nodes have no name: {_NAMES}")
+    if shared:
+        notes.append(
+            f"{len(shared)} names are also those of nodes that are not selected "
+            f"({', '.join(shared[:3])}): {_NAMES}"
+        )
+    if file.file.folded:
+        notes.append(
+            "the file has functions: the names are those of the file that "
+            "`strip --functions` writes"
+        )
+    return Selection(file.path.name, len(file.graph), nodes, modules, without_name, shared, notes)
+
+
+def _selected_node(file: PlacedFile, number: int) -> SelectedNode:
+    key, node = file.graph.keys[number], file.graph.nodes[number]
+    return SelectedNode(
+        node.name,
+        file.op_types[number],
+        key.graph,
+        key.position,
+        file.modules[number],
+        file.tag(number),
+    )

@@ -1,0 +1,183 @@
+"""Each tool that gets a selection leaves the selected nodes alone, and takes all others."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, numpy_helper
+from onnxconverter_common import float16 as common_float16
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    QuantFormat,
+    quantize_dynamic,
+    quantize_static,
+)
+from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+from onnxruntime.transformers import float16 as ort_float16
+
+from modelexport.rewriter import annotate, select_nodes
+from tests.helpers.commands import Run
+from tests.helpers.handmade import layers
+
+WIDTH = 4
+MODULE = "layer.1"
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Path:
+    """Eleven layers, so that one layer's name begins like another's."""
+    model, record = layers(*["Relu"] * 11)
+    onnx.save(model, tmp_path / "plain.onnx")
+    annotate(tmp_path / "plain.onnx", record, tmp_path / "a.onnx")
+    return tmp_path / "a.onnx"
+
+
+def _arguments(run: Run, file: Path, form: str, *more: str) -> dict[str, list[str]]:
+    ran = run("select", file, "--module", MODULE, "--format", form, *more)
+    assert (ran.code, ran.err) == (0, "")
+    answer: dict[str, list[str]] = json.loads(ran.out)
+    return answer
+
+
+class _Data(CalibrationDataReader):  # type: ignore[misc]
+    def __init__(self) -> None:
+        self._rows = iter(np.random.default_rng(0).standard_normal((3, 2, WIDTH)))
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        row = next(self._rows, None)
+        return None if row is None else {"x": row.astype(np.float32)}
+
+
+def _dynamic(file: Path, out: Path, names: list[str]) -> None:
+    quantize_dynamic(file, out, nodes_to_exclude=names)
+
+
+def _static(kind: QuantFormat) -> Callable[[Path, Path, list[str]], None]:
+    def quantise(file: Path, out: Path, names: list[str]) -> None:
+        quantize_static(file, out, _Data(), quant_format=kind, nodes_to_exclude=names)
+
+    return quantise
+
+
+def _four_bits(file: Path, out: Path, names: list[str]) -> None:
+    quantiser = MatMulNBitsQuantizer(onnx.load(file), block_size=16, nodes_to_exclude=names)
+    quantiser.process()
+    quantiser.model.save_model_to_file(str(out))
+
+
+QUANTISERS = {
+    "dynamic": _dynamic,
+    "operators": _static(QuantFormat.QOperator),
+    "qdq": _static(QuantFormat.QDQ),
+    "four bits": _four_bits,
+}
+
+
+def _real_products(file: Path) -> set[str]:
+    """Weights of products that are computed in real numbers, without what a tool added to names."""
+    model = onnx.load(file)
+    weights = {w.name for w in model.graph.initializer if w.data_type == TensorProto.FLOAT}
+    products = [n for n in model.graph.node if n.op_type in {"MatMul", "Gemm"}]
+    return {name for node in products for name in node.input if name in weights}
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+@pytest.mark.parametrize("tool", QUANTISERS)
+def test_a_quantiser_leaves_the_selection_alone(
+    run: Run, network: Path, tool: str, inverted: bool
+) -> None:
+    """And quantises every other product; with --not it is the other way round."""
+    before = _real_products(network)
+    inside = {name for name in before if name.startswith(f"{MODULE}.")}
+    assert 0 < len(inside) < len(before)
+    names = _arguments(run, network, "ort", *(["--not"] if inverted else []))
+    out = network.with_name("q.onnx")
+    QUANTISERS[tool](network, out, names["nodes_to_exclude"])
+    assert _real_products(out) == (before - inside if inverted else inside)
+
+
+@pytest.mark.parametrize("converter", [ort_float16, common_float16])
+def test_a_converter_leaves_the_selection_alone(run: Run, network: Path, converter: object) -> None:
+    """Its weights stay in 32 bits; all others have 16."""
+    names = _arguments(run, network, "fp16")["node_block_list"]
+    model = converter.convert_float_to_float16(  # type: ignore[attr-defined]
+        onnx.load(network), node_block_list=names
+    )
+    kept = {w.name for w in model.graph.initializer if w.data_type == TensorProto.FLOAT}
+    every = {w.name for w in onnx.load(network).graph.initializer}
+    assert kept == {name for name in every if name.startswith(f"{MODULE}.")}
+    for weight in model.graph.initializer:
+        numpy_helper.to_array(weight)
+
+
+@pytest.mark.parametrize("form", ["regex", "modelopt", "inc"])
+def test_patterns_match_the_selection_only(run: Run, network: Path, form: str) -> None:
+    """As these tools match: from the beginning of a name; also names with special characters."""
+    model = onnx.load(network)
+    special = ["a.b", "a+b", "(a)", "a|b", "a b"]
+    for number, node in enumerate(model.graph.node):
+        tail = special[number % len(special)]
+        node.name = f"{node.name}{tail}"
+    model.graph.node[-1].name = model.graph.node[3].name.replace(".", "x") + "more"
+    onnx.save(model, network)
+    ran = run("select", network, "--module", MODULE, "--format", form)
+    if form == "regex":
+        patterns = [ran.out.rstrip("\n")]
+    else:
+        (patterns,) = json.loads(ran.out).values()
+    matched = [n.name for n in model.graph.node if any(re.match(p, n.name) for p in patterns)]
+    assert matched == select_nodes(network, [MODULE]).names
+
+
+def test_quark_takes_exact_names(run: Run, network: Path) -> None:
+    """It reads a name as a pattern only when that is anchored and has a wildcard."""
+    names = _arguments(run, network, "quark")["exclude"]
+    assert names == select_nodes(network, [MODULE]).names
+
+
+def test_olive_reads_modules_from_names(run: Run, network: Path) -> None:
+    """Part 0 and part 1, by the rule by which Olive reads names; other names are refused."""
+    options = ["--module", "layer.10", "--module", "layer.1", "--format", "olive-split"]
+    refused = run("select", network, *options)
+    assert (refused.code, refused.out) == (2, "")
+    assert "--inject names" in refused.err
+    named = network.with_name("named.onnx")
+    annotate(network, None, named, inject=["metadata", "names"])
+    ran = run("select", named, *options)
+    parts = dict(item.split("=") for item in ran.out.strip().split(";"))
+    depth = len(next(iter(parts)).split("."))
+    assigned: dict[str, set[str]] = {}
+    for node in onnx.load(named).graph.node:  # the rule of Olive's SplitModel
+        steps = node.name.replace("/", ".").lstrip(".").split(".")
+        namespace = ".".join(steps[:depth])
+        if namespace in parts:
+            assigned.setdefault(parts[namespace], set()).add(node.name)
+    assert assigned == {
+        "0": set(select_nodes(named, ["layer.10"]).names),
+        "1": set(select_nodes(named, ["layer.1"]).names),
+    }
+
+
+def test_onnxruntime_reads_layer_annotations(run: Run, network: Path) -> None:
+    """The copy carries them on the selected nodes only, loads with the setting, and runs alike."""
+    out = network.with_name("placed.onnx")
+    ran = run("select", network, "--module", MODULE, "--format", "layer-ann", "-o", out)
+    assert (ran.code, ran.err) == (0, "")
+    model = onnx.load(out)
+    annotated = {
+        node.name
+        for node in model.graph.node
+        if {"layer_ann": "cpu"}.items() <= {e.key: e.value for e in node.metadata_props}.items()
+    }
+    assert annotated == set(select_nodes(network, [MODULE]).names)
+    options = ort.SessionOptions()
+    options.add_session_config_entry("session.layer_assignment_settings", ran.out.strip())
+    x = {"x": np.ones((2, WIDTH), np.float32)}
+    placed = ort.InferenceSession(out, options, providers=["CPUExecutionProvider"])
+    plain = ort.InferenceSession(network, providers=["CPUExecutionProvider"])
+    np.testing.assert_array_equal(placed.run(None, x)[0], plain.run(None, x)[0])
