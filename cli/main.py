@@ -21,9 +21,9 @@ from modelexport.cli.doctor import doctor
 from modelexport.cli.examples import examples
 from modelexport.cli.export import export
 from modelexport.cli.profile import profile
+from modelexport.cli.select import select
 from modelexport.cli.signals import StoppedBySignal, signals_as_errors
 from modelexport.cli.standard_streams import standard_streams
-from modelexport.cli.select import select
 from modelexport.cli.strip import strip
 from modelexport.cli.trace import trace
 from modelexport.cli.validate import validate
