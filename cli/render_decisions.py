@@ -58,6 +58,8 @@ def print_explanation(decision: "Decision", out: "Console") -> None:
         out.print(f"  covers: {', '.join(decision.covers)}")
     if decision.origins:
         out.print(f"  does the work of: {', '.join(decision.origins)}")
+    if decision.source_lines:
+        out.print(f"  source: {', '.join(decision.source_lines)}")
     for contradiction in decision.contradictions:
         out.print(f"  contradiction: {contradiction}")
     for candidate in decision.candidates:

@@ -110,6 +110,7 @@ class AnnotateKeywords(TypedDict, total=False):
     rules: TagRules
     fold_rules: FoldRules
     torch_keys: bool
+    source_lines: bool
     replace_keys: bool
 
 
@@ -122,6 +123,7 @@ class AnnotateOptions(msgspec.Struct, frozen=True, kw_only=True):
         rules: How module paths become tags.
         fold_rules: Which calls become functions, when `inject` has functions.
         torch_keys: Write the metadata keys of torch's own exporter too.
+        source_lines: Write the lines of Python behind each node that is matched to recorded ops.
         replace_keys: Overwrite shared keys that others wrote. `strip` cannot restore them.
     """
 
@@ -130,6 +132,7 @@ class AnnotateOptions(msgspec.Struct, frozen=True, kw_only=True):
     rules: TagRules = TagRules()
     fold_rules: FoldRules = FoldRules()
     torch_keys: bool = False
+    source_lines: bool = False
     replace_keys: bool = False
 
     def overridden(self, **changes: Unpack[AnnotateKeywords]) -> "AnnotateOptions":

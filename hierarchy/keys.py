@@ -19,6 +19,10 @@ COVERS = "hierarchy.covers"
 CALL = "hierarchy.call"
 """On a node whose module is called more than once: in which call it ran, counted from 0."""
 
+SOURCE = "hierarchy.source"
+"""On a node that is matched to recorded ops: JSON list of the lines of Python behind them, each as
+`file:line`. Written by `--source-lines` only; see `hierarchy.source_lines`."""
+
 NAMESPACE = "namespace"
 """On a node: its tag without the leading slash, the form by which Model Explorer nests nodes."""
 

@@ -72,6 +72,8 @@ class Op(msgspec.Struct, frozen=True, omit_defaults=True):
             exporter folded into a convolution).
         overruled: The module that the exporter gave, where the values of an eager run contradict
             it. `module` is then the one that computes the values.
+        other_sources: Other lines like `source`. Only ops that were made from the nodes of an
+            annotated file have them, where a fused node has several lines.
     """
 
     graph: str
@@ -87,6 +89,7 @@ class Op(msgspec.Struct, frozen=True, omit_defaults=True):
     inputs: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     overruled: str | None = None
+    other_sources: tuple[str, ...] = ()
 
 
 class Tensor(msgspec.Struct, frozen=True, omit_defaults=True):

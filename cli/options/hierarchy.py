@@ -104,6 +104,14 @@ class HierarchyOptions:
             rich_help_panel=_TOPIC,
         ),
     ] = _DEFAULTS.torch_keys
+    source_lines: Annotated[
+        bool,
+        typer.Option(
+            "--source-lines",
+            help="Also write the lines of Python behind each node, as `file:line`.",
+            rich_help_panel=_TOPIC,
+        ),
+    ] = _DEFAULTS.source_lines
 
     def annotate_options(self) -> AnnotateOptions:
         """The options as `annotate` takes them.
@@ -122,6 +130,7 @@ class HierarchyOptions:
                 self.max_prototypes_per_class,
             ),
             torch_keys=self.torch_keys,
+            source_lines=self.source_lines,
         )
 
     def plain_options(self) -> AnnotateOptions:
@@ -131,8 +140,9 @@ class HierarchyOptions:
             UsageError: An option asks for the hierarchy.
         """
         options = self.annotate_options()
-        if options.inject != _DEFAULTS.inject or options.torch_keys:
+        if options.inject != _DEFAULTS.inject or options.torch_keys or options.source_lines:
             raise UsageError(
-                "--clean-onnx writes no hierarchy: leave out --inject and --torch-keys."
+                "--clean-onnx writes no hierarchy: leave out --inject, --torch-keys and "
+                "--source-lines."
             )
         return options.overridden(inject=())

@@ -48,6 +48,7 @@ class AnnotateSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, 
         torch_nn: Whether nodes of torch's own modules keep their tag.
         depth: Maximum number of steps of a tag below the root.
         torch_keys: Write the metadata keys of torch's own exporter, too.
+        source_lines: Write the lines of Python behind each node.
         replace_keys: Overwrite keys that other tools wrote.
         evidence: The kinds of evidence that may be used.
         run: Whether the file may be run to compare values.
@@ -65,6 +66,7 @@ class AnnotateSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, 
     torch_nn: TorchNN = _DEFAULTS.rules.torch_nn
     depth: Depth | None = _DEFAULTS.rules.depth
     torch_keys: bool = _DEFAULTS.torch_keys
+    source_lines: bool = _DEFAULTS.source_lines
     replace_keys: bool = _DEFAULTS.replace_keys
     evidence: Annotated[tuple[MatchEvidence, ...], Meta(min_length=1)] = tuple(MatchEvidence)
     run: bool = _DEFAULTS.matching.run
@@ -79,6 +81,7 @@ class AnnotateSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, 
             rules=TagRules(self.tag_style, self.torch_nn, self.depth),
             fold_rules=FoldRules(self.functions, self.min_nodes, self.max_prototypes_per_class),
             torch_keys=self.torch_keys,
+            source_lines=self.source_lines,
             replace_keys=self.replace_keys,
         )
 

@@ -51,7 +51,8 @@ def annotate(
         force: Overwrite `out_path` and `report` if they exist.
         report: Where the report is written as JSON; None for nowhere.
         changes: Single options by name, in place of those in `options`: `matching`, `inject`,
-            `rules`, `fold_rules`, `torch_keys`, `replace_keys`. See `AnnotateOptions`.
+            `rules`, `fold_rules`, `torch_keys`, `source_lines`, `replace_keys`.
+            See `AnnotateOptions`.
 
     Examples:
         >>> from modelexport import Inject, TagRules, TagStyle, annotate

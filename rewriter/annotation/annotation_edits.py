@@ -52,7 +52,10 @@ def _node_entries(
 ) -> dict[NodeKey, Entries]:
     """The metadata of each node that has a module."""
     injection = MetadataInjection(
-        tagger, torch_keys=options.torch_keys, replace=options.replace_keys
+        tagger,
+        torch_keys=options.torch_keys,
+        source_lines=options.source_lines,
+        replace=options.replace_keys,
     )
     pairs = zip(match.decisions, walk_nodes(model), strict=True)
     return {

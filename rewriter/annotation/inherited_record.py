@@ -142,6 +142,7 @@ def _ops(
         if claim is not None:
             module, *rest = claim.covers or (claim.module,)
             others = tuple(rest)
+        source, *other_sources = carried.source_lines.get(key) or (None,)
         values = tuple(fingerprints.get((key.graph, name)) for name in node.output)
         yield Op(
             graph=key.graph,
@@ -153,6 +154,8 @@ def _ops(
             module=module,
             also=others,
             values=values if any(values) else (),
+            source=source,
+            other_sources=tuple(filter(None, other_sources)),
         )
 
 

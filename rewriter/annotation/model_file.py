@@ -7,6 +7,7 @@ from pathlib import Path
 
 import onnx
 
+from modelexport.hierarchy.graph_paths import NodeKey
 from modelexport.hierarchy.module_tree import EmbeddedTree
 from modelexport.rewriter.container import OnnxContainer, SessionSource, session_source
 from modelexport.rewriter.folding import folded_functions, unfolded
@@ -67,6 +68,14 @@ class LoadedModel:
             FileProblem: The model has entries of ours that cannot be read.
         """
         return read_carried_hierarchy(self.model, self.graph, self.label)
+
+    @property
+    def source_lines(self) -> dict[NodeKey, tuple[str, ...]]:
+        """The lines of Python (`file:line`) behind each node that carries some.
+
+        Files carry them that were annotated with `source_lines`.
+        """
+        return {} if self.carried is None else self.carried.source_lines
 
     @cached_property
     def embedded(self) -> EmbeddedTree | None:

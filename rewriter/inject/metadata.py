@@ -5,6 +5,7 @@ import onnx
 
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.module_tree import ROOT, EmbeddedTree, ModuleTree
+from modelexport.hierarchy.source_lines import encode_lines
 from modelexport.hierarchy.tags import Tagger, TagRules, namespace
 from modelexport.rewriter.matching import Decision
 
@@ -17,11 +18,20 @@ class MetadataInjection:
     Args:
         tagger: Turns module paths into tags.
         torch_keys: Whether to write the keys of torch's own exporter too.
+        source_lines: Whether to write the lines of Python behind each node.
         replace: Whether to write keys that the node already has from another tool.
     """
 
-    def __init__(self, tagger: Tagger, *, torch_keys: bool = False, replace: bool = False) -> None:
+    def __init__(
+        self,
+        tagger: Tagger,
+        *,
+        torch_keys: bool = False,
+        source_lines: bool = False,
+        replace: bool = False,
+    ) -> None:
         self._tagger = tagger
+        self._source_lines = source_lines
         self._torch_keys = torch_keys
         self._replace = replace
         self._counts_calls = any(module.calls is not None for module in tagger.tree)
@@ -39,6 +49,8 @@ class MetadataInjection:
             entries.append((keys.COVERS, msgspec.json.encode(covers).decode()))
         if decision.call is not None and self._may_run_again(decision.module):
             entries.append((keys.CALL, str(decision.call)))
+        if self._source_lines and decision.source_lines:
+            entries.append((keys.SOURCE, encode_lines(decision.source_lines)))
         if self._torch_keys:
             entries += self._torch_entries(node, decision.module)
         if self._replace or not node.metadata_props:

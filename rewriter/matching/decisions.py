@@ -6,7 +6,7 @@ about what lies between settled nodes. A node that nothing settles keeps a reaso
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import onnx
@@ -57,6 +57,7 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
         call: Which call of the module it ran in, from 0; None when unknown.
         reason: Why it is unresolved.
         contradictions: Weaker evidence that says otherwise.
+        source_lines: Lines of Python (`file:line`) behind the recorded ops whose work it does.
     """
 
     graph: str
@@ -72,6 +73,7 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
     call: int | None = None
     reason: str | None = None
     contradictions: tuple[str, ...] = ()
+    source_lines: tuple[str, ...] = ()
 
     @property
     def key(self) -> NodeKey:
@@ -148,6 +150,18 @@ def decide(
     return [
         _decision(key, node, settled.get(key), reasons.get(key, []), contradictions.get(key, ()))
         for key, node in zip(graph.keys, graph.nodes, strict=True)
+    ]
+
+
+def with_source_lines(
+    decisions: Sequence[Decision], lines: Mapping[NodeKey, tuple[str, ...]]
+) -> list[Decision]:
+    """The decisions, with the source lines of the nodes that have some."""
+    return [
+        msgspec.structs.replace(decision, source_lines=lines[decision.key])
+        if lines.get(decision.key)
+        else decision
+        for decision in decisions
     ]
 
 

@@ -8,12 +8,20 @@ import onnx
 from modelexport.errors import UsageError
 from modelexport.hierarchy.annotate_options import MatchOptions
 from modelexport.hierarchy.choices import EvidenceKind
+from modelexport.hierarchy.graph_paths import NodeKey
 from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.hierarchy.record import Op, Record
+from modelexport.hierarchy.source_lines import lines_of_ops
 from modelexport.rewriter.container import OnnxContainer
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.alignment.scorer import ScoredOp
-from modelexport.rewriter.matching.decisions import Candidate, Decision, Match, decide
+from modelexport.rewriter.matching.decisions import (
+    Candidate,
+    Decision,
+    Match,
+    decide,
+    with_source_lines,
+)
 from modelexport.rewriter.matching.evidence.carried import read_carried_hierarchy
 from modelexport.rewriter.matching.evidence.carried_hierarchy import (
     TREE_NAMES,
@@ -91,6 +99,9 @@ def _match_traced(model: onnx.ModelProto, record: Record, sources: MatchSources)
     propagation = EvidenceKind.PROPAGATION in sources.evidence
     claims = [identity_claims(record)]
     decisions = decide(ModelGraph(model), record.tree, claims, propagation=propagation)
+    decisions = with_source_lines(
+        decisions, {NodeKey(op.graph, op.index): lines_of_ops([op]) for op in record.ops}
+    )
     note = find_retraining(model, record, sources.read)
     notes = (note,) if note else ()
     return Match(decisions, record.tree, _recorded_parameters(record), RECORD, notes)
@@ -110,6 +121,7 @@ def _with_origins(
         decision,
         origins=tuple(_op_name(record.ops[op]) for op in origins),
         candidates=_candidates(record, weighed, origins),
+        source_lines=lines_of_ops(record.ops[op] for op in origins),
     )
 
 
@@ -169,4 +181,5 @@ def match_carried(model: onnx.ModelProto, where: str) -> tuple[Match, CarriedHie
     # names of weights leave out the modules that have none
     constants_only = carried.scheme in {WEIGHT_NAMES, TREE_NAMES}
     decisions = decide(graph, tree, [carried.claims], constants_only=constants_only)
+    decisions = with_source_lines(decisions, carried.source_lines)
     return Match(decisions, tree, carried.parameters, carried.scheme, carried.notes), carried

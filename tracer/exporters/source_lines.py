@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Sequence
 from functools import cache
 from itertools import takewhile
 from pathlib import Path
@@ -27,11 +28,29 @@ def innermost_line(trace: str) -> str | None:
     """
     frames = [(m["file"], m["line"]) for m in _JIT_FRAME.finditer(trace)]
     frames = frames or [(m["file"], m["line"]) for m in _PYTHON_FRAME.finditer(trace)][::-1]
-    of_model = takewhile(lambda frame: not _is_within(frame[0], _TRACER), frames)
-    frames = [frame for frame in of_model if not frame[0].startswith("<")]
+    return line_of_model([*takewhile(lambda frame: not is_of_tracer(frame[0]), frames)])
+
+
+def is_of_tracer(file: str) -> bool:
+    """Whether a file is code of the tracer."""
+    return _is_within(file, _TRACER)
+
+
+def line_of_model(frames: Sequence[tuple[str, str | int]]) -> str | None:
+    """`file:line` of the innermost frame outside of torch; else of torch.nn, else of any.
+
+    Args:
+        frames: File and line of each frame, the innermost first.
+
+    Returns:
+        None when there are no frames of files.
+    """
+    frames = [frame for frame in frames if not frame[0].startswith("<")]
     if not frames:
         return None
-    file, line = next((f for f in frames if not _is_within(f[0], _TORCH)), frames[0])
+    of_model = (frame for frame in frames if not _is_within(frame[0], _TORCH))
+    of_modules = (frame for frame in frames if _is_within(frame[0], _TORCH / "nn"))
+    file, line = next(of_model, None) or next(of_modules, frames[0])
     return f"{_relative(file)}:{line}"
 
 

@@ -20,6 +20,7 @@ from modelexport.hierarchy.graph_paths import MAIN
 from modelexport.hierarchy.record import Op, Tensor
 from modelexport.tracer.eager.arrays import real_numbers
 from modelexport.tracer.eager.dispatch import OperatorCall
+from modelexport.tracer.eager.running_line import running_line
 from modelexport.tracer.records.parameter_index import named_tensors
 from modelexport.tracer.sources.signature import ModelCall
 
@@ -117,6 +118,7 @@ class EagerOpCollector:
             call=0 if call.scope is None else call.scope.call,
             scope_from=None if call.scope is None else ScopeOrigin.EAGER,
             values=values if any(values) else (),
+            source=running_line(),
         )
 
     def _names_of(self, tensor: torch.Tensor) -> list[str]:

@@ -18,6 +18,7 @@ from modelexport.hierarchy import keys
 from modelexport.hierarchy.choices import EvidenceKind, TagStyle
 from modelexport.hierarchy.graph_paths import NodeKey
 from modelexport.hierarchy.module_tree import EmbeddedTree, ModuleTree
+from modelexport.hierarchy.source_lines import node_lines
 from modelexport.hierarchy.tags import TagRules
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.evidence.carried_hierarchy import (
@@ -123,7 +124,8 @@ def _read_metadata(
             claims.reasons[key] = _unknown_tag(tag)
             continue
         claims.by_node[key] = _claim(path, entries[key], paths)
-    return CarriedHierarchy(OURS, modules, claims, rules, parameters)
+    lines = {key: node_lines(entry) for key, entry in entries.items() if keys.SOURCE in entry}
+    return CarriedHierarchy(OURS, modules, claims, rules, parameters, source_lines=lines)
 
 
 def _unknown_tag(tag: str) -> str:

@@ -7,6 +7,7 @@ from urllib.parse import unquote
 import msgspec
 import onnx
 
+from modelexport.hierarchy.graph_paths import NodeKey
 from modelexport.hierarchy.module_tree import ROOT, Module
 from modelexport.hierarchy.tags import TagRules, escape
 from modelexport.rewriter.matching.evidence.claims import Claims
@@ -30,6 +31,7 @@ class CarriedHierarchy(msgspec.Struct):
         rules: How its tags were written, where that loses something.
         parameters: Initializer name to parameter, where the file says so.
         notes: What the user should know about reading it.
+        source_lines: Lines of Python (`file:line`) behind each node that has some.
     """
 
     scheme: str
@@ -38,6 +40,7 @@ class CarriedHierarchy(msgspec.Struct):
     rules: TagRules = TagRules()
     parameters: dict[str, str] = {}
     notes: tuple[str, ...] = ()
+    source_lines: dict[NodeKey, tuple[str, ...]] = {}
 
 
 def metadata_of(proto: onnx.NodeProto | onnx.ModelProto) -> dict[str, str]:
