@@ -3,7 +3,6 @@
 import inspect
 from pathlib import Path
 
-import numpy as np
 import onnx
 import onnxruntime
 import pytest
@@ -29,7 +28,8 @@ class Inner(nn.Module):
     def forward(self, x):
         projected = self.linear(x)
         rectified = functional.relu(projected)
-        return self.norm(rectified)
+        total = projected + rectified
+        return self.norm(total)
 
 
 class Outer(nn.Module):
@@ -53,7 +53,10 @@ def line_of(function, code: str) -> str:
 
 EXPECTED = {
     "inner.linear": {line_of(Inner.forward, "self.linear(x)")},
-    "inner": {line_of(Inner.forward, "functional.relu")},
+    "inner": {
+        line_of(Inner.forward, "functional.relu"),
+        line_of(Inner.forward, "projected + rectified"),
+    },
     "inner.norm": {line_of(Inner.forward, "self.norm(")},
     "": {line_of(Outer.forward, "torch.tanh")},
 }
@@ -62,7 +65,7 @@ EXPECTED = {
 @pytest.fixture(scope="module")
 def records(tmp_path_factory) -> dict[str, Record]:
     folder = tmp_path_factory.mktemp("lines")
-    model, inputs = Outer().eval(), (torch.rand(2, 4),)
+    model, inputs = Outer().eval(), (torch.rand(2, 3, 4),)
     found = {}
     for exporter in (Exporter.TORCHSCRIPT, Exporter.DYNAMO):
         path = folder / f"{exporter}.onnx"
@@ -93,7 +96,7 @@ def test_an_op_has_the_innermost_line_outside_of_torch(records, how: str) -> Non
 def test_an_eager_op_of_torch_modules_alone_has_the_line_in_torch(tmp_path: Path) -> None:
     """Where no code of the model's own runs, the innermost line of torch is the nearest."""
     path = tmp_path / "net.trace.json"
-    record(nn.Sequential(nn.Linear(4, 4)), (torch.rand(2, 4),), path, exporter="eager")
+    record(nn.Sequential(nn.Linear(4, 4)), (torch.rand(2, 3, 4),), path, exporter="eager")
     expected = line_of(nn.Linear.forward, "F.linear(")
     assert lines_by_module(read_record(path)) == {"0": {expected}}
 
@@ -135,7 +138,7 @@ def test_a_fused_node_has_the_lines_of_all_its_ops_and_heirs_inherit_them(
         lines = [by_name[name] for name in decision.origins if by_name[name] is not None]
         assert decision.source_lines == tuple(dict.fromkeys(lines))
         several += len(set(lines)) > 1
-    assert np.all(several >= 1)
+    assert several >= 1
     heir = annotate(
         tmp_path / "fused.onnx",
         None,
