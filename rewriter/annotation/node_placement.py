@@ -7,6 +7,7 @@ import msgspec
 from modelexport.errors import ForeignRecordError, UsageError
 from modelexport.hierarchy.annotate_options import MatchOptions
 from modelexport.hierarchy.choices import EvidenceKind
+from modelexport.hierarchy.graph_paths import NodeKey
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.annotation.annotate_file import annotate
 from modelexport.rewriter.annotation.model_file import ModelFile
@@ -92,20 +93,23 @@ def _completed(own: CarriedHierarchy, file: ModelFile, sources: PlacementSources
     if matched is None:
         way = "give --record, or annotate the file again, to place them"
         return Placement(own, f"{without}: {way}")
-    by_node = {key: matched.by_node[key] for key in outside if key in matched.by_node}
+    found = matched.claims.by_node
+    by_node = {key: found[key] for key in outside if key in found}
     claims = msgspec.structs.replace(own.claims, by_node=own.claims.by_node | by_node)
+    lines = {key: matched.source_lines[key] for key in outside if key in matched.source_lines}
     source = "the record"
     if sources.record is None and sources.annotated is not None:
         source = sources.annotated.path.name
     note = f"{len(by_node)} of {count} nodes of {name} without a tag were matched with {source}"
     if len(by_node) < count:
         note += "; the others are outside any module"
-    return Placement(msgspec.structs.replace(own, claims=claims), note)
+    lines |= own.source_lines
+    return Placement(msgspec.structs.replace(own, claims=claims, source_lines=lines), note)
 
 
 def _matched_rest(
     own: CarriedHierarchy, file: ModelFile, sources: PlacementSources
-) -> Claims | None:
+) -> CarriedHierarchy | None:
     """What matching a file says of modules of its tree; None where there is nothing to match with.
 
     The annotated file is used if it knows more: a smaller share of its nodes is without a tag.
@@ -120,7 +124,8 @@ def _matched_rest(
     else:
         return None
     tree = {module.path for module in own.modules}
-    return Claims({key: c for key, c in matched.claims.by_node.items() if c.module in tree})
+    claims = Claims({key: c for key, c in matched.claims.by_node.items() if c.module in tree})
+    return msgspec.structs.replace(matched, claims=claims)
 
 
 def _knows_more(annotated: ModelFile, own: CarriedHierarchy, file: ModelFile) -> bool:
@@ -140,7 +145,13 @@ def _by_record(file: ModelFile, record: Record, options: MatchOptions) -> Carrie
     report = annotate(file.path, record, None, matching=options)
     parameters = {t.name: t.parameter for t in record.tensors if t.parameter is not None}
     claims = _claims(file, report)
-    return CarriedHierarchy("the record", record.modules, claims, parameters=parameters)
+    return CarriedHierarchy(
+        "the record",
+        record.modules,
+        claims,
+        parameters=parameters,
+        source_lines=_source_lines(file, report),
+    )
 
 
 def _by_annotated_file(
@@ -155,8 +166,18 @@ def _by_annotated_file(
         file.path, None, None, inherit_from=annotated.path, matching=options, rules=source.rules
     )
     return msgspec.structs.replace(
-        source, scheme=annotated.path.name, claims=_claims(file, report), notes=()
+        source,
+        scheme=annotated.path.name,
+        claims=_claims(file, report),
+        notes=(),
+        source_lines=_source_lines(file, report),
     )
+
+
+def _source_lines(file: ModelFile, report: AnnotateReport) -> dict[NodeKey, tuple[str, ...]]:
+    """The lines of Python behind each node of a file that has some."""
+    pairs = zip(file.graph.keys, report.decisions, strict=True)
+    return {key: decision.source_lines for key, decision in pairs if decision.source_lines}
 
 
 def _claims(file: ModelFile, report: AnnotateReport) -> Claims:

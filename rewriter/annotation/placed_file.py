@@ -132,6 +132,15 @@ class PlacedFile:
         return [None if claim is None else claim.module for claim in self.claims]
 
     @cached_property
+    def source_lines(self) -> list[tuple[str, ...]]:
+        """Lines of Python (`file:line`) behind each node, in the order of the graph.
+
+        A file has them that was annotated with `source_lines`, or matched with a record.
+        """
+        lines = self.hierarchy.source_lines
+        return [lines.get(key, ()) for key in self.graph.keys]
+
+    @cached_property
     def op_types(self) -> list[str]:
         """Operator of each node, in the order of the graph."""
         return list(map(op_type, self.graph.nodes))

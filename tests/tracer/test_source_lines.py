@@ -15,6 +15,7 @@ from modelexport.hierarchy import keys
 from modelexport.hierarchy.choices import Exporter
 from modelexport.hierarchy.record import Record, read_record
 from modelexport.hierarchy.source_lines import node_lines, split_line
+from modelexport.rewriter.annotation.placed_file import PlacedFile
 
 
 class Inner(nn.Module):
@@ -147,5 +148,9 @@ def test_a_fused_node_has_the_lines_of_all_its_ops_and_heirs_inherit_them(
         source_lines=True,
     )
     assert [d.source_lines for d in heir.decisions] == [d.source_lines for d in report.decisions]
+    with PlacedFile.open(tmp_path / "fused.onnx", record=content) as placed:
+        assert placed.source_lines == [d.source_lines for d in report.decisions]
+    with PlacedFile.open(tmp_path / "annotated.onnx") as placed:
+        assert placed.source_lines == [d.source_lines for d in report.decisions]
     carried = annotate(tmp_path / "annotated.onnx", None, None)
     assert [d.source_lines for d in carried.decisions] == [d.source_lines for d in report.decisions]
