@@ -115,10 +115,12 @@ class TraceOptions(ExportConfig, frozen=True, kw_only=True, forbid_unknown_field
     Attributes:
         probe: Put fingerprints of the values into the record.
         trust_remote_code: Let a Hugging Face folder run its own code.
+        weights: Load the weights; else the model has a structure and no values.
     """
 
     probe: bool = True
     trust_remote_code: bool = False
+    weights: bool = True
 
     @classmethod
     def from_config(cls, config: ExportConfig, **options: object) -> "TraceOptions":

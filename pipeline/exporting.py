@@ -104,6 +104,7 @@ def export(
         if report_target is not None:
             with attribute_errors_to(parts[report_target]):
                 parts[report_target].write_bytes(annotation.to_json())
+        _check_weights_file(traced, target)
         data = stage / f"{target.name}.data"
         if data.exists():
             data_target = target.with_name(data.name)
@@ -121,6 +122,16 @@ def _check_report(report: Path, target: Path, record: Path, *, force: bool) -> N
     for other, name in ((target, "the ONNX file"), (record, "the record")):
         if report.resolve() == other.resolve():
             raise FileProblem(f"{report}: the report and {name} are one file.")
+
+
+def _check_weights_file(traced: "TraceResult", target: Path) -> None:
+    """Refuse a file of weights that a model without weights would refer to."""
+    data = target.with_name(f"{target.name}.data")
+    if not traced.has_values and data.exists():
+        raise FileProblem(
+            f"{data}: it exists, and {target.name} would read its weights from it, which have no "
+            "values. Remove it, or choose another name."
+        )
 
 
 def _load(

@@ -63,6 +63,7 @@ def load_from_config(
         request=options.input_request(inputs),
         attention=options.attention,
         trust_remote_code=options.trust_remote_code,
+        weights=options.weights,
     )
 
 

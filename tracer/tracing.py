@@ -1,12 +1,13 @@
 """`trace` makes a plain ONNX file and a record of a torch model; `record` makes only the record."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from modelexport.errors import ExportFailedError, UsageError
 from modelexport.hierarchy.choices import Exporter, RecordExporter
@@ -19,7 +20,11 @@ from modelexport.tracer.eager.deep_calls import deep_calls
 from modelexport.tracer.eager.lazy_modules import initialise_lazy_modules
 from modelexport.tracer.eager.model_run import ModelRun, observe_run
 from modelexport.tracer.exporters.exported import ExportedGraph, ExportSettings
-from modelexport.tracer.exporters.model_file import external_weights_path, write_model
+from modelexport.tracer.exporters.model_file import (
+    external_weights_name,
+    external_weights_path,
+    write_model,
+)
 from modelexport.tracer.exporters.selection import (
     export_model,
     export_settings,
@@ -39,6 +44,7 @@ from modelexport.tracer.sources.scripts import interpret
 from modelexport.tracer.sources.signature import DynamicAxes, Inputs, ModelCall, bind_inputs
 from modelexport.tracer.sources.transformers_models import ready_for_export
 from modelexport.tracer.sources.translations import Translations
+from modelexport.tracer.sources.weightless import NO_WEIGHTS, fake_weights, on_fake_tensors
 
 DEFAULT_OPSET = 17
 
@@ -52,12 +58,14 @@ class TraceResult:
         record_path: The record file.
         record: The record.
         notes: Which exporter and opset were chosen, and why.
+        has_values: Whether all initializers have values; those of a model without weights do not.
     """
 
     onnx_path: Path
     record_path: Path
     record: Record
     notes: tuple[str, ...]
+    has_values: bool = True
 
 
 def trace(  # noqa: PLR0913 - keyword-only options of an entry point
@@ -118,9 +126,9 @@ def trace(  # noqa: PLR0913 - keyword-only options of an entry point
         atomic_replacement(record_target, force=force) as record_file,
         ExitStack() as external_files,
     ):
-        with deep_calls(model), evaluation_mode(model), ready_for_export(model):
+        with _prepared(model) as mode:
             call = bind_inputs(model, example_inputs, dynamic=dynamic, output_names=output_names)
-            run, call = _run(model, call)
+            run, call = _run(model, on_fake_tensors(call, mode))
             try:
                 exported = export_model(model, call, chosen, settings, refuse_constant_inputs)
             except ExportFailedError as error:
@@ -130,16 +138,32 @@ def trace(  # noqa: PLR0913 - keyword-only options of an entry point
                 ) from error
             external = None
             if (path := external_weights_path(exported, target)) is not None:
-                replacement = atomic_replacement(path, force=force)
-                external = external_files.enter_context(replacement), path.name
-            probed, weights = _write_and_probe(
-                model, exported, call, (onnx_file, external), probe=probe
-            )
+                external = external_files.enter_context(atomic_replacement(path, force=force))
+            files = onnx_file, external, external_weights_name(target)
+            probed, weights = _write_and_probe(model, exported, call, files, probe=probe)
             report_step("writing the record")
             content = build_exported_record(model, run, probed, weights, origin)
         with attribute_errors_to(record_file):
             record_file.write_bytes(encode_record(content))
-    return TraceResult(target, record_target, content, content.source.why)
+    return TraceResult(
+        *(target, record_target, content, content.source.why), has_values=not exported.valueless
+    )
+
+
+@contextmanager
+def _prepared(model: nn.Module) -> Iterator[FakeTensorMode | None]:
+    """Prepare a model for its runs and its export, for the time of the body.
+
+    Yields:
+        The mode under which a model without weights runs; None for a model with weights.
+    """
+    with (
+        deep_calls(model),
+        evaluation_mode(model),
+        ready_for_export(model),
+        fake_weights(model) as mode,
+    ):
+        yield mode
 
 
 def _run(model: nn.Module, call: ModelCall) -> tuple[ModelRun, ModelCall]:
@@ -153,7 +177,7 @@ def _write_and_probe(
     model: nn.Module,
     exported: ExportedGraph,
     call: ModelCall,
-    files: tuple[Path, tuple[Path, str] | None],
+    files: tuple[Path, Path | None, str],
     *,
     probe: bool,
 ) -> tuple[ProbedExport, InitializerFingerprints]:
@@ -227,8 +251,9 @@ def record(  # noqa: PLR0913 - keyword-only options of an entry point
     chosen = None if exporter == RecordExporter.EAGER else resolve_exporter(exporter)
     settings = export_settings(chosen, opset, custom_translation)
     with atomic_replacement(target, force=force) as record_file:
-        with deep_calls(model), evaluation_mode(model), ready_for_export(model):
+        with _prepared(model) as mode:
             call = bind_inputs(model, example_inputs, dynamic=dynamic, output_names=output_names)
+            call = on_fake_tensors(call, mode)
             content: Record | None = None
             why: tuple[str, ...] = ("eager: asked for",)
             if chosen is not None:
@@ -281,7 +306,7 @@ def _record_by_export(
     try:
         probed = probe_export(model, exported, call, probe=probe)
         missing = probed.values.missing
-        if exporter is Exporter.AUTO and probe and missing is not None:
+        if exporter is Exporter.AUTO and probe and missing not in {None, NO_WEIGHTS}:
             return None, (f"eager: {missing}",)
         weights = initializer_fingerprints(exported)
         return build_exported_record(model, run, probed, weights, origin), ()

@@ -104,6 +104,15 @@ class TracingOptions:
             rich_help_panel=_TOPIC,
         ),
     ] = False
+    no_weights: Annotated[
+        bool,
+        typer.Option(
+            "--no-weights",
+            help="Build the model on torch's meta device and load no weights: the file has the "
+            "structure, and its initializers have no values.",
+            rich_help_panel=_TOPIC,
+        ),
+    ] = False
     trust_remote_code: Annotated[
         bool,
         typer.Option(
@@ -135,6 +144,7 @@ class TracingOptions:
             custom_translation=self.custom_translation,
             probe=not self.no_probe,
             trust_remote_code=self.trust_remote_code,
+            weights=not self.no_weights,
         )
 
     def input_specs(self) -> "dict[str, InputSpec]":

@@ -89,7 +89,7 @@ def run_model(model: nn.Module, call: ModelCall) -> dict[str, torch.Tensor]:
     """
     args, kwargs = call.arguments()
     try:
-        with torch.no_grad(), _uncompiled(), call.restored():
+        with torch.no_grad(), _uncompiled(), call.mode or nullcontext(), call.restored():
             result = model(*args, **kwargs)
     except Exception as error:
         reason = first_line(error, with_type=True)

@@ -35,6 +35,7 @@ from modelexport.tracer.exporters.exported import (
 from modelexport.tracer.exporters.rewrite_shortcut import nodes_checked_first
 from modelexport.tracer.exporters.source_lines import innermost_line
 from modelexport.tracer.exporters.transformers_exporter import transformers_exporter
+from modelexport.tracer.exporters.valueless import lift_valueless, optimised_without_values
 from modelexport.tracer.sources.signature import ModelCall, flat_forward
 
 MIN_OPSET = 18
@@ -57,7 +58,13 @@ def export(model: nn.Module, call: ModelCall, settings: ExportSettings) -> Expor
         notes = (f"opset {MIN_OPSET} instead of {opset}: the dynamo exporter has none below it",)
         settings = replace(settings, opset=MIN_OPSET)
     printed = io.StringIO()
-    with _silenced(printed), _garbage_collected_rarely(), nodes_checked_first(), torch.no_grad():
+    with (
+        _silenced(printed),
+        _garbage_collected_rarely(),
+        nodes_checked_first(),
+        optimised_without_values(),
+        torch.no_grad(),
+    ):
         try:
             program = _export_program(model, call, settings)
         except Exception as error:
@@ -66,12 +73,13 @@ def export(model: nn.Module, call: ModelCall, settings: ExportSettings) -> Expor
             raise ExportFailedError(reason) from error
     name_axes(program, call)
     name_outputs(program.model, call)
+    valueless = lift_valueless(program.model)
     weights = _lift_weights(program.model)
     exported = onnx_ir.to_proto(program.model)
     scopes, source_lines = _read_metadata(exported, DynamoScopes(program.exported_program, model))
     _remove_metadata(exported)
     return ExportedGraph(
-        Exporter.DYNAMO, exported, weights, scopes, source_lines, settings.opset, notes
+        Exporter.DYNAMO, exported, weights, scopes, source_lines, settings.opset, notes, valueless
     )
 
 
@@ -105,6 +113,8 @@ def _lift_weights(model: onnx_ir.Model) -> dict[str, Array]:
         tensor = value.const_value
         if tensor is None or tensor.nbytes < MIN_WEIGHT_BYTES:
             continue
+        if isinstance(tensor, onnx_ir.ExternalTensor):
+            continue  # its values are not known
         array = tensor.numpy()
         if array.nbytes != tensor.nbytes or array.dtype.hasobject:
             continue  # packed types and strings stay in the model

@@ -55,6 +55,8 @@ class ExportedGraph:
         source_lines: `file:line` of each node for which the exporter has it.
         opset: Opset of the default domain.
         notes: What the user should know about the export (a changed opset, for example).
+        valueless: Names of the initializers whose values nobody knows: those of a model without
+            weights. They refer to `IN_MEMORY` too.
     """
 
     exporter: str
@@ -64,6 +66,7 @@ class ExportedGraph:
     source_lines: Mapping[NodeKey, str]
     opset: int
     notes: tuple[str, ...] = ()
+    valueless: frozenset[str] = frozenset()
 
     def with_notes(
         self, *, before: tuple[str, ...] = (), after: tuple[str, ...] = ()
@@ -71,17 +74,19 @@ class ExportedGraph:
         """The same graph with more notes, before and after its own."""
         return replace(self, notes=(*before, *self.notes, *after))
 
-    def initializers(self) -> Iterator[tuple[str, str, Array]]:
-        """Graph path, name and values of every dense initializer."""
+    def initializers(self) -> Iterator[tuple[str, str, Array | None]]:
+        """Graph path, name and values of every dense initializer; None for unknown values."""
         for path, graph, _ in walk_graphs(self.model):
             if isinstance(graph, onnx.GraphProto):
                 for tensor in graph.initializer:
-                    values = self.weights.get(tensor.name) if path == MAIN else None
-                    yield (
-                        path,
-                        tensor.name,
-                        numpy_helper.to_array(tensor) if values is None else values,
-                    )
+                    yield path, tensor.name, self._values(path, tensor)
+
+    def _values(self, path: str, tensor: onnx.TensorProto) -> Array | None:
+        if path == MAIN and tensor.name in self.weights:
+            return self.weights[tensor.name]
+        if path == MAIN and tensor.name in self.valueless:
+            return None
+        return numpy_helper.to_array(tensor)
 
 
 def contiguous(array: Array) -> Array:

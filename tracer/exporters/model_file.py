@@ -7,6 +7,7 @@ from typing import BinaryIO
 import numpy as np
 import onnx
 
+from modelexport.errors import FileProblem
 from modelexport.hierarchy.fingerprints import Array
 from modelexport.support.files import attribute_errors_to
 from modelexport.support.protobuf_wire import encode_length_header
@@ -23,26 +24,49 @@ _INITIALIZER = onnx.GraphProto.INITIALIZER_FIELD_NUMBER
 _GRAPH = onnx.ModelProto.GRAPH_FIELD_NUMBER
 
 
+def external_weights_name(target: Path) -> str:
+    """The name of the file beside a model that holds its weights."""
+    return target.name + ".data"
+
+
 def external_weights_path(exported: ExportedGraph, target: Path) -> Path | None:
-    """The file for the weights of a model that one file cannot hold; None for other models."""
+    """The file for the weights of a model that one file cannot hold; None for other models.
+
+    Raises:
+        FileProblem: The model has weights without values, and there is a file already to which it
+            would refer for them.
+    """
+    path = target.with_name(external_weights_name(target))
+    if exported.valueless and path.exists():
+        raise FileProblem(
+            f"{path}: it exists, and {target.name} would read its weights from it, which have no "
+            "values. Remove it, or choose another name."
+        )
     if sum(weight.nbytes for weight in exported.weights.values()) <= MAX_WEIGHT_BYTES:
         return None
-    return target.with_name(target.name + ".data")
+    return path
 
 
-def write_model(exported: ExportedGraph, file: Path, external: tuple[Path, str] | None) -> None:
+def write_model(
+    exported: ExportedGraph, file: Path, external_file: Path | None, location: str
+) -> None:
     """Write the complete model, without a second copy of its weights in memory.
+
+    Weights without values become references to external data that does not exist.
 
     Args:
         exported: The graph and its weights.
         file: The file to write.
-        external: The file to write the weights to, and the name by which the model refers to it;
-            None to put the weights into the model itself.
+        external_file: The file to write the weights to; None to put them into the model itself.
+        location: The name by which the model refers to external data.
     """
-    if external is None:
-        initializers, embedded = list(exported.model.graph.initializer), exported.weights
+    if external_file is None:
+        initializers, embedded, end = list(exported.model.graph.initializer), exported.weights, 0
     else:
-        initializers, embedded = list(_write_external(exported, *external)), {}
+        initializers, end = _write_external(exported, external_file, location)
+        embedded = {}
+    if exported.valueless:
+        initializers = list(_refer_to_nothing(exported, initializers, location, end))
     with attribute_errors_to(file), file.open("wb") as sink:
         _write_message(sink, exported.model, initializers, embedded)
 
@@ -80,26 +104,55 @@ def _initializer_parts(tensor: onnx.TensorProto, weight: Array | None) -> list[b
 
 def _write_external(
     exported: ExportedGraph, data_file: Path, location: str
-) -> Iterator[onnx.TensorProto]:
+) -> tuple[list[onnx.TensorProto], int]:
     """Write the large weights to a file of their own.
 
-    Yields:
-        The initializers of the model; large ones are references to that file.
+    Returns:
+        The initializers of the model, of which large ones are references to that file; and the
+        file's size in bytes.
     """
+    initializers = []
     with attribute_errors_to(data_file), data_file.open("wb") as sink:
         for tensor in exported.model.graph.initializer:
             weight = exported.weights.get(tensor.name)
             if weight is None:
-                yield tensor
+                initializers.append(tensor)
                 continue
             sink.seek(-sink.tell() % _PAGE_BYTES, 1)
-            reference = _without_values(tensor)
-            reference.raw_data = b""  # onnx makes references only of raw values
-            onnx.external_data_helper.set_external_data(
-                reference, location, offset=sink.tell(), length=weight.nbytes
-            )
+            initializers.append(_reference(tensor, location, sink.tell(), weight.nbytes))
             sink.write(_memory(weight))
-            yield reference
+        return initializers, sink.tell()
+
+
+def _refer_to_nothing(
+    exported: ExportedGraph, initializers: list[onnx.TensorProto], location: str, offset: int
+) -> Iterator[onnx.TensorProto]:
+    """The initializers; those without values refer to places that no file has yet.
+
+    Args:
+        exported: Knows which initializers have no values.
+        initializers: The initializers of the model.
+        location: The external file to refer to.
+        offset: Where its content ends, in bytes.
+    """
+    for tensor in initializers:
+        if tensor.name not in exported.valueless:
+            yield tensor
+            continue
+        length = int(next(e.value for e in tensor.external_data if e.key == "length"))
+        offset += -offset % _PAGE_BYTES
+        yield _reference(tensor, location, offset, length)
+        offset += length
+
+
+def _reference(
+    tensor: onnx.TensorProto, location: str, offset: int, length: int
+) -> onnx.TensorProto:
+    """An initializer whose values are in an external file; offset and length are in bytes."""
+    reference = _without_values(tensor)
+    reference.raw_data = b""  # onnx makes references only of raw values
+    onnx.external_data_helper.set_external_data(reference, location, offset=offset, length=length)
+    return reference
 
 
 def _without_values(tensor: onnx.TensorProto) -> onnx.TensorProto:

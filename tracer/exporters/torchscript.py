@@ -42,6 +42,7 @@ from modelexport.tracer.exporters.exported import (
 )
 from modelexport.tracer.exporters.source_lines import innermost_line
 from modelexport.tracer.sources.signature import ModelCall, flat_forward
+from modelexport.tracer.sources.weightless import NO_WEIGHTS
 
 MAX_OPSET = 20
 """The highest opset that torch's TorchScript exporter writes."""
@@ -55,6 +56,8 @@ def export(model: nn.Module, call: ModelCall, settings: ExportSettings) -> Expor
     Raises:
         ExportFailedError: torch could not export it; the message is torch's first line.
     """
+    if call.mode is not None:
+        raise ExportFailedError(f"it needs the values of weights, and {NO_WEIGHTS}")
     _refuse_unknown_types(model, call)
     capture = _Capture()
     with (

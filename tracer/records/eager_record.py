@@ -18,6 +18,7 @@ from modelexport.tracer.records.modules import record_modules
 from modelexport.tracer.records.provenance import record_probe, record_source
 from modelexport.tracer.sources.origin import Origin
 from modelexport.tracer.sources.signature import ModelCall
+from modelexport.tracer.sources.weightless import NO_WEIGHTS
 
 
 @one_blas_thread()
@@ -36,7 +37,8 @@ def build_eager_record(
     Raises:
         InputsError: The model cannot run on the inputs.
     """
-    collector = EagerOpCollector(model, call, fingerprints=probe)
+    missing = NOT_REQUESTED if not probe else NO_WEIGHTS if call.mode is not None else None
+    collector = EagerOpCollector(model, call, fingerprints=missing is None)
     run = observe_run(
         model,
         call,
@@ -54,5 +56,5 @@ def build_eager_record(
         tensors=collector.tensors(),
         absent=collector.absent(),
         constants=run.constants,
-        probe=record_probe(feed, None if probe else NOT_REQUESTED),
+        probe=record_probe(feed, missing),
     )

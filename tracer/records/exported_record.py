@@ -65,5 +65,5 @@ def _changed_weights(index: ParameterIndex, exported: ExportedGraph) -> set[str]
     return {
         name
         for graph, name, values in exported.initializers()
-        if graph == MAIN and index.is_changed(name, values)
+        if graph == MAIN and values is not None and index.is_changed(name, values)
     }

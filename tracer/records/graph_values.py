@@ -128,7 +128,11 @@ def _run_subgraph(
 
 
 def _main_initializers(exported: ExportedGraph) -> dict[str, Array]:
-    return {name: values for graph, name, values in exported.initializers() if graph == MAIN}
+    return {
+        name: values
+        for graph, name, values in exported.initializers()
+        if graph == MAIN and values is not None
+    }
 
 
 def _run(

@@ -17,7 +17,8 @@ InitializerFingerprints = Mapping[tuple[str, str], WeightFingerprint | None]
 def initializer_fingerprints(exported: ExportedGraph) -> InitializerFingerprints:
     """The fingerprint of every initializer."""
     return {
-        (graph, name): weight_fingerprint(values) for graph, name, values in exported.initializers()
+        (graph, name): None if values is None else weight_fingerprint(values)
+        for graph, name, values in exported.initializers()
     }
 
 

@@ -38,12 +38,12 @@ class ParameterIndex:
             if tensor.numel() and (corners := _tensor_corners(tensor)) is not None:
                 self._by_corners[corners].append(name)
 
-    def candidates(self, name: str, values: Array) -> list[str]:
+    def candidates(self, name: str, values: Array | None) -> list[str]:
         """Qualified names of the parameters that an initializer may hold.
 
         Args:
             name: Name of the initializer.
-            values: Its values.
+            values: Its values; None where nobody knows them.
 
         Returns:
             One parameter when it has the same name. Else all that hold the same values, as they
@@ -51,21 +51,25 @@ class ParameterIndex:
         """
         if name in self._tensors:
             return [name]
+        if values is None:
+            return []
         values = standard_type(values)
         if values.size < 2 or values.dtype.kind not in "fiub" or _is_uniform(values):
             return []
         candidates = self._by_corners.get(_corners(values), ())
         return [c for c in candidates if self._holds(c, values)]
 
-    def equal(self, name: str, values: Array) -> set[str]:
+    def equal(self, name: str, values: Array | None) -> set[str]:
         """Qualified names of all parameters that hold what an initializer holds.
 
         Args:
             name: Name of the initializer.
-            values: Its values.
+            values: Its values; None where nobody knows them.
         """
-        values = standard_type(values)
         named = {name} & self._tensors.keys()
+        if values is None:
+            return named
+        values = standard_type(values)
         if not values.size or values.dtype.kind not in "fiub":
             return named
         candidates = self._by_corners.get(_corners(values), ())

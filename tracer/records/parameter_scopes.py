@@ -78,12 +78,12 @@ class ParameterOwners:
                     path = tree.canonical(module.path)
                     self._sharing.setdefault(parameter.tied_to, set()).add(path)
 
-    def modules(self, value: Value, array: Array) -> set[str]:
+    def modules(self, value: Value, array: Array | None) -> set[str]:
         """The modules that may own an initializer.
 
         Args:
             value: The initializer.
-            array: Its content.
+            array: Its content; None where nobody knows it.
         """
         names = self._index.equal(value[1], array)
         owners = {owner for name in names if (owner := self._tree.owner(name)) is not None}

@@ -28,6 +28,7 @@ from modelexport.tracer.records.graph_values import (
 )
 from modelexport.tracer.records.value_equality import values_agree
 from modelexport.tracer.sources.signature import ModelCall
+from modelexport.tracer.sources.weightless import NO_WEIGHTS
 
 _INTEGER_LIMITS = (1 << 15, 1 << 10, 1 << 6, 1 << 3)
 """Limits of integers that are tried in turn: many integers are indices of a table."""
@@ -66,9 +67,10 @@ def probe_export(
         call: The call of the model on the example inputs.
         probe: Whether to compute values at all.
     """
-    if not probe:
+    missing = NOT_REQUESTED if not probe else NO_WEIGHTS if call.mode is not None else None
+    if missing is not None:
         feed = graph_feed(exported.model.graph, call.tensors)
-        return ProbedExport(exported, call, GraphValues(feed, missing=NOT_REQUESTED))
+        return ProbedExport(exported, call, GraphValues(feed, missing=missing))
     other_call, replaced = replace_uniform_inputs(model, call)
     if replaced:
         values = _values_or_reason(exported, other_call)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import nn
 
 from modelexport.errors import ModelExportError, SourceError
@@ -12,15 +13,22 @@ from modelexport.support.extras import require_extra
 
 
 def load_pretrained(
-    source: str, task: str | None, attention: str | None, *, trust_remote_code: bool
+    source: str,
+    task: str | None,
+    attention: str | None,
+    *,
+    trust_remote_code: bool,
+    weights: bool = True,
 ) -> nn.Module:
-    """Load a model with its weights.
+    """Load a model.
 
     Args:
         source: Folder or hub id.
         task: The task by which the architecture is chosen; None for the one in the configuration.
         attention: Attention implementation; None for the default.
         trust_remote_code: Let the folder run its own code.
+        weights: Load its weights; else the model is on the meta device, and only its configuration
+            is read.
 
     Raises:
         MissingExtraError: transformers is not installed.
@@ -37,7 +45,9 @@ def load_pretrained(
             if attention is not None:
                 options["attn_implementation"] = attention
             architecture = _choose_architecture(transformers, config, task, source)
-            return architecture.from_pretrained(source, config=config, **options)  # type: ignore[no-any-return]
+            if not weights:
+                return _without_weights(architecture, config, options)
+            return _with_weights(architecture, source, config, options)
         except ModelExportError:
             raise
         except Exception as error:
@@ -62,6 +72,28 @@ def _problem(error: Exception) -> str:
             "nothing can be harmed (model.save_pretrained writes safetensors)."
         )
     return f"cannot be loaded ({first_line(error, with_type=True)})."
+
+
+def _with_weights(
+    architecture: Any, source: str, config: Any, options: dict[str, Any]
+) -> nn.Module:
+    try:
+        return architecture.from_pretrained(source, config=config, **options)  # type: ignore[no-any-return]
+    except OSError as error:
+        reason = first_line(error, with_type=True)
+        raise SourceError(
+            f"{source}: its weights cannot be loaded ({reason}). To trace its structure from the "
+            "configuration alone, use --no-weights."
+        ) from error
+
+
+def _without_weights(architecture: Any, config: Any, options: dict[str, Any]) -> nn.Module:
+    """Build a model on the meta device, in the type that its configuration names."""
+    if (dtype := getattr(config, "dtype", None)) is not None:
+        options = {**options, "dtype": dtype}
+    build = getattr(architecture, "from_config", None) or architecture._from_config
+    with torch.device("meta"):
+        return build(config, **options)  # type: ignore[no-any-return]
 
 
 @contextmanager

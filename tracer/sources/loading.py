@@ -1,8 +1,10 @@
 """Loading a model and its inputs from a factory, or from a Hugging Face folder or id."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from modelexport.errors import SourceError
@@ -35,6 +37,7 @@ def load(
     request: InputRequest | None = None,
     attention: str | None = None,
     trust_remote_code: bool = False,
+    weights: bool = True,
 ) -> Loaded:
     """Load a model and make its inputs.
 
@@ -48,6 +51,7 @@ def load(
         request: Which inputs the model is to run on.
         attention: Attention implementation of a transformers model.
         trust_remote_code: Let a Hugging Face folder run its own code.
+        weights: Load the weights; else the model is built on torch's meta device, without values.
 
     Raises:
         SourceError: The source cannot be found, imported or built.
@@ -62,11 +66,17 @@ def load(
             raise SourceError(
                 f"{source}: --input-text is for Hugging Face models with a tokenizer."
             )
-        return _load_from_factory(source, *factory, request, attention)
+        with nullcontext() if weights else torch.device("meta"):
+            model, inputs = call_factory(source, find_factory(source, *factory))
+        return _load_from_factory(source, *factory, (model, inputs), request, attention)
     if is_script_file(source):
+        if not weights:
+            raise SourceError(f"{source}: --no-weights is for models that are built, not scripts.")
         return _load_from_script(source, request)
     check_folder(source)
-    model = load_pretrained(source, task, attention, trust_remote_code=trust_remote_code)
+    model = load_pretrained(
+        source, task, attention, trust_remote_code=trust_remote_code, weights=weights
+    )
     inputs = folder_inputs(source, model, request, trust_remote_code=trust_remote_code)
     folder = Path(source)
     name = folder.resolve().name if folder.is_dir() else source
@@ -74,10 +84,14 @@ def load(
 
 
 def _load_from_factory(
-    source: str, module: str, name: str, request: InputRequest, attention: str | None
+    source: str,
+    module: str,
+    name: str,
+    built: tuple[nn.Module, Inputs | None],
+    request: InputRequest,
+    attention: str | None,
 ) -> Loaded:
-    model, inputs = call_factory(source, find_factory(source, module, name))
-    model = interpret(model)
+    model, inputs = interpret(built[0]), built[1]
     if attention is not None:
         _set_attention(source, model, attention)
     module_name = Path(module).name if module.endswith(".py") else module

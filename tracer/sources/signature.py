@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils._python_dispatch import _disable_current_modes
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from modelexport.errors import InputsError
 from modelexport.support.unique_names import UniqueNames
@@ -39,6 +39,8 @@ class ModelCall:
             name (None) may become fixed if the model's code fixes it.
         requested_outputs: Names for the outputs; empty to name them as the model does.
         output_names: Names of the outputs. They are known after a run of the model.
+        mode: The mode under which the model runs; None for none. A model without weights runs on
+            fake tensors.
     """
 
     tensors: Mapping[str, torch.Tensor]
@@ -46,6 +48,7 @@ class ModelCall:
     axes: Mapping[str, Mapping[int, str | None]] = field(default_factory=dict)
     requested_outputs: tuple[str, ...] = ()
     output_names: tuple[str, ...] = ()
+    mode: TorchDispatchMode | None = None
 
     def arguments(self, values: Iterable[Any] | None = None) -> Arguments:
         """The arguments of the model.
