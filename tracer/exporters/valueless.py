@@ -53,7 +53,7 @@ def lift_valueless(model: onnx_ir.Model) -> frozenset[str]:
         assert tensor is not None
         value.const_value = onnx_ir.ExternalTensor(
             *(IN_MEMORY, 0, tensor.nbytes, tensor.dtype),
-            shape=onnx_ir.Shape(tensor.shape),
+            shape=onnx_ir.Shape(tensor.shape.numpy()),
             name=value.name or "",
         )
     return frozenset(value.name or "" for value in valueless)
