@@ -74,12 +74,19 @@ def _problem(error: Exception) -> str:
     return f"cannot be loaded ({first_line(error, with_type=True)})."
 
 
+def _is_about_safety(error: Exception) -> bool:
+    """Whether a library refuses something that may be unsafe, and advises to allow it."""
+    return any(word in str(error) for word in ("trust_remote_code", "weights_only", "torch.load"))
+
+
 def _with_weights(
     architecture: Any, source: str, config: Any, options: dict[str, Any]
 ) -> nn.Module:
     try:
         return architecture.from_pretrained(source, config=config, **options)  # type: ignore[no-any-return]
     except OSError as error:
+        if _is_about_safety(error):
+            raise
         reason = first_line(error, with_type=True)
         raise SourceError(
             f"{source}: its weights cannot be loaded ({reason}). To trace its structure from the "

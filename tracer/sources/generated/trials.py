@@ -1,10 +1,12 @@
 """Inputs that a model runs on: proposals, each tried and changed as the model's errors ask."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from modelexport.errors import InputsError
 from modelexport.support.error_texts import first_line
@@ -14,6 +16,7 @@ from modelexport.tracer.sources.generated.repairs import repaired
 from modelexport.tracer.sources.generated.values import likely_shape, make_value
 from modelexport.tracer.sources.model_state import evaluation_mode
 from modelexport.tracer.sources.transformers_models import ready_for_export
+from modelexport.tracer.sources.weightless import fake_weights
 
 _MAX_REPAIRS = 8
 """Maximum number of changes to one proposal."""
@@ -36,9 +39,14 @@ def runnable_inputs(model: nn.Module, base: Mapping[str, Any]) -> Values:
     names = " ".join(parameters)
     extents = Extents(model.config, grid="grid_thw" in names)
     first: Exception | None = None
-    with evaluation_mode(model), ready_for_export(model), torch.no_grad():
+    with (
+        evaluation_mode(model),
+        ready_for_export(model),
+        fake_weights(model) as mode,
+        torch.no_grad(),
+    ):
         for proposal in _proposals(dict(base), parameters, extents):
-            values, error = _settled(model, proposal, parameters, extents)
+            values, error = _settled(model, proposal, parameters, extents, mode)
             if error is None:
                 return values
             first = first or error
@@ -65,12 +73,20 @@ def _proposals(
 
 
 def _settled(
-    model: nn.Module, values: Values, parameters: Mapping[str, Parameter], extents: Extents
+    model: nn.Module,
+    values: Values,
+    parameters: Mapping[str, Parameter],
+    extents: Extents,
+    mode: FakeTensorMode | None,
 ) -> tuple[Values, Exception | None]:
-    """The inputs as the model takes them in the end; or its last error."""
+    """The inputs as the model takes them in the end; or its last error.
+
+    A model without weights runs under a mode for fake tensors.
+    """
     for _ in range(_MAX_REPAIRS):
         try:
-            model(**values)
+            with mode or nullcontext():
+                model(**values)
         except Exception as error:  # noqa: BLE001 - models check their inputs in any way
             changed = repaired(error, values, parameters, extents)
             if changed is None:
