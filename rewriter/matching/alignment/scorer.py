@@ -5,7 +5,8 @@ The score of a pair is a sum:
 - for each paired predecessor and successor of the node: +1 when its op is a direct neighbour of
   the op as well. Otherwise the node may be fused, and the span of the pair is compared: when the
   neighbour's op stands right before the span, 1 less 0.05 for each further op, but at least 0.5;
-  when it does not, -1; when the span is not closed, so that it says little, -0.5.
+  when it does not, -1; when the span is not closed, so that it says little, -0.5. The span of a
+  successor may be closed by the pair itself.
 - for each input of the model that the node reads: +1 when the op reads the recorded one.
 - for weights: +2 when both read a weight in common, -2 when they do not and should.
 - in a quantised file: +0.5 when the results are near each other, if the rest is above 0.
@@ -109,7 +110,10 @@ class PairScorer:
             if other is None or other == op:
                 continue
             confirmed = op in self._producers_of(other)
-            yield 1.0 if confirmed else _span_score(self._spans.span(successor, other), op)
+            yield 1.0 if confirmed else self._successor_score(successor, other, op)
+
+    def _successor_score(self, successor: int, other: int, op: int) -> float:
+        return _span_score(self._spans.span_behind(successor, other, op), op)
 
     def _input_score(self, node: int, op: int) -> float:
         recorded = self._graphs.record.inputs(op)

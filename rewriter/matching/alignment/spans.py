@@ -52,12 +52,26 @@ class SpanFinder:
         span = self._known.get((node, op)) or self._found.get((node, op))
         if span is not None:
             return span
-        predecessors = self._graphs.file.predecessors(node)
-        producers = {self._ops[other] for other in predecessors if other in self._ops}
+        producers = self._paired_producers(node)
         span = find_span(self._graphs, node, op, producers)
         if self._graphs.values is not None or producers:
             self._found[node, op] = span
         return span
+
+    def span_behind(self, node: int, op: int, producer: int) -> Span:
+        """The span of a pair, supposing that a node before it does a recorded op.
+
+        A fused node may be closed by the node that is being paired, and by no other.
+        """
+        span = self.span(node, op)
+        if span.closed:
+            return span
+        return find_span(self._graphs, node, op, self._paired_producers(node) | {producer})
+
+    def _paired_producers(self, node: int) -> set[int]:
+        """The recorded ops of the paired nodes before a node."""
+        predecessors = self._graphs.file.predecessors(node)
+        return {self._ops[other] for other in predecessors if other in self._ops}
 
 
 def find_span(graphs: GraphPair, node: int, op: int, producers: set[int]) -> Span:

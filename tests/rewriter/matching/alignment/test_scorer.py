@@ -95,6 +95,18 @@ def test_a_neighbour_before_a_longer_span_counts_less(length: int, expected: flo
     assert from_successor == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(("length", "expected"), [(2, 0.95), (5, 0.8)])
+def test_a_pair_may_close_the_span_of_a_fused_successor(length: int, expected: float) -> None:
+    """Without values, the span is open only because the node before it is not paired yet."""
+    file, record = (
+        f"g (float[8,16] x) => (float[8,16] y) {{ [first] h = Abs (x)\n{rest} }}"
+        for rest in ("[all] y = other.Many (h)", chain(length, first="h"))
+    )
+    case = Aligned(file, record)
+    from_successor = score(case, "first", "first", {"all": f"n{length - 1}"}) - 1  # the input
+    assert from_successor == pytest.approx(expected)
+
+
 def test_a_successor_that_is_paired_with_the_op_itself_counts_nothing() -> None:
     """Several nodes may do one op together."""
     assert score(Aligned(PLAIN, PLAIN), "node", "node", {"after": "node"}) == 0.0
