@@ -12,8 +12,8 @@ CHAIN = """g (float[8,16] x) => (float[8,16] y, float[8,16] z) {
     [changed] b = Neg (a)
     [shape] h = Shape (b)
     [behind] c = Exp (b)
-    [last] y = Floor (c)
     [beside] z = Ceil (a)
+    [last] y = Floor (c)
 }"""
 
 ADAPTER = """g (float[8,16] x, float[16,16] base, float[16,4] down, float[4,16] up, float[1] scale)

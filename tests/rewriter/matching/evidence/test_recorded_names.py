@@ -97,6 +97,7 @@ def test_names_that_differ_by_a_number_only_are_counted() -> None:
         *((MAIN, name, "Abs", ()) for name in ("add", "add_1", "mul2", "sub_3", "sub_3", "mul_x7"))
     )
     assert [names.is_counted(op) for op in range(6)] == [True, True, False, False, False, False]
+    assert not recorded((MAIN, "toX_1", "Abs", ()), (MAIN, "to_1", "Abs", ())).is_counted(0)
     assert recorded((MAIN, "n9", "Abs", ()), (MAIN, "n_12", "Abs", ())).is_counted(0)
 
 
