@@ -48,6 +48,7 @@ modelexport profile net.annotated.onnx
 modelexport profile net.annotated.onnx --level basic --runs 50 --sort time --output-format table
 modelexport profile optimised.onnx --record net.trace.json --trace trace.json
 modelexport profile fp32.onnx int8.onnx --threads 1
+modelexport profile net.annotated.onnx --import trt_profile.json --layer-info trt_layers.json
 """,
     "select": """
 modelexport select net.annotated.onnx --module layers.1

@@ -9,7 +9,11 @@ import modelexport
 from modelexport.cli.console import console, print_document, print_json
 from modelexport.cli.options import common
 from modelexport.cli.options.groups import expand_groups
-from modelexport.cli.options.profiling import ProfileFileOptions, ProfileRunOptions
+from modelexport.cli.options.profiling import (
+    ProfileFileOptions,
+    ProfileImportOptions,
+    ProfileRunOptions,
+)
 from modelexport.cli.stdio_files import check_one_reader, input_file
 from modelexport.cli.step_progress import step_progress
 from modelexport.cli.verbosity import verbosity
@@ -41,6 +45,7 @@ def profile(  # noqa: PLR0913 - a parameter is an option of the command
         ),
     ] = None,
     running: ProfileRunOptions,
+    importing: ProfileImportOptions,
     files: ProfileFileOptions,
     depth: common.ShownDepth = None,
     module: Annotated[
@@ -60,8 +65,8 @@ def profile(  # noqa: PLR0913 - a parameter is an option of the command
     """Run an ONNX file, and show by module where the time goes."""
     if len(models) > 2:
         raise UsageError("profile takes one file, or two to show side by side.")
-    if len(models) == 2 and files.any():
-        raise UsageError("Files of a profile are written for one model: give one FILE.")
+    if len(models) == 2 and (files.any() or importing.imported_profile() is not None):
+        raise UsageError("--import and files for other tools are for one model: give one FILE.")
     check_one_reader(**{f"FILE {n}": path for n, path in enumerate(models)}, record=record)
     profiles = []
     with step_progress(context):
@@ -72,6 +77,7 @@ def profile(  # noqa: PLR0913 - a parameter is an option of the command
                         path,
                         record=record,
                         inherit_from=inherit_from,
+                        imported=importing.imported_profile(),
                         options=running.profile_options(),
                         files=files.profile_files(),
                         force=force,

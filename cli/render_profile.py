@@ -34,7 +34,7 @@ def summary(profile: Profile) -> str:
     """Where the time of a run is, in one line: in modules, outside nodes, in no module."""
     total = profile.node_time or 1.0
     parts = [
-        f"{profile.runtime}, {profile.runs} runs",
+        f"{profile.runtime}, {profile.runs or 'an unknown number of'} runs",
         f"{duration(profile.node_time, profile.unit)} in nodes",
         f"{duration(profile.outside_nodes, profile.unit)} outside nodes",
         f"{profile.attributed:.1%} below the root",

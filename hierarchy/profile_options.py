@@ -81,3 +81,15 @@ class ProfileFiles(msgspec.Struct, frozen=True, kw_only=True):
     folded_stacks: Path | None = None
     node_data: Path | None = None
     save_optimised: Path | None = None
+
+
+class ImportedProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """A profile that was recorded elsewhere.
+
+    Attributes:
+        path: The profile. Its content tells the format.
+        layer_info: For a profile of trtexec, what --exportLayerInfo wrote; None without it.
+    """
+
+    path: Path
+    layer_info: Path | None = None

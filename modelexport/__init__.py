@@ -47,7 +47,11 @@ if TYPE_CHECKING:
         TraceOptions,
         read_export_config,
     )
-    from modelexport.hierarchy.profile_options import ProfileFiles, ProfileOptions
+    from modelexport.hierarchy.profile_options import (
+        ImportedProfile,
+        ProfileFiles,
+        ProfileOptions,
+    )
     from modelexport.hierarchy.record import Record, read_record
     from modelexport.hierarchy.tags import TagRules
     from modelexport.hierarchy.trace_summary import TracePlan, TraceSummary
@@ -114,7 +118,7 @@ else:
             "hierarchy.export_config": [
                 *("ExportConfig", "InputSpec", "TraceOptions", "read_export_config"),
             ],
-            "hierarchy.profile_options": ["ProfileFiles", "ProfileOptions"],
+            "hierarchy.profile_options": ["ImportedProfile", "ProfileFiles", "ProfileOptions"],
             "hierarchy.record": ["Record", "read_record"],
             "hierarchy.tags": ["TagRules"],
             "hierarchy.trace_summary": ["TracePlan", "TraceSummary"],
@@ -158,6 +162,7 @@ __all__ = [
     "FoldReport",
     "FoldRules",
     "ForeignRecordError",
+    "ImportedProfile",
     "Inject",
     "InputSpec",
     "InputsError",

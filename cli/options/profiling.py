@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from modelexport.cli.options.matching import CustomOps
+from modelexport.errors import UsageError
 from modelexport.hierarchy.choices import OptimisationLevel
-from modelexport.hierarchy.profile_options import ProfileFiles, ProfileOptions
+from modelexport.hierarchy.profile_options import ImportedProfile, ProfileFiles, ProfileOptions
 
-_RUN, _FILES = "Running", "Files for other tools"
+_RUN, _IMPORT, _FILES = "Running", "Profiles recorded elsewhere", "Files for other tools"
 _DEFAULTS = ProfileOptions()
 
 
@@ -65,6 +66,38 @@ class ProfileRunOptions:
             probe=self.probe,
             libraries=tuple(self.custom_ops or ()),
         )
+
+
+@dataclass(frozen=True)
+class ProfileImportOptions:
+    """A profile that was recorded elsewhere."""
+
+    imported: Annotated[
+        Path | None,
+        typer.Option(
+            "--import",
+            metavar="PROFILE",
+            help="Run nothing; read a profile of FILE that onnxruntime, trtexec, openvino or QNN "
+            "recorded.",
+            rich_help_panel=_IMPORT,
+        ),
+    ] = None
+    layer_info: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="LAYERS.json",
+            help="For trtexec: what --exportLayerInfo wrote.",
+            rich_help_panel=_IMPORT,
+        ),
+    ] = None
+
+    def imported_profile(self) -> ImportedProfile | None:
+        """The profile as `modelexport.profile` takes it; None without one."""
+        if self.imported is None:
+            if self.layer_info is not None:
+                raise UsageError("--layer-info needs --import PROFILE.json.")
+            return None
+        return ImportedProfile(path=self.imported, layer_info=self.layer_info)
 
 
 @dataclass(frozen=True)

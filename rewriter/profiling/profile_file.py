@@ -9,10 +9,16 @@ from typing import Unpack
 from modelexport.errors import UsageError
 from modelexport.hierarchy.choices import ProfileOrder
 from modelexport.hierarchy.module_tree import ROOT
-from modelexport.hierarchy.profile_options import ProfileFiles, ProfileKeywords, ProfileOptions
+from modelexport.hierarchy.profile_options import (
+    ImportedProfile,
+    ProfileFiles,
+    ProfileKeywords,
+    ProfileOptions,
+)
 from modelexport.hierarchy.record import Record, read_record
 from modelexport.hierarchy.tags import Tagger
 from modelexport.rewriter.annotation.placed_file import PlacedFile
+from modelexport.rewriter.profiling.imported_profile import join_imported
 from modelexport.rewriter.profiling.join_layers import Charge, charge_layers
 from modelexport.rewriter.profiling.measured_profile import Measured, measure
 from modelexport.rewriter.profiling.module_times import (
@@ -34,6 +40,7 @@ def profile(
     *,
     record: Record | str | Path | None = None,
     inherit_from: str | Path | None = None,
+    imported: ImportedProfile | None = None,
     options: ProfileOptions = ProfileOptions(),  # noqa: B008 - frozen
     files: ProfileFiles = ProfileFiles(),  # noqa: B008 - frozen
     force: bool = False,
@@ -52,6 +59,7 @@ def profile(
         path: The file: annotated, or any file of the model with `record` or `inherit_from`.
         record: A trace record of the model, or its path.
         inherit_from: An annotated file of the model, in place of a record.
+        imported: A profile of this file that was recorded elsewhere; the file does not run here.
         options: How the file is run.
         files: Which files are written beside the result.
         force: Overwrite these if they exist.
@@ -73,7 +81,7 @@ def profile(
         UsageError: Options or inputs do not fit, or there is no such module.
     """
     options = options.overridden(**changes)
-    check_files(files, Path(path), force=force)
+    check_files(files, Path(path), imported, force=force)
     if isinstance(record, str | Path):
         record = read_record(Path(record))
     with ExitStack() as stack:
@@ -82,26 +90,34 @@ def profile(
                 path, record=record, inherit_from=inherit_from, libraries=options.libraries
             )
         )
-        measured = measure(file, options, record, files)
+        if imported is not None:
+            measured = join_imported(file, imported, options, run=True)
+        else:
+            measured = measure(file, options, record, files)
         charges = charge_layers(measured.profile.layers, measured.graph)
-        result = _result(file, measured, charges, options)
-        layers = charged_layers(measured.profile.layers, charges, file.tagger)
+        result = _result(file, measured, charges, options, imported=imported is not None)
+        layers = charged_layers(measured, charges, file.tagger)
     write_profile_files(result, layers, files, force=force)
     return select_times(result, module, depth, sort, str(path))
 
 
-def check_files(files: ProfileFiles, source: Path, *, force: bool) -> None:
+def check_files(
+    files: ProfileFiles, source: Path, imported: ImportedProfile | None, *, force: bool
+) -> None:
     """Refuse files that could not be written, before anything runs.
 
     Raises:
         FileProblem: A file exists or cannot be written.
-        UsageError: There is node data without the file whose nodes it names.
+        UsageError: There is node data without the file whose nodes it names, or nothing runs that
+            could be saved.
     """
     targets = (files.trace, files.speedscope, files.folded_stacks, files.node_data)
     for target in (*targets, files.save_optimised):
         if target is not None:
             check_target(target, force=force, inputs=[source])
-    if files.node_data is not None and files.save_optimised is None:
+    if imported is not None and files.save_optimised is not None:
+        raise UsageError("--save-optimised cannot be used with --import: nothing runs here.")
+    if imported is None and files.node_data is not None and files.save_optimised is None:
         raise UsageError(
             "--node-data needs --save-optimised OUT.onnx: its values belong to the nodes of the "
             "optimised file."
@@ -109,17 +125,26 @@ def check_files(files: ProfileFiles, source: Path, *, force: bool) -> None:
 
 
 def charged_layers(
-    layers: Sequence[RecordedLayer], charges: Sequence[Charge], tagger: Tagger
+    measured: Measured, charges: Sequence[Charge], tagger: Tagger
 ) -> list[ChargedLayer]:
     """The layers with the tags of their modules."""
     return [
-        ChargedLayer(layer, None if charge.module is None else tagger.tag(charge.module))
-        for layer, charge in zip(layers, charges, strict=True)
+        ChargedLayer(
+            layer,
+            None if charge.module is None else tagger.tag(charge.module),
+            tuple(measured.graph.nodes[number].name for number in charge.nodes),
+        )
+        for layer, charge in zip(measured.profile.layers, charges, strict=True)
     ]
 
 
 def _result(
-    file: PlacedFile, measured: Measured, charges: Sequence[Charge], options: ProfileOptions
+    file: PlacedFile,
+    measured: Measured,
+    charges: Sequence[Charge],
+    options: ProfileOptions,
+    *,
+    imported: bool,
 ) -> Profile:
     recorded, layers = measured.profile, measured.profile.layers
     times = [median(layer.times) for layer in layers]
@@ -131,8 +156,8 @@ def _result(
         file=file.path.name,
         runtime=recorded.runtime,
         providers=recorded.providers,
-        level=options.level,
-        threads=options.threads,
+        level=None if imported else options.level,
+        threads=0 if imported else options.threads,
         runs=recorded.runs,
         unit=recorded.unit,
         inputs={name: list(array.shape) for name, array in measured.feeds.items()},

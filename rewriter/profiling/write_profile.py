@@ -22,10 +22,17 @@ _COLD, _HOT = "#fff7ec", "#d7301f"
 
 @dataclass(frozen=True)
 class ChargedLayer:
-    """A layer, and the tag of its module; None where the module is not known."""
+    """A layer with its module.
+
+    Attributes:
+        layer: The layer.
+        tag: Tag of its module; None where the module is not known.
+        nodes: Names of the nodes that it is.
+    """
 
     layer: RecordedLayer
     tag: str | None
+    nodes: tuple[str, ...] = ()
 
     @property
     def frames(self) -> list[str]:
@@ -209,9 +216,16 @@ def _frame(name: str) -> str:
 
 
 def node_data(profile: Profile, layers: Sequence[ChargedLayer]) -> dict[str, Any]:
-    """The median time of each node by its name, as Model Explorer reads it."""
+    """The median time of each node by its name, as Model Explorer reads it.
+
+    A layer of several nodes counts for the first of them.
+    """
+    times: dict[str, float] = {}
+    for layer in layers:
+        for name in layer.nodes[:1]:
+            times[name] = times.get(name, 0.0) + median(layer.layer.times)
     return {
         "name": f"time in {profile.unit}, {profile.runtime}",
-        "results": {layer.layer.name: {"value": median(layer.layer.times)} for layer in layers},
+        "results": {name: {"value": time} for name, time in times.items()},
         "gradient": [{"stop": 0, "bgColor": _COLD}, {"stop": 1, "bgColor": _HOT}],
     }

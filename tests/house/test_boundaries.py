@@ -15,7 +15,7 @@ PUBLIC = {
         *("MatchEvidence", "MatchOptions", "MissingExtraError", "ModelExportError", "ModuleChange"),
         *("ModuleRow", "Numeric", "NumericComparison", "OnnxFileError", "PlanError", "Prototype"),
         *("ModuleTime", "ModuleTimes", "NodeTime", "Profile", "ProfileComparison"),
-        *("ProfileFiles", "ProfileOptions", "compare_profiles", "profile"),
+        *("ImportedProfile", "ProfileFiles", "ProfileOptions", "compare_profiles", "profile"),
         *("Record", "RecordError", "RecordResult", "RuntimeFailedError", "SelectedNode"),
         *("Selection", "SettingsError", "select_nodes"),
         *("SourceError", "Status", "StripResult", "SurgeryError", "TagRules", "TagStyle"),

@@ -1,0 +1,74 @@
+"""Joining a profile that was recorded elsewhere with a file."""
+
+import tempfile
+from pathlib import Path
+
+from modelexport.errors import ForeignRecordError
+from modelexport.hierarchy.profile_options import ImportedProfile, ProfileFiles, ProfileOptions
+from modelexport.rewriter.annotation.placed_file import PlacedFile
+from modelexport.rewriter.execution.profiled_run import optimise
+from modelexport.rewriter.graph.model_graph import ModelGraph
+from modelexport.rewriter.profiling.importers.read_profile import read_profile
+from modelexport.rewriter.profiling.join_layers import join_layers
+from modelexport.rewriter.profiling.measured_profile import Measured, choose_feeds, match_optimised
+from modelexport.rewriter.profiling.profiled_graph import (
+    ProfiledGraph,
+    graph_of_file,
+    graph_of_optimised,
+)
+from modelexport.rewriter.profiling.recorded_profile import RecordedProfile
+
+_ONNXRUNTIME = "onnxruntime"
+
+
+def join_imported(
+    file: PlacedFile, imported: ImportedProfile, options: ProfileOptions, *, run: bool
+) -> Measured:
+    """Join a profile with the nodes of a file.
+
+    The layers of most runtimes name ONNX nodes. onnxruntime names the nodes of its optimised form:
+    where the file does not have them all, it is optimised here as it was there.
+
+    Args:
+        file: The file that was run.
+        imported: The profile.
+        options: The level of onnxruntime's optimisations.
+        run: Whether the file may be optimised and run here.
+
+    Raises:
+        FileProblem: The profile cannot be read.
+        RuntimeFailedError: The file cannot be optimised here.
+    """
+    profile = read_profile(imported.path, imported.layer_info)
+    graph = graph_of_file(file, {})
+    notes: tuple[str, ...] = (f"the profile is {imported.path.name}",)
+    if profile.runtime == _ONNXRUNTIME and run and _unmapped(profile, graph):
+        try:
+            optimised = _optimised_graph(file, options)
+        except ForeignRecordError as error:
+            return Measured(profile, graph, {}, (*notes, f"not matched when optimised: {error}"))
+        if _unmapped(profile, optimised) < _unmapped(profile, graph):
+            how = f"its nodes are those of the file as optimised here (level {options.level})"
+            return Measured(profile, optimised, {}, (*notes, how))
+    return Measured(profile, graph, {}, notes)
+
+
+def _unmapped(profile: RecordedProfile, graph: ProfiledGraph) -> int:
+    """Number of layers for which a graph has no node."""
+    return sum(not nodes for nodes in join_layers(profile.layers, graph))
+
+
+def _optimised_graph(file: PlacedFile, options: ProfileOptions) -> ProfiledGraph:
+    """The nodes of the file as onnxruntime optimises it here."""
+    libraries = [str(library) for library in options.libraries]
+    feeds, _ = choose_feeds(file, options, None)
+    with tempfile.TemporaryDirectory() as folder:
+        path = optimise(
+            file.path,
+            Path(folder),
+            level=options.level,
+            provider=options.provider,
+            libraries=libraries,
+        )
+        model, decisions = match_optimised(file, path, feeds, options, ProfileFiles())
+    return graph_of_optimised(ModelGraph(model), decisions, file, {})

@@ -1,0 +1,110 @@
+"""The profiles of openvino's benchmark_app: its CSV, its JSON and its execution graph.
+
+Layers have the names of ONNX nodes. The execution graph lists all nodes that a layer does, and
+which layers it reads; the other two do not.
+"""
+
+import csv
+from collections.abc import Iterable, Iterator
+from typing import Any
+from xml.etree.ElementTree import Element
+
+from modelexport.rewriter.profiling.recorded_profile import RecordedLayer, RecordedProfile
+
+CSV_HEAD = "layerName;execStatus;layerType;execType;realTime (ms)"
+_SPLIT_OFF = "/WithoutBiases"
+"""What openvino adds to the name of an operator from which it split the bias."""
+
+
+def is_openvino_json(document: Any) -> bool:
+    """Whether a JSON document is a report with counters of each layer."""
+    return isinstance(document, dict) and isinstance(document.get("detailed_performance"), list)
+
+
+def read_openvino_csv(text: str) -> RecordedProfile:
+    """Read the CSV of detailed counters."""
+    rows = csv.DictReader(text.splitlines(), delimiter=";")
+    entries = (
+        (row["layerName"], row["layerType"], row["execStatus"], row["realTime (ms)"])
+        for row in rows
+        if row.get("realTime (ms)") and row.get("execStatus")
+    )
+    return _profile(entries, 1)
+
+
+def read_openvino_json(document: Any) -> RecordedProfile:
+    """Read the JSON of detailed counters; each request that it holds counts as a run."""
+    requests = document["detailed_performance"]
+    entries = (
+        (node["name"], node["node_type"], node["status"], node["real_time"])
+        for request in requests
+        for node in request.get("nodes", ())
+    )
+    return _profile(entries, len(requests))
+
+
+def _profile(entries: Iterable[tuple[str, str, str, str]], runs: int) -> RecordedProfile:
+    """A profile of rows with name, kind, status and milliseconds."""
+    kinds: dict[str, str] = {}
+    times: dict[str, list[float]] = {}
+    for name, kind, status, milliseconds in entries:
+        if status.rpartition(".")[2] == "EXECUTED":
+            kinds[name] = kind
+            times.setdefault(name, []).append(1000 * float(milliseconds))
+    complete = min(map(len, times.values()), default=0)
+    layers = tuple(
+        RecordedLayer(name, kind, tuple(times[name][:complete]), sources=source_names(name))
+        for name, kind in kinds.items()
+    )
+    return RecordedProfile("openvino", layers, runs)
+
+
+def source_names(name: str, originals: str = "") -> tuple[str, ...]:
+    """The ONNX nodes of a layer, by its name and the list of those that it was made of.
+
+    >>> source_names("/a/MatMul/WithoutBiases", "/a/MatMul,/a/Add")
+    ('/a/MatMul', '/a/Add')
+    """
+    names = originals.split(",") if originals else [name]
+    return tuple(dict.fromkeys(part.strip().removesuffix(_SPLIT_OFF) for part in names))
+
+
+def is_openvino_graph(root: Element) -> bool:
+    """Whether an XML document is an execution graph."""
+    return root.tag == "net" and any(
+        "execTimeMcs" in data.attrib for data in root.iterfind("layers/layer/data")
+    )
+
+
+def read_openvino_graph(root: Element) -> RecordedProfile:
+    """Read an execution graph."""
+    names = {layer.get("id"): layer.get("name", "") for layer in root.iterfind("layers/layer")}
+    reads: dict[str, list[str]] = {}
+    for edge in root.iterfind("edges/edge"):
+        reader = names.get(edge.get("to-layer"), "")
+        reads.setdefault(reader, []).append(names.get(edge.get("from-layer"), ""))
+    layers = sorted(_executed(root), key=lambda pair: pair[0])
+    return RecordedProfile(
+        "openvino",
+        tuple(
+            RecordedLayer(
+                name=layer.get("name", ""),
+                op_type=layer.get("type", ""),
+                times=(float(data["execTimeMcs"]),),
+                sources=source_names(layer.get("name", ""), data.get("originalLayersNames", "")),
+                predecessors=tuple(reads.get(layer.get("name", ""), ())),
+                provider=data.get("primitiveType", ""),
+            )
+            for _, layer, data in layers
+        ),
+        0,
+    )
+
+
+def _executed(root: Element) -> Iterator[tuple[int, Element, dict[str, str]]]:
+    """The layers that were executed, each with its position in the order of execution."""
+    for layer in root.iterfind("layers/layer"):
+        data = layer.find("data")
+        attributes = {} if data is None else data.attrib
+        if attributes.get("execTimeMcs", "not_executed").replace(".", "", 1).isdigit():
+            yield int(attributes.get("execOrder", "0")), layer, attributes

@@ -1,0 +1,77 @@
+"""Reading a profile of any known format; its content tells which one it is."""
+
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element, ParseError, fromstring
+
+from modelexport.errors import FileProblem
+from modelexport.rewriter.profiling.importers import onnxruntime_json, openvino_files, qnn_csv
+from modelexport.rewriter.profiling.importers.trtexec_json import is_trtexec, read_trtexec
+from modelexport.rewriter.profiling.recorded_profile import RecordedProfile
+
+
+def read_profile(path: Path, layer_info: Path | None = None) -> RecordedProfile:
+    """Read a profile that was recorded elsewhere.
+
+    Args:
+        path: The profile.
+        layer_info: For a profile of trtexec, the file of --exportLayerInfo.
+
+    Raises:
+        FileProblem: A file cannot be read, or its format is not known.
+    """
+    text = _text_of(path)
+    profile = _read(text, path, layer_info)
+    if profile is None:
+        raise FileProblem(
+            f"{path}: not a profile that can be read: onnxruntime's JSON, trtexec's "
+            "--exportProfile, openvino's CSV, JSON or execution graph, or QNN's CSV."
+        )
+    if not profile.layers:
+        raise FileProblem(f"{path}: the profile has no layers that were executed.")
+    return profile
+
+
+def _read(text: str, path: Path, layer_info: Path | None) -> RecordedProfile | None:
+    try:
+        if text.startswith(("[", "{")):
+            return _read_json(json.loads(text), layer_info)
+        if text.startswith("<"):
+            root = _xml_of(text)
+            graph = openvino_files.is_openvino_graph(root)
+            return openvino_files.read_openvino_graph(root) if graph else None
+        if text.startswith(openvino_files.CSV_HEAD):
+            return openvino_files.read_openvino_csv(text)
+        if text.replace(", ", ",").startswith(qnn_csv.CSV_HEAD):
+            return qnn_csv.read_qnn(text)
+    except (ParseError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FileProblem(f"{path}: the profile is damaged ({error}).") from error
+    return None
+
+
+def _read_json(document: Any, layer_info: Path | None) -> RecordedProfile | None:
+    if onnxruntime_json.is_onnxruntime(document):
+        return onnxruntime_json.read_onnxruntime(document)
+    if is_trtexec(document):
+        layers = None if layer_info is None else json.loads(_text_of(layer_info))
+        return read_trtexec(document, layers)
+    if openvino_files.is_openvino_json(document):
+        return openvino_files.read_openvino_json(document)
+    return None
+
+
+def _xml_of(text: str) -> Element:
+    """The root of an XML document; one that declares entities of its own is refused."""
+    if "<!DOCTYPE" in text:
+        raise ValueError("it has a document type")
+    return fromstring(text)  # noqa: S314 - without a document type there are no entities
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        raise FileProblem(f"{path}: not a text file.") from error
+    except OSError as error:
+        raise FileProblem(f"{path}: the profile cannot be read ({error.strerror}).") from error

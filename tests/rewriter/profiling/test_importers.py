@@ -1,0 +1,198 @@
+"""Profiles recorded elsewhere: each format is recognised, read and joined with the nodes."""
+
+import itertools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import onnx
+import onnxruntime as ort
+import pytest
+
+from modelexport.errors import FileProblem, UsageError
+from modelexport.hierarchy.profile_options import ImportedProfile, ProfileFiles
+from modelexport.rewriter import Profile, annotate, profile
+from modelexport.rewriter.profiling.importers.read_profile import read_profile
+from tests.helpers.handmade import TWO_LAYERS_SCOPES, two_layers, two_layers_record
+
+NODES = [node.name for node in two_layers().graph.node]
+MODULES = dict(zip(NODES, TWO_LAYERS_SCOPES, strict=True))
+RUN = [name for name in NODES if MODULES[name]]
+"""Nodes of modules below the root."""
+
+
+@pytest.fixture(scope="module")
+def annotated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An annotated file of two layers."""
+    folder = tmp_path_factory.mktemp("imported")
+    onnx.save(two_layers(), folder / "net.onnx")
+    annotate(folder / "net.onnx", two_layers_record(), folder / "net.annotated.onnx")
+    return folder / "net.annotated.onnx"
+
+
+def _trtexec(names: Sequence[str], *, medians: bool = True) -> str:
+    entries: list[dict[str, object]] = [{"count": 7}]
+    for number, name in enumerate(names):
+        entry = {"name": name, "timeMs": 7.0 * number, "averageMs": 2.0 + number, "percentage": 1.0}
+        entries.append(entry | ({"medianMs": 1.0 + number} if medians else {}))
+    return json.dumps(entries)
+
+
+def _openvino_csv(names: Sequence[str]) -> str:
+    head = "layerName;execStatus;layerType;execType;realTime (ms);cpuTime (ms)"
+    rows = [f"{name};Status.EXECUTED;Any;jit;0.{n + 1:03};0.001" for n, name in enumerate(names)]
+    return "\n".join([head, "x;Status.NOT_RUN;Parameter;any;0.000;0.000", *rows, "Total;;;;1;1"])
+
+
+def _openvino_json(names: Sequence[str]) -> str:
+    nodes = [
+        {
+            "name": name,
+            "node_type": "Any",
+            "status": "Status.EXECUTED",
+            "real_time": f"0.{n + 1:03}",
+        }
+        for n, name in enumerate(names)
+    ]
+    return json.dumps({"report_type": "detailed", "detailed_performance": [{"nodes": nodes}] * 2})
+
+
+def _openvino_graph(names: Sequence[str]) -> str:
+    root = ET.Element("net", name="graph")
+    layers = ET.SubElement(root, "layers")
+    for number, name in enumerate(names):
+        layer = ET.SubElement(layers, "layer", id=str(number), name=f"L{number}", type="A")
+        data = {"execTimeMcs": str(number + 1), "execOrder": str(number)}
+        ET.SubElement(layer, "data", originalLayersNames=name, **data)
+    return ET.tostring(root, encoding="unicode")
+
+
+def _qnn(names: Sequence[str]) -> str:
+    head = (
+        "Msg Timestamp,Message,Time,Unit of Measurement,Timing Source,Event Level,Event Identifier"
+    )
+    rows = [
+        f"1,NODE,{n + 1 + run},CYCLES,BACKEND,SUB-EVENT,{name}:OpId_{n} (cycles)"
+        for run in (0, 2)
+        for n, name in enumerate(names)
+    ]
+    root = "1,ROOT,9,CYCLES,BACKEND,ROOT,Accelerator (execute) time (cycles)"
+    return "\n".join([head, root, *rows])
+
+
+WRITERS = {
+    "trtexec": _trtexec,
+    "openvino-csv": _openvino_csv,
+    "openvino-json": _openvino_json,
+    "openvino-graph": _openvino_graph,
+    "qnn": _qnn,
+}
+
+
+def _imported(annotated: Path, text: str, folder: Path, layers: str | None = None) -> Profile:
+    (folder / "profile").write_text(text)
+    if layers is not None:
+        (folder / "layers").write_text(layers)
+    imported = ImportedProfile(
+        path=folder / "profile", layer_info=None if layers is None else folder / "layers"
+    )
+    return profile(annotated, imported=imported)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_layers_are_charged_to_the_modules_of_their_nodes(
+    annotated: Path, tmp_path: Path, name: str
+) -> None:
+    """Each format is known by its content, and every layer has its time and its module."""
+    result = _imported(annotated, WRITERS[name](RUN), tmp_path)
+    assert [node.module for node in result.nodes] == [MODULES[node] for node in RUN]
+    assert (result.attributed, result.unmapped, result.no_module) == (1, 0, 0)
+    assert result.unit == ("cycles" if name == "qnn" else "us")
+    times = [node.time for node in result.nodes]
+    steps = {round(b - a, 6) for a, b in itertools.pairwise(times)}
+    assert steps == ({1000.0} if name == "trtexec" else {1.0})
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_what_is_not_mapped_is_shown(annotated: Path, tmp_path: Path, name: str) -> None:
+    """The time of a layer without a node counts, belongs to no module, and has a reason."""
+    result = _imported(annotated, WRITERS[name]([*RUN, "__myl_Fused_7"]), tmp_path)
+    *_, unknown = result.nodes
+    assert result.unmapped == pytest.approx(unknown.time / result.node_time)
+    assert result.no_module == unknown.time > 0
+    assert unknown.reason
+    assert result.attributed == pytest.approx(1 - result.unmapped)
+
+
+def test_older_trtexec_has_averages_only(annotated: Path, tmp_path: Path) -> None:
+    """The average stands where there is no median."""
+    result = _imported(annotated, _trtexec(RUN, medians=False), tmp_path)
+    assert [node.time for node in result.nodes] == [1000 * (2.0 + n) for n in range(len(RUN))]
+
+
+@pytest.mark.parametrize(
+    ("name", "nodes"),
+    [
+        ("layer.0.fc.weight + proj0 + PWN(relu0)", ["proj0", "relu0"]),
+        ("PWN(PWN(relu0), plus0)", ["relu0", "plus0"]),
+        ("Reformatting CopyNode for Input Tensor 0 to proj0 + PWN(relu0)", ["proj0", "relu0"]),
+        ("{ForeignNode[proj0...relu0]}", ["proj0", "bias0", "relu0"]),
+        ("bias1_clone_1", ["bias1"]),
+        ("(Unnamed Layer* 112) [ElementWise]", []),
+    ],
+)
+def test_names_of_trtexec_name_onnx_nodes(
+    annotated: Path, tmp_path: Path, name: str, nodes: list[str]
+) -> None:
+    """Fused layers, copies, groups and clones; layers that several modules share say so."""
+    (layer,) = _imported(annotated, _trtexec([name]), tmp_path).nodes
+    assert list(layer.nodes) == nodes
+    assert (len(layer.covers) > 1) == (len({MODULES[node] for node in nodes}) > 1)
+
+
+def test_layer_information_tells_the_nodes(annotated: Path, tmp_path: Path) -> None:
+    """Its metadata names the nodes of a layer whose name does not."""
+    metadata = "[ONNX Layer: proj0]\x1f[ONNX Layer: bias0]\x1e[ONNX Layer: relu0]"
+    layers = {"Layers": [{"Name": "__myl_1", "LayerType": "gemm", "Metadata": metadata}]}
+    (layer,) = _imported(annotated, _trtexec(["__myl_1"]), tmp_path, json.dumps(layers)).nodes
+    assert (layer.nodes, layer.op_type) == (("proj0", "bias0", "relu0"), "gemm")
+
+
+@pytest.mark.parametrize("optimised", [False, True])
+def test_profiles_of_onnxruntime_are_joined(
+    annotated: Path, tmp_path: Path, optimised: bool
+) -> None:
+    """A profile of the file as it is, and one of its optimised form, whose names it lacks."""
+    options = ort.SessionOptions()
+    if not optimised:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.enable_profiling, options.profile_file_prefix = True, str(tmp_path / "ort")
+    session = ort.InferenceSession(annotated, options, providers=["CPUExecutionProvider"])
+    session.run(None, {"x": two_layers_record().probe.inputs[0].to_array()})
+    recorded = Path(session.end_profiling())
+    result = profile(annotated, imported=ImportedProfile(path=recorded))
+    assert result.nodes
+    assert result.unmapped == 0
+    assert {node.name for node in result.nodes}.isdisjoint(NODES) is False
+    assert any(node.name not in NODES for node in result.nodes) == optimised
+
+
+def test_other_files_are_refused(annotated: Path, tmp_path: Path) -> None:
+    """One sentence for a file of another kind, an empty one, and a damaged one."""
+    wrong = {
+        "other.json": ('{"a": 1}', "not a profile"),
+        "empty": ("", "not a profile"),
+        "damaged.json": ("[1, ", "damaged"),
+        "entity.xml": ("<!DOCTYPE a><a/>", "damaged"),
+        "none.csv": (_openvino_csv([]), "no layers"),
+    }
+    for name, (text, message) in wrong.items():
+        (tmp_path / name).write_text(text)
+        with pytest.raises(FileProblem, match=message):
+            read_profile(tmp_path / name)
+    with pytest.raises(FileProblem, match="cannot be read"):
+        read_profile(tmp_path / "absent")
+    imported = ImportedProfile(path=tmp_path / "other.json")
+    with pytest.raises(UsageError, match="nothing runs here"):
+        profile(annotated, imported=imported, files=ProfileFiles(save_optimised=tmp_path / "o"))
