@@ -1,5 +1,7 @@
 """Weights that a tool concatenated or split: query, key and value in one matrix, or one in three.
 
+Their biases are concatenated too: a vector is peeled like a matrix of one column.
+
 A concatenated weight is peeled: a recorded weight that lies at its edge is taken off, until
 nothing is left. The parts of a split weight are concatenated again: they are read by nodes that
 share their other input.
@@ -11,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 
 from modelexport.hierarchy.fingerprints import Array
+from modelexport.hierarchy.sketches import PROJECTIONS
 from modelexport.rewriter.graph.indexed_graph import IndexedGraph
 from modelexport.rewriter.matching.evidence.weight_sketches import RecordedWeights
 from modelexport.rewriter.matching.thresholds import MOST_PART_SIZES, MOST_SPLIT_PARTS
@@ -28,15 +31,25 @@ def match_concatenated(array: Array, recorded: WeightsBySize) -> list[list[int]]
 
     Returns:
         For each part, in their order, the labels of the recorded weights that it may be. Empty
-        when the weight is not a matrix made of recorded ones.
+        when the weight is not a matrix or a vector made of recorded ones.
     """
+    if array.ndim == 1:
+        return _peel_rows(array[:, np.newaxis], recorded, varied=True)
     if array.ndim != 2:
         return []
     return _peel_rows(array.T, recorded) or _peel_rows(array, recorded)
 
 
-def _peel_rows(array: Array, recorded: WeightsBySize) -> list[list[int]]:
-    """Take recorded weights off the first rows until none are left."""
+def _peel_rows(array: Array, recorded: WeightsBySize, *, varied: bool = False) -> list[list[int]]:
+    """Take recorded weights off the first rows until none are left.
+
+    Args:
+        array: A matrix.
+        recorded: The recorded weights.
+        varied: Take only what holds different numbers: equal ones have the direction of all
+            equal ones. A few must be the very numbers of a recorded weight: no more than
+            projections have the direction of many weights.
+    """
     columns = array.shape[1]
     sizes = [size for size in recorded if columns and not size % columns and size < array.size]
     parts: list[list[int]] = []
@@ -44,9 +57,12 @@ def _peel_rows(array: Array, recorded: WeightsBySize) -> list[list[int]]:
     while row < len(array):
         for size in sizes[:MOST_PART_SIZES]:
             piece = array[row : row + size // columns]
-            labels = recorded[size].match([piece])[0].labels if piece.size == size else []
-            if labels:
-                parts.append(labels)
+            if piece.size != size or (varied and piece.min() == piece.max()):
+                continue
+            candidates = recorded[size].match([piece])[0]
+            telling = candidates.exact or piece.size > PROJECTIONS or not varied
+            if candidates.labels and telling:
+                parts.append(candidates.labels)
                 row += len(piece)
                 break
         else:

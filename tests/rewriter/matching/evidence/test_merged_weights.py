@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelexport.hierarchy.sketches import PROJECTIONS
 from modelexport.rewriter.graph.indexed_graph import IndexedGraph
 from modelexport.rewriter.matching.evidence.merged_weights import match_concatenated, match_split
 from tests.helpers.values import indexed, noise
@@ -32,12 +33,33 @@ def test_a_merged_weight_is_peeled(
     assert match_concatenated(other, recorded) == []
 
 
-def test_only_matrices_are_peeled() -> None:
-    """A vector or a cube is made of nothing."""
+def test_a_merged_bias_is_peeled() -> None:
+    """A vector is made of vectors: few numbers as they are, more in half precision, too."""
+    for few, expected in ((PROJECTIONS, []), (PROJECTIONS + 1, [[0], [1], [1]])):
+        parts = [noise(32), noise(few, seed=1)]
+        recorded = recorded_by_size(parts)
+        whole = np.concatenate([*parts, parts[1]])
+        assert match_concatenated(whole, recorded) == [[0], [1], [1]]
+        assert match_concatenated(whole.astype(np.float16), recorded) == expected
+        assert match_concatenated(noise(len(whole), seed=2), recorded) == []
+
+
+def test_a_bias_of_other_numbers_is_not_peeled() -> None:
+    """Two numbers have the direction of any two others, and equal numbers of all equal ones."""
+    parts = [noise(2, seed=1), noise(2, seed=2)]
+    assert match_concatenated(np.concatenate(parts), recorded_by_size(parts)) == [[0], [1]]
+    larger = np.concatenate([3 * part for part in parts])
+    assert match_concatenated(larger, recorded_by_size(parts)) == []
+    ones = np.ones(3, np.float32)
+    assert match_concatenated(np.concatenate([ones, ones]), recorded_by_size([ones])) == []
+
+
+def test_cubes_are_not_peeled() -> None:
+    """A cube is made of nothing, nor is what has no columns."""
     part = noise(6, 4)
     recorded = recorded_by_size([part])
     assert match_concatenated(np.concatenate([part, part]), recorded) == [[0], [0]]
-    assert match_concatenated(np.concatenate([part, part]).ravel(), recorded) == []
+    assert match_concatenated(np.concatenate([part, part]).ravel(), recorded) == [[0], [0]]
     assert match_concatenated(np.stack([part, part]), recorded) == []
     assert match_concatenated(np.zeros((3, 0), np.float32), recorded) == []
 
