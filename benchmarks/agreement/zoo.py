@@ -259,6 +259,22 @@ def qwen3(depth: int, width: int) -> Built:
     ), text()
 
 
+def qwen2(depth: int, width: int) -> Built:
+    """Decoder with biases on queries, keys and values."""
+    return build(AutoModelForCausalLM, "qwen2", **_decoder(depth, width)), text()
+
+
+def mistral(depth: int, width: int) -> Built:
+    """Decoder that looks back a number of tokens."""
+    settings = {**_decoder(depth, width), "head_dim": width // 4}
+    return build(AutoModelForCausalLM, "mistral", **settings), text()
+
+
+def granite(depth: int, width: int) -> Built:
+    """Decoder with scaled residuals and embeddings."""
+    return build(AutoModelForCausalLM, "granite", **_decoder(depth, width)), text()
+
+
 def segformer(depth: int, width: int) -> Built:
     """Pyramid of attention and convolutions."""
     stages = {"num_encoder_blocks": 2, "depths": [1, depth - 2], "sr_ratios": [2, 1]}
@@ -377,6 +393,9 @@ _ENTRIES = [
     _sized(albert, *_TEXT, fusions="bert"),
     _sized(opt, *_TEXT, fusions="gpt2"),
     _sized(qwen3, *_TEXT, fusions="gpt2"),
+    _sized(qwen2, *_TEXT, fusions="gpt2"),
+    _sized(mistral, *_TEXT, fusions="gpt2"),
+    _sized(granite, *_TEXT, fusions="gpt2"),
     _sized(segformer),
     _sized(beit, fusions="vit"),
     _sized(mobilenet_v2),
