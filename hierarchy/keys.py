@@ -63,6 +63,15 @@ LEGACY_TAG_ATTRIBUTE = "hierarchy_tag"
 """The node attribute that older tools wrote. Readers accept it; `strip` leaves it."""
 
 
+_MAX_CALL_DIGITS = 9
+
+
+def read_call_number(text: str) -> int | None:
+    """The number in an entry `CALL`; None when it is no number that a call can have."""
+    is_number = text.isascii() and text.isdecimal() and len(text) <= _MAX_CALL_DIGITS
+    return int(text) if is_number else None
+
+
 def are_ours(entry_keys: Iterable[str]) -> list[bool]:
     """Whether we wrote each metadata entry of one node.
 

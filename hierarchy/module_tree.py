@@ -6,7 +6,7 @@ import msgspec
 
 from modelexport.errors import FileProblem
 from modelexport.hierarchy.choices import TagStyle, TorchNN
-from modelexport.support.decode_errors import explain_decode_error
+from modelexport.support.decode_errors import DECODE_ERRORS, explain_decode_error
 from modelexport.support.prefixes import common_prefix
 
 ROOT = ""
@@ -101,7 +101,7 @@ class EmbeddedTree(msgspec.Struct, frozen=True, omit_defaults=True):
         """
         try:
             return msgspec.json.decode(text, type=cls)
-        except msgspec.DecodeError as error:
+        except DECODE_ERRORS as error:
             raise FileProblem(
                 f"{file}: its module tree cannot be read ({explain_decode_error(error)})."
             ) from error

@@ -6,6 +6,7 @@ classes here. `read_record` refuses a file that is not a record, is damaged, or 
 version.
 """
 
+import math
 import re
 import sys
 import zlib
@@ -18,7 +19,9 @@ import numpy as np
 from modelexport.errors import FileProblem, RecordError
 from modelexport.hierarchy.fingerprints import Array, ValueFingerprint, WeightFingerprint
 from modelexport.hierarchy.module_tree import Module, ModuleTree
-from modelexport.support.decode_errors import explain_decode_error
+from modelexport.support.compressed import decompress
+from modelexport.support.decode_errors import DECODE_ERRORS, explain_decode_error
+from modelexport.support.error_texts import first_line
 from modelexport.support.files import check_target
 from modelexport.support.stdio import STDIO
 
@@ -29,6 +32,13 @@ VERSION = 1
 SUFFIX = ".trace.json"
 
 _ZLIB_LEVEL = 6
+
+MAX_PROBE_BYTES = 1 << 30
+"""Maximum number of bytes that one probe input may unpack to."""
+
+_MAX_STRING_BYTES = 1 << 26
+_MAX_RANK = 64
+"""Maximum number of dimensions; numpy has no more, either."""
 
 
 class Source(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -148,12 +158,24 @@ class ProbeInput(msgspec.Struct, frozen=True, omit_defaults=True):
         )
 
     def to_array(self) -> Array:
-        """The array that was compressed."""
-        if self.dtype == "object":
-            strings = msgspec.json.decode(zlib.decompress(self.data), type=list[str])
-            return np.array(strings, object).reshape(self.shape)
-        dtype = np.dtype(self.dtype).newbyteorder("<")
-        return np.frombuffer(zlib.decompress(self.data), dtype).reshape(self.shape)
+        """The array that was compressed.
+
+        Raises:
+            RecordError: The bytes are damaged, do not fit type and shape, or are too many.
+        """
+        try:
+            if self.dtype == "object":
+                text = decompress(self.data, _MAX_STRING_BYTES)
+                strings = msgspec.json.decode(text, type=list[str])
+                return np.array(strings, object).reshape(self.shape)
+            dtype = np.dtype(self.dtype).newbyteorder("<")
+            count = math.prod(self.shape[:_MAX_RANK])
+            size = min(max(0, count * dtype.itemsize), MAX_PROBE_BYTES)
+            return np.frombuffer(decompress(self.data, size), dtype).reshape(self.shape)
+        except (ValueError, TypeError, SyntaxError, *DECODE_ERRORS) as error:
+            raise RecordError(
+                f"the record's input {self.name!r} is damaged ({first_line(error)})."
+            ) from error
 
 
 class Probe(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -269,7 +291,7 @@ def decode_record(data: bytes, file: str) -> Record:
     """
     try:
         header = msgspec.json.decode(data, type=_Header)
-    except msgspec.DecodeError as error:
+    except DECODE_ERRORS as error:
         raise RecordError(f"{file}: not a trace record ({explain_decode_error(error)}).") from error
     if header.format != FORMAT:
         raise RecordError(f'{file}: not a trace record (its "format" is not "{FORMAT}").')
@@ -280,7 +302,7 @@ def decode_record(data: bytes, file: str) -> Record:
         )
     try:
         record = msgspec.json.decode(data, type=Record)
-    except msgspec.DecodeError as error:
+    except DECODE_ERRORS as error:
         raise RecordError(
             f"{file}: the record is damaged ({explain_decode_error(error)})."
         ) from error

@@ -21,6 +21,9 @@ _STEP = re.compile(r"\.(?P<field>[^.\[]+)|\[(?P<index>\d+)\]|\[\.\.\.\]")
 _MAX_QUOTED = 60
 """Maximum number of characters of a wrong value that the message quotes."""
 
+DECODE_ERRORS = (msgspec.DecodeError, UnicodeError, RecursionError, OverflowError)
+"""What decoding JSON, TOML or YAML raises: wrong data, no UTF-8, too deep, too large a number."""
+
 NamedPath = tuple[str | int, ...]
 """The keys and indices that lead to a value inside nested mappings and lists."""
 
@@ -35,9 +38,7 @@ class _Problem(NamedTuple):
     path: PartlyNamedPath
 
 
-def explain_decode_error(
-    error: msgspec.DecodeError, *, type_: Any = None, data: object = None
-) -> str:
+def explain_decode_error(error: Exception, *, type_: Any = None, data: object = None) -> str:
     """What msgspec found wrong, behind the path of the key that it is about.
 
     >>> try:
@@ -47,7 +48,7 @@ def explain_decode_error(
     '$[...][...]: expected `int`, got `str`'
 
     Args:
-        error: The error.
+        error: One of `DECODE_ERRORS`.
         type_: What the data should be. With it, a message about an unknown key names the keys
             that exist.
         data: The data as nested mappings and lists; needs `type_`. With it, the message has the
@@ -56,6 +57,10 @@ def explain_decode_error(
     Returns:
         The inner part of a sentence, without a full stop.
     """
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8 text at byte {error.start:,}"
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
     problem = _parse(error)
     if not isinstance(error, msgspec.ValidationError):
         return _lower_first(problem.message)  # the text is no JSON: there is no path
@@ -68,7 +73,7 @@ def explain_decode_error(
     return f"{_write(problem.path)}: {_lower_first(problem.message)}{quoted}"
 
 
-def _parse(error: msgspec.DecodeError) -> _Problem:
+def _parse(error: Exception) -> _Problem:
     match = _MESSAGE.match(str(error))
     assert match is not None  # the pattern matches any text
     path = [

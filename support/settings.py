@@ -9,7 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from modelexport.errors import SettingsError
-from modelexport.support.decode_errors import explain_decode_error
+from modelexport.support.decode_errors import DECODE_ERRORS, explain_decode_error
 from modelexport.support.stdio import STDIO
 
 T = TypeVar("T")
@@ -63,7 +63,7 @@ def decode_settings(data: bytes, suffix: str, type_: type[T], file: str) -> T:
         raise SettingsError(f"{file}: it must hold keys and values.")
     try:
         return msgspec.convert(content, type_, str_keys=True)
-    except msgspec.ValidationError as error:
+    except DECODE_ERRORS as error:
         reason = explain_decode_error(error, type_=type_, data=content)
         raise SettingsError(f"{file}: {reason}.") from error
 

@@ -6,12 +6,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import onnx
 from google.protobuf.message import DecodeError
 
 from modelexport.errors import OnnxFileError
+from modelexport.rewriter.container.budgets import exceeded_budget
 from modelexport.rewriter.container.copying import write_segments
 from modelexport.rewriter.container.editing import splice_edits
 from modelexport.rewriter.container.edits import Changes, Edits
@@ -32,6 +34,8 @@ from modelexport.rewriter.container.tensor_values import (
     is_readable,
 )
 from modelexport.rewriter.container.tensor_walk import external_reference, walk_tensors
+from modelexport.rewriter.container.text_faults import find_broken_text
+from modelexport.support.decode_errors import DECODE_ERRORS, explain_decode_error
 from modelexport.support.protobuf_wire import CutOffError, WireError
 
 _PROTOBUF_LIMIT = 2**31 - 1
@@ -79,7 +83,12 @@ class OnnxContainer:
                 meanwhile.
         """
         with ScannedFile.open(Path(path)) as file:
-            yield cls(file)
+            container = cls(file)
+            try:
+                yield container
+            except (*DECODE_ERRORS, TypeError, AttributeError) as error:
+                container._explain(error)
+                raise
 
     def skeleton(self) -> onnx.ModelProto:
         """The model, with its large tensors as external references into this file.
@@ -189,6 +198,8 @@ class OnnxContainer:
             self._refuse("not an ONNX model, or cut off (it has no graph or no IR version)")
         if not model.opset_import and model.ir_version > _LAST_IR_WITHOUT_OPSETS:
             self._refuse("cut off, or not an ONNX model (it names no operator set)")
+        if reason := exceeded_budget(model):
+            self._refuse(reason)
         return model
 
     @cached_property
@@ -210,6 +221,13 @@ class OnnxContainer:
             return None
         span = ByteSpan(*map(int, numbers))
         return span if span in self._borrowed else None
+
+    def _explain(self, error: Exception) -> None:
+        """Raise the error of a file whose text is broken, if that is why an error happened."""
+        if isinstance(error, msgspec.DecodeError):
+            self._refuse(f"one of its entries is damaged ({explain_decode_error(error)})", error)
+        if place := find_broken_text(self._model):
+            self._refuse(f"its {place} is not UTF-8 text", error)
 
     def _refuse(self, reason: str, cause: Exception | None = None) -> NoReturn:
         raise OnnxFileError(f"{self.path}: {reason}.") from cause

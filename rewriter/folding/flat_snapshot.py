@@ -11,6 +11,11 @@ import msgspec
 import onnx
 
 from modelexport.hierarchy import keys
+from modelexport.support.compressed import decompress
+from modelexport.support.decode_errors import DECODE_ERRORS
+
+MAX_SNAPSHOT_BYTES = 1 << 28
+"""Maximum number of bytes that a snapshot may unpack to; a larger one counts as damaged."""
 
 
 class OriginalNode(msgspec.Struct, frozen=True, array_like=True):
@@ -90,8 +95,8 @@ def take_snapshot(model: onnx.ModelProto) -> FlatSnapshot | None:
             packed = entry.value
             del model.metadata_props[position]
             try:
-                text = zlib.decompress(base64.b64decode(packed, validate=True))
+                text = decompress(base64.b64decode(packed, validate=True), MAX_SNAPSHOT_BYTES)
                 return msgspec.json.decode(text, type=FlatSnapshot)
-            except (ValueError, zlib.error, msgspec.DecodeError):
+            except (ValueError, TypeError, *DECODE_ERRORS):
                 return None
     return None

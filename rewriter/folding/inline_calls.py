@@ -70,7 +70,10 @@ class CallInliner:
             return
         inlined.calls += 1
         metadata = {entry.key: entry.value for entry in node.metadata_props}
-        tag, call_number = metadata.get(keys.TAG), int(metadata.get(keys.CALL, "0"))
+        tag, call_number = (
+            metadata.get(keys.TAG),
+            keys.read_call_number(metadata.get(keys.CALL, "0")) or 0,
+        )
         prefix = node.name or node.op_type
         names = _names_of_call(node, function)
         for inner in function.node:

@@ -121,7 +121,8 @@ def _update_call_number(node: onnx.NodeProto, update: Callable[[int], int | None
     """Update a node's call number, if it has one; None removes it."""
     for position, entry in enumerate(node.metadata_props):
         if entry.key == keys.CALL:
-            number = update(int(entry.value)) if entry.value.isdecimal() else None
+            call = keys.read_call_number(entry.value)
+            number = None if call is None else update(call)
             if number is None:
                 del node.metadata_props[position]
             else:

@@ -1,5 +1,6 @@
 """What matching may look at besides the graph: weights, and runs of the file."""
 
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -31,6 +32,10 @@ Observe = Callable[[Feeds, float], Fingerprints]
 
 Its second argument is the magnitude from which numbers count as infinite.
 """
+
+
+MAX_INPUT_BYTES = 1 << 32
+"""Maximum number of bytes that an .npz file of inputs may unpack to."""
 
 
 @dataclass(frozen=True)
@@ -115,11 +120,18 @@ def read_inputs(path: Path) -> Iterator[tuple[str, Array]]:
     """
     try:
         with path.open("rb") as stream, _open_archive(stream) as archive:
+            _check_size(archive)
             for name in archive.files:
                 array = archive[name]
                 yield name, array.astype(object) if array.dtype.kind == "U" else array
-    except (OSError, ValueError, BadZipFile) as error:
+    except (OSError, ValueError, BadZipFile, EOFError, zlib.error, SyntaxError) as error:
         raise UsageError(f"{path}: not an .npz file of arrays by input name ({error}).") from error
+
+
+def _check_size(archive: np.lib.npyio.NpzFile) -> None:
+    size = sum(entry.file_size for entry in archive.zip.infolist()) if archive.zip else 0
+    if size > MAX_INPUT_BYTES:
+        raise ValueError(f"it unpacks to {size:,} bytes, more than {MAX_INPUT_BYTES:,}")
 
 
 def _open_archive(stream: BinaryIO) -> np.lib.npyio.NpzFile:

@@ -12,6 +12,7 @@ from modelexport.rewriter.matching import metadata_of
 from modelexport.rewriter.validation.checked_file import CheckedFile
 from modelexport.rewriter.validation.consistency import Consistency
 from modelexport.rewriter.validation.results import Fault, Findings
+from modelexport.support.decode_errors import DECODE_ERRORS
 
 _ADVICE = "annotate the file again"
 
@@ -47,7 +48,7 @@ def _problems(tag: str, covers: str | None, known_tags: set[str] | None) -> Iter
     if covers is not None:
         try:
             covered = msgspec.json.decode(covers, type=list[str])
-        except msgspec.DecodeError:
+        except DECODE_ERRORS:
             yield f"its {keys.COVERS} is not a JSON list of tags"
     for written in [tag, *covered]:
         if not is_well_formed(written):

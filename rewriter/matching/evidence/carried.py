@@ -53,6 +53,7 @@ from modelexport.rewriter.matching.evidence.tree_names import (
     resolve_relative_tags,
 )
 from modelexport.rewriter.matching.evidence.weight_names import read_weight_names
+from modelexport.support.decode_errors import DECODE_ERRORS
 
 _ADDED = re.compile(r"[^A-Za-z0-9]")
 """Where what a tool adds to a name may begin: `_quant`, `__12`, `/Fused`, `:0`."""
@@ -145,7 +146,7 @@ def _path(tag: str, paths: Mapping[str, str] | None) -> str | None:
 def _claim(path: str, entry: Mapping[str, str], paths: Mapping[str, str] | None) -> Claim:
     kind = entry.get(keys.EVIDENCE, EvidenceKind.CARRIED)
     call = entry.get(keys.CALL)
-    known_call = int(call) if call is not None and call.isdecimal() else None
+    known_call = None if call is None else keys.read_call_number(call)
     return Claim(path, kind, _covers(entry.get(keys.COVERS), paths), known_call)
 
 
@@ -154,7 +155,7 @@ def _covers(text: str | None, paths: Mapping[str, str] | None) -> tuple[str, ...
         return ()
     try:
         tags = msgspec.json.decode(text, type=list[str])
-    except msgspec.DecodeError:
+    except DECODE_ERRORS:
         return ()  # the tag itself is still good; `validate` reports a broken list
     return tuple(path for tag in tags if (path := _path(tag, paths)) is not None)
 

@@ -11,7 +11,7 @@ from modelexport.hierarchy.choices import TagStyle, TorchNN
 from modelexport.hierarchy.module_tree import EmbeddedTree, ModuleTree
 from modelexport.hierarchy.tags import Tagger, TagRules
 from modelexport.rewriter.matching.evidence.carried_hierarchy import metadata_of
-from modelexport.support.decode_errors import explain_decode_error
+from modelexport.support.decode_errors import DECODE_ERRORS, explain_decode_error
 
 T = TypeVar("T")
 
@@ -64,7 +64,7 @@ def _read_entry(model: onnx.ModelProto, key: str, type_: type[T], what: str, whe
     """An entry of JSON; an empty object when there is none."""
     try:
         return msgspec.json.decode(metadata_of(model).get(key, "{}"), type=type_)
-    except msgspec.DecodeError as error:
+    except DECODE_ERRORS as error:
         raise OnnxFileError(
             f"{where}: its {what} cannot be read ({explain_decode_error(error)})."
         ) from error

@@ -1,0 +1,77 @@
+"""Damaged records, metadata and settings end in one sentence with the file and the place."""
+
+from pathlib import Path
+
+import onnx
+import pytest
+
+from modelexport.hierarchy import keys
+from tests.helpers.commands import Run
+
+DEEP = b'{"a":' + b"[" * 100_000
+NOT_TEXT = b'{"format": "modelexport.trace", "version": 1, "digest": "\xff"}'
+HUGE = b'{"format": "modelexport.trace", "version": 1' + b"0" * 5000 + b"}"
+
+
+def assert_one_sentence(result: tuple[int, str, str], *names: str) -> None:
+    code, _, err = result
+    assert code in {1, 2}
+    (line,) = err.splitlines()
+    assert "unexpected" not in line
+    for name in names:
+        assert name in line
+
+
+@pytest.mark.parametrize("content", [DEEP, NOT_TEXT, HUGE, b"\xff\xfe", b"[]", b"\0"])
+def test_records(run: Run, plain: Path, tmp_path: Path, content: bytes) -> None:
+    """A record with broken JSON is named."""
+    (tmp_path / "r.json").write_bytes(content)
+    result = run("annotate", plain, "--record", tmp_path / "r.json", "-o", tmp_path / "o.onnx")
+    assert_one_sentence(result, "r.json")
+    assert not (tmp_path / "o.onnx").exists()
+
+
+@pytest.mark.parametrize("suffix", ["toml", "json", "yaml"])
+@pytest.mark.parametrize("content", [DEEP, b'a = "\xff"', b"workers: 1" + b"0" * 5000, b"\0"])
+def test_plans(run: Run, tmp_path: Path, content: bytes, suffix: str) -> None:
+    """A plan with broken content is named."""
+    (tmp_path / f"plan.{suffix}").write_bytes(content)
+    assert_one_sentence(run("batch", tmp_path / f"plan.{suffix}", "--dry-run"), f"plan.{suffix}")
+
+
+@pytest.mark.parametrize("key", [keys.MODULES, keys.NAMES, keys.PARAMETERS])
+@pytest.mark.parametrize("value", ["[" * 50_000, "{", '{"modules": [{"path": 1}]}', "[1e999]"])
+def test_metadata(run: Run, annotated: Path, key: str, value: str) -> None:
+    """Entries of the model that cannot be read are named with the file."""
+    model = onnx.load(annotated)
+    kept = [entry for entry in model.metadata_props if entry.key != key]
+    pairs = [(entry.key, entry.value) for entry in kept]
+    del model.metadata_props[:]
+    for name, text in [*pairs, (key, value)]:
+        model.metadata_props.add(key=name, value=text)
+    onnx.save(model, annotated)
+    for command in ("analyze", "validate"):
+        code, _, err = run(command, annotated)
+        assert code in {0, 1, 2}
+        assert "unexpected" not in err
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (b"hierarchy_tag", "graph.node"),
+        (b"hierarchy.modules", "metadata_props"),
+        (b"/Net", "graph.node"),
+    ],
+)
+def test_text_that_is_not_utf8(run: Run, annotated: Path, text: bytes, place: str) -> None:
+    """Bytes in the place of text: the command works, or names the file and the place."""
+    data = annotated.read_bytes()
+    broken = text[:-1] + b"\xff"
+    annotated.write_bytes(data.replace(text, broken))
+    assert text in data
+    for command in ("analyze", "validate"):
+        code, _, err = run(command, annotated)
+        assert "unexpected" not in err
+        if code == 2 and "UTF-8" in err:
+            assert place in err

@@ -1,0 +1,102 @@
+"""Small files that would make much of themselves are refused in one sentence, and soon."""
+
+import time
+import zlib
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from modelexport.errors import OnnxFileError, RecordError, UsageError
+from modelexport.hierarchy.record import MAX_PROBE_BYTES, ProbeInput
+from modelexport.rewriter import analyze
+from modelexport.rewriter.container import OnnxContainer
+from modelexport.rewriter.container.budgets import MAX_FUNCTION_DEPTH, MAX_INLINED_NODES
+from modelexport.rewriter.matching import match_sources
+from modelexport.support.compressed import decompress
+from tests.helpers.handmade import parse
+
+SOON = 5.0
+"""Seconds in which a small file is refused."""
+
+
+def with_functions(*calls: tuple[str, ...]) -> onnx.ModelProto:
+    """A model whose first function calls others: by position, the names that each one calls."""
+    model = parse("g (float[2] x) => (float[2] y) { y = Relu (x) }")
+    model.opset_import.add(domain="d", version=1)
+    model.graph.node[0].op_type, model.graph.node[0].domain = "f0", "d"
+    for number, names in enumerate(calls):
+        places = ["x", *(f"v{n}" for n in range(len(names) - 1)), "y"]
+        nodes = [
+            onnx.helper.make_node(
+                name, [places[n]], [places[n + 1]], domain="d" if name[0] == "f" else ""
+            )
+            for n, name in enumerate(names)
+        ]
+        opsets = list(model.opset_import)
+        model.functions.append(
+            onnx.helper.make_function("d", f"f{number}", ["x"], ["y"], nodes, opsets)
+        )
+    return model
+
+
+def doubling(times: int) -> list[tuple[str, ...]]:
+    return [*((f"f{n + 1}",) * 2 for n in range(times)), ("Relu",)]
+
+
+@pytest.mark.parametrize(
+    ("calls", "words"),
+    [
+        (doubling(30), f"more than {MAX_INLINED_NODES:,} nodes"),
+        ([("f0",)], "'f0' calls itself"),
+        ([("f1",), ("Relu", "f0")], "'f0' calls itself"),
+        ([*((f"f{n + 1}",) for n in range(MAX_FUNCTION_DEPTH + 1)), ("Relu",)], "deep"),
+    ],
+)
+def test_functions_without_end(tmp_path: Path, calls: list[tuple[str, ...]], words: str) -> None:
+    """Functions that double, and functions that call themselves."""
+    onnx.save(with_functions(*calls), tmp_path / "m.onnx")
+    start = time.perf_counter()
+    with pytest.raises(OnnxFileError, match=words):
+        analyze(tmp_path / "m.onnx")
+    assert time.perf_counter() - start < SOON
+
+
+def test_functions_within_the_budget(tmp_path: Path) -> None:
+    """A file whose functions end is read."""
+    onnx.save(with_functions(*doubling(5)), tmp_path / "m.onnx")
+    with OnnxContainer.open(tmp_path / "m.onnx") as container:
+        assert len(container.skeleton().functions) == len(doubling(5))
+
+
+def test_tensors_of_many_dimensions(tmp_path: Path) -> None:
+    """Their number of elements would take long to compute."""
+    model = parse("g (float[2] x) => (float[2] y) { y = Relu (x) }")
+    model.graph.initializer.add(name="w", data_type=1, dims=[2**62] * 100_000)
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(OnnxFileError, match="'w' has 100,000 dimensions"):
+        analyze(tmp_path / "m.onnx")
+
+
+def test_compressed_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What unpacks to more than it should is not unpacked."""
+    packed = zlib.compress(bytes(1 << 20))
+    assert decompress(packed, 1 << 20) == bytes(1 << 20)
+    for most, data in ((1000, packed), (1 << 20, packed[:-9]), (9, b"no"), (9, b"")):
+        with pytest.raises(ValueError, match=r"more than|damaged|cut off"):
+            decompress(data, most)
+    for shape, dtype in (
+        ((8,), "float32"),
+        ((MAX_PROBE_BYTES,), "float64"),
+        ((2**62,) * 100_000, "int8"),
+        ((-1,), "int8"),
+        ((8,), "no type"),
+    ):
+        with pytest.raises(RecordError, match="'x' is damaged"):
+            ProbeInput("x", dtype, shape, packed).to_array()
+    np.savez_compressed(tmp_path / "p.npz", x=np.zeros(1000))
+    assert dict(match_sources.read_inputs(tmp_path / "p.npz")).keys() == {"x"}
+    monkeypatch.setattr(match_sources, "MAX_INPUT_BYTES", 1000)
+    with pytest.raises(UsageError, match="unpacks to"):
+        dict(match_sources.read_inputs(tmp_path / "p.npz"))
