@@ -18,7 +18,8 @@ from modelexport.hierarchy.graph_digest import graph_digest
 from modelexport.hierarchy.graph_paths import op_type, walk_graphs, walk_nodes
 from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.hierarchy.opsets import default_opset
-from modelexport.hierarchy.record import Op, Probe, ProbeInput, Record, Source, Tensor
+from modelexport.hierarchy.probe_input import ProbeInput
+from modelexport.hierarchy.record import Op, Probe, Record, Source, Tensor
 from modelexport.hierarchy.sketches import INFINITY_THRESHOLD
 from modelexport.hierarchy.tags import TagRules
 from modelexport.rewriter.annotation.model_file import ModelFile

@@ -13,13 +13,12 @@ NOT_TEXT = b'{"format": "modelexport.trace", "version": 1, "digest": "\xff"}'
 HUGE = b'{"format": "modelexport.trace", "version": 1' + b"0" * 5000 + b"}"
 
 
-def assert_one_sentence(result: tuple[int, str, str], *names: str) -> None:
+def assert_one_sentence(result: tuple[int, str, str], name: str) -> None:
     code, _, err = result
     assert code in {1, 2}
     (line,) = err.splitlines()
     assert "unexpected" not in line
-    for name in names:
-        assert name in line
+    assert name in line
 
 
 @pytest.mark.parametrize("content", [DEEP, NOT_TEXT, HUGE, b"\xff\xfe", b"[]", b"\0"])
@@ -73,5 +72,5 @@ def test_text_that_is_not_utf8(run: Run, annotated: Path, text: bytes, place: st
     for command in ("analyze", "validate"):
         code, _, err = run(command, annotated)
         assert "unexpected" not in err
-        if code == 2 and "UTF-8" in err:
-            assert place in err
+        assert code in {0, 1, 2}
+        assert place in err or "UTF-8" not in err

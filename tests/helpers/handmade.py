@@ -9,7 +9,8 @@ from onnx import numpy_helper, parser
 from modelexport.hierarchy.graph_digest import graph_digest
 from modelexport.hierarchy.graph_paths import op_type, walk_nodes
 from modelexport.hierarchy.module_tree import Module, Parameter
-from modelexport.hierarchy.record import Op, Probe, ProbeInput, Record, Source, Tensor
+from modelexport.hierarchy.probe_input import ProbeInput
+from modelexport.hierarchy.record import Op, Probe, Record, Source, Tensor
 
 HEADER = '<ir_version: 8, opset_import: ["" : 17]>'
 WIDTH = 4

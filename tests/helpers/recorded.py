@@ -9,7 +9,8 @@ from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from modelexport.hierarchy.fingerprints import weight_fingerprint
-from modelexport.hierarchy.record import Op, Probe, ProbeInput, Record, Tensor
+from modelexport.hierarchy.probe_input import ProbeInput
+from modelexport.hierarchy.record import Op, Probe, Record, Tensor
 from tests.helpers.values import fingerprint
 
 

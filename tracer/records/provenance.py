@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from modelexport.hierarchy.fingerprints import Array
-from modelexport.hierarchy.record import Probe, ProbeInput, Source
+from modelexport.hierarchy.probe_input import ProbeInput
+from modelexport.hierarchy.record import Probe, Source
 from modelexport.tracer.sources.origin import Origin
 
 _PACKAGES = ("torch", "transformers", "onnx", "onnxscript", "modelexport")

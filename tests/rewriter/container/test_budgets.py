@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from modelexport.errors import OnnxFileError, RecordError, UsageError
-from modelexport.hierarchy.record import MAX_PROBE_BYTES, ProbeInput
+from modelexport.hierarchy.probe_input import MAX_PROBE_BYTES, ProbeInput
 from modelexport.rewriter import analyze
 from modelexport.rewriter.container import OnnxContainer
 from modelexport.rewriter.container.budgets import MAX_FUNCTION_DEPTH, MAX_INLINED_NODES

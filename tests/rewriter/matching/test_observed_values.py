@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from modelexport.hierarchy.choices import EvidenceKind
-from modelexport.hierarchy.record import Probe, ProbeInput, Record
+from modelexport.hierarchy.probe_input import ProbeInput
+from modelexport.hierarchy.record import Probe, Record
 from modelexport.rewriter.graph.indexed_graph import IndexedGraph
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.evidence.comparison_modes import (

@@ -13,7 +13,7 @@ from torch import nn
 
 from agreement.scrambling import scramble
 from modelexport.hierarchy.choices import EvidenceKind
-from modelexport.hierarchy.record import ProbeInput
+from modelexport.hierarchy.probe_input import ProbeInput
 from modelexport.hierarchy.tags import TagRules
 from modelexport.rewriter import AnnotateReport, MatchOptions, annotate
 from modelexport.rewriter.annotation.inherited_record import inherited_record

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from modelexport.hierarchy.record import ProbeInput
+from modelexport.hierarchy.probe_input import ProbeInput
 from modelexport.rewriter.graph.indexed_graph import IndexedGraph
 from modelexport.rewriter.matching.evidence.comparison_modes import (
     FULL_PRECISION,
