@@ -44,8 +44,10 @@ class Degree:
 
 DEGREES = (
     Degree(),
-    Degree(images=False, positions=2048, head_width=32, width=32),
-    Degree(images=False, positions=2048, head_width=64, heads=8, width=64, experts=8),
+    Degree(layers=4, images=False, positions=2048, head_width=32, width=32),
+    Degree(
+        layers=4, images=False, positions=2048, head_width=64, heads=8, width=64, experts=8
+    ),
     Degree(layers=4, images=False, positions=8192, head_width=256, heads=256, width=4096,
         experts=16),
     Degree(

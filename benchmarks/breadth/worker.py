@@ -2,6 +2,7 @@
 
 import os
 import resource
+import signal
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -36,9 +37,14 @@ def run_apart(row: Row, work: Callable[[Row], None], *, seconds: int, gigabytes:
     _, status = os.waitpid(child, 0)
     result = msgspec.json.decode(lines[-1], type=Row) if lines else row
     if status:
-        signal = os.waitstatus_to_exitcode(status)
-        result.reason = f"the process ended with {signal} while it was at {result.status}"
+        code = os.waitstatus_to_exitcode(status)
+        result.reason = f"the process ended with {code} while it was at {result.status}"
     return result
+
+
+def _out_of_time(*_: object) -> None:
+    """What the kernel's signal becomes, so that the row tells the stage."""
+    raise TimeoutError("it took more processor time than it may")
 
 
 def _child(row: Row, work: Callable[[Row], None], pipe: int, seconds: int, gigabytes: int) -> None:
@@ -47,6 +53,7 @@ def _child(row: Row, work: Callable[[Row], None], pipe: int, seconds: int, gigab
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
     resource.setrlimit(resource.RLIMIT_AS, (gigabytes * _BYTES, gigabytes * _BYTES))
+    signal.signal(signal.SIGXCPU, _out_of_time)
     try:
         work(row)
     except Exception as error:  # noqa: BLE001 - a failure is a row of the table

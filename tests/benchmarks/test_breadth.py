@@ -13,6 +13,7 @@ KINDS = {
     "text": "bert",
     "encoder and decoder": "t5",
     "text and image": "clip",
+    "sound, with a decoder": "whisper",
     "image, and text with placeholders": "llava",
     "time series": "patchtst",
 }

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from modelexport.tracer.sources.generated.extents import find_setting
+from modelexport.tracer.sources.generated.extents import VIDEO_FRAMES, find_setting
 
 _BATCH = 2
 _LENGTH = 12
@@ -52,11 +52,13 @@ def generate_inputs(model: nn.Module, accepted: Collection[str]) -> dict[str, to
     generator = torch.Generator().manual_seed(_SEED)
     inputs = {}
     for name in (main, *((ids,) if "text" in modalities(model) else ())):
+        if name not in accepted:
+            continue
         if name == ids:
             inputs[name] = _tokens(model.config, generator)
             if mask in accepted:
                 inputs[mask] = _attention_mask(inputs[name])
-        elif name in accepted:
+        else:
             inputs[name] = _signal(model, generator)
     if getattr(model.config, "is_encoder_decoder", False):
         for name in (ids, mask):
@@ -88,13 +90,23 @@ def _signal(model: nn.Module, generator: torch.Generator) -> torch.Tensor:
     """An image, a spectrogram or a waveform, with the extents in the configuration."""
     config = model.config
     size = find_setting(config, "image_size")
-    if "image" in modalities(model) or size is not None:
+    if {"image", "video"} & set(modalities(model)) or size is not None:
         square = (size, size) if isinstance(size, int) else size
         height, width = tuple(square or _DEFAULT_IMAGE_SIZE)[:2]
-        channels = find_setting(config, "num_channels") or _DEFAULT_CHANNELS
-        return torch.randn(_BATCH, int(channels), height, width, generator=generator)
+        channels = int(find_setting(config, "num_channels") or _DEFAULT_CHANNELS)
+        shape = (_BATCH, *_frames(model), channels, height, width)
+        return torch.randn(shape, generator=generator)
     bins = find_setting(config, "num_mel_bins")
     if bins is not None:
         frames = 2 * int(find_setting(config, "max_source_positions") or _DEFAULT_FRAMES)
         return torch.randn(_BATCH, int(bins), frames, generator=generator)
     return torch.randn(_BATCH, _SAMPLES, generator=generator)
+
+
+def _frames(model: nn.Module) -> tuple[int, ...]:
+    """The number of frames of a model that reads videos alone; nothing for any other."""
+    if "video" not in modalities(model) or "image" in modalities(model):
+        return ()
+    names = ("num_frames", "frames_per_clip")
+    settings = [find_setting(model.config, name) for name in names]
+    return (next((n for n in settings if isinstance(n, int)), VIDEO_FRAMES),)

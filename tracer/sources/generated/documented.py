@@ -73,6 +73,6 @@ def _documented(name: str, documentation: str) -> tuple[tuple[tuple[str, ...], .
     )
     if entry is None:
         return (), ""
-    shapes = re.findall(r"`[(\[](.*?)[)\]]?\)?`", entry[1])
+    shapes = re.findall(r"[`'][(\[](.*?)[)\]]?\)?[`']", entry[1])
     axes = tuple(tuple(part.strip() for part in s.split(",") if part.strip()) for s in shapes)
     return tuple(a for a in axes if a), entry[0].lower()

@@ -14,7 +14,7 @@ _RESERVED_TOKENS = 8
 
 def likely_shape(parameter: Parameter, extents: Extents) -> tuple[int, ...] | None:
     """The shape that a parameter likely has; None where nothing says it."""
-    for axes in parameter.axes or _usual_axes(parameter.name):
+    for axes in (*parameter.axes, *_usual_axes(parameter.name)):
         numbers = [extents.of(axis, parameter.name) for axis in axes]
         if numbers and all(numbers):
             return tuple(int(number) for number in numbers if number)
