@@ -8,7 +8,7 @@ import typer
 
 from modelexport.cli.options.matching import CustomOps
 from modelexport.errors import UsageError
-from modelexport.hierarchy.choices import OptimisationLevel
+from modelexport.hierarchy.choices import OptimisationLevel, ProfileRuntime
 from modelexport.hierarchy.profile_options import ImportedProfile, ProfileFiles, ProfileOptions
 
 _RUN, _IMPORT, _FILES = "Running", "Profiles recorded elsewhere", "Files for other tools"
@@ -53,6 +53,13 @@ class ProfileRunOptions:
             rich_help_panel=_RUN,
         ),
     ] = None
+    runtime: Annotated[
+        ProfileRuntime,
+        typer.Option(
+            help="What runs the file; openvino needs modelexport[openvino].",
+            rich_help_panel=_RUN,
+        ),
+    ] = _DEFAULTS.runtime
     custom_ops: CustomOps = None
 
     def profile_options(self) -> ProfileOptions:
@@ -65,6 +72,7 @@ class ProfileRunOptions:
             provider=self.provider,
             probe=self.probe,
             libraries=tuple(self.custom_ops or ()),
+            runtime=self.runtime,
         )
 
 

@@ -7,7 +7,7 @@ from statistics import median
 from typing import Unpack
 
 from modelexport.errors import UsageError
-from modelexport.hierarchy.choices import ProfileOrder
+from modelexport.hierarchy.choices import ProfileOrder, ProfileRuntime
 from modelexport.hierarchy.module_tree import ROOT
 from modelexport.hierarchy.profile_options import (
     ImportedProfile,
@@ -26,6 +26,7 @@ from modelexport.rewriter.profiling.module_times import (
     spread_of,
     times_by_operator,
 )
+from modelexport.rewriter.profiling.openvino_profile import measure_openvino
 from modelexport.rewriter.profiling.recorded_profile import RecordedLayer
 from modelexport.rewriter.profiling.results import NodeTime, Profile
 from modelexport.rewriter.profiling.select_times import select_times
@@ -49,7 +50,7 @@ def profile(
     sort: str = ProfileOrder.MODEL,
     **changes: Unpack[ProfileKeywords],
 ) -> Profile:
-    """Run a file in onnxruntime, and tell how long each module takes.
+    """Run a file in onnxruntime or openvino, and tell how long each module takes.
 
     A node that does the work of several modules is charged to the one with the most work:
     multiply-accumulates, then weights. The time of a module is the sum of the medians of its
@@ -81,7 +82,8 @@ def profile(
         UsageError: Options or inputs do not fit, or there is no such module.
     """
     options = options.overridden(**changes)
-    check_files(files, Path(path), imported, force=force)
+    optimises = imported is None and options.runtime is ProfileRuntime.ONNXRUNTIME
+    check_files(files, Path(path), optimises=optimises, force=force)
     if isinstance(record, str | Path):
         record = read_record(Path(record))
     with ExitStack() as stack:
@@ -92,6 +94,8 @@ def profile(
         )
         if imported is not None:
             measured = join_imported(file, imported, options, run=True)
+        elif options.runtime is ProfileRuntime.OPENVINO:
+            measured = measure_openvino(file, options, record)
         else:
             measured = measure(file, options, record, files)
         charges = charge_layers(measured.profile.layers, measured.graph)
@@ -101,9 +105,7 @@ def profile(
     return select_times(result, module, depth, sort, str(path))
 
 
-def check_files(
-    files: ProfileFiles, source: Path, imported: ImportedProfile | None, *, force: bool
-) -> None:
+def check_files(files: ProfileFiles, source: Path, *, optimises: bool, force: bool) -> None:
     """Refuse files that could not be written, before anything runs.
 
     Raises:
@@ -115,9 +117,9 @@ def check_files(
     for target in (*targets, files.save_optimised):
         if target is not None:
             check_target(target, force=force, inputs=[source])
-    if imported is not None and files.save_optimised is not None:
-        raise UsageError("--save-optimised cannot be used with --import: nothing runs here.")
-    if imported is None and files.node_data is not None and files.save_optimised is None:
+    if not optimises and files.save_optimised is not None:
+        raise UsageError("--save-optimised is for runs in onnxruntime: nothing else optimises.")
+    if optimises and files.node_data is not None and files.save_optimised is None:
         raise UsageError(
             "--node-data needs --save-optimised OUT.onnx: its values belong to the nodes of the "
             "optimised file."
@@ -149,6 +151,7 @@ def _result(
     recorded, layers = measured.profile, measured.profile.layers
     times = [median(layer.times) for layer in layers]
     total = sum(times)
+    optimised = not imported and options.runtime is ProfileRuntime.ONNXRUNTIME
     run_time = median(recorded.run_times) if recorded.run_times else None
     pairs = list(zip(times, charges, strict=True))
     below_root = sum(time for time, charge in pairs if charge.module not in {None, ROOT})
@@ -156,22 +159,29 @@ def _result(
         file=file.path.name,
         runtime=recorded.runtime,
         providers=recorded.providers,
-        level=None if imported else options.level,
+        level=options.level if optimised else None,
         threads=0 if imported else options.threads,
         runs=recorded.runs,
         unit=recorded.unit,
         inputs={name: list(array.shape) for name, array in measured.feeds.items()},
         run_time=run_time,
         node_time=total,
-        outside_nodes=None if run_time is None else run_time - total,
+        outside_nodes=None if run_time is None else max(0.0, run_time - total),
         no_module=sum(time for time, charge in pairs if charge.module is None),
         attributed=below_root / total if total else 0.0,
         unmapped=sum(time for time, charge in pairs if not charge.nodes) / (total or 1.0),
         op_types=times_by_operator(layers),
         modules=module_times(layers, charges, file.tagger),
         nodes=_node_times(layers, charges, measured, file.tagger),
-        notes=[*file.notes, *measured.notes, *recorded.notes],
+        notes=[*file.notes, *measured.notes, *recorded.notes, *_overlap(run_time, total)],
     )
+
+
+def _overlap(run_time: float | None, total: float) -> list[str]:
+    """A note where the nodes together took longer than a run."""
+    if run_time is None or run_time >= total:
+        return []
+    return ["the nodes together took longer than a run: some ran at the same time"]
 
 
 def _node_times(

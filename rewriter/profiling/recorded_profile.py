@@ -1,5 +1,6 @@
 """What a runtime measured, before anything is known about modules. All importers return this."""
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -72,3 +73,28 @@ class RecordedProfile:
     def with_providers(self, runtime: str, providers: tuple[str, ...]) -> "RecordedProfile":
         """The same, with the name of the runtime and what it ran on."""
         return replace(self, runtime=runtime, providers=providers)
+
+
+def executed_predecessors(
+    reads: Mapping[str, Sequence[str]], executed: Collection[str]
+) -> dict[str, tuple[str, ...]]:
+    """The executed layers that each executed layer reads, directly or through others.
+
+    Args:
+        reads: Names of the layers that each layer reads.
+        executed: Names of the layers that were executed; a layer that only passes values on or
+            holds a constant is not.
+    """
+    result = {}
+    for name in executed:
+        predecessors: dict[str, None] = {}
+        seen, pending = {name}, list(reads.get(name, ()))
+        while pending:
+            other = pending.pop()
+            if other in executed:
+                predecessors[other] = None
+            elif other not in seen:
+                seen.add(other)
+                pending += reads.get(other, ())
+        result[name] = tuple(predecessors)
+    return result

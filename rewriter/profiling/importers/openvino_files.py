@@ -9,7 +9,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from modelexport.rewriter.profiling.recorded_profile import RecordedLayer, RecordedProfile
+from modelexport.rewriter.profiling.recorded_profile import (
+    RecordedLayer,
+    RecordedProfile,
+    executed_predecessors,
+)
 
 CSV_HEAD = "layerName;execStatus;layerType;execType;realTime (ms)"
 _SPLIT_OFF = "/WithoutBiases"
@@ -84,6 +88,7 @@ def read_openvino_graph(root: Element) -> RecordedProfile:
         reader = names.get(edge.get("to-layer"), "")
         reads.setdefault(reader, []).append(names.get(edge.get("from-layer"), ""))
     layers = sorted(_executed(root), key=lambda pair: pair[0])
+    executed = executed_predecessors(reads, {layer.get("name", "") for _, layer, _ in layers})
     return RecordedProfile(
         "openvino",
         tuple(
@@ -92,7 +97,7 @@ def read_openvino_graph(root: Element) -> RecordedProfile:
                 op_type=layer.get("type", ""),
                 times=(float(data["execTimeMcs"]),),
                 sources=source_names(layer.get("name", ""), data.get("originalLayersNames", "")),
-                predecessors=tuple(reads.get(layer.get("name", ""), ())),
+                predecessors=executed[layer.get("name", "")],
                 provider=data.get("primitiveType", ""),
             )
             for _, layer, data in layers

@@ -7,7 +7,7 @@ from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.profiling.join_layers import charge_layers
 from modelexport.rewriter.profiling.node_work import Work, Works, add_works, choose_module
 from modelexport.rewriter.profiling.profiled_graph import ProfiledGraph, ProfiledNode
-from modelexport.rewriter.profiling.recorded_profile import RecordedLayer
+from modelexport.rewriter.profiling.recorded_profile import RecordedLayer, executed_predecessors
 from tests.helpers.handmade import TWO_LAYERS_MODULES, two_layers
 
 TREE = ModuleTree([Module(path, name) for path, name in TWO_LAYERS_MODULES.items()])
@@ -84,3 +84,9 @@ def test_neighbours_speak_for_a_layer_without_nodes() -> None:
         _layer("relu0", predecessors=("added",)),
     ]
     assert charge_layers(layers, graph)[1].module == LAYER
+
+
+def test_layers_that_were_not_executed_are_passed_through() -> None:
+    """What a layer reads through others is what it reads; circles end."""
+    reads = {"d": ["c"], "c": ["b", "constant"], "b": ["a"], "constant": ["constant"]}
+    assert executed_predecessors(reads, {"a", "d"}) == {"a": (), "d": ("a",)}

@@ -1,13 +1,15 @@
 """Profiles by module: sums, nesting and charges, never a duration."""
 
 import json
+import re
+import sys
 from itertools import combinations
 from pathlib import Path
 
 import onnx
 import pytest
 
-from modelexport.errors import FileProblem, UsageError
+from modelexport.errors import FileProblem, MissingExtraError, UsageError
 from modelexport.hierarchy.choices import OptimisationLevel
 from modelexport.hierarchy.graph_paths import walk_nodes
 from modelexport.hierarchy.profile_options import ProfileFiles
@@ -155,6 +157,13 @@ def test_modules_are_chosen_by_pattern(folder: Path) -> None:
     }  # fmt: skip
     shallow = profile(path, level="disable", runs=1, threads=1, module="layer.?", depth=0)
     assert {row.path for row in shallow.modules} == {"layer.0", "layer.1"}
+
+
+def test_openvino_is_an_extra(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is not installed, the error says how to install it."""
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(MissingExtraError, match=re.escape("modelexport[openvino]")):
+        profile(folder / "net.annotated.onnx", runs=1, runtime="openvino")
 
 
 def test_wrong_uses_are_refused(folder: Path) -> None:
