@@ -80,6 +80,7 @@ def records(tmp_path_factory) -> dict[str, Record]:
 
 def lines_by_module(content: Record) -> dict[str, set[str]]:
     lines: dict[str, set[str]] = {}
+    assert content.ops
     for op in content.ops:
         if op.module is not None and op.source is not None:
             file, number = split_line(op.source)
@@ -135,6 +136,7 @@ def test_a_fused_node_has_the_lines_of_all_its_ops_and_heirs_inherit_them(
     )
     by_name = {op.name: op.source for op in content.ops}
     several = 0
+    assert report.decisions
     for decision in report.decisions:
         lines = [by_name[name] for name in decision.origins if by_name[name] is not None]
         assert decision.source_lines == tuple(dict.fromkeys(lines))
