@@ -50,6 +50,11 @@ modelexport profile optimised.onnx --record net.trace.json --trace trace.json
 modelexport profile fp32.onnx int8.onnx --threads 1
 modelexport profile net.annotated.onnx --import trt_profile.json --layer-info trt_layers.json
 """,
+    "extract": """
+modelexport extract net.annotated.onnx layers.1 -o layer1.onnx
+modelexport extract net.annotated.onnx layers.0-1 -o layers.onnx --check
+modelexport extract optimised.onnx layers.0 --record net.trace.json -o l0.onnx --save-inputs l0.npz
+""",
     "select": """
 modelexport select net.annotated.onnx --module layers.1
 modelexport select net.annotated.onnx --module 'layers.*' --op-type Gemm --format ort

@@ -20,6 +20,7 @@ from modelexport.cli.console import print_document, print_error
 from modelexport.cli.doctor import doctor
 from modelexport.cli.examples import examples
 from modelexport.cli.export import export
+from modelexport.cli.extract import extract
 from modelexport.cli.profile import profile
 from modelexport.cli.select import select
 from modelexport.cli.signals import StoppedBySignal, signals_as_errors
@@ -37,7 +38,7 @@ NAME = "modelexport"
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(trace, annotate, export),
     *(analyze, validate, compare, profile, strip),
-    select,
+    *(select, extract),
     *(batch, doctor),
 )
 """In the order of the help. Each has examples in `cli.examples`."""

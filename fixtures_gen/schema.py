@@ -22,6 +22,7 @@ from modelexport.rewriter import (
     AnnotateReport,
     Comparison,
     Decision,
+    Extraction,
     Profile,
     ProfileComparison,
     Selection,
@@ -64,6 +65,7 @@ SCHEMAS: dict[str, Published] = {
     "schemas/profile-comparison.schema.json": Published(
         "profile A B --output-format json", ProfileComparison
     ),
+    "schemas/extract.schema.json": Published("extract --output-format json", Extraction),
     "schemas/select.schema.json": Published("select --format json", Selection),
     "schemas/strip.schema.json": Published("strip --output-format json", StripResult),
     "schemas/doctor.schema.json": Published("doctor --output-format json", Diagnosis),

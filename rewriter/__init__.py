@@ -23,6 +23,8 @@ if TYPE_CHECKING:
         Status,
         Unaligned,
     )
+    from modelexport.rewriter.extraction.extract_modules import extract
+    from modelexport.rewriter.extraction.results import BoundaryTensor, Extraction
     from modelexport.rewriter.folding import FoldReport, Prototype, UnfoldReport
     from modelexport.rewriter.matching import Candidate, Decision
     from modelexport.rewriter.profiling.compare_profiles import compare_profiles
@@ -55,6 +57,8 @@ else:
             "folding": ["FoldReport", "Prototype", "UnfoldReport"],
             "matching.decisions": ["Candidate", "Decision"],
             "annotation.report": ["AnnotateReport"],
+            "extraction.extract_modules": ["extract"],
+            "extraction.results": ["BoundaryTensor", "Extraction"],
             "selection.results": ["SelectedNode", "Selection"],
             "selection.select_nodes": ["select_nodes"],
             "annotation.strip_file": ["StripResult", "strip", "unfold"],
@@ -72,10 +76,12 @@ __all__ = [
     "Analysis",
     "AnnotateOptions",
     "AnnotateReport",
+    "BoundaryTensor",
     "Candidate",
     "Comparison",
     "Decision",
     "Deviation",
+    "Extraction",
     "Fault",
     "FileFacts",
     "FoldReport",
@@ -103,6 +109,7 @@ __all__ = [
     "annotate",
     "compare",
     "compare_profiles",
+    "extract",
     "find_decisions",
     "profile",
     "select_nodes",

@@ -1,7 +1,7 @@
 """An ONNX file whose weights are read where they are needed."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
@@ -24,6 +24,7 @@ from modelexport.rewriter.container.external_data import (
     resolve,
     write_beside,
 )
+from modelexport.rewriter.container.part_writing import move_external_data
 from modelexport.rewriter.container.scanned_file import ScannedFile
 from modelexport.rewriter.container.skeleton_scan import SkeletonScan
 from modelexport.rewriter.container.skeleton_writing import skeleton_segments
@@ -36,6 +37,7 @@ from modelexport.rewriter.container.tensor_values import (
 from modelexport.rewriter.container.tensor_walk import external_reference, walk_tensors
 from modelexport.rewriter.container.text_faults import find_broken_text
 from modelexport.support.decode_errors import DECODE_ERRORS, explain_decode_error
+from modelexport.support.files import atomic_replacement
 from modelexport.support.protobuf_wire import CutOffError, WireError
 
 _PROTOBUF_LIMIT = 2**31 - 1
@@ -165,6 +167,38 @@ class OnnxContainer:
         """
         segments = skeleton_segments(model.SerializeToString(), self._borrowed_span)
         self._write_segments(target, segments, force=force)
+
+    def write_part(
+        self, target: str | Path, model: onnx.ModelProto, *, force: bool = False
+    ) -> None:
+        """Write a part of the skeleton; no weights are copied but those of the part.
+
+        Args:
+            target: Where it goes. In another folder, the part's external data goes into one file
+                beside it: the target's name with `.data` at its end.
+            model: The part. In another folder, the places of its external data are changed.
+            force: Whether existing files may be overwritten. The file itself never is.
+
+        Raises:
+            FileProblem: The target exists, is an input or cannot be written.
+            OnnxFileError: External data is cut off.
+        """
+        target = Path(target)
+        external = [
+            tensor
+            for tensor, _ in walk_tensors(model)
+            if tensor.data_location == tensor.EXTERNAL and self._borrowed_span(tensor) is None
+        ]
+        inputs = [self.path, *(file.path for file in self.external_files())]
+        data = target.with_name(f"{target.name}.data")
+        with ExitStack() as stack:
+            part = stack.enter_context(atomic_replacement(target, force=force, inputs=inputs))
+            if external and not target.parent.samefile(self.path.parent):
+                copy = stack.enter_context(atomic_replacement(data, force=force, inputs=inputs))
+                move_external_data(external, self.path, copy, data.name)
+            segments = skeleton_segments(model.SerializeToString(), self._borrowed_span)
+            with part.open("wb", buffering=0) as sink:
+                self._write_to(sink.fileno(), segments)
 
     def _write_segments(
         self, target: str | Path, segments: Iterable[Segment], *, force: bool

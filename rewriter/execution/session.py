@@ -71,6 +71,11 @@ class Session:
         """Name, type (`tensor(float)`) and shape of each input; a dynamic extent is no number."""
         return [(value.name, value.type, value.shape) for value in self._session.get_inputs()]
 
+    @property
+    def output_types(self) -> list[tuple[str, str, list[int | str | None]]]:
+        """The same of each output."""
+        return [(value.name, value.type, value.shape) for value in self._session.get_outputs()]
+
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Any]:
         """All outputs by name.
 

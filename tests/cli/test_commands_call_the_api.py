@@ -21,6 +21,7 @@ LINES = {
     "validate": ("validate", "validate net.onnx"),
     "compare": ("compare", "compare a.onnx b.onnx"),
     "profile": ("profile", "profile a.onnx"),
+    "extract": ("extract", "extract a.onnx fc -o b.onnx"),
     "select": ("select_nodes", "select a.onnx --module fc"),
     "strip": ("strip", "strip a.onnx -o net.onnx"),
     "batch": ("run_plan", "batch plan.toml"),

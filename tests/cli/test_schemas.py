@@ -49,6 +49,7 @@ LINES = {
     "annotate": "annotate plain.onnx --record plain.trace.json -o b.onnx",
     "explain": "annotate plain.onnx --record plain.trace.json --explain '#1' --explain '#4'",
     "analyze": "analyze a.onnx",
+    "extract": "extract a.onnx layer.0 -o part.onnx --check",
     "select": "select a.onnx --module layer.0",
     "validate": "validate a.onnx",
     "profile": "profile a.onnx --runs 2 --threads 1",

@@ -1,0 +1,157 @@
+"""Extracting: one or several modules become a runnable file of their own."""
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+import onnx
+
+from modelexport.hierarchy.record import Record
+from modelexport.rewriter.analysis.costs.sizes import tensor_bytes
+from modelexport.rewriter.annotation.placed_file import PlacedFile
+from modelexport.rewriter.extraction.part_check import check_part, whole_values
+from modelexport.rewriter.extraction.part_inputs import save_arrays
+from modelexport.rewriter.extraction.part_model import part_model
+from modelexport.rewriter.extraction.regions import MainGraph, Region
+from modelexport.rewriter.extraction.results import BoundaryTensor, Extraction
+from modelexport.rewriter.extraction.value_types import ValueInfos, value_types
+from modelexport.rewriter.selection.module_calls import ModuleCall, match_modules, nodes_of_calls
+from modelexport.support.gc_pause import gc_paused
+
+_RANGE = re.compile(r"(.*?)(\d+)-(\d+)")
+
+
+@gc_paused()
+def extract(
+    path: str | Path,
+    modules: str | Sequence[str],
+    out_path: str | Path | None,
+    *,
+    check: bool = False,
+    save_inputs: str | Path | None = None,
+    record: Record | str | Path | None = None,
+    inherit_from: str | Path | None = None,
+    run: bool = True,
+    libraries: tuple[Path, ...] = (),
+    force: bool = False,
+) -> Extraction:
+    """Write a module as a runnable file of its own, with its hierarchy.
+
+    Its inputs and outputs have the names and types that these values have in the whole file.
+    Weights are not read: inline ones are copied as bytes, external data is referred to, or copied
+    by range where the part goes into another folder.
+
+    Args:
+        path: An annotated file; any file of the model with `record` or `inherit_from`.
+        modules: A path, a tag or a pattern; `PATH@1` for one call; `layer.0-2` for several; or
+            several of these.
+        out_path: Where the part goes; None to find its boundary and write nothing.
+        check: Whether to run the whole and the part, without optimisations, and compare them.
+        save_inputs: Where the inputs of the part go as .npz: what the whole file computes there.
+        record: A trace record of the model, or its path.
+        inherit_from: An annotated file that this file was made from, in place of a record.
+        run: Whether the file may be run to match it, where it carries no tags.
+        libraries: Custom operator libraries that onnxruntime loads first.
+        force: Whether existing files may be overwritten.
+
+    Examples:
+        >>> from modelexport import extract
+        >>> part = extract("net.annotated.onnx", "layer.1", "layer1.onnx", check=True)
+        >>> part.nodes, part.equal
+        (4, True)
+
+    Raises:
+        FileProblem: A file cannot be read or written.
+        RuntimeFailedError: onnxruntime does not run one of the files.
+        UsageError: There is no such module, or it cannot be cut out.
+    """
+    patterns = [modules] if isinstance(modules, str) else list(modules)
+    with PlacedFile.open(
+        path, record=record, inherit_from=inherit_from, run=run, libraries=libraries
+    ) as file:
+        names = [name for pattern in patterns for name in expand_range(pattern)]
+        calls = [call for name in names for call in match_modules(file, name)]
+        label = ", ".join(str(call) or "the root" for call in calls)
+        region = MainGraph(file).region(nodes_of_calls(file, calls), label)
+        paths = list(map(str, libraries))
+        types = value_types(file, [*region.inputs, *region.outputs], paths)
+        model = part_model(file, region, types)
+        result = _extraction(file, region, types, calls, model)
+        if out_path is not None:
+            file.container.write_part(out_path, model, force=force)
+            result = msgspec.structs.replace(result, output=Path(out_path).name)
+        if check or save_inputs is not None:
+            values = whole_values(file, region, paths)
+            if save_inputs is not None:
+                inputs = {name: values[name] for name in region.inputs}
+                save_arrays(Path(save_inputs), inputs, force=force)
+            if check:
+                different = check_part(file, model, out_path, region, values, paths)
+                result = msgspec.structs.replace(result, equal=not different, different=different)
+    return result
+
+
+def expand_range(name: str) -> Iterable[str]:
+    """`layer.0-2` as `layer.0`, `layer.1` and `layer.2`; other names as they are."""
+    match = _RANGE.fullmatch(name)
+    if match is None:
+        return [name]
+    stem, first, last = match[1], int(match[2]), int(match[3])
+    return [f"{stem}{number}" for number in range(first, last + 1)]
+
+
+def _extraction(
+    file: PlacedFile,
+    region: Region,
+    types: ValueInfos,
+    calls: list[ModuleCall],
+    model: onnx.ModelProto,
+) -> Extraction:
+    boundary = _Boundary(file, region, types)
+    return Extraction(
+        file=file.path.name,
+        output=None,
+        modules=[str(call) for call in calls],
+        nodes=len(region.nodes),
+        weight_bytes=sum(
+            tensor_bytes(weight.data_type, math.prod(weight.dims)) or 0
+            for weight in model.graph.initializer
+        ),
+        inputs=[boundary.tensor(name) for name in region.inputs],
+        outputs=[boundary.tensor(name) for name in region.outputs],
+        notes=list(file.notes),
+    )
+
+
+class _Boundary:
+    """Describes the values that enter or leave a part."""
+
+    def __init__(self, file: PlacedFile, region: Region, types: ValueInfos) -> None:
+        self._file, self._types = file, types
+        self._graph = MainGraph(file)
+        self._inside = set(region.nodes)
+
+    def tensor(self, name: str) -> BoundaryTensor:
+        """One value."""
+        producer = self._graph.producer.get(name)
+        is_output = producer in self._inside
+        readers = [
+            self._file.tag(position) or ""
+            for position in self._graph.consumers.get(name, ())
+            if (position in self._inside) != is_output
+        ]
+        kind = self._types[name].type.tensor_type
+        shape = None
+        if kind.HasField("shape"):
+            dims = kind.shape.dim
+            shape = [d.dim_value if d.HasField("dim_value") else d.dim_param for d in dims]
+        return BoundaryTensor(
+            name=name,
+            type=onnx.TensorProto.DataType.Name(kind.elem_type),
+            shape=shape,
+            source="input" if producer is None else self._file.tag(producer) or "",
+            op_type="" if producer is None else self._graph.nodes[producer].op_type,
+            readers=list(dict.fromkeys(readers)),
+        )

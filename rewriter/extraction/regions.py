@@ -1,0 +1,163 @@
+"""The part of a graph that some modules are: its nodes, and the values that enter and leave it.
+
+A part must be *convex*: no path leaves it and comes back. What only depends on weights belongs to
+whoever reads it, so it is copied into the part.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from modelexport.errors import UsageError
+from modelexport.hierarchy.graph_paths import MAIN
+from modelexport.rewriter.annotation.placed_file import PlacedFile
+from modelexport.rewriter.graph.indexed_graph import NONE
+from modelexport.rewriter.graph.subgraph_names import captured_names, initializer_names
+
+_RANDOM = {"RandomNormal", "RandomUniform"}
+"""Operators without inputs that give other values at every run."""
+
+_SHOWN = 5
+"""Maximum number of nodes that an error names."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of a main graph.
+
+    Attributes:
+        nodes: Positions of its nodes, in order.
+        inputs: Values that it reads and does not compute, in the order of their first use.
+        outputs: Values that it computes and that are read outside of it, or returned.
+        initializers: Initializers that it reads.
+    """
+
+    nodes: list[int]
+    inputs: list[str]
+    outputs: list[str]
+    initializers: set[str]
+
+
+class MainGraph:
+    """How the nodes of a main graph depend on each other; subgraphs are part of their nodes.
+
+    Args:
+        file: The file.
+
+    Attributes:
+        reads: The values that each node reads, with what its subgraphs read.
+        returned: The outputs of the graph.
+    """
+
+    def __init__(self, file: PlacedFile) -> None:
+        self._file, graph = file, file.model.graph
+        self.nodes = graph.node
+        self.initializers = initializer_names(graph)
+        self.returned = {value.name for value in graph.output}
+        self.reads = [list(filter(None, [*n.input, *captured_names(n)])) for n in graph.node]
+        self.producer = {
+            name: position for position, node in enumerate(graph.node) for name in node.output
+        }
+        self.producer.pop("", NONE)
+        self.consumers: dict[str, list[int]] = {}
+        for position, names in enumerate(self.reads):
+            for name in dict.fromkeys(names):
+                self.consumers.setdefault(name, []).append(position)
+        self._constant = self._find_constant()
+
+    def _find_constant(self) -> list[bool]:
+        """Whether each node depends on weights and constants alone."""
+        constant: list[bool] = []
+        for position, node in enumerate(self.nodes):
+            sources = (self.producer.get(name, NONE) for name in self.reads[position])
+            ready = all(
+                name in self.initializers or (source != NONE and constant[source])
+                for name, source in zip(self.reads[position], sources, strict=True)
+            )
+            constant.append(ready and node.op_type not in _RANDOM)
+        return constant
+
+    def region(self, chosen: Iterable[int], label: str) -> Region:
+        """The part that consists of some nodes.
+
+        Args:
+            chosen: Numbers of the nodes, those of subgraphs included.
+            label: What the part is called in errors.
+
+        Raises:
+            UsageError: The part is not convex, or is a part of a subgraph.
+        """
+        keys = self._file.graph.keys
+        inside = {keys[number].position for number in chosen if keys[number].graph == MAIN}
+        if not inside:
+            raise UsageError(
+                f"{self._file.path}: {label} runs inside a branch, a loop or a function, and "
+                "cannot be cut out of it."
+            )
+        self._refuse_gaps(inside, label)
+        inside |= self._constants_for(inside)
+        return self._bounded(inside)
+
+    def _constants_for(self, inside: set[int]) -> set[int]:
+        added: set[int] = set()
+        pending = list(inside)
+        while pending:
+            for name in self.reads[pending.pop()]:
+                source = self.producer.get(name, NONE)
+                if source != NONE and self._constant[source] and source not in inside | added:
+                    added.add(source)
+                    pending.append(source)
+        return added
+
+    def _refuse_gaps(self, inside: set[int], label: str) -> None:
+        after = self._reached(inside, forwards=True)
+        between = sorted((after & self._reached(inside, forwards=False)) - inside)
+        if not between:
+            return
+        names = ", ".join(self._describe(position) for position in between[:_SHOWN])
+        more = f" and {len(between) - _SHOWN} more" if len(between) > _SHOWN else ""
+        raise UsageError(
+            f"{self._file.path}: {label} cannot be cut out: {len(between)} nodes between its nodes "
+            f"are outside of it: {names}{more}. Take the module around it, or one call (PATH@1)."
+        )
+
+    def _describe(self, position: int) -> str:
+        node = self.nodes[position]
+        tag = self._file.tag(position)  # the main graph's nodes have the first numbers
+        return f"{node.name or f'#{position}'} ({node.op_type}, {tag or 'in no module'})"
+
+    def _reached(self, start: set[int], *, forwards: bool) -> set[int]:
+        """The nodes that depend on some nodes, or on which these depend."""
+        reached: set[int] = set()
+        pending = list(start)
+        while pending:
+            position = pending.pop()
+            for other in self._after(position) if forwards else self._before(position):
+                if other not in reached:
+                    reached.add(other)
+                    pending.append(other)
+        return reached
+
+    def _after(self, position: int) -> list[int]:
+        return [c for name in self.nodes[position].output for c in self.consumers.get(name, ())]
+
+    def _before(self, position: int) -> list[int]:
+        return [self.producer[name] for name in self.reads[position] if name in self.producer]
+
+    def _bounded(self, inside: set[int]) -> Region:
+        nodes = sorted(inside)
+        read = list(dict.fromkeys(name for position in nodes for name in self.reads[position]))
+        computed = [name for position in nodes for name in self.nodes[position].output if name]
+        outputs = [
+            name
+            for name in computed
+            if name in self.returned or any(c not in inside for c in self.consumers.get(name, ()))
+        ]
+        outputs = outputs or [name for name in computed if name not in self.consumers]
+        constant = {n for p in nodes if self._constant[p] for n in self.nodes[p].output}
+        kept = [name for name in outputs if name not in constant or name in self.returned]
+        return Region(
+            nodes=nodes,
+            inputs=[n for n in read if n not in computed and n not in self.initializers],
+            outputs=kept or outputs,
+            initializers=self.initializers.intersection([*read, *computed, *outputs]),
+        )

@@ -1,0 +1,170 @@
+"""A module becomes a file of its own that computes what the whole file computes there."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, helper
+from onnxruntime.quantization import quantize_dynamic
+
+from modelexport.errors import FileProblem, UsageError
+from modelexport.hierarchy.graph_paths import walk_nodes
+from modelexport.rewriter import annotate, extract
+from modelexport.rewriter.annotation.placed_file import PlacedFile
+from tests.helpers.commands import Run
+from tests.helpers.handmade import TWO_LAYERS_MODULES, record_of, two_layers
+from tests.helpers.traced import TracedModels
+
+
+@pytest.mark.parametrize("module", [path for path in TWO_LAYERS_MODULES if path])
+def test_a_module_equals_the_whole(annotated: Path, tmp_path: Path, module: str) -> None:
+    """Every module of a small file: nodes, metadata and numbers."""
+    part = tmp_path / "part.onnx"
+    result = extract(annotated, module, part, check=True)
+    assert (result.equal, result.different) == (True, [])
+    model = onnx.load(part)
+    onnx.checker.check_model(model, full_check=True)
+    with PlacedFile.open(annotated) as whole, PlacedFile.open(part) as file:
+        own = [whole.graph.nodes[number] for number in whole.nodes_of(module)]
+        assert [file.graph.nodes[number] for number in file.nodes_of(module)] == own
+        assert list(file.tree) == list(whole.tree)
+    assert [value.name for value in model.graph.input] == [t.name for t in result.inputs]
+
+
+def test_several_modules_and_ranges_are_one_part(annotated: Path, tmp_path: Path) -> None:
+    """`layer.0-1` is both layers."""
+    one = extract(annotated, "layer.0-1", tmp_path / "one.onnx", check=True)
+    two = extract(annotated, ["layer.0", "layer.1"], tmp_path / "two.onnx")
+    assert (tmp_path / "one.onnx").read_bytes() == (tmp_path / "two.onnx").read_bytes()
+    assert one.equal
+    assert one.modules == two.modules == ["layer.0", "layer.1"]
+
+
+def test_what_is_not_convex_is_refused(run: Run, plain: Path, tmp_path: Path) -> None:
+    """With the nodes between, and nothing is written."""
+    model = two_layers()
+    scopes = ["a", "a", "a", "b", "a", "a", "a", "a", "a", "a"]
+    record = record_of(model, {"": "Net", "a": "A", "b": "B"}, scopes)
+    annotate(plain, record, tmp_path / "ab.onnx")
+    ran = run("extract", tmp_path / "ab.onnx", "a", "-o", tmp_path / "part.onnx")
+    assert (ran.code, ran.out) == (2, "")
+    assert "1 nodes between its nodes are outside of it: relu0 (Relu, /Net/b)" in ran.err
+    assert not (tmp_path / "part.onnx").exists()
+
+
+def test_saved_inputs_run_the_part(annotated: Path, tmp_path: Path) -> None:
+    """As they are, in onnxruntime itself."""
+    part, saved = tmp_path / "part.onnx", tmp_path / "in.npz"
+    result = extract(annotated, "layer.1", part, save_inputs=saved)
+    session = ort.InferenceSession(part, providers=["CPUExecutionProvider"])
+    outputs = session.run(None, dict(np.load(saved)))
+    assert len(outputs) == len(result.outputs) == 1
+
+
+def _external(annotated: Path, folder: Path) -> Path:
+    folder.mkdir()
+    model = onnx.load(annotated)
+    onnx.save(model, folder / "e.onnx", save_as_external_data=True, location="w", size_threshold=0)
+    return folder / "e.onnx"
+
+
+def test_external_data_is_referred_to_in_its_folder(annotated: Path, tmp_path: Path) -> None:
+    """No other file is written."""
+    whole = _external(annotated, tmp_path / "data")
+    part = whole.with_name("part.onnx")
+    assert extract(whole, "layer.1", part, check=True).equal
+    assert {path.name for path in whole.parent.iterdir()} == {"e.onnx", "w", "part.onnx"}
+
+
+def test_elsewhere_only_the_own_ranges_are_copied(annotated: Path, tmp_path: Path) -> None:
+    """The part and its data are a model of their own."""
+    whole = _external(annotated, tmp_path / "data")
+    (tmp_path / "out").mkdir()
+    part = tmp_path / "out" / "part.onnx"
+    assert extract(whole, "layer.1.fc", part, check=True).equal
+    used = {w.name for w in onnx.load(part).graph.initializer}
+    assert used == {"layer.1.fc.weight", "layer.1.fc.bias"}
+    assert {p.name for p in part.parent.iterdir()} == {"part.onnx", "part.onnx.data"}
+    for weight in onnx.load(part).graph.initializer:
+        before = next(w for w in onnx.load(annotated).graph.initializer if w.name == weight.name)
+        np.testing.assert_array_equal(*map(onnx.numpy_helper.to_array, (weight, before)))
+
+
+def test_a_cut_off_data_file_is_an_error(annotated: Path, tmp_path: Path) -> None:
+    """And leaves nothing behind."""
+    whole = _external(annotated, tmp_path / "data")
+    (tmp_path / "out").mkdir()
+    whole.with_name("w").write_bytes(b"short")
+    with pytest.raises(FileProblem, match="cut off"):
+        extract(whole, "layer.1", tmp_path / "out" / "part.onnx")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_types_come_from_onnxruntime_where_onnx_knows_none(annotated: Path, tmp_path: Path) -> None:
+    """Operators of onnxruntime's own have no shape inference in onnx."""
+    model = onnx.load(annotated)
+    for node in model.graph.node:
+        if node.op_type == "Relu":
+            node.op_type, node.domain = "QuickGelu", "com.microsoft"
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    onnx.save(model, tmp_path / "contrib.onnx")
+    result = extract(tmp_path / "contrib.onnx", "layer.1", tmp_path / "part.onnx", check=True)
+    assert result.equal
+    assert {t.type for t in (*result.inputs, *result.outputs)} == {"FLOAT"}
+
+
+def test_a_module_in_a_branch_cannot_be_cut_out(tmp_path: Path) -> None:
+    """The error says where it runs."""
+    model = two_layers()
+    branch = helper.make_graph(
+        [helper.make_node("Abs", ["y"], ["r"], name="inner")],
+        "b",
+        [],
+        [helper.make_tensor_value_info("r", TensorProto.FLOAT, None)],
+    )
+    flag = helper.make_node("Constant", [], ["c"], value=helper.make_tensor("", 9, [], [True]))
+    whole = helper.make_node("If", ["c"], ["z"], then_branch=branch, else_branch=branch)
+    model.graph.node.extend([flag, whole])
+    model.graph.output.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, None))
+    onnx.save(model, tmp_path / "m.onnx")
+    scopes = ["in" if key.graph else "out" for key, _ in walk_nodes(model)]
+    record = record_of(model, {"": "Net", "in": "In", "out": "Out"}, scopes)
+    with pytest.raises(UsageError, match="inside a branch"):
+        extract(tmp_path / "m.onnx", "in", None, record=record)
+    assert extract(tmp_path / "m.onnx", "out", tmp_path / "o.onnx", record=record, check=True).equal
+
+
+def test_a_quantised_file_is_cut_by_its_ancestor(
+    plain: Path, annotated: Path, tmp_path: Path
+) -> None:
+    """Nothing else has to be made first."""
+    quantize_dynamic(plain, tmp_path / "q.onnx")
+    result = extract(
+        tmp_path / "q.onnx", "layer.1", tmp_path / "p.onnx", inherit_from=annotated, check=True
+    )
+    assert result.equal
+    assert any("Integer" in n.op_type for n in onnx.load(tmp_path / "p.onnx").graph.node)
+
+
+def test_a_real_layer_equals_the_whole(traced: TracedModels, tmp_path: Path) -> None:
+    """The layers of a traced transformer; the table names what goes in and out."""
+    done = traced("bert", "dynamo")
+    annotate(done.onnx_path, done.record, tmp_path / "a.onnx")
+    layers = [m.path for m in done.record.modules if m.path.endswith("layer.1")]
+    assert layers
+    result = extract(tmp_path / "a.onnx", layers[0], tmp_path / "p.onnx", check=True)
+    assert result.equal
+    assert all(tensor.source for tensor in (*result.inputs, *result.outputs))
+
+
+def test_the_command_prints_the_boundary(run: Run, annotated: Path, tmp_path: Path) -> None:
+    """One line a tensor, and the verdict."""
+    ran = run("extract", annotated, "layer.1", "-o", tmp_path / "p.onnx", "--check")
+    assert ran.code == 0
+    assert "equal to the whole file, bit for bit" in ran.out
+    rows = [line.split() for line in ran.out.splitlines()]
+    graph = onnx.load(tmp_path / "p.onnx").graph
+    assert [row[1] for row in rows if row[0] == "in"] == [value.name for value in graph.input]
+    assert [row[1] for row in rows if row[0] == "out"] == [value.name for value in graph.output]
