@@ -8,9 +8,10 @@ READY := $(VENV)/.ready
 DEMO_READY := $(VENV)/.ready-demo
 DEMO := temp/demo
 WORKERS ?= 2
+CASES ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format benchmark agreement breadth functions mutation figure schema snapshots docs clean
+.PHONY: help demo test lint format benchmark agreement breadth functions fuzz mutation figure schema snapshots docs clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -65,6 +66,9 @@ agreement: $(READY) ## Measure right and wrong tags over models and what tools d
 
 breadth: $(READY) ## Run every model type of transformers; writes docs/breadth.md
 	$(BIN)/python benchmarks/breadth.py --out docs
+
+fuzz: $(READY) ## Run all commands on damaged files; CASES=2000
+	$(BIN)/python benchmarks/fuzz.py --cases $(CASES)
 
 mutation: $(READY) ## List the changes of the matcher's code that no test notices; takes long
 	$(PIP) --group mutation

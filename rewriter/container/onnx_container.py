@@ -37,6 +37,7 @@ from modelexport.rewriter.container.tensor_values import (
 from modelexport.rewriter.container.tensor_walk import external_reference, walk_tensors
 from modelexport.rewriter.container.text_faults import find_broken_text
 from modelexport.support.decode_errors import DECODE_ERRORS, explain_decode_error
+from modelexport.support.error_texts import first_line
 from modelexport.support.files import atomic_replacement
 from modelexport.support.protobuf_wire import CutOffError, WireError
 
@@ -110,10 +111,17 @@ class OnnxContainer:
         """The values of an initializer; None if numpy cannot hold them.
 
         Raises:
-            OnnxFileError: The values are in a file that is missing or too short.
+            OnnxFileError: The values do not fit the shape, or are in a file that is missing or
+                too short.
         """
         if not is_readable(tensor):
             return None
+        try:
+            return self._array(tensor)
+        except (ValueError, TypeError) as error:
+            self._refuse(f"tensor {tensor.name!r} cannot be read ({first_line(error)})", error)
+
+    def _array(self, tensor: onnx.TensorProto) -> npt.NDArray[Any]:
         if tensor.data_location != tensor.EXTERNAL:
             return array_in_tensor(tensor)
         span = self._borrowed_span(tensor)
@@ -262,6 +270,9 @@ class OnnxContainer:
             self._refuse(f"one of its entries is damaged ({explain_decode_error(error)})", error)
         if place := find_broken_text(self._model):
             self._refuse(f"its {place} is not UTF-8 text", error)
+        if isinstance(error, UnicodeDecodeError):
+            text = error.object[:20]
+            self._refuse(f"the bytes {text!r} in it stand for text, but are not UTF-8", error)
 
     def _refuse(self, reason: str, cause: Exception | None = None) -> NoReturn:
         raise OnnxFileError(f"{self.path}: {reason}.") from cause

@@ -10,7 +10,10 @@ import onnx
 from modelexport.errors import OnnxFileError
 from modelexport.hierarchy.fingerprints import standard_type
 
-_UNREADABLE = {onnx.TensorProto.STRING, onnx.TensorProto.UNDEFINED}
+_READABLE = set(onnx.TensorProto.DataType.values()) - {
+    onnx.TensorProto.STRING,
+    onnx.TensorProto.UNDEFINED,
+}
 _BELOW_ONE_BYTE = {
     kind
     for name, kind in onnx.TensorProto.DataType.items()
@@ -21,7 +24,7 @@ _BELOW_ONE_BYTE = {
 
 def is_readable(tensor: onnx.TensorProto) -> bool:
     """Whether numpy can hold the values."""
-    return tensor.data_type not in _UNREADABLE
+    return tensor.data_type in _READABLE
 
 
 def array_in_tensor(tensor: onnx.TensorProto) -> npt.NDArray[Any]:

@@ -32,7 +32,7 @@ def check_by_onnx(file: CheckedFile) -> Findings:
         return Findings(notes=(note,))
     try:
         onnx.checker.check_model(str(file.path), full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+    except _REFUSALS as error:
         fault = file.fault(
             "checker",
             f"onnx's checker refuses it: {first_line(error)}",
@@ -60,6 +60,13 @@ def _has_operator(domain: str, op_type: str, version: int) -> bool:
     except onnx.defs.SchemaError:
         return False
     return True
+
+
+_REFUSALS = (
+    *(onnx.checker.ValidationError, onnx.shape_inference.InferenceError),
+    *(ValueError, TypeError, RuntimeError),  # of damaged tensors and attributes
+)
+"""What onnx's checker raises about a file."""
 
 
 def check_runs(file: CheckedFile, reference: Path | None, libraries: Sequence[str]) -> Findings:

@@ -1,0 +1,1 @@
+"""Damaged files for every command: how they are made, run and judged."""
