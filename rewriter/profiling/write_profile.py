@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+
 from modelexport.hierarchy.profile_options import ProfileFiles
 from modelexport.hierarchy.tags import namespace
 from modelexport.rewriter.profiling.recorded_profile import RecordedLayer, Slice
@@ -38,6 +40,23 @@ class ChargedLayer:
     def frames(self) -> list[str]:
         """The modules around it from the root inwards."""
         return [_NO_MODULE] if self.tag is None else namespace(self.tag).split("/")
+
+
+class _Frames(msgspec.Struct, frozen=True):
+    """The names that the events of a speedscope file refer to by number."""
+
+    frames: list[dict[str, str]]
+
+
+class _Speedscope(msgspec.Struct, frozen=True):
+    """A speedscope file, with the keys of its format."""
+
+    name: str
+    shared: _Frames
+    profiles: list[dict[str, Any]]
+    schema: str = msgspec.field(
+        name="$schema", default="https://www.speedscope.app/file-format-schema.json"
+    )
 
 
 class Span(NamedTuple):
@@ -180,12 +199,9 @@ def speedscope(profile: Profile, layers: Sequence[ChargedLayer]) -> dict[str, An
                 "events": events,
             }
         )
-    return {
-        "$schema": "https://www.speedscope.app/file-format-schema.json",
-        "name": profile.file,
-        "shared": {"frames": [{"name": name} for name in frames]},
-        "profiles": profiles,
-    }
+    table = _Frames([{"name": name} for name in frames])
+    document: dict[str, Any] = msgspec.to_builtins(_Speedscope(profile.file, table, profiles))
+    return document
 
 
 def _is_after(span: Span, opened: Sequence[Span]) -> bool:

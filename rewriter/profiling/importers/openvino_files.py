@@ -75,16 +75,14 @@ def source_names(name: str, originals: str = "") -> tuple[str, ...]:
 
 def is_openvino_graph(root: Element) -> bool:
     """Whether an XML document is an execution graph."""
-    return root.tag == "net" and any(
-        "execTimeMcs" in data.attrib for data in root.iterfind("layers/layer/data")
-    )
+    return root.tag == "net" and any("execTimeMcs" in data.attrib for data in root.iter("data"))
 
 
 def read_openvino_graph(root: Element) -> RecordedProfile:
     """Read an execution graph."""
-    names = {layer.get("id"): layer.get("name", "") for layer in root.iterfind("layers/layer")}
+    names = {layer.get("id"): layer.get("name", "") for layer in root.iter("layer")}
     reads: dict[str, list[str]] = {}
-    for edge in root.iterfind("edges/edge"):
+    for edge in root.iter("edge"):
         reader = names.get(edge.get("to-layer"), "")
         reads.setdefault(reader, []).append(names.get(edge.get("from-layer"), ""))
     layers = sorted(_executed(root), key=lambda pair: pair[0])
@@ -108,7 +106,7 @@ def read_openvino_graph(root: Element) -> RecordedProfile:
 
 def _executed(root: Element) -> Iterator[tuple[int, Element, dict[str, str]]]:
     """The layers that were executed, each with its position in the order of execution."""
-    for layer in root.iterfind("layers/layer"):
+    for layer in root.iter("layer"):
         data = layer.find("data")
         attributes = {} if data is None else data.attrib
         if attributes.get("execTimeMcs", "not_executed").replace(".", "", 1).isdigit():
