@@ -20,7 +20,9 @@ def test_damaged_files_end_well(tmp_path: Path) -> None:
 def test_damage_is_the_same_at_every_run(tmp_path: Path) -> None:
     """A case is its number; what it makes differs from the good file, nearly always."""
     write_seeds(tmp_path)
-    for file in sorted(tmp_path.iterdir()):
+    files = sorted(tmp_path.iterdir())
+    assert files
+    for file in files:
         kind = cases.KINDS.get(file.suffix, "text")
         data = file.read_bytes()
         runs = [[mutate(data, kind, cases._source(n)) for n in range(20)] for _ in range(2)]
