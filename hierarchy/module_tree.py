@@ -13,6 +13,10 @@ ROOT = ""
 """Path of the root module, as in `named_modules()`."""
 
 
+MAX_MODULES = 250_000
+"""Maximum number of modules of a file or record."""
+
+
 class Parameter(msgspec.Struct, frozen=True, omit_defaults=True):
     """A parameter or buffer of one module.
 
@@ -97,14 +101,20 @@ class EmbeddedTree(msgspec.Struct, frozen=True, omit_defaults=True):
             file: Name of the file, for errors.
 
         Raises:
-            FileProblem: The text is not a module tree.
+            FileProblem: The text is not a module tree, or has too many modules.
         """
         try:
-            return msgspec.json.decode(text, type=cls)
+            tree = msgspec.json.decode(text, type=cls)
         except DECODE_ERRORS as error:
             raise FileProblem(
                 f"{file}: its module tree cannot be read ({explain_decode_error(error)})."
             ) from error
+        if len(tree.modules) > MAX_MODULES:
+            raise FileProblem(
+                f"{file}: its module tree has {len(tree.modules):,} modules, more than "
+                f"{MAX_MODULES:,}."
+            )
+        return tree
 
 
 class ModuleTree:

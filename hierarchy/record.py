@@ -15,7 +15,7 @@ import msgspec
 
 from modelexport.errors import FileProblem, RecordError
 from modelexport.hierarchy.fingerprints import ValueFingerprint, WeightFingerprint
-from modelexport.hierarchy.module_tree import Module, ModuleTree
+from modelexport.hierarchy.module_tree import MAX_MODULES, Module, ModuleTree
 from modelexport.hierarchy.probe_input import ProbeInput
 from modelexport.support.decode_errors import DECODE_ERRORS, explain_decode_error
 from modelexport.support.files import check_target
@@ -248,4 +248,8 @@ def decode_record(data: bytes, file: str) -> Record:
         ) from error
     if not any(module.path == "" for module in record.modules):
         raise RecordError(f"{file}: the record is damaged (it has no root module).")
+    if len(record.modules) > MAX_MODULES:
+        raise RecordError(
+            f"{file}: the record has {len(record.modules):,} modules, more than {MAX_MODULES:,}."
+        )
     return record

@@ -94,6 +94,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         return names
 
 
+MAX_JOBS = 10_000
+"""Maximum number of jobs of a plan."""
+
+
 def jobs_of(plan: Plan, raw: dict[str, Any], path: Path) -> list[Job]:
     """Every job of a plan, in the plan's order.
 
@@ -104,7 +108,7 @@ def jobs_of(plan: Plan, raw: dict[str, Any], path: Path) -> list[Job]:
         path: The plan's file, for messages.
 
     Raises:
-        PlanError: Steps, sources or options do not fit together.
+        PlanError: Steps, sources or options do not fit together, or there are too many jobs.
     """
     defaults = raw.get("defaults", {})
     jobs: list[Job] = []
@@ -118,7 +122,10 @@ def jobs_of(plan: Plan, raw: dict[str, Any], path: Path) -> list[Job]:
             )
         settings = _with_defaults(written, defaults)
         matrix = plan.matrix if model.matrix is None else model.matrix
-        jobs += [_job(model, steps, settings, cell) for cell in _cells(matrix, read)]
+        cells = itertools.islice(_cells(matrix, read), MAX_JOBS + 1 - len(jobs))
+        jobs += [_job(model, steps, settings, cell) for cell in cells]
+        if len(jobs) > MAX_JOBS:
+            raise PlanError(f"{place}: the plan has more than {MAX_JOBS:,} jobs; split it.")
     return jobs
 
 

@@ -4,12 +4,17 @@ import time
 import zlib
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
 
-from modelexport.errors import OnnxFileError, RecordError, UsageError
+from modelexport import load_plan
+from modelexport.errors import FileProblem, OnnxFileError, PlanError, RecordError, UsageError
+from modelexport.hierarchy.module_tree import MAX_MODULES, EmbeddedTree, Module
 from modelexport.hierarchy.probe_input import MAX_PROBE_BYTES, ProbeInput
+from modelexport.hierarchy.record import decode_record, encode_record, read_record
+from modelexport.pipeline.batch.jobs import MAX_JOBS
 from modelexport.rewriter import analyze
 from modelexport.rewriter.container import OnnxContainer
 from modelexport.rewriter.container.budgets import MAX_FUNCTION_DEPTH, MAX_INLINED_NODES
@@ -77,6 +82,27 @@ def test_tensors_of_many_dimensions(tmp_path: Path) -> None:
     onnx.save(model, tmp_path / "m.onnx")
     with pytest.raises(OnnxFileError, match="'w' has 100,000 dimensions"):
         analyze(tmp_path / "m.onnx")
+
+
+def test_modules_without_number(plain_record: Path) -> None:
+    """A tree of a million modules is refused, in a file and in a record."""
+    modules = tuple(Module(f"m{n}" if n else "", "Net") for n in range(MAX_MODULES + 1))
+    with pytest.raises(FileProblem, match="more than 250,000"):
+        EmbeddedTree.from_json(EmbeddedTree(modules).to_json(), "a.onnx")
+    record = msgspec.structs.replace(read_record(plain_record), modules=modules)
+    with pytest.raises(RecordError, match="more than 250,000"):
+        decode_record(encode_record(record), "r.json")
+    allowed = EmbeddedTree(modules[1:])
+    assert len(EmbeddedTree.from_json(allowed.to_json(), "a.onnx").modules) == MAX_MODULES
+
+
+def test_jobs_without_number(tmp_path: Path) -> None:
+    """A plan whose matrix has a million cells is refused before they are made."""
+    axes = {"opset": list(range(13, 23)), "exporter": ["dynamo"], "depth": list(range(1, 10_001))}
+    plan = {"models": [{"source": "a.py:f"}], "matrix": axes, "out": "out"}
+    (tmp_path / "plan.json").write_bytes(msgspec.json.encode(plan))
+    with pytest.raises(PlanError, match=f"more than {MAX_JOBS:,} jobs"):
+        load_plan(tmp_path / "plan.json")
 
 
 def test_compressed_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
