@@ -64,7 +64,10 @@ def _print_plan(plan: "TracePlan") -> None:
         out.print(f"  input {value.name}: {value.dtype}, {shape}")
     for name in plan.output_names:
         out.print(f"  output {name}")
-    exporters = ", else ".join(f"{e.name} (opset {e.opset})" for e in plan.exporters)
+    exporters = ", else ".join(
+        f"{e.name} (opset {e.opset}{f' or {e.else_opset}' if e.else_opset else ''})"
+        for e in plan.exporters
+    )
     out.print(f"  exporter: {exporters or 'none: the model runs as it is'}")
     for path in plan.files:
         out.print(f"  would write {path}")

@@ -63,10 +63,18 @@ class PlannedInput(msgspec.Struct, frozen=True):
 
 
 class PlannedExporter(msgspec.Struct, frozen=True):
-    """An exporter that would be tried, and the opset that it would write."""
+    """An exporter that would be tried.
+
+    Attributes:
+        name: Its name.
+        opset: The opset of the file.
+        else_opset: The opset where its graph cannot be converted to `opset`, which it does not
+            export itself; None where it does.
+    """
 
     name: str
     opset: int
+    else_opset: int | None = None
 
 
 class TracePlan(msgspec.Struct, frozen=True):

@@ -103,8 +103,11 @@ def _inputs(call: ModelCall) -> Iterator[PlannedInput]:
 
 
 def _exporters(exporter: str, opset: int) -> list[PlannedExporter]:
-    """The exporters that would be tried, each with the opset that it would write."""
+    """The exporters that would be tried, each with the opset of its file."""
     if exporter == RecordExporter.EAGER:
         return []
     planned = planned_exporters(resolve_exporter(exporter), opset)
-    return [PlannedExporter(name, written) for name, written in planned]
+    return [
+        PlannedExporter(name, min(opset, lowest), lowest if lowest > opset else None)
+        for name, lowest in planned
+    ]

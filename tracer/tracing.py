@@ -37,6 +37,7 @@ from modelexport.tracer.records.initializers import (
     InitializerFingerprints,
     initializer_fingerprints,
 )
+from modelexport.tracer.records.lower_opset import keep_opset, lower_opset
 from modelexport.tracer.records.probe_inputs import ProbedExport, probe_export
 from modelexport.tracer.sources.model_state import evaluation_mode
 from modelexport.tracer.sources.origin import Origin
@@ -96,8 +97,8 @@ def trace(  # noqa: PLR0913 - keyword-only options of an entry point
         record: The record file to write; by default `NAME.trace.json` beside the ONNX file.
         exporter: `auto` (the first that works), `dynamo` or `torchscript`; `htp` is an old name
             of `torchscript`.
-        opset: Opset of the default domain. An exporter that does not support it uses another one,
-            and a note says so.
+        opset: Opset of the default domain. Where an exporter does not go so low, its graph is
+            converted, if it computes the same then; otherwise a note says which opset it has.
         dynamic: Make every axis of every input dynamic; or the names of dynamic axes, by input
             and position (`{"ids": {0: "batch"}}`). Axes with a name must come out dynamic.
         output_names: Names for the outputs, in order; by default the model's own.
@@ -136,6 +137,7 @@ def trace(  # noqa: PLR0913 - keyword-only options of an entry point
                     f"{error} {_advice(run, settings)}To record the model without a file, use "
                     "--record-only FILE."
                 ) from error
+            exported = lower_opset(exported, call, settings.opset)
             external = None
             if (path := external_weights_path(exported, target)) is not None:
                 external = external_files.enter_context(atomic_replacement(path, force=force))
@@ -302,6 +304,7 @@ def _record_by_export(
                 "--exporter eager."
             ) from error
         return None, (f"eager: {error}",)
+    exported = keep_opset(exported, settings.opset)
     report_step("running what was exported")
     try:
         probed = probe_export(model, exported, call, probe=probe)

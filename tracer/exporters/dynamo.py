@@ -39,7 +39,10 @@ from modelexport.tracer.exporters.valueless import lift_valueless, optimised_wit
 from modelexport.tracer.sources.signature import ModelCall, flat_forward
 
 MIN_OPSET = 18
-"""The lowest opset that it writes. Torch converts to lower ones, and loses metadata by that."""
+"""The lowest opset that it writes. Torch converts to lower ones, and loses metadata by that.
+
+`opset_conversion` converts node for node.
+"""
 
 _STACK_TRACE = "pkg.torch.onnx.stack_trace"
 _MIN_GC_THRESHOLD = 50_000
@@ -52,11 +55,7 @@ def export(model: nn.Module, call: ModelCall, settings: ExportSettings) -> Expor
     Raises:
         ExportFailedError: torch could not export it; the message is torch's first line.
     """
-    notes: tuple[str, ...] = ()
-    opset = settings.opset
-    if opset < MIN_OPSET:
-        notes = (f"opset {MIN_OPSET} instead of {opset}: the dynamo exporter has none below it",)
-        settings = replace(settings, opset=MIN_OPSET)
+    settings = replace(settings, opset=max(settings.opset, MIN_OPSET))
     printed = io.StringIO()
     with (
         _silenced(printed),
@@ -79,7 +78,8 @@ def export(model: nn.Module, call: ModelCall, settings: ExportSettings) -> Expor
     scopes, source_lines = _read_metadata(exported, DynamoScopes(program.exported_program, model))
     _remove_metadata(exported)
     return ExportedGraph(
-        Exporter.DYNAMO, exported, weights, scopes, source_lines, settings.opset, notes, valueless
+        *(Exporter.DYNAMO, exported, weights, scopes, source_lines, settings.opset),
+        valueless=valueless,
     )
 
 

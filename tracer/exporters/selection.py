@@ -52,7 +52,7 @@ def export_settings(
 
 
 def planned_exporters(exporter: Exporter, opset: int) -> list[tuple[Exporter, int]]:
-    """The exporters that will be tried in turn, each with the opset that it will write."""
+    """The exporters that will be tried in turn, each with the opset that it exports at."""
     candidates = EXPORTERS if exporter is Exporter.AUTO else [exporter]
     lowest = {Exporter.DYNAMO: dynamo.MIN_OPSET}
     highest = {Exporter.TORCHSCRIPT: torchscript.MAX_OPSET}

@@ -1,6 +1,6 @@
 """Computing fingerprints of every value of an exported graph, in onnxruntime."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -101,13 +101,8 @@ def compute_values(exported: ExportedGraph, feed: Mapping[str, Array]) -> GraphV
         RuntimeFailedError: onnxruntime cannot load or run the graph, or there is an input whose
             values numpy cannot hold.
     """
-    unfed = [value.name for value in exported.model.graph.input if value.name not in feed]
-    if unfed:
-        raise RuntimeFailedError(f"numpy cannot hold the values of the input {unfed[0]}")
-    exposed = onnx.ModelProto()
-    exposed.CopyFrom(exported.model)
-    computed = _run(exposed, exported.weights, feed)
-    first = _fingerprints(exposed.graph, computed)
+    computed = run_graph(exported, feed, computed_names(exported.model.graph))
+    first = _fingerprints(exported.model.graph, computed)
     in_subgraphs = [key for key, _ in walk_nodes(exported.model) if key.graph != MAIN]
     if not in_subgraphs:
         return GraphValues(feed, first)
@@ -117,6 +112,31 @@ def compute_values(exported: ExportedGraph, feed: Mapping[str, Array]) -> GraphV
     needed = any(key not in exported.scopes for key in in_subgraphs)
     notes = tuple(inside.failures) if needed else ()
     return GraphValues(feed, first | inside.first, inside.computed, notes=notes)
+
+
+def run_graph(
+    exported: ExportedGraph, feed: Mapping[str, Array], names: Sequence[str]
+) -> dict[str, Array]:
+    """Run an exported graph without optimisations.
+
+    Args:
+        exported: The graph. It stays as it is.
+        feed: Its inputs.
+        names: Names of values of the main graph.
+
+    Returns:
+        Those of these values that are tensors, by name.
+
+    Raises:
+        RuntimeFailedError: onnxruntime cannot load or run the graph, or there is an input whose
+            values numpy cannot hold.
+    """
+    unfed = [value.name for value in exported.model.graph.input if value.name not in feed]
+    if unfed:
+        raise RuntimeFailedError(f"numpy cannot hold the values of the input {unfed[0]}")
+    exposed = onnx.ModelProto()
+    exposed.CopyFrom(exported.model)
+    return _run_for(exposed, exported.weights, feed, names)
 
 
 def _run_subgraph(
@@ -148,8 +168,17 @@ def _run(
     Raises:
         RuntimeFailedError: onnxruntime cannot load or run the graph.
     """
+    return _run_for(model, weights, feed, computed_names(model.graph))
+
+
+def _run_for(
+    model: onnx.ModelProto,
+    weights: Mapping[str, Array],
+    feed: Mapping[str, Array],
+    names: Sequence[str],
+) -> dict[str, Array]:
+    """Those of some values that are tensors, by name; otherwise as `_run`."""
     outputs = {value.name for value in model.graph.output}
-    names = computed_names(model.graph)
     expose_values(model.graph, names)
     needed = {*names_read(model.graph), *outputs}  # onnxruntime drops other initializers
     try:
