@@ -10,7 +10,8 @@ class Row(msgspec.Struct, omit_defaults=True):
         model_type: The key of transformers' mappings.
         key: Digest of the code and of the versions that the row depends on.
         status: How far it came: `build`, `inputs`, `export`, `annotate` name the stage that failed;
-            `judged` and `recorded` (eagerly) are the ends.
+            `annotated` was not judged, as eager truth failed or took too long; `judged` and
+            `recorded` (eagerly) are the ends.
         reason: Why it came no further.
         degree: Number of the degree by which the configuration was shrunk, 0 is the smallest.
         parameters, modules: Size of the model.

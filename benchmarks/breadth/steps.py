@@ -90,6 +90,7 @@ def _trace(row: Row, loaded: Loaded, folder: Path) -> None:
             annotated, record=traced.record, reference=traced.onnx_path, consistency=True
         )
         row.faults = [str(fault) for fault in checked.faults][:5]
+        row.status = "annotated"
         _judge(row, loaded, traced, report)
         return
     made = record(model, inputs, folder / "eager.json", exporter="eager")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from breadth.row import Row
 
-_RAN = frozenset({"ran", "export", "annotate", "judged", "recorded"})
+_RAN = frozenset({"ran", "export", "annotate", "annotated", "judged", "recorded"})
 _EXTERNAL = "a library that is not installed"
 _EXAMPLES = 4
 """Maximum number of model types that a line names."""
@@ -58,7 +58,8 @@ def _figures(rows: Sequence[Row]) -> Iterator[str]:
     traced = [row for row in ran if row.status != "ran"]
     exported = [row for row in traced if row.exporter not in {"", "eager"}]
     eager = [row for row in traced if row.exporter == "eager"]
-    judged = [row for row in exported if row.status == "judged"]
+    annotated = [row for row in exported if row.status in {"annotated", "judged"}]
+    judged = [row for row in annotated if row.status == "judged"]
     table = [
         ("types measured", len(rows), len(rows)),
         ("of these built with random weights", len(built), len(rows)),
@@ -66,9 +67,14 @@ def _figures(rows: Sequence[Row]) -> Iterator[str]:
         ("of those that ran, taken on to tracing", len(traced), len(ran)),
         ("of these exported by one exporter", len(exported), len(traced)),
         ("of these recorded eagerly, as no exporter could", len(eager), len(traced)),
-        ("of the exported ones, annotated and judged", len(judged), len(exported)),
+        ("of the exported ones, annotated and validated", len(annotated), len(exported)),
+        ("of these judged by eager execution within the limits", len(judged), len(annotated)),
         ("of the judged ones, without a wrong tag", sum(not r.wrong for r in judged), len(judged)),
-        ("of the judged ones, valid", sum(not r.faults for r in judged), len(judged)),
+        (
+            "of the annotated ones, valid",
+            sum(not row.faults for row in annotated),
+            len(annotated),
+        ),
     ]
     yield "| | types | share |"
     yield "|---|---|---|"
@@ -98,6 +104,7 @@ def _causes(rows: Iterable[Row]) -> Iterator[str]:
         "inputs": "Not run: inputs",
         "export": "Traced, with an error of ours",
         "annotate": "Annotated, with an error of ours",
+        "annotated": "Annotated and valid, but not judged",
     }
     for stage, title in stages.items():
         yield from _groups(title, [(row, row.reason) for row in rows if row.status == stage])

@@ -121,11 +121,29 @@ def inferred_scope(seen: NodeSightings, key: NodeKey) -> Scope | None:
         sightings = [
             s for s in sightings if reads_alike(seen, key, s) and not s.computes
         ] or sightings
+    if (scope := _scope_of_passing_call(seen, key, sightings)) is not None:
+        return scope
     sightings = [s for s in sightings if s.computes] or sightings
     scope = _single_scope(key, (s.scope for s in sightings))
     if scope is not None or not sightings:
         return scope
     return _single_scope(key, (s.scope for s in sightings if reads_alike(seen, key, s)))
+
+
+def _scope_of_passing_call(
+    seen: NodeSightings, key: NodeKey, sightings: Iterable[Sighting]
+) -> Scope | None:
+    """The scope of the one call that took the value of a node out of what the node reads.
+
+    A split gives back what was joined before. So its value was computed in another place, by a
+    call that read something else.
+    """
+    if seen.nodes[key].passes_on or key.graph != MAIN:
+        return None
+    reading = [s for s in sightings if reads_alike(seen, key, s)]
+    if any(s.computes for s in reading):
+        return None
+    return _single_scope(key, (s.scope for s in reading))
 
 
 def overruling_scope(seen: NodeSightings, key: NodeKey) -> Scope | None:
