@@ -45,8 +45,9 @@ def _lines(
     yield ""
     yield "Versions: " + ", ".join(f"{name} {number}" for name, number in versions.items()) + "."
     older = sum(row.key != current for row in rows)
-    yield f"{len(rows)} of {all_types} types were measured; {older} of the rows come from an"
-    yield "earlier state of the code."
+    yield f"{len(rows)} of {all_types} types were measured, in the order of a digest of their names;"
+    yield f"{older} of the rows come from an earlier state of the code. Limits of a type: see"
+    yield "`python benchmarks/breadth.py --help`."
     yield ""
     yield from _figures(rows)
     yield from _causes(rows)
