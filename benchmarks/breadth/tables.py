@@ -45,7 +45,7 @@ def _lines(
     yield ""
     yield "Versions: " + ", ".join(f"{name} {number}" for name, number in versions.items()) + "."
     older = sum(row.key != current for row in rows)
-    yield f"{len(rows)} of {all_types} types were measured, in the order of a digest of their names;"
+    yield f"{len(rows)} of {all_types} types were measured, in the order of a digest of names;"
     yield f"{older} of the rows come from an earlier state of the code. Limits of a type: see"
     yield "`python benchmarks/breadth.py --help`."
     yield ""
@@ -103,9 +103,9 @@ def _causes(rows: Iterable[Row]) -> Iterator[str]:
     stages = {
         "build": "Not built: transformers' default configuration, or the shrunk one",
         "inputs": "Not run: inputs",
-        "export": "Traced, with an error of ours",
-        "annotate": "Annotated, with an error of ours",
-        "annotated": "Annotated and valid, but not judged",
+        "export": "Ran, but tracing failed or met the limits",
+        "annotate": "Traced, but annotating failed or met the limits",
+        "annotated": "Annotated and validated, but not judged",
     }
     for stage, title in stages.items():
         yield from _groups(title, [(row, row.reason) for row in rows if row.status == stage])
