@@ -16,7 +16,7 @@ from modelexport.rewriter.analysis.select_modules import select_modules
 from modelexport.rewriter.analysis.totals import most_frequent_first
 from modelexport.rewriter.annotation.model_file import LoadedModel, ModelFile
 from modelexport.rewriter.graph.model_graph import ModelGraph
-from modelexport.rewriter.matching import Claims
+from modelexport.rewriter.matching import CarriedHierarchy, Claims
 from modelexport.support.gc_pause import gc_paused
 
 _NO_TAG = "it carries no tag"
@@ -66,6 +66,7 @@ def analyze_model(
     file: LoadedModel,
     op_types: Collection[str] = (),
     dims: Mapping[str, int] | None = None,
+    hierarchy: CarriedHierarchy | None = None,
 ) -> Analysis:
     """Like `analyze`, of a model in memory.
 
@@ -73,8 +74,9 @@ def analyze_model(
         file: The model; its weights may be left out.
         op_types: Operators whose nodes are counted; all when there are none.
         dims: Sizes of dimensions that the file leaves open, by their names.
+        hierarchy: Its modules, and the module of each node; by default what it carries.
     """
-    model, graph, carried = file.model, file.graph, file.carried
+    model, graph, carried = file.model, file.graph, hierarchy or file.carried
     claims = carried.claims if carried is not None else Claims()
     shapes = Shapes(model, dims)
     counter = FileCounter(model, graph, carried, shapes, op_types)

@@ -1,0 +1,303 @@
+
+"use strict";
+// The page of a report. All text of the model is put in as textContent, never as markup.
+
+const files = JSON.parse(document.getElementById("data").textContent);
+const MEASURES = [
+  ["parameters", "Parameters", count],
+  ["nodes", "Operators", count],
+  ["macs", "MACs", count],
+  ["weight_bytes", "Weight bytes", bytes],
+  ["activation_bytes", "Activation bytes", bytes],
+  ["time", "Time", time],
+  ["error", "Error", (value) => value.toPrecision(3)],
+];
+const ROW_HEIGHT = 26;
+const MOST_UNRESOLVED = 500;
+const MOST_MATCHES = 300;
+const state = { measure: "parameters", focus: 0, chosen: 0, query: "", open: new Set() };
+
+function count(value) {
+  for (const [limit, unit] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e4, "k"]]) {
+    if (value >= limit) return (value / (unit === "k" ? 1e3 : limit)).toFixed(1) + " " + unit;
+  }
+  return String(value);
+}
+function bytes(value) {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let step = 0;
+  while (value >= 1024 && step < units.length - 1) { value /= 1024; step += 1; }
+  return (step ? value.toFixed(1) : value) + " " + units[step];
+}
+function time(value) {
+  const unit = (files.find((file) => file.time_unit) || {}).time_unit;
+  if (unit !== "us") return count(value) + " " + unit;
+  return value >= 1000 ? (value / 1000).toFixed(2) + " ms" : value.toFixed(1) + " µs";
+}
+function element(name, text, className) {
+  const made = document.createElement(name);
+  if (text !== undefined) made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+function byId(id) { return document.getElementById(id); }
+
+// Each file's modules get the list of those below them, and their place is known by tag.
+for (const file of files) {
+  file.byTag = new Map();
+  for (const module of file.modules) {
+    module.below = [];
+    module.op_types = module.op_types || {};
+    file.byTag.set(module.tag, module);
+    if (module.parent >= 0) file.modules[module.parent].below.push(module);
+  }
+  file.modules.forEach((module, position) => { module.position = position; });
+}
+// A module of either file is one row. The second file's modules stand where the first lacks them.
+const tree = files[0];
+for (const other of files.slice(1)) {
+  for (const module of other.modules) {
+    if (tree.byTag.has(module.tag)) continue;
+    const above = module.parent < 0 ? tree.modules[0] : tree.byTag.get(other.modules[module.parent].tag);
+    const added = { tag: module.tag, name: module.name, class_name: module.class_name, op_types: {}, below: [],
+                    parent: above ? above.position : -1, position: tree.modules.length, missing: true };
+    tree.modules.push(added);
+    tree.byTag.set(added.tag, added);
+    if (above) above.below.push(added);
+  }
+}
+const runs = new Map();
+if (files.length === 1) {
+  for (const run of tree.equal) for (const member of run.members) runs.set(member, run);
+}
+
+function inFile(file, module) { return file.byTag.get(module.tag); }
+function size(module) {
+  const value = module && !module.missing ? module[state.measure] : undefined;
+  return typeof value === "number" ? value : undefined;
+}
+function format(value) {
+  return value === undefined ? "—" : MEASURES.find(([key]) => key === state.measure)[2](value);
+}
+function path(module) {
+  const steps = [];
+  for (let at = module; at; at = at.parent < 0 ? null : tree.modules[at.parent]) steps.unshift(at);
+  return steps;
+}
+function hue(module) {
+  let number = 7;
+  for (const letter of module.class_name || module.name) number = (number * 31 + letter.codePointAt(0)) % 360;
+  return number;
+}
+
+function drawIcicles() {
+  const trail = byId("trail");
+  trail.replaceChildren();
+  for (const module of path(tree.modules[state.focus])) {
+    const button = element("button", module.name);
+    button.type = "button";
+    button.addEventListener("click", () => focusOn(module));
+    trail.append(button, "›");
+  }
+  trail.lastChild.remove();
+  byId("icicles").replaceChildren(...files.flatMap(icicle));
+}
+function icicle(file) {
+  const top = inFile(file, tree.modules[state.focus]);
+  const box = element("div", undefined, "icicle");
+  const width = byId("icicles").clientWidth || 1000;
+  let depth = 0;
+  let drawn = 0;
+  const pending = top && size(top) > 0 ? [[top, 0, 1, 0]] : [];
+  while (pending.length) {
+    const [module, left, share, level] = pending.pop();
+    if (share * width < 2 || level > 11) continue;
+    depth = Math.max(depth, level);
+    drawn += 1;
+    const button = element("button", share * width > 34 ? module.name : "");
+    button.type = "button";
+    button.tabIndex = -1;
+    button.dataset.tag = module.tag;
+    button.title = `${module.tag}  ${module.class_name}\n${format(size(module))}`;
+    Object.assign(button.style, { left: `${left * 100}%`, width: `${share * 100}%`, top: `${level * ROW_HEIGHT}px`,
+                                  background: `hsl(${hue(module)} 45% var(--light))` });
+    if (module.tag === tree.modules[state.chosen].tag) button.classList.add("chosen");
+    button.addEventListener("click", () => { choose(tree.byTag.get(module.tag)); focusOn(tree.byTag.get(module.tag)); });
+    box.append(button);
+    const sum = module.below.reduce((total, inner) => total + (size(inner) || 0), 0);
+    const whole = Math.max(size(module), sum);  // tied weights count in each module that has them
+    let at = left;
+    for (const inner of whole > 0 ? module.below : []) {
+      const part = share * (size(inner) || 0) / whole;
+      pending.push([inner, at, part, level + 1]);
+      at += part;
+    }
+  }
+  box.style.height = `${(depth + 1) * ROW_HEIGHT}px`;
+  const total = top ? format(size(top)) : "not in this file";
+  const caption = element("div", `${file.file}: ${total}`, "caption");
+  if (!drawn) box.style.height = "0";
+  return [caption, box];
+}
+function focusOn(module) { state.focus = module.position; drawIcicles(); }
+
+// The rows that are shown: [module, level, run or undefined, whether the row stands for the whole run].
+function rows() {
+  const shown = [];
+  const query = state.query.toLowerCase();
+  if (query) {
+    for (const module of tree.modules) {
+      if (`${module.tag} ${module.class_name} ${Object.keys(module.op_types).join(" ")}`.toLowerCase().includes(query)) {
+        shown.push({ module, level: 0, match: true });
+        if (shown.length >= MOST_MATCHES) break;
+      }
+    }
+    return shown;
+  }
+  const pending = [{ module: tree.modules[0], level: 0 }];
+  while (pending.length) {
+    const row = pending.pop();
+    if (!row.module) continue;
+    shown.push(row);
+    const inner = [];
+    if (row.run) {
+      if (state.open.has(key(row))) for (const member of row.run.members) inner.push({ module: tree.modules[member], level: row.level + 1 });
+    } else if (state.open.has(key(row))) {
+      const seen = new Set();
+      for (const module of row.module.below) {
+        const run = runs.get(module.position);
+        if (!run) inner.push({ module, level: row.level + 1 });
+        else if (!seen.has(run)) { seen.add(run); inner.push({ module, level: row.level + 1, run }); }
+      }
+    }
+    pending.push(...inner.reverse());
+  }
+  return shown;
+}
+function key(row) { return (row.run ? "run:" : "") + row.module.position; }
+
+function drawTree() {
+  const whole = size(tree.modules[0]) || 0;
+  byId("tree").replaceChildren(...rows().map((row) => treeRow(row, whole)));
+}
+function treeRow(row, whole) {
+  const { module, run } = row;
+  const line = element("div", undefined, "row");
+  line.setAttribute("role", "treeitem");
+  line.dataset.key = key(row);
+  const label = element("div", undefined, "label");
+  label.style.paddingLeft = `${row.level * 16}px`;
+  const opens = run || module.below.length > 0;
+  const turn = element("span", opens && !row.match ? (state.open.has(key(row)) ? "▾" : "▸") : "", "turn");
+  if (opens && !row.match) line.setAttribute("aria-expanded", String(state.open.has(key(row))));
+  const times = run ? `${run.members.length} x ` : "";
+  label.append(turn, element("span", run ? run.name : row.match ? module.tag : module.name, "name"), element("span", times + (module.class_name || ""), "class"));
+  const values = files.map((file) => { const value = size(inFile(file, module)); return run && value !== undefined ? value * run.members.length : value; });
+  let text = values.map(format).join("  →  ");
+  if (run && values[0] !== undefined) text = `${text} (each ${format(size(module))})`;
+  const meter = element("meter");
+  meter.max = whole || 1;
+  meter.value = Math.min(whole, values[0] || 0);
+  line.append(label, element("div", text, "figure"), meter);
+  if (row.match) line.classList.add("match");
+  if (module.position === state.chosen && !run) { line.classList.add("chosen"); line.setAttribute("aria-selected", "true"); }
+  turn.addEventListener("click", (event) => { event.stopPropagation(); toggle(row); });
+  line.addEventListener("click", () => { if (run) toggle(row); else { choose(module); byId("tree").focus(); } });
+  line.addEventListener("dblclick", () => { if (opens && !run) toggle(row); });
+  return line;
+}
+function toggle(row) {
+  if (!state.open.delete(key(row))) state.open.add(key(row));
+  drawTree();
+}
+function choose(module) {
+  state.chosen = module.position;
+  drawTree();
+  drawDetails();
+  for (const button of document.querySelectorAll(".icicle button")) button.classList.toggle("chosen", button.dataset.tag === module.tag);
+  const line = document.querySelector("#tree .chosen");
+  if (line) line.scrollIntoView({ block: "nearest" });
+}
+
+function table(heads, lines) {
+  const made = element("table");
+  const head = element("tr");
+  head.append(...heads.map((text) => element("th", text)));
+  made.append(head);
+  for (const cells of lines) {
+    const line = element("tr");
+    line.append(...cells.map((text, number) => element("td", text, number && heads.length <= 3 ? "figure" : "")));
+    made.append(line);
+  }
+  return made;
+}
+function drawDetails() {
+  const module = tree.modules[state.chosen];
+  const sides = files.map((file) => inFile(file, module));
+  const heads = ["", ...files.map((file) => file.file)];
+  const figures = MEASURES.filter(([name]) => usable(name)).map(([name, label, show]) =>
+    [label, ...sides.map((side) => side && typeof side[name] === "number" ? show(side[name]) : "—")]);
+  const operators = new Set(sides.flatMap((side) => side ? Object.keys(side.op_types) : []));
+  const parts = [element("h2", module.tag), element("p", module.class_name || "class unknown"), element("h3", "Figures"), table(heads, figures)];
+  parts.push(element("h3", "Operators"), table(heads, [...operators].map((name) => [name, ...sides.map((side) => side ? String(side.op_types[name] || 0) : "—")])));
+  const lines = new Set(sides.flatMap((side) => side && side.lines ? side.lines : []));
+  if (lines.size) {
+    parts.push(element("h3", "Source lines"));
+    for (const line of lines) { const entry = element("div"); entry.append(element("code", line)); parts.push(entry); }
+  }
+  byId("details").replaceChildren(...parts);
+}
+function usable(name) {
+  return files.some((file) => file.modules.some((module) => typeof module[name] === "number" && module[name] > 0));
+}
+function drawUnresolved() {
+  const parts = [];
+  for (const file of files) {
+    parts.push(element("h2", `${file.file}: ${file.unresolved.length} nodes without a module`));
+    for (const note of file.notes) parts.push(element("p", note));
+    const some = file.unresolved.slice(0, MOST_UNRESOLVED);
+    if (some.length) parts.push(table(["Node", "Operator", "Graph", "Reason"], some.map((node) => [node.name || `#${node.position}`, node.op_type, node.graph || "main", node.reason])));
+    if (some.length < file.unresolved.length) parts.push(element("p", `The first ${some.length} are listed.`));
+  }
+  byId("unresolved").replaceChildren(...parts);
+}
+
+function dark() {
+  const set = document.documentElement.dataset.theme;
+  return set ? set === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+}
+function nameTheme() { byId("theme").textContent = dark() ? "Light" : "Dark"; }
+byId("theme").addEventListener("click", () => { document.documentElement.dataset.theme = dark() ? "light" : "dark"; nameTheme(); });
+byId("measure").addEventListener("change", (event) => { state.measure = event.target.value; drawIcicles(); drawTree(); });
+byId("search").addEventListener("input", (event) => { state.query = event.target.value.trim(); drawTree(); });
+byId("tree").addEventListener("keydown", (event) => {
+  const shown = rows();
+  const at = shown.findIndex((row) => row.module.position === state.chosen && !row.run);
+  const row = shown[at];
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (step) {
+    let next = at + step;
+    while (shown[next] && shown[next].run && state.open.has(key(shown[next]))) next += step;
+    if (shown[next] && shown[next].run) { toggle(shown[next]); next = rows().findIndex((other) => other.module === shown[next].module && !other.run); }
+    const target = rows()[next];
+    if (target) choose(target.module);
+  } else if (row && event.key === "ArrowRight" && row.module.below.length && !state.open.has(key(row))) toggle(row);
+  else if (row && event.key === "ArrowLeft") { if (state.open.has(key(row))) toggle(row); else if (row.module.parent >= 0) choose(tree.modules[row.module.parent]); }
+  else if (row && event.key === "Enter") focusOn(row.module);
+  else return;
+  event.preventDefault();
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key === "/" && event.target.tagName !== "INPUT") { byId("search").focus(); event.preventDefault(); }
+  if (event.key === "Escape") { byId("search").value = state.query = ""; drawTree(); byId("tree").focus(); }
+});
+addEventListener("resize", drawIcicles);
+
+for (const [name, label] of MEASURES) if (usable(name)) { const option = element("option", label); option.value = name; byId("measure").append(option); }
+state.measure = byId("measure").value || "nodes";
+byId("title").textContent = files.map((file) => file.file).join("  →  ");
+document.title = byId("title").textContent;
+byId("facts").textContent = files.map((file) => `${file.file}: ${file.nodes} nodes, ${file.tagged} with a module, ${file.modules.filter((module) => !module.missing).length} modules` + (file.source ? ` (from ${file.source})` : "")).join("; ");
+state.open.add("0");
+if (tree.modules.length) { nameTheme(); drawIcicles(); drawTree(); drawDetails(); }
+drawUnresolved();

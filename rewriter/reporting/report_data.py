@@ -1,0 +1,150 @@
+"""What a report shows, as the data of its page."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from modelexport.rewriter.analysis.equal_siblings import ModuleGroup, group_equal_siblings
+from modelexport.rewriter.analysis.row_tree import short_name
+
+if TYPE_CHECKING:
+    from modelexport.rewriter.analysis.results import Analysis, ModuleRow, UnresolvedNode
+
+
+class ReportModule(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One module of the page.
+
+    Attributes:
+        tag, name: Its tag, and what it is called below its parent.
+        class_name: Its class.
+        parent: Position of the module around it in the list; -1 for the root.
+        nodes, parameters, macs: Figures with those of the modules below it.
+        weight_bytes, activation_bytes: Likewise, in bytes.
+        op_types: Number of nodes by operator, the most frequent first.
+        time: Time of its nodes, in the profile's unit; None without a profile.
+        error: Greatest relative error of a value that leaves it; None when it was not compared.
+        lines: Lines of Python (`file:line`) behind its own nodes.
+    """
+
+    tag: str
+    name: str
+    class_name: str
+    parent: int
+    nodes: int
+    parameters: int
+    macs: int
+    weight_bytes: int
+    activation_bytes: int
+    op_types: dict[str, int]
+    time: float | None = None
+    error: float | None = None
+    lines: tuple[str, ...] = ()
+
+
+class EqualModules(msgspec.Struct, frozen=True):
+    """A run of equal siblings, which the page folds.
+
+    Attributes:
+        name: What the run is called: `layer.(0-5)`.
+        members: Positions of its modules in the list.
+    """
+
+    name: str
+    members: tuple[int, ...]
+
+
+class ReportFile(msgspec.Struct, frozen=True):
+    """One file of the page.
+
+    Attributes:
+        file: Base name of the file.
+        source: Where its hierarchy comes from.
+        nodes, tagged: Number of nodes, and of nodes with a module.
+        modules: Its modules, each before those below it.
+        equal: Runs of equal siblings.
+        unresolved: The nodes without a module, with reasons.
+        notes: What else the reader should know.
+        time_unit: Unit of the times; None without a profile.
+    """
+
+    file: str
+    source: str | None
+    nodes: int
+    tagged: int
+    modules: list[ReportModule]
+    equal: list[EqualModules]
+    unresolved: "list[UnresolvedNode]"
+    notes: list[str]
+    time_unit: str | None = None
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """What was measured of the modules of a file, by tag.
+
+    Attributes:
+        times: Time of each module.
+        time_unit: Its unit; None when there is no profile.
+        errors: Greatest relative error of a value that leaves the module.
+        lines: Lines of Python behind the module's own nodes.
+    """
+
+    times: Mapping[str, float] = {}
+    time_unit: str | None = None
+    errors: Mapping[str, float] = {}
+    lines: Mapping[str, tuple[str, ...]] = {}
+
+
+def report_file(analysis: "Analysis", measured: Measured) -> ReportFile:
+    """The data of one file.
+
+    Args:
+        analysis: Its figures, of all modules in the order of the model.
+        measured: What was measured of its modules.
+    """
+    rows = analysis.modules
+    positions = {row.tag: position for position, row in enumerate(rows)}
+    return ReportFile(
+        file=analysis.file,
+        source=analysis.source,
+        nodes=analysis.nodes,
+        tagged=analysis.tagged,
+        modules=[_module(row, positions, measured) for row in rows],
+        equal=_equal_modules(group_equal_siblings(rows), positions),
+        unresolved=analysis.unresolved,
+        notes=analysis.notes,
+        time_unit=measured.time_unit,
+    )
+
+
+def _module(row: "ModuleRow", positions: Mapping[str, int], measured: Measured) -> ReportModule:
+    return ReportModule(
+        tag=row.tag,
+        name=short_name(row.tag, row.parent),
+        class_name=row.class_name,
+        parent=-1 if row.parent is None else positions[row.parent],
+        nodes=row.nodes,
+        parameters=row.parameters,
+        macs=row.macs,
+        weight_bytes=row.weight_bytes,
+        activation_bytes=row.activation_bytes,
+        op_types=row.op_types,
+        time=measured.times.get(row.tag),
+        error=measured.errors.get(row.tag),
+        lines=measured.lines.get(row.tag, ()),
+    )
+
+
+def _equal_modules(
+    groups: Sequence[ModuleGroup], positions: Mapping[str, int]
+) -> list[EqualModules]:
+    """All runs of more than one module, those inside of others included."""
+    runs = []
+    pending = [*groups]
+    for group in pending:
+        if len(group.members) > 1:
+            members = tuple(positions[member.tag] for member in group.members)
+            runs.append(EqualModules(group.name, members))
+        for member in group.members:
+            pending += member.groups
+    return runs
