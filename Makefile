@@ -38,8 +38,15 @@ demo: $(DEMO_READY) ## Trace, annotate and validate a real MiniLM, and show its 
 	$(BIN)/modelexport validate $(DEMO)/minilm.annotated.onnx --record $(DEMO)/minilm.trace.json --reference $(DEMO)/minilm.onnx --check-consistency
 	$(BIN)/modelexport analyze $(DEMO)/minilm.annotated.onnx --output-format tree
 
+# reports are looked at in a browser; who is not root installs it, and the test says so
+.PHONY: chromium
+chromium:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
+	|| { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq chromium; } \
+	|| echo 'Chromium is needed by the tests of reports: apt-get install chromium' >&2
+
 # worksteal: the tests of a file stay in one process, where its fixtures are made once
-test: lint ## Lint, then run all tests
+test: lint chromium ## Lint, then run all tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 lint: $(READY) ## ruff, mypy, import-linter

@@ -61,6 +61,11 @@ modelexport select net.annotated.onnx --module 'layers.*' --op-type Gemm --forma
 modelexport select optimised.onnx --record net.trace.json --class Linear --not --format fp16
 modelexport select net.annotated.onnx --module head --format layer-ann --device cpu -o placed.onnx
 """,
+    "report": """
+modelexport report net.annotated.onnx -o report.html
+modelexport report net.annotated.onnx -o report.html --profile profile.json --source-root .
+modelexport report net.annotated.onnx int8.onnx --record net.trace.json -o report.html
+""",
     "strip": """
 modelexport strip net.annotated.onnx -o net.plain.onnx
 modelexport strip folded.onnx -o flat.onnx --functions

@@ -22,6 +22,7 @@ from modelexport.cli.examples import examples
 from modelexport.cli.export import export
 from modelexport.cli.extract import extract
 from modelexport.cli.profile import profile
+from modelexport.cli.report import report
 from modelexport.cli.select import select
 from modelexport.cli.signals import StoppedBySignal, signals_as_errors
 from modelexport.cli.standard_streams import standard_streams
@@ -38,7 +39,7 @@ NAME = "modelexport"
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(trace, annotate, export),
     *(analyze, validate, compare, profile, strip),
-    *(select, extract),
+    *(select, extract, report),
     *(batch, doctor),
 )
 """In the order of the help. Each has examples in `cli.examples`."""

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         Profile,
         ProfileComparison,
     )
+    from modelexport.rewriter.reporting.write_report import report
     from modelexport.rewriter.selection.results import SelectedNode, Selection
     from modelexport.rewriter.selection.select_nodes import select_nodes
     from modelexport.rewriter.validation.results import Fault, Validation
@@ -59,6 +60,7 @@ else:
             "annotation.report": ["AnnotateReport"],
             "extraction.extract_modules": ["extract"],
             "extraction.results": ["BoundaryTensor", "Extraction"],
+            "reporting.write_report": ["report"],
             "selection.results": ["SelectedNode", "Selection"],
             "selection.select_nodes": ["select_nodes"],
             "annotation.strip_file": ["StripResult", "strip", "unfold"],
@@ -112,6 +114,7 @@ __all__ = [
     "extract",
     "find_decisions",
     "profile",
+    "report",
     "select_nodes",
     "strip",
     "unfold",

@@ -54,6 +54,18 @@ class EqualModules(msgspec.Struct, frozen=True):
     members: tuple[int, ...]
 
 
+class CodeLines(msgspec.Struct, frozen=True):
+    """Some lines of a Python file.
+
+    Attributes:
+        first: Number of the first of them, from 1.
+        lines: The lines.
+    """
+
+    first: int
+    lines: list[str]
+
+
 class ReportFile(msgspec.Struct, frozen=True):
     """One file of the page.
 
@@ -66,6 +78,7 @@ class ReportFile(msgspec.Struct, frozen=True):
         unresolved: The nodes without a module, with reasons.
         notes: What else the reader should know.
         time_unit: Unit of the times; None without a profile.
+        code: The code around source lines (`file:line`), where it was asked for and is at hand.
     """
 
     file: str
@@ -77,6 +90,7 @@ class ReportFile(msgspec.Struct, frozen=True):
     unresolved: "list[UnresolvedNode]"
     notes: list[str]
     time_unit: str | None = None
+    code: dict[str, CodeLines] = {}
 
 
 class Measured(msgspec.Struct, frozen=True):
@@ -87,12 +101,14 @@ class Measured(msgspec.Struct, frozen=True):
         time_unit: Its unit; None when there is no profile.
         errors: Greatest relative error of a value that leaves the module.
         lines: Lines of Python behind the module's own nodes.
+        code: The code around these lines.
     """
 
     times: Mapping[str, float] = {}
     time_unit: str | None = None
     errors: Mapping[str, float] = {}
     lines: Mapping[str, tuple[str, ...]] = {}
+    code: Mapping[str, CodeLines] = {}
 
 
 def report_file(analysis: "Analysis", measured: Measured) -> ReportFile:
@@ -114,6 +130,7 @@ def report_file(analysis: "Analysis", measured: Measured) -> ReportFile:
         unresolved=analysis.unresolved,
         notes=analysis.notes,
         time_unit=measured.time_unit,
+        code=dict(measured.code),
     )
 
 

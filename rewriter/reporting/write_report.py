@@ -2,8 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -14,6 +15,7 @@ from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.comparison.results import Comparison
 from modelexport.rewriter.profiling.results import Profile
 from modelexport.rewriter.reporting.report_data import Measured, ReportFile, report_file
+from modelexport.rewriter.reporting.source_code import code_around
 from modelexport.rewriter.reporting.write_page import report_page
 from modelexport.support.decode_errors import explain_decode_error
 from modelexport.support.files import atomic_replacement
@@ -21,15 +23,28 @@ from modelexport.support.files import atomic_replacement
 _Content = TypeVar("_Content")
 
 
-def report(
+class _Placing(NamedTuple):
+    """How the modules of a file are found, as `PlacedFile.open` takes it."""
+
+    record: Record | str | Path | None
+    inherit_from: Path | None
+    run: bool
+    libraries: tuple[Path, ...]
+
+
+def report(  # noqa: PLR0913 - keyword-only options of an entry point
     path: str | Path,
     out_path: str | Path,
     other: str | Path | None = None,
     *,
     record: Record | str | Path | None = None,
+    inherit_from: str | Path | None = None,
+    run: bool = True,
+    libraries: tuple[Path, ...] = (),
     profile: str | Path | None = None,
     comparison: str | Path | None = None,
     dims: Mapping[str, int] | None = None,
+    source_root: str | Path | None = None,
     force: bool = False,
 ) -> list[ReportFile]:
     """Write a page that shows the modules of one file, or of two side by side.
@@ -39,9 +54,13 @@ def report(
         out_path: The page to write.
         other: A second file.
         record: A trace record of the model, or its path.
+        inherit_from: An annotated file of the model, in place of a record.
+        run: Whether a file may be run to match it, where it carries no tags.
+        libraries: Custom operator libraries that onnxruntime loads first.
         profile: JSON of `modelexport profile`, for the file of its name.
         comparison: JSON of `modelexport compare --numeric`, for the last file.
         dims: Sizes of dimensions that the files leave open, by their names.
+        source_root: Folder of the model's Python files: shows the code around source lines.
         force: Overwrite `out_path` if it exists.
 
     Returns:
@@ -58,7 +77,12 @@ def report(
     names = [file.name for file in paths]
     if times is not None and times.file not in names:
         raise UsageError(f"{profile}: it is a profile of {times.file}, not of {names[0]}.")
-    given = [Path(file) for file in (record, profile, comparison) if isinstance(file, str | Path)]
+    placing = _Placing(record, None if inherit_from is None else Path(inherit_from), run, libraries)
+    code_folder = None if source_root is None else Path(source_root)
+    if code_folder is not None and not code_folder.is_dir():
+        raise UsageError(f"{source_root}: there is no such folder.")
+    read = (record, inherit_from, profile, comparison)
+    given = [Path(file) for file in read if isinstance(file, str | Path)]
     with atomic_replacement(Path(out_path), force=force, inputs=[*paths, *given]) as page:
         files = []
         for file in paths:
@@ -66,26 +90,31 @@ def report(
             if times is not None and file.name == times.file:
                 by_tag = {module.tag: module.time for module in times.modules}
                 measured = msgspec.structs.replace(measured, times=by_tag, time_unit=times.unit)
-            files.append(_file(file, record, measured, dims))
+            files.append(_file(file, placing, measured, dims, code_folder))
         page.write_bytes(report_page(files))
     return files
 
 
 def _file(
     path: Path,
-    record: Record | str | Path | None,
+    placing: _Placing,
     measured: Measured,
     dims: Mapping[str, int] | None,
+    code_folder: Path | None,
 ) -> ReportFile:
-    with PlacedFile.open(path, record=record) as placed:
+    with PlacedFile.open(path, **placing._asdict()) as placed:
         analysis = analyze_model(placed.file, dims=dims, hierarchy=placed.hierarchy)
         lines: dict[str, dict[str, None]] = defaultdict(dict)
         for node, of_node in enumerate(placed.source_lines):
             tag = placed.tag(node)
             if tag is not None:
                 lines[tag].update(dict.fromkeys(of_node))
-        by_tag = {tag: tuple(each) for tag, each in lines.items()}
-        return report_file(analysis, msgspec.structs.replace(measured, lines=by_tag))
+        by_tag = {tag: tuple(of_tag) for tag, of_tag in lines.items()}
+        code = {} if code_folder is None else code_around(chain(*by_tag.values()), code_folder)
+        return report_file(
+            msgspec.structs.replace(analysis, notes=[*placed.notes, *analysis.notes]),
+            msgspec.structs.replace(measured, lines=by_tag, code=code),
+        )
 
 
 def _errors(comparison: str | Path | None) -> dict[str, float]:

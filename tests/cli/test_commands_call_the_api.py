@@ -23,6 +23,7 @@ LINES = {
     "profile": ("profile", "profile a.onnx"),
     "extract": ("extract", "extract a.onnx fc -o b.onnx"),
     "select": ("select_nodes", "select a.onnx --module fc"),
+    "report": ("report", "report a.onnx -o r.html"),
     "strip": ("strip", "strip a.onnx -o net.onnx"),
     "batch": ("run_plan", "batch plan.toml"),
     "batch --dry-run": ("load_plan", "batch plan.toml --dry-run"),

@@ -118,7 +118,7 @@ class Browser:
         found = []
         for event in self.events:
             method, values = event.get("method"), event.get("params", {})
-            if method == "Log.entryAdded" or method == "Runtime.exceptionThrown":
+            if method in {"Log.entryAdded", "Runtime.exceptionThrown"}:
                 found.append(json.dumps(values))
             elif method == "Network.requestWillBeSent":
                 url = values["request"]["url"]

@@ -21,6 +21,7 @@ PUBLIC = {
         *("SourceError", "Status", "StripResult", "SurgeryError", "TagRules", "TagStyle"),
         *("TorchNN", "TraceOptions", "TracePlan", "TraceResult", "TraceSummary", "Unaligned"),
         *("UnfoldReport", "UnresolvedNode", "UsageError", "Validation", "analyze", "annotate"),
+        "report",
         *("compare", "diagnose", "export", "find_decisions", "load", "load_plan", "plan_source"),
         *("read_export_config", "read_record", "record", "run_plan", "strip", "trace"),
         *("trace_source", "unfold", "validate"),
@@ -37,7 +38,7 @@ PUBLIC = {
         *("BoundaryTensor", "Extraction", "SelectedNode", "Selection", "extract", "select_nodes"),
         *("Unaligned", "UnfoldReport", "UnresolvedNode", "Validation"),
         *("ModuleTime", "ModuleTimes", "NodeTime", "Profile", "ProfileComparison"),
-        *("compare_profiles", "profile"),
+        *("compare_profiles", "profile", "report"),
         *("analyze", "annotate", "compare", "find_decisions", "strip", "unfold", "validate"),
     },
     "modelexport.pipeline.batch": {

@@ -168,6 +168,9 @@ def test_the_wheel_holds_every_room(wheel: Path) -> None:
     packed = {name for name in members(wheel) if name.endswith(".py")}
     assert packed == {f"modelexport/{name}" for name in (*rooms, *facade)}
     assert "modelexport/py.typed" in members(wheel)
+    page = {path.relative_to(ROOT) for path in (ROOT / "rewriter/reporting/page").iterdir()}
+    assert page
+    assert {f"modelexport/{path}" for path in page} <= set(members(wheel))
 
 
 def test_one_name_is_installed(installed: tuple[Environment, set[str]], tmp_path: Path) -> None:

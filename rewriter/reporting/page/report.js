@@ -222,7 +222,7 @@ function choose(module) {
 function table(heads, lines) {
   const made = element("table");
   const head = element("tr");
-  head.append(...heads.map((text) => element("th", text)));
+  head.append(...heads.map((text, number) => element("th", text, number && heads.length <= 3 ? "figure" : "")));
   made.append(head);
   for (const cells of lines) {
     const line = element("tr");
@@ -243,9 +243,22 @@ function drawDetails() {
   const lines = new Set(sides.flatMap((side) => side && side.lines ? side.lines : []));
   if (lines.size) {
     parts.push(element("h3", "Source lines"));
-    for (const line of lines) { const entry = element("div"); entry.append(element("code", line)); parts.push(entry); }
+    for (const line of lines) parts.push(...sourceLine(line));
   }
   byId("details").replaceChildren(...parts);
+}
+function sourceLine(line) {
+  const entry = element("div");
+  entry.append(element("code", line));
+  const code = files.map((file) => file.code && file.code[line]).find(Boolean);
+  if (!code) return [entry];
+  const block = element("code", undefined, "code");
+  block.style.display = "block";
+  code.lines.forEach((text, number) => {
+    const first = code.first + number;
+    block.append(element(line.endsWith(":" + first) ? "mark" : "span", `${String(first).padStart(5)}  ${text}\n`));
+  });
+  return [entry, block];
 }
 function usable(name) {
   return files.some((file) => file.modules.some((module) => typeof module[name] === "number" && module[name] > 0));

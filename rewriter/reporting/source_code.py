@@ -1,0 +1,42 @@
+"""The code around source lines, read from a folder that the user names."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from modelexport.hierarchy.source_lines import split_line
+from modelexport.rewriter.reporting.report_data import CodeLines
+
+AROUND = 3
+"""How many lines are shown before a source line, and behind it."""
+
+
+def code_around(lines: Iterable[str], folder: Path) -> dict[str, CodeLines]:
+    """The code around each source line whose file is in a folder.
+
+    Args:
+        lines: The source lines, as `file:line`.
+        folder: Where the files are. Nothing outside of it is read, whatever the lines name.
+    """
+    root = folder.resolve()
+    texts: dict[str, list[str]] = {}
+    code = {}
+    for line in lines:
+        place = split_line(line)
+        if place is None:
+            continue
+        file, number = place
+        if file not in texts:
+            texts[file] = _text(root, file)
+        first = max(1, number - AROUND)
+        around = texts[file][first - 1 : number + AROUND]
+        if number <= len(texts[file]):
+            code[line] = CodeLines(first, around)
+    return code
+
+
+def _text(root: Path, file: str) -> list[str]:
+    """The lines of a Python file of a folder; none when it is not there."""
+    path = (root / file).resolve()
+    if path.suffix != ".py" or not path.is_relative_to(root) or not path.is_file():
+        return []
+    return path.read_text("utf-8", errors="replace").splitlines()

@@ -1,0 +1,188 @@
+"""The page of `report`: what is in it, and how it behaves in a real browser."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx import helper
+
+from modelexport import report
+from modelexport.hierarchy import keys
+from modelexport.hierarchy.module_tree import Module, ModuleTree
+from modelexport.hierarchy.source_lines import encode_lines
+from modelexport.hierarchy.tags import TagRules
+from modelexport.rewriter.inject.metadata import model_entries
+from tests.helpers.browser import Browser, started_browser
+from tests.helpers.commands import Run
+
+LAYERS, NODES_A_LAYER = 500, 10
+HOSTILE = "</script><script>document.title='broken'</script><img src=x onerror=alert(1)>"
+MOST_OVERHEAD = 300 * 1024
+"""Bytes of a page beside its data."""
+
+
+def large_model(path: Path, *, classes: int = 1) -> onnx.ModelProto:
+    """A file of equal layers; some nodes have no module, and some texts are hostile."""
+    modules = [Module("", "Net"), Module("layers", "ModuleList")]
+    nodes = []
+    for layer in range(LAYERS):
+        modules.append(Module(f"layers.{layer}", f"Block{layer * classes // LAYERS}"))
+        for step in range(NODES_A_LAYER):
+            number = layer * NODES_A_LAYER + step
+            node = helper.make_node("Relu", [f"v{number}"], [f"v{number + 1}"], f"n{number}")
+            node.metadata_props.add(key=keys.TAG, value=f"/Net/layers.{layer}")
+            node.metadata_props.add(key=keys.SOURCE, value=encode_lines([f"net.py:{step + 1}"]))
+            nodes.append(node)
+    del nodes[-1].metadata_props[:]
+    nodes[-1].name = HOSTILE
+    value = [helper.make_tensor_value_info(n, 1, [2, 3]) for n in ("v0", nodes[-1].output[0])]
+    model = helper.make_model(helper.make_graph(nodes, "g", value[:1], value[1:]))
+    for key, text in model_entries(ModuleTree(tuple(modules)), TagRules(), {}):
+        model.metadata_props.add(key=key, value=text)
+    onnx.save(model, path)
+    return model
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with started_browser(tmp_path_factory.mktemp("profile")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a large model, with the code around its source lines."""
+    folder = tmp_path_factory.mktemp("large")
+    large_model(folder / "large.onnx")
+    (folder / "net.py").write_text("\n".join(f"line_{n} = '<b>'" for n in range(1, 20)))
+    report(folder / "large.onnx", folder / "r.html", source_root=folder)
+    return folder / "r.html"
+
+
+def test_a_large_page_is_small_and_whole(large: Path) -> None:
+    """Beside its data a page has under 300 KB, and the data is what was returned."""
+    text = large.read_text()
+    (data,) = re.findall(
+        r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL
+    )
+    (file,) = json.loads(data)
+    assert file["nodes"] == LAYERS * NODES_A_LAYER
+    assert file["unresolved"][0]["name"] == HOSTILE
+    assert len(text) - len(data) < MOST_OVERHEAD
+    assert "<" not in data
+
+
+def test_a_page_in_a_browser(large: Path, browser: Browser) -> None:
+    """Clicks, search, keys and both themes work; nothing is fetched, refused or run."""
+    browser.open(large)
+    assert browser.complaints() == []
+    assert browser.run("document.title") == "large.onnx"
+    assert HOSTILE in browser.run("document.getElementById('unresolved').textContent")
+    assert browser.run("document.querySelectorAll('img').length") == 0
+    run = f"layers.(0-{LAYERS - 2})"  # the last layer has one node less
+    browser.run("state.open.add('1'); drawTree()")
+    names = browser.run("[...document.querySelectorAll('#tree .name')].map(e => e.textContent)")
+    assert any(name in {run, run.removeprefix("layers.")} for name in names), names
+    browser.click("#search")
+    browser.type(f"layers.{LAYERS - 3}")
+    tags = browser.run("[...document.querySelectorAll('#tree .name')].map(e => e.textContent)")
+    assert tags == [f"/Net/layers.{LAYERS - 3}"]
+    browser.click("#tree .row")
+    details = browser.run("document.getElementById('details').textContent")
+    assert f"/Net/layers.{LAYERS - 3}" in details
+    assert "line_4 = '<b>'" in details
+    browser.press("Escape")
+    assert browser.run("document.getElementById('search').value") == ""
+    browser.run("choose(tree.modules[0])")
+    browser.press("ArrowDown")
+    assert browser.run("state.chosen") == 1
+    browser.press("Enter")
+    assert browser.run("state.focus") == 1
+    browser.click("#trail button")
+    assert browser.run("state.focus") == 0
+    assert browser.complaints() == []
+
+
+def test_both_themes(large: Path, browser: Browser) -> None:
+    """The page follows the system, and the button overrules it."""
+    background = "getComputedStyle(document.body).backgroundColor"
+    browser.open(large)
+    light = browser.run(background)
+    browser.theme(dark=True)
+    dark = browser.run(background)
+    assert light != dark
+    browser.click("#theme")
+    assert browser.run(background) == light
+    browser.theme(dark=False)
+    browser.click("#theme")
+    assert browser.run(background) == dark
+
+
+def test_two_files_are_side_by_side(annotated: Path, tmp_path: Path, browser: Browser) -> None:
+    """Each row has the figure of both files; a module of the second alone is listed, too."""
+    large_model(tmp_path / "large.onnx")
+    report(annotated, tmp_path / "r.html", tmp_path / "large.onnx")
+    browser.open(tmp_path / "r.html")
+    browser.run("state.measure = 'nodes'; drawTree()")
+    nodes = len(onnx.load(annotated).graph.node)
+    figure = browser.run("document.querySelector('#tree .figure').textContent")
+    assert figure == f"{nodes}  →  {LAYERS * NODES_A_LAYER - 1}"
+    assert browser.run("tree.byTag.has('/Net/layers.7')") is True
+    assert browser.complaints() == []
+
+
+def test_times_and_errors_are_measures(annotated: Path, tmp_path: Path, run: Run) -> None:
+    """What profile and compare print is shown by module."""
+    (tmp_path / "p.json").write_text(
+        run("profile", annotated, "--runs", "2", "--output-format", "json").out
+    )
+    compared = run("compare", annotated, annotated, "--numeric", "--output-format", "json")
+    (tmp_path / "c.json").write_text(compared.out)
+    (file,) = report(
+        annotated,
+        tmp_path / "r.html",
+        profile=tmp_path / "p.json",
+        comparison=tmp_path / "c.json",
+    )
+    times = {m["tag"]: m["time"] for m in json.loads((tmp_path / "p.json").read_text())["modules"]}
+    assert times
+    assert {m.tag: m.time for m in file.modules if m.time is not None} == times
+    assert any(module.error == 0 for module in file.modules)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--profile", "net.json"], "net.json: it is no JSON of modelexport profile"),
+        (["--comparison", "absent.json"], "absent.json: it cannot be read"),
+        (["--source-root", "absent"], "absent: there is no such folder"),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    annotated: Path, working_folder: Path, run: Run, arguments: list[str], reason: str
+) -> None:
+    """Exit code 2, and no page is left."""
+    (working_folder / "net.json").write_text("{}")
+    result = run("report", annotated, "-o", "r.html", *arguments)
+    assert result.code == 2
+    assert result.err.startswith(f"modelexport: {reason}")
+    assert not (working_folder / "r.html").exists()
+
+
+def test_code_outside_of_the_folder_is_not_read(tmp_path: Path) -> None:
+    """Source lines of a hostile file name other files in vain."""
+    model = large_model(tmp_path / "m.onnx")
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    (tmp_path / "net.py").write_text("secret")
+    for node in model.graph.node[:-1]:
+        entry = next(e for e in node.metadata_props if e.key == keys.SOURCE)
+        entry.value = encode_lines(["../net.py:1", f"{tmp_path}/net.py:1"])
+    onnx.save(model, tmp_path / "m.onnx")
+    (file,) = report(tmp_path / "m.onnx", tmp_path / "r.html", source_root=inside)
+    assert any(module.lines for module in file.modules)
+    assert file.code == {}
+    assert b"secret" not in (tmp_path / "r.html").read_bytes()
