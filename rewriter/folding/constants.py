@@ -77,8 +77,10 @@ def _content(attributes: list[onnx.AttributeProto]) -> bytes:
     tensor = attributes[0].t
     if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.data_type == tensor.STRING:
         return _serialised([tensor])
-    array = onnx.numpy_helper.to_array(tensor)
-    values: bytes = array.tobytes()
+    try:
+        values: bytes = onnx.numpy_helper.to_array(tensor).tobytes()
+    except (TypeError, ValueError):  # a damaged tensor has no values: it equals its copies only
+        return _serialised([tensor])
     return f"{tensor.data_type}{list(tensor.dims)}".encode() + values
 
 
