@@ -55,6 +55,11 @@ modelexport extract net.annotated.onnx layers.1 -o layer1.onnx
 modelexport extract net.annotated.onnx layers.0-1 -o layers.onnx --check
 modelexport extract optimised.onnx layers.0 --record net.trace.json -o l0.onnx --save-inputs l0.npz
 """,
+    "split": """
+modelexport split net.annotated.onnx --parts 2 -o parts --check
+modelexport split net.annotated.onnx --stages 'layers.0-1;layers.2,head' -o stages
+modelexport split optimised.onnx --record net.trace.json --parts 3 --balance bytes -o thirds
+""",
     "select": """
 modelexport select net.annotated.onnx --module layers.1
 modelexport select net.annotated.onnx --module 'layers.*' --op-type Gemm --format ort

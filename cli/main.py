@@ -25,6 +25,7 @@ from modelexport.cli.profile import profile
 from modelexport.cli.report import report
 from modelexport.cli.select import select
 from modelexport.cli.signals import StoppedBySignal, signals_as_errors
+from modelexport.cli.split import split
 from modelexport.cli.standard_streams import standard_streams
 from modelexport.cli.strip import strip
 from modelexport.cli.trace import trace
@@ -39,7 +40,7 @@ NAME = "modelexport"
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(trace, annotate, export),
     *(analyze, validate, compare, profile, strip),
-    *(select, extract, report),
+    *(select, extract, split, report),
     *(batch, doctor),
 )
 """In the order of the help. Each has examples in `cli.examples`."""

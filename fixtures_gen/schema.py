@@ -26,6 +26,7 @@ from modelexport.rewriter import (
     Profile,
     ProfileComparison,
     Selection,
+    Split,
     StripResult,
     Validation,
 )
@@ -66,6 +67,7 @@ SCHEMAS: dict[str, Published] = {
         "profile A B --output-format json", ProfileComparison
     ),
     "schemas/extract.schema.json": Published("extract --output-format json", Extraction),
+    "schemas/split.schema.json": Published("split --output-format json; manifest.json", Split),
     "schemas/select.schema.json": Published("select --format json", Selection),
     "schemas/strip.schema.json": Published("strip --output-format json", StripResult),
     "schemas/doctor.schema.json": Published("doctor --output-format json", Diagnosis),

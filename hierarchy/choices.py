@@ -206,3 +206,12 @@ class SelectionFormat(StrEnum):
     """`split_assignments` of Olive's SplitModel."""
     LAYER_ANN = "layer-ann"
     """onnxruntime's `session.layer_assignment_settings`."""
+
+
+class SplitBalance(StrEnum):
+    """Costs that `split --parts` balances."""
+
+    MACS = "macs"
+    """Multiply-accumulates."""
+    BYTES = "bytes"
+    """Bytes of weights."""

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
         Unaligned,
     )
     from modelexport.rewriter.extraction.extract_modules import extract
-    from modelexport.rewriter.extraction.results import BoundaryTensor, Extraction
+    from modelexport.rewriter.extraction.results import BoundaryTensor, Extraction, Split, SplitPart
+    from modelexport.rewriter.extraction.split_file import split
     from modelexport.rewriter.folding import FoldReport, Prototype, UnfoldReport
     from modelexport.rewriter.matching import Candidate, Decision
     from modelexport.rewriter.profiling.compare_profiles import compare_profiles
@@ -59,7 +60,8 @@ else:
             "matching.decisions": ["Candidate", "Decision"],
             "annotation.report": ["AnnotateReport"],
             "extraction.extract_modules": ["extract"],
-            "extraction.results": ["BoundaryTensor", "Extraction"],
+            "extraction.results": ["BoundaryTensor", "Extraction", "Split", "SplitPart"],
+            "extraction.split_file": ["split"],
             "reporting.write_report": ["report"],
             "selection.results": ["SelectedNode", "Selection"],
             "selection.select_nodes": ["select_nodes"],
@@ -101,6 +103,8 @@ __all__ = [
     "Prototype",
     "SelectedNode",
     "Selection",
+    "Split",
+    "SplitPart",
     "Status",
     "StripResult",
     "Unaligned",
@@ -116,6 +120,7 @@ __all__ = [
     "profile",
     "report",
     "select_nodes",
+    "split",
     "strip",
     "unfold",
     "validate",

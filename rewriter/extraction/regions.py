@@ -44,6 +44,11 @@ class MainGraph:
         file: The file.
 
     Attributes:
+        nodes: The nodes.
+        initializers: Names of the initializers.
+        producer: Position of the node that computes each value.
+        consumers: Positions of the nodes that read each value.
+        work: Positions of the nodes that depend on more than weights, or are returned.
         reads: The values that each node reads, with what its subgraphs read.
         returned: The outputs of the graph.
     """
@@ -63,6 +68,11 @@ class MainGraph:
             for name in dict.fromkeys(names):
                 self.consumers.setdefault(name, []).append(position)
         self._constant = self._find_constant()
+        self.work = [
+            position
+            for position, node in enumerate(graph.node)
+            if not self._constant[position] or self.returned.intersection(node.output)
+        ]
 
     def _find_constant(self) -> list[bool]:
         """Whether each node depends on weights and constants alone."""
@@ -94,8 +104,12 @@ class MainGraph:
                 "cannot be cut out of it."
             )
         self._refuse_gaps(inside, label)
-        inside |= self._constants_for(inside)
-        return self._bounded(inside)
+        return self.region_of(inside)
+
+    def region_of(self, positions: Iterable[int]) -> Region:
+        """The part of some convex nodes, with the nodes that only depend on weights."""
+        inside = set(positions)
+        return self._bounded(inside | self._constants_for(inside))
 
     def _constants_for(self, inside: set[int]) -> set[int]:
         added: set[int] = set()
@@ -113,14 +127,15 @@ class MainGraph:
         between = sorted((after & self._reached(inside, forwards=False)) - inside)
         if not between:
             return
-        names = ", ".join(self._describe(position) for position in between[:_SHOWN])
+        names = ", ".join(self.describe(position) for position in between[:_SHOWN])
         more = f" and {len(between) - _SHOWN} more" if len(between) > _SHOWN else ""
         raise UsageError(
             f"{self._file.path}: {label} cannot be cut out: {len(between)} nodes between its nodes "
             f"are outside of it: {names}{more}. Take the module around it, or one call (PATH@1)."
         )
 
-    def _describe(self, position: int) -> str:
+    def describe(self, position: int) -> str:
+        """A node as errors name it."""
         node = self.nodes[position]
         tag = self._file.tag(position)  # the main graph's nodes have the first numbers
         return f"{node.name or f'#{position}'} ({node.op_type}, {tag or 'in no module'})"
@@ -131,7 +146,7 @@ class MainGraph:
         pending = list(start)
         while pending:
             position = pending.pop()
-            for other in self._after(position) if forwards else self._before(position):
+            for other in self._after(position) if forwards else self.before(position):
                 if other not in reached:
                     reached.add(other)
                     pending.append(other)
@@ -140,7 +155,8 @@ class MainGraph:
     def _after(self, position: int) -> list[int]:
         return [c for name in self.nodes[position].output for c in self.consumers.get(name, ())]
 
-    def _before(self, position: int) -> list[int]:
+    def before(self, position: int) -> list[int]:
+        """The nodes that compute what a node reads."""
         return [self.producer[name] for name in self.reads[position] if name in self.producer]
 
     def _bounded(self, inside: set[int]) -> Region:

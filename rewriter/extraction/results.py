@@ -49,3 +49,39 @@ class Extraction(msgspec.Struct, frozen=True):
     equal: bool | None = None
     different: list[str] = []
     notes: list[str] = []
+
+
+class SplitPart(msgspec.Struct, frozen=True):
+    """One part of a split file.
+
+    Attributes:
+        file: Its file, in the folder of the manifest.
+        nodes: Number of its nodes.
+        inputs: Names of what it reads: inputs of the whole, or outputs of parts before it.
+        outputs: Names of what it gives.
+        tags: Tags of the modules whose nodes it has.
+    """
+
+    file: str
+    nodes: int
+    inputs: list[str]
+    outputs: list[str]
+    tags: list[str]
+
+
+class Split(msgspec.Struct, frozen=True):
+    """A file that was split; the manifest holds this as JSON.
+
+    Attributes:
+        file: The file's name.
+        parts: Its parts, in the order in which they run.
+        equal: Whether they give the whole's outputs, bit for bit; None when it was not checked.
+        different: Names of the outputs that are not equal.
+        notes: What the user should know.
+    """
+
+    file: str
+    parts: list[SplitPart]
+    equal: bool | None = None
+    different: list[str] = []
+    notes: list[str] = []

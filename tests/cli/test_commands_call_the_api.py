@@ -22,6 +22,7 @@ LINES = {
     "compare": ("compare", "compare a.onnx b.onnx"),
     "profile": ("profile", "profile a.onnx"),
     "extract": ("extract", "extract a.onnx fc -o b.onnx"),
+    "split": ("split", "split a.onnx --parts 2 -o parts"),
     "select": ("select_nodes", "select a.onnx --module fc"),
     "report": ("report", "report a.onnx -o r.html"),
     "strip": ("strip", "strip a.onnx -o net.onnx"),

@@ -50,6 +50,7 @@ LINES = {
     "explain": "annotate plain.onnx --record plain.trace.json --explain '#1' --explain '#4'",
     "analyze": "analyze a.onnx",
     "extract": "extract a.onnx layer.0 -o part.onnx --check",
+    "split": "split a.onnx --parts 2 -o parts --check",
     "select": "select a.onnx --module layer.0",
     "validate": "validate a.onnx",
     "profile": "profile a.onnx --runs 2 --threads 1",

@@ -1,0 +1,89 @@
+"""`modelexport split`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import modelexport
+from modelexport.cli.console import console, print_json
+from modelexport.cli.options import common
+from modelexport.cli.options.groups import expand_groups
+from modelexport.cli.options.placement import PlacementOptions
+from modelexport.cli.stdio_files import check_named, check_one_reader, input_file
+from modelexport.cli.step_progress import step_progress
+from modelexport.cli.verbosity import verbosity
+from modelexport.errors import UsageError
+from modelexport.hierarchy.choices import SplitBalance, TextFormat
+
+
+@expand_groups
+def split(
+    context: typer.Context,
+    model: Annotated[Path, typer.Argument(metavar="FILE", help="The file; - for standard input.")],
+    *,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", help="The folder of the parts; it is made."),
+    ],
+    parts: Annotated[
+        int | None, typer.Option(min=1, help="Number of parts, of about equal cost.")
+    ] = None,
+    stages: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODULES;MODULES…",
+            help="The modules of each part: 'embeddings,layer.0-2;layer.3-5'.",
+        ),
+    ] = None,
+    balance: Annotated[
+        SplitBalance, typer.Option(help="The cost that is balanced with --parts.")
+    ] = SplitBalance.MACS,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Run the whole and the parts without optimisations; exit with 1 if one bit of "
+            "the outputs differs.",
+        ),
+    ] = False,
+    placement: PlacementOptions,
+    force: common.Force = False,
+    output_format: common.OutputFormat = TextFormat.TEXT,
+) -> None:
+    """Write parts of a file that run one after the other, and a manifest."""
+    if placement.no_run and check:
+        raise UsageError("--no-run cannot be used with --check: it runs the files.")
+    check_one_reader(**{"FILE": model, "--record": placement.record})
+    check_named(**{"-o": output})
+    if (parts is None) == (stages is None):
+        raise UsageError("split needs --parts or --stages, and not both.")
+    divided: int | list[list[str]] = parts or 1
+    if stages is not None:
+        divided = [[name.strip() for name in stage.split(",")] for stage in stages.split(";")]
+    with step_progress(context), input_file(model) as path:
+        result = modelexport.split(
+            path,
+            output,
+            divided,
+            balance=balance,
+            check=check,
+            **placement.keywords(),
+            force=force,
+        )
+    if output_format is TextFormat.JSON:
+        print_json(result)
+    elif not verbosity(context).quiet:
+        from modelexport.cli.tables import Grid  # noqa: PLC0415 - loads rich
+
+        rows = [
+            [p.file, str(p.nodes), ", ".join(p.inputs), ", ".join(p.outputs)] for p in result.parts
+        ]
+        console().print(Grid(["part", ">nodes", "inputs", "outputs"], rows))
+        if result.equal is not None:
+            verdict = "equal to" if result.equal else "NOT equal to"
+            console().print(f"  {verdict} the whole file, bit for bit")
+        for note in result.notes:
+            console().print(f"  note: {note}")
+    if result.equal is False:
+        raise typer.Exit(1)

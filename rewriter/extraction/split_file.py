@@ -1,0 +1,130 @@
+"""Splitting: a file becomes parts that run in order and give the outputs of the whole."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from modelexport.errors import FileProblem
+from modelexport.hierarchy.choices import SplitBalance
+from modelexport.hierarchy.record import Record
+from modelexport.rewriter.annotation.placed_file import PlacedFile
+from modelexport.rewriter.execution.generated_feeds import generate_feeds
+from modelexport.rewriter.execution.outputs import same_bits
+from modelexport.rewriter.execution.session import Session
+from modelexport.rewriter.extraction.extract_modules import expand_range
+from modelexport.rewriter.extraction.part_model import part_model
+from modelexport.rewriter.extraction.regions import MainGraph
+from modelexport.rewriter.extraction.results import Split, SplitPart
+from modelexport.rewriter.extraction.stages import balanced_stages, named_stages
+from modelexport.rewriter.extraction.value_types import value_types
+from modelexport.support.files import atomic_replacement
+from modelexport.support.gc_pause import gc_paused
+
+MANIFEST = "manifest.json"
+"""The file beside the parts that says in which order they run, and what they read and give."""
+
+
+@gc_paused()
+def split(
+    path: str | Path,
+    out_dir: str | Path,
+    parts: int | Sequence[Sequence[str]],
+    *,
+    balance: SplitBalance = SplitBalance.MACS,
+    check: bool = False,
+    record: Record | str | Path | None = None,
+    inherit_from: str | Path | None = None,
+    run: bool = True,
+    libraries: tuple[Path, ...] = (),
+    force: bool = False,
+) -> Split:
+    """Write parts of a file that run one after the other, and a manifest.
+
+    Args:
+        path: An annotated file; any file of the model with `record` or `inherit_from`.
+        out_dir: The folder of the parts; it is made.
+        parts: Number of parts, of about equal cost. Or the modules of each part, as `extract`
+            takes them; nodes of other modules go as early as they can run.
+        balance: The cost that is balanced with a number of parts.
+        check: Whether to run the whole and the parts, without optimisations, and compare them.
+        record: A trace record of the model, or its path.
+        inherit_from: An annotated file that this file was made from, in place of a record.
+        run: Whether the file may be run to match it, where it carries no tags.
+        libraries: Custom operator libraries that onnxruntime loads first.
+        force: Whether existing files may be overwritten.
+
+    Examples:
+        >>> from modelexport import split
+        >>> result = split("net.annotated.onnx", "parts", 2, check=True)
+        >>> [part.file for part in result.parts], result.equal
+        (['part_0.onnx', 'part_1.onnx'], True)
+
+    Raises:
+        FileProblem: A file cannot be read or written.
+        RuntimeFailedError: onnxruntime does not run one of the files.
+        UsageError: The file cannot be divided so.
+    """
+    folder = _made(Path(out_dir))
+    with PlacedFile.open(
+        path, record=record, inherit_from=inherit_from, run=run, libraries=libraries
+    ) as file:
+        graph = MainGraph(file)
+        if isinstance(parts, int):
+            groups = balanced_stages(file, graph, parts, SplitBalance(balance))
+        else:
+            names = [[n for name in stage for n in expand_range(name)] for stage in parts]
+            groups = named_stages(file, graph, names)
+        paths = list(map(str, libraries))
+        result = Split(file.path.name, _write_parts(file, graph, groups, folder, paths, force))
+        if check:
+            different = _different_outputs(file, folder, result.parts, paths)
+            result = msgspec.structs.replace(result, equal=not different, different=different)
+        result = msgspec.structs.replace(result, notes=list(file.notes))
+    with atomic_replacement(folder / MANIFEST, force=force) as manifest:
+        manifest.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2))
+    return result
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileProblem(f"{folder}: cannot be made ({error.strerror}).") from error
+    return folder
+
+
+def _write_parts(
+    file: PlacedFile,
+    graph: MainGraph,
+    groups: list[list[int]],
+    folder: Path,
+    libraries: list[str],
+    force: bool,
+) -> list[SplitPart]:
+    regions = [graph.region_of(nodes) for nodes in groups]
+    names = dict.fromkeys(n for region in regions for n in (*region.inputs, *region.outputs))
+    types = value_types(file, names, libraries)
+    written = []
+    for number, region in enumerate(regions):
+        target = folder / f"part_{number}.onnx"
+        file.container.write_part(target, part_model(file, region, types), force=force)
+        tags = dict.fromkeys(filter(None, (file.tag(position) for position in region.nodes)))
+        written.append(
+            SplitPart(target.name, len(region.nodes), region.inputs, region.outputs, list(tags))
+        )
+    return written
+
+
+def _different_outputs(
+    file: PlacedFile, folder: Path, parts: list[SplitPart], libraries: list[str]
+) -> list[str]:
+    """Outputs that the parts, run in order, do not give as the whole does."""
+    source = file.session_source()
+    whole = Session(file.path, source=source, plain=True, libraries=libraries)
+    feeds = generate_feeds(Session(file.path, source=source, libraries=libraries), distinctive=True)
+    expected, values = whole.run(feeds), dict(feeds)
+    for part in parts:
+        session = Session(folder / part.file, plain=True, libraries=libraries)
+        values |= session.run({name: values[name] for name in part.inputs})
+    return [name for name in expected if not same_bits(expected[name], values.get(name))]

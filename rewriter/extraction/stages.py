@@ -1,0 +1,130 @@
+"""Dividing a main graph into stages that run in order."""
+
+from collections.abc import Sequence
+
+from modelexport.errors import UsageError
+from modelexport.hierarchy.choices import SplitBalance
+from modelexport.hierarchy.graph_paths import MAIN
+from modelexport.rewriter.analysis.costs import MacCounter, Shapes
+from modelexport.rewriter.analysis.costs.sizes import tensor_bytes
+from modelexport.rewriter.annotation.placed_file import PlacedFile
+from modelexport.rewriter.extraction.regions import MainGraph
+from modelexport.rewriter.selection.module_calls import match_modules, nodes_of_calls
+
+_WINDOW = 0.25
+"""How far a cut may be from its place of equal costs, as a share (0-1) of one part's cost: within
+this distance the cut goes where the fewest values cross it."""
+
+
+def named_stages(
+    file: PlacedFile, graph: MainGraph, stages: Sequence[Sequence[str]]
+) -> list[list[int]]:
+    """The nodes of each stage; nodes of other modules go as early as they can run.
+
+    Args:
+        file: The file.
+        graph: Its main graph.
+        stages: Patterns of the modules of each stage.
+
+    Raises:
+        UsageError: There is no such module, or a stage needs what a later one computes.
+    """
+    own: dict[int, int] = {}
+    for number, patterns in enumerate(stages):
+        calls = [call for pattern in patterns for call in match_modules(file, pattern)]
+        for node in nodes_of_calls(file, calls):
+            if file.graph.keys[node].graph == MAIN:
+                own.setdefault(file.graph.keys[node].position, number)
+    stage_of: dict[int, int] = {}
+    for position in graph.work:
+        before = [stage_of.get(p, 0) for p in graph.before(position)]
+        needed = max(before, default=0)
+        stage_of[position] = own.get(position, needed)
+        if stage_of[position] < needed:
+            raise UsageError(
+                f"{file.path}: stage {own[position]} cannot run before stage {needed}: its node "
+                f"{graph.describe(position)} reads what that computes."
+            )
+    return _grouped(stage_of, len(stages), file)
+
+
+def balanced_stages(
+    file: PlacedFile, graph: MainGraph, parts: int, balance: SplitBalance
+) -> list[list[int]]:
+    """The nodes of each of some stages of about equal cost.
+
+    Args:
+        file: The file.
+        graph: Its main graph.
+        parts: How many stages.
+        balance: The cost that is balanced.
+
+    Raises:
+        UsageError: There are fewer nodes than stages.
+    """
+    costs = _costs(file, graph, balance)
+    total, crossing = sum(costs), _crossing_values(graph)
+    reached = [0.0]
+    for cost in costs:
+        reached.append(reached[-1] + cost)
+    cuts = [0]
+    for number in range(1, parts):
+        target, latest = total * number / parts, len(costs) - (parts - number)
+        candidates = range(cuts[-1] + 1, latest + 1)
+        if not candidates:
+            raise UsageError(f"{file.path}: {len(costs)} nodes cannot be {parts} parts.")
+        near = [c for c in candidates if abs(reached[c] - target) <= _WINDOW * total / parts]
+        nearest = min(candidates, key=lambda c: abs(reached[c] - target))
+        cuts.append(min([*near, nearest], key=lambda c: (crossing[c], abs(reached[c] - target))))
+    bounds = [*cuts, len(costs)]
+    stage_of = {
+        position: stage
+        for stage in range(parts)
+        for position in graph.work[bounds[stage] : bounds[stage + 1]]
+    }
+    return _grouped(stage_of, parts, file)
+
+
+def _grouped(stage_of: dict[int, int], count: int, file: PlacedFile) -> list[list[int]]:
+    stages: list[list[int]] = [[] for _ in range(count)]
+    for position, stage in stage_of.items():
+        stages[stage].append(position)
+    for number, nodes in enumerate(stages):
+        if not nodes:
+            raise UsageError(f"{file.path}: stage {number} has no nodes.")
+    return stages
+
+
+def _costs(file: PlacedFile, graph: MainGraph, balance: SplitBalance) -> list[float]:
+    """The cost of each working node; one byte or operation is added, so that none is free."""
+    if balance is SplitBalance.MACS:
+        counter = MacCounter(Shapes(file.model))
+        keys = file.graph.keys
+        return [1.0 + (counter.count(keys[p], graph.nodes[p]) or 0) for p in graph.work]
+    sizes = {w.name: _bytes(w.data_type, w.dims) for w in file.model.graph.initializer}
+    return [  # a weight is counted where it is first read
+        1.0 + sum(sizes.pop(name, 0) for name in graph.reads[position]) for position in graph.work
+    ]
+
+
+def _bytes(data_type: int, dims: Sequence[int]) -> int:
+    elements = 1
+    for extent in dims:
+        elements *= extent
+    return tensor_bytes(data_type, elements) or 0
+
+
+def _crossing_values(graph: MainGraph) -> list[int]:
+    """How many values are computed before and read behind each place between working nodes."""
+    places = {position: number for number, position in enumerate(graph.work)}
+    change = [0] * (len(graph.work) + 2)
+    for position, number in places.items():
+        for name in filter(None, graph.nodes[position].output):
+            readers = [places[c] for c in graph.consumers.get(name, ()) if c in places]
+            if readers:
+                change[number + 1] += 1
+                change[max(readers) + 1] -= 1
+    crossing = [0]
+    for step in change[1:-1]:
+        crossing.append(crossing[-1] + step)
+    return crossing

@@ -1,0 +1,50 @@
+"""Parts that run in order give the outputs of the whole."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from modelexport.errors import UsageError
+from modelexport.rewriter import annotate, split
+from tests.helpers.commands import Run
+from tests.helpers.traced import TracedModels
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 8])
+def test_parts_equal_the_whole(annotated: Path, tmp_path: Path, parts: int) -> None:
+    """However many there are; the manifest says what the result says."""
+    result = split(annotated, tmp_path / "parts", parts, check=True)
+    assert (result.equal, len(result.parts)) == (True, parts)
+    manifest = json.loads((tmp_path / "parts" / "manifest.json").read_bytes())
+    assert [part["file"] for part in manifest["parts"]] == [part.file for part in result.parts]
+
+
+def test_stages_are_the_modules(run: Run, annotated: Path, tmp_path: Path) -> None:
+    """Each in its own part."""
+    folder = tmp_path / "s"
+    ran = run("split", annotated, "--stages", "layer.0;layer.1", "-o", folder, "--check")
+    assert ran.code == 0
+    assert "equal to the whole" in ran.out
+    parts = json.loads((folder / "manifest.json").read_bytes())["parts"]
+    assert [any("layer.1" in tag for tag in part["tags"]) for part in parts] == [False, True]
+
+
+def test_stages_that_cannot_run_in_order_are_refused(annotated: Path, tmp_path: Path) -> None:
+    """With the node that needs what comes later."""
+    with pytest.raises(UsageError, match="stage 0 cannot run before stage 1: its node"):
+        split(annotated, tmp_path / "s", [["layer.1"], ["layer.0"]])
+
+
+def test_too_many_parts_are_refused(annotated: Path, tmp_path: Path) -> None:
+    """There are not that many nodes."""
+    with pytest.raises(UsageError, match="cannot be 99 parts"):
+        split(annotated, tmp_path / "s", 99)
+
+
+@pytest.mark.parametrize("balance", ["macs", "bytes"])
+def test_a_transformer_splits(traced: TracedModels, tmp_path: Path, balance: str) -> None:
+    """In two, by each cost."""
+    done = traced("bert", "dynamo")
+    annotate(done.onnx_path, done.record, tmp_path / "a.onnx")
+    assert split(tmp_path / "a.onnx", tmp_path / "p", 2, balance=balance, check=True).equal
