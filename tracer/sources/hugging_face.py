@@ -37,7 +37,7 @@ def load_pretrained(
     with require_extra("trace", "Loading Hugging Face models"):
         import transformers  # noqa: PLC0415 - heavy, and only some sources need it
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
-    with _without_progress_bars(transformers.utils.logging):
+    with without_progress_bars(transformers.utils.logging):
         try:
             config = transformers.AutoConfig.from_pretrained(source, **options)
             if not _has_own_code(config):
@@ -51,10 +51,10 @@ def load_pretrained(
         except ModelExportError:
             raise
         except Exception as error:
-            raise SourceError(f"{source}: {_problem(error)}") from error
+            raise SourceError(f"{source}: {loading_problem(error)}") from error
 
 
-def _problem(error: Exception) -> str:
+def loading_problem(error: Exception) -> str:
     """Why a model cannot be loaded, and which option of ours allows it.
 
     transformers and torch name options of theirs, and advise to switch off what keeps users safe.
@@ -104,7 +104,7 @@ def _without_weights(architecture: Any, config: Any, options: dict[str, Any]) ->
 
 
 @contextmanager
-def _without_progress_bars(logging: Any) -> Iterator[None]:
+def without_progress_bars(logging: Any) -> Iterator[None]:
     """Hide the progress bars of transformers.
 
     Args:

@@ -9,14 +9,22 @@ from torch import nn
 
 from modelexport.errors import SourceError
 from modelexport.hierarchy.export_config import InputRequest
-from modelexport.hierarchy.source_names import check_folder, is_script_file, parse_factory
+from modelexport.hierarchy.source_names import (
+    check_folder,
+    is_program_file,
+    is_script_file,
+    is_sentence_folder,
+    parse_factory,
+)
 from modelexport.support.error_texts import first_line
 from modelexport.support.progress import report_step
 from modelexport.tracer.sources.example_inputs import factory_inputs, folder_inputs
+from modelexport.tracer.sources.exported_programs import load_program
 from modelexport.tracer.sources.factories import call_factory, find_factory
 from modelexport.tracer.sources.hugging_face import load_pretrained
 from modelexport.tracer.sources.origin import Origin
 from modelexport.tracer.sources.scripts import interpret, load_script
+from modelexport.tracer.sources.sentence_folders import load_embedder
 from modelexport.tracer.sources.signature import Inputs
 from modelexport.tracer.sources.transformers_models import is_transformers_model
 
@@ -42,8 +50,8 @@ def load(
     """Load a model and make its inputs.
 
     Args:
-        source: `package.module:factory`, `file.py:factory`, a TorchScript file, a Hugging Face
-            folder or hub id.
+        source: `package.module:factory`, `file.py:factory`, a TorchScript file, an exported
+            program (`.pt2`), a folder of Hugging Face or sentence-transformers, or a hub id.
             A factory is a callable without required arguments. It returns a module, or a module
             and example inputs (a tuple of positional ones or a dictionary).
         task: The task of a Hugging Face model (`text-classification`), by which its architecture
@@ -69,16 +77,26 @@ def load(
         with nullcontext() if weights else torch.device("meta"):
             model, inputs = call_factory(source, find_factory(source, *factory))
         return _load_from_factory(source, *factory, (model, inputs), request, attention)
-    if is_script_file(source):
+    if is_script_file(source) or is_program_file(source):
         if not weights:
-            raise SourceError(f"{source}: --no-weights is for models that are built, not scripts.")
-        return _load_from_script(source, request)
+            raise SourceError(f"{source}: --no-weights is for models that are built, not files.")
+        return _load_from_file(source, request, trusted=trust_remote_code)
     check_folder(source)
+    folder = Path(source)
+    if task is None and is_sentence_folder(source):
+        if not weights:
+            raise SourceError(
+                f"{source}: --no-weights is not for folders of sentence-transformers; with --task "
+                "feature-extraction it builds the transformer in this folder."
+            )
+        model, inputs = load_embedder(
+            source, request, attention, trust_remote_code=trust_remote_code
+        )
+        return Loaded(model, inputs, Origin(folder.resolve().name))
     model = load_pretrained(
         source, task, attention, trust_remote_code=trust_remote_code, weights=weights
     )
     inputs = folder_inputs(source, model, request, trust_remote_code=trust_remote_code)
-    folder = Path(source)
     name = folder.resolve().name if folder.is_dir() else source
     return Loaded(model, inputs, Origin(name, task))
 
@@ -98,11 +116,14 @@ def _load_from_factory(
     return Loaded(model, factory_inputs(model, inputs, request), Origin(f"{module_name}:{name}"))
 
 
-def _load_from_script(source: str, request: InputRequest) -> Loaded:
+def _load_from_file(source: str, request: InputRequest, *, trusted: bool) -> Loaded:
     if request.text is not None:
         raise SourceError(f"{source}: --input-text is for Hugging Face models with a tokenizer.")
-    model = interpret(load_script(source))
-    return Loaded(model, factory_inputs(model, None, request), Origin(Path(source).name))
+    if is_program_file(source):
+        model, inputs = load_program(source, trusted=trusted)
+    else:
+        model, inputs = interpret(load_script(source)), None
+    return Loaded(model, factory_inputs(model, inputs, request), Origin(Path(source).name))
 
 
 def _set_attention(source: str, model: nn.Module, attention: str) -> None:

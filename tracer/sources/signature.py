@@ -206,7 +206,7 @@ def flat_forward(model: nn.Module, call: ModelCall) -> Iterator[None]:
         args, kwargs = call.arguments((*tensors, *(named[name] for name in names[len(tensors) :])))
         return tuple(call.named_outputs(original(*args, **kwargs)).values())
 
-    forward.__signature__ = _flat_signature(names)  # type: ignore[attr-defined]
+    forward.__signature__ = flat_signature(names)  # type: ignore[attr-defined]
     model.forward = forward
     try:
         yield
@@ -225,7 +225,7 @@ def _parameter_name(name: str) -> str:
     )
 
 
-def _flat_signature(names: Sequence[str]) -> inspect.Signature:
+def flat_signature(names: Sequence[str]) -> inspect.Signature:
     """A signature with one parameter for each name."""
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     return inspect.Signature([inspect.Parameter(name, kind) for name in names])

@@ -35,7 +35,7 @@ def tokenize(
     """
     from transformers import AutoTokenizer  # noqa: PLC0415 - heavy, and only some sources need it
 
-    texts = [DEFAULT_TEXT, _SECOND_TEXT] if text is None else [text]
+    texts = example_texts(text)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
         encoded = _encode(tokenizer, texts)
@@ -47,6 +47,11 @@ def tokenize(
     if text is not None:
         raise InputsError(f"{source}: it has no tokenizer to read --input-text ({problem}).")
     return {}
+
+
+def example_texts(text: str | None) -> list[str]:
+    """The text that the user gives; without one, two sentences of different length."""
+    return [DEFAULT_TEXT, _SECOND_TEXT] if text is None else [text]
 
 
 def _encode(tokenizer: Any, texts: list[str]) -> dict[str, torch.Tensor]:
