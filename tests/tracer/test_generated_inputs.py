@@ -11,7 +11,7 @@ from modelexport.errors import InputsError
 from modelexport.tracer.sources.generated.documented import documented_parameters
 from modelexport.tracer.sources.generated.extents import Extents
 from modelexport.tracer.sources.generated.trials import runnable_inputs
-from modelexport.tracer.sources.hugging_face import _problem
+from modelexport.tracer.sources.hugging_face import loading_problem
 
 CONFIG = {"extent": 6, "depth": 2, "vocab_size": 40, "image_token_id": 39}
 
@@ -111,7 +111,7 @@ def test_inputs_that_cannot_be_made_are_named_with_their_shapes() -> None:
 )
 def test_safety_is_never_advised_away(text: str, named: str) -> None:
     """The message names our option or a safe way, and not what libraries advise."""
-    message = _problem(ValueError(text))
+    message = loading_problem(ValueError(text))
     assert named in message
     assert "weights_only=False" not in message
     assert "trust_remote_code=True" not in message
