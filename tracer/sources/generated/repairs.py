@@ -66,9 +66,17 @@ def repaired(
     return None
 
 
+def _token_names() -> tuple[str, str]:
+    """The names that transformers' tokenizers give to tokens and to their mask."""
+    from transformers import PreTrainedTokenizerBase  # noqa: PLC0415 - heavy
+
+    ids, *_, mask = PreTrainedTokenizerBase.model_input_names
+    return ids, mask
+
+
 def _rows(values: Values, extents: Extents) -> int:
     """The number of rows that the tokens have."""
-    tokens = values.get("input_ids")
+    tokens = values.get(_token_names()[0])
     return len(tokens) if isinstance(tokens, torch.Tensor) else extents.batch
 
 
@@ -103,18 +111,20 @@ def _with_placeholders(values: Values, kind: str, count: int, extents: Extents) 
     """As many placeholders among the tokens as there are features of an image, video or sound."""
     names = (f"{kind}_token_id", f"{kind}_token_index", f"{kind}_token")
     token = next((t for n in names if (t := find_setting(extents.config, n)) is not None), None)
-    tokens = values.get("input_ids")
+    ids, mask = _token_names()
+    tokens = values.get(ids)
     if not isinstance(token, int) or not isinstance(tokens, torch.Tensor) or not count:
         return None
     rows = len(tokens) if count % len(tokens) == 0 else 1
     words = tokens[:rows][tokens[:rows] != token].reshape(rows, -1)[:, :LENGTH]
     row = torch.full((rows, count // rows), token)
     merged = torch.cat([words[:, :1], row, words[:, 1:]], dim=1)
-    changed = {**values, "input_ids": merged}
-    if "attention_mask" in values:
-        changed["attention_mask"] = torch.ones_like(merged)
-    if "mm_token_type_ids" in values:
-        changed["mm_token_type_ids"] = (merged == token).long()
+    changed = {**values, ids: merged}
+    if mask in values:
+        changed[mask] = torch.ones_like(merged)
+    for name in values.keys() - {ids, mask}:
+        if isinstance(values[name], torch.Tensor) and values[name].shape == tokens.shape:
+            changed[name] = (merged == token).long()  # what kind each token is of
     return changed
 
 
