@@ -37,7 +37,7 @@ from modelexport.tracer.records.initializers import (
     InitializerFingerprints,
     initializer_fingerprints,
 )
-from modelexport.tracer.records.lower_opset import keep_opset, lower_opset
+from modelexport.tracer.records.lower_opset import lower_opset
 from modelexport.tracer.records.probe_inputs import ProbedExport, probe_export
 from modelexport.tracer.sources.model_state import evaluation_mode
 from modelexport.tracer.sources.origin import Origin
@@ -304,7 +304,7 @@ def _record_by_export(
                 "--exporter eager."
             ) from error
         return None, (f"eager: {error}",)
-    exported = keep_opset(exported, settings.opset)
+    exported = lower_opset(exported, call, settings.opset)
     report_step("running what was exported")
     try:
         probed = probe_export(model, exported, call, probe=probe)

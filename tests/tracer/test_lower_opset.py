@@ -15,7 +15,7 @@ from modelexport.hierarchy.choices import Exporter
 from modelexport.hierarchy.graph_digest import MIN_WEIGHT_BYTES, graph_digest
 from modelexport.hierarchy.graph_paths import walk_nodes
 from modelexport.hierarchy.opsets import default_opset
-from modelexport.tracer import TraceResult, record, trace
+from modelexport.tracer import TraceResult, trace
 from modelexport.tracer.exporters.dynamo import MIN_OPSET
 from modelexport.tracer.exporters.exported import ExportedGraph
 from modelexport.tracer.exporters.opset_conversion import NotConvertibleError, convert_opset
@@ -195,10 +195,3 @@ def test_other_values_keep_the_graph_as_it_is(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(module, "convert_opset", lambda *_: replace(wrong, opset=DEFAULT_OPSET))
     kept = lower_opset(graph, call_of(graph), DEFAULT_OPSET)
     assert_kept(graph, kept, f"other values of {graph.model.graph.output[0].name}")
-
-
-def test_a_record_alone_keeps_the_exporter_s_opset(tmp_path: Path) -> None:
-    """It is of a file that another tool wrote, which most likely has not been converted."""
-    alone = record(Abs(), torch.ones(3), tmp_path / "r.json", exporter=Exporter.DYNAMO)
-    assert alone.record.source.opset == MIN_OPSET
-    assert any(f"{MIN_OPSET} instead of {DEFAULT_OPSET}" in note for note in alone.notes)

@@ -30,13 +30,13 @@ def lower_opset(exported: ExportedGraph, call: ModelCall, opset: int) -> Exporte
     if exported.opset <= opset:
         return exported
     if call.mode is not None:
-        return keep_opset(exported, opset, "without weights, a conversion cannot be checked")
+        return _keep_opset(exported, opset, "without weights, a conversion cannot be checked")
     report_step(f"converting to opset {opset}")
     try:
         converted = convert_opset(exported, opset)
         _require_equal_values(exported, converted, call)
     except (NotConvertibleError, RuntimeFailedError) as error:
-        return keep_opset(exported, opset, str(error).rstrip("."))
+        return _keep_opset(exported, opset, str(error).rstrip("."))
     note = (
         f"opset {opset}: converted from {exported.opset}, the lowest of the {exported.exporter} "
         "exporter; the values on the example inputs are the same"
@@ -44,21 +44,19 @@ def lower_opset(exported: ExportedGraph, call: ModelCall, opset: int) -> Exporte
     return converted.with_notes(after=(note,))
 
 
-def keep_opset(exported: ExportedGraph, opset: int, reason: str = "") -> ExportedGraph:
-    """A graph with a note that its opset is higher than the one that the user chose, if it is.
+def _keep_opset(exported: ExportedGraph, opset: int, reason: str) -> ExportedGraph:
+    """A graph with a note that its opset is higher than the one that the user chose.
 
     Args:
         exported: The graph.
         opset: Opset of the default domain that the user chose.
         reason: Why the graph is not converted.
     """
-    if exported.opset <= opset:
-        return exported
     note = (
         f"opset {exported.opset} instead of {opset}: the {exported.exporter} exporter has none "
         "below it"
     )
-    return exported.with_notes(after=(f"{note}; {reason}" if reason else note,))
+    return exported.with_notes(after=(f"{note}; {reason}",))
 
 
 @one_blas_thread()
