@@ -102,6 +102,7 @@ def test_a_graph_keeps_its_nodes_and_values(text: str, tmp_path: Path) -> None:
     for model in (graph.model, converted.model):
         onnx.save(model, tmp_path / "m.onnx")
         outputs.append(open_session(tmp_path / "m.onnx").run(None, {"x": x}))
+    assert outputs[0]
     for ours, theirs in zip(*outputs, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
