@@ -60,7 +60,7 @@ def extract(
         >>> from modelexport import extract
         >>> part = extract("net.annotated.onnx", "layer.1", "layer1.onnx", check=True)
         >>> part.nodes, part.equal
-        (4, True)
+        (5, True)
 
     Raises:
         FileProblem: A file cannot be read or written.

@@ -98,13 +98,13 @@ def test_a_graph_keeps_its_nodes_and_values(text: str, tmp_path: Path) -> None:
     read = {name for _, node in walk_nodes(converted.model) for name in node.input}
     assert {tensor.name for tensor in converted.model.graph.initializer} <= read
     x = np.random.default_rng(0).normal(size=(2, 6)).astype(np.float32)
-    outputs: list[list[np.ndarray]] = []
+    outputs: list[list[bytes]] = []
     for model in (graph.model, converted.model):
         onnx.save(model, tmp_path / "m.onnx")
-        outputs.append(open_session(tmp_path / "m.onnx").run(None, {"x": x}))
+        arrays = open_session(tmp_path / "m.onnx").run(None, {"x": x})
+        outputs.append([array.tobytes() for array in arrays])
+    assert outputs[0] == outputs[1]
     assert outputs[0]
-    for ours, theirs in zip(*outputs, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize(("named", "text"), REFUSED.values(), ids=REFUSED.keys())
