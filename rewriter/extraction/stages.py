@@ -69,11 +69,13 @@ def balanced_stages(
         reached.append(reached[-1] + cost)
     cuts = [0]
     for number in range(1, parts):
-        target, latest = total * number / parts, len(costs) - (parts - number)
+        done, latest = reached[cuts[-1]], len(costs) - (parts - number)
+        share = (total - done) / (parts - number + 1)  # one costly node leaves less for the others
+        target = done + share
         candidates = range(cuts[-1] + 1, latest + 1)
         if not candidates:
             raise UsageError(f"{file.path}: {len(costs)} nodes cannot be {parts} parts.")
-        near = [c for c in candidates if abs(reached[c] - target) <= _WINDOW * total / parts]
+        near = [c for c in candidates if abs(reached[c] - target) <= _WINDOW * share]
         nearest = min(candidates, key=lambda c: abs(reached[c] - target))
         cuts.append(min([*near, nearest], key=lambda c: (crossing[c], abs(reached[c] - target))))
     bounds = [*cuts, len(costs)]

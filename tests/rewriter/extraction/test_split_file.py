@@ -3,11 +3,15 @@
 import json
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
 from modelexport.errors import UsageError
 from modelexport.rewriter import annotate, split
 from tests.helpers.commands import Run
+from tests.helpers.handmade import WIDTH, layers
 from tests.helpers.traced import TracedModels
 
 
@@ -40,6 +44,21 @@ def test_too_many_parts_are_refused(annotated: Path, tmp_path: Path) -> None:
     """There are not that many nodes."""
     with pytest.raises(UsageError, match="cannot be 99 parts"):
         split(annotated, tmp_path / "s", 99)
+
+
+def test_one_costly_node_leaves_the_rest_balanced(tmp_path: Path) -> None:
+    """The parts behind it share what is left, instead of getting one node each."""
+    model, record = layers(*["Relu"] * 9)
+    onnx.save(model, tmp_path / "plain.onnx")
+    annotate(tmp_path / "plain.onnx", record, tmp_path / "m.onnx")
+    model = onnx.load(tmp_path / "m.onnx")
+    first = model.graph.initializer[0]
+    first.CopyFrom(numpy_helper.from_array(np.ones((4096, WIDTH), np.float32), first.name))
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 4096
+    onnx.save(model, tmp_path / "m.onnx")
+    result = split(tmp_path / "m.onnx", tmp_path / "p", 4, balance="bytes")
+    sizes = [part.nodes for part in result.parts]
+    assert max(sizes[1:]) <= 2 * min(sizes[1:])
 
 
 @pytest.mark.parametrize("balance", ["macs", "bytes"])
