@@ -46,8 +46,8 @@ def _lines(
     yield "Versions: " + ", ".join(f"{name} {number}" for name, number in versions.items()) + "."
     older = sum(row.key != current for row in rows)
     yield f"{len(rows)} of {all_types} types were measured, in the order of a digest of names;"
-    yield f"{older} of the rows come from an earlier state of the code. Limits of a type: see"
-    yield "`python benchmarks/breadth.py --help`."
+    yield f"{older} of the rows come from an earlier state of the code. Each type has limits of"
+    yield "time and memory, which whoever runs it chooses (`python benchmarks/breadth.py --help`)."
     yield ""
     yield from _figures(rows)
     yield from _causes(rows)
