@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 
 
 def pytest_configure() -> None:
-    """Let Ctrl-C reach the commands that tests start.
+    """Let Ctrl-C and a closed terminal reach the commands that tests start.
 
-    A shell makes its background jobs ignore it, and every process inherits that.
+    A shell makes its background jobs ignore the one, `nohup` the other, and every process
+    inherits that.
     """
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture
