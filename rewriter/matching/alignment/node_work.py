@@ -11,7 +11,7 @@ what its readers read. From there the way leads back in the recorded graph, and 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from modelexport.rewriter.graph.indexed_graph import NONE
 from modelexport.rewriter.matching.alignment.graph_pair import GraphPair
@@ -43,11 +43,11 @@ class NodeWork:
         self._ops = ops
         self._grown = grown
         self._known = known
+        self._anchored = anchored
         self._claimants: dict[int, set[int]] = defaultdict(set)
         self._returned: dict[int, set[int]] = {}
         for node, parts in anchored.items():
             self._claim(node, parts)
-            self._returned[node] = set(parts)
         for node, op in ops.items():
             if not graphs.is_auxiliary(node):
                 self._claim(node, (op,))
@@ -91,20 +91,21 @@ class NodeWork:
         if self._reads_unknown(node):
             return grown
         known = self._known.get((node, op))
-        walked = self._walk_back(node, [op] if known is None else [*known.ops])
-        if not walked.closed:
+        ops = self._walk_back(node, (op,) if known is None else known.ops)
+        if ops is None:
             return grown
         # steps of one op may stand one behind the other: in a quantised file, or an expanded one
         does_all = self._has_exact_values() and not self._others_do(node, op)
-        return walked if does_all else walked._replace(closed=grown.closed)
+        return grown._replace(ops=ops, closed=does_all or grown.closed)
 
     def _reads_unknown(self, node: int) -> bool:
         """Whether a node reads real numbers of which neither ops nor values are known."""
-        given = self._file.graph.external_inputs - self._graphs.inputs.keys()
-        if any(self._is_unknown(value) for value in self._file.inputs(node) if value in given):
+        unmatched = self._file.graph.external_inputs - self._graphs.inputs.keys()
+        if any(self._is_unknown(value) for value in self._file.inputs(node) if value in unmatched):
             return True
         return any(
-            other not in self._returned and self._computes_unknown(other)
+            not (other in self._returned or other in self._anchored)
+            and self._computes_unknown(other)
             for other in self._file.predecessors(node)
         )
 
@@ -121,38 +122,34 @@ class NodeWork:
         values = self._graphs.values
         if values is None:
             return True
-        known = values.file.fingerprints.get(value)
-        is_real = known is not None and known.kind == "f" and known.size > 0
+        fingerprint = values.file.fingerprints.get(value)
+        is_real = fingerprint is not None and fingerprint.kind == "f" and fingerprint.size > 0
         return is_real and not values.candidate_classes(value)
 
-    def _walk_back(self, node: int, ends: list[int]) -> Span:
-        """The ops between what a node reads and what it returns."""
+    def _walk_back(self, node: int, ends: Sequence[int]) -> tuple[int, ...] | None:
+        """The ops from what a node reads to what it returns; None where the way leads further."""
         graph = self._record.graph
-        ops, before = list(ends), set[int]()
-        seen = set(ends)
+        ops, seen = [*ends], {*ends}
         shared: list[int] = []
         is_read = self._reads(node)
-        closed = True
         for current in ops:
             for value in self._record.inputs(current):
                 producer = graph.producer[value]
                 if value in graph.initializers or producer in seen:
                     continue
                 if producer == NONE:
-                    closed = closed and is_read(value)
-                    continue
-                if is_read(value) or self._others_do(node, producer):
-                    before.add(producer)
+                    if not is_read(value):
+                        return None
+                elif is_read(value) or self._others_do(node, producer):
+                    seen.add(producer)
                     if self._shares_weight(node, producer):
                         shared.append(producer)
                 elif not graph.derived[producer] and self._is_own(node, producer):
+                    seen.add(producer)
                     ops.append(producer)
-                else:
-                    continue
-                seen.add(producer)
-            if not closed or len(ops) > MOST_SPAN_OPS:
-                return Span((ends[0],), frozenset(before), closed=False)
-        return Span((*ops, *shared), frozenset(before), closed=True)
+            if len(ops) > MOST_SPAN_OPS:
+                return None
+        return (*ops, *shared)
 
     def _reads(self, node: int) -> Callable[[int], bool]:
         """Tells whether a node reads a recorded value."""
@@ -160,7 +157,7 @@ class NodeWork:
         read = recorded_classes_read(self._graphs, node)
         inputs = {self._graphs.inputs.get(value) for value in self._file.inputs(node)}
         classes = {} if values is None else values.record.classes.class_of
-        return lambda value: value in inputs or classes.get(value, NONE) in read
+        return lambda value: value in inputs or classes.get(value) in read
 
     def _shares_weight(self, node: int, op: int) -> bool:
         """Whether a node reads a weight that no op but one of another node reads.

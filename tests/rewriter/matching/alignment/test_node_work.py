@@ -5,8 +5,10 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pytest
 
+from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.rewriter.matching.alignment.node_work import NodeWork
-from modelexport.rewriter.matching.alignment.spans import SpanFinder
+from modelexport.rewriter.matching.alignment.spans import Span, SpanFinder
+from modelexport.rewriter.matching.thresholds import MOST_SPAN_OPS
 from tests.helpers.aligned import Aligned, chain, numbers
 
 RESIDUAL = """g (float[8,16] x) => (float[8,16] y) <float[16] n = {1}, float[16] k = {2}> {
@@ -44,9 +46,10 @@ def work(
     case: Aligned, seeds: Mapping[str, str], anchored: Mapping[str, Iterable[str]] | None = None
 ) -> dict[str, set[str]]:
     """The ops of each node by name."""
-    found = begun(case, seeds, anchored).find()
+    spans = begun(case, seeds, anchored).find()
+    assert all(len(set(span.ops)) == len(span.ops) for span in spans.values()), "an op stands twice"
     return {
-        case.node_name(node): {case.op_name(op) for op in span.ops} for node, span in found.items()
+        case.node_name(node): {case.op_name(op) for op in span.ops} for node, span in spans.items()
     }
 
 
@@ -80,8 +83,8 @@ def test_what_a_node_returns_is_told_by_values_where_they_are_exact() -> None:
 def test_what_stands_before_a_result_that_is_returned_is_needed_for_that() -> None:
     """Other nodes need it only by way of the sum, which the node gives them."""
     scaled = RESIDUAL.replace("[sum] s = Add (x, b)", "[scale] p = Mul (b, b) [sum] s = Add (x, p)")
-    found = work(Aligned(SKIPPED, scaled), SEEDS)
-    assert found["skip"] == {"scale", "sum", "square", "norm"}
+    ops = work(Aligned(SKIPPED, scaled), SEEDS)
+    assert ops["skip"] == {"scale", "sum", "square", "norm"}
 
 
 FORK = """g (float[8,16] x) => (float[8,16] a, float[8,16] b) {
@@ -92,8 +95,8 @@ FORK = """g (float[8,16] x) => (float[8,16] a, float[8,16] b) {
 def test_an_op_is_needed_elsewhere_if_another_node_reads_it() -> None:
     """What the node itself does or returns does not count."""
     case = Aligned(FORK, FORK)
-    found = begun(case, {"a": "a", "b": "b"})
-    assert found._is_needed_elsewhere(case.node("a"), case.op("p"))
+    nodes = begun(case, {"a": "a", "b": "b"})
+    assert nodes._is_needed_elsewhere(case.node("a"), case.op("p"))
     alone = begun(case, {"a": "a"})
     assert not alone._is_needed_elsewhere(case.node("a"), case.op("p"))
     alone._claim(case.node("a"), (case.op("q"),))
@@ -108,36 +111,39 @@ def test_an_op_that_much_depends_on_counts_as_needed_elsewhere(length: int, need
         {chain(length, first="p")}
     }}"""
     case = Aligned(FORK, record)
-    found = begun(case, {"a": "a"})
-    assert found._is_needed_elsewhere(case.node("a"), case.op("p")) is needed
+    nodes = begun(case, {"a": "a"})
+    assert nodes._is_needed_elsewhere(case.node("a"), case.op("p")) is needed
 
 
 def test_values_tell_whether_a_node_returns_a_result() -> None:
     """None where they are not known."""
     arrays = {"a": numbers(1), "b": numbers(2)}
     case = Aligned(FORK, FORK, file_values=arrays, record_values=arrays)
-    found = begun(case, {})
+    nodes = begun(case, {})
     a, b, q = case.op("a"), case.op("b"), case.op("q")
     node = case.node("a")
-    assert [found._returns(node, op) for op in (a, b, q)] == [True, False, None]
+    assert [nodes._returns(node, op) for op in (a, b, q)] == [True, False, None]
     assert begun(Aligned(FORK, FORK), {})._returns(node, a) is None
 
 
 def test_real_numbers_that_were_not_recorded_are_unknown() -> None:
-    """Whole numbers and what was not observed are not; without values everything is."""
+    """Not whole numbers, no numbers, and what was not observed; without values everything is."""
     arrays = {
         "p": numbers(1),
         "q": numbers(2),
         "a": np.arange(16),
         "b": numbers(3, (1,)),
+        "e": numbers(4, (0, 16)),
     }
-    case = Aligned(FORK, FORK, file_values=arrays, record_values={"p": arrays["p"]})
-    found, values = begun(case, {}), case.file.indexed
-    assert {name: found._is_unknown(values.value_of("", name)) for name in "pqabx"} == {
+    file = FORK.replace("}", "[e] e = Sin (q) }")
+    case = Aligned(file, FORK, file_values=arrays, record_values={"p": arrays["p"]})
+    nodes, graph = begun(case, {}), case.file.indexed
+    assert {name: nodes._is_unknown(graph.value_of("", name)) for name in "pqabex"} == {
         "p": False,
         "q": True,
         "a": False,
         "b": True,
+        "e": False,
         "x": False,
     }
     without = Aligned(FORK, FORK)
@@ -155,8 +161,8 @@ def test_a_node_that_is_no_op_may_compute_something_unknown(exact: bool) -> None
         record_values={"p": arrays["p"]},
         rejects_mismatch=exact,
     )
-    found = begun(case, {})
-    unknown = {name: found._computes_unknown(case.node(name)) for name in "pqs"}
+    nodes = begun(case, {})
+    unknown = {name: nodes._computes_unknown(case.node(name)) for name in "pqs"}
     assert unknown == {"p": not exact, "q": True, "s": False}
     without = Aligned(file, FORK)
     assert begun(without, {})._computes_unknown(without.node("p"))
@@ -180,8 +186,8 @@ ATTENTION = """g (float[8,16] x, float[8,16] m) => (float[8,16] y) {
 def test_what_other_nodes_need_as_well_is_no_work_of_one() -> None:
     """Each of two nodes makes a mask for itself that the record makes once for both."""
     case = Aligned(ATTENTION, MASKED)
-    found = work(case, {"first": "soft", "mid": "mid", "second": "soft2"})
-    assert found == {"first": {"one", "soft"}, "mid": {"mid"}, "second": {"two", "soft2"}}
+    ops = work(case, {"first": "soft", "mid": "mid", "second": "soft2"})
+    assert ops == {"first": {"one", "soft"}, "mid": {"mid"}, "second": {"two", "soft2"}}
 
 
 BIASED = """g (float[8,16] x) => (float[8,16] y) <float[16,16] w = {1}, float[16] b = {1}> {
@@ -217,12 +223,130 @@ PACKED = """g (float[8,16] x) => (float[8,16] y) <float[16,32] p = {1}> {
 def test_projections_that_an_unpaired_node_does_are_no_work_of_the_next() -> None:
     """A node with merged weights does what reads the recorded ones."""
     case = Aligned(PACKED, PROJECTED)
-    found = work(case, {"attention": "soft"}, {"packed": ["query", "key"]})
-    assert found == {"attention": {"joined", "soft"}}
+    ops = work(case, {"attention": "soft"}, {"packed": ["query", "key"]})
+    assert ops == {"attention": {"joined", "soft"}}
 
 
 def test_where_a_node_reads_something_unknown_the_walk_is_not_trusted() -> None:
     """A step before the node may do a part; the span of the growth stays, here its own op."""
     file = ATTENTION.replace("Abs (b)", "other.Step (b)")
-    found = work(Aligned(file, MASKED), {"first": "soft", "second": "soft2"})
-    assert found == {"first": {"one", "soft"}, "second": {"soft2"}}
+    ops = work(Aligned(file, MASKED), {"first": "soft", "second": "soft2"})
+    assert ops == {"first": {"one", "soft"}, "second": {"soft2"}}
+
+
+DIAMOND = """g (float[8,16] x) => (float[8,16] y) <float[16] n = {1}> {
+    [first] p = Neg (x)
+    [left] q = Mul (n, p)
+    [step] r = Abs (x)
+    [right] s = Add (p, r)
+    [last] y = Add (q, s)
+}"""
+
+
+def test_a_node_does_all_ops_on_all_ways_back_to_what_it_reads() -> None:
+    """Weights end no way, and an op that two ways reach counts once."""
+    file = "g (float[8,16] x) => (float[8,16] y) { [fused] y = other.Fused (x) }"
+    expected = {"fused": {"first", "left", "step", "right", "last"}}
+    assert work(Aligned(file, DIAMOND), {"fused": "last"}) == expected
+
+
+@pytest.mark.parametrize("inputs", ["p, m", "m, p"])
+def test_a_node_that_does_not_read_what_its_ops_need_keeps_what_the_growth_saw(inputs: str) -> None:
+    """One way back leads to an input of the model that the node does not read."""
+    record = f"""g (float[8,16] x, float[8,16] m) => (float[8,16] y) {{
+        [first] p = Neg (x)
+        [last] y = Add ({inputs})
+    }}"""
+    file = "g (float[8,16] x, float[8,16] m) => (float[8,16] y) { [fused] y = other.Fused (x) }"
+    assert work(Aligned(file, record), {"fused": "last"}) == {"fused": {"last"}}
+
+
+@pytest.mark.parametrize(
+    ("length", "expected"), [(MOST_SPAN_OPS, MOST_SPAN_OPS), (MOST_SPAN_OPS + 1, 1)]
+)
+def test_a_node_does_no_more_ops_than_a_span_may_have(length: int, expected: int) -> None:
+    """A longer way back is not trusted."""
+    file = "g (float[8,16] x) => (float[8,16] y) { [fused] y = other.Fused (x) }"
+    record = f"g (float[8,16] x) => (float[8,16] y) {{ {chain(length)} }}"
+    case = Aligned(file, record)
+    assert len(work(case, {"fused": f"n{length - 1}"})["fused"]) == expected
+
+
+APART = """g (float[8,16] x) => (float[8,16] y, float[8,16] z) {
+    [first] p = Neg (x)
+    [second] q = Abs (p)
+    [side] r = Sin (x)
+    [out] z = Cos (r)
+    [last] y = Add (q, r)
+}"""
+FUSED_APART = """g (float[8,16] x) => (float[8,16] y, float[8,16] z) {
+    [unknown] p = other.First (x)
+    [side] r = Sin (x)
+    [out] z = Cos (r)
+    [fused] y = other.Fused (p)
+}"""
+APART_SEEDS = {"side": "side", "out": "out", "fused": "last"}
+
+
+def apart(*, exact: bool, file: str = FUSED_APART) -> Aligned:
+    """A fused node that reads a recorded value from a node that is paired with no op."""
+    arrays = {name: numbers(n) for n, name in enumerate("xpyz")}
+    return Aligned(*(file, APART), file_values=arrays, record_values=arrays, rejects_mismatch=exact)
+
+
+def test_a_way_back_ends_at_a_recorded_value_that_the_node_reads() -> None:
+    """Whichever node computes it."""
+    assert work(apart(exact=True), APART_SEEDS)["fused"] == {"second", "last"}
+
+
+@pytest.mark.parametrize("real", [True, False])
+def test_a_way_back_is_not_trusted_beside_an_input_that_was_not_recorded(real: bool) -> None:
+    """It may replace a part of the ops; whole numbers and flags do not."""
+    file = FUSED_APART.replace("float[8,16] x)", "float[8,16] x, float[8,16] e)", 1)
+    file = file.replace("other.Fused (p)", "other.Fused (p, e)")
+    recorded = {name: numbers(n) for n, name in enumerate("xpyz")}
+    extra = numbers(9) if real else np.arange(128).reshape(8, 16)
+    case = Aligned(file, APART, file_values={**recorded, "e": extra}, record_values=recorded)
+    expected = {"last"} if real else {"second", "last"}
+    assert work(case, APART_SEEDS)["fused"] == expected
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_a_node_does_all_of_its_op_where_values_are_exact(exact: bool) -> None:
+    """The way back shows it, whatever the growth saw; without exact values that decides."""
+    file = FUSED_APART.replace("[unknown] p = other.First (x)", "[first] p = Neg (x)")
+    case = apart(exact=exact, file=file)
+    seeds = {**APART_SEEDS, "first": "first"}
+    assert work(case, seeds)["fused"] == {"second", "last"}
+    assert begun(case, seeds).find()[case.node("fused")].closed is exact
+
+
+def test_a_node_that_shares_its_op_does_not_do_all_of_it() -> None:
+    """Two nodes are steps of one op: the span of the growth tells how much that is."""
+    file = FUSED_APART.replace("other.Fused (p)", "other.Fused (h) [half] h = other.Half (p)")
+    case = apart(exact=True, file=file)
+    spans = begun(case, {**APART_SEEDS, "half": "last"}).find()
+    assert not spans[case.node("half")].closed
+
+
+def test_the_ops_of_weights_are_the_work_of_the_node_that_reads_these() -> None:
+    """The result of the first of them is needed elsewhere; it was found by its weight."""
+    record = """g (float[8,16] x) => (float[8,16] y, float[8,16] z)
+        <float[16,16] w = {1}, float[16,16] v = {2}> {
+        [one] p = MatMul (x, w)
+        [two] y = MatMul (p, v)
+        [other] z = Abs (p)
+    }"""
+    file = """g (float[8,16] x) => (float[8,16] y, float[8,16] z)
+        <float[16,16] w = {1}, float[16,16] v = {2}> {
+        [both] y = other.Both (x, w, v)
+        [other] z = other.Abs (x)
+    }"""
+    case = Aligned(file, record)
+    pairs = case.pairs({"other": "other"})
+    span = Span((case.op("two"), case.op("one")), frozenset(), closed=True)
+    pairs.add_span(case.node("both"), span, EvidenceKind.WEIGHTS)
+    finder = SpanFinder(case.graphs, pairs.ops, pairs.spans)
+    spans = NodeWork(case.graphs, pairs.ops, finder.span, pairs.spans, {}).find()
+    ops = [case.op_name(op) for op in spans[case.node("both")].ops]
+    assert sorted(ops) == ["one", "two"]

@@ -1,6 +1,6 @@
 """Nodes that are called as recorded: what makes such a pair count, and what drops it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import msgspec
 import onnx
@@ -18,6 +18,7 @@ OTHER_SURROUNDINGS = "its name is the record's, the weights around it are not"
 OTHER_NEIGHBOURS = "its name is the record's, its neighbours are not"
 
 Shapes = Mapping[str, tuple[int, ...]]
+Numbers = Mapping[str, Collection[str]]
 
 
 def recorded(text: str, weights: Shapes | None = None, *, inputs: bool = True) -> Record:
@@ -38,11 +39,28 @@ def graphs(model: onnx.ModelProto) -> list[onnx.GraphProto]:
 
 
 class Pairs:
-    """The names of paired nodes and ops, and why others do not pair."""
+    """The names of paired nodes and ops, and why others do not pair.
 
-    def __init__(self, file: str, record: Record, weights: Shapes | None = None) -> None:
+    Args:
+        file: ONNX text of the file.
+        record: The record.
+        weights: Shapes of the file's initializers.
+        numbers: Initializers to the recorded parameters whose numbers they hold.
+    """
+
+    def __init__(
+        self,
+        file: str,
+        record: Record,
+        weights: Shapes | None = None,
+        numbers: Numbers | None = None,
+    ) -> None:
         self.graph = ModelGraph(parse(file, weights))
-        self.match: NameMatch = match_names(self.graph, record)
+        by_value = {
+            self.graph.indexed.value_of("", name): frozenset(parameters)
+            for name, parameters in (numbers or {}).items()
+        }
+        self.match: NameMatch = match_names(self.graph, record, by_value)
         self._ops = record.ops
 
     @property
@@ -182,6 +200,25 @@ def test_a_pair_that_reads_other_weights_is_dropped() -> None:
     renamed = WEIGHTED.replace("a.w", "u").replace("b.w", "v")
     other = Pairs(renamed, recorded(WEIGHTED, WEIGHTS), {"u": (4, 4), "v": (4, 4)})
     assert set(other.pairs) == set("pqrs")
+
+
+def test_numbers_of_a_weight_count_before_its_name() -> None:
+    """Where they are those of another parameter, or of none, the name says nothing."""
+    record = recorded(WEIGHTED, WEIGHTS)
+    swapped = Pairs(SWAPPED, record, WEIGHTS, {"a.w": ["b.w"], "b.w": ["a.w"]})
+    assert set(swapped.pairs) == set("pqrs")
+    other = Pairs(WEIGHTED, record, WEIGHTS, {"a.w": ["b.w"]})
+    assert other.reasons["p"] == OTHER_WEIGHTS
+    new = Pairs(WEIGHTED, record, WEIGHTS, {"a.w": []})
+    assert new.reasons["p"] == OTHER_WEIGHTS
+
+
+def test_names_with_a_number_are_known_as_such() -> None:
+    """In a related model such a name may be that of another node."""
+    text = "g (float[4] x) => (float[4] b) { [relu] a = Relu (x) [relu_1] b = Relu (a) }"
+    match = Pairs(text, recorded(text)).match
+    assert match.counted == {node for node in match.pairs if match.names.is_counted(node)}
+    assert match.counted
 
 
 def test_one_common_weight_is_enough() -> None:
