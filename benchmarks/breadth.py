@@ -1,73 +1,106 @@
 """Every model type of transformers: built small, run on generated inputs, traced and judged.
 
-    python benchmarks/breadth.py --types "bert,*_vision" --inputs-only
+    python benchmarks/breadth.py --types "bert,*_vision" --until inputs
+    python benchmarks/breadth.py --jobs 16 --seconds 300 --rows rows.jsonl
 
-Each type has a process of its own. Rows are kept in temp/breadth, one JSON line each, under the
-code and the versions that they depend on, so that another run does only what has changed.
+Each type has a process of its own. Rows are kept in a file, one JSON line each, as soon as they
+are known, with the code and the versions that they depend on. Another run continues: it does only
+what is missing or has changed. Files of several machines can be joined with `cat`.
 """
 
 import argparse
 import hashlib
 import importlib.metadata
 import sys
+import time
 import warnings
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 
 import msgspec
-import onnxruntime  # noqa: F401 - what is loaded before the fork is loaded once
-import torch
-import torch.onnx
-import transformers.modeling_utils  # noqa: F401 - see above
+import transformers.modeling_utils  # noqa: F401 - what is loaded before the fork is loaded once
 
 from breadth import steps
 from breadth.building import model_types
 from breadth.row import Row
+from breadth.steps import Stage
 from breadth.tables import markdown, summary
-from breadth.worker import run_apart
+from breadth.worker import Limits, run_all
+from modelexport.errors import ModelExportError
+from modelexport.tracer.preload import preload
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "temp" / "breadth"
 _CODE = ("tracer", "rewriter", "hierarchy", "support", "fixtures_gen", "benchmarks/breadth")
 _LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime", "onnxscript", "numpy")
+_FOREVER = 1 << 30
+"""Seconds, where there is no budget."""
 
 
 def main() -> None:
     """Run the types whose rows are missing, and write the summary."""
     options = _options()
-    torch.set_num_threads(1)
-    warnings.filterwarnings("ignore")
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    path = FOLDER / ("inputs.jsonl" if options.inputs_only else "rows.jsonl")
+    path = options.rows or FOLDER / ("inputs.jsonl" if options.until == "inputs" else "rows.jsonl")
+    path.parent.mkdir(parents=True, exist_ok=True)
     patterns = options.types.split(",")
     types = [t for t in model_types() if any(fnmatchcase(t, p) for p in patterns)]
     types.sort(key=lambda name: hashlib.sha256(name.encode()).digest())  # a part is a fair sample
-    key = code_key()
+    types = types[: options.count]
     rows = read_rows(path)
-    work = partial(steps.run_type, inputs_only=options.inputs_only)
-    for number, name in enumerate(types, 1):
-        if options.report or _is_kept(rows.get(name), key, options.keep):
-            continue
-        limits = {"seconds": options.seconds, "gigabytes": options.gigabytes}
-        row = rows[name] = run_apart(Row(name, key), work, **limits)
-        with path.open("ab") as file:
-            file.write(msgspec.json.encode(row) + b"\n")
-        print(f"{number}/{len(types)} {name}: {row.status} {row.seconds} s {row.reason[:150]}")
-        sys.stdout.flush()
+    if not options.report:
+        for row in _new_rows(types, rows, options):
+            rows[row.model_type] = row
+            with path.open("ab") as file:
+                file.write(msgspec.json.encode(row) + b"\n")
+            print(f"{row.model_type}: {row.status} {row.seconds} s {row.reason[:150]}", flush=True)
     done = [rows[name] for name in types if name in rows]
     print(summary(done))
     if options.out:
-        text = markdown(done, len(types), current=key, versions=_versions())
+        text = markdown(done, len(types), current=code_key())
         (options.out / "breadth.md").write_text(text, encoding="utf-8")
 
 
-def _is_kept(row: Row | None, key: str, keep: str) -> bool:
+def _new_rows(types: list[str], rows: dict[str, Row], options: argparse.Namespace) -> Iterator[Row]:
+    """The rows of the types that are missing or have changed, as they are finished."""
+    start = time.monotonic()
+    key, versions = code_key(), _versions()
+    todo = [n for n in types if not _is_kept(rows.get(n), key, versions, options.keep)]
+    if not todo:
+        return
+    warnings.filterwarnings("ignore")
+    _load_libraries(steps.EXPORTERS if options.until is Stage.JUDGED else ())
+    work = partial(steps.run_type, until=options.until, seconds=options.type_seconds)
+    yield from run_all(
+        [Row(name, key, versions) for name in todo],
+        work,
+        Limits(options.type_seconds, options.gigabytes),
+        jobs=options.jobs,
+        budget=options.seconds - (time.monotonic() - start),
+    )
+
+
+def _load_libraries(exporters: Sequence[str]) -> None:
+    """Load what processes need before they are forked.
+
+    An exporter that does not work on this machine is told; the rows say the same.
+    """
+    preload(())
+    for exporter in exporters:
+        try:
+            preload((exporter,))
+        except ModelExportError as error:
+            print(f"{exporter}: {error}", file=sys.stderr)
+
+
+def _is_kept(row: Row | None, key: str, versions: dict[str, str], keep: str) -> bool:
     """Whether a row stands: made by this code, or by other code where the user keeps it."""
     if row is None:
         return False
     good = row.status in {"ran", "judged", "recorded"} and not (row.wrong or row.faults)
-    return row.key == key or keep == "all" or (keep == "good" and good)
+    same = (row.key, row.versions) == (key, versions)
+    return same or keep == "all" or (keep == "good" and good)
 
 
 def read_rows(path: Path) -> dict[str, Row]:
@@ -77,8 +110,8 @@ def read_rows(path: Path) -> dict[str, Row]:
 
 
 def code_key() -> str:
-    """Digest of the code and of the versions that rows depend on."""
-    digest = hashlib.sha256(repr(_versions()).encode())
+    """Digest of the code that rows depend on."""
+    digest = hashlib.sha256()
     for folder in _CODE:
         for file in sorted((ROOT / folder).rglob("*.py")):
             if file.name != "tables.py":
@@ -96,9 +129,13 @@ def _options() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--types", default="*", help="names or patterns, separated by commas; all by default")
-    add("--inputs-only", action="store_true", help="stop when a model has run on its inputs")
-    add("--seconds", type=int, default=120, help="limit of processor time for one type")
-    add("--gigabytes", type=int, default=10, help="limit of address space for one type")
+    add("--count", type=int, help="only the first so many of these, in the order of a digest")
+    add("--until", type=Stage, choices=list(Stage), default=Stage.JUDGED, help="the last stage")
+    add("--jobs", type=int, default=1, help="number of processes at a time")
+    add("--seconds", type=float, default=_FOREVER, help="after these no new type is begun")
+    add("--type-seconds", type=int, default=120, help="limit of processor time for one type")
+    add("--gigabytes", type=int, default=8, help="limit of address space for one type")
+    add("--rows", type=Path, help="file of the rows; temp/breadth/rows.jsonl by default")
     add("--out", type=Path, help="folder for breadth.md, the summary")
     add("--report", action="store_true", help="run nothing, only summarise the rows there are")
     add(

@@ -8,7 +8,8 @@ class Row(msgspec.Struct, omit_defaults=True):
 
     Attributes:
         model_type: The key of transformers' mappings.
-        key: Digest of the code and of the versions that the row depends on.
+        key: Digest of the code that the row depends on.
+        versions: The versions of the libraries that it depends on.
         status: How far it came: `build`, `inputs`, `export`, `annotate` name the stage that failed;
             `annotated` was not judged, as eager truth failed or took too long; `judged` and
             `recorded` (eagerly) are the ends.
@@ -23,11 +24,12 @@ class Row(msgspec.Struct, omit_defaults=True):
         verdicts: Number of known nodes by verdict.
         wrong: The nodes whose tag eager execution contradicts.
         faults: What `validate` found.
-        seconds: What it took.
+        seconds: Processor time that it took, in seconds.
     """
 
     model_type: str
     key: str = ""
+    versions: dict[str, str] = {}
     status: str = "build"
     reason: str = ""
     degree: int = -1

@@ -3,6 +3,8 @@
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,12 @@ import torch
 
 from agreement.judging import Verdict, judge
 from breadth.building import BuildError, models, save
+from breadth.cpu_limit import OutOfTimeError, cpu_limit
 from breadth.row import Row
 from fixtures_gen.truth import truth
 from modelexport.errors import ExportFailedError, ModelExportError
 from modelexport.rewriter import annotate, validate
-from modelexport.tracer import load, record, trace
+from modelexport.tracer import TraceResult, load, record, trace
 from modelexport.tracer.sources.loading import Loaded
 from modelexport.tracer.sources.model_state import evaluation_mode
 from modelexport.tracer.sources.signature import bind_inputs
@@ -25,22 +28,36 @@ _LAST_DEGREE = 2
 
 EXPORTERS = ("torchscript", "dynamo")
 
+_EXPORTER_SHARE = 0.4
+"""Maximum share (0-1) of the limit of processor time that one exporter gets."""
 
-def run_type(row: Row, *, inputs_only: bool) -> None:
+
+class Stage(StrEnum):
+    """Where the work on a type may stop."""
+
+    INPUTS = "inputs"
+    JUDGED = "judged"
+
+
+def run_type(row: Row, write: Callable[[Row], None], *, until: Stage, seconds: float) -> None:
     """Take a model type as far as it comes.
 
     Args:
         row: Gets what comes of it.
-        inputs_only: Stop when the model has run on generated inputs.
+        write: Gets the row after each stage, for the case that the process ends early.
+        until: The last stage.
+        seconds: Limit of processor time. One exporter gets a share of it, so that the next one,
+            or a record of eager execution, has time left.
     """
-    start = time.perf_counter()
+    start = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         try:
             loaded = _loaded(row, Path(folder))
-            if loaded is not None and not inputs_only:
-                _trace(row, loaded, Path(folder))
+            if loaded is not None and until is not Stage.INPUTS:
+                write(row)
+                _trace(row, write, loaded, Path(folder), seconds)
         finally:
-            row.seconds = round(time.perf_counter() - start, 2)
+            row.seconds = round(time.process_time() - start, 2)
 
 
 def _loaded(row: Row, folder: Path) -> Loaded | None:
@@ -72,31 +89,53 @@ def _tensors(loaded: Loaded) -> list[tuple[str, torch.Tensor]]:
     return list(bind_inputs(loaded.model, loaded.inputs).tensors.items())
 
 
-def _trace(row: Row, loaded: Loaded, folder: Path) -> None:
+def _trace(
+    row: Row, write: Callable[[Row], None], loaded: Loaded, folder: Path, seconds: float
+) -> None:
     """Export by the first exporter that can, annotate and judge; else record eagerly."""
-    model, inputs = loaded.model, loaded.inputs
     row.status = "export"
     for exporter in EXPORTERS:
-        try:
-            traced = trace(model, inputs, folder / f"{exporter}.onnx", exporter=exporter)
-        except ExportFailedError as error:
-            row.refusals[exporter] = str(error).replace(str(folder), "")
-            continue
-        row.exporter, row.status = exporter, "annotate"
-        annotated = folder / "annotated.onnx"
-        report = annotate(traced.onnx_path, traced.record, annotated)
-        row.nodes, row.tagged = len(report.decisions), report.resolved
-        checked = validate(
-            annotated, record=traced.record, reference=traced.onnx_path, consistency=True
-        )
-        row.faults = [str(fault) for fault in checked.faults][:5]
-        row.status = "annotated"
-        _judge(row, loaded, traced, report)
-        return
-    made = record(model, inputs, folder / "eager.json", exporter="eager")
+        traced = _exported(row, loaded, folder, exporter, seconds * _EXPORTER_SHARE)
+        write(row)
+        if traced is not None:
+            _annotate(row, write, loaded, traced, folder)
+            return
+    eager = record(loaded.model, loaded.inputs, folder / "eager.json", exporter="eager")
     row.exporter, row.status = "eager", "recorded"
-    row.nodes = len(made.record.ops)
-    row.tagged = sum(op.module is not None for op in made.record.ops)
+    row.nodes = len(eager.record.ops)
+    row.tagged = sum(op.module is not None for op in eager.record.ops)
+
+
+def _exported(
+    row: Row, loaded: Loaded, folder: Path, exporter: str, seconds: float
+) -> TraceResult | None:
+    """The model as one exporter writes it; None, with its reason in the row, where it does not."""
+    path = folder / f"{exporter}.onnx"
+    try:
+        with cpu_limit(seconds):
+            return trace(loaded.model, loaded.inputs, path, exporter=exporter)
+    except ExportFailedError as error:
+        row.refusals[exporter] = str(error).replace(str(folder), "")
+    except OutOfTimeError:
+        row.refusals[exporter] = "it took more processor time than one exporter may"
+    return None
+
+
+def _annotate(
+    row: Row, write: Callable[[Row], None], loaded: Loaded, traced: TraceResult, folder: Path
+) -> None:
+    """Tag the file, check it, and hold its tags against eager execution."""
+    row.exporter, row.status = traced.onnx_path.stem, "annotate"
+    annotated = folder / "annotated.onnx"
+    report = annotate(traced.onnx_path, traced.record, annotated)
+    row.nodes, row.tagged = len(report.decisions), report.resolved
+    checked = validate(
+        annotated, record=traced.record, reference=traced.onnx_path, consistency=True
+    )
+    row.faults = [str(fault) for fault in checked.faults][:5]
+    row.status = "annotated"
+    write(row)
+    _judge(row, loaded, traced, report)
 
 
 def _judge(row: Row, loaded: Loaded, traced: Any, report: Any) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from breadth.row import Row
 
@@ -18,23 +18,18 @@ def summary(rows: Sequence[Row]) -> str:
     return f"{len(rows)} types: " + ", ".join(f"{n} {status}" for status, n in count.items())
 
 
-def markdown(
-    rows: Sequence[Row], all_types: int, *, current: str, versions: Mapping[str, str]
-) -> str:
+def markdown(rows: Sequence[Row], all_types: int, *, current: str) -> str:
     """The page.
 
     Args:
         rows: One row for each type that was measured.
         all_types: Number of types that there are.
         current: Key of the code as it is.
-        versions: Versions of the libraries.
     """
-    return "\n".join(_lines(rows, all_types, current, versions)) + "\n"
+    return "\n".join(_lines(rows, all_types, current)) + "\n"
 
 
-def _lines(
-    rows: Sequence[Row], all_types: int, current: str, versions: Mapping[str, str]
-) -> Iterator[str]:
+def _lines(rows: Sequence[Row], all_types: int, current: str) -> Iterator[str]:
     yield "# Every model type of transformers"
     yield ""
     yield "Written by `make breadth`. Each model type that a mapping of transformers names a model"
@@ -43,7 +38,9 @@ def _lines(
     yield "execution judges each tag. transformers' default configurations are shrunk by the roles"
     yield "of their fields; no model is known by name."
     yield ""
-    yield "Versions: " + ", ".join(f"{name} {number}" for name, number in versions.items()) + "."
+    versions = Counter(", ".join(" ".join(pair) for pair in row.versions.items()) for row in rows)
+    for numbers, count in versions.most_common():
+        yield f"Versions of {count} rows: {numbers or 'not kept'}."
     older = sum(row.key != current for row in rows)
     yield f"{len(rows)} of {all_types} types were measured, in the order of a digest of names;"
     yield f"{older} of the rows come from an earlier state of the code. Each type has limits of"
