@@ -1,6 +1,5 @@
 """Extracting: one or several modules become a runnable file of their own."""
 
-import math
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,12 +8,11 @@ import msgspec
 import onnx
 
 from modelexport.hierarchy.record import Record
-from modelexport.rewriter.analysis.costs.sizes import tensor_bytes
 from modelexport.rewriter.annotation.placed_file import PlacedFile
+from modelexport.rewriter.extraction.graph_parts import GraphPart, MainGraph, weight_bytes
 from modelexport.rewriter.extraction.part_check import check_part, whole_values
 from modelexport.rewriter.extraction.part_inputs import save_arrays
 from modelexport.rewriter.extraction.part_model import part_model
-from modelexport.rewriter.extraction.regions import MainGraph, Region
 from modelexport.rewriter.extraction.results import BoundaryTensor, Extraction
 from modelexport.rewriter.extraction.value_types import ValueInfos, value_types
 from modelexport.rewriter.selection.module_calls import ModuleCall, match_modules, nodes_of_calls
@@ -47,9 +45,9 @@ def extract(
         path: An annotated file; any file of the model with `record` or `inherit_from`.
         modules: A path, a tag or a pattern; `PATH@1` for one call; `layer.0-2` for several; or
             several of these.
-        out_path: Where the part goes; None to find its boundary and write nothing.
+        out_path: The file of the part; None to find the boundary without writing.
         check: Whether to run the whole and the part, without optimisations, and compare them.
-        save_inputs: Where the inputs of the part go as .npz: what the whole file computes there.
+        save_inputs: A .npz file for the inputs of the part, as the whole file computes them.
         record: A trace record of the model, or its path.
         inherit_from: An annotated file that this file was made from, in place of a record.
         run: Whether the file may be run to match it, where it carries no tags.
@@ -74,21 +72,21 @@ def extract(
         names = [name for pattern in patterns for name in expand_range(pattern)]
         calls = [call for name in names for call in match_modules(file, name)]
         label = ", ".join(str(call) or "the root" for call in calls)
-        region = MainGraph(file).region(nodes_of_calls(file, calls), label)
+        part = MainGraph(file).part(nodes_of_calls(file, calls), label)
         paths = list(map(str, libraries))
-        types = value_types(file, [*region.inputs, *region.outputs], paths)
-        model = part_model(file, region, types)
-        result = _extraction(file, region, types, calls, model)
+        types = value_types(file, [*part.inputs, *part.outputs], paths)
+        model = part_model(file, part, types)
+        result = _extraction(file, part, types, calls, model)
         if out_path is not None:
             file.container.write_part(out_path, model, force=force)
             result = msgspec.structs.replace(result, output=Path(out_path).name)
         if check or save_inputs is not None:
-            values = whole_values(file, region, paths)
+            values = whole_values(file, part, paths)
             if save_inputs is not None:
-                inputs = {name: values[name] for name in region.inputs}
+                inputs = {name: values[name] for name in part.inputs}
                 save_arrays(Path(save_inputs), inputs, force=force)
             if check:
-                different = check_part(file, model, out_path, region, values, paths)
+                different = check_part(file, model, out_path, part, values, paths)
                 result = msgspec.structs.replace(result, equal=not different, different=different)
     return result
 
@@ -104,23 +102,20 @@ def expand_range(name: str) -> Iterable[str]:
 
 def _extraction(
     file: PlacedFile,
-    region: Region,
+    part: GraphPart,
     types: ValueInfos,
     calls: list[ModuleCall],
     model: onnx.ModelProto,
 ) -> Extraction:
-    boundary = _Boundary(file, region, types)
+    boundary = _Boundary(file, part, types)
     return Extraction(
         file=file.path.name,
         output=None,
         modules=[str(call) for call in calls],
-        nodes=len(region.nodes),
-        weight_bytes=sum(
-            tensor_bytes(weight.data_type, math.prod(weight.dims)) or 0
-            for weight in model.graph.initializer
-        ),
-        inputs=[boundary.tensor(name) for name in region.inputs],
-        outputs=[boundary.tensor(name) for name in region.outputs],
+        nodes=len(part.nodes),
+        weight_bytes=sum(map(weight_bytes, model.graph.initializer)),
+        inputs=[boundary.tensor(name) for name in part.inputs],
+        outputs=[boundary.tensor(name) for name in part.outputs],
         notes=list(file.notes),
     )
 
@@ -128,10 +123,10 @@ def _extraction(
 class _Boundary:
     """Describes the values that enter or leave a part."""
 
-    def __init__(self, file: PlacedFile, region: Region, types: ValueInfos) -> None:
+    def __init__(self, file: PlacedFile, part: GraphPart, types: ValueInfos) -> None:
         self._file, self._types = file, types
         self._graph = MainGraph(file)
-        self._inside = set(region.nodes)
+        self._inside = set(part.nodes)
 
     def tensor(self, name: str) -> BoundaryTensor:
         """One value."""

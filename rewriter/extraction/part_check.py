@@ -1,4 +1,4 @@
-"""Checking a part: it runs on what the whole file computes, and gives the same bits."""
+"""Checking a part: on the values of the whole file it must compute the same bits."""
 
 from pathlib import Path
 
@@ -12,17 +12,17 @@ from modelexport.rewriter.execution.feeds import Feeds
 from modelexport.rewriter.execution.generated_feeds import generate_feeds
 from modelexport.rewriter.execution.outputs import same_bits
 from modelexport.rewriter.execution.session import Session
-from modelexport.rewriter.extraction.regions import Region
+from modelexport.rewriter.extraction.graph_parts import GraphPart
 
 
 def whole_values(
-    file: PlacedFile, region: Region, libraries: list[str], feeds: Feeds | None = None
+    file: PlacedFile, part: GraphPart, libraries: list[str], feeds: Feeds | None = None
 ) -> dict[str, Array]:
     """The values that enter and leave a part, when the whole file runs without optimisations.
 
     Args:
         file: The whole file.
-        region: The part.
+        part: The part.
         libraries: Custom operator libraries that onnxruntime loads.
         feeds: Inputs of the whole file; generated ones by default.
 
@@ -32,32 +32,32 @@ def whole_values(
     if feeds is None:
         session = Session(file.path, source=file.session_source(), libraries=libraries)
         feeds = generate_feeds(session, distinctive=True)
-    given = {name: feeds[name] for name in region.inputs if name in feeds}
-    names = list(dict.fromkeys([*region.inputs, *region.outputs]))
+    fed = {name: feeds[name] for name in part.inputs if name in feeds}
+    names = list(dict.fromkeys([*part.inputs, *part.outputs]))
     model = onnx.ModelProto()
     model.CopyFrom(file.model)
     del model.graph.output[:]
-    expose_values(model.graph, [name for name in names if name not in given])
+    expose_values(model.graph, [name for name in names if name not in fed])
     source = session_source(file.container, model)
     values = Session(file.path, source=source, plain=True, libraries=libraries).run(feeds)
-    return given | values
+    return fed | values
 
 
 def check_part(
     file: PlacedFile,
     model: onnx.ModelProto,
     written: str | Path | None,
-    region: Region,
+    part: GraphPart,
     values: dict[str, Array],
     libraries: list[str],
 ) -> list[str]:
-    """The outputs of a part that are not, bit for bit, those of the whole file.
+    """The outputs of a part that differ from those of the whole file in any bit.
 
     Args:
         file: The whole file.
         model: The part.
-        written: Its file; None to run it from memory.
-        region: The part.
+        written: The file of the part; None to run it from memory.
+        part: The part.
         values: What the whole file computes, see `whole_values`.
         libraries: Custom operator libraries that onnxruntime loads.
 
@@ -67,5 +67,5 @@ def check_part(
     source = session_source(file.container, model) if written is None else None
     path = file.path if written is None else Path(written)
     session = Session(path, source=source, plain=True, libraries=libraries)
-    outputs = session.run({name: values[name] for name in region.inputs})
-    return [name for name in region.outputs if not same_bits(outputs[name], values[name])]
+    outputs = session.run({name: values[name] for name in part.inputs})
+    return [name for name in part.outputs if not same_bits(outputs[name], values[name])]

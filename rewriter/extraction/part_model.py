@@ -3,16 +3,16 @@
 import onnx
 
 from modelexport.rewriter.annotation.placed_file import PlacedFile
-from modelexport.rewriter.extraction.regions import Region
+from modelexport.rewriter.extraction.graph_parts import GraphPart
 from modelexport.rewriter.extraction.value_types import ValueInfos
 
 
-def part_model(file: PlacedFile, region: Region, types: ValueInfos) -> onnx.ModelProto:
-    """The model of a region; its weights stay where they are.
+def part_model(file: PlacedFile, part: GraphPart, types: ValueInfos) -> onnx.ModelProto:
+    """The model of a part; its weights stay where they are.
 
     Args:
         file: The file.
-        region: The part.
+        part: The part.
         types: Value infos of its inputs and outputs.
     """
     whole = file.model
@@ -24,17 +24,17 @@ def part_model(file: PlacedFile, region: Region, types: ValueInfos) -> onnx.Mode
     for field, value in whole.graph.ListFields():
         if field.name in {"name", "doc_string", "metadata_props"}:
             _copy_field(graph, field.name, value)
-    graph.node.extend(whole.graph.node[position] for position in region.nodes)
-    kept = region.initializers
+    graph.node.extend(whole.graph.node[position] for position in part.nodes)
+    kept = part.initializers
     graph.initializer.extend(w for w in whole.graph.initializer if w.name in kept)
     graph.sparse_initializer.extend(
         w for w in whole.graph.sparse_initializer if w.values.name in kept
     )
-    graph.input.extend(types[name] for name in region.inputs)
-    graph.output.extend(types[name] for name in region.outputs)
-    inner = {name for node in graph.node for name in node.output} - set(region.outputs)
+    graph.input.extend(types[name] for name in part.inputs)
+    graph.output.extend(types[name] for name in part.outputs)
+    inner = {name for node in graph.node for name in node.output} - set(part.outputs)
     graph.value_info.extend(v for v in whole.graph.value_info if v.name in inner)
-    names = inner | {*region.inputs, *region.outputs} | kept
+    names = inner | {*part.inputs, *part.outputs} | kept
     graph.quantization_annotation.extend(
         a for a in whole.graph.quantization_annotation if a.tensor_name in names
     )

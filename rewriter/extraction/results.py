@@ -1,4 +1,4 @@
-"""What extracting gives."""
+"""The results of extracting and splitting."""
 
 import msgspec
 
@@ -9,10 +9,10 @@ class BoundaryTensor(msgspec.Struct, frozen=True):
     Attributes:
         name: Its name.
         type: Type of its elements, as ONNX names it.
-        shape: Its extents; a text for an open one, None where the rank is not known.
-        source: What it is: an input of the whole file, or the tag of the module that computes it.
+        shape: Its extents; a text for an open one, None where the rank is unknown.
+        source: `input` for an input of the whole file, else the tag of the module that computes it.
         op_type: The operator that computes it; empty for an input of the whole file.
-        readers: Tags of the modules that read it, as far as they are on the other side.
+        readers: Tags of the modules on the other side of the boundary that read it.
     """
 
     name: str
@@ -29,12 +29,13 @@ class Extraction(msgspec.Struct, frozen=True):
     Attributes:
         file: The file's name.
         output: The part's file; None when none was written.
-        modules: The modules that it is: paths, with `@` and a number for one call.
+        modules: The modules that it consists of: paths, with `@` and a number for one call.
         nodes: Number of its nodes.
         weight_bytes: Bytes of the weights that it reads.
         inputs: Its inputs.
         outputs: Its outputs.
-        equal: Whether it gives the whole file's values, bit for bit; None when it was not checked.
+        equal: Whether it computes the values of the whole file, bit for bit; None where it was not
+            checked.
         different: Names of the outputs that are not equal.
         notes: What the user should know.
     """
@@ -58,7 +59,7 @@ class SplitPart(msgspec.Struct, frozen=True):
         file: Its file, in the folder of the manifest.
         nodes: Number of its nodes.
         inputs: Names of what it reads: inputs of the whole, or outputs of parts before it.
-        outputs: Names of what it gives.
+        outputs: Names of the values that it computes for others.
         tags: Tags of the modules whose nodes it has.
     """
 
@@ -75,7 +76,8 @@ class Split(msgspec.Struct, frozen=True):
     Attributes:
         file: The file's name.
         parts: Its parts, in the order in which they run.
-        equal: Whether they give the whole's outputs, bit for bit; None when it was not checked.
+        equal: Whether they compute the outputs of the whole, bit for bit; None where it was not
+            checked.
         different: Names of the outputs that are not equal.
         notes: What the user should know.
     """

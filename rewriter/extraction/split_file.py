@@ -1,4 +1,4 @@
-"""Splitting: a file becomes parts that run in order and give the outputs of the whole."""
+"""Splitting: a file becomes parts that run in order and compute the outputs of the whole."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,8 +13,8 @@ from modelexport.rewriter.execution.generated_feeds import generate_feeds
 from modelexport.rewriter.execution.outputs import same_bits
 from modelexport.rewriter.execution.session import Session
 from modelexport.rewriter.extraction.extract_modules import expand_range
+from modelexport.rewriter.extraction.graph_parts import MainGraph
 from modelexport.rewriter.extraction.part_model import part_model
-from modelexport.rewriter.extraction.regions import MainGraph
 from modelexport.rewriter.extraction.results import Split, SplitPart
 from modelexport.rewriter.extraction.stages import balanced_stages, named_stages
 from modelexport.rewriter.extraction.value_types import value_types
@@ -22,7 +22,7 @@ from modelexport.support.files import atomic_replacement
 from modelexport.support.gc_pause import gc_paused
 
 MANIFEST = "manifest.json"
-"""The file beside the parts that says in which order they run, and what they read and give."""
+"""Name of the file that lists the parts in the order in which they run, with inputs and outputs."""
 
 
 @gc_paused()
@@ -43,7 +43,7 @@ def split(
 
     Args:
         path: An annotated file; any file of the model with `record` or `inherit_from`.
-        out_dir: The folder of the parts; it is made.
+        out_dir: The folder of the parts; it is created.
         parts: Number of parts, of about equal cost. Or the modules of each part, as `extract`
             takes them; nodes of other modules go as early as they can run.
         balance: The cost that is balanced with a number of parts.
@@ -63,9 +63,9 @@ def split(
     Raises:
         FileProblem: A file cannot be read or written.
         RuntimeFailedError: onnxruntime does not run one of the files.
-        UsageError: The file cannot be divided so.
+        UsageError: The file cannot be divided into these parts.
     """
-    folder = _made(Path(out_dir))
+    folder = _create_folder(Path(out_dir))
     with PlacedFile.open(
         path, record=record, inherit_from=inherit_from, run=run, libraries=libraries
     ) as file:
@@ -86,11 +86,11 @@ def split(
     return result
 
 
-def _made(folder: Path) -> Path:
+def _create_folder(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise FileProblem(f"{folder}: cannot be made ({error.strerror}).") from error
+        raise FileProblem(f"{folder}: cannot be created ({error.strerror}).") from error
     return folder
 
 
@@ -102,16 +102,16 @@ def _write_parts(
     libraries: list[str],
     force: bool,
 ) -> list[SplitPart]:
-    regions = [graph.region_of(nodes) for nodes in groups]
-    names = dict.fromkeys(n for region in regions for n in (*region.inputs, *region.outputs))
+    graph_parts = [graph.convex_part(nodes) for nodes in groups]
+    names = dict.fromkeys(n for part in graph_parts for n in (*part.inputs, *part.outputs))
     types = value_types(file, names, libraries)
     written = []
-    for number, region in enumerate(regions):
+    for number, part in enumerate(graph_parts):
         target = folder / f"part_{number}.onnx"
-        file.container.write_part(target, part_model(file, region, types), force=force)
-        tags = dict.fromkeys(filter(None, (file.tag(position) for position in region.nodes)))
+        file.container.write_part(target, part_model(file, part, types), force=force)
+        tags = dict.fromkeys(filter(None, (file.tag(position) for position in part.nodes)))
         written.append(
-            SplitPart(target.name, len(region.nodes), region.inputs, region.outputs, list(tags))
+            SplitPart(target.name, len(part.nodes), part.inputs, part.outputs, list(tags))
         )
     return written
 
@@ -119,7 +119,7 @@ def _write_parts(
 def _different_outputs(
     file: PlacedFile, folder: Path, parts: list[SplitPart], libraries: list[str]
 ) -> list[str]:
-    """Outputs that the parts, run in order, do not give as the whole does."""
+    """Outputs in which the parts, run in order, differ from the whole."""
     source = file.session_source()
     whole = Session(file.path, source=source, plain=True, libraries=libraries)
     feeds = generate_feeds(Session(file.path, source=source, libraries=libraries), distinctive=True)

@@ -6,20 +6,19 @@ from modelexport.errors import UsageError
 from modelexport.hierarchy.choices import SplitBalance
 from modelexport.hierarchy.graph_paths import MAIN
 from modelexport.rewriter.analysis.costs import MacCounter, Shapes
-from modelexport.rewriter.analysis.costs.sizes import tensor_bytes
 from modelexport.rewriter.annotation.placed_file import PlacedFile
-from modelexport.rewriter.extraction.regions import MainGraph
+from modelexport.rewriter.extraction.graph_parts import MainGraph, weight_bytes
 from modelexport.rewriter.selection.module_calls import match_modules, nodes_of_calls
 
 _WINDOW = 0.25
-"""How far a cut may be from its place of equal costs, as a share (0-1) of one part's cost: within
-this distance the cut goes where the fewest values cross it."""
+"""Maximum distance of a cut from the place of equal costs, as a share (0-1) of the cost of a part.
+Within it, the cut goes where the fewest values cross it."""
 
 
 def named_stages(
     file: PlacedFile, graph: MainGraph, stages: Sequence[Sequence[str]]
 ) -> list[list[int]]:
-    """The nodes of each stage; nodes of other modules go as early as they can run.
+    """The nodes of each stage. A node of another module goes into the first stage where it can run.
 
     Args:
         file: The file.
@@ -43,7 +42,7 @@ def named_stages(
         if stage_of[position] < needed:
             raise UsageError(
                 f"{file.path}: stage {own[position]} cannot run before stage {needed}: its node "
-                f"{graph.describe(position)} reads what that computes."
+                f"{graph.describe(position)} reads a value that the later stage computes."
             )
     return _grouped(stage_of, len(stages), file)
 
@@ -51,7 +50,7 @@ def named_stages(
 def balanced_stages(
     file: PlacedFile, graph: MainGraph, parts: int, balance: SplitBalance
 ) -> list[list[int]]:
-    """The nodes of each of some stages of about equal cost.
+    """The nodes of each stage, for stages of about equal cost.
 
     Args:
         file: The file.
@@ -103,21 +102,14 @@ def _costs(file: PlacedFile, graph: MainGraph, balance: SplitBalance) -> list[fl
         counter = MacCounter(Shapes(file.model))
         keys = file.graph.keys
         return [1.0 + (counter.count(keys[p], graph.nodes[p]) or 0) for p in graph.work]
-    sizes = {w.name: _bytes(w.data_type, w.dims) for w in file.model.graph.initializer}
+    sizes = {w.name: weight_bytes(w) for w in file.model.graph.initializer}
     return [  # a weight is counted where it is first read
         1.0 + sum(sizes.pop(name, 0) for name in graph.reads[position]) for position in graph.work
     ]
 
 
-def _bytes(data_type: int, dims: Sequence[int]) -> int:
-    elements = 1
-    for extent in dims:
-        elements *= extent
-    return tensor_bytes(data_type, elements) or 0
-
-
 def _crossing_values(graph: MainGraph) -> list[int]:
-    """How many values are computed before and read behind each place between working nodes."""
+    """How many values cross each place between two working nodes."""
     places = {position: number for number, position in enumerate(graph.work)}
     change = [0] * (len(graph.work) + 2)
     for position, number in places.items():

@@ -28,8 +28,8 @@ def value_types(file: PlacedFile, names: Iterable[str], libraries: list[str]) ->
         libraries: Custom operator libraries that onnxruntime loads.
 
     Raises:
-        RuntimeFailedError: onnxruntime has to be asked, and does not load the file.
-        UsageError: The type of a value cannot be found out.
+        RuntimeFailedError: onnxruntime is needed for a type, and does not load the file.
+        UsageError: A value has a type that no input can have.
     """
     names = list(names)
     infos = _declared(file.model.graph)
@@ -64,7 +64,7 @@ def _by_runtime(file: PlacedFile, names: list[str], libraries: list[str]) -> Val
     for name, kind, shape in session.output_types:
         element = _ELEMENTS.get(kind.removeprefix("tensor(").removesuffix(")"))
         if element is None:
-            raise UsageError(f"{file.path}: value {name} is a {kind}, which no input can be.")
+            raise UsageError(f"{file.path}: value {name} is a {kind}; no input can have this type.")
         number = onnx.TensorProto.DataType.Value(element)
         infos[name] = onnx.helper.make_tensor_value_info(name, number, shape)
     return infos

@@ -1,13 +1,11 @@
-"""Two profiles side by side, module by module."""
+"""Comparing two profiles, module by module."""
 
 from modelexport.errors import UsageError
 from modelexport.rewriter.profiling.results import ModuleTimes, Profile, ProfileComparison
 
 
 def compare_profiles(a: Profile, b: Profile) -> ProfileComparison:
-    """Hold the times of the modules of two files side by side.
-
-    Modules are the same when their tags are.
+    """Compare the times of the modules of two files. Modules with equal tags are the same.
 
     Args:
         a: The first profile.
@@ -23,14 +21,12 @@ def compare_profiles(a: Profile, b: Profile) -> ProfileComparison:
         raise UsageError(
             f"{a.file} was measured in {a.unit} and {b.file} in {b.unit}: they cannot be compared."
         )
-    first, second = ({row.tag: row for row in side.modules} for side in (a, b))
+    first, second = ({row.tag: row for row in profile.modules} for profile in (a, b))
     rows = []
     for tag in dict.fromkeys([*first, *second]):
-        left, right = first.get(tag), second.get(tag)
-        times = [None if row is None else row.time for row in (left, right)]
-        ratio = times[1] / times[0] if times[0] and times[1] is not None else None
-        row = left or right
-        assert row is not None
-        rows.append(ModuleTimes(tag, row.path, times[0], times[1], ratio))
+        time_a, time_b = (side[tag].time if tag in side else None for side in (first, second))
+        ratio = time_b / time_a if time_a and time_b is not None else None
+        path = (first.get(tag) or second[tag]).path
+        rows.append(ModuleTimes(tag, path, time_a, time_b, ratio))
     rows.sort(key=lambda row: -abs((row.b or 0.0) - (row.a or 0.0)))
     return ProfileComparison(a, b, rows)

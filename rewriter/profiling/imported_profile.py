@@ -10,7 +10,11 @@ from modelexport.rewriter.execution.profiled_run import optimise
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.profiling.importers.read_profile import read_profile
 from modelexport.rewriter.profiling.join_layers import join_layers
-from modelexport.rewriter.profiling.measured_profile import Measured, choose_feeds, match_optimised
+from modelexport.rewriter.profiling.measured_profile import (
+    Measurement,
+    choose_feeds,
+    match_optimised,
+)
 from modelexport.rewriter.profiling.profiled_graph import (
     ProfiledGraph,
     graph_of_file,
@@ -22,35 +26,34 @@ _ONNXRUNTIME = "onnxruntime"
 
 
 def join_imported(
-    file: PlacedFile, imported: ImportedProfile, options: ProfileOptions, *, run: bool
-) -> Measured:
+    file: PlacedFile, imported: ImportedProfile, options: ProfileOptions
+) -> Measurement:
     """Join a profile with the nodes of a file.
 
     The layers of most runtimes name ONNX nodes. onnxruntime names the nodes of its optimised form:
-    where the file does not have them all, it is optimised here as it was there.
+    where the file does not have them all, the file is optimised in the same way.
 
     Args:
         file: The file that was run.
         imported: The profile.
         options: The level of onnxruntime's optimisations.
-        run: Whether the file may be optimised and run here.
 
     Raises:
         FileProblem: The profile cannot be read.
-        RuntimeFailedError: The file cannot be optimised here.
+        RuntimeFailedError: onnxruntime does not optimise or run the file.
     """
     profile = read_profile(imported.path, imported.layer_info)
     graph = graph_of_file(file, {})
     notes: tuple[str, ...] = (f"the profile is {imported.path.name}",)
-    if profile.runtime == _ONNXRUNTIME and run and _unmapped(profile, graph):
+    if profile.runtime == _ONNXRUNTIME and _unmapped(profile, graph):
         try:
             optimised = _optimised_graph(file, options)
         except ForeignRecordError as error:
-            return Measured(profile, graph, {}, (*notes, f"not matched when optimised: {error}"))
+            return Measurement(profile, graph, {}, (*notes, f"not matched when optimised: {error}"))
         if _unmapped(profile, optimised) < _unmapped(profile, graph):
-            how = f"its nodes are those of the file as optimised here (level {options.level})"
-            return Measured(profile, optimised, {}, (*notes, how))
-    return Measured(profile, graph, {}, notes)
+            note = f"its nodes are those of the file, optimised anew (level {options.level})"
+            return Measurement(profile, optimised, {}, (*notes, note))
+    return Measurement(profile, graph, {}, notes)
 
 
 def _unmapped(profile: RecordedProfile, graph: ProfiledGraph) -> int:
@@ -59,7 +62,7 @@ def _unmapped(profile: RecordedProfile, graph: ProfiledGraph) -> int:
 
 
 def _optimised_graph(file: PlacedFile, options: ProfileOptions) -> ProfiledGraph:
-    """The nodes of the file as onnxruntime optimises it here."""
+    """The nodes of the optimised form of the file, which onnxruntime makes."""
     libraries = [str(library) for library in options.libraries]
     feeds, _ = choose_feeds(file, options, None)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,22 +1,22 @@
-"""Which nodes of a graph each layer of a profile is."""
+"""Joining the layers of a profile with the nodes of a graph."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from modelexport.rewriter.profiling.node_work import add_works, choose_module
 from modelexport.rewriter.profiling.profiled_graph import ProfiledGraph
 from modelexport.rewriter.profiling.recorded_profile import RecordedLayer
+from modelexport.rewriter.profiling.work_by_module import add_works, choose_module
 
-_NOT_FOUND = "no node of the file was found for it"
+_NO_NODE = "no node of the file was found for it"
 
 
 class Charge(NamedTuple):
-    """To whom a layer is charged.
+    """The module to which the time of a layer is charged.
 
     Attributes:
-        module: Path of the module; None when it is not known.
+        module: Path of the module; None where no module is known.
         covers: Paths of all modules whose work the layer does.
-        nodes: Numbers of the nodes that it is.
+        nodes: Numbers of the nodes that the layer runs.
         reason: Why no module is known.
     """
 
@@ -27,7 +27,7 @@ class Charge(NamedTuple):
 
 
 def charge_layers(layers: Sequence[RecordedLayer], graph: ProfiledGraph) -> list[Charge]:
-    """Charge each layer to a module: the one with the most work among those that it does.
+    """Charge each layer to a module: of all whose work it does, the one with the most work.
 
     Args:
         layers: The layers of a profile.
@@ -39,10 +39,10 @@ def charge_layers(layers: Sequence[RecordedLayer], graph: ProfiledGraph) -> list
 
 
 def join_layers(layers: Sequence[RecordedLayer], graph: ProfiledGraph) -> list[tuple[int, ...]]:
-    """The numbers of the nodes that each layer is; none where no node is found.
+    """The numbers of the nodes that each layer runs; none where no node fits.
 
-    A name is believed where one node has it. Several layers of one name, and layers of nodes
-    without a name, are joined by their order, where there are as many nodes as layers.
+    A name counts where one node has it. Several layers of one name, and layers of nodes without a
+    name, are joined in their order, where there are as many nodes as layers.
     """
     by_name = graph.by_name()
     groups: dict[tuple[str, str], list[int]] = {}
@@ -55,11 +55,11 @@ def join_layers(layers: Sequence[RecordedLayer], graph: ProfiledGraph) -> list[t
         else:
             name = layer.name if layer.name in by_name else ""
             groups.setdefault((name, layer.op_type), []).append(position)
-    for (name, kind), positions in groups.items():
+    for (name, op_type), positions in groups.items():
         numbers = [
             n
             for n, node in enumerate(graph.nodes)
-            if node.name == name and node.op_type.rpartition("::")[2] == kind
+            if node.name == name and node.op_type.rpartition("::")[2] == op_type
         ]
         if len(numbers) == len(positions):
             for position, number in zip(positions, numbers, strict=True):
@@ -101,7 +101,7 @@ def _reachable(start: Iterable[int], neighbours: Sequence[Iterable[int]]) -> set
 
 def _charge(numbers: tuple[int, ...], graph: ProfiledGraph) -> Charge:
     if not numbers:
-        return Charge(None, reason=_NOT_FOUND)
+        return Charge(None, reason=_NO_NODE)
     works = add_works(*(graph.nodes[number].works for number in numbers))
     if not works:
         reason = graph.nodes[numbers[0]].reason or "the node has no module"
@@ -115,7 +115,7 @@ def _by_neighbours(
 ) -> list[Charge]:
     """Charge layers without nodes to the module around their nearest neighbours.
 
-    Only profiles that tell which layer reads which have neighbours.
+    Only a profile that says which layers a layer reads has neighbours.
     """
     positions = {layer.name: position for position, layer in enumerate(layers)}
     reads = [[positions[n] for n in layer.predecessors if n in positions] for layer in layers]
@@ -127,22 +127,24 @@ def _by_neighbours(
     for position, charge in enumerate(charges):
         if charge.nodes:
             continue
-        near = [_nearest(position, way, charges) for way in (reads, readers)]
-        modules = sorted({module for module in near if module is not None})
+        nearest = [_nearest(position, edges, charges) for edges in (reads, readers)]
+        modules = sorted({module for module in nearest if module is not None})
         if modules:
             module = graph.tree.common_ancestor(modules) or modules[-1]
             result[position] = Charge(module, nodes=(), reason=None)
     return result
 
 
-def _nearest(position: int, ways: Sequence[Sequence[int]], charges: Sequence[Charge]) -> str | None:
+def _nearest(
+    position: int, edges: Sequence[Sequence[int]], charges: Sequence[Charge]
+) -> str | None:
     """The module of the nearest charged layer in one direction."""
-    seen, pending = {position}, list(ways[position])
+    seen, pending = {position}, list(edges[position])
     while pending:
         other = pending.pop(0)
         if charges[other].module is not None:
             return charges[other].module
         if other not in seen:
             seen.add(other)
-            pending += ways[other]
+            pending += edges[other]
     return None

@@ -1,7 +1,7 @@
-"""Running a file in onnxruntime, and finding the modules of what onnxruntime made of it.
+"""Running a file in onnxruntime, and finding the modules of the nodes that ran.
 
 onnxruntime merges and renames nodes before it runs them. It writes its optimised form of the
-file; that form is matched with the file, in memory, as any other descendant of it would be.
+file; that form is matched with the file in memory, as any other file made from it would be.
 """
 
 import json
@@ -35,7 +35,7 @@ from modelexport.support.unique_names import UniqueNames
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """A profile with the graph that ran.
 
     Attributes:
@@ -53,14 +53,14 @@ class Measured:
 
 def measure(
     file: PlacedFile, options: ProfileOptions, record: Record | None, files: ProfileFiles
-) -> Measured:
+) -> Measurement:
     """Run a file in onnxruntime with its profiler on.
 
     Args:
         file: The file.
         options: How it is run.
         record: A trace record whose inputs are used; None for generated inputs.
-        files: Which files are written; here, the optimised file.
+        files: Files to write, of which this writes the optimised file.
 
     Raises:
         RuntimeFailedError: The file does not run.
@@ -88,13 +88,13 @@ def measure(
         profile = profile.with_providers(f"onnxruntime {run.version}", run.providers)
         optimised, decisions = match_optimised(file, run.optimised, feeds, options, files)
     graph = graph_of_optimised(ModelGraph(optimised), decisions, file, extents_of(file, feeds))
-    return Measured(profile, graph, feeds, notes)
+    return Measurement(profile, graph, feeds, notes)
 
 
 def choose_feeds(
     file: PlacedFile, options: ProfileOptions, record: Record | None
 ) -> tuple[Feeds, tuple[str, ...]]:
-    """The inputs of the runs, and a note where they were not given by the user."""
+    """The inputs of the runs, and a note where the user gave none."""
     graph = file.model.graph
     if options.probe is not None:
         return own_feeds(graph, options.probe), ()
@@ -118,7 +118,7 @@ def match_optimised(
         path: The optimised form.
         feeds: Inputs on which the file runs.
         options: The libraries that are loaded.
-        files: Where the optimised form is written, if it is wanted.
+        files: Says where the optimised form is written, if at all.
 
     Returns:
         The optimised model without weights, and a decision for each of its nodes.
@@ -151,7 +151,7 @@ def extents_of(file: PlacedFile, feeds: Feeds) -> Mapping[str, int]:
 def _uniquely_named(file: PlacedFile) -> SessionSource | None:
     """The model with a name of its own for every node; None where it has these already.
 
-    onnxruntime's profile tells nodes apart by their names.
+    onnxruntime's profile refers to nodes by their names.
     """
     names = [node.name for _, node in walk_nodes(file.file.skeleton)]
     if len(set(names)) == len(names) and "" not in names:

@@ -8,7 +8,7 @@ from modelexport.hierarchy.record import Record
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.execution.openvino_run import OpenvinoRun, run_openvino
 from modelexport.rewriter.profiling.importers.openvino_files import source_names
-from modelexport.rewriter.profiling.measured_profile import Measured, choose_feeds, extents_of
+from modelexport.rewriter.profiling.measured_profile import Measurement, choose_feeds, extents_of
 from modelexport.rewriter.profiling.profiled_graph import graph_of_file
 from modelexport.rewriter.profiling.recorded_profile import (
     RecordedLayer,
@@ -18,7 +18,9 @@ from modelexport.rewriter.profiling.recorded_profile import (
 from modelexport.support.progress import report_step
 
 
-def measure_openvino(file: PlacedFile, options: ProfileOptions, record: Record | None) -> Measured:
+def measure_openvino(
+    file: PlacedFile, options: ProfileOptions, record: Record | None
+) -> Measurement:
     """Run a file in openvino with its counters on.
 
     openvino does not load functions: they are inlined first.
@@ -47,7 +49,7 @@ def measure_openvino(file: PlacedFile, options: ProfileOptions, record: Record |
             threads=options.threads,
             device=options.provider,
         )
-    return Measured(_profile(run), graph_of_file(file, extents_of(file, feeds)), feeds, notes)
+    return Measurement(_profile(run), graph_of_file(file, extents_of(file, feeds)), feeds, notes)
 
 
 def _profile(run: OpenvinoRun) -> RecordedProfile:

@@ -20,7 +20,7 @@ from modelexport.hierarchy.tags import Tagger
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.profiling.imported_profile import join_imported
 from modelexport.rewriter.profiling.join_layers import Charge, charge_layers
-from modelexport.rewriter.profiling.measured_profile import Measured, measure
+from modelexport.rewriter.profiling.measured_profile import Measurement, measure
 from modelexport.rewriter.profiling.module_times import (
     module_times,
     spread_of,
@@ -50,7 +50,7 @@ def profile(
     sort: str = ProfileOrder.MODEL,
     **changes: Unpack[ProfileKeywords],
 ) -> Profile:
-    """Run a file in onnxruntime or openvino, and tell how long each module takes.
+    """Run a file in onnxruntime or openvino, and measure how long each module takes.
 
     A node that does the work of several modules is charged to the one with the most work:
     multiply-accumulates, then weights. The time of a module is the sum of the medians of its
@@ -62,7 +62,7 @@ def profile(
         inherit_from: An annotated file of the model, in place of a record.
         imported: A profile of this file that was recorded elsewhere; the file does not run here.
         options: How the file is run.
-        files: Which files are written beside the result.
+        files: Files to write, besides the result.
         force: Overwrite these if they exist.
         module: Path, tag or pattern of modules; only they and what is inside them is listed.
         depth: How many steps below these (or below the root) modules are listed.
@@ -76,7 +76,7 @@ def profile(
         ('/Net', True)
 
     Raises:
-        FileProblem: A file cannot be read or written as asked.
+        FileProblem: A file cannot be read or written.
         ForeignRecordError: The record is of another model.
         RuntimeFailedError: The file does not run.
         UsageError: Options or inputs do not fit, or there is no such module.
@@ -93,7 +93,7 @@ def profile(
             )
         )
         if imported is not None:
-            measured = join_imported(file, imported, options, run=True)
+            measured = join_imported(file, imported, options)
         elif options.runtime is ProfileRuntime.OPENVINO:
             measured = measure_openvino(file, options, record)
         else:
@@ -118,7 +118,9 @@ def check_files(files: ProfileFiles, source: Path, *, optimises: bool, force: bo
         if target is not None:
             check_target(target, force=force, inputs=[source])
     if not optimises and files.save_optimised is not None:
-        raise UsageError("--save-optimised is for runs in onnxruntime: nothing else optimises.")
+        raise UsageError(
+            "--save-optimised needs a run in onnxruntime: nothing else writes an optimised file."
+        )
     if optimises and files.node_data is not None and files.save_optimised is None:
         raise UsageError(
             "--node-data needs --save-optimised OUT.onnx: its values belong to the nodes of the "
@@ -127,7 +129,7 @@ def check_files(files: ProfileFiles, source: Path, *, optimises: bool, force: bo
 
 
 def charged_layers(
-    measured: Measured, charges: Sequence[Charge], tagger: Tagger
+    measured: Measurement, charges: Sequence[Charge], tagger: Tagger
 ) -> list[ChargedLayer]:
     """The layers with the tags of their modules."""
     return [
@@ -142,7 +144,7 @@ def charged_layers(
 
 def _result(
     file: PlacedFile,
-    measured: Measured,
+    measured: Measurement,
     charges: Sequence[Charge],
     options: ProfileOptions,
     *,
@@ -185,7 +187,10 @@ def _overlap(run_time: float | None, total: float) -> list[str]:
 
 
 def _node_times(
-    layers: Sequence[RecordedLayer], charges: Sequence[Charge], measured: Measured, tagger: Tagger
+    layers: Sequence[RecordedLayer],
+    charges: Sequence[Charge],
+    measured: Measurement,
+    tagger: Tagger,
 ) -> list[NodeTime]:
     return [
         NodeTime(

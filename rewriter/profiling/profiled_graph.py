@@ -8,23 +8,23 @@ from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching import Decision
-from modelexport.rewriter.profiling.node_work import Work, WorkOfNodes, Works, add_works
+from modelexport.rewriter.profiling.work_by_module import Work, WorkByModule, WorkCounter, add_works
 
 
 @dataclass(frozen=True)
 class ProfiledNode:
-    """A node that a runtime may have run.
+    """A node that a runtime may run.
 
     Attributes:
         name: Its name.
         op_type: Its operator.
-        works: Its work by module; empty when no module is known.
+        works: Its work by module; empty where no module is known.
         reason: Why no module is known.
     """
 
     name: str
     op_type: str
-    works: Works
+    works: WorkByModule
     reason: str | None = None
 
 
@@ -58,13 +58,13 @@ def graph_of_file(file: PlacedFile, dims: Mapping[str, int]) -> ProfiledGraph:
         file: The file, with the modules of its nodes.
         dims: Sizes of open dimensions by their names.
     """
-    work = WorkOfNodes(file, dims)
+    counter = WorkCounter(file, dims)
     reasons = file.hierarchy.claims.reasons
     nodes = tuple(
         ProfiledNode(
             proto.name,
             kind,
-            work.of(number),
+            counter.count(number),
             reasons.get(file.graph.keys[number], "the node has no module"),
         )
         for number, (proto, kind) in enumerate(zip(file.graph.nodes, file.op_types, strict=True))
@@ -83,25 +83,29 @@ def graph_of_optimised(
         file: The file.
         dims: Sizes of open dimensions by their names.
     """
-    work = WorkOfNodes(file, dims)
+    counter = WorkCounter(file, dims)
     originals: dict[str, list[int]] = {}
     for number, (key, proto) in enumerate(zip(file.graph.keys, file.graph.nodes, strict=True)):
         output = next(filter(None, proto.output), f"{key.graph}#{key.position}")
         originals.setdefault(proto.name or output, []).append(number)
     nodes = tuple(
-        ProfiledNode(proto.name, op_type(proto), _works(decision, originals, work), decision.reason)
+        ProfiledNode(
+            proto.name, op_type(proto), _works(decision, originals, counter), decision.reason
+        )
         for proto, decision in zip(graph.nodes, decisions, strict=True)
     )
     return ProfiledGraph(nodes, file.tree, graph)
 
 
-def _works(decision: Decision, originals: Mapping[str, list[int]], work: WorkOfNodes) -> Works:
+def _works(
+    decision: Decision, originals: Mapping[str, list[int]], counter: WorkCounter
+) -> WorkByModule:
     """The work of an optimised node: that of the nodes that it does, for the modules it covers."""
     if decision.module is None:
         return {}
     covers = decision.covers or (decision.module,)
     if len(covers) == 1:
         return {covers[0]: Work()}
-    done = [work.of(n) for name in decision.origins for n in originals.get(name, ())]
-    total = add_works(*done)
+    parts = [counter.count(n) for name in decision.origins for n in originals.get(name, ())]
+    total = add_works(*parts)
     return {module: total.get(module, Work()) for module in covers}

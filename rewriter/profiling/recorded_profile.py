@@ -1,4 +1,4 @@
-"""What a runtime measured, before anything is known about modules. All importers return this."""
+"""What a runtime measured, without modules. All importers return this."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,13 +28,13 @@ class RecordedLayer:
 
     Attributes:
         name: Its name in the profile.
-        op_type: Its operator or kind, as the runtime tells it.
+        op_type: Its operator or kind, in the words of the runtime.
         times: Its time in each run, in the unit of the profile. A profile that holds sums only
             has one.
-        sources: Names of the ONNX nodes that it does, as far as the profile tells them.
-        ends: Names of the first and the last node of a group of which the rest is not told.
+        sources: Names of the ONNX nodes that it runs, as far as the profile has them.
+        ends: Names of the first and the last node of a group, where the profile has no others.
         slices: Its executions in one run, where the profile has them.
-        predecessors: Names of the layers whose results it reads, where the profile tells them.
+        predecessors: Names of the layers whose results it reads, where the profile has them.
         provider: What executed it: a provider of onnxruntime, or the name of a kernel.
     """
 
@@ -53,9 +53,9 @@ class RecordedProfile:
     """A profile as the runtime recorded it.
 
     Attributes:
-        runtime: Name of the runtime, with its version where that is known.
+        runtime: Name of the runtime, with its version if the profile has it.
         layers: The layers, in the order of execution.
-        runs: Number of runs; 0 when the profile does not tell.
+        runs: Number of runs; 0 where the profile does not say.
         run_times: Time of each whole run; empty when the profile does not have it.
         unit: `us` or `cycles`.
         providers: What the runtime ran on.

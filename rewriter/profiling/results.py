@@ -51,10 +51,10 @@ class NodeTime(msgspec.Struct, frozen=True):
         op_type: Its operator.
         time: Median of its time in the runs.
         spread: Half of the range in which the middle half of the runs lie; None for one run.
-        module: Path of the module that it is charged to; None when it is not known.
+        module: Path of the module that it is charged to; None where no module is known.
         tag: The tag of this module.
         covers: Tags of all modules whose work it does, when there are several.
-        nodes: Names of the nodes of the file (or of its optimised form) that it is.
+        nodes: Names of the nodes of the file (or of its optimised form) that it runs.
         provider: What executed it.
         reason: Why no module is known.
     """
@@ -87,8 +87,8 @@ class Profile(msgspec.Struct, frozen=True):
         node_time: Sum of the medians of all nodes.
         outside_nodes: `run_time` without `node_time`; None when unknown.
         no_module: Time of nodes for which no module is known.
-        attributed: Share of `node_time` that is charged to modules below the root, 0 to 1.
-        unmapped: Share of `node_time` in layers for which no node of the file was found, 0 to 1.
+        attributed: Share (0-1) of `node_time` that is charged to modules below the root.
+        unmapped: Share (0-1) of `node_time` in layers that were joined with no node of the file.
         op_types: Time by operator, the longest first.
         modules: The modules with time.
         nodes: Every node, in the order of execution.

@@ -28,8 +28,8 @@ class ChargedLayer:
 
     Attributes:
         layer: The layer.
-        tag: Tag of its module; None where the module is not known.
-        nodes: Names of the nodes that it is.
+        tag: Tag of its module; None where no module is known.
+        nodes: Names of the nodes that it runs.
     """
 
     layer: RecordedLayer
@@ -59,7 +59,7 @@ class _Speedscope(msgspec.Struct, frozen=True):
     )
 
 
-class Span(NamedTuple):
+class TimeSpan(NamedTuple):
     """A piece of time with a name. A span contains all later spans that begin before its end.
 
     Attributes:
@@ -79,12 +79,12 @@ class Span(NamedTuple):
 def write_profile_files(
     profile: Profile, layers: Sequence[ChargedLayer], files: ProfileFiles, *, force: bool
 ) -> None:
-    """Write the files that are wanted.
+    """Write the files that are requested.
 
     Args:
         profile: The profile.
         layers: Its layers, in the order of execution.
-        files: Which files are wanted.
+        files: The requested files.
         force: Overwrite existing files.
 
     Raises:
@@ -102,49 +102,48 @@ def write_profile_files(
                 part.write_text(text())
 
 
-def nested_spans(layers: Sequence[ChargedLayer]) -> list[Span]:
+def nested_spans(layers: Sequence[ChargedLayer]) -> list[TimeSpan]:
     """The spans of one run: those of modules contain those of the modules and nodes inside them.
 
-    A module has a span for each stretch of time in which nothing but its nodes ran. Where a
+    A module has a span for each period in which only its nodes ran. Where a
     profile has no starting times, each layer begins when the one before it ends.
     """
     by_thread: dict[int, list[tuple[Slice, ChargedLayer]]] = {}
-    for piece, layer in _slices(layers):
-        by_thread.setdefault(piece.thread, []).append((piece, layer))
-    spans: list[Span] = []
-    for thread, pieces in by_thread.items():
-        pieces.sort(key=lambda pair: (pair[0].start, pair[0].duration))
-        spans += _nested(thread, pieces)
+    for execution, layer in _executions(layers):
+        by_thread.setdefault(execution.thread, []).append((execution, layer))
+    spans: list[TimeSpan] = []
+    for thread, executions in by_thread.items():
+        executions.sort(key=lambda pair: (pair[0].start, pair[0].duration))
+        spans += _nested(thread, executions)
     return spans
 
 
-def _nested(thread: int, pieces: Sequence[tuple[Slice, ChargedLayer]]) -> Iterator[Span]:
+def _nested(thread: int, executions: Sequence[tuple[Slice, ChargedLayer]]) -> list[TimeSpan]:
     opened: list[tuple[str, int]] = []  # name and position in `spans`
-    spans: list[Span] = []
-    before = 0.0
-    for piece, layer in pieces:
+    spans: list[TimeSpan] = []
+    last_end = 0.0
+    for execution, layer in executions:
+        start, end = execution.start, execution.start + execution.duration
         frames = layer.frames
         common = 0
         while common < min(len(opened), len(frames)) and opened[common][0] == frames[common]:
             common += 1
         for _, position in opened[common:]:
-            spans[position] = spans[position]._replace(end=before)
+            spans[position] = spans[position]._replace(end=last_end)
         del opened[common:]
         for name in frames[common:]:
             opened.append((name, len(spans)))
-            spans.append(Span(name, piece.start, piece.start, thread))
-        before = max(before, piece.start + piece.duration)
-        spans.append(
-            Span(layer.layer.name, piece.start, piece.start + piece.duration, thread, layer)
-        )
+            spans.append(TimeSpan(name, start, start, thread))
+        last_end = max(last_end, end)
+        spans.append(TimeSpan(layer.layer.name, start, end, thread, layer))
     for _, position in opened:
-        spans[position] = spans[position]._replace(end=before)
-    return iter(spans)
+        spans[position] = spans[position]._replace(end=last_end)
+    return spans
 
 
-def _slices(layers: Sequence[ChargedLayer]) -> Iterator[tuple[Slice, ChargedLayer]]:
+def _executions(layers: Sequence[ChargedLayer]) -> Iterator[tuple[Slice, ChargedLayer]]:
     if any(layer.layer.slices for layer in layers):
-        yield from ((piece, layer) for layer in layers for piece in layer.layer.slices)
+        yield from ((slice_, layer) for layer in layers for slice_ in layer.layer.slices)
         return
     start = 0.0
     for layer in layers:
@@ -182,7 +181,7 @@ def speedscope(profile: Profile, layers: Sequence[ChargedLayer]) -> dict[str, An
     spans = nested_spans(layers)
     for thread in sorted({span.thread for span in spans}):
         events: list[dict[str, Any]] = []
-        opened: list[Span] = []
+        opened: list[TimeSpan] = []
         for span in (span for span in spans if span.thread == thread):
             while opened and _is_after(span, opened):
                 events.append(_event("C", frames, opened.pop()))
@@ -204,15 +203,15 @@ def speedscope(profile: Profile, layers: Sequence[ChargedLayer]) -> dict[str, An
     return document
 
 
-def _is_after(span: Span, opened: Sequence[Span]) -> bool:
+def _is_after(span: TimeSpan, opened: Sequence[TimeSpan]) -> bool:
     """Whether the innermost open span ends before a span begins; nodes contain nothing."""
     last = opened[-1]
-    return last.node is not None or span.start > last.end or (
-        span.start == last.end and last.end > last.start
-    )  # fmt: skip
+    if last.node is not None or span.start > last.end:
+        return True
+    return span.start == last.end > last.start
 
 
-def _event(kind: str, frames: dict[str, int], span: Span) -> dict[str, Any]:
+def _event(kind: str, frames: dict[str, int], span: TimeSpan) -> dict[str, Any]:
     frame = frames.setdefault(span.name, len(frames))
     return {"type": kind, "frame": frame, "at": span.start if kind == "O" else span.end}
 
@@ -227,14 +226,14 @@ def folded_stacks(layers: Sequence[ChargedLayer]) -> str:
 
 
 def _frame(name: str) -> str:
-    """A name without what separates frames."""
+    """A name without the characters that separate frames."""
     return name.replace(";", ",").replace("\n", " ")
 
 
 def node_data(profile: Profile, layers: Sequence[ChargedLayer]) -> dict[str, Any]:
     """The median time of each node by its name, as Model Explorer reads it.
 
-    A layer of several nodes counts for the first of them.
+    The time of a layer of several nodes is shown at the first of them.
     """
     times: dict[str, float] = {}
     for layer in layers:

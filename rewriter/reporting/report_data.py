@@ -16,10 +16,10 @@ class ReportModule(msgspec.Struct, frozen=True, omit_defaults=True):
     """One module of the page.
 
     Attributes:
-        tag, name: Its tag, and what it is called below its parent.
+        tag, name: Its tag, and its name below its parent.
         class_name: Its class.
         parent: Position of the module around it in the list; -1 for the root.
-        nodes, parameters, macs: Figures with those of the modules below it.
+        nodes, parameters, macs: Sums of the module and those below it.
         weight_bytes, activation_bytes: Likewise, in bytes.
         op_types: Number of nodes by operator, the most frequent first.
         time: Time of its nodes, in the profile's unit; None without a profile.
@@ -46,7 +46,7 @@ class EqualModules(msgspec.Struct, frozen=True):
     """A run of equal siblings, which the page folds.
 
     Attributes:
-        name: What the run is called: `layer.(0-5)`.
+        name: Name of the run: `layer.(0-5)`.
         members: Positions of its modules in the list.
     """
 
@@ -78,7 +78,7 @@ class ReportFile(msgspec.Struct, frozen=True):
         unresolved: The nodes without a module, with reasons.
         notes: What else the reader should know.
         time_unit: Unit of the times; None without a profile.
-        code: The code around source lines (`file:line`), where it was asked for and is at hand.
+        code: The code around source lines (`file:line`), from the folder of sources.
     """
 
     file: str
@@ -93,8 +93,8 @@ class ReportFile(msgspec.Struct, frozen=True):
     code: dict[str, CodeLines] = {}
 
 
-class Measured(msgspec.Struct, frozen=True):
-    """What was measured of the modules of a file, by tag.
+class ModuleFigures(msgspec.Struct, frozen=True):
+    """Measured times and errors of the modules of a file, and their code, by tag.
 
     Attributes:
         times: Time of each module.
@@ -111,12 +111,12 @@ class Measured(msgspec.Struct, frozen=True):
     code: Mapping[str, CodeLines] = {}
 
 
-def report_file(analysis: "Analysis", measured: Measured) -> ReportFile:
+def report_file(analysis: "Analysis", figures: ModuleFigures) -> ReportFile:
     """The data of one file.
 
     Args:
-        analysis: Its figures, of all modules in the order of the model.
-        measured: What was measured of its modules.
+        analysis: Its sums by module, in the order of the model.
+        figures: What was measured of its modules.
     """
     rows = analysis.modules
     positions = {row.tag: position for position, row in enumerate(rows)}
@@ -125,16 +125,16 @@ def report_file(analysis: "Analysis", measured: Measured) -> ReportFile:
         source=analysis.source,
         nodes=analysis.nodes,
         tagged=analysis.tagged,
-        modules=[_module(row, positions, measured) for row in rows],
+        modules=[_module(row, positions, figures) for row in rows],
         equal=_equal_modules(group_equal_siblings(rows), positions),
         unresolved=analysis.unresolved,
         notes=analysis.notes,
-        time_unit=measured.time_unit,
-        code=dict(measured.code),
+        time_unit=figures.time_unit,
+        code=dict(figures.code),
     )
 
 
-def _module(row: "ModuleRow", positions: Mapping[str, int], measured: Measured) -> ReportModule:
+def _module(row: "ModuleRow", positions: Mapping[str, int], figures: ModuleFigures) -> ReportModule:
     return ReportModule(
         tag=row.tag,
         name=short_name(row.tag, row.parent),
@@ -146,16 +146,16 @@ def _module(row: "ModuleRow", positions: Mapping[str, int], measured: Measured) 
         weight_bytes=row.weight_bytes,
         activation_bytes=row.activation_bytes,
         op_types=row.op_types,
-        time=measured.times.get(row.tag),
-        error=measured.errors.get(row.tag),
-        lines=measured.lines.get(row.tag, ()),
+        time=figures.times.get(row.tag),
+        error=figures.errors.get(row.tag),
+        lines=figures.lines.get(row.tag, ()),
     )
 
 
 def _equal_modules(
     groups: Sequence[ModuleGroup], positions: Mapping[str, int]
 ) -> list[EqualModules]:
-    """All runs of more than one module, those inside of others included."""
+    """All runs of more than one module, also those inside of others."""
     runs = []
     pending = [*groups]
     for group in pending:

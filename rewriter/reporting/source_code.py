@@ -6,8 +6,8 @@ from pathlib import Path
 from modelexport.hierarchy.source_lines import split_line
 from modelexport.rewriter.reporting.report_data import CodeLines
 
-AROUND = 3
-"""How many lines are shown before a source line, and behind it."""
+CONTEXT_LINES = 3
+"""Number of lines that are shown before a source line, and after it."""
 
 
 def code_around(lines: Iterable[str], folder: Path) -> dict[str, CodeLines]:
@@ -15,27 +15,26 @@ def code_around(lines: Iterable[str], folder: Path) -> dict[str, CodeLines]:
 
     Args:
         lines: The source lines, as `file:line`.
-        folder: Where the files are. Nothing outside of it is read, whatever the lines name.
+        folder: The folder of the files. No file outside of it is read, whatever the lines say.
     """
     root = folder.resolve()
     texts: dict[str, list[str]] = {}
     code = {}
     for line in lines:
-        place = split_line(line)
-        if place is None:
+        location = split_line(line)
+        if location is None:
             continue
-        file, number = place
+        file, number = location
         if file not in texts:
             texts[file] = _text(root, file)
-        first = max(1, number - AROUND)
-        around = texts[file][first - 1 : number + AROUND]
+        first = max(1, number - CONTEXT_LINES)
         if number <= len(texts[file]):
-            code[line] = CodeLines(first, around)
+            code[line] = CodeLines(first, texts[file][first - 1 : number + CONTEXT_LINES])
     return code
 
 
 def _text(root: Path, file: str) -> list[str]:
-    """The lines of a Python file of a folder; none when it is not there."""
+    """The lines of a Python file of a folder; none where the folder has no such file."""
     path = (root / file).resolve()
     if path.suffix != ".py" or not path.is_relative_to(root) or not path.is_file():
         return []

@@ -1,4 +1,4 @@
-"""Writing a report: the modules of one or two files, what they cost, and what was measured."""
+"""Writing a report: a page with the modules of one or two files, their costs and measurements."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -14,17 +14,17 @@ from modelexport.rewriter.analysis.analyze_file import analyze_model
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.comparison.results import Comparison
 from modelexport.rewriter.profiling.results import Profile
-from modelexport.rewriter.reporting.report_data import Measured, ReportFile, report_file
+from modelexport.rewriter.reporting.report_data import ModuleFigures, ReportFile, report_file
+from modelexport.rewriter.reporting.report_page import report_page
 from modelexport.rewriter.reporting.source_code import code_around
-from modelexport.rewriter.reporting.write_page import report_page
 from modelexport.support.decode_errors import explain_decode_error
 from modelexport.support.files import atomic_replacement
 
 _Content = TypeVar("_Content")
 
 
-class _Placing(NamedTuple):
-    """How the modules of a file are found, as `PlacedFile.open` takes it."""
+class _PlacementOptions(NamedTuple):
+    """How the modules of a file are found: keywords of `PlacedFile.open`."""
 
     record: Record | str | Path | None
     inherit_from: Path | None
@@ -64,12 +64,12 @@ def report(  # noqa: PLR0913 - keyword-only options of an entry point
         force: Overwrite `out_path` if it exists.
 
     Returns:
-        What the page shows, a value for each file.
+        The data of the page, one entry for each file.
 
     Raises:
-        FileProblem: A file cannot be read or written as asked.
+        FileProblem: A file cannot be read or written.
         ForeignRecordError: The record is of another model.
-        UsageError: There is no way to know the modules of a file.
+        UsageError: A file has no hierarchy, and there is no record or annotated file to find it.
     """
     paths = [Path(path), *([] if other is None else [Path(other)])]
     times = None if profile is None else _read(Path(profile), Profile, "modelexport profile")
@@ -77,43 +77,44 @@ def report(  # noqa: PLR0913 - keyword-only options of an entry point
     names = [file.name for file in paths]
     if times is not None and times.file not in names:
         raise UsageError(f"{profile}: it is a profile of {times.file}, not of {names[0]}.")
-    placing = _Placing(record, None if inherit_from is None else Path(inherit_from), run, libraries)
+    annotated = None if inherit_from is None else Path(inherit_from)
+    placement = _PlacementOptions(record, annotated, run, libraries)
     code_folder = None if source_root is None else Path(source_root)
     if code_folder is not None and not code_folder.is_dir():
         raise UsageError(f"{source_root}: there is no such folder.")
-    read = (record, inherit_from, profile, comparison)
-    given = [Path(file) for file in read if isinstance(file, str | Path)]
-    with atomic_replacement(Path(out_path), force=force, inputs=[*paths, *given]) as page:
+    sources = (record, inherit_from, profile, comparison)
+    inputs = [*paths, *(Path(file) for file in sources if isinstance(file, str | Path))]
+    with atomic_replacement(Path(out_path), force=force, inputs=inputs) as page:
         files = []
         for file in paths:
-            measured = Measured(errors=errors if file is paths[-1] else {})
+            figures = ModuleFigures(errors=errors if file is paths[-1] else {})
             if times is not None and file.name == times.file:
                 by_tag = {module.tag: module.time for module in times.modules}
-                measured = msgspec.structs.replace(measured, times=by_tag, time_unit=times.unit)
-            files.append(_file(file, placing, measured, dims, code_folder))
+                figures = msgspec.structs.replace(figures, times=by_tag, time_unit=times.unit)
+            files.append(_file(file, placement, figures, dims, code_folder))
         page.write_bytes(report_page(files))
     return files
 
 
 def _file(
     path: Path,
-    placing: _Placing,
-    measured: Measured,
+    placement: _PlacementOptions,
+    figures: ModuleFigures,
     dims: Mapping[str, int] | None,
     code_folder: Path | None,
 ) -> ReportFile:
-    with PlacedFile.open(path, **placing._asdict()) as placed:
+    with PlacedFile.open(path, **placement._asdict()) as placed:
         analysis = analyze_model(placed.file, dims=dims, hierarchy=placed.hierarchy)
         lines: dict[str, dict[str, None]] = defaultdict(dict)
-        for node, of_node in enumerate(placed.source_lines):
+        for node, node_lines in enumerate(placed.source_lines):
             tag = placed.tag(node)
             if tag is not None:
-                lines[tag].update(dict.fromkeys(of_node))
-        by_tag = {tag: tuple(of_tag) for tag, of_tag in lines.items()}
+                lines[tag].update(dict.fromkeys(node_lines))
+        by_tag = {tag: tuple(tag_lines) for tag, tag_lines in lines.items()}
         code = {} if code_folder is None else code_around(chain(*by_tag.values()), code_folder)
         return report_file(
             msgspec.structs.replace(analysis, notes=[*placed.notes, *analysis.notes]),
-            msgspec.structs.replace(measured, lines=by_tag, code=code),
+            msgspec.structs.replace(figures, lines=by_tag, code=code),
         )
 
 
@@ -123,7 +124,7 @@ def _errors(comparison: str | Path | None) -> dict[str, float]:
         return {}
     content = _read(Path(comparison), Comparison, "modelexport compare --numeric")
     if content.numeric is None:
-        raise UsageError(f"{comparison}: it has no numbers: compare the files with --numeric.")
+        raise UsageError(f"{comparison}: it has no numeric results: run compare with --numeric.")
     errors: dict[str, float] = {}
     for value in content.numeric.values:
         if value.relative is not None:
@@ -138,4 +139,4 @@ def _read(path: Path, type_: type[_Content], command: str) -> _Content:
         raise FileProblem(f"{path}: it cannot be read ({error.strerror}).") from error
     except msgspec.DecodeError as error:
         reason = explain_decode_error(error)
-        raise FileProblem(f"{path}: it is no JSON of {command} ({reason}).") from error
+        raise FileProblem(f"{path}: it is not the JSON of {command} ({reason}).") from error

@@ -1,1 +1,1 @@
-"""Choosing nodes by module, class and operator, and telling other tools which they are."""
+"""Selecting nodes by module, class and operator, in the form that other tools take."""

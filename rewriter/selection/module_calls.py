@@ -1,4 +1,4 @@
-"""The modules that a user means: a path, a tag, a pattern of them, or one call (`PATH@1`)."""
+"""The modules that a path, a tag, a pattern or one call (`PATH@1`) stands for."""
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
@@ -25,7 +25,7 @@ class ModuleCall(NamedTuple):
 
 
 def match_modules(file: PlacedFile, pattern: str) -> list[ModuleCall]:
-    """The modules that a pattern means, in the order of the module tree.
+    """The modules that a pattern matches, in the order of the module tree.
 
     Args:
         file: The file.
@@ -33,7 +33,7 @@ def match_modules(file: PlacedFile, pattern: str) -> list[ModuleCall]:
             at its end choose one call.
 
     Raises:
-        UsageError: It means no module of the file.
+        UsageError: It matches no module of the file.
     """
     name, call = split_call(file, pattern)
     if name in file.tree:
@@ -47,7 +47,7 @@ def match_modules(file: PlacedFile, pattern: str) -> list[ModuleCall]:
 
 
 def split_call(file: PlacedFile, name: str) -> tuple[str, int | None]:
-    """What stands before and after an `@` and a number at the end of a name."""
+    """A name without the `@` and number at its end, and the number; None without one."""
     stem, at, number = name.rpartition("@")
     if not at or not number.isdecimal() or name in file.tree:
         return name, None
@@ -58,7 +58,7 @@ def nodes_of_calls(file: PlacedFile, calls: list[ModuleCall]) -> set[int]:
     """The nodes of some modules.
 
     Raises:
-        UsageError: A call is chosen that no node of the module has.
+        UsageError: No node of the module ran in the chosen call.
     """
     nodes: set[int] = set()
     for module in calls:

@@ -1,4 +1,4 @@
-"""What selecting nodes gives."""
+"""The results of selecting nodes."""
 
 import msgspec
 
@@ -10,7 +10,7 @@ class SelectedNode(msgspec.Struct, frozen=True, omit_defaults=True):
         name: Its name; empty for a node without one.
         op_type: Its operator.
         graph, position: Its address: path of its graph, and position in it.
-        module: Path of its module; None when it is in none.
+        module: Path of its module; None for a node without a module.
         tag: The tag of that module.
     """
 
@@ -30,7 +30,7 @@ class Selection(msgspec.Struct, frozen=True):
         total: Number of nodes in the file.
         nodes: The selected nodes, in the file's order.
         modules: The modules that were chosen: paths, with `@` and a number for one call.
-        without_name: Number of selected nodes without a name: no tool can be told of them.
+        without_name: Number of selected nodes without a name: tools cannot address them.
         shared_names: Names of selected nodes that nodes outside the selection have, too.
         notes: What the user should know.
     """

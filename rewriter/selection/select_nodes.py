@@ -32,7 +32,7 @@ def select_nodes(
     """Choose the nodes of some modules.
 
     A module stands for all modules inside it. Several modules add up, and so do several classes
-    or operators. Modules, classes and operators narrow each other.
+    or operators. A node must fit all three, as far as they are given.
 
     Args:
         path: An annotated file; any file of the model with `record` or `inherit_from`.
@@ -41,8 +41,7 @@ def select_nodes(
         classes: Names of module classes, or patterns of them.
         op_types: Operators; with a domain as `com.microsoft::FusedMatMul`.
         inverted: Choose all other nodes instead.
-        partly: Also choose nodes outside the modules that do some of the modules' work: fused
-            nodes.
+        partly: Also choose fused nodes outside the modules that do some of their work.
         record: A trace record of the model, or its path.
         inherit_from: An annotated file that this file was made from, in place of a record.
         run: Whether the file may be run to match it, where it carries no tags.

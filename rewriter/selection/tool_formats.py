@@ -1,8 +1,8 @@
-"""A selection in the form that each tool takes. The tool leaves the selected nodes as they are.
+"""A selection in the form that a tool takes. The tool leaves the selected nodes as they are.
 
-Tools that match names as regular expressions get anchored and escaped ones, so that `layer.1`
-never means `layer.10`, too. Each form is a table of the tool's own arguments as JSON, but for
-plain names, one regular expression and the two settings.
+Tools that match names as regular expressions get anchored and escaped ones, so that `layer.1` does
+not match `layer.10`. Most forms are JSON with the arguments of the tool. Others are plain names,
+one regular expression, or the text of a setting.
 """
 
 import re
@@ -32,8 +32,8 @@ def format_selection(selection: Selection, form: SelectionFormat, device: str = 
         device: For `layer-ann`: the device that gets the nodes, as onnxruntime calls it.
 
     Raises:
-        UsageError: None of the nodes has a name, or the names do not tell their modules where
-            the tool reads modules from names.
+        UsageError: None of the nodes has a name, or the tool reads modules from names, and
+            the names do not have them.
     """
     if form is SelectionFormat.JSON:
         return msgspec.json.format(msgspec.json.encode(selection), indent=2).decode()
@@ -94,7 +94,7 @@ def _olive_split(selection: Selection) -> str:
     if not paths or len({path.count(".") for path in paths}) > 1 or "" in paths:
         raise UsageError(
             "--format olive-split needs --module, and modules of the same depth: Olive compares "
-            "as many steps of each name."
+            "the same number of steps of each name."
         )
     depth = paths[0].count(".") + 1
     read = {
@@ -103,7 +103,7 @@ def _olive_split(selection: Selection) -> str:
     }
     if missing := [path for path in paths if path not in read]:
         raise UsageError(
-            f"{selection.file}: the names of its nodes do not tell that they are in {missing[0]}, "
+            f"{selection.file}: the names of its nodes do not show that they are in {missing[0]}, "
             "and Olive reads modules from names: `annotate --inject names` writes such names."
         )
     return ";".join(f"{path}={part}" for part, path in enumerate(paths))

@@ -32,22 +32,24 @@ def read_onnxruntime(events: Sequence[dict[str, Any]], warmup: int = 0) -> Recor
 
     Args:
         events: The document.
-        warmup: Number of runs at the beginning that do not count. If there are no more runs, all
-            count.
+        warmup: Number of runs at the beginning that do not count. Where there are no other runs,
+            all count.
     """
     runs = [event for event in events if event.get("name") == _RUN]
     measured = runs[warmup:] or runs
     nodes = _leaves([event for event in events if _is_kernel(event)])
-    # without runs, the profile was cut: all of it is one run
+    # a profile without runs was cut off: all of it counts as one run
     by_run = _events_by_run(nodes, measured) if measured else [nodes]
-    shown = _median_run([float(run["dur"]) for run in measured]) if measured else 0
+    median_run = _median_run([float(run["dur"]) for run in measured]) if measured else 0
     keys = dict.fromkeys(_key(event) for run in by_run for event in run)
     sums = [_sums(run) for run in by_run]
     slices: dict[tuple[str, str, str], list[Slice]] = {}
-    for event in by_run[shown]:
-        piece = Slice(float(event["ts"]), float(event["dur"]), int(event.get("tid", 0)))
-        slices.setdefault(_key(event), []).append(piece)
-    providers = {_key(event): str(event["args"].get("provider", "")) for event in by_run[shown]}
+    for event in by_run[median_run]:
+        execution = Slice(float(event["ts"]), float(event["dur"]), int(event.get("tid", 0)))
+        slices.setdefault(_key(event), []).append(execution)
+    providers = {
+        _key(event): str(event["args"].get("provider", "")) for event in by_run[median_run]
+    }
     layers = tuple(
         RecordedLayer(
             name=key[0],
@@ -72,7 +74,7 @@ def _is_kernel(event: dict[str, Any]) -> bool:
 
 
 def _key(event: dict[str, Any]) -> tuple[str, str, str]:
-    """Name, operator and number of a node: nodes of one name have different numbers."""
+    """Name, operator and number of a node: nodes of one name differ in their numbers."""
     args = event.get("args", {})
     name = str(event["name"]).removesuffix(_SUFFIX)
     return name, str(args.get("op_name", "")), str(args.get("node_index", ""))
@@ -96,8 +98,8 @@ def _contains(outer: dict[str, Any], inner: dict[str, Any]) -> bool:
     ends = inner["ts"] + inner["dur"] <= outer["ts"] + outer["dur"]
     if outer.get("args", {}).get("op_name") in _CONTROL_FLOW:
         return bool(ends)
-    return bool(ends and inner["ts"] < outer["ts"] + outer["dur"] and inner["dur"] > 0 and
-                outer["dur"] > inner["dur"])  # fmt: skip
+    starts = inner["ts"] < outer["ts"] + outer["dur"]
+    return bool(starts and ends and 0 < inner["dur"] < outer["dur"])
 
 
 def _events_by_run(

@@ -1,7 +1,7 @@
 """The profiles of openvino's benchmark_app: its CSV, its JSON and its execution graph.
 
-Layers have the names of ONNX nodes. The execution graph lists all nodes that a layer does, and
-which layers it reads; the other two do not.
+Layers have the names of ONNX nodes. The execution graph also lists all nodes that a layer runs,
+and the layers that it reads.
 """
 
 import csv
@@ -64,7 +64,7 @@ def _profile(entries: Iterable[tuple[str, str, str, str]], runs: int) -> Recorde
 
 
 def source_names(name: str, originals: str = "") -> tuple[str, ...]:
-    """The ONNX nodes of a layer, by its name and the list of those that it was made of.
+    """The ONNX nodes of a layer, by its name and by the list of nodes that were fused into it.
 
     >>> source_names("/a/MatMul/WithoutBiases", "/a/MatMul,/a/Add")
     ('/a/MatMul', '/a/Add')

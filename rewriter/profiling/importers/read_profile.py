@@ -1,4 +1,4 @@
-"""Reading a profile of any known format; its content tells which one it is."""
+"""Reading a profile of any supported format, which its content shows."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ def read_profile(path: Path, layer_info: Path | None = None) -> RecordedProfile:
         layer_info: For a profile of trtexec, the file of --exportLayerInfo.
 
     Raises:
-        FileProblem: A file cannot be read, or its format is not known.
+        FileProblem: A file cannot be read, or its format is not supported.
     """
     text = _text_of(path)
     profile = _read(text, path, layer_info)

@@ -1,7 +1,7 @@
 """The profile that trtexec writes with --exportProfile, and its layers from --exportLayerInfo.
 
-TensorRT names a layer after the ONNX nodes that it does. Where it does not (`__myl_...`), the
-layer information has them, if the engine was built with detailed profiling verbosity.
+TensorRT names a layer after the ONNX nodes that it runs. Where it does not (`__myl_...`), the
+layer information has these nodes, if the engine was built with detailed profiling verbosity.
 """
 
 import re
@@ -28,15 +28,15 @@ def read_trtexec(document: Sequence[dict[str, Any]], layer_info: Any = None) -> 
 
     Args:
         document: The profile.
-        layer_info: What --exportLayerInfo wrote; None when there is no such file.
+        layer_info: Content of the file that --exportLayerInfo wrote; None without one.
     """
-    described = _descriptions(layer_info)
+    descriptions = _descriptions(layer_info)
     count = next((int(entry["count"]) for entry in document if "count" in entry), 0)
     layers = []
     for entry in document:
         if "name" in entry and "averageMs" in entry:
             name = str(entry["name"])
-            sources, kind = described.get(name, ((), ""))
+            sources, kind = descriptions.get(name, ((), ""))
             milliseconds = float(entry.get("medianMs", entry["averageMs"]))
             layers.append(
                 RecordedLayer(
@@ -51,7 +51,7 @@ def read_trtexec(document: Sequence[dict[str, Any]], layer_info: Any = None) -> 
 
 
 def _descriptions(layer_info: Any) -> dict[str, tuple[tuple[str, ...], str]]:
-    """The ONNX nodes and the kind of each layer, as far as they are told."""
+    """The ONNX nodes and the kind of each layer, as far as the layer information has them."""
     layers = layer_info.get("Layers", []) if isinstance(layer_info, dict) else []
     return {
         str(layer.get("Name", "")): (

@@ -5,9 +5,14 @@ import pytest
 from modelexport.hierarchy.module_tree import Module, ModuleTree
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.profiling.join_layers import charge_layers
-from modelexport.rewriter.profiling.node_work import Work, Works, add_works, choose_module
 from modelexport.rewriter.profiling.profiled_graph import ProfiledGraph, ProfiledNode
 from modelexport.rewriter.profiling.recorded_profile import RecordedLayer, executed_predecessors
+from modelexport.rewriter.profiling.work_by_module import (
+    Work,
+    WorkByModule,
+    add_works,
+    choose_module,
+)
 from tests.helpers.handmade import TWO_LAYERS_MODULES, two_layers
 
 TREE = ModuleTree([Module(path, name) for path, name in TWO_LAYERS_MODULES.items()])
@@ -25,7 +30,7 @@ FC, LAYER = "layer.0.fc", "layer.0"
         ({"": Work()}, ""),
     ],
 )
-def test_the_module_with_the_most_work_is_charged(works: Works, module: str) -> None:
+def test_the_module_with_the_most_work_is_charged(works: WorkByModule, module: str) -> None:
     """Multiply-accumulates decide, then weights; of equals the ancestor, but never the root."""
     assert choose_module(works, TREE) == module
 
@@ -38,7 +43,7 @@ def test_works_add_up() -> None:
     }
 
 
-def _graph(works: dict[str, Works]) -> ProfiledGraph:
+def _graph(works: dict[str, WorkByModule]) -> ProfiledGraph:
     """The graph of two layers; nodes without an entry have no module."""
     graph = ModelGraph(two_layers())
     nodes = tuple(

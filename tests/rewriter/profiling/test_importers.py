@@ -194,5 +194,5 @@ def test_other_files_are_refused(annotated: Path, tmp_path: Path) -> None:
     with pytest.raises(FileProblem, match="cannot be read"):
         read_profile(tmp_path / "absent")
     imported = ImportedProfile(path=tmp_path / "other.json")
-    with pytest.raises(UsageError, match="runs in onnxruntime"):
+    with pytest.raises(UsageError, match="a run in onnxruntime"):
         profile(annotated, imported=imported, files=ProfileFiles(save_optimised=tmp_path / "o"))

@@ -156,7 +156,7 @@ def test_times_and_errors_are_measures(annotated: Path, tmp_path: Path, run: Run
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--profile", "net.json"], "net.json: it is no JSON of modelexport profile"),
+        (["--profile", "net.json"], "net.json: it is not the JSON of modelexport profile"),
         (["--comparison", "absent.json"], "absent.json: it cannot be read"),
         (["--source-root", "absent"], "absent: there is no such folder"),
     ],

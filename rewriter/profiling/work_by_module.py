@@ -1,5 +1,6 @@
-"""How much each node works, and for which modules: what decides to whom a fused node is charged."""
+"""The work of each node by module. It decides to which module a fused node is charged."""
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -10,19 +11,19 @@ from modelexport.rewriter.graph.initializer_parameters import InitializerParamet
 
 
 class Work(NamedTuple):
-    """Work for one module: multiply-accumulates, then elements of weights."""
+    """Work for one module, compared by multiply-accumulates, then by elements of weights."""
 
     macs: int = 0
     weights: int = 0
 
 
-Works = dict[str, Work]
-"""Work by the path of the module."""
+WorkByModule = dict[str, Work]
+"""Paths of modules to the work that is done for them."""
 
 
-def add_works(*all_works: Mapping[str, Work]) -> Works:
-    """The sum of works."""
-    total: Works = {}
+def add_works(*all_works: Mapping[str, Work]) -> WorkByModule:
+    """The sums of some work by module."""
+    total: WorkByModule = {}
     for works in all_works:
         for module, work in works.items():
             before = total.get(module, Work())
@@ -30,8 +31,8 @@ def add_works(*all_works: Mapping[str, Work]) -> Works:
     return total
 
 
-class WorkOfNodes:
-    """The work of each node of a file for each module.
+class WorkCounter:
+    """Counts the work of the nodes of a file by module.
 
     Args:
         file: The file, with the modules of its nodes.
@@ -43,10 +44,10 @@ class WorkOfNodes:
         self._macs = MacCounter(Shapes(file.model, dims))
         self._parameters = InitializerParameters(file.model, file.tree, file.hierarchy.parameters)
         sizes = self._parameters.shapes
-        self._sizes = {name: _product(shape) for name, shape in sizes.items()}
+        self._sizes = {name: math.prod(shape) for name, shape in sizes.items()}
 
-    def of(self, node: int) -> Works:
-        """The work of a node for each module that it works for; empty without a module."""
+    def count(self, node: int) -> WorkByModule:
+        """The work of a node by module; empty for a node without a module."""
         claim = self._file.claims[node]
         if claim is None:
             return {}
@@ -78,21 +79,14 @@ class WorkOfNodes:
 
 
 def choose_module(works: Mapping[str, Work], tree: ModuleTree) -> str:
-    """The module that is charged: the one with the most work.
+    """The module to which a layer is charged: the one with the most work.
 
     Of modules with equal work it is their common ancestor, but for the root: then the first.
     """
     most = max(works.values())
-    first = [module for module, work in works.items() if work == most]
-    if len(first) == 1:
-        return first[0]
-    ancestor = tree.common_ancestor(sorted(first))
-    below = sorted(module for module in first if module != ROOT)
-    return ancestor if ancestor != ROOT or not below else below[0]
-
-
-def _product(shape: tuple[int, ...]) -> int:
-    product = 1
-    for extent in shape:
-        product *= extent
-    return product
+    modules = sorted(module for module, work in works.items() if work == most)
+    if len(modules) == 1:
+        return modules[0]
+    ancestor = tree.common_ancestor(modules)
+    below_root = [module for module in modules if module != ROOT]
+    return ancestor if ancestor != ROOT or not below_root else below_root[0]

@@ -1,4 +1,4 @@
-"""The page of a report: its markup, style and script, and the data, in one file."""
+"""The page of a report: one file with its markup, style, script and data."""
 
 import base64
 import hashlib
@@ -27,7 +27,7 @@ def report_page(files: list[ReportFile]) -> bytes:
     page = _part("report.html")
     parts = {"POLICY": policy, "STYLE": style, "DATA": data, "SCRIPT": script}
     pieces = []
-    for name, text in parts.items():  # in their order: what was put in is not searched
+    for name, text in parts.items():  # in order: inserted texts are not searched
         head, _, page = page.partition(f"@{name}@")
         pieces += [head, text]
     return "".join([*pieces, page]).encode()

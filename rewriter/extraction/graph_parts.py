@@ -1,27 +1,31 @@
-"""The part of a graph that some modules are: its nodes, and the values that enter and leave it.
+"""The part of a graph that some modules make up: its nodes, inputs and outputs.
 
-A part must be *convex*: no path leaves it and comes back. What only depends on weights belongs to
-whoever reads it, so it is copied into the part.
+A part must be *convex*: no path leaves it and comes back. Nodes that depend on weights
+alone belong to every part that reads them, so they are copied into the part.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import onnx
+
 from modelexport.errors import UsageError
 from modelexport.hierarchy.graph_paths import MAIN
+from modelexport.rewriter.analysis.costs.sizes import tensor_bytes
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.graph.indexed_graph import NONE
 from modelexport.rewriter.graph.subgraph_names import captured_names, initializer_names
 
 _RANDOM = {"RandomNormal", "RandomUniform"}
-"""Operators without inputs that give other values at every run."""
+"""Operators without inputs that compute other values at every run."""
 
-_SHOWN = 5
+_MAX_LISTED = 5
 """Maximum number of nodes that an error names."""
 
 
 @dataclass(frozen=True)
-class Region:
+class GraphPart:
     """A part of a main graph.
 
     Attributes:
@@ -48,7 +52,7 @@ class MainGraph:
         initializers: Names of the initializers.
         producer: Position of the node that computes each value.
         consumers: Positions of the nodes that read each value.
-        work: Positions of the nodes that depend on more than weights, or are returned.
+        work: Positions of the nodes that depend on inputs, or whose results the graph returns.
         reads: The values that each node reads, with what its subgraphs read.
         returned: The outputs of the graph.
     """
@@ -86,12 +90,12 @@ class MainGraph:
             constant.append(ready and node.op_type not in _RANDOM)
         return constant
 
-    def region(self, chosen: Iterable[int], label: str) -> Region:
+    def part(self, chosen: Iterable[int], label: str) -> GraphPart:
         """The part that consists of some nodes.
 
         Args:
             chosen: Numbers of the nodes, those of subgraphs included.
-            label: What the part is called in errors.
+            label: The part as errors name it.
 
         Raises:
             UsageError: The part is not convex, or is a part of a subgraph.
@@ -104,9 +108,9 @@ class MainGraph:
                 "cannot be cut out of it."
             )
         self._refuse_gaps(inside, label)
-        return self.region_of(inside)
+        return self.convex_part(inside)
 
-    def region_of(self, positions: Iterable[int]) -> Region:
+    def convex_part(self, positions: Iterable[int]) -> GraphPart:
         """The part of some convex nodes, with the nodes that only depend on weights."""
         inside = set(positions)
         return self._bounded(inside | self._constants_for(inside))
@@ -127,8 +131,8 @@ class MainGraph:
         between = sorted((after & self._reached(inside, forwards=False)) - inside)
         if not between:
             return
-        names = ", ".join(self.describe(position) for position in between[:_SHOWN])
-        more = f" and {len(between) - _SHOWN} more" if len(between) > _SHOWN else ""
+        names = ", ".join(self.describe(position) for position in between[:_MAX_LISTED])
+        more = f" and {len(between) - _MAX_LISTED} more" if len(between) > _MAX_LISTED else ""
         raise UsageError(
             f"{self._file.path}: {label} cannot be cut out: {len(between)} nodes between its nodes "
             f"are outside of it: {names}{more}. Take the module around it, or one call (PATH@1)."
@@ -159,7 +163,7 @@ class MainGraph:
         """The nodes that compute what a node reads."""
         return [self.producer[name] for name in self.reads[position] if name in self.producer]
 
-    def _bounded(self, inside: set[int]) -> Region:
+    def _bounded(self, inside: set[int]) -> GraphPart:
         nodes = sorted(inside)
         read = list(dict.fromkeys(name for position in nodes for name in self.reads[position]))
         computed = [name for position in nodes for name in self.nodes[position].output if name]
@@ -171,9 +175,14 @@ class MainGraph:
         outputs = outputs or [name for name in computed if name not in self.consumers]
         constant = {n for p in nodes if self._constant[p] for n in self.nodes[p].output}
         kept = [name for name in outputs if name not in constant or name in self.returned]
-        return Region(
+        return GraphPart(
             nodes=nodes,
             inputs=[n for n in read if n not in computed and n not in self.initializers],
             outputs=kept or outputs,
             initializers=self.initializers.intersection([*read, *computed, *outputs]),
         )
+
+
+def weight_bytes(weight: onnx.TensorProto) -> int:
+    """Bytes of the values of a weight; 0 for a type without a fixed size."""
+    return tensor_bytes(weight.data_type, math.prod(weight.dims)) or 0
