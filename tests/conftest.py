@@ -61,12 +61,21 @@ def annotated(plain: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs a command in this process, where torch is loaded once for all."""
+    return _runner(capsys)
 
+
+@pytest.fixture
+def run_with_libraries(capfd: pytest.CaptureFixture[str]) -> Run:
+    """As `run`; what libraries print past Python's streams is there, too."""
+    return _runner(capfd)
+
+
+def _runner(capture: pytest.CaptureFixture[str]) -> Run:
     def command(*arguments: str | Path) -> CommandResult:
-        capsys.readouterr()
+        capture.readouterr()
         with pytest.raises(SystemExit) as stopped:
             main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
+        captured = capture.readouterr()
         assert isinstance(stopped.value.code, int)
         return CommandResult(stopped.value.code, captured.out, captured.err)
 

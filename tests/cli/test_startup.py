@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from modelexport.rewriter import annotate
-from tests.helpers.commands import packages_loaded_by
+from tests.helpers.commands import packages_loaded_by, run_python
 from tests.helpers.handmade import two_layers, two_layers_record
 
 HEAVY = {"torch", "transformers", "onnxruntime", "onnxscript", "safetensors"}
@@ -66,3 +66,29 @@ def test_wrong_use_is_told_without_torch(tmp_path: Path) -> None:
     assert result.code == 2
     assert "exists.onnx" in result.err
     assert not packages & HEAVY
+
+
+NET = """
+import torch
+
+
+def build():
+    return torch.nn.Linear(2, 2).eval(), (torch.ones(1, 2),)
+"""
+TRACE = """
+import sys
+from modelexport.cli.main import main
+try:
+    main(["trace", "net.py:build", "net.onnx", "--exporter", "torchscript"])
+finally:
+    loaded = {"onnxscript", "onnx_ir", "torch._dynamo", "transformers"} & {*sys.modules}
+    print(*loaded, file=sys.stderr)
+"""
+
+
+def test_torchscript_needs_nothing_of_the_other_exporter(tmp_path: Path) -> None:
+    """Neither onnxscript nor torch.compile is loaded, which takes longer than the trace."""
+    (tmp_path / "net.py").write_text(NET)
+    done = run_python("-c", TRACE, cwd=tmp_path)
+    assert (done.returncode, done.stderr.strip()) == (0, "")
+    assert (tmp_path / "net.onnx").is_file()

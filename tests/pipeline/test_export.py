@@ -20,7 +20,7 @@ from modelexport.hierarchy.trace_summary import TracePlan
 from modelexport.pipeline import ExportResult, exporting
 from modelexport.pipeline import export as run_export
 from modelexport.rewriter import AnnotateReport, strip
-from modelexport.tracer.exporters.dynamo import MIN_OPSET
+from modelexport.tracer.exporters.opset_ranges import DYNAMO_MIN_OPSET
 from tests.helpers.commands import CommandResult, Run
 
 SOURCE = "fixtures_gen.zoo:suffixed_names"
@@ -141,7 +141,7 @@ def test_a_dry_run_writes_nothing(run: Run, tmp_path: Path, command: str) -> Non
     written = read_record(tmp_path / "m.trace.json").source
     assert (written.exporter, written.opset) in {(e.name, e.opset) for e in plan.exporters}
     lowest = {e.name: e.else_opset for e in plan.exporters}
-    assert lowest == {Exporter.DYNAMO: MIN_OPSET, Exporter.TORCHSCRIPT: None}
+    assert lowest == {Exporter.DYNAMO: DYNAMO_MIN_OPSET, Exporter.TORCHSCRIPT: None}
 
 
 def test_a_dry_run_refuses_what_would_be_refused(run: Run, tmp_path: Path) -> None:

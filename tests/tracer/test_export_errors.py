@@ -1,7 +1,5 @@
 """What fails in an exporter: an eager record where one is asked for, else one sentence."""
 
-import subprocess
-import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +17,7 @@ from modelexport.tracer import record, trace, trace_arguments, tracing
 from modelexport.tracer.exporters import selection
 from modelexport.tracer.exporters.exported import ExportedGraph
 from modelexport.tracer.exporters.selection import EXPORTERS
-from tests.helpers.commands import environment
+from tests.helpers.commands import CommandResult, Run, modelexport
 
 LIBRARY = "modelexport_tests"
 SOURCE = f'''
@@ -71,46 +69,52 @@ def custom(working_folder: Path) -> Path:
     return working_folder
 
 
-def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """A process of its own: torch's C++ prints past every redirection of Python's."""
-    command = [sys.executable, "-B", "-m", "modelexport", "trace", "custom_net.py:build"]
-    return subprocess.run(
-        [*command, *arguments], env=environment(), capture_output=True, text=True, check=False
-    )
+COMMAND = ("trace", "custom_net.py:build")
+
+
+def check_named_in_one_sentence(ran: CommandResult) -> None:
+    """Whether standard error has one line: the operators, and both ways on."""
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    for words in (f"{LIBRARY}::twice", f"{LIBRARY}::less", "--custom-translation", "--record-only"):
+        assert words in ran.err
+    assert not Path("out.onnx").exists()
 
 
 @pytest.mark.parametrize("exporter", [*EXPORTERS, Exporter.AUTO])
 @pytest.mark.usefixtures("custom")
-def test_custom_operators_are_named_in_one_sentence(exporter: str) -> None:
-    """On standard error there is one line: the operators, and both ways on."""
-    ran = _run("out.onnx", "--exporter", exporter)
-    assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1)
-    for words in (f"{LIBRARY}::twice", f"{LIBRARY}::less", "--custom-translation", "--record-only"):
-        assert words in ran.stderr
-    assert not Path("out.onnx").exists()
+def test_custom_operators_are_named_in_one_sentence(exporter: str, run_with_libraries: Run) -> None:
+    """All that is printed is one line, also by torch's C++, past Python's streams."""
+    ran = run_with_libraries(*COMMAND, "out.onnx", "--exporter", exporter)
+    check_named_in_one_sentence(ran)
+
+
+def test_a_process_prints_nothing_more_at_its_end(custom: Path) -> None:
+    """Custom operators are refused in one line, and nothing follows when libraries unload."""
+    check_named_in_one_sentence(modelexport(*COMMAND, "out.onnx", cwd=custom))
 
 
 @pytest.mark.usefixtures("custom")
-def test_verbose_shows_what_the_exporter_printed() -> None:
+def test_verbose_shows_what_the_exporter_printed(run_with_libraries: Run) -> None:
     """TorchScript's graph is in the traceback."""
-    ran = _run("out.onnx", "--exporter", "torchscript", "--verbose")
-    assert ran.returncode == 2
-    assert "Torch IR graph at exception" in ran.stderr
-    assert f"{LIBRARY}::twice" in ran.stderr
+    ran = run_with_libraries(*COMMAND, "out.onnx", "--exporter", "torchscript", "--verbose")
+    assert ran.code == 2
+    assert "Torch IR graph at exception" in ran.err
+    assert f"{LIBRARY}::twice" in ran.err
 
 
 @pytest.mark.usefixtures("custom")
-def test_a_table_translates_custom_operators() -> None:
+def test_a_table_translates_custom_operators(run_with_libraries: Run) -> None:
     """The file computes what the model computes; operators that the table lacks are named."""
-    ran = _run("out.onnx", "--custom-translation", "custom_table.py:PART")
-    assert ran.returncode == 2
-    assert f"{LIBRARY}::less" in ran.stderr
-    assert f"It calls {LIBRARY}::twice" not in ran.stderr
-    ran = _run("out.onnx", "--custom-translation", "custom_table.py:WHOLE")
-    assert (ran.returncode, ran.stderr) == (0, "")
+    run = run_with_libraries
+    ran = run(*COMMAND, "out.onnx", "--custom-translation", "custom_table.py:PART")
+    assert ran.code == 2
+    assert f"{LIBRARY}::less" in ran.err
+    assert f"It calls {LIBRARY}::twice" not in ran.err
+    ran = run(*COMMAND, "out.onnx", "--custom-translation", "custom_table.py:WHOLE")
+    assert (ran.code, ran.err) == (0, "")
     Path("config.toml").write_text('custom_translation = "custom_table.py:WHOLE"\n')
-    ran = _run("again.onnx", "--config", "config.toml")
-    assert (ran.returncode, ran.stderr) == (0, "")
+    ran = run(*COMMAND, "again.onnx", "--config", "config.toml")
+    assert (ran.code, ran.err) == (0, "")
     types = [node.op_type for node in onnx.load("out.onnx").graph.node]
     assert types == [node.op_type for node in onnx.load("again.onnx").graph.node]
     assert {"Add", "Sub"} <= set(types)

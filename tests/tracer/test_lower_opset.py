@@ -16,16 +16,16 @@ from modelexport.hierarchy.graph_digest import MIN_WEIGHT_BYTES, graph_digest
 from modelexport.hierarchy.graph_paths import walk_nodes
 from modelexport.hierarchy.opsets import default_opset
 from modelexport.tracer import TraceResult, trace
-from modelexport.tracer.exporters.dynamo import MIN_OPSET
 from modelexport.tracer.exporters.exported import ExportedGraph
 from modelexport.tracer.exporters.opset_conversion import NotConvertibleError, convert_opset
+from modelexport.tracer.exporters.opset_ranges import DYNAMO_MIN_OPSET
 from modelexport.tracer.records import lower_opset as module
 from modelexport.tracer.records.lower_opset import lower_opset
 from modelexport.tracer.sources.signature import ModelCall, bind_inputs
 from modelexport.tracer.tracing import DEFAULT_OPSET
 from tests.helpers.traced import open_session
 
-HEADER = f'<ir_version: 10, opset_import: ["" : {MIN_OPSET}]>'
+HEADER = f'<ir_version: 10, opset_import: ["" : {DYNAMO_MIN_OPSET}]>'
 MEAN = "<keepdims = 1, noop_with_empty_axes = 0>"
 CONVERTIBLE = {
     "axes become an attribute": f"""{HEADER} g (float[2,6] x) => (float[2,1] y)
@@ -67,9 +67,10 @@ REFUSED = {
     ),
     "functions": (
         "functions",
-        f"""<ir_version: 10, opset_import: ["" : {MIN_OPSET}, "local" : 1]>
+        f"""<ir_version: 10, opset_import: ["" : {DYNAMO_MIN_OPSET}, "local" : 1]>
         g (float[2] x) => (float[2] y) {{ y = local.f (x) }}
-        <domain: "local", opset_import: ["" : {MIN_OPSET}]> f (x) => (y) {{ y = Abs (x) }}""",
+        <domain: "local", opset_import: ["" : {DYNAMO_MIN_OPSET}]>
+        f (x) => (y) {{ y = Abs (x) }}""",
     ),
 }
 
@@ -78,7 +79,7 @@ def exported(text: str) -> ExportedGraph:
     model = parser.parse_model(text)
     for number, (_, node) in enumerate(walk_nodes(model)):
         node.name = f"n{number}"
-    return ExportedGraph(Exporter.DYNAMO, model, {}, {}, {}, MIN_OPSET)
+    return ExportedGraph(Exporter.DYNAMO, model, {}, {}, {}, DYNAMO_MIN_OPSET)
 
 
 @pytest.mark.parametrize("text", CONVERTIBLE.values(), ids=CONVERTIBLE.keys())
@@ -135,10 +136,11 @@ def test_the_record_follows_a_converted_file(tmp_path: Path) -> None:
     """Scopes, source lines and values of each node, by the output; the file's digest."""
     model = Normed().eval()
     x = torch.randn(2, model.dense.in_features)
-    low, high = (traced_at(model, x, tmp_path, opset) for opset in (DEFAULT_OPSET, MIN_OPSET))
+    opsets = (DEFAULT_OPSET, DYNAMO_MIN_OPSET)
+    low, high = (traced_at(model, x, tmp_path, opset) for opset in opsets)
     files = [onnx.load(result.onnx_path) for result in (low, high)]
-    assert [default_opset(file) for file in files] == [DEFAULT_OPSET, MIN_OPSET]
-    assert [r.record.source.opset for r in (low, high)] == [DEFAULT_OPSET, MIN_OPSET]
+    assert [default_opset(file) for file in files] == [DEFAULT_OPSET, DYNAMO_MIN_OPSET]
+    assert [r.record.source.opset for r in (low, high)] == [DEFAULT_OPSET, DYNAMO_MIN_OPSET]
     assert low.record.digest == graph_digest(files[0]) != high.record.digest
     facts = [
         [(op.outputs, op.op_type, op.module, op.call, op.source) for op in r.record.ops]
@@ -147,7 +149,7 @@ def test_the_record_follows_a_converted_file(tmp_path: Path) -> None:
     assert facts[0] == facts[1]
     results = [open_session(r.onnx_path).run(None, {"x": x.numpy()}) for r in (low, high)]
     np.testing.assert_array_equal(*results)
-    assert any(f"converted from {MIN_OPSET}" in note for note in low.notes)
+    assert any(f"converted from {DYNAMO_MIN_OPSET}" in note for note in low.notes)
     assert not any(str(DEFAULT_OPSET) in note for note in high.notes)
 
 
@@ -167,8 +169,8 @@ class Abs(nn.Module):
 def assert_kept(graph: ExportedGraph, result: ExportedGraph, reason: str) -> None:
     (note,) = result.notes
     assert result.model == graph.model
-    assert result.opset == MIN_OPSET
-    assert f"{MIN_OPSET} instead of {DEFAULT_OPSET}" in note
+    assert result.opset == DYNAMO_MIN_OPSET
+    assert f"{DYNAMO_MIN_OPSET} instead of {DEFAULT_OPSET}" in note
     assert reason in note
 
 

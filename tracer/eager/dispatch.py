@@ -1,11 +1,13 @@
 """Observing every operator call below autograd while a model runs eagerly."""
 
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch._compile import _disable_dynamo
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -90,8 +92,21 @@ class OperatorObserver(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._enter_control_flow = enter_control_flow
         self._decomposing: list[Any] = []
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Whether torch wraps `__torch_dispatch__`, so that torch.compile leaves it alone.
+
+        The wrapper loads torch.compile's code for a second, also where nothing is compiled.
+        """
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
+        is_compiling_possible = "torch._dynamo" in sys.modules
+        run = _run_uncompiled if is_compiling_possible else OperatorObserver._run
+        return run(self, func, args, kwargs or {})
+
+    def _run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run an operator, and report the call."""
         part_outputs = self._run_decomposed(func, args, kwargs)
         is_higher_order = isinstance(func, torch._ops.HigherOrderOperator)
         enter = is_higher_order and self._enter_control_flow and func.__name__ in _CONTROL_FLOW
@@ -167,6 +182,9 @@ class OperatorObserver(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return None
         finally:
             self._decomposing.pop()
+
+
+_run_uncompiled = _disable_dynamo(OperatorObserver._run, recursive=True)
 
 
 def _computes(func: Any) -> bool:

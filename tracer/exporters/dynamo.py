@@ -32,17 +32,13 @@ from modelexport.tracer.exporters.exported import (
     Scope,
     contiguous,
 )
+from modelexport.tracer.exporters.opset_ranges import DYNAMO_MIN_OPSET
+from modelexport.tracer.exporters.registry_shortcut import translations_collected_once
 from modelexport.tracer.exporters.rewrite_shortcut import nodes_checked_first
 from modelexport.tracer.exporters.source_lines import innermost_line
 from modelexport.tracer.exporters.transformers_exporter import transformers_exporter
 from modelexport.tracer.exporters.valueless import lift_valueless, optimised_without_values
 from modelexport.tracer.sources.signature import ModelCall, flat_forward
-
-MIN_OPSET = 18
-"""The lowest opset that it writes. Torch converts to lower ones, and loses metadata by that.
-
-`opset_conversion` converts node for node.
-"""
 
 _STACK_TRACE = "pkg.torch.onnx.stack_trace"
 _MIN_GC_THRESHOLD = 50_000
@@ -55,12 +51,13 @@ def export(model: nn.Module, call: ModelCall, settings: ExportSettings) -> Expor
     Raises:
         ExportFailedError: torch could not export it; the message is torch's first line.
     """
-    settings = replace(settings, opset=max(settings.opset, MIN_OPSET))
+    settings = replace(settings, opset=max(settings.opset, DYNAMO_MIN_OPSET))
     printed = io.StringIO()
     with (
         _silenced(printed),
         _garbage_collected_rarely(),
         nodes_checked_first(),
+        translations_collected_once(),
         optimised_without_values(),
         torch.no_grad(),
     ):

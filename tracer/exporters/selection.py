@@ -8,15 +8,28 @@ from modelexport.errors import ExportFailedError, UsageError
 from modelexport.hierarchy.choices import Exporter
 from modelexport.support.error_texts import first_line
 from modelexport.support.progress import report_step
-from modelexport.tracer.exporters import dynamo, torchscript
 from modelexport.tracer.exporters.exported import ExportedGraph, ExportSettings
+from modelexport.tracer.exporters.opset_ranges import DYNAMO_MIN_OPSET, TORCHSCRIPT_MAX_OPSET
 from modelexport.tracer.sources.model_state import restored_state
 from modelexport.tracer.sources.signature import ModelCall
 from modelexport.tracer.sources.translations import Translations
 
-EXPORTERS: dict[Exporter, Callable[..., ExportedGraph]] = {
-    Exporter.DYNAMO: dynamo.export,
-    Exporter.TORCHSCRIPT: torchscript.export,
+
+def _dynamo(model: nn.Module, call: ModelCall, settings: ExportSettings) -> ExportedGraph:
+    from modelexport.tracer.exporters import dynamo  # noqa: PLC0415 - onnxscript loads for a second
+
+    return dynamo.export(model, call, settings)
+
+
+def _torchscript(model: nn.Module, call: ModelCall, settings: ExportSettings) -> ExportedGraph:
+    from modelexport.tracer.exporters import torchscript  # noqa: PLC0415 - loads what it alone needs
+
+    return torchscript.export(model, call, settings)
+
+
+EXPORTERS: dict[Exporter, Callable[[nn.Module, ModelCall, ExportSettings], ExportedGraph]] = {
+    Exporter.DYNAMO: _dynamo,
+    Exporter.TORCHSCRIPT: _torchscript,
 }
 """In the order in which `auto` tries them."""
 
@@ -54,8 +67,8 @@ def export_settings(
 def planned_exporters(exporter: Exporter, opset: int) -> list[tuple[Exporter, int]]:
     """The exporters that will be tried in turn, each with the opset that it exports at."""
     candidates = EXPORTERS if exporter is Exporter.AUTO else [exporter]
-    lowest = {Exporter.DYNAMO: dynamo.MIN_OPSET}
-    highest = {Exporter.TORCHSCRIPT: torchscript.MAX_OPSET}
+    lowest = {Exporter.DYNAMO: DYNAMO_MIN_OPSET}
+    highest = {Exporter.TORCHSCRIPT: TORCHSCRIPT_MAX_OPSET}
     return [
         (candidate, max(opset, lowest.get(candidate, opset)))
         for candidate in candidates

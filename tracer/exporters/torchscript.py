@@ -44,9 +44,6 @@ from modelexport.tracer.exporters.source_lines import innermost_line
 from modelexport.tracer.sources.signature import ModelCall, flat_forward
 from modelexport.tracer.sources.weightless import NO_WEIGHTS
 
-MAX_OPSET = 20
-"""The highest opset that torch's TorchScript exporter writes."""
-
 _MARK = re.compile(r"modelexport(?P<module>\d+)_(?P<call>\d+)::")
 
 

@@ -4,7 +4,6 @@ import os
 import resource
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from modelexport.hierarchy.graph_paths import NodeKey, walk_nodes
 from modelexport.rewriter import strip
 from modelexport.rewriter.container import Edits, OnnxContainer
 from modelexport.support.protobuf_wire import encode_field, encode_varint
-from tests.helpers.backend_suite import backend_models
+from tests.helpers.backend_suite import whole_backend_suite
 from tests.helpers.traced import TracedModels, every_case
 
 Entries = list[tuple[str, str]]
@@ -83,21 +82,9 @@ def test_weights_of_every_type_are_read_where_they_are(
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # onnx's own data
-def test_backend_suite_comes_back_byte_for_byte(tmp_path: Path) -> None:
+def test_backend_suite_comes_back_byte_for_byte(session_folder: Path, tmp_path: Path) -> None:
     """strip(annotate(x)) is x, and nothing but the entries is new, on onnx's whole suite."""
-    models = backend_models()
-    assert models
-    generated = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # onnx's own, of its own data
-        from onnx.backend.test.case.node import collect_testcases  # noqa: PLC0415 - it warns
-
-        cases = collect_testcases("")
-    for number, case in enumerate(cases):
-        if case.model is not None:
-            generated.append(tmp_path / f"{number}.onnx")
-            generated[-1].write_bytes(case.model.SerializeToString())
-    for source in (*models, *generated):
+    for source in whole_backend_suite(session_folder):
         nodes = edit(source, tmp_path / "a.onnx", force=True)
         assert onnx.load(tmp_path / "a.onnx", load_external_data=False) == expected(source, nodes)
         strip(tmp_path / "a.onnx", tmp_path / "s.onnx", force=True)

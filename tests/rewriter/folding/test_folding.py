@@ -49,20 +49,26 @@ def test_folding_every_fixture(
     flat, target = tmp_path / "a.onnx", tmp_path / "f.onnx"
     annotate(trace.onnx_path, trace.record, flat)
     plain, expected = onnx.load(trace.onnx_path), output_bytes(trace.onnx_path, trace)
+    operators, rows = count_operators(plain, constants=False), module_rows(flat)
+    flat_faults = validate(flat, record=trace.record, consistency=True).faults
+    checked: set[bytes] = set()
     for mode in MODES:
         rules = FoldRules((mode,))
         annotate(trace.onnx_path, trace.record, target, inject=FOLD, fold_rules=rules, force=True)
+        if (content := target.read_bytes()) in checked:
+            continue  # the file of another mode, byte for byte
+        checked.add(content)
         model = onnx.load(target)
         onnx.checker.check_model(model, full_check=True)
         assert output_bytes(target, trace) == expected
         inlined = onnx.inliner.inline_local_functions(model)
-        assert count_operators(inlined, constants=False) == count_operators(plain, constants=False)
+        assert count_operators(inlined, constants=False) == operators
         if model.functions:
             check_unfolding(target, trace.onnx_path, tmp_path)
             assert output_bytes(tmp_path / "u.onnx", trace) == expected
-        assert module_rows(target) == module_rows(flat)
+        assert module_rows(target) == rows
         faults = validate(target, record=trace.record, consistency=True).faults
-        assert faults == validate(flat, record=trace.record, consistency=True).faults
+        assert faults == flat_faults
         onnx.reference.ReferenceEvaluator(model)
         assert len(onnx_ir.load(target).functions) == len(model.functions)
         assert Surgery(model).model() == model
@@ -111,10 +117,15 @@ def test_folding_after_onnxruntime(
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.optimized_model_filepath, options.log_severity_level = str(source), 4
     ort.InferenceSession(str(trace.onnx_path), options)
+    expected = output_bytes(source, trace)
+    checked: set[bytes] = set()
     for mode in MODES:
         rules = FoldRules((mode,))
         annotate(source, trace.record, target, inject=FOLD, fold_rules=rules, force=True)
-        assert output_bytes(target, trace) == output_bytes(source, trace)
+        if (content := target.read_bytes()) in checked:
+            continue  # the file of another mode, byte for byte
+        checked.add(content)
+        assert output_bytes(target, trace) == expected
         if onnx.load(target).functions:
             check_unfolding(target, source, tmp_path)
 

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from modelexport.errors import SurgeryError
 from modelexport.hierarchy.graph_paths import walk_nodes
 from modelexport.rewriter.container import OnnxContainer
 from modelexport.rewriter.surgery import Surgery
-from tests.helpers.backend_suite import backend_models
+from tests.helpers.backend_suite import whole_backend_suite
 from tests.helpers.generated import models
 from tests.helpers.subgraphs import save_model, subgraph_of, with_subgraphs
 
@@ -30,22 +29,11 @@ def same(left: ModelProto, right: ModelProto) -> bool:
     return left == right and one == other
 
 
-def suite() -> list[ModelProto]:
-    """Every model of onnx's own backend suite."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # onnx's own, of its own data
-        from onnx.backend.test.case.node import collect_testcases  # noqa: PLC0415 - it warns
-
-        generated = [case.model for case in collect_testcases("") if case.model is not None]
-    return [*(onnx.load(p, load_external_data=False) for p in backend_models()), *generated]
-
-
 @pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # onnx's own data
-def test_backend_suite_comes_back_whole() -> None:
+def test_backend_suite_comes_back_whole(session_folder: Path) -> None:
     """Every model of onnx's backend suite is the same after a round trip."""
-    cases = suite()
-    assert cases
-    for model in cases:
+    for path in whole_backend_suite(session_folder):
+        model = onnx.load(path, load_external_data=False)
         assert same(Surgery(model).model(), model)
 
 
