@@ -1,6 +1,7 @@
 """From recorded ops to claims: modules, calls, reasons, and what is claimed without an op."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -37,15 +38,16 @@ NAMES, WEIGHTS, VALUES, STRUCTURE = (
 
 
 def record(case: Aligned, constants: tuple[Constant, ...] = ()) -> Record:
-    made = record_of(case.record.model, MODULES, SCOPES)
-    return msgspec.structs.replace(made, constants=constants)
+    recorded = record_of(case.record.model, MODULES, SCOPES)
+    return msgspec.structs.replace(recorded, constants=constants)
 
 
 def build(
     case: Aligned,
     constants: tuple[Constant, ...] = (),
     owners: Mapping[str, str] | None = None,
-    **found: Any,
+    new: Iterable[str] = (),
+    **resolved: Any,
 ) -> dict[EvidenceKind, Claims]:
     """The claims of each kind.
 
@@ -53,18 +55,22 @@ def build(
         case: The graphs.
         constants: What modules compute from no input.
         owners: Initializers to the module whose parameter they hold.
-        found: What was found out about the nodes, by their names.
+        new: Nodes of modules that the record does not have.
+        resolved: Fields of the resolution, by the names of the nodes.
     """
     numbered = {
         name: {case.node(node): value for node, value in of_nodes.items()}
-        for name, of_nodes in found.items()
+        for name, of_nodes in resolved.items()
     }
     empty: dict[str, dict[int, Any]] = {
         name: {} for name in ("paired", "evidence", "regions", "reasons", "ambiguous", "considered")
     }
-    resolution = Resolution(case.graphs, **{**empty, "overruled": {}, **numbered})
-    held = {case.file.indexed.value_of("", name): path for name, path in (owners or {}).items()}
-    builder = ClaimBuilder(case.file.keys, record(case, constants), resolution, held)
+    graphs = replace(case.graphs, new_nodes=frozenset(map(case.node, new)))
+    resolution = Resolution(graphs, **{**empty, "overruled": {}, **numbered})
+    parameters = {
+        case.file.indexed.value_of("", name): path for name, path in (owners or {}).items()
+    }
+    builder = ClaimBuilder(case.file.keys, record(case, constants), resolution, parameters)
     return dict(zip((NAMES, WEIGHTS, VALUES, STRUCTURE), builder.build(), strict=True))
 
 
@@ -128,6 +134,25 @@ def test_a_node_without_ops_has_a_reason() -> None:
     assert claims[STRUCTURE].without_module == {key("cast"): "it returns the numbers that it reads"}
 
 
+@pytest.mark.parametrize(
+    ("between", "module"),
+    [((0, 1), "one"), ((2,), "two"), ((2, 4), ""), ((0, 2), None), ((0, 3), None), ((), None)],
+)
+def test_a_new_node_has_the_module_around_the_ops_between_which_it_stands(
+    between: tuple[int, ...], module: str | None
+) -> None:
+    """The root only where one of them is its own; none where the module of one is unknown."""
+    claims = build(plain(), between={"second": between})
+    expected = {} if module is None else {key("second"): Claim(module, STRUCTURE)}
+    assert claims[STRUCTURE].by_node == expected
+
+
+def test_new_nodes_without_ops_are_not_recorded() -> None:
+    """A related model has them; a node with an op is recorded all the same."""
+    claims = build(plain(), new=["first", "second"], regions={"second": (1,)})
+    assert claims[STRUCTURE].not_recorded == {key("first")}
+
+
 def test_what_names_say_against_values_is_noted() -> None:
     """Unless it comes to the same module, or the op of the name has none."""
     noted = "names say one, but what it computes is something else"
@@ -182,11 +207,11 @@ def test_a_node_without_ops_that_reads_a_parameter_is_of_its_module() -> None:
     assert key("constant") not in claims[WEIGHTS].by_node
 
 
-def preparing(**found: dict[str, Any]) -> list[str]:
+def preparing(**resolved: dict[str, Any]) -> list[str]:
     """The nodes that prepare an input in a file of whole and of real numbers.
 
     Args:
-        found: What was found out about the nodes, by their names.
+        resolved: Fields of the resolution, by the names of the nodes.
     """
     file = """g (int64[8,16] x) => (float[8,16] y) {
         [first] f = Sin (x)
@@ -200,10 +225,10 @@ def preparing(**found: dict[str, Any]) -> list[str]:
     whole = np.arange(128).reshape(8, 16)
     values = {"f": numbers(3), "a": whole, "b": whole, "c": numbers(1), "d": numbers(2), "e": whole}
     case = Aligned(file, file, file_values=values, record_values={})
-    made = record_of(case.record.model, MODULES, (*SCOPES, None, None))
+    recorded = record_of(case.record.model, MODULES, (*SCOPES, None, None))
     numbered = {
         name: {case.node(node): value for node, value in of_nodes.items()}
-        for name, of_nodes in found.items()
+        for name, of_nodes in resolved.items()
     }
     empty: dict[str, dict[int, Any]] = {
         name: {}
@@ -212,7 +237,7 @@ def preparing(**found: dict[str, Any]) -> list[str]:
         )
     }
     resolution = Resolution(case.graphs, **{**empty, **numbered})
-    claims = ClaimBuilder(case.file.keys, made, resolution, {}).build()
+    claims = ClaimBuilder(case.file.keys, recorded, resolution, {}).build()
     return [
         case.node_name(place.position)
         for kind in claims
@@ -244,15 +269,15 @@ def test_a_node_that_reads_a_parameter_of_its_region_is_of_that_module() -> None
 
 def test_the_claim_of_ops_counts_further_modules_and_calls() -> None:
     """An op that does the work of two modules covers both; a call is told when it is one."""
-    made = record(plain())
-    first, second = made.ops[0], made.ops[1]
+    recorded = record(plain())
+    first, second = recorded.ops[0], recorded.ops[1]
     both = msgspec.structs.replace(first, also=("two",))
-    assert claim_of_ops([both], NAMES, made.tree) == Claim("", NAMES, ("one.fc", "two"))
+    assert claim_of_ops([both], NAMES, recorded.tree) == Claim("", NAMES, ("one.fc", "two"))
     again = msgspec.structs.replace(second, call=1)
-    assert claim_of_ops([second, again], NAMES, made.tree) == Claim("one", NAMES)
-    assert claim_of_ops([again], NAMES, made.tree) == Claim("one", NAMES, call=1)
-    assert claim_of_ops([made.ops[4]], NAMES, made.tree) == Claim("", NAMES, call=0)
-    assert claim_of_ops([made.ops[3]], NAMES, made.tree) is None
+    assert claim_of_ops([second, again], NAMES, recorded.tree) == Claim("one", NAMES)
+    assert claim_of_ops([again], NAMES, recorded.tree) == Claim("one", NAMES, call=1)
+    assert claim_of_ops([recorded.ops[4]], NAMES, recorded.tree) == Claim("", NAMES, call=0)
+    assert claim_of_ops([recorded.ops[3]], NAMES, recorded.tree) is None
 
 
 def test_without_values_no_constants_are_known() -> None:

@@ -200,6 +200,15 @@ def test_a_run_that_fails_is_noted() -> None:
     assert found == (None, ("values were not compared: run 1 failed",))
 
 
+def test_recorded_values_tell_the_extents_of_inputs_that_were_not_recorded() -> None:
+    """Such an input is empty along one axis; along the others it is as long as a value."""
+    observe = FakeObserver(chain)
+    text = CHAIN.replace("float[4, 8] x", "float[4, 8] x, float[p, q] past")
+    compare(recorded(), MatchSources(observe=observe), text)
+    feeds, _ = observe.runs[0]
+    assert feeds["past"].shape == (0, X.shape[1])
+
+
 def test_inputs_that_do_not_fit_are_noted() -> None:
     """Nothing is prepared, nothing runs."""
     observe = FakeObserver(chain)

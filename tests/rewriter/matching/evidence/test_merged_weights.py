@@ -44,6 +44,13 @@ def test_a_merged_bias_is_peeled() -> None:
         assert match_concatenated(noise(len(whole), seed=2), recorded) == []
 
 
+def test_a_merged_matrix_of_few_numbers_is_peeled_in_half_precision() -> None:
+    """A matrix needs no exact numbers: what is read beside it tells it, too."""
+    parts = [noise(4, PROJECTIONS), noise(1, PROJECTIONS, seed=1)]
+    whole = np.concatenate(parts).astype(np.float16)
+    assert match_concatenated(whole, recorded_by_size(parts)) == [[0], [1]]
+
+
 def test_a_bias_of_other_numbers_is_not_peeled() -> None:
     """Two numbers have the direction of any two others, and equal numbers of all equal ones."""
     parts = [noise(2, seed=1), noise(2, seed=2)]
