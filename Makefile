@@ -75,7 +75,7 @@ breadth: $(READY) ## Run every model type of transformers; writes docs/breadth.m
 	$(BIN)/python benchmarks/breadth.py --out docs
 
 fuzz: $(READY) ## Run all commands on damaged files; CASES=2000
-	$(BIN)/python benchmarks/fuzz.py --cases $(CASES)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fuzz.py --cases $(CASES) --jobs $(WORKERS)
 
 mutation: $(READY) ## List the changes of the matcher's code that no test notices; takes long
 	$(PIP) --group mutation

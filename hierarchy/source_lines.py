@@ -9,6 +9,7 @@ import msgspec
 
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.record import Op
+from modelexport.support.decode_errors import DECODE_ERRORS
 
 
 def lines_of_ops(ops: Iterable[Op]) -> tuple[str, ...]:
@@ -39,7 +40,7 @@ def node_lines(entries: Mapping[str, str]) -> tuple[str, ...]:
     """
     try:
         return tuple(msgspec.json.decode(entries.get(keys.SOURCE, "[]"), type=list[str]))
-    except msgspec.DecodeError:
+    except DECODE_ERRORS:
         return ()  # the node's tag is still good; `validate` reports a broken list
 
 

@@ -60,15 +60,25 @@ def atomic_replacement(
         try:
             yield temporary
             temporary.chmod(_permissions(mode_of))
-            _move(temporary, target, force=force)
+            move_complete(temporary, target, force=force)
         except OSError as error:
             if _is_about(temporary, error):
                 raise write_error(target, error) from error
             raise
 
 
-def _move(temporary: Path, target: Path, *, force: bool) -> None:
-    """Give a complete file its name; without `force` only if no file has the name by now."""
+def move_complete(temporary: Path, target: Path, *, force: bool) -> None:
+    """Give a complete file its name; without `force` only if no file has the name by now.
+
+    Args:
+        temporary: The file, on the file system of the target.
+        target: Its name.
+        force: Whether an existing file may be replaced.
+
+    Raises:
+        FileProblem: A file has the name already.
+        OSError: The file cannot be moved.
+    """
     if force:
         temporary.replace(target)
         return

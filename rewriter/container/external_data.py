@@ -17,7 +17,8 @@ from modelexport.errors import FileProblem, OnnxFileError
 from modelexport.rewriter.container.copying import copy_range
 from modelexport.rewriter.container.open_file import OpenFile
 from modelexport.rewriter.container.tensor_walk import external_reference
-from modelexport.support.files import atomic_replacement, write_error
+from modelexport.support.files import atomic_replacement
+from modelexport.support.folders import made_folder
 
 _MAX_DIGITS = 18
 """Maximum number of digits of an offset or length in bytes."""
@@ -154,7 +155,7 @@ def _copied(files: Iterable[ExternalFile], folder: Path, *, force: bool) -> Iter
                 raise FileProblem(f"{file.path}: the model's external data is missing.")
             if target.exists() and _is_same(file.path, target):
                 continue
-            stack.enter_context(_made_folder(target.parent))
+            stack.enter_context(made_folder(target.parent))
             part = stack.enter_context(
                 atomic_replacement(target, force=force, inputs=[file.path], mode_of=file.path)
             )
@@ -168,19 +169,3 @@ def _copied(files: Iterable[ExternalFile], folder: Path, *, force: bool) -> Iter
 
 def _is_same(left: Path, right: Path) -> bool:
     return left.samefile(right) or filecmp.cmp(left, right, shallow=False)
-
-
-@contextmanager
-def _made_folder(folder: Path) -> Iterator[None]:
-    """Make a folder and those above it; remove the new ones if the body raises."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise write_error(folder, error) from error
-    try:
-        yield
-    except BaseException:
-        for path in missing:
-            path.rmdir()
-        raise

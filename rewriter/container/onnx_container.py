@@ -177,15 +177,24 @@ class OnnxContainer:
         self._write_segments(target, segments, force=force)
 
     def write_part(
-        self, target: str | Path, model: onnx.ModelProto, *, force: bool = False
-    ) -> None:
+        self,
+        target: str | Path,
+        model: onnx.ModelProto,
+        *,
+        home: Path | None = None,
+        force: bool = False,
+    ) -> list[Path]:
         """Write a part of the skeleton; no weights are copied but those of the part.
 
         Args:
             target: Where it goes. In another folder, the part's external data goes into one file
                 beside it: the target's name with `.data` at its end.
             model: The part. In another folder, the places of its external data are changed.
+            home: The folder where the target will be in the end; by default it stays.
             force: Whether existing files may be overwritten. The file itself never is.
+
+        Returns:
+            The files that were written.
 
         Raises:
             FileProblem: The target exists, is an input or cannot be written.
@@ -199,14 +208,17 @@ class OnnxContainer:
         ]
         inputs = [self.path, *(file.path for file in self.external_files())]
         data = target.with_name(f"{target.name}.data")
+        home = home or target.parent
+        copied = bool(external) and not (home.exists() and home.samefile(self.path.parent))
         with ExitStack() as stack:
             part = stack.enter_context(atomic_replacement(target, force=force, inputs=inputs))
-            if external and not target.parent.samefile(self.path.parent):
+            if copied:
                 copy = stack.enter_context(atomic_replacement(data, force=force, inputs=inputs))
                 move_external_data(external, self.path, copy, data.name)
             segments = skeleton_segments(model.SerializeToString(), self._borrowed_span)
             with part.open("wb", buffering=0) as sink:
                 self._write_to(sink.fileno(), segments)
+        return [target, data] if copied else [target]
 
     def _write_segments(
         self, target: str | Path, segments: Iterable[Segment], *, force: bool

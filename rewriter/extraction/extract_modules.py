@@ -16,6 +16,8 @@ from modelexport.rewriter.extraction.part_model import part_model
 from modelexport.rewriter.extraction.results import BoundaryTensor, Extraction
 from modelexport.rewriter.extraction.value_types import ValueInfos, value_types
 from modelexport.rewriter.selection.module_calls import ModuleCall, match_modules, nodes_of_calls
+from modelexport.support.files import check_target
+from modelexport.support.folders import removed_on_error
 from modelexport.support.gc_pause import gc_paused
 
 _RANGE = re.compile(r"(.*?)(\d+)-(\d+)")
@@ -77,17 +79,22 @@ def extract(
         types = value_types(file, [*part.inputs, *part.outputs], paths)
         model = part_model(file, part, types)
         result = _extraction(file, part, types, calls, model)
+        if save_inputs is not None:
+            check_target(Path(save_inputs), force=force)
+        written = []
         if out_path is not None:
-            file.container.write_part(out_path, model, force=force)
+            written = file.container.write_part(out_path, model, force=force)
             result = msgspec.structs.replace(result, output=Path(out_path).name)
-        if check or save_inputs is not None:
+        if not check and save_inputs is None:
+            return result
+        with removed_on_error(written):
             values = whole_values(file, part, paths)
-            if save_inputs is not None:
-                inputs = {name: values[name] for name in part.inputs}
-                save_arrays(Path(save_inputs), inputs, force=force)
             if check:
                 different = check_part(file, model, out_path, part, values, paths)
                 result = msgspec.structs.replace(result, equal=not different, different=different)
+            if save_inputs is not None:
+                inputs = {name: values[name] for name in part.inputs}
+                save_arrays(Path(save_inputs), inputs, force=force)
     return result
 
 
@@ -120,6 +127,12 @@ def _extraction(
     )
 
 
+def _type_name(number: int) -> str:
+    """ONNX's name of an element type; the number where it has none."""
+    types = onnx.TensorProto.DataType
+    return types.Name(number) if number in types.values() else str(number)
+
+
 class _Boundary:
     """Describes the values that enter or leave a part."""
 
@@ -144,7 +157,7 @@ class _Boundary:
             shape = [d.dim_value if d.HasField("dim_value") else d.dim_param for d in dims]
         return BoundaryTensor(
             name=name,
-            type=onnx.TensorProto.DataType.Name(kind.elem_type),
+            type=_type_name(kind.elem_type),
             shape=shape,
             source="input" if producer is None else self._file.tag(producer) or "",
             op_type="" if producer is None else self._graph.nodes[producer].op_type,

@@ -84,7 +84,7 @@ class MainGraph:
         for position, node in enumerate(self.nodes):
             sources = (self.producer.get(name, NONE) for name in self.reads[position])
             ready = all(
-                name in self.initializers or (source != NONE and constant[source])
+                name in self.initializers or (NONE != source < position and constant[source])
                 for name, source in zip(self.reads[position], sources, strict=True)
             )
             constant.append(ready and node.op_type not in _RANDOM)

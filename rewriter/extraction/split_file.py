@@ -5,10 +5,10 @@ from pathlib import Path
 
 import msgspec
 
-from modelexport.errors import FileProblem
 from modelexport.hierarchy.choices import SplitBalance
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.annotation.placed_file import PlacedFile
+from modelexport.rewriter.container import SessionSource
 from modelexport.rewriter.execution.generated_feeds import generate_feeds
 from modelexport.rewriter.execution.outputs import same_bits
 from modelexport.rewriter.execution.session import Session
@@ -18,7 +18,8 @@ from modelexport.rewriter.extraction.part_model import part_model
 from modelexport.rewriter.extraction.results import Split, SplitPart
 from modelexport.rewriter.extraction.stages import balanced_stages, named_stages
 from modelexport.rewriter.extraction.value_types import value_types
-from modelexport.support.files import atomic_replacement
+from modelexport.support.files import atomic_replacement, check_target
+from modelexport.support.folders import atomic_folder
 from modelexport.support.gc_pause import gc_paused
 
 MANIFEST = "manifest.json"
@@ -65,10 +66,15 @@ def split(
         RuntimeFailedError: onnxruntime does not run one of the files.
         UsageError: The file cannot be divided into these parts.
     """
-    folder = _create_folder(Path(out_dir))
-    with PlacedFile.open(
-        path, record=record, inherit_from=inherit_from, run=run, libraries=libraries
-    ) as file:
+    folder = Path(out_dir)
+    if folder.exists():
+        check_target(folder / MANIFEST, force=force)
+    with (
+        atomic_folder(folder, force=force) as aside,
+        PlacedFile.open(
+            path, record=record, inherit_from=inherit_from, run=run, libraries=libraries
+        ) as file,
+    ):
         graph = MainGraph(file)
         if isinstance(parts, int):
             groups = balanced_stages(file, graph, parts, SplitBalance(balance))
@@ -76,39 +82,37 @@ def split(
             names = [[n for name in stage for n in expand_range(name)] for stage in parts]
             groups = named_stages(file, graph, names)
         paths = list(map(str, libraries))
-        result = Split(file.path.name, _write_parts(file, graph, groups, folder, paths, force))
+        result = Split(file.path.name, _write_parts(file, graph, groups, aside, folder, paths))
         if check:
-            different = _different_outputs(file, folder, result.parts, paths)
+            data = folder if _is_beside(file, folder) else aside
+            different = _different_outputs(file, aside, data, result.parts, paths)
             result = msgspec.structs.replace(result, equal=not different, different=different)
         result = msgspec.structs.replace(result, notes=list(file.notes))
-    with atomic_replacement(folder / MANIFEST, force=force) as manifest:
-        manifest.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2))
+        with atomic_replacement(aside / MANIFEST) as manifest:
+            manifest.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2))
     return result
 
 
-def _create_folder(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileProblem(f"{folder}: cannot be created ({error.strerror}).") from error
-    return folder
+def _is_beside(file: PlacedFile, folder: Path) -> bool:
+    """Whether parts in a folder refer to the external data of the whole, which is there, too."""
+    return folder.exists() and folder.samefile(file.path.parent)
 
 
 def _write_parts(
     file: PlacedFile,
     graph: MainGraph,
     groups: list[list[int]],
+    aside: Path,
     folder: Path,
     libraries: list[str],
-    force: bool,
 ) -> list[SplitPart]:
     graph_parts = [graph.convex_part(nodes) for nodes in groups]
     names = dict.fromkeys(n for part in graph_parts for n in (*part.inputs, *part.outputs))
     types = value_types(file, names, libraries)
     written = []
     for number, part in enumerate(graph_parts):
-        target = folder / f"part_{number}.onnx"
-        file.container.write_part(target, part_model(file, part, types), force=force)
+        target = aside / f"part_{number}.onnx"
+        file.container.write_part(target, part_model(file, part, types), home=folder)
         tags = dict.fromkeys(filter(None, (file.tag(position) for position in part.nodes)))
         written.append(
             SplitPart(target.name, len(part.nodes), part.inputs, part.outputs, list(tags))
@@ -117,14 +121,24 @@ def _write_parts(
 
 
 def _different_outputs(
-    file: PlacedFile, folder: Path, parts: list[SplitPart], libraries: list[str]
+    file: PlacedFile, folder: Path, data: Path, parts: list[SplitPart], libraries: list[str]
 ) -> list[str]:
-    """Outputs in which the parts, run in order, differ from the whole."""
+    """Outputs in which the parts, run in order, differ from the whole.
+
+    Args:
+        file: The whole.
+        folder: Where the parts are.
+        data: The folder of their external data.
+        parts: The parts.
+        libraries: Custom operator libraries that onnxruntime loads.
+    """
     source = file.session_source()
     whole = Session(file.path, source=source, plain=True, libraries=libraries)
     feeds = generate_feeds(Session(file.path, source=source, libraries=libraries), distinctive=True)
     expected, values = whole.run(feeds), dict(feeds)
     for part in parts:
-        session = Session(folder / part.file, plain=True, libraries=libraries)
+        part_file = folder / part.file
+        read = SessionSource(part_file.read_bytes(), data)
+        session = Session(part_file, source=read, plain=True, libraries=libraries)
         values |= session.run({name: values[name] for name in part.inputs})
     return [name for name in expected if not same_bits(expected[name], values.get(name))]

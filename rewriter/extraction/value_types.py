@@ -9,6 +9,7 @@ from modelexport.hierarchy.subgraphs import expose_values
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.container import session_source
 from modelexport.rewriter.execution.session import Session
+from modelexport.rewriter.graph.onnx_errors import ONNX_ERRORS
 
 _ELEMENTS = {
     "float": "FLOAT", "double": "DOUBLE", "float16": "FLOAT16", "bfloat16": "BFLOAT16",
@@ -34,12 +35,19 @@ def value_types(file: PlacedFile, names: Iterable[str], libraries: list[str]) ->
     names = list(names)
     infos = _declared(file.model.graph)
     if any(name not in infos for name in names):
-        inferred = onnx.shape_inference.infer_shapes(file.model, strict_mode=False)
-        infos = _declared(inferred.graph) | infos
+        infos = _inferred(file.model) | infos
     missing = [name for name in names if name not in infos]
     if missing:
         infos |= _by_runtime(file, missing, libraries)
     return {name: infos[name] for name in names}
+
+
+def _inferred(model: onnx.ModelProto) -> ValueInfos:
+    """What onnx infers; nothing where it refuses the model, which onnxruntime may still load."""
+    try:
+        return _declared(onnx.shape_inference.infer_shapes(model, strict_mode=False).graph)
+    except ONNX_ERRORS:
+        return {}
 
 
 def _declared(graph: onnx.GraphProto) -> ValueInfos:

@@ -13,6 +13,7 @@ from modelexport.rewriter.folding.function_notes import folded_functions, is_fol
 from modelexport.rewriter.folding.inline_calls import CallInliner, function_key
 from modelexport.rewriter.folding.relative_tags import TagRebaser
 from modelexport.rewriter.folding.restore_flat_graph import FlatGraphBuilder
+from modelexport.rewriter.graph.onnx_errors import ONNX_ERRORS
 from modelexport.rewriter.matching import (
     embedded_names,
     embedded_rules,
@@ -152,7 +153,7 @@ def _infer_shapes(model: onnx.ModelProto) -> list[str]:
     """Infer the shapes of values that have none; returns notes for the user."""
     try:
         inferred = onnx.shape_inference.infer_shapes(model)
-    except (onnx.shape_inference.InferenceError, ValueError) as error:
+    except ONNX_ERRORS as error:
         return [f"the shapes inside could not be inferred ({first_line(error)})"]
     typed = {value.name for value in model.graph.value_info}
     model.graph.value_info.extend(v for v in inferred.graph.value_info if v.name not in typed)

@@ -17,7 +17,7 @@ from modelexport.rewriter.profiling.results import Profile
 from modelexport.rewriter.reporting.report_data import ModuleFigures, ReportFile, report_file
 from modelexport.rewriter.reporting.report_page import report_page
 from modelexport.rewriter.reporting.source_code import code_around
-from modelexport.support.decode_errors import explain_decode_error
+from modelexport.support.decode_errors import DECODE_ERRORS, explain_decode_error
 from modelexport.support.files import atomic_replacement
 
 _Content = TypeVar("_Content")
@@ -137,6 +137,6 @@ def _read(path: Path, type_: type[_Content], command: str) -> _Content:
         return msgspec.json.decode(path.read_bytes(), type=type_)
     except OSError as error:
         raise FileProblem(f"{path}: it cannot be read ({error.strerror}).") from error
-    except msgspec.DecodeError as error:
+    except DECODE_ERRORS as error:
         reason = explain_decode_error(error)
         raise FileProblem(f"{path}: it is not the JSON of {command} ({reason}).") from error

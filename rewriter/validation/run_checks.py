@@ -11,6 +11,7 @@ from modelexport.rewriter.execution.feeds import Feeds
 from modelexport.rewriter.execution.generated_feeds import generate_feeds
 from modelexport.rewriter.execution.outputs import same_bits
 from modelexport.rewriter.execution.session import Session
+from modelexport.rewriter.graph.onnx_errors import ONNX_ERRORS
 from modelexport.rewriter.validation.checked_file import CheckedFile
 from modelexport.rewriter.validation.results import Fault, Findings
 from modelexport.support.error_texts import first_line
@@ -32,7 +33,7 @@ def check_by_onnx(file: CheckedFile) -> Findings:
         return Findings(notes=(note,))
     try:
         onnx.checker.check_model(str(file.path), full_check=True)
-    except _REFUSALS as error:
+    except ONNX_ERRORS as error:
         fault = file.fault(
             "checker",
             f"onnx's checker refuses it: {first_line(error)}",
@@ -60,13 +61,6 @@ def _has_operator(domain: str, op_type: str, version: int) -> bool:
     except onnx.defs.SchemaError:
         return False
     return True
-
-
-_REFUSALS = (
-    *(onnx.checker.ValidationError, onnx.shape_inference.InferenceError),
-    *(ValueError, TypeError, RuntimeError),  # of damaged tensors and attributes
-)
-"""What onnx's checker raises about a file."""
 
 
 def check_runs(file: CheckedFile, reference: Path | None, libraries: Sequence[str]) -> Findings:

@@ -11,6 +11,7 @@ from modelexport.hierarchy.graph_paths import parent_graph, walk_graphs, walk_no
 from modelexport.hierarchy.opsets import DEFAULT_DOMAINS
 from modelexport.rewriter.analysis.costs.sizes import tensor_bytes
 from modelexport.rewriter.analysis.costs.surrogates import replace_contrib_operators
+from modelexport.rewriter.graph.onnx_errors import ONNX_ERRORS
 from modelexport.support.error_texts import first_line
 
 
@@ -120,7 +121,7 @@ class Shapes:
         replace_contrib_operators(copy)
         try:
             inferred = onnx.shape_inference.infer_shapes(copy, data_prop=True)
-        except (onnx.shape_inference.InferenceError, ValueError, RuntimeError) as error:
+        except ONNX_ERRORS as error:
             self.note = f"shapes could not be inferred ({first_line(error)})"
             return
         for place, tensor_type in _declared_types(inferred, bound):

@@ -1,0 +1,93 @@
+"""Folders of files that belong together: all of them appear, or none."""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from modelexport.support.files import check_target, move_complete, part_folder, write_error
+
+
+@contextmanager
+def made_folder(folder: Path) -> Iterator[None]:
+    """Make a folder and those above it; remove the new ones if the body raises.
+
+    Args:
+        folder: The folder; it may exist.
+
+    Raises:
+        FileProblem: It cannot be made.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(folder, error) from error
+    try:
+        yield
+    except BaseException:
+        for path in missing:
+            path.rmdir()
+        raise
+
+
+@contextmanager
+def removed_on_error(files: Iterable[Path]) -> Iterator[None]:
+    """Remove files that are written already when the body, which follows them, raises."""
+    try:
+        yield
+    except BaseException:
+        for file in files:
+            file.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def atomic_folder(target: Path, *, force: bool = False) -> Iterator[Path]:
+    """Write files in a folder aside; they get to their place when all are complete.
+
+    A folder that does not exist yet appears with all its files at once. In a folder that exists,
+    the files get their names one after the other, in the order in which they were written.
+
+    Args:
+        target: The folder; it is made, with those above it.
+        force: Whether existing files may be overwritten.
+
+    Yields:
+        The folder to write into. It is removed when the body raises.
+
+    Raises:
+        FileProblem: A file exists already, or the folder cannot be written.
+    """
+    if target.exists() and not target.is_dir():
+        check_target(target / "file")
+    with ExitStack() as stack:
+        stack.enter_context(made_folder(target.parent))
+        aside = stack.enter_context(part_folder(target)) / target.name
+        aside.mkdir()
+        yield aside
+        try:
+            if not target.exists():
+                aside.rename(target)
+                return
+        except OSError as error:
+            if not target.is_dir():  # another process may have made it meanwhile
+                raise write_error(target, error) from error
+        _move_files(aside, target, force=force)
+
+
+def _move_files(source: Path, target: Path, *, force: bool) -> None:
+    """Move all files of a folder into another one, or none of them."""
+    with os.scandir(source) as entries:
+        ordered = sorted(entries, key=lambda entry: entry.stat().st_mtime_ns)
+    for entry in ordered:
+        check_target(target / entry.name, force=force)
+    moved: list[Path] = []
+    with removed_on_error(moved):
+        for entry in ordered:
+            file = target / entry.name
+            try:
+                move_complete(Path(entry), file, force=force)
+            except OSError as error:
+                raise write_error(file, error) from error
+            moved.append(file)
