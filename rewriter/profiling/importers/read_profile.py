@@ -1,14 +1,20 @@
 """Reading a profile of any supported format, which its content shows."""
 
+import csv
 import json
+import math
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError, fromstring
+
+import msgspec
 
 from modelexport.errors import FileProblem
 from modelexport.rewriter.profiling.importers import onnxruntime_json, openvino_files, qnn_csv
 from modelexport.rewriter.profiling.importers.trtexec_json import is_trtexec, read_trtexec
 from modelexport.rewriter.profiling.recorded_profile import RecordedProfile
+from modelexport.support.decode_errors import DECODE_ERRORS
+from modelexport.support.error_texts import first_line
 
 
 def read_profile(path: Path, layer_info: Path | None = None) -> RecordedProfile:
@@ -22,7 +28,12 @@ def read_profile(path: Path, layer_info: Path | None = None) -> RecordedProfile:
         FileProblem: A file cannot be read, or its format is not supported.
     """
     text = _text_of(path)
-    profile = _read(text, path, layer_info)
+    try:
+        profile = _read(text, layer_info)
+        if profile is not None:
+            _check(profile)
+    except _DAMAGE as error:
+        raise FileProblem(f"{path}: the profile is damaged ({first_line(error)}).") from error
     if profile is None:
         raise FileProblem(
             f"{path}: not a profile that can be read: onnxruntime's JSON, trtexec's "
@@ -33,21 +44,44 @@ def read_profile(path: Path, layer_info: Path | None = None) -> RecordedProfile:
     return profile
 
 
-def _read(text: str, path: Path, layer_info: Path | None) -> RecordedProfile | None:
-    try:
-        if text.startswith(("[", "{")):
-            return _read_json(json.loads(text), layer_info)
-        if text.startswith("<"):
-            root = _xml_of(text)
-            graph = openvino_files.is_openvino_graph(root)
-            return openvino_files.read_openvino_graph(root) if graph else None
-        if text.startswith(openvino_files.CSV_HEAD):
-            return openvino_files.read_openvino_csv(text)
-        if text.replace(", ", ",").startswith(qnn_csv.CSV_HEAD):
-            return qnn_csv.read_qnn(text)
-    except (ParseError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FileProblem(f"{path}: the profile is damaged ({error}).") from error
+_DAMAGE = (
+    ParseError,
+    csv.Error,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ValueError,
+    *DECODE_ERRORS,
+)
+"""What readers of the formats raise about entries that are missing or of another type."""
+
+
+def _read(text: str, layer_info: Path | None) -> RecordedProfile | None:
+    """The profile; None when its format is not known."""
+    if text.startswith(("[", "{")):
+        return _read_json(json.loads(text), layer_info)
+    if text.startswith("<"):
+        root = _xml_of(text)
+        graph = openvino_files.is_openvino_graph(root)
+        return openvino_files.read_openvino_graph(root) if graph else None
+    if text.startswith(openvino_files.CSV_HEAD):
+        return openvino_files.read_openvino_csv(text)
+    if text.replace(", ", ",").startswith(qnn_csv.CSV_HEAD):
+        return qnn_csv.read_qnn(text)
     return None
+
+
+def _check(profile: RecordedProfile) -> None:
+    """Refuse values of other types than declared, which JSON may hold anywhere.
+
+    Raises:
+        msgspec.ValidationError: There is one.
+        ValueError: A time is not a finite number.
+    """
+    msgspec.convert(msgspec.to_builtins(profile), RecordedProfile)
+    for layer in profile.layers:
+        if not all(map(math.isfinite, layer.times)):
+            raise ValueError(f"a time of {layer.name} is not a finite number")
 
 
 def _read_json(document: Any, layer_info: Path | None) -> RecordedProfile | None:

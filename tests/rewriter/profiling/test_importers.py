@@ -184,6 +184,9 @@ def test_other_files_are_refused(annotated: Path, tmp_path: Path) -> None:
         "other.json": ('{"a": 1}', "not a profile"),
         "empty": ("", "not a profile"),
         "damaged.json": ("[1, ", "damaged"),
+        "object.json": (_openvino_json(["a"]).replace('"Any"', '{"a": 1}'), "damaged"),
+        "infinite.json": (_trtexec(["a"]).replace("1.0", "Infinity"), "not a finite number"),
+        "deep.json": ("[" * 100_000, "damaged"),
         "entity.xml": ("<!DOCTYPE a><a/>", "damaged"),
         "none.csv": (_openvino_csv([]), "no layers"),
     }
