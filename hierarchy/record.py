@@ -48,6 +48,19 @@ class Source(msgspec.Struct, frozen=True, omit_defaults=True):
     versions: dict[str, str] = {}
 
 
+class MergedCall(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A call of torch's operators that the exporter merged with others into one node.
+
+    Attributes:
+        module: Path of the module in whose forward it ran.
+        value: Fingerprint of what it returned on the probe inputs. No node of the plain file
+            computes it. None for the last call, which returned what the node computes.
+    """
+
+    module: str
+    value: ValueFingerprint | None = None
+
+
 class Op(msgspec.Struct, frozen=True, omit_defaults=True):
     """One node of the plain file; in an eager record, one operator call of torch.
 
@@ -71,6 +84,8 @@ class Op(msgspec.Struct, frozen=True, omit_defaults=True):
             it. `module` is then the one that computes the values.
         other_sources: Other lines like `source`. Only ops that were made from the nodes of an
             annotated file have them, where a fused node has several lines.
+        merged: The calls of torch's operators whose work it does, in the order of the run, where
+            these ran in several modules and an eager run shows them.
     """
 
     graph: str
@@ -87,6 +102,7 @@ class Op(msgspec.Struct, frozen=True, omit_defaults=True):
     also: tuple[str, ...] = ()
     overruled: str | None = None
     other_sources: tuple[str, ...] = ()
+    merged: tuple[MergedCall, ...] = ()
 
 
 class Tensor(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -9,6 +9,7 @@ from modelexport.hierarchy.record import Op, Record
 from modelexport.rewriter.graph.indexed_graph import NONE
 from modelexport.rewriter.matching.evidence.claims import Claim, Claims
 from modelexport.rewriter.matching.evidence.identity import UNKNOWN_SCOPE
+from modelexport.rewriter.matching.evidence.merged_calls import MergedCalls
 from modelexport.rewriter.matching.evidence.value_classes import ValueClasses, match_classes
 from modelexport.rewriter.matching.evidence.values import ValueMatch
 from modelexport.rewriter.matching.resolver import Resolution
@@ -47,6 +48,7 @@ class ClaimBuilder:
         self._file = resolution.graphs.file
         self._values = resolution.graphs.values
         self._constants = constant_modules(record, self._values)
+        self._merged_calls = MergedCalls(record, self._file.graph, self._values)
         self._preparing = self._find_preparing_nodes()
 
     def build(self) -> list[Claims]:
@@ -135,17 +137,24 @@ class ClaimBuilder:
         elif not ops and node in resolution.ambiguous:
             scored = resolution.ambiguous[node][:MOST_ALTERNATIVES]
             kind, ops = EvidenceKind.VALUES, tuple(alternative.op for alternative in scored)
-        return kind, [self._record.ops[op] for op in ops]
+        if node not in resolution.paired:
+            return kind, [self._record.ops[op] for op in ops]
+        return kind, [self._merged_calls.part_of(node, op, self._record.ops[op]) for op in ops]
 
     def _claim_without_op(self, node: int) -> Claim | None:
         """The claim on a node whose module is known although it is paired with no op.
 
-        The node computes a constant that one module computes. Or it reads a parameter of one of
-        the modules whose work it does, or of any module when it depends on no input, or when it is
-        known to do the work of none.
+        The node computes a constant that one module computes. Or it does a part of the calls that
+        were merged into a recorded op. Or it reads a parameter of one of the modules whose work it
+        does, or of any module when it depends on no input, or when it is known to do the work of
+        none.
         """
         if node in self._resolution.paired or self._file.pass_through[node]:
             return None
+        paired = self._resolution.paired
+        ops_after = {op for n in self._file.successors(node) for op in paired.get(n, ())}
+        if merged := self._merged_calls.modules_of(node, ops_after):
+            return _claim_of_modules(merged, EvidenceKind.VALUES, self._record.tree)
         owners = {self._owners.get(value) for value in self._file.inputs(node)} - {None}
         owner = owners.pop() if len(owners) == 1 else None
         for value in self._file.graph.output_values(node):
@@ -207,4 +216,12 @@ def claim_of_ops(ops: Collection[Op], kind: EvidenceKind, tree: ModuleTree) -> C
     if len(covers) == 1:
         calls = {op.call for op in known}
         return Claim(covers[0], kind, call=calls.pop() if len(calls) == 1 else None)
+    return _claim_of_modules(covers, kind, tree)
+
+
+def _claim_of_modules(modules: Collection[str], kind: EvidenceKind, tree: ModuleTree) -> Claim:
+    """Some modules under their common ancestor."""
+    covers = tuple(sorted(modules))
+    if len(covers) == 1:
+        return Claim(covers[0], kind)
     return Claim(tree.common_ancestor(covers), kind, covers)

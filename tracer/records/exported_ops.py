@@ -8,7 +8,7 @@ from modelexport.hierarchy.choices import ScopeOrigin
 from modelexport.hierarchy.fingerprints import ValueFingerprint
 from modelexport.hierarchy.graph_paths import op_type, walk_nodes
 from modelexport.hierarchy.module_tree import ModuleTree
-from modelexport.hierarchy.record import Op
+from modelexport.hierarchy.record import MergedCall, Op
 from modelexport.tracer.exporters.exported import ExportedGraph, Scope
 from modelexport.tracer.records.node_scopes import NodeScopes
 
@@ -34,6 +34,8 @@ def record_ops(
         exporter_scope, inferred_scope = scopes.exporter.get(key), scopes.inferred.get(key)
         overruling_scope = scopes.overruling.get(key)
         scope = overruling_scope or exporter_scope or inferred_scope
+        merged = _merged_with(scope, scopes.merged.get(key, ()))
+        origins = _other_origins(node, scope, inferred_scope, changed_weights, tree)
         fingerprints = tuple(values.get((key.graph, name)) for name in node.output)
         ops.append(
             Op(
@@ -49,7 +51,8 @@ def record_ops(
                 overruled=None
                 if overruling_scope is None or exporter_scope is None
                 else tree.canonical(exporter_scope.module),
-                also=_other_origins(node, scope, inferred_scope, changed_weights, tree),
+                also=_without(scope, {*origins, *(call.module for call in merged)}),
+                merged=merged,
                 source=exported.source_lines.get(key),
                 values=fingerprints if any(fingerprints) else (),
             )
@@ -69,15 +72,26 @@ def _other_origins(
     inferred: Scope | None,
     changed_weights: Collection[str],
     tree: ModuleTree,
-) -> tuple[str, ...]:
-    """Other modules whose work a node does too, sorted.
+) -> set[str | None]:
+    """Other modules whose weights and values show that a node does their work too.
 
     An exporter that changed a node's weight folded another module into the node. Then the module
     whose values the node computes, and the owner of the weight, are origins too.
     """
     if scope is None:
-        return ()
+        return set()
     origins = {tree.owner(name) for name in node.input if name in changed_weights}
     if inferred is not None:
         origins.add(inferred.module)
-    return tuple(sorted(origin for origin in origins if origin not in {None, scope.module}))
+    return origins
+
+
+def _merged_with(scope: Scope | None, calls: tuple[MergedCall, ...]) -> tuple[MergedCall, ...]:
+    """The calls that a node merges, where its own module is among theirs."""
+    return calls if scope is not None and scope.module in {c.module for c in calls} else ()
+
+
+def _without(scope: Scope | None, modules: Collection[str | None]) -> tuple[str, ...]:
+    """Modules beside the one of a scope, sorted."""
+    own = None if scope is None else scope.module
+    return tuple(sorted(path for path in modules if path is not None and path != own))

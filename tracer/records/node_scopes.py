@@ -7,6 +7,7 @@ from torch import nn
 
 from modelexport.hierarchy.graph_paths import MAIN, NodeKey, has_subgraphs
 from modelexport.hierarchy.module_tree import ModuleTree
+from modelexport.hierarchy.record import MergedCall
 from modelexport.tracer.eager.module_tracker import ModuleTracker
 from modelexport.tracer.exporters.exported import ExportedGraph, Scope
 from modelexport.tracer.records.graph_reads import GraphReads
@@ -36,11 +37,13 @@ class NodeScopes:
         inferred: Those of nodes without a scope, and of nodes with a weight that the exporter
             changed, by what an eager run computed.
         overruling: Those of nodes for which an eager run contradicts the exporter.
+        merged: The calls whose work a node does, where these ran in several modules.
     """
 
     exporter: Mapping[NodeKey, Scope]
     inferred: Mapping[NodeKey, Scope] = field(default_factory=dict)
     overruling: Mapping[NodeKey, Scope] = field(default_factory=dict)
+    merged: Mapping[NodeKey, tuple[MergedCall, ...]] = field(default_factory=dict)
 
     def all(self) -> dict[NodeKey, Scope]:
         """The scope of each node that has one."""
@@ -88,7 +91,7 @@ def node_scopes(
         seen = NodeSightings({}, reads, SightingCollector({}), tracker)
     inferred = _complete(seen, exported, ParameterOwners(index, tree))
     settled = {k: scope for k in seen.nodes if (scope := overruling_scope(seen, k)) is not None}
-    return NodeScopes(counted, inferred, spread_overruling(seen, settled))
+    return NodeScopes(counted, inferred, spread_overruling(seen, settled), seen.merged)
 
 
 def _complete(

@@ -6,17 +6,19 @@ eager run knows better, where its values settle a node.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import nn
 
 from modelexport.hierarchy.fingerprints import ValueFingerprint
 from modelexport.hierarchy.graph_paths import MAIN, NodeKey
+from modelexport.hierarchy.record import MergedCall
 from modelexport.tracer.eager.dispatch import OperatorObserver
 from modelexport.tracer.eager.model_run import run_model
 from modelexport.tracer.eager.module_tracker import ModuleTracker, track_modules
 from modelexport.tracer.exporters.exported import Scope
 from modelexport.tracer.records.graph_reads import GraphReads
+from modelexport.tracer.records.merged_calls import MergedCallCollector
 from modelexport.tracer.records.value_equality import (
     has_fractions,
     is_distinctive,
@@ -36,12 +38,14 @@ class NodeSightings:
         reads: What they read.
         collector: Which calls returned their values.
         tracker: The calls of modules in the run.
+        merged: The calls whose work a node does, where these ran in several modules.
     """
 
     nodes: Mapping[NodeKey, NodeValues]
     reads: GraphReads
     collector: SightingCollector
     tracker: ModuleTracker
+    merged: Mapping[NodeKey, tuple[MergedCall, ...]] = field(default_factory=dict)
 
     def could_overrule(self, key: NodeKey) -> bool:
         """Whether a run may contradict the exporter.
@@ -90,13 +94,14 @@ def _observe(
     *,
     all_sightings: bool,
 ) -> NodeSightings:
-    collector = SightingCollector(nodes, all_sightings=all_sightings)
+    merged = MergedCallCollector(reads, call.tensors)
+    collector = SightingCollector(nodes, all_sightings=all_sightings, merged_calls=merged)
     with (
         track_modules(model) as tracker,
         OperatorObserver(tracker, collector.observe, enter_control_flow=True),
     ):
         run_model(model, call)
-    return NodeSightings(nodes, reads, collector, tracker)
+    return NodeSightings(nodes, reads, collector, tracker, merged.merged)
 
 
 def inferred_scope(seen: NodeSightings, key: NodeKey) -> Scope | None:

@@ -8,10 +8,13 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
+
 from modelexport.hierarchy.fingerprints import ValueFingerprint
 from modelexport.hierarchy.graph_paths import NodeKey
 from modelexport.tracer.eager.dispatch import OperatorCall
 from modelexport.tracer.exporters.exported import Scope
+from modelexport.tracer.records.merged_calls import MergedCallCollector, ObservedResult
 from modelexport.tracer.records.value_equality import (
     Kind,
     TensorValue,
@@ -76,6 +79,7 @@ class SightingCollector:
         nodes: What the nodes compute.
         all_sightings: Whether to collect the sightings of all nodes; else only those of open ones,
             and `suspects` of the others. This is much faster.
+        merged_calls: Is told every call with what it returned; None when nobody asks for that.
 
     Attributes:
         confirmed: The nodes that are confirmed.
@@ -83,10 +87,17 @@ class SightingCollector:
             may be wrong about those that are not confirmed.
     """
 
-    def __init__(self, nodes: Mapping[NodeKey, NodeValues], *, all_sightings: bool = True) -> None:
+    def __init__(
+        self,
+        nodes: Mapping[NodeKey, NodeValues],
+        *,
+        all_sightings: bool = True,
+        merged_calls: MergedCallCollector | None = None,
+    ) -> None:
         self.confirmed: set[NodeKey] = set()
         self.suspects: set[NodeKey] = set()
         self._all_sightings = all_sightings
+        self._merged_calls = merged_calls
         self._nodes = nodes
         self._sightings: dict[NodeKey, dict[Sighting, None]] = defaultdict(dict)
         values: dict[Kind, list[tuple[NodeKey, ValueFingerprint]]] = defaultdict(list)
@@ -105,21 +116,40 @@ class SightingCollector:
             return
         written = {id(tensor) for tensor in call.mutated}
         read = [TensorValue(tensor) for tensor in call.inputs if id(tensor) not in written]
-        for tensor in call.outputs:
-            if (group := self._groups.get(tensor_kind(tensor))) is None:
-                continue
-            value = TensorValue(tensor)
-            for key, fingerprint in group.candidates(value):
-                node = self._nodes[key]
-                if key in self.confirmed and not node.is_open:
-                    continue
-                is_own = node.module == call.scope.module
-                if _may_be(node, call, value, fingerprint, read):
-                    (self.confirmed if is_own else self.suspects).add(key)
-                is_wanted = node.is_open or (self._all_sightings and not is_own)
-                if is_wanted and value.equals(fingerprint):
-                    sighting = _sighting(call, value, fingerprint, read)
-                    self._sightings[key][sighting] = None
+        results = [self._result(tensor) for tensor in call.outputs]
+        for result in results:
+            for key, fingerprint in result.candidates:
+                self._observe_candidate(call, result, key, fingerprint, read)
+        if self._merged_calls is not None:
+            self._merged_calls.add(call, call.scope.module, results)
+
+    def _result(self, tensor: torch.Tensor) -> ObservedResult:
+        group = self._groups.get(tensor_kind(tensor))
+        value = TensorValue(tensor)
+        return ObservedResult(tensor, value, () if group is None else group.candidates(value))
+
+    def _observe_candidate(
+        self,
+        call: OperatorCall,
+        result: ObservedResult,
+        key: NodeKey,
+        fingerprint: ValueFingerprint,
+        read: list[TensorValue],
+    ) -> None:
+        """Take into account that a call may have returned the value of a node."""
+        assert call.scope is not None
+        node, value = self._nodes[key], result.value
+        may_be = _may_be(node, call, value, fingerprint, read)
+        if may_be and not (node.passes_on or node.has_subgraphs) and self._merged_calls is not None:
+            self._merged_calls.match(key, node.module, call, result)
+        if key in self.confirmed and not node.is_open:
+            return
+        is_own = node.module == call.scope.module
+        if may_be:
+            (self.confirmed if is_own else self.suspects).add(key)
+        is_wanted = node.is_open or (self._all_sightings and not is_own)
+        if is_wanted and value.equals(fingerprint):
+            self._sightings[key][_sighting(call, value, fingerprint, read)] = None
 
 
 def _may_be(

@@ -8,7 +8,8 @@ The score of a pair is a sum:
   when it does not, -1; when the span is not closed, so that it says little, -0.5. The span of a
   successor may be closed by the pair itself.
 - for each input of the model that the node reads: +1 when the op reads the recorded one.
-- for weights: +2 when both read a weight in common, -2 when they do not and should.
+- for weights: +2 when both read a weight in common, -2 when they do not and should. Where the node
+  computes exactly what the op computes, the weights of the whole span count.
 - in a quantised file: +0.5 when the results are near each other, if the rest is above 0.
 """
 
@@ -127,7 +128,16 @@ class PairScorer:
             return 0.0
         if not weights and self.completes(node, op):
             return 0.0
+        if not weights & recorded and self._computes(node, op):
+            recorded = recorded.union(*map(self._weights_of, self._spans.span(node, op).ops))
         return COMMON_WEIGHT_SCORE if weights & recorded else -COMMON_WEIGHT_SCORE
+
+    def _computes(self, node: int, op: int) -> bool:
+        """Whether a node computes what a recorded op computes, where values are exact."""
+        values = self._graphs.values
+        if values is None or not values.rejects_mismatch:
+            return False
+        return values.compatible(node, op) is True
 
     @cached_property
     def _weights_in_file(self) -> frozenset[int]:

@@ -228,3 +228,31 @@ def test_every_paired_neighbour_counts() -> None:
     assert score(case, "node", "node", {"two": "two"}) == 1.0
     assert score(case, "node", "node", {"four": "four"}) == 1.0
     assert score(case, "node", "node", {"three": "node", "four": "four"}) == 1.0
+
+
+CLIPPED = """g (float[8,16] x) => (float[8,16] y) <float[16,16] w = {1}, float top = {6}> {
+    [before] a = Neg (x)
+    [product] b = MatMul (a, w)
+    [clip] c = Min (b, top)
+    [last] y = Abs (c)
+}"""
+FUSED = """g (float[8,16] x) => (float[8,16] y) <float[16,16] w = {1}> {
+    [before] a = Neg (x)
+    [fused] c = other.Product (a, w)
+    [last] y = Abs (c)
+}"""
+
+
+@pytest.mark.parametrize(("value", "expected"), [(3, 2.0), (4, -2.0)])
+def test_the_weights_of_all_ops_count_that_an_equal_value_takes(
+    value: int, expected: float
+) -> None:
+    """The last op of a fused node may read constants that the node has as attributes."""
+    case = Aligned(
+        FUSED,
+        CLIPPED,
+        weights={"w": ["w"]},
+        file_values={"a": numbers(1), "c": numbers(value)},
+        record_values={"a": numbers(1), "b": numbers(2), "c": numbers(3)},
+    )
+    assert score(case, "fused", "clip", {}) == expected
