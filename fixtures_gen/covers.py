@@ -5,7 +5,8 @@ it shares no mistake with a matcher. A node does the eager operators between wha
 it returns. Going back from the value that it returns, the way ends at
 
 - a value that the node reads, itself or joined with others (query, key and value in one tensor);
-- a value that another node of the file computes: that node does what lies before it;
+- a value that another node of the file computes, or that the file is given (a file that was cut out
+  of another one): what lies before it is done there;
 - a value that depends on no input of the model: exporters and tools compute these beforehand;
 - a value that other nodes need as well, though none computes it (an attention mask of all layers):
   from it a way leads to values of the file that is not over what this node returns.
@@ -81,6 +82,7 @@ class CoversFinder:
         self._eager = eager
         self._executions = observed.executions
         self._model = observed.model
+        self._given = observed.inputs
         self._elements_of: dict[int, bytes] = {}
         self._kept: list[Array] = []
         self._classes: dict[bytes, frozenset[int]] = {}
@@ -148,7 +150,8 @@ class CoversFinder:
         for output in outputs - read:
             makers = self._eager.made_by.get(output, [])
             makers = [s for s in makers if s.modules & modules] or makers
-            nearest = [s for s in makers if s.inputs & read] or makers
+            nearest = [s for s in makers if s.inputs & read - self._eager.weights]
+            nearest = nearest or [s for s in makers if s.inputs & read] or makers
             by_modules: dict[frozenset[str], list[Step]] = defaultdict(list)
             for step in nearest:
                 by_modules[step.modules].append(step)
@@ -254,11 +257,11 @@ class CoversFinder:
 
     @cached_property
     def _computed(self) -> frozenset[int]:
-        """The distinctive classes that nodes of the file compute or pass on."""
-        arrays = (a for runs in self._executions.values() for run in runs for a in run.outputs)
+        """The distinctive classes that nodes of the file compute or pass on, and its inputs."""
+        outputs = (a for runs in self._executions.values() for run in runs for a in run.outputs)
         return frozenset(
             c
-            for array in arrays
+            for array in itertools.chain(outputs, self._given)
             if array.dtype.kind in NUMBERS and is_distinctive(in_order(array))
             for c in self._classes_of(array)
         )

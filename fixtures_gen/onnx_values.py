@@ -28,15 +28,22 @@ class Execution:
 
 @dataclass
 class Observed:
-    """The executions of each node: none in a branch that was not taken, several in a loop."""
+    """The executions of each node: none in a branch that was not taken, several in a loop.
+
+    Attributes:
+        model: The file.
+        inputs: What it was given.
+        executions: The executions of each node.
+    """
 
     model: onnx.ModelProto
+    inputs: list[Array] = field(default_factory=list)
     executions: dict[NodeKey, list[Execution]] = field(default_factory=lambda: defaultdict(list))
 
 
 def observe(onnx_path: Path, feeds: Mapping[str, Array]) -> Observed:
     """Run a file without optimisations, with every value exposed."""
-    observed = Observed(onnx.load(onnx_path))
+    observed = Observed(onnx.load(onnx_path), list(feeds.values()))
     _run(observed, observed.model.graph, MAIN, dict(feeds), {})
     return observed
 

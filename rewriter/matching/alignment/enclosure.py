@@ -18,6 +18,7 @@ from modelexport.rewriter.matching.alignment.spans import Span
 from modelexport.rewriter.matching.thresholds import MOST_NEIGHBOURHOOD_NODES
 
 _NOT_RECORDED = "the recorded model has no such node"
+_NOT_RECORDED_INPUT = "it follows an input of the file that was not recorded"
 
 
 class Enclosed(NamedTuple):
@@ -132,6 +133,8 @@ class Enclosure:
         if not ends:
             return Enclosed((), "no matched node uses its result")
         region = region_between(self._record, starts, ends)
+        if not starts and self._depends_on_unknown_input(node):
+            return self._before(node, region or set(), ends)
         if region is None:
             return Enclosed((), "its matched neighbours enclose too much of the model")
         ops = self._narrowed(node, region, starts, ends)
@@ -139,6 +142,38 @@ class Enclosure:
         if guessed and (not after or self._done.issuperset(ops)):
             return self._between(after)
         return Enclosed(tuple(sorted(ops)))
+
+    def _before(self, node: int, region: set[int], ends: set[int]) -> Enclosed:
+        """A node before which nothing is paired, and that follows an input which was not recorded.
+
+        It is an op that reads its weights, or the only op of its operator right before the ends
+        that no other node does. The region says nothing: it goes back to where the model begins.
+        """
+        by_weight = self._reading_its_weights(node, region)
+        if by_weight:
+            return Enclosed(tuple(sorted(by_weight)))
+        producers = {p for op in ends for p in self._record.predecessors(op)} - ends - self._done
+        same_type = [op for op in producers if self._graphs.same_op_type(node, op)]
+        if len(same_type) == 1:
+            return Enclosed((same_type[0],))
+        return Enclosed((), _NOT_RECORDED_INPUT)
+
+    def _depends_on_unknown_input(self, node: int) -> bool:
+        """Whether a node depends on an input that was not recorded, by way of open nodes only."""
+        graph = self._file.graph
+        unknown = graph.external_inputs - self._graphs.inputs.keys()
+        pending = [node]
+        seen = {node}
+        for current in pending:
+            if not unknown.isdisjoint(self._file.inputs(current)):
+                return True
+            for other in self._file.predecessors(current):
+                if other not in seen and other not in self._paired and other not in self._anchored:
+                    seen.add(other)
+                    pending.append(other)
+            if len(seen) > MOST_NEIGHBOURHOOD_NODES:
+                break
+        return False
 
     def _is_told(self, node: int, region: set[int], ops: Collection[int]) -> bool:
         """Whether weights, values or its operator alone tell which ops of a region a node is.

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from modelexport.rewriter.graph.indexed_graph import NONE
 from modelexport.rewriter.matching.alignment.graph_pair import GraphPair
-from modelexport.rewriter.matching.alignment.spans import Span, recorded_classes_read
+from modelexport.rewriter.matching.alignment.spans import Span
 from modelexport.rewriter.matching.thresholds import MOST_REGION_OPS, MOST_SPAN_OPS
 
 
@@ -154,10 +154,29 @@ class NodeWork:
     def _reads(self, node: int) -> Callable[[int], bool]:
         """Tells whether a node reads a recorded value."""
         values = self._graphs.values
-        read = recorded_classes_read(self._graphs, node)
+        read = self._classes_read(node)
         inputs = {self._graphs.inputs.get(value) for value in self._file.inputs(node)}
         classes = {} if values is None else values.record.classes.class_of
         return lambda value: value in inputs or classes.get(value) in read
+
+    def _classes_read(self, node: int) -> set[int]:
+        """The recorded classes that the values which a node reads may be.
+
+        What a paired node computes is the result of its op, where that fits. In 16 bits, a sum is
+        hardly another value than what a small number is added to.
+        """
+        values, producers = self._graphs.values, self._file.graph.producer
+        classes: set[int] = set()
+        if values is None:
+            return classes
+        for value in self._file.graph.input_values(node):
+            for source in {value, self._file.origin[value]}:
+                candidates = set(values.candidate_classes(source))
+                op = self._ops.get(producers[source])
+                results = () if op is None else self._record.graph.output_values(op)
+                known = {values.record.classes.class_of.get(result, NONE) for result in results}
+                classes |= candidates & known or candidates
+        return classes
 
     def _shares_weight(self, node: int, op: int) -> bool:
         """Whether a node reads a weight that no op but one of another node reads.

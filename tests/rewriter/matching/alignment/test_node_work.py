@@ -350,3 +350,15 @@ def test_the_ops_of_weights_are_the_work_of_the_node_that_reads_these() -> None:
     spans = NodeWork(case.graphs, pairs.ops, finder.span, pairs.spans, {}).find()
     ops = [case.op_name(op) for op in spans[case.node("both")].ops]
     assert sorted(ops) == ["one", "two"]
+
+
+def test_a_sum_that_is_hardly_another_value_than_its_term_is_not_what_the_node_reads() -> None:
+    """What a node reads is the result of the op that its producer is paired with, if that fits."""
+    term = numbers(1)
+    recorded = {"x": term, "b": numbers(2), "s": term * (1 + 1e-7), "r": numbers(4)}
+    record = RESIDUAL.replace("g (float[8,16] x) =>", "g (float[8,16] i) =>")
+    record = record.replace("[branch]", "[term] x = Sin (i) [branch]")
+    file = SKIPPED.replace("g (float[8,16] x) =>", "g (float[8,16] i) =>")
+    file = file.replace("[branch]", "[term] x = Sin (i) [branch]")
+    case = Aligned(file, record, file_values=recorded, record_values=recorded)
+    assert work(case, {"term": "term", **SEEDS})["skip"] == {"sum", "square", "norm"}
