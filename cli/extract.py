@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @expand_groups
 def extract(
     context: typer.Context,
-    model: Annotated[Path, typer.Argument(metavar="FILE", help="The file; - for standard input.")],
+    model: common.AnyFile,
     modules: Annotated[
         list[str],
         typer.Argument(
@@ -41,18 +41,11 @@ def extract(
     ],
     *,
     output: common.Output,
-    check: Annotated[
-        bool,
-        typer.Option(
-            "--check",
-            help="Run the whole and the part without optimisations; exit with 1 if one bit of "
-            "the outputs differs.",
-        ),
-    ] = False,
+    check: common.CheckParts = False,
     save_inputs: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE.npz", help="Run the whole file, and save what enters the module."
+            metavar="FILE.npz", help="Run the whole file, and save the inputs of the module."
         ),
     ] = None,
     placement: PlacementOptions,

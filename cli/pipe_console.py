@@ -1,4 +1,4 @@
-"""A console that shows all that files say, and leaves a closed pipe to `cli.main`."""
+"""A console for texts from files, which leaves a closed pipe to `cli.main`."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,7 +10,7 @@ from modelexport.support.visible_text import visible_line, visible_lines
 
 
 class PipeConsole(Console):
-    """A console for texts from files. It raises when its reader has gone away.
+    """A console for texts from files. It raises an error when its reader has ended.
 
     No text is markup, and no character of a text reaches the terminal that a terminal would obey
     or hide. A string that is printed stays one line.
@@ -27,10 +27,10 @@ class PipeConsole(Console):
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        """What is printed, piece by piece: the last step before colours are added."""
+        """The segments to print. This is the last step before colours are added."""
         for segment in super().render(renderable, options):
             if segment.control:
-                yield segment  # of rich itself: the cursor of a progress bar
+                yield segment  # written by rich itself: the cursor of a progress bar
             else:
                 yield segment._replace(text=visible_lines(segment.text))
 

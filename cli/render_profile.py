@@ -1,4 +1,4 @@
-"""How a profile is printed: tree, table, markdown, csv; one file, or two side by side."""
+"""Profiles as trees, tables and CSV, for one file or two side by side."""
 
 import csv
 import sys
@@ -13,8 +13,8 @@ from modelexport.rewriter import ModuleTime, Profile, ProfileComparison
 from modelexport.rewriter.analysis.row_tree import children_by_tag, short_name
 from modelexport.support.visible_text import visible_line
 
-_OPERATORS = 3
-"""The most operators that are listed for a module."""
+_MAX_OPERATORS = 3
+"""Maximum number of operators that are listed for a module."""
 
 
 def duration(time: float | None, unit: str) -> str:
@@ -31,7 +31,7 @@ def duration(time: float | None, unit: str) -> str:
 
 
 def summary(profile: Profile) -> str:
-    """Where the time of a run is, in one line: in modules, outside nodes, in no module."""
+    """The parts of the time of a run, in one line: in nodes, outside nodes, in no module."""
     total = profile.node_time or 1.0
     parts = [
         f"{profile.runtime}, {profile.runs or 'an unknown number of'} runs",
@@ -45,7 +45,7 @@ def summary(profile: Profile) -> str:
 
 
 def tree(profile: Profile) -> Iterator[RenderableType]:
-    """The modules as a tree, and a line about the rest."""
+    """The modules as trees, then the summary."""
     rows = {row.tag: row for row in profile.modules}
     children = children_by_tag(profile.modules)
     for top in children.get(None, ()):
@@ -69,7 +69,7 @@ def _label(row: ModuleTime, parent: str | None, profile: Profile) -> Text:
         label.append(f" +-{row.spread / (row.time or 1):.0%}", style="dim")
     if row.self_time and row.self_time != row.time:
         label.append(f"  self {duration(row.self_time, profile.unit)}", style="yellow")
-    operators = list(row.op_types.items())[:_OPERATORS]
+    operators = list(row.op_types.items())[:_MAX_OPERATORS]
     text = ", ".join(f"{name} {time / (row.time or 1):.0%}" for name, time in operators)
     return label.append(visible_line(f"  {text}"), style="dim")
 

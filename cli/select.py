@@ -1,7 +1,7 @@
 """`modelexport select`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -16,14 +16,11 @@ from modelexport.cli.verbosity import verbosity
 from modelexport.errors import UsageError
 from modelexport.hierarchy.choices import SelectionFormat
 
-if TYPE_CHECKING:
-    from modelexport.rewriter.selection.results import Selection
-
 
 @expand_groups
 def select(  # noqa: PLR0913 - a parameter is an option of the command
     context: typer.Context,
-    model: Annotated[Path, typer.Argument(metavar="FILE", help="The file; - for standard input.")],
+    model: common.AnyFile,
     *,
     module: Annotated[
         list[str] | None,
@@ -84,6 +81,8 @@ def select(  # noqa: PLR0913 - a parameter is an option of the command
     if not for_devices and (output is not None or device is not None):
         raise UsageError("-o and --device need --format layer-ann.")
     check_one_reader(**{"FILE": model, "--record": placement.record})
+    from modelexport.rewriter.selection import tool_formats  # noqa: PLC0415 - loads onnx
+
     with step_progress(context), input_file(model) as path:
         selection = modelexport.select_nodes(
             path,
@@ -94,13 +93,9 @@ def select(  # noqa: PLR0913 - a parameter is an option of the command
             partly=partly,
             **placement.keywords(),
         )
-        text = _form(selection, output_format, device or "cpu")
+        text = tool_formats.format_selection(selection, output_format, device or "cpu")
         if output is not None:
-            from modelexport.rewriter.selection.tool_formats import (  # noqa: PLC0415 - as below
-                annotate_layers,
-            )
-
-            annotate_layers(path, selection, output, device or "cpu", force=force)
+            tool_formats.annotate_layers(path, selection, output, device or "cpu", force=force)
     if output_format is SelectionFormat.JSON:
         print_json_text(text + "\n")
         return
@@ -108,11 +103,3 @@ def select(  # noqa: PLR0913 - a parameter is an option of the command
     if not verbosity(context).quiet:
         for note in selection.notes:
             console(stderr=True).print(f"{selection.file}: note: {note}")
-
-
-def _form(selection: "Selection", form: SelectionFormat, device: str) -> str:
-    from modelexport.rewriter.selection.tool_formats import (  # noqa: PLC0415 - loads what it needs
-        format_selection,
-    )
-
-    return format_selection(selection, form, device)

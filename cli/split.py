@@ -1,7 +1,7 @@
 """`modelexport split`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,15 +16,20 @@ from modelexport.cli.verbosity import verbosity
 from modelexport.errors import UsageError
 from modelexport.hierarchy.choices import SplitBalance, TextFormat
 
+if TYPE_CHECKING:
+    from modelexport.rewriter.extraction.results import Split
+
 
 @expand_groups
 def split(
     context: typer.Context,
-    model: Annotated[Path, typer.Argument(metavar="FILE", help="The file; - for standard input.")],
+    model: common.AnyFile,
     *,
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="DIR", help="The folder of the parts; it is made."),
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="The folder of the parts; it is created."
+        ),
     ],
     parts: Annotated[
         int | None, typer.Option(min=1, help="Number of parts, of about equal cost.")
@@ -39,14 +44,7 @@ def split(
     balance: Annotated[
         SplitBalance, typer.Option(help="The cost that is balanced with --parts.")
     ] = SplitBalance.MACS,
-    check: Annotated[
-        bool,
-        typer.Option(
-            "--check",
-            help="Run the whole and the parts without optimisations; exit with 1 if one bit of "
-            "the outputs differs.",
-        ),
-    ] = False,
+    check: common.CheckParts = False,
     placement: PlacementOptions,
     force: common.Force = False,
     output_format: common.OutputFormat = TextFormat.TEXT,
@@ -58,14 +56,14 @@ def split(
     check_named(**{"-o": output})
     if (parts is None) == (stages is None):
         raise UsageError("split needs --parts or --stages, and not both.")
-    divided: int | list[list[str]] = parts or 1
+    division: int | list[list[str]] = parts or 1
     if stages is not None:
-        divided = [[name.strip() for name in stage.split(",")] for stage in stages.split(";")]
+        division = [[name.strip() for name in stage.split(",")] for stage in stages.split(";")]
     with step_progress(context), input_file(model) as path:
         result = modelexport.split(
             path,
             output,
-            divided,
+            division,
             balance=balance,
             check=check,
             **placement.keywords(),
@@ -74,16 +72,19 @@ def split(
     if output_format is TextFormat.JSON:
         print_json(result)
     elif not verbosity(context).quiet:
-        from modelexport.cli.tables import Grid  # noqa: PLC0415 - loads rich
-
-        rows = [
-            [p.file, str(p.nodes), ", ".join(p.inputs), ", ".join(p.outputs)] for p in result.parts
-        ]
-        console().print(Grid(["part", ">nodes", "inputs", "outputs"], rows))
-        if result.equal is not None:
-            verdict = "equal to" if result.equal else "NOT equal to"
-            console().print(f"  {verdict} the whole file, bit for bit")
-        for note in result.notes:
-            console().print(f"  note: {note}")
+        _print_result(result)
     if result.equal is False:
         raise typer.Exit(1)
+
+
+def _print_result(result: "Split") -> None:
+    from modelexport.cli.tables import Grid  # noqa: PLC0415 - loads rich
+
+    out = console()
+    rows = [[p.file, str(p.nodes), ", ".join(p.inputs), ", ".join(p.outputs)] for p in result.parts]
+    out.print(Grid(["part", ">nodes", "inputs", "outputs"], rows))
+    if result.equal is not None:
+        verdict = "equal to" if result.equal else "NOT equal to"
+        out.print(f"  {verdict} the whole file, bit for bit")
+    for note in result.notes:
+        out.print(f"  note: {note}")

@@ -1,8 +1,8 @@
-"""The one door to the terminal: whatever is printed while a command runs passes through it.
+"""Standard output and standard error without characters that a terminal obeys or hides.
 
-Plain text goes through `VisibleStream`, which stands in the place of standard output and standard
-error. Coloured text goes through `cli.pipe_console`, the only writer that may pass the door
-by: it makes texts visible itself, before it adds colours.
+While a command runs, `VisibleStream` replaces both streams, so that all plain text passes through
+it. Only `cli.pipe_console` writes to the streams behind it: it makes texts visible itself, before
+it adds colours.
 """
 
 import sys
@@ -15,23 +15,23 @@ from modelexport.support.visible_text import visible_lines
 
 
 class VisibleStream:
-    """A stream of text on which everything is visible but line feeds.
+    """A text stream that escapes all characters that are not visible, except line feeds.
 
     Args:
-        raw: The stream behind it. All but text is its own: `buffer`, `isatty`, `fileno` ...
+        raw: The stream behind it. It keeps all else: `buffer`, `isatty`, `fileno` ...
     """
 
     def __init__(self, raw: TextIO) -> None:
         self.raw = raw
 
     def write(self, text: str) -> int:
-        """Write a text, with escapes for what a terminal would obey or hide."""
+        """Write a text, with escapes for characters that a terminal would obey or hide."""
         with _named_errors():
             self.raw.write(visible_lines(text))
         return len(text)
 
     def flush(self) -> None:
-        """Write what was kept back."""
+        """Write buffered text."""
         with _named_errors():
             self.raw.flush()
 
@@ -46,7 +46,7 @@ class VisibleStream:
 
 @contextmanager
 def _named_errors() -> Iterator[None]:
-    """Say which file cannot be written; a pipe without a reader is no error."""
+    """Turn errors of writing into a sentence, except that of a pipe without a reader."""
     try:
         yield
     except BrokenPipeError:
@@ -59,7 +59,7 @@ def _named_errors() -> Iterator[None]:
 
 @contextmanager
 def visible_output() -> Iterator[None]:
-    """Put the door in the place of standard output and standard error."""
+    """Replace standard output and standard error by visible streams until the body ends."""
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = (cast("TextIO", VisibleStream(raw_stream(s))) for s in before)
     try:
@@ -69,5 +69,5 @@ def visible_output() -> Iterator[None]:
 
 
 def raw_stream(stream: TextIO) -> TextIO:
-    """The stream behind the door."""
+    """The stream behind a visible one; any other stream as it is."""
     return stream.raw if isinstance(stream, VisibleStream) else stream

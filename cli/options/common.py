@@ -13,6 +13,7 @@ from modelexport.hierarchy.choices import TextFormat
 AnnotatedFile = Annotated[
     Path, typer.Argument(metavar="FILE", help="The annotated file; - for standard input.")
 ]
+AnyFile = Annotated[Path, typer.Argument(metavar="FILE", help="The file; - for standard input.")]
 Source = Annotated[
     str,
     typer.Argument(
@@ -57,6 +58,14 @@ RecordSource = Annotated[
         metavar="FILE",
         help="The trace record; - for standard input. Without it, the hierarchy that the file "
         "itself carries is used.",
+    ),
+]
+CheckParts = Annotated[
+    bool,
+    typer.Option(
+        "--check",
+        help="Run the whole file and each part without optimisations; exit with 1 if one bit of "
+        "the outputs differs.",
     ),
 ]
 ShownModule = Annotated[

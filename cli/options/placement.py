@@ -1,4 +1,4 @@
-"""Where a command finds the hierarchy of the file that it works on."""
+"""The options by which a command finds the hierarchy of its file."""
 
 from dataclasses import dataclass
 from pathlib import Path
