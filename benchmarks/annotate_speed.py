@@ -166,17 +166,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir="temp") as folder:
         source, out = Path(folder, "big.onnx"), Path(folder, "out.onnx")
         make(source, options.megabytes)
-        found: dict[str, list[dict[str, float]]] = {}
+        measurements: dict[str, list[dict[str, float]]] = {}
         for _ in range(options.rounds):
             for name in contenders(source, out):
                 command = [sys.executable, __file__, "--once", name, str(source), str(out)]
                 done = subprocess.run(command, capture_output=True, text=True, check=True)
-                found.setdefault(name, []).append(json.loads(done.stdout))
+                measurements.setdefault(name, []).append(json.loads(done.stdout))
     print(f"{options.megabytes} MB embedded, {options.rounds} rounds, medians (limit {LIMIT})")
     print("| | seconds | times the copy | private MB |")
     print("|---|---|---|---|")
-    copies = found["plain copy"]
-    for name, rows in found.items():
+    copies = measurements["plain copy"]
+    for name, rows in measurements.items():
         ratio = statistics.median(
             r["seconds"] / c["seconds"] for r, c in zip(rows, copies, strict=True)
         )

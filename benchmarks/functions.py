@@ -70,16 +70,16 @@ def faults(source: Path, folded: Path, feeds: dict[str, Any], folder: Path) -> l
     """What does not hold of a folded file."""
     from modelexport.rewriter import unfold
 
-    found = []
+    problems = []
     plain, model = onnx.load(source), onnx.load(folded)
     try:
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:  # noqa: BLE001 - whatever it is goes into the table
-        found.append(f"checker: {error}"[:200])
+        problems.append(f"checker: {error}"[:200])
     off, on = (getattr(ort.GraphOptimizationLevel, f"ORT_{n}_ALL") for n in ("DISABLE", "ENABLE"))
     left, right = (session(p, off).run(None, feeds) for p in (source, folded))
     if any(a.tobytes() != b.tobytes() for a, b in zip(left, right, strict=True)):
-        found.append("other bits without optimisations")
+        problems.append("other bits without optimisations")
     if loads(source, on):
         left, right = (session(p, on).run(None, feeds) for p in (source, folded))
         worst = max(
@@ -87,16 +87,16 @@ def faults(source: Path, folded: Path, feeds: dict[str, Any], folder: Path) -> l
             for a, b in zip(left, right, strict=True)
         )
         if not worst <= TOLERANCE:
-            found.append(f"outputs with optimisations are {worst:.0e} apart")
+            problems.append(f"outputs with optimisations are {worst:.0e} apart")
     if model.functions:
         unfold(folded, folder / "unfolded.onnx", force=True)
         if ops(onnx.load(folder / "unfolded.onnx")) != ops(plain):
-            found.append("other operators after unfolding")
+            problems.append("other operators after unfolding")
     inlined, flat = ops(onnx.inliner.inline_local_functions(model)), ops(plain)
     del inlined["Constant"], flat["Constant"]
     if inlined != flat:
-        found.append("other operators after onnx's inliner")
-    return [*found, *_clients(folded, model)]
+        problems.append("other operators after onnx's inliner")
+    return [*problems, *_clients(folded, model)]
 
 
 def _clients(path: Path, model: onnx.ModelProto) -> list[str]:
@@ -110,13 +110,13 @@ def _clients(path: Path, model: onnx.ModelProto) -> list[str]:
         "onnx-ir": lambda: onnx_ir.load(path),
         "graphsurgeon": lambda: Surgery(model),
     }
-    found = []
+    problems = []
     for name, read in readers.items():
         try:
             read()
         except Exception as error:  # noqa: BLE001 - whatever it is goes into the table
-            found.append(f"{name}: {error}"[:200])
-    return found
+            problems.append(f"{name}: {error}"[:200])
+    return problems
 
 
 def measure(family: str, exporter: str, *, dynamic: bool, folder: Path) -> list[Row]:
@@ -307,8 +307,8 @@ def main() -> None:
             (options.output / "functions.part.json").write_text(json.dumps(rows))
             return
         scales, latencies = scaling(Path(folder)), latency(Path(folder))
-    found = {"rows": rows, "scaling": scales, "latency": latencies}
-    (Path("temp") / "functions.json").write_text(json.dumps(found, indent=1) + "\n")
+    results = {"rows": rows, "scaling": scales, "latency": latencies}
+    (Path("temp") / "functions.json").write_text(json.dumps(results, indent=1) + "\n")
     (options.output / "functions.md").write_text(table(rows, scales, latencies))
 
 

@@ -22,7 +22,7 @@ from torch import nn
 
 from agreement.kept import SCRAMBLED
 from agreement.lossy import PREPARED, QDQ
-from agreement.steps import Given, Step
+from agreement.steps import Conversion, Step
 from agreement.store import CACHE, key_of, sources, stored, tools_apart
 from fixtures_gen.onnx_values import Array
 from modelexport.errors import ForeignRecordError
@@ -73,7 +73,7 @@ def changed(folder: Path, *steps: Step) -> Path:
         target = folder / f"{number}-{len(steps)}.onnx"
         if not target.exists():
             with tools_apart():
-                step.apply(Given(source, target, feeds(source)))
+                step.apply(Conversion(source, target, feeds(source)))
         source = target
     return source
 
@@ -108,11 +108,11 @@ def annotating(path: Path, record: Path, out: Path, **more: Any) -> Callable[[],
 
 def running(path: Path) -> Callable[[], object]:
     """Load a file in onnxruntime with its defaults, and run it once."""
-    given = feeds(path)
+    inputs = feeds(path)
 
     def run() -> object:
         session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-        return session.run(None, given)
+        return session.run(None, inputs)
 
     return run
 
@@ -147,14 +147,14 @@ def measured(width: int, size: int, out: Path, rounds: int) -> tuple[int, float]
     """Print one row; gives the number of nodes and the milliseconds for one."""
     folder = traced(max(1, round(size / NODES_A_LAYER)), width)
     path = changed(folder)
-    run, beside = annotating(path, folder / "m.trace.json", out), running(path)
+    run, reference = annotating(path, folder / "m.trace.json", out), running(path)
     out.unlink(missing_ok=True)
     tagged = run()
     spent, plain = [], []
     for _ in range(rounds):  # side by side, so that both see the same machine
         out.unlink(missing_ok=True)  # replacing a file takes the system as long as writing one
         spent.append(seconds_of(run))
-        plain.append(seconds_of(beside))
+        plain.append(seconds_of(reference))
     times = statistics.median(a / b for a, b in zip(spent, plain, strict=True))
     count = sum(1 for _ in walk_nodes(onnx.load(path)))
     rate = statistics.median(spent) / count * 1000

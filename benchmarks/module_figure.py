@@ -50,13 +50,13 @@ def main() -> int:
     parser.add_argument("analysis", type=Path, help="what analyze --output-format json printed")
     parser.add_argument("figure", type=Path, help="where the figure goes: .svg or .png")
     options = parser.parse_args()
-    found = msgspec.json.decode(options.analysis.read_bytes(), type=Analysis)
-    if not found.modules:
+    analysis = msgspec.json.decode(options.analysis.read_bytes(), type=Analysis)
+    if not analysis.modules:
         sys.exit(f"{options.analysis}: it has no modules to draw.")
     # no date and no random names: the same analysis gives the same bytes; text stays text
-    look = {"svg.hashsalt": found.file, "svg.fonttype": "none", "font.size": 8}
+    look = {"svg.hashsalt": analysis.file, "svg.fonttype": "none", "font.size": 8}
     with mpl.rc_context(look):
-        drawn = draw(found)
+        drawn = draw(analysis)
         metadata = {"Date": None} if options.figure.suffix == ".svg" else {}
         drawn.savefig(options.figure, metadata=metadata, dpi=150, facecolor="white")
     return 0
@@ -84,16 +84,16 @@ def draw(analysis: Analysis) -> Figure:
 
 
 def _names(rows: list[ModuleRow]) -> list[tuple[int, str]]:
-    """How far each row is below the topmost, and what it is called below the one above it."""
-    found: dict[str, tuple[int, str]] = {}
+    """The indent of each row below the topmost one, and its name below its parent."""
+    labels: dict[str, tuple[int, str]] = {}
     children = children_by_tag(rows)
     waiting: list[tuple[str | None, int]] = [(None, 0)]
     while waiting:
         above, indent = waiting.pop()
         for tag in children.get(above, ()):
-            found[tag] = indent, short_name(tag, above)
+            labels[tag] = indent, short_name(tag, above)
             waiting.append((tag, indent + 1))
-    return [found[row.tag] for row in rows]
+    return [labels[row.tag] for row in rows]
 
 
 def _bars(panel: Axes, analysis: Analysis, measure: Measure) -> None:

@@ -2,7 +2,7 @@
 
     python benchmarks/mutation.py                          # everything; takes long
     python benchmarks/mutation.py --only '*evidence.names*' --no-thresholds
-    python benchmarks/mutation.py --report                 # no run: what the last runs found
+    python benchmarks/mutation.py --report                 # no run: the results of the last runs
 
 mutmut changes the functions of `rewriter/matching` in one place at a time and runs the small
 tests of `tests/rewriter/matching` that reach the place. Module constants are beyond it: each
@@ -66,7 +66,7 @@ class Survivor(NamedTuple):
 
 
 class FileResults(NamedTuple):
-    """What the last runs found about one file.
+    """The results of the last runs for one file.
 
     Attributes:
         mutants: How many changes there are, run or not.
@@ -97,7 +97,7 @@ def main() -> None:
         THRESHOLD_RESULTS.write_text(json.dumps(_move_thresholds(options.jobs)))
     results = _results()
     reasons = tomllib.loads(REASONS.read_text())["reason"]
-    survivors = [survivor for found in results.values() for survivor in found.survivors]
+    survivors = [survivor for file in results.values() for survivor in file.survivors]
     unexplained = [survivor for survivor in survivors if _reason_for(survivor, reasons) is None]
     SUMMARY.write_text(_summary(_updated(_read_page(SUMMARY.read_text()), results, reasons)))
     for survivor in unexplained:
@@ -279,17 +279,17 @@ def _is_wording(survivor: Survivor) -> bool:
 def _updated(page: Page, results: dict[str, FileResults], reasons: list[dict[str, str]]) -> Page:
     """A page with the results of the functions of which every mutant was run."""
     updated = dict(page)
-    for file, found in results.items():
-        if file not in page and found.functions != found.tested:
+    for file, file_results in results.items():
+        if file not in page and file_results.functions != file_results.tested:
             continue
         groups: dict[str, Counter[str]] = defaultdict(Counter)
         for why, places in page.get(file, (0, {}))[1].items():
-            for where in places.keys() & (found.functions - found.tested):
+            for where in places.keys() & (file_results.functions - file_results.tested):
                 groups[why][where] = places[where]
-        for survivor in found.survivors:
-            if survivor.where in found.tested:
+        for survivor in file_results.survivors:
+            if survivor.where in file_results.tested:
                 groups[_reason_for(survivor, reasons) or NO_REASON][survivor.where] += 1
-        updated[file] = found.mutants, groups
+        updated[file] = file_results.mutants, groups
     return updated
 
 

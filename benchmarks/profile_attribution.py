@@ -5,7 +5,7 @@
 Each file is made in several precisions, given path names, and profiled at every level. Columns:
 share of node time below the root; share at a wrong layer, where onnxruntime kept a path name that
 tells the layer; the largest difference of a module above 1 % of the time between two profiles;
-seconds that `profile` takes beside the runs.
+seconds that `profile` takes besides the runs.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from modelexport.hierarchy.choices import OptimisationLevel
 
 HEADS = (
     *("file", "precision", "level", "nodes", "below the root", "wrong layer", "two profiles"),
-    "beside",
+    "overhead",
 )
 _LARGE = 0.01
 """Share of the time from which a module is compared between two profiles."""
@@ -80,12 +80,12 @@ def rows(path: Path, folder: Path, runs: int) -> Iterator[list[str]]:
             start = time.perf_counter()
             first = profile(file, level=level, runs=runs, threads=1)
             seconds = time.perf_counter() - start
-            beside = seconds - (runs + 5) * (first.run_time or 0.0) / 1e6
+            overhead = seconds - (runs + 5) * (first.run_time or 0.0) / 1e6
             second = profile(file, level=level, runs=runs, threads=1)
             figures = [first.attributed, wrong_layer(first, file), difference(first, second)]
             texts = [f"{figure:.1%}" for figure in figures]
             head = [path.name.partition(".")[0], precision, level.value, str(len(first.nodes))]
-            yield [*head, *texts, f"{beside:.1f} s"]
+            yield [*head, *texts, f"{overhead:.1f} s"]
 
 
 def main() -> None:

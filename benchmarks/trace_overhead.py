@@ -80,10 +80,10 @@ def measure(
     jobs = (*jobs, traced(probe=False))
     times: tuple[list[float], ...] = tuple([] for _ in jobs)
     for turn in range(rounds + 1):
-        for job, found in zip(jobs, times, strict=True):
+        for job, job_seconds in zip(jobs, times, strict=True):
             seconds = timed(job)
             if turn:
-                found.append(seconds)
+                job_seconds.append(seconds)
     return times
 
 

@@ -65,15 +65,15 @@ def _save_tokenizer(words: int, folder: Path) -> None:
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special).save_pretrained(folder)
 
 
-def with_empty_cache(folder: Path, given: Mapping[str, Array]) -> dict[str, Array]:
+def with_empty_cache(folder: Path, inputs: Mapping[str, Array]) -> dict[str, Array]:
     """The inputs of a built file: the model's own, and a cache that holds nothing.
 
     Args:
         folder: Of the file.
-        given: The model's inputs by name.
+        inputs: The model's inputs by name.
     """
     config = json.loads((folder / "target" / "genai_config.json").read_text())
-    batch = len(next(iter(given.values())))
+    batch = len(next(iter(inputs.values())))
     head = config["model"]["decoder"]["head_size"]
     extents = {"batch_size": batch, "past_sequence_length": 0, "kv_cache_dim": head}
     feeds = {}
@@ -81,6 +81,6 @@ def with_empty_cache(folder: Path, given: Mapping[str, Array]) -> dict[str, Arra
         kind = value.type.tensor_type
         dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
         shape = [dim.dim_value or extents.get(dim.dim_param, 0) for dim in kind.shape.dim]
-        array = given.get(value.name)
+        array = inputs.get(value.name)
         feeds[value.name] = np.zeros(shape, dtype) if array is None else array.astype(dtype)
     return feeds

@@ -33,38 +33,38 @@ def by_position(before: Truth, after: onnx.ModelProto) -> Truth:
 def by_names(before: onnx.ModelProto, truth: Truth, after: onnx.ModelProto) -> Truth:
     """The truth of a file whose tensors are named after those of the file before it."""
     old = {name: (key, node) for key, node in walk_nodes(before) for name in node.output if name}
-    held = _held_names(old, after)
-    found = Truth(op_types={key: node.op_type for key, node in walk_nodes(after)})
+    computed = _computed_names(old, after)
+    carried = Truth(op_types={key: node.op_type for key, node in walk_nodes(after)})
     for key, node in walk_nodes(after):
         if node.op_type in RESCALING:
-            found.unknown[key] = RESCALES
+            carried.unknown[key] = RESCALES
             continue
-        keys = {old[name][0] for name in held.get(key, ())}
+        keys = {old[name][0] for name in computed.get(key, ())}
         unknown = [truth.unknown[k] for k in keys if k not in truth.modules]
         if not keys or unknown:
-            found.unknown[key] = unknown[0] if unknown else ADDED
+            carried.unknown[key] = unknown[0] if unknown else ADDED
         else:
-            found.modules[key] = frozenset().union(*(truth.modules[k] for k in keys))
+            carried.modules[key] = frozenset().union(*(truth.modules[k] for k in keys))
         covers = [truth.covers[k] for k in keys if k in truth.covers]
         if covers and len(covers) == len(keys):
-            found.covers[key] = reduce(or_, covers)
-    return found
+            carried.covers[key] = reduce(or_, covers)
+    return carried
 
 
 Old = dict[str, tuple[NodeKey, onnx.NodeProto]]
 
 
-def _held_names(old: Old, after: onnx.ModelProto) -> dict[NodeKey, set[str]]:
+def _computed_names(old: Old, after: onnx.ModelProto) -> dict[NodeKey, set[str]]:
     """The old tensors that each node of the new file computes."""
-    makers = {n: (key, node) for key, node in walk_nodes(after) for n in node.output if n}
-    held: dict[NodeKey, set[str]] = defaultdict(set)
-    for name, (key, node) in makers.items():
+    producers = {n: (key, node) for key, node in walk_nodes(after) for n in node.output if n}
+    computed: dict[NodeKey, set[str]] = defaultdict(set)
+    for name, (key, node) in producers.items():
         if node.op_type in RESCALING:
-            _hand_back(name, node, old, makers, held)
-        elif (known := _original(name, old)) is not None:
-            held[key].add(known)
-    _absorb(old, makers, held)
-    return held
+            _hand_back(name, node, old, producers, computed)
+        elif (original := _original(name, old)) is not None:
+            computed[key].add(original)
+    _absorb(old, producers, computed)
+    return computed
 
 
 def _original(name: str, old: Old) -> str | None:
@@ -78,35 +78,35 @@ def _original(name: str, old: Old) -> str | None:
 
 
 def _hand_back(
-    name: str, node: onnx.NodeProto, old: Old, makers: Old, held: dict[NodeKey, set[str]]
+    name: str, node: onnx.NodeProto, old: Old, producers: Old, computed: dict[NodeKey, set[str]]
 ) -> None:
     """Give the old name that a new cast or (de)quantisation has to the node before it."""
     if name not in old or old[name][1].op_type in RESCALING:
         return
     key = None
     while node.op_type in RESCALING:
-        if not node.input or node.input[0] not in makers:
+        if not node.input or node.input[0] not in producers:
             return
-        key, node = makers[node.input[0]]
+        key, node = producers[node.input[0]]
     assert key is not None
-    held[key].add(name)
+    computed[key].add(name)
 
 
-def _absorb(old: Old, makers: Old, held: dict[NodeKey, set[str]]) -> None:
+def _absorb(old: Old, producers: Old, computed: dict[NodeKey, set[str]]) -> None:
     """Give a Relu or Clip that is gone to the node that its input came from."""
-    holders: dict[str, set[NodeKey]] = defaultdict(set)
-    for key, names in held.items():
+    computing: dict[str, set[NodeKey]] = defaultdict(set)
+    for key, names in computed.items():
         for name in names:
-            holders[name].add(key)
+            computing[name].add(key)
     for name, (_, node) in old.items():
         if node.op_type not in ABSORBED or not node.input or node.input[0] not in old:
             continue
         before = node.input[0]
-        if not holders[name]:
-            for key in holders[before]:
-                held[key].add(name)
-        elif not holders[before]:
-            for key in holders[name]:
-                _, now = next(m for m in makers.values() if m[0] == key)
-                if now.op_type != node.op_type:
-                    held[key].add(before)
+        if not computing[name]:
+            for key in computing[before]:
+                computed[key].add(name)
+        elif not computing[before]:
+            for key in computing[name]:
+                _, node_after = next(m for m in producers.values() if m[0] == key)
+                if node_after.op_type != node.op_type:
+                    computed[key].add(before)

@@ -15,7 +15,7 @@ import onnxruntime as ort
 from agreement.judging import Verdict, judge
 from agreement.plan import FOREIGN, QUANTISED, Transformation
 from agreement.store import CACHE, NotPossible, error_line
-from agreement.subjects import Made, Subject
+from agreement.subjects import Subject, Variant
 from fixtures_gen.covers import Covers
 from fixtures_gen.truth import Truth
 from modelexport.errors import ForeignRecordError
@@ -105,13 +105,13 @@ def run_cell(
     entry = subject.entry
     cell = Cell(entry.name, entry.held_out, row.name, row.kind, "done")
     try:
-        made = subject.made(row.start, row.steps)
+        variant = subject.variant(row.start, row.steps)
         record = subject.record_path(row.record)
     except NotPossible as error:
         cell.status, cell.said = "not possible", str(error)
         return cell, []
-    truth = made.truth or Truth()
-    op_types = dict(walk_nodes(onnx.load(made.path, load_external_data=False)))
+    truth = variant.truth or Truth()
+    op_types = dict(walk_nodes(onnx.load(variant.path, load_external_data=False)))
     cell.nodes, cell.known = len(op_types), len(truth.modules)
     more: dict[str, Any] = {}
     takes = inspect.signature(annotate).parameters
@@ -121,17 +121,17 @@ def run_cell(
     report: AnnotateReport | None = None
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
         try:
-            report = annotate(made.path, record, Path(folder, "out.onnx"), **more)
+            report = annotate(variant.path, record, Path(folder, "out.onnx"), **more)
         except ForeignRecordError as error:
-            cell.status, cell.said = "refused", _without_folder(error_line(error), made.path)
+            cell.status, cell.said = "refused", _without_folder(error_line(error), variant.path)
         except Exception as error:  # noqa: BLE001 - a failure is a row of the table
-            cell.status, cell.said = "failed", _without_folder(error_line(error), made.path)
+            cell.status, cell.said = "failed", _without_folder(error_line(error), variant.path)
         cell.seconds = round(time.perf_counter() - start, 4)
-    cell.runtime_seconds = _runtime_seconds(made)
+    cell.runtime_seconds = _runtime_seconds(variant)
     if report is None:
         cell.unresolved = cell.known
         return cell, [Detail(cell.model, cell.transform, cell.status, reason=cell.said)]
-    cell.said = _without_folder("; ".join(report.notes), made.path)
+    cell.said = _without_folder("; ".join(report.notes), variant.path)
     tree = subject.record(row.record).tree
     return cell, _judge_all(cell, report, truth, tree)
 
@@ -212,14 +212,16 @@ def _detail(cell: Cell, said: Decision, true: frozenset[str], verdict: str) -> D
     )
 
 
-def _runtime_seconds(made: Made) -> float | None:
+def _runtime_seconds(variant: Variant) -> float | None:
     """Seconds to load and run a file with onnxruntime's defaults; None if it cannot."""
     start = time.perf_counter()
     options = ort.SessionOptions()
     options.log_severity_level = 4
     try:
-        session = ort.InferenceSession(str(made.path), options, providers=["CPUExecutionProvider"])
-        session.run(None, made.feeds)
+        session = ort.InferenceSession(
+            str(variant.path), options, providers=["CPUExecutionProvider"]
+        )
+        session.run(None, variant.feeds)
     except Exception:  # noqa: BLE001 - onnxruntime's errors have no base of their own
         return None
     return round(time.perf_counter() - start, 4)

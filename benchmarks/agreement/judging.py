@@ -30,15 +30,15 @@ def judge(
     if module is None:
         return Verdict.UNRESOLVED
     right = {tree.canonical(path) for path in true}
-    said = tree.canonical(module)
+    decided = tree.canonical(module)
     parts = {tree.canonical(path) for path in covers}
-    if said in right:
+    if decided in right:
         return Verdict.EXACT
-    if right <= parts and said == tree.common_ancestor(sorted(right)):
+    if right <= parts and decided == tree.common_ancestor(sorted(right)):
         return Verdict.EXACT
     touched = parts & right
-    if all(is_within(p, said) for p in parts) and any(is_within(p, said) for p in touched):
+    if all(is_within(p, decided) for p in parts) and any(is_within(p, decided) for p in touched):
         return Verdict.IN_COVERS
-    if any(is_within(path, said) for path in right):
+    if any(is_within(path, decided) for path in right):
         return Verdict.ANCESTOR
     return Verdict.WRONG

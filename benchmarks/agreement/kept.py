@@ -10,114 +10,114 @@ import onnxruntime as ort
 from onnx import defs, helper
 
 from agreement.scrambling import reads, reorder, scramble
-from agreement.steps import Carry, Given, Step
+from agreement.steps import Carry, Conversion, Step
 from modelexport.hierarchy.opsets import DEFAULT_DOMAINS, default_opset
 
 _RUN = 4
 """Nodes that one made-up function holds."""
 
 
-def _scramble(given: Given) -> None:
-    given.save(scramble(given.load()))
+def _scramble(conversion: Conversion) -> None:
+    conversion.save(scramble(conversion.load()))
 
 
-def _reorder(given: Given) -> None:
-    given.save(reorder(given.load()))
+def _reorder(conversion: Conversion) -> None:
+    conversion.save(reorder(conversion.load()))
 
 
-def _opset(version: int) -> Callable[[Given], None]:
-    def apply(given: Given) -> None:
-        given.save(onnx.version_converter.convert_version(given.load(), version))
+def _opset(version: int) -> Callable[[Conversion], None]:
+    def apply(conversion: Conversion) -> None:
+        conversion.save(onnx.version_converter.convert_version(conversion.load(), version))
 
     return apply
 
 
-def _onnxruntime(level: str) -> Callable[[Given], None]:
-    def apply(given: Given) -> None:
+def _onnxruntime(level: str) -> Callable[[Conversion], None]:
+    def apply(conversion: Conversion) -> None:
         options = ort.SessionOptions()
         options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, level)
-        options.optimized_model_filepath = str(given.target)
+        options.optimized_model_filepath = str(conversion.target)
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
-        ort.InferenceSession(str(given.source), options, providers=["CPUExecutionProvider"])
+        ort.InferenceSession(str(conversion.source), options, providers=["CPUExecutionProvider"])
 
     return apply
 
 
-def _fusions(*, generic: bool) -> Callable[[Given], None]:
-    def apply(given: Given) -> None:
+def _fusions(*, generic: bool) -> Callable[[Conversion], None]:
+    def apply(conversion: Conversion) -> None:
         from onnxruntime.transformers import optimizer
 
-        known = "bert" if generic else given.fusions
-        if known is None:
+        family = "bert" if generic else conversion.fusions
+        if family is None:
             raise ValueError("the optimizer has no type for this model but the generic one")
-        if not generic and known == "bert":
+        if not generic and family == "bert":
             raise ValueError("the generic type is this model's own, see the other row")
-        made = optimizer.optimize_model(str(given.source), model_type=known)
-        made.save_model_to_file(str(given.target))
+        changed = optimizer.optimize_model(str(conversion.source), model_type=family)
+        changed.save_model_to_file(str(conversion.target))
 
     return apply
 
 
-def _onnxslim(given: Given) -> None:
+def _onnxslim(conversion: Conversion) -> None:
     import onnxslim
 
-    given.save(onnxslim.slim(given.load()))
+    conversion.save(onnxslim.slim(conversion.load()))
 
 
-def _onnxsim(given: Given) -> None:
+def _onnxsim(conversion: Conversion) -> None:
     import onnxsim
 
-    made, _ = onnxsim.simplify(given.load())
-    given.save(made)
+    changed, _ = onnxsim.simplify(conversion.load())
+    conversion.save(changed)
 
 
-def _graphsurgeon(given: Given) -> None:
+def _graphsurgeon(conversion: Conversion) -> None:
     import onnx_graphsurgeon as gs
 
-    graph = gs.import_onnx(given.load())
-    given.save(gs.export_onnx(graph.fold_constants().cleanup().toposort()))
+    graph = gs.import_onnx(conversion.load())
+    conversion.save(gs.export_onnx(graph.fold_constants().cleanup().toposort()))
 
 
-def _inlined(given: Given) -> None:
-    given.save(onnx.inliner.inline_local_functions(folded(given.load())))
+def _inlined(conversion: Conversion) -> None:
+    conversion.save(onnx.inliner.inline_local_functions(folded(conversion.load())))
 
 
 def folded(model: onnx.ModelProto) -> onnx.ModelProto:
     """Put the main graph's nodes into functions, a few neighbours in each."""
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
-    nodes = list(made.graph.node)
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    nodes = list(changed.graph.node)
     runs = [nodes[i : i + _RUN] for i in range(0, len(nodes), _RUN)]
-    wanted = {value.name for value in made.graph.output}
-    del made.graph.node[:]
+    wanted = {value.name for value in changed.graph.output}
+    del changed.graph.node[:]
     for number, run in enumerate(runs):
         if any(a.HasField("g") or a.graphs for node in run for a in node.attribute):
-            made.graph.node.extend(run)
+            changed.graph.node.extend(run)
             continue
         inside = {name for node in run for name in node.output}
         inputs = dict.fromkeys(n for node in run for n in node.input if n and n not in inside)
         later = {n for other in runs[number + 1 :] for node in other for n in reads(node)}
         outputs = [n for node in run for n in node.output if n in later | wanted and n]
         name = f"Run{number}"
-        made.functions.append(
-            helper.make_function("folded", name, list(inputs), outputs, run, made.opset_import)
+        changed.functions.append(
+            helper.make_function("folded", name, list(inputs), outputs, run, changed.opset_import)
         )
-        made.graph.node.append(helper.make_node(name, list(inputs), outputs, domain="folded"))
-    made.opset_import.append(helper.make_opsetid("folded", 1))
-    return made
+        changed.graph.node.append(helper.make_node(name, list(inputs), outputs, domain="folded"))
+    changed.opset_import.append(helper.make_opsetid("folded", 1))
+    return changed
 
 
-def _expanded(given: Given) -> None:
+def _expanded(conversion: Conversion) -> None:
     """Replace each operator that its opset defines as a function by that function's body."""
-    model = given.load()
+    model = conversion.load()
     version = default_opset(model)
     named = {node.op_type for node in model.graph.node if node.domain in DEFAULT_DOMAINS}
     schemas = {name: defs.get_schema(name, version, "") for name in named}
     bodied = [n for n, s in schemas.items() if s.has_function or s.has_context_dependent_function]
     if not bodied:
         raise ValueError("no operator of this file is a function of its opset")
-    given.save(
+    conversion.save(
         onnx.inliner.inline_selected_functions(
             onnx.shape_inference.infer_shapes(model),
             [("", name) for name in bodied],
@@ -126,11 +126,11 @@ def _expanded(given: Given) -> None:
     )
 
 
-def _cut(start: float, end: float) -> Callable[[Given], None]:
+def _cut(start: float, end: float) -> Callable[[Conversion], None]:
     """Keep the nodes between two places; a `start` of 0 keeps the model's own inputs."""
 
-    def apply(given: Given) -> None:
-        graph = given.load().graph
+    def apply(conversion: Conversion) -> None:
+        graph = conversion.load().graph
         count = len(graph.node)
         held = {t.name for t in graph.initializer}
         inputs = {v.name for v in graph.input} - held
@@ -142,7 +142,7 @@ def _cut(start: float, end: float) -> Callable[[Given], None]:
         wanted = {n for node in after for n in reads(node)} | {v.name for v in graph.output}
         ins = [n for n in dict.fromkeys(read_inside) if n in made_before]
         outs = [n for n in made_inside if n in wanted]
-        onnx.utils.extract_model(str(given.source), str(given.target), ins, outs)
+        onnx.utils.extract_model(str(conversion.source), str(conversion.target), ins, outs)
 
     return apply
 

@@ -11,7 +11,7 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from agreement.steps import Carry, Given, Step
+from agreement.steps import Carry, Conversion, Step
 from fixtures_gen.onnx_values import Array
 
 _BLOCK = 16
@@ -29,32 +29,32 @@ class _Feeds(CalibrationDataReader):  # type: ignore[misc]
         return next(self._left, None)
 
 
-def _half_by_onnxruntime(given: Given) -> None:
+def _half_by_onnxruntime(conversion: Conversion) -> None:
     from onnxruntime.transformers import float16
 
-    given.save(float16.convert_float_to_float16(given.load(), keep_io_types=True))
+    conversion.save(float16.convert_float_to_float16(conversion.load(), keep_io_types=True))
 
 
-def _half_by_common(given: Given) -> None:
+def _half_by_common(conversion: Conversion) -> None:
     from onnxconverter_common import float16
 
-    given.save(float16.convert_float_to_float16(given.load()))
+    conversion.save(float16.convert_float_to_float16(conversion.load()))
 
 
-def _prepared(given: Given) -> None:
-    quant_pre_process(str(given.source), str(given.target))
+def _prepared(conversion: Conversion) -> None:
+    quant_pre_process(str(conversion.source), str(conversion.target))
 
 
-def _dynamic(given: Given) -> None:
-    quantize_dynamic(given.source, given.target)
+def _dynamic(conversion: Conversion) -> None:
+    quantize_dynamic(conversion.source, conversion.target)
 
 
-def _static(form: QuantFormat, **options: bool) -> Callable[[Given], None]:
-    def apply(given: Given) -> None:
+def _static(form: QuantFormat, **options: bool) -> Callable[[Conversion], None]:
+    def apply(conversion: Conversion) -> None:
         quantize_static(
-            str(given.source),
-            str(given.target),
-            _Feeds(given.feeds),
+            str(conversion.source),
+            str(conversion.target),
+            _Feeds(conversion.feeds),
             quant_format=form,
             extra_options=dict(options),
         )
@@ -62,10 +62,10 @@ def _static(form: QuantFormat, **options: bool) -> Callable[[Given], None]:
     return apply
 
 
-def _four_bits(given: Given) -> None:
-    quantizer = MatMulNBitsQuantizer(given.load(), block_size=_BLOCK)
+def _four_bits(conversion: Conversion) -> None:
+    quantizer = MatMulNBitsQuantizer(conversion.load(), block_size=_BLOCK)
     quantizer.process()
-    quantizer.model.save_model_to_file(str(given.target))
+    quantizer.model.save_model_to_file(str(conversion.target))
 
 
 HALF_PRECISION = Step("fp16 (onnxruntime)", _half_by_onnxruntime, Carry.NAMES, loss="fp16")

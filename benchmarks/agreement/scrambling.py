@@ -15,12 +15,12 @@ def scramble(model: onnx.ModelProto) -> onnx.ModelProto:
 
     Order is kept, of nodes, of inputs and of outputs; metadata and doc strings go.
     """
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
-    rename = _renaming(made)
+    scrambled = onnx.ModelProto()
+    scrambled.CopyFrom(model)
+    rename = _renaming(scrambled)
     counts = random.Random(_SEED)  # noqa: S311 - reproducible, not secret
-    del made.metadata_props[:]
-    for place in walk_graphs(made):
+    del scrambled.metadata_props[:]
+    for place in walk_graphs(scrambled):
         graph = place.graph
         graph.doc_string = ""
         del graph.metadata_props[:]
@@ -35,7 +35,7 @@ def scramble(model: onnx.ModelProto) -> onnx.ModelProto:
             graph.output[:] = map(rename, graph.output)
         else:
             _rename_graph(graph, rename)
-    return made
+    return scrambled
 
 
 def _rename_graph(graph: onnx.GraphProto, rename: Callable[[str], str]) -> None:
@@ -73,9 +73,9 @@ def _names(model: onnx.ModelProto) -> Iterator[str]:
 
 def reorder(model: onnx.ModelProto) -> onnx.ModelProto:
     """Put the nodes of the main graph into another order in which they can run."""
-    made = onnx.ModelProto()
-    made.CopyFrom(model)
-    nodes = list(made.graph.node)
+    scrambled = onnx.ModelProto()
+    scrambled.CopyFrom(model)
+    nodes = list(scrambled.graph.node)
     makers = {name: i for i, node in enumerate(nodes) for name in node.output if name}
     waits = [{makers[n] for n in reads(node) if n in makers} for node in nodes]
     users: dict[int, list[int]] = {i: [] for i in range(len(nodes))}
@@ -91,9 +91,9 @@ def reorder(model: onnx.ModelProto) -> onnx.ModelProto:
             waits[j].discard(i)
             if not waits[j]:
                 ready.append(j)
-    del made.graph.node[:]
-    made.graph.node.extend(nodes[i] for i in order)
-    return made
+    del scrambled.graph.node[:]
+    scrambled.graph.node.extend(nodes[i] for i in order)
+    return scrambled
 
 
 def reads(node: onnx.NodeProto) -> Iterable[str]:

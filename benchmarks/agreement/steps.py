@@ -19,7 +19,7 @@ class Carry(StrEnum):
 
 
 @dataclass(frozen=True)
-class Given:
+class Conversion:
     """What a step works on.
 
     Attributes:
@@ -56,7 +56,7 @@ class Step:
     """
 
     name: str
-    apply: Callable[[Given], None]
+    apply: Callable[[Conversion], None]
     carry: Carry = Carry.VALUES
     renames: bool = False
     cuts: bool = False

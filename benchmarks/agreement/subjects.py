@@ -12,7 +12,7 @@ from torch import nn
 
 from agreement import builders, carrying
 from agreement.plan import LARGE, PLAIN, Start
-from agreement.steps import Carry, Given, Step
+from agreement.steps import Carry, Conversion, Step
 from agreement.store import NotPossible, key_of, sources, stored
 from agreement.zoo import ENTRIES, Entry, neighbour
 from fixtures_gen.covers import Covers
@@ -51,7 +51,7 @@ class _Kept(msgspec.Struct):
 
 
 @dataclass(frozen=True)
-class Made:
+class Variant:
     """A file of the table.
 
     Attributes:
@@ -74,25 +74,25 @@ class Subject:
         self.entry: Entry = ENTRIES[name]
         self._eager: dict[tuple[str, bool], Eager] = {}
         self._models: dict[str, tuple[nn.Module, Inputs]] = {}
-        self._made: dict[tuple[Start, tuple[str, ...]], Made | str] = {}
+        self._variants: dict[tuple[Start, tuple[str, ...]], Variant | str] = {}
 
-    def made(self, start: Start, steps: tuple[Step, ...]) -> Made:
+    def variant(self, start: Start, steps: tuple[Step, ...]) -> Variant:
         """The file that some steps make of an export, with its truth.
 
         Raises:
             NotPossible: A tool cannot do its step, now or before.
         """
         place = (start, tuple(step.name for step in steps))
-        if place not in self._made:
+        if place not in self._variants:
             try:
-                self._made[place] = (
-                    self._step(self.made(start, steps[:-1]), steps[-1], start)
+                self._variants[place] = (
+                    self._step(self.variant(start, steps[:-1]), steps[-1], start)
                     if steps
                     else self._export(start)
                 )
             except NotPossible as error:
-                self._made[place] = str(error)
-        result = self._made[place]
+                self._variants[place] = str(error)
+        result = self._variants[place]
         if isinstance(result, str):
             raise NotPossible(result)
         return result
@@ -148,11 +148,11 @@ class Subject:
         taken = self.record(PLAIN).source.exporter
         return next(name for name in EXPORTERS if name != taken)
 
-    def _export(self, start: Start) -> Made:
+    def _export(self, start: Start) -> Variant:
         """An export as it is; an edit of how records are made does not make it anew."""
         if start.variant == "neighbour":
-            other = Subject(neighbour(self.entry.name)).made(Start("stranger"), ())
-            return Made(other.path, other.key, None, other.feeds)
+            other = Subject(neighbour(self.entry.name)).variant(Start("stranger"), ())
+            return Variant(other.path, other.key, None, other.feeds)
         if start.built:
             return self._built(start)
         if start in _RECORDED:
@@ -165,13 +165,13 @@ class Subject:
         truth = None
         if start.variant in {"own", "tuned"}:
             truth = self._truth(key, Carry.VALUES, None, path, inputs, start)
-        return Made(path, key, truth, inputs)
+        return Variant(path, key, truth, inputs)
 
-    def _built(self, start: Start) -> Made:
+    def _built(self, start: Start) -> Variant:
         """A file that another builder wrote; what lost digits has the truth of what lost none."""
         model, inputs = self._model(start.variant)
         if start.built != FULL_PRECISION_BUILT:
-            before = self.made(replace(start, built=FULL_PRECISION_BUILT), ())
+            before = self.variant(replace(start, built=FULL_PRECISION_BUILT), ())
 
         def make(folder: Path) -> None:
             builders.build(model, start.built, folder)
@@ -183,23 +183,23 @@ class Subject:
         inputs = builders.with_empty_cache(folder, arrays)
         key = key_of(hashlib.sha256(path.read_bytes()).hexdigest())
         if start.built == FULL_PRECISION_BUILT:
-            return Made(
+            return Variant(
                 path,
                 key,
                 self._truth(key, Carry.VALUES, None, path, inputs, start),
                 inputs,
             )
         truth = self._truth(key, Carry.NAMES, before, path, inputs, start)
-        return Made(path, key, truth, inputs)
+        return Variant(path, key, truth, inputs)
 
-    def _step(self, before: Made, step: Step, start: Start) -> Made:
+    def _step(self, before: Variant, step: Step, start: Start) -> Variant:
         """One step further."""
         module = step.apply.__module__.replace(".", "/")
         code = sources(f"benchmarks/{module}.py", "benchmarks/agreement/scrambling.py")
         key = key_of(before.key, step.name, code, self.entry.fusions or "")
 
         def make(folder: Path) -> None:
-            step.apply(Given(before.path, folder / "m.onnx", before.feeds, self.entry.fusions))
+            step.apply(Conversion(before.path, folder / "m.onnx", before.feeds, self.entry.fusions))
             onnx.load(folder / "m.onnx")  # the step has to have written something that reads
 
         path = stored("files", key, make) / "m.onnx"
@@ -207,9 +207,9 @@ class Subject:
         truth = None
         if before.truth is not None:
             truth = self._truth(key, step.carry, before, path, inputs, start)
-        return Made(path, key, truth, inputs)
+        return Variant(path, key, truth, inputs)
 
-    def _feeds_after(self, before: Made, step: Step, path: Path) -> Feeds:
+    def _feeds_after(self, before: Variant, step: Step, path: Path) -> Feeds:
         graph = onnx.load(path, load_external_data=False).graph
         held = {tensor.name for tensor in graph.initializer}
         names = [value.name for value in graph.input if value.name not in held]
@@ -223,7 +223,7 @@ class Subject:
         self,
         key: str,
         carry: Carry,
-        before: Made | None,
+        before: Variant | None,
         path: Path,
         inputs: Feeds,
         start: Start,
@@ -262,7 +262,7 @@ _RECORDED = {PLAIN, LARGE, Start(exporter="other")}
 """Exports whose records are used."""
 
 
-def _values(before: Made, names: list[str]) -> Feeds:
+def _values(before: Variant, names: list[str]) -> Feeds:
     """What some tensors of a file hold when it runs."""
     observed = observe(before.path, before.feeds)
     values = dict(before.feeds)
