@@ -36,7 +36,7 @@ def main() -> None:
     if options.only_seeds:
         return
     start = time.monotonic()
-    warm_up(seeds)
+    warm_up(seeds, watch=True)
     deadline = start + (options.seconds or _NO_LIMIT)
     end = options.first + (_NO_LIMIT if options.cases is None else options.cases)
     shares = [
@@ -83,10 +83,13 @@ def _report(
         times.update(tally.seconds)
     by_command = Counter(finding.command.partition(" ")[0] for finding in findings)
     kinds = len(set().union(*(tally.kinds for tally in tallies)))
+    run = len(set().union(*(tally.lines for tally in tallies)))
+    run_lines = f"{run} lines run, " if run else ""
     rate = cases.total() / seconds / jobs
     speed = f"{seconds:.0f} s, {jobs} jobs, {rate:.0f} cases/s a job"
+    told = f"{kinds} kinds of endings, {run_lines}{len(findings)} findings"
     lines = [
-        f"{cases.total()} cases, {speed}, {kinds} kinds of endings, {len(findings)} findings",
+        f"{cases.total()} cases, {speed}, {told}",
         "",
         "| command | cases | ms a case | findings |",
         "|---|---:|---:|---:|",

@@ -77,9 +77,15 @@ def make_case(number: CaseId, seeds: Seeds) -> Case:
     data = seeds.files[file]
     if (kept := seeds.corpus.get(file)) and source.random() < _FROM_CORPUS:
         data = source.choice(kept)
-    data = mutate(data, kind, source)
+    case = Case(command, file, mutate(data, kind, source))
     for steps in range(2, len(number) + 1):
-        source = random.Random(case_name(number[:steps]))  # noqa: S311 - no secret
-        command = source.choice([other for other in COMMANDS if file in other.words])
-        data = mutate(data, kind, source)
-    return Case(command, file, data)
+        case = damage_further(case, number[:steps])
+    return case
+
+
+def damage_further(case: Case, number: CaseId) -> Case:
+    """The case of a number, from the case that it continues: another command, the same file."""
+    source = random.Random(case_name(number))  # noqa: S311 - no secret
+    command = source.choice([other for other in COMMANDS if case.file in other.words])
+    kind = KINDS.get(Path(case.file).suffix, "bytes")
+    return Case(command, case.file, mutate(case.data, kind, source))

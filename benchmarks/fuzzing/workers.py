@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from fuzzing.cases import Case, CaseId, Seeds, case_name, make_case
+from fuzzing.cases import Case, CaseId, Seeds, case_name, damage_further, make_case
 from fuzzing.commands import COMMANDS
 from fuzzing.judging import (
     SECONDS,
@@ -33,12 +33,14 @@ from fuzzing.judging import (
     plain_words,
     run_command,
 )
+from fuzzing.new_lines import NewLines
 
 MEMORY = 4 << 30
 """Bytes of address space that a worker may take besides what it starts with."""
 
 _IN_MEMORY = Path("/dev/shm")  # noqa: S108 - for folders with random names
-_CASES_PER_WORKER = 400
+_NEW_LINES = NewLines()
+_CASES_PER_WORKER = 1000
 _DERIVED = 8
 """Number of cases that damage a file further that told something new."""
 _DEPTH = 5
@@ -93,16 +95,23 @@ class Tally:
         seconds: Time by command.
         findings: Cases that ended wrongly.
         kinds: Endings of different kinds.
+        lines: Lines of modelexport that were run, where that is known.
     """
 
     cases: Counter[str] = field(default_factory=Counter)
     seconds: Counter[str] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
     kinds: set[str] = field(default_factory=set)
+    lines: set[tuple[str, int]] = field(default_factory=set)
 
 
-def warm_up(seeds: Seeds) -> None:
-    """Load in this process whatever a command loads, so that workers have it when they start."""
+def warm_up(seeds: Seeds, *, watch: bool = False) -> None:
+    """Load in this process whatever a command loads, so that workers have it when they start.
+
+    Args:
+        seeds: Good files; each command runs on them once.
+        watch: Whether cases that run new lines of modelexport are noticed.
+    """
     build_commands_once()
     with _folder_of(seeds):
         for command in COMMANDS:
@@ -110,6 +119,8 @@ def warm_up(seeds: Seeds) -> None:
             run_command(command, seeds.files.get(command.stdin or "", b""))
             for entry in [e for e in os.scandir() if e.name not in before]:
                 shutil.rmtree(entry) if entry.is_dir() else Path(entry).unlink()
+    if watch:
+        _NEW_LINES.watch()
     gc.collect()
     gc.freeze()
 
@@ -135,7 +146,7 @@ def _run_worker(share: Share, seeds: Seeds, tally: Tally) -> int:
     process = os.fork()
     if not process:
         os.close(reading)
-        _work(share, seeds, tally.kinds, writing)
+        _work(share, seeds, tally, writing)
     os.close(writing)
     running: CaseId | None = None
     for line in _lines(reading, process):
@@ -181,8 +192,10 @@ def _note(answer: dict[str, Any], number: CaseId, share: Share, seeds: Seeds, ta
     """Add the answer of a worker to the tally, and keep the file if it is worth it."""
     tally.cases[answer["command"]] += 1
     tally.seconds[answer["command"]] += answer["seconds"]
-    fault, new = answer["fault"], answer["kind"] not in tally.kinds
+    lines = set(map(tuple, answer["lines"])) - tally.lines
+    fault, new = answer["fault"], bool(lines) or answer["kind"] not in tally.kinds
     tally.kinds.add(answer["kind"])
+    tally.lines |= lines
     if fault is None and not (new and share.corpus is not None):
         return
     case = make_case(number, seeds)
@@ -198,7 +211,7 @@ def _keep(case: Case, number: CaseId, folder: Path | None) -> None:
         (folder / f"{case_name(number)}.{case.file}").write_bytes(case.data)
 
 
-def _work(share: Share, seeds: Seeds, kinds: set[str], answers: int) -> None:
+def _work(share: Share, seeds: Seeds, tally: Tally, answers: int) -> None:
     """What a worker does. It never returns."""
     faulthandler.disable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -207,36 +220,39 @@ def _work(share: Share, seeds: Seeds, kinds: set[str], answers: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with _folder_of(seeds):
-            for number in _numbers(share, kinds, answers, seeds):
+            for number in _numbers(share, tally, answers, seeds):
                 os.write(answers, msgspec.json.encode(number) + b"\n")
     finally:
         sys.stderr.flush()
         os._exit(0)
 
 
-def _numbers(share: Share, kinds: set[str], answers: int, seeds: Seeds) -> Iterator[CaseId]:
+def _numbers(share: Share, tally: Tally, answers: int, seeds: Seeds) -> Iterator[CaseId]:
     """Run each case behind its number was taken; what tells something new is damaged further."""
     folder = {entry.name: entry.stat() for entry in os.scandir()}
+    _NEW_LINES.lines |= tally.lines
     for number in share.numbers:
-        waiting: list[CaseId] = [(number,)]
+        waiting: list[tuple[CaseId, Case | None]] = [((number,), None)]
         while waiting:
             if time.monotonic() > share.deadline:
                 return
-            case_id = waiting.pop()
+            case_id, earlier = waiting.pop()
             yield case_id
-            case = make_case(case_id, seeds)
+            case = damage_further(earlier, case_id) if earlier else make_case(case_id, seeds)
             ending, fault = _run_case(case, seeds, folder)
-            kind = ending.signature(case.command)
+            kind, lines = ending.signature(case.command), _NEW_LINES.take()
             answer = {
                 "command": case.command.name,
                 "seconds": ending.seconds,
                 "fault": fault,
                 "kind": kind,
+                "lines": lines,
             }
             os.write(answers, msgspec.json.encode(answer) + b"\n")
-            if share.derive and kind not in kinds and len(case_id) <= _DEPTH:
-                waiting += [(*case_id, n) for n in range(_DERIVED)]
-            kinds.add(kind)
+            new = bool(lines) or kind not in tally.kinds
+            if share.derive and new and len(case_id) <= _DEPTH:
+                waiting += [((*case_id, n), case) for n in range(_DERIVED)]
+            tally.kinds.add(kind)
 
 
 def _run_case(
