@@ -114,11 +114,13 @@ class TraceOptions(ExportConfig, frozen=True, kw_only=True, forbid_unknown_field
 
     Attributes:
         probe: Put fingerprints of the values into the record.
+        stamp: Export only some of many equal layers, and copy their nodes for the others.
         trust_remote_code: Let a Hugging Face folder run its own code.
         weights: Load the weights; else the model has a structure and no values.
     """
 
     probe: bool = True
+    stamp: bool = True
     trust_remote_code: bool = False
     weights: bool = True
 

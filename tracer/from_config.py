@@ -22,6 +22,7 @@ class TraceArguments(TypedDict):
     dynamic: DynamicAxes
     output_names: Sequence[str]
     probe: bool
+    stamp: bool
     custom_translation: Translations
 
 
@@ -39,6 +40,7 @@ def trace_arguments(options: TraceOptions) -> TraceArguments:
         dynamic=options.axes,
         output_names=options.output_names,
         probe=options.probe,
+        stamp=options.stamp,
         custom_translation=load_translations(options.custom_translation),
     )
 

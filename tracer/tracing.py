@@ -46,6 +46,7 @@ from modelexport.tracer.sources.signature import DynamicAxes, Inputs, ModelCall,
 from modelexport.tracer.sources.transformers_models import ready_for_export
 from modelexport.tracer.sources.translations import Translations
 from modelexport.tracer.sources.weightless import NO_WEIGHTS, fake_weights, on_fake_tensors
+from modelexport.tracer.stamping.stamped_export import export_equal_layers_once
 
 DEFAULT_OPSET = 17
 
@@ -80,6 +81,7 @@ def trace(  # noqa: PLR0913 - keyword-only options of an entry point
     dynamic: DynamicAxes = False,
     output_names: Sequence[str] = (),
     probe: bool = True,
+    stamp: bool = True,
     custom_translation: Translations | None = None,
     force: bool = False,
     origin: Origin | None = None,
@@ -103,6 +105,8 @@ def trace(  # noqa: PLR0913 - keyword-only options of an entry point
             and position (`{"ids": {0: "batch"}}`). Axes with a name must come out dynamic.
         output_names: Names for the outputs, in order; by default the model's own.
         probe: Run the file in onnxruntime, and record a fingerprint of every value.
+        stamp: Export only some of many equal layers, and copy their nodes for the others, where the
+            result is verified to be the same.
         custom_translation: For operators of torch (`torch.ops.lib.name.default`) the onnxscript
             functions that the dynamo exporter writes for them, as torch.onnx.export takes them.
         force: Overwrite existing files.
@@ -118,6 +122,7 @@ def trace(  # noqa: PLR0913 - keyword-only options of an entry point
         raise UsageError("An eager record has no ONNX file: use --record-only.")
     chosen = resolve_exporter(exporter)
     settings = export_settings(chosen, opset, custom_translation)
+    export = export_equal_layers_once if stamp else export_model
     model = interpret(model)
     initialise_lazy_modules(model, example_inputs)
     target = Path(onnx_path)
@@ -131,7 +136,7 @@ def trace(  # noqa: PLR0913 - keyword-only options of an entry point
             call = bind_inputs(model, example_inputs, dynamic=dynamic, output_names=output_names)
             run, call = _run(model, on_fake_tensors(call, mode))
             try:
-                exported = export_model(model, call, chosen, settings, refuse_constant_inputs)
+                exported = export(model, call, chosen, settings, refuse_constant_inputs)
             except ExportFailedError as error:
                 raise ExportFailedError(
                     f"{error} {_advice(run, settings)}To record the model without a file, use "
@@ -218,6 +223,7 @@ def record(  # noqa: PLR0913 - keyword-only options of an entry point
     dynamic: DynamicAxes = False,
     output_names: Sequence[str] = (),
     probe: bool = True,
+    stamp: bool = True,
     custom_translation: Translations | None = None,
     force: bool = False,
     origin: Origin | None = None,
@@ -237,6 +243,7 @@ def record(  # noqa: PLR0913 - keyword-only options of an entry point
         dynamic: As for `trace`.
         output_names: As for `trace`.
         probe: Record a fingerprint of every value.
+        stamp: As for `trace`.
         custom_translation: As for `trace`.
         force: Overwrite an existing file.
         origin: Where the model came from, for the record.
@@ -259,7 +266,9 @@ def record(  # noqa: PLR0913 - keyword-only options of an entry point
             content: Record | None = None
             why: tuple[str, ...] = ("eager: asked for",)
             if chosen is not None:
-                content, why = _record_by_export(model, call, chosen, settings, origin, probe=probe)
+                content, why = _record_by_export(
+                    model, call, chosen, settings, origin, probe=probe, stamp=stamp
+                )
             if content is None:
                 report_step("running the model")
                 content = build_eager_record(model, call, origin, probe=probe, why=why)
@@ -288,6 +297,7 @@ def _record_by_export(
     origin: Origin | None,
     *,
     probe: bool,
+    stamp: bool,
 ) -> tuple[Record | None, tuple[str, ...]]:
     """The record of what an exporter makes; None, and why, where an eager record is better.
 
@@ -295,8 +305,9 @@ def _record_by_export(
         ExportFailedError: The exporter that the user chose failed.
     """
     run, call = _run(model, call)
+    export = export_equal_layers_once if stamp else export_model
     try:
-        exported = export_model(model, call, exporter, settings, refuse_constant_inputs)
+        exported = export(model, call, exporter, settings, refuse_constant_inputs)
     except ExportFailedError as error:
         if exporter is not Exporter.AUTO:
             raise ExportFailedError(

@@ -104,6 +104,15 @@ class TracingOptions:
             rich_help_panel=_TOPIC,
         ),
     ] = False
+    stamp: Annotated[
+        bool,
+        typer.Option(
+            "--stamp/--no-stamp",
+            help="Of many equal layers, export three and copy their nodes for the others; the "
+            "result is checked against the model. Deep models are exported many times faster.",
+            rich_help_panel=_TOPIC,
+        ),
+    ] = True
     no_weights: Annotated[
         bool,
         typer.Option(
@@ -143,6 +152,7 @@ class TracingOptions:
             dynamic=self.dynamic,
             custom_translation=self.custom_translation,
             probe=not self.no_probe,
+            stamp=self.stamp,
             trust_remote_code=self.trust_remote_code,
             weights=not self.no_weights,
         )

@@ -16,7 +16,7 @@ _MIN_DISTINCT = 3
 """Minimum number of elements and of distinct values of a value that identifies a module by
 itself; smaller ones are too common."""
 
-_TOLERANCE = 1e-4
+TOLERANCE = 1e-4
 """Maximum difference of two equal values, as a share of the largest magnitude: two runtimes
 differ in the last digits."""
 
@@ -30,7 +30,7 @@ def values_agree(left: ValueFingerprint, right: ValueFingerprint) -> bool:
     if a.size != b.size or left.nan != right.nan:
         return False
     scale = max(float(np.abs(a).max(initial=0)), 1e-30)
-    return bool(np.abs(a - b).max(initial=0) <= _TOLERANCE * scale)
+    return bool(np.abs(a - b).max(initial=0) <= TOLERANCE * scale)
 
 
 def is_distinctive(fingerprint: ValueFingerprint) -> bool:
@@ -123,7 +123,7 @@ class ValueGroup:
             return []
         low, high = extremes
         with np.errstate(invalid="ignore"):
-            tolerance = _TOLERANCE * np.maximum(np.abs(self._lowest), np.abs(self._highest)) + 1e-30
+            tolerance = TOLERANCE * np.maximum(np.abs(self._lowest), np.abs(self._highest)) + 1e-30
             agree = (np.abs(self._lowest - low) <= tolerance) & (
                 np.abs(self._highest - high) <= tolerance
             )

@@ -1,0 +1,142 @@
+"""The nodes of two equal layers in an exported graph, and how the ones answer to the others."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import onnx
+
+from modelexport.hierarchy.graph_paths import MAIN, NodeKey, has_subgraphs
+from modelexport.tracer.exporters.exported import Scope
+
+
+class StampingError(Exception):
+    """Equal layers cannot be stamped out; the model is exported whole. No user meets it."""
+
+
+@dataclass(frozen=True)
+class LayerPair:
+    """Two equal layers in a graph, of which the second reads what the first computes.
+
+    Attributes:
+        first: Positions of the nodes of the first.
+        second: Positions of the nodes of the second, in the same order.
+        values: For each value that the first computes, the one that the second computes.
+        links: For each value that the first reads of the layer before, the one that the second
+            reads of the first.
+        weights: For each initializer that only the first reads, the one that the second reads.
+    """
+
+    first: Sequence[int]
+    second: Sequence[int]
+    values: dict[str, str] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
+    weights: dict[str, str] = field(default_factory=dict)
+
+
+def pair_layers(
+    graph: onnx.GraphProto, scopes: Mapping[NodeKey, Scope], first: str, second: str
+) -> LayerPair:
+    """Pair the nodes of two layers.
+
+    Args:
+        graph: The main graph.
+        scopes: The module of each node.
+        first: Path of a layer.
+        second: Path of an equal one, which reads what the first computes.
+
+    Raises:
+        StampingError: Their nodes are not the same.
+    """
+    members = [_members(graph, scopes, path) for path in (first, second)]
+    pair = LayerPair(*members)
+    if not members[0] or len(members[0]) != len(members[1]):
+        raise StampingError(
+            f"{first} has {len(members[0])} nodes in the graph, and {second} has {len(members[1])}"
+        )
+    initializers = {tensor.name for tensor in graph.initializer}
+    computed = {name for position in pair.first for name in graph.node[position].output}
+    for a, b in zip(*members, strict=True):
+        _pair_nodes(graph.node[a], graph.node[b], pair, computed, initializers)
+    _check_readers(graph, pair)
+    return pair
+
+
+def _members(graph: onnx.GraphProto, scopes: Mapping[NodeKey, Scope], path: str) -> list[int]:
+    """Positions of the nodes of a module.
+
+    A node without a scope is the module's where only nodes of the module read it.
+    """
+    outside = {value.name for value in graph.output}
+    inside: set[str] = set()
+    members = []
+    for position in reversed(range(len(graph.node))):
+        node = graph.node[position]
+        scope = scopes.get(NodeKey(MAIN, position))
+        if scope is None:
+            is_member = inside.issuperset(node.output) and outside.isdisjoint(node.output)
+        else:
+            is_member = f"{scope.module}.".startswith(f"{path}.")
+        if is_member:
+            members.append(position)
+        (inside if is_member else outside).update(node.input)
+    return members[::-1]
+
+
+def _pair_nodes(
+    a: onnx.NodeProto,
+    b: onnx.NodeProto,
+    pair: LayerPair,
+    computed: set[str],
+    initializers: set[str],
+) -> None:
+    """Pair two nodes.
+
+    Args:
+        a: A node of the first layer.
+        b: The node of the second.
+        pair: Gets what the pair says of values, links and weights.
+        computed: What the first layer computes.
+        initializers: The names of all initializers.
+
+    Raises:
+        StampingError: They are not the same.
+    """
+    if has_subgraphs(a) or has_subgraphs(b):
+        raise StampingError(f"{a.name} has branches or a loop")
+    shapes = [
+        (n.op_type, n.domain, n.overload, len(n.input), [bool(o) for o in n.output]) for n in (a, b)
+    ]
+    if shapes[0] != shapes[1] or _attributes(a) != _attributes(b):
+        raise StampingError(f"{a.name} and {b.name} differ")
+    for v, w in zip(a.input, b.input, strict=True):
+        if v in pair.values:
+            is_pair = pair.values[v] == w
+        elif w in computed:
+            is_pair = pair.links.setdefault(v, w) == w
+        elif v == w:
+            is_pair = True
+        else:
+            are_weights = v in initializers and w in initializers
+            is_pair = are_weights and pair.weights.setdefault(v, w) == w
+        if not is_pair:
+            raise StampingError(f"{a.name} reads {v}, but {b.name} reads {w}")
+    pair.values.update((v, w) for v, w in zip(a.output, b.output, strict=True) if v)
+
+
+def _attributes(node: onnx.NodeProto) -> list[bytes]:
+    return sorted(attribute.SerializeToString(deterministic=True) for attribute in node.attribute)
+
+
+def _check_readers(graph: onnx.GraphProto, pair: LayerPair) -> None:
+    """Check that nothing but the second layer reads what the first computes.
+
+    Raises:
+        StampingError: Something else reads it, or the second layer reads nothing of it.
+    """
+    if not pair.links:
+        raise StampingError("a layer reads nothing of the one before")
+    layers = {*pair.first, *pair.second}
+    read = {name for p, node in enumerate(graph.node) if p not in layers for name in node.input}
+    read.update(value.name for value in graph.output)
+    if both := read & pair.values.keys():
+        raise StampingError(f"what is outside of the layers reads {min(both)}")

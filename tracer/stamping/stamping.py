@@ -1,0 +1,214 @@
+"""Copying the nodes of one layer of an exported graph for the layers that were left out."""
+
+import re
+from collections.abc import Iterator, Mapping, MutableSequence, Sequence
+from dataclasses import dataclass, replace
+
+import onnx
+
+from modelexport.hierarchy.fingerprints import Array
+from modelexport.hierarchy.graph_paths import MAIN, NodeKey
+from modelexport.support.unique_names import UniqueNames
+from modelexport.tracer.exporters.exported import ExportedGraph, Scope
+from modelexport.tracer.stamping.equal_runs import EqualRun
+from modelexport.tracer.stamping.layer_nodes import LayerPair, StampingError, pair_layers
+from modelexport.tracer.stamping.layer_weights import WeightOf, weight_of
+from modelexport.tracer.stamping.sibling_calls import SiblingCall
+
+_COUNTER = re.compile(r"_\d+$")
+"""What exporters append to a name that is in use."""
+
+_POSITION = re.compile(r"^/(\d+)(?=\.)")
+"""The node of the main graph in the path of a subgraph."""
+
+
+@dataclass(frozen=True)
+class StampedGraph:
+    """A graph with all layers.
+
+    Attributes:
+        exported: The graph.
+        boundaries: For each stamped call, the names of the values that the next layer reads.
+    """
+
+    exported: ExportedGraph
+    boundaries: dict[SiblingCall, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class _PlacedNode:
+    """A node of the new graph; `origin` is its position in the old one, None for a copy."""
+
+    node: onnx.NodeProto
+    scope: Scope | None
+    source_line: str | None
+    origin: int | None
+
+
+def stamp(short: ExportedGraph, run: EqualRun) -> StampedGraph:
+    """Give an exported graph the layers of a run that were left out.
+
+    Args:
+        short: The graph. It stays as it is.
+        run: The run.
+
+    Raises:
+        StampingError: The exported layers are not equal in the graph.
+    """
+    return _Stamper(short, run).stamp()
+
+
+class _Stamper:
+    def __init__(self, short: ExportedGraph, run: EqualRun) -> None:
+        self._short = short
+        self._run = run
+        self._model = onnx.ModelProto()
+        self._model.CopyFrom(short.model)
+        self._large = dict(short.weights)
+        graph = self._model.graph
+        self._pair: LayerPair = pair_layers(graph, short.scopes, run.template.path, run.last.path)
+        self._initializers = {tensor.name: tensor for tensor in graph.initializer}
+        self._types = {value.name: value for value in graph.value_info}
+        self._weights = self._find_weights()
+        names = {n for node in graph.node for n in (*node.input, *node.output, node.name)}
+        names.update(value.name for value in (*graph.input, *graph.output, *graph.initializer))
+        self._names = UniqueNames(names)
+
+    def stamp(self) -> StampedGraph:
+        """The graph with all layers."""
+        graph = self._model.graph
+        placed = [self._place(position) for position in range(len(graph.node))]
+        copies: list[_PlacedNode] = []
+        before = {name: name for name in self._pair.values}  # as the layer before has them
+        boundaries = {}
+        for call in self._run.stamped:
+            names = {v: before[w] for v, w in self._pair.links.items()}
+            names |= self._copy_weights(call)
+            before = {name: self._new_name(name) for name in self._pair.values}
+            copies += self._copy_nodes(call, names | before)
+            boundaries[call] = tuple({before[w]: None for w in self._pair.links.values()})
+        for position in self._pair.second:
+            _rename(placed[position].node.input, before)
+        end = self._pair.first[-1] + 1
+        placed[end:end] = copies
+        del graph.node[:]
+        graph.node.extend(item.node for item in placed)
+        _check_order(graph)
+        return StampedGraph(self._exported(placed), boundaries)
+
+    def _find_weights(self) -> dict[str, WeightOf]:
+        """How the values of each initializer that belongs to the template follow from a call."""
+        arrays = {name: array for path, name, array in self._short.initializers() if path == MAIN}
+        found = {}
+        for v, w in self._pair.weights.items():
+            values, others = arrays[v], arrays[w]
+            if values is None or others is None:
+                raise StampingError(f"the values of the initializer {v} are not known")
+            found[v] = weight_of(v, (values, others), self._run)
+        return found
+
+    def _place(self, position: int) -> _PlacedNode:
+        """A node of the short graph, with its position there."""
+        node = onnx.NodeProto()
+        node.CopyFrom(self._model.graph.node[position])
+        key = NodeKey(MAIN, position)
+        short = self._short
+        return _PlacedNode(node, short.scopes.get(key), short.source_lines.get(key), position)
+
+    def _copy_nodes(self, call: SiblingCall, names: Mapping[str, str]) -> Iterator[_PlacedNode]:
+        """The nodes of a call.
+
+        Args:
+            call: The call.
+            names: For each value that the template reads or computes, what the call has for it.
+        """
+        for position in self._pair.first:
+            item = self._place(position)
+            _rename(item.node.input, names)
+            for name in item.node.output:
+                if name in self._types:
+                    value = self._model.graph.value_info.add()
+                    value.CopyFrom(self._types[name])
+                    value.name = names[name]
+            _rename(item.node.output, names)
+            if item.node.name:
+                item.node.name = self._new_name(item.node.name)
+            scope = item.scope and replace(
+                item.scope, module=call.path + item.scope.module[len(self._run.template.path) :]
+            )
+            yield replace(item, scope=scope, origin=None)
+
+    def _copy_weights(self, call: SiblingCall) -> dict[str, str]:
+        """Add the initializers of a call.
+
+        Returns:
+            Their names, by those of the template's.
+        """
+        names = {}
+        for name, values_of in self._weights.items():
+            own_name, values = values_of(call)
+            names[name] = self._names.take(own_name) if own_name else self._new_name(name)
+            tensor = self._model.graph.initializer.add()
+            tensor.CopyFrom(self._initializers[name])
+            tensor.name = names[name]
+            if name in self._short.weights:
+                self._large[names[name]] = values
+            else:
+                _set_values(tensor, values)
+        return names
+
+    def _new_name(self, name: str) -> str:
+        """A name as an exporter gives it to one more value of a kind."""
+        return self._names.take(_COUNTER.sub("", name))
+
+    def _exported(self, placed: Sequence[_PlacedNode]) -> ExportedGraph:
+        """The graph with the scopes and source lines of its nodes."""
+        short = self._short
+        scopes, lines = {}, {}
+        moved: dict[int, int] = {}
+        for position, item in enumerate(placed):
+            if item.scope is not None:
+                scopes[NodeKey(MAIN, position)] = item.scope
+            if item.source_line is not None:
+                lines[NodeKey(MAIN, position)] = item.source_line
+            if item.origin is not None:
+                moved[item.origin] = position
+        for key, scope in short.scopes.items():
+            if key.graph != MAIN:
+                scopes[_moved(key, moved)] = scope
+        for key, line in short.source_lines.items():
+            if key.graph != MAIN:
+                lines[_moved(key, moved)] = line
+        model, weights = self._model, self._large
+        return replace(short, model=model, weights=weights, scopes=scopes, source_lines=lines)
+
+
+def _rename(names: MutableSequence[str], new_names: Mapping[str, str]) -> None:
+    names[:] = [new_names.get(name, name) for name in names]
+
+
+def _set_values(tensor: onnx.TensorProto, values: Array) -> None:
+    """Put the values of an array into a small initializer of its type and shape."""
+    kept = onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
+    kept.raw_data = values.tobytes()
+    tensor.CopyFrom(kept)
+
+
+def _moved(key: NodeKey, positions: Mapping[int, int]) -> NodeKey:
+    """The address of a node in a subgraph, whose outermost node may have another position now."""
+    return NodeKey(
+        _POSITION.sub(lambda match: f"/{positions[int(match[1])]}", key.graph), key.position
+    )
+
+
+def _check_order(graph: onnx.GraphProto) -> None:
+    """Check that each node reads what was computed before.
+
+    Raises:
+        StampingError: One does not.
+    """
+    later = {name for node in graph.node for name in node.output}
+    for node in graph.node:
+        if unknown := later.intersection(node.input):
+            raise StampingError(f"{node.name} comes before {min(unknown)}, which it reads")
+        later.difference_update(node.output)

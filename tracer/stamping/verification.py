@@ -1,0 +1,66 @@
+"""Whether a graph with stamped layers computes what the model computes."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import torch
+
+from modelexport.hierarchy.fingerprints import Array, value_fingerprint
+from modelexport.tracer.eager.arrays import real_numbers
+from modelexport.tracer.exporters.exported import ExportedGraph
+from modelexport.tracer.records.graph_values import graph_feed, run_graph
+from modelexport.tracer.records.value_equality import TOLERANCE, values_agree
+from modelexport.tracer.sources.signature import ModelCall
+from modelexport.tracer.stamping.equal_runs import EqualRun
+from modelexport.tracer.stamping.layer_nodes import StampingError
+from modelexport.tracer.stamping.sibling_calls import SiblingCall
+
+Boundaries = Mapping[SiblingCall, Sequence[str]]
+"""For each stamped call, the names of the values that the next layer reads."""
+
+
+def verify(
+    exported: ExportedGraph,
+    call: ModelCall,
+    outputs: Mapping[str, torch.Tensor],
+    stamped: Iterable[tuple[EqualRun, Boundaries]],
+) -> None:
+    """Check that a graph has the values of an eager run behind each stamped layer, and at its end.
+
+    Args:
+        exported: The graph.
+        call: The call on the example inputs.
+        outputs: What the eager run returned.
+        stamped: The runs of layers, each with the values behind its stamped ones.
+
+    Raises:
+        StampingError: It does not.
+        RuntimeFailedError: onnxruntime cannot run the graph.
+    """
+    graph = exported.model.graph
+    stamped = [*stamped]
+    inside = [name for _, boundaries in stamped for names in boundaries.values() for name in names]
+    names = [*dict.fromkeys([*inside, *(value.name for value in graph.output)])]
+    values = run_graph(exported, graph_feed(graph, call.tensors), names)
+    for run, boundaries in stamped:
+        for sibling, own in boundaries.items():
+            for position in run.passed_on:
+                expected = sibling.outputs[position]
+                if not any(_agree(values.get(name), expected) for name in own):
+                    raise StampingError(f"behind {sibling.path} the values are not the model's")
+    for value, tensor in zip(graph.output, outputs.values(), strict=True):
+        if not _agree(values.get(value.name), tensor):
+            raise StampingError(f"the values of the output {value.name} are not the model's")
+
+
+def _agree(computed: Array | None, expected: torch.Tensor) -> bool:
+    """Whether two runtimes computed the same; the elements may have another order."""
+    array = real_numbers(expected)
+    if computed is None or array is None or computed.size != array.size:
+        return False
+    if computed.shape == array.shape:
+        a, b = computed.astype(np.float64), array.astype(np.float64)
+        scale = max(float(np.abs(b[np.isfinite(b)]).max(initial=0)), 1e-30)
+        return bool(np.allclose(a, b, rtol=0, atol=TOLERANCE * scale, equal_nan=True))
+    fingerprints = value_fingerprint(computed), value_fingerprint(array)
+    return None not in fingerprints and values_agree(*fingerprints)
