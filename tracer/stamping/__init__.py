@@ -1,6 +1,6 @@
 """Exporting equal layers once: a deep model costs what its distinct layers cost.
 
-`stamped_export` is the entry. The parts, in order: `siblings` finds modules of equal structure;
+`stamped_export` is the entry. The parts, in order: `siblings` finds modules of one class;
 `sibling_calls` observes what they do in an eager run; `equal_runs` tells which of them do the same
 one after the other; `short_model` leaves most of these out of an export; `stamping` copies one
 layer's nodes for those that were left out, with each one's own weights and names; `verification`

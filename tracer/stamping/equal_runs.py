@@ -1,56 +1,82 @@
-"""Runs of siblings that do the same, one after the other, each on what the one before returned."""
+"""Runs of siblings that do the same, one after the other, each on what the one before returned.
+
+Layers of several kinds may take turns: then blocks of as many layers do the same.
+"""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 import torch
 
-from modelexport.tracer.stamping.sibling_calls import SiblingCall
-from modelexport.tracer.stamping.siblings import MIN_SIBLINGS
+from modelexport.tracer.stamping.sibling_calls import Origin, SiblingCall
 
 Links = tuple[int | None, ...]
 """For each leaf of a call's arguments, which output of the call before it is; None for others."""
 
+Block = tuple[SiblingCall, ...]
+"""Calls that follow one another, one of each kind."""
+
+_MIN_STAMPED = 5
+"""Minimum number of calls to leave out: fewer are not worth the check."""
+
+_MAX_PERIOD = 8
+"""Maximum number of kinds of layers that take turns."""
+
+_EXPORTED_BLOCKS = 3
+"""The first two blocks and the last one are exported."""
+
 
 @dataclass(frozen=True)
 class EqualRun:
-    """Calls that do the same, in order.
-
-    The first two and the last one are exported, the others are stamped out.
+    """Blocks of calls that do the same, in order. The first two and the last one are exported.
 
     Attributes:
-        calls: The calls.
-        links: Which arguments of each are outputs of the one before.
+        blocks: The blocks.
+        links: Which arguments of each call are outputs of the one before.
     """
 
-    calls: tuple[SiblingCall, ...]
+    blocks: tuple[Block, ...]
     links: Links
 
     @property
-    def template(self) -> SiblingCall:
-        """The call whose nodes are copied."""
-        return self.calls[1]
+    def template(self) -> Block:
+        """The calls whose nodes are copied."""
+        return self.blocks[1]
 
     @property
-    def stamped(self) -> tuple[SiblingCall, ...]:
+    def stamped(self) -> tuple[Block, ...]:
         """The calls that are not exported."""
-        return self.calls[2:-1]
+        return self.blocks[2:-1]
 
     @property
-    def last(self) -> SiblingCall:
-        """The last call, which is exported."""
-        return self.calls[-1]
+    def last(self) -> Block:
+        """The calls of the last block, which are exported."""
+        return self.blocks[-1]
 
     @property
     def passed_on(self) -> tuple[int, ...]:
-        """The outputs that the next call gets."""
+        """The outputs of a call that the next one gets."""
         return tuple(sorted({link for link in self.links if link is not None}))
 
 
+def paths(block: Block) -> tuple[str, ...]:
+    """The paths of the modules of a block."""
+    return tuple(call.path for call in block)
+
+
+def constants(block: Block) -> dict[tuple[int, Origin], torch.Tensor]:
+    """The tensors of the modules of a block, by the position of the call and their origin."""
+    return {
+        (position, origin): tensor
+        for position, call in enumerate(block)
+        for origin, tensor in call.constants.items()
+    }
+
+
 def equal_runs(calls: Sequence[SiblingCall]) -> list[EqualRun]:
-    """The longest runs of calls that can be stamped out.
+    """The runs of calls of which some can be left out.
 
     Args:
         calls: The calls of siblings, in the order in which they began.
@@ -60,63 +86,102 @@ def equal_runs(calls: Sequence[SiblingCall]) -> list[EqualRun]:
     once.sort(key=lambda call: call.group)  # stable
     runs: list[EqualRun] = []
     for _, group in groupby(once, key=lambda call: call.group):
-        runs += _runs_of_group([*group])
+        for chain, links in _chains([*group]):
+            runs += _runs_of_chain(chain, links)
     return _outermost(runs)
 
 
-def _runs_of_group(calls: Sequence[SiblingCall]) -> list[EqualRun]:
-    runs: list[EqualRun] = []
+def _chains(calls: Sequence[SiblingCall]) -> Iterator[tuple[Sequence[SiblingCall], Links]]:
+    """The longest sequences of calls in which only the next one reads what a call computes."""
     first = 0
     links: Links | None = None
     for index in range(1, len(calls) + 1):
-        before = calls[index - 1]
-        following = None if index == len(calls) else _links(before, calls[index])
+        following = None if index == len(calls) else _links(calls[index - 1], calls[index])
         if following is not None and links in (None, following):
             links = following
             continue
-        if links is not None and index - first >= MIN_SIBLINGS:
-            runs.append(EqualRun(tuple(calls[first:index]), links))
-        # the last call of one run may be the first of the next
-        first, links = (index - 1, following) if following is not None else (index, None)
-    return runs
+        if links is not None:
+            yield calls[first:index], links
+        # the last call of one chain may be the first of the next
+        first, links = (index, None) if following is None else (index - 1, following)
 
 
 def _links(before: SiblingCall, call: SiblingCall) -> Links | None:
-    """What a call gets from the one before; None where they do not do the same."""
-    are_equal = (
-        before.is_plain
-        and before.input_spec == call.input_spec
-        and before.output_spec == call.output_spec
-        and before.ops == call.ops
-        and before.output_origins == call.output_origins
-        and before.readers <= {call}
-        and _constants_agree(before, call)
-    )
-    if not are_equal:
+    """What a call gets from the one before; None where it gets nothing, or others get it too."""
+    if not before.is_plain or not before.readers <= {call}:
         return None
     positions = {id(leaf): k for k, leaf in reversed([*enumerate(before.outputs)])}
-    links: list[int | None] = []
-    for own, other in zip(call.inputs, before.inputs, strict=True):
-        is_tensor = isinstance(own, torch.Tensor)
-        if is_tensor != isinstance(other, torch.Tensor):
-            return None
-        link = positions.get(id(own)) if is_tensor and own is not other else None
-        if is_tensor and own is not other and link is None:
-            return None
-        links.append(link)
-    return tuple(links) if any(link is not None for link in links) else None
+    own = {id(leaf) for leaf in before.inputs}
+    links = tuple(
+        positions.get(id(leaf)) if isinstance(leaf, torch.Tensor) and id(leaf) not in own else None
+        for leaf in call.inputs
+    )
+    return links if any(link is not None for link in links) else None
 
 
-def _constants_agree(before: SiblingCall, call: SiblingCall) -> bool:
-    """Whether what an exporter may fold away is the same: single numbers, and plain results."""
-    for origin, tensor in before.constants.items():
-        if tensor.numel() == 1 and not torch.equal(tensor, call.constants[origin]):
+def _runs_of_chain(calls: Sequence[SiblingCall], links: Links) -> Iterator[EqualRun]:
+    """The runs in a chain: the one that leaves out most, and those before and behind it."""
+    best: tuple[int, int, int] | None = None  # calls left out, -period, first call
+    for period in range(1, _MAX_PERIOD + 1):
+        first = 0
+        for index in range(len(calls)):
+            later = index + period
+            if later < len(calls) and _do_the_same(calls[index], calls[later], links):
+                continue
+            stamped = ((index - first) // period + 1 - _EXPORTED_BLOCKS) * period
+            if stamped >= _MIN_STAMPED and (best is None or (stamped, -period) > best[:2]):
+                best = stamped, -period, first
+            first = index + 1
+    if best is None:
+        return
+    stamped, period, first = best[0], -best[1], best[2]
+    end = first + stamped + _EXPORTED_BLOCKS * period
+    yield from _runs_of_chain(calls[:first], links)
+    blocks = tuple(tuple(calls[k : k + period]) for k in range(first, end, period))
+    yield EqualRun(blocks, links)
+    yield from _runs_of_chain(calls[end:], links)
+
+
+def _do_the_same(call: SiblingCall, other: SiblingCall, links: Links) -> bool:
+    """Whether two calls do the same, each on what it gets from the one before."""
+    return (
+        call.input_spec == other.input_spec
+        and call.output_spec == other.output_spec
+        and call.ops == other.ops
+        and call.output_origins == other.output_origins
+        and _other_inputs_agree(call, other, links)
+        and _constants_agree(call, other)
+    )
+
+
+def _other_inputs_agree(call: SiblingCall, other: SiblingCall, links: Links) -> bool:
+    """Whether two calls get the same tensors from elsewhere."""
+    if len(links) != len(call.inputs):
+        return False
+    return all(
+        link is not None or a is b or not (torch.is_tensor(a) or torch.is_tensor(b))
+        for a, b, link in zip(call.inputs, other.inputs, links, strict=True)
+    )
+
+
+def _constants_agree(call: SiblingCall, other: SiblingCall) -> bool:
+    """Whether parameters have the same shapes, and single numbers the same value.
+
+    An exporter may fold single numbers away, and plain results.
+    """
+    if call.constants.keys() != other.constants.keys():
+        return False
+    for origin, tensor in call.constants.items():
+        twin = other.constants[origin]
+        if tensor.shape != twin.shape or tensor.dtype != twin.dtype:
             return False
-    pairs = zip(before.outputs, call.outputs, strict=True)
+        if tensor.numel() == 1 and not torch.equal(tensor, twin):
+            return False
+    pairs = zip(call.outputs, other.outputs, strict=True)
     return all(torch.is_tensor(a) or a == b for a, b in pairs)
 
 
 def _outermost(runs: Sequence[EqualRun]) -> list[EqualRun]:
     """The runs that are not inside of a call of another."""
-    paths = [f"{call.path}." for run in runs for call in run.calls]
-    return [run for run in runs if not run.calls[0].path.startswith(tuple(paths))]
+    inside = tuple(f"{path}." for run in runs for block in run.blocks for path in paths(block))
+    return [run for run in runs if not run.blocks[0][0].path.startswith(inside)]

@@ -1,4 +1,4 @@
-"""The nodes of two equal layers in an exported graph, and how the ones answer to the others."""
+"""The nodes of two equal blocks of layers in an exported graph, and how they are paired."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,13 +15,13 @@ class StampingError(Exception):
 
 @dataclass(frozen=True)
 class LayerPair:
-    """Two equal layers in a graph, of which the second reads what the first computes.
+    """Two equal blocks of layers, of which the second reads what the first computes.
 
     Attributes:
         first: Positions of the nodes of the first.
         second: Positions of the nodes of the second, in the same order.
         values: For each value that the first computes, the one that the second computes.
-        links: For each value that the first reads of the layer before, the one that the second
+        links: For each value that the first reads of the block before, the one that the second
             reads of the first.
         weights: For each initializer that only the first reads, the one that the second reads.
     """
@@ -34,38 +34,44 @@ class LayerPair:
 
 
 def pair_layers(
-    graph: onnx.GraphProto, scopes: Mapping[NodeKey, Scope], first: str, second: str
+    graph: onnx.GraphProto,
+    scopes: Mapping[NodeKey, Scope],
+    first: Sequence[str],
+    second: Sequence[str],
 ) -> LayerPair:
-    """Pair the nodes of two layers.
+    """Pair the nodes of two blocks of layers.
 
     Args:
         graph: The main graph.
         scopes: The module of each node.
-        first: Path of a layer.
-        second: Path of an equal one, which reads what the first computes.
+        first: Paths of the layers of a block.
+        second: Paths of the layers of an equal one, which reads what the first computes.
 
     Raises:
         StampingError: Their nodes are not the same.
     """
-    members = [_members(graph, scopes, path) for path in (first, second)]
-    pair = LayerPair(*members)
-    if not members[0] or len(members[0]) != len(members[1]):
+    pair = LayerPair(_members(graph, scopes, first), _members(graph, scopes, second))
+    if not pair.first or len(pair.first) != len(pair.second):
         raise StampingError(
-            f"{first} has {len(members[0])} nodes in the graph, and {second} has {len(members[1])}"
+            f"{first[0]} has {len(pair.first)} nodes in the graph, and {second[0]} has "
+            f"{len(pair.second)}"
         )
     initializers = {tensor.name for tensor in graph.initializer}
     computed = {name for position in pair.first for name in graph.node[position].output}
-    for a, b in zip(*members, strict=True):
+    for a, b in zip(pair.first, pair.second, strict=True):
         _pair_nodes(graph.node[a], graph.node[b], pair, computed, initializers)
     _check_readers(graph, pair)
     return pair
 
 
-def _members(graph: onnx.GraphProto, scopes: Mapping[NodeKey, Scope], path: str) -> list[int]:
-    """Positions of the nodes of a module.
+def _members(
+    graph: onnx.GraphProto, scopes: Mapping[NodeKey, Scope], paths: Sequence[str]
+) -> list[int]:
+    """Positions of the nodes of some modules.
 
-    A node without a scope is the module's where only nodes of the module read it.
+    A node without a scope is theirs where only their nodes read it.
     """
+    prefixes = tuple(f"{path}." for path in paths)
     outside = {value.name for value in graph.output}
     inside: set[str] = set()
     members = []
@@ -75,7 +81,7 @@ def _members(graph: onnx.GraphProto, scopes: Mapping[NodeKey, Scope], path: str)
         if scope is None:
             is_member = inside.issuperset(node.output) and outside.isdisjoint(node.output)
         else:
-            is_member = f"{scope.module}.".startswith(f"{path}.")
+            is_member = f"{scope.module}.".startswith(prefixes)
         if is_member:
             members.append(position)
         (inside if is_member else outside).update(node.input)

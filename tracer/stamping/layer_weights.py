@@ -3,77 +3,86 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import torch
 
 from modelexport.hierarchy.fingerprints import Array
 from modelexport.tracer.eager.arrays import to_numpy
-from modelexport.tracer.stamping.equal_runs import EqualRun
+from modelexport.tracer.stamping.equal_runs import Block, EqualRun, constants
 from modelexport.tracer.stamping.layer_nodes import StampingError
-from modelexport.tracer.stamping.sibling_calls import Origin, SiblingCall
+from modelexport.tracer.stamping.sibling_calls import Origin
 
-WeightOf = Callable[[SiblingCall], tuple[str | None, Array]]
-"""The name of a call's parameter that an initializer is, where it is one, and its values."""
+WeightOf = Callable[[Block], tuple[str | None, Array]]
+"""The name of a block's parameter that an initializer is, where it is one, and its values."""
+
+_Place = tuple[int, Origin]
+"""The position of a call in its block, and the origin of a tensor in it."""
 
 
 def weight_of(name: str, pair: tuple[Array, Array], run: EqualRun) -> WeightOf:
-    """How the values of an initializer follow from a call.
+    """How the values of an initializer follow from a block.
 
     It is a parameter or buffer, or what eager execution computes of these alone: a transposed
-    weight, for example. What is equal for both layers, and is neither, is the same for all.
+    weight, for example. What is equal for both blocks, and is neither, is the same for all.
 
     Args:
         name: Name of the initializer that the template reads.
-        pair: Its values, and those of the initializer that the last layer reads.
-        run: The run of the layers.
+        pair: Its values, and those of the initializer that the last block reads.
+        run: The run of the blocks.
 
     Raises:
-        StampingError: Nothing that the layer computes explains the initializer.
+        StampingError: Nothing that the layers compute explains the initializer.
     """
-    origins = [
-        origin
-        for origin in run.template.constants
-        if _are_equal(_values(run.template, origin), pair[0])
-        and _are_equal(_values(run.last, origin), pair[1])
+    last = constants(run.last)
+    places = [
+        place
+        for place, tensor in constants(run.template).items()
+        if _are_equal(_values(tensor), pair[0]) and _are_equal(_values(last[place]), pair[1])
     ]
-    if not origins:
+    if not places:
         if _are_equal(*pair):
             return lambda _: (None, pair[0])
         raise StampingError(f"no parameter explains the initializer {name}")
-    origin = _chosen(name, origins, run)
-    state = str(origin[1]) if origin[0] == "state" else None
-    named = state is not None and name == f"{run.template.path}.{state}"
+    place = _chosen(name, places, run)
+    is_named = name == _state_name(run.template, place)
 
-    def values_of(call: SiblingCall) -> tuple[str | None, Array]:
-        values = _values(call, origin)
+    def values_of(block: Block) -> tuple[str | None, Array]:
+        values = _values(constants(block)[place])
         assert values is not None  # it was so for the template
-        return f"{call.path}.{state}" if named else None, np.ascontiguousarray(values)
+        return _state_name(block, place) if is_named else None, np.ascontiguousarray(values)
 
     return values_of
 
 
-def _chosen(name: str, origins: Sequence[Origin], run: EqualRun) -> Origin:
-    """The origin that has the initializer's name; else any, if they are equal in each layer.
+def _state_name(block: Block, place: _Place) -> str | None:
+    """The name of a parameter or buffer in the model; None for what is computed."""
+    position, (kind, name, *_) = place
+    return f"{block[position].path}.{name}" if kind == "state" else None
+
+
+def _chosen(name: str, places: Sequence[_Place], run: EqualRun) -> _Place:
+    """The parameter that has the initializer's name; else any, if they are equal in each block.
 
     Raises:
         StampingError: They are not.
     """
-    for origin in origins:
-        if origin[0] == "state" and name == f"{run.template.path}.{origin[1]}":
-            return origin
-    for other in origins[1:]:
-        for call in run.stamped:
-            if not _are_equal(_values(call, origins[0]), _values(call, other)):
-                raise StampingError(f"several parameters may be the initializer {name}")
-    return origins[0]
+    for place in places:
+        if name == _state_name(run.template, place):
+            return place
+    for block in run.stamped:
+        tensors = constants(block)
+        first, *others = (_values(tensors[place]) for place in places)
+        if not all(_are_equal(first, other) for other in others):
+            raise StampingError(f"several parameters may be the initializer {name}")
+    return places[0]
 
 
-def _values(call: SiblingCall, origin: Origin) -> Array | None:
-    return to_numpy(call.constants[origin].detach())
+def _values(tensor: torch.Tensor) -> Array | None:
+    return to_numpy(tensor.detach())
 
 
 def _are_equal(left: Array | None, right: Array | None) -> bool:
     """Whether two arrays have the same type, shape and bits."""
     if left is None or right is None or left.dtype != right.dtype or left.shape != right.shape:
         return False
-    return bool(
-        np.array_equal(*(np.ascontiguousarray(a).reshape(-1).view(np.uint8) for a in (left, right)))
-    )
+    a, b = (np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in (left, right))
+    return bool(np.array_equal(a, b))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from typing import Any
 
 import torch
@@ -59,7 +60,7 @@ def shortened(model: nn.Module, runs: Iterable[EqualRun]) -> Iterator[None]:
     """Let the stamped calls of some runs pass their input on, for the time of the body."""
     with ExitStack() as stack:
         for run in runs:
-            for call in run.stamped:
+            for call in chain(*run.stamped):
                 parent_path, _, name = call.path.rpartition(".")
                 children = model.get_submodule(parent_path)._modules
                 module = children[name]

@@ -71,7 +71,9 @@ class SiblingCall:
             self.is_plain &= is_tensor or isinstance(leaf, _PLAIN_LEAVES)
             self.output_origins.append(self.origin(leaf) if is_tensor else None)
 
-    def add(self, operator: object, spec: object, leaves: Sequence[Any], results: list[Any]) -> None:
+    def add(
+        self, operator: object, spec: object, leaves: Sequence[Any], results: list[Any]
+    ) -> None:
         """Note an operator call.
 
         Args:
@@ -138,7 +140,7 @@ class _SiblingObserver(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.calls.append(call)
         self._running.append(call)
 
-    def leave(self, module: nn.Module, args: Any, kwargs: Any, result: object) -> None:
+    def leave(self, result: object) -> None:
         """The innermost call ends."""
         self._running.pop().end(result)
 
@@ -166,7 +168,7 @@ def observe_siblings(
                 module = model.get_submodule(path)
                 enter = partial(_enter, observer, path, number)
                 before = module.register_forward_pre_hook(enter, prepend=True, with_kwargs=True)
-                after = module.register_forward_hook(observer.leave, with_kwargs=True)
+                after = module.register_forward_hook(partial(_leave, observer))
                 stack.callback(before.remove)
                 stack.callback(after.remove)
         with observer:
@@ -179,3 +181,7 @@ def _enter(
     observer: _SiblingObserver, path: str, group: int, module: nn.Module, args: Any, kwargs: Any
 ) -> None:
     observer.enter(path, group, module, args, kwargs)
+
+
+def _leave(observer: _SiblingObserver, *call: Any) -> None:
+    observer.leave(call[-1])

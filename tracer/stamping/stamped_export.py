@@ -12,7 +12,7 @@ from modelexport.tracer.stamping.equal_runs import EqualRun, equal_runs
 from modelexport.tracer.stamping.layer_nodes import StampingError
 from modelexport.tracer.stamping.short_model import shortened
 from modelexport.tracer.stamping.sibling_calls import observe_siblings
-from modelexport.tracer.stamping.siblings import equal_siblings
+from modelexport.tracer.stamping.siblings import siblings
 from modelexport.tracer.stamping.stamping import stamp
 from modelexport.tracer.stamping.verification import verify
 
@@ -20,9 +20,9 @@ from modelexport.tracer.stamping.verification import verify
 def export_equal_layers_once(
     model: nn.Module, call: ModelCall, exporter: Exporter, settings: ExportSettings, check: Check
 ) -> ExportedGraph:
-    """Export a model; of equal layers that follow one another, only three are exported.
+    """Export a model; of many equal layers only the first two and the last are exported.
 
-    The nodes of the others are copies of these, with their own weights. The result is what the
+    The nodes of the others are copies, with their own weights. The result is what the
     exporter makes of the whole model. Where it cannot be so, or the values of the result are not
     the model's, the whole model is exported, and a note says why.
 
@@ -37,7 +37,7 @@ def export_equal_layers_once(
         ExportFailedError: The exporter failed, or all exporters did. The message says why.
     """
     note: tuple[str, ...] = ()
-    groups = equal_siblings(model)
+    groups = siblings(model)
     if groups and call.mode is None:  # without weights nothing can be verified
         try:
             exported = _export_stamped(model, call, exporter, settings, groups)
@@ -84,5 +84,5 @@ def _accept(model: nn.Module, call: ModelCall, exported: ExportedGraph) -> None:
 
 
 def _note(run: EqualRun) -> str:
-    first, last = run.stamped[0].path, run.stamped[-1].path
-    return f"{len(run.stamped)} equal layers were stamped out: {first} to {last}"
+    calls = [call for block in run.stamped for call in block]
+    return f"{len(calls)} equal layers were stamped out: {calls[0].path} to {calls[-1].path}"

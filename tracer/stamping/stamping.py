@@ -10,10 +10,9 @@ from modelexport.hierarchy.fingerprints import Array
 from modelexport.hierarchy.graph_paths import MAIN, NodeKey
 from modelexport.support.unique_names import UniqueNames
 from modelexport.tracer.exporters.exported import ExportedGraph, Scope
-from modelexport.tracer.stamping.equal_runs import EqualRun
+from modelexport.tracer.stamping.equal_runs import Block, EqualRun, paths
 from modelexport.tracer.stamping.layer_nodes import LayerPair, StampingError, pair_layers
 from modelexport.tracer.stamping.layer_weights import WeightOf, weight_of
-from modelexport.tracer.stamping.sibling_calls import SiblingCall
 
 _COUNTER = re.compile(r"_\d+$")
 """What exporters append to a name that is in use."""
@@ -28,11 +27,11 @@ class StampedGraph:
 
     Attributes:
         exported: The graph.
-        boundaries: For each stamped call, the names of the values that the next layer reads.
+        boundaries: For each stamped block, the names of the values that the next one reads.
     """
 
     exported: ExportedGraph
-    boundaries: dict[SiblingCall, tuple[str, ...]]
+    boundaries: dict[Block, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,8 @@ class _Stamper:
         self._model.CopyFrom(short.model)
         self._large = dict(short.weights)
         graph = self._model.graph
-        self._pair: LayerPair = pair_layers(graph, short.scopes, run.template.path, run.last.path)
+        template, last = paths(run.template), paths(run.last)
+        self._pair: LayerPair = pair_layers(graph, short.scopes, template, last)
         self._initializers = {tensor.name: tensor for tensor in graph.initializer}
         self._types = {value.name: value for value in graph.value_info}
         self._weights = self._find_weights()
@@ -81,12 +81,12 @@ class _Stamper:
         copies: list[_PlacedNode] = []
         before = {name: name for name in self._pair.values}  # as the layer before has them
         boundaries = {}
-        for call in self._run.stamped:
+        for block in self._run.stamped:
             names = {v: before[w] for v, w in self._pair.links.items()}
-            names |= self._copy_weights(call)
+            names |= self._copy_weights(block)
             before = {name: self._new_name(name) for name in self._pair.values}
-            copies += self._copy_nodes(call, names | before)
-            boundaries[call] = tuple({before[w]: None for w in self._pair.links.values()})
+            copies += self._copy_nodes(block, names | before)
+            boundaries[block] = tuple({before[w]: None for w in self._pair.links.values()})
         for position in self._pair.second:
             _rename(placed[position].node.input, before)
         end = self._pair.first[-1] + 1
@@ -97,7 +97,7 @@ class _Stamper:
         return StampedGraph(self._exported(placed), boundaries)
 
     def _find_weights(self) -> dict[str, WeightOf]:
-        """How the values of each initializer that belongs to the template follow from a call."""
+        """How the values of each initializer that belongs to the template follow from a block."""
         arrays = {name: array for path, name, array in self._short.initializers() if path == MAIN}
         found = {}
         for v, w in self._pair.weights.items():
@@ -115,12 +115,12 @@ class _Stamper:
         short = self._short
         return _PlacedNode(node, short.scopes.get(key), short.source_lines.get(key), position)
 
-    def _copy_nodes(self, call: SiblingCall, names: Mapping[str, str]) -> Iterator[_PlacedNode]:
-        """The nodes of a call.
+    def _copy_nodes(self, block: Block, names: Mapping[str, str]) -> Iterator[_PlacedNode]:
+        """The nodes of a block.
 
         Args:
-            call: The call.
-            names: For each value that the template reads or computes, what the call has for it.
+            block: The block.
+            names: For each value that the template reads or computes, what the block has for it.
         """
         for position in self._pair.first:
             item = self._place(position)
@@ -133,20 +133,24 @@ class _Stamper:
             _rename(item.node.output, names)
             if item.node.name:
                 item.node.name = self._new_name(item.node.name)
-            scope = item.scope and replace(
-                item.scope, module=call.path + item.scope.module[len(self._run.template.path) :]
-            )
-            yield replace(item, scope=scope, origin=None)
+            yield replace(item, scope=item.scope and self._moved(item.scope, block), origin=None)
 
-    def _copy_weights(self, call: SiblingCall) -> dict[str, str]:
-        """Add the initializers of a call.
+    def _moved(self, scope: Scope, block: Block) -> Scope:
+        """The scope in a block that a scope in the template stands for."""
+        for path, call in zip(paths(self._run.template), block, strict=True):
+            if f"{scope.module}.".startswith(f"{path}."):
+                return replace(scope, module=call.path + scope.module[len(path) :])
+        raise AssertionError(f"{scope.module} is not in the template")
+
+    def _copy_weights(self, block: Block) -> dict[str, str]:
+        """Add the initializers of a block.
 
         Returns:
             Their names, by those of the template's.
         """
         names = {}
         for name, values_of in self._weights.items():
-            own_name, values = values_of(call)
+            own_name, values = values_of(block)
             names[name] = self._names.take(own_name) if own_name else self._new_name(name)
             tensor = self._model.graph.initializer.add()
             tensor.CopyFrom(self._initializers[name])

@@ -11,12 +11,11 @@ from modelexport.tracer.exporters.exported import ExportedGraph
 from modelexport.tracer.records.graph_values import graph_feed, run_graph
 from modelexport.tracer.records.value_equality import TOLERANCE, values_agree
 from modelexport.tracer.sources.signature import ModelCall
-from modelexport.tracer.stamping.equal_runs import EqualRun
+from modelexport.tracer.stamping.equal_runs import Block, EqualRun
 from modelexport.tracer.stamping.layer_nodes import StampingError
-from modelexport.tracer.stamping.sibling_calls import SiblingCall
 
-Boundaries = Mapping[SiblingCall, Sequence[str]]
-"""For each stamped call, the names of the values that the next layer reads."""
+Boundaries = Mapping[Block, Sequence[str]]
+"""For each stamped block, the names of the values that the next one reads."""
 
 
 def verify(
@@ -25,13 +24,13 @@ def verify(
     outputs: Mapping[str, torch.Tensor],
     stamped: Iterable[tuple[EqualRun, Boundaries]],
 ) -> None:
-    """Check that a graph has the values of an eager run behind each stamped layer, and at its end.
+    """Check that a graph has the values of an eager run behind each stamped block, and at its end.
 
     Args:
         exported: The graph.
         call: The call on the example inputs.
         outputs: What the eager run returned.
-        stamped: The runs of layers, each with the values behind its stamped ones.
+        stamped: The runs of layers, each with the values behind its stamped blocks.
 
     Raises:
         StampingError: It does not.
@@ -43,11 +42,11 @@ def verify(
     names = [*dict.fromkeys([*inside, *(value.name for value in graph.output)])]
     values = run_graph(exported, graph_feed(graph, call.tensors), names)
     for run, boundaries in stamped:
-        for sibling, own in boundaries.items():
+        for block, own in boundaries.items():
             for position in run.passed_on:
-                expected = sibling.outputs[position]
+                expected = block[-1].outputs[position]
                 if not any(_agree(values.get(name), expected) for name in own):
-                    raise StampingError(f"behind {sibling.path} the values are not the model's")
+                    raise StampingError(f"behind {block[-1].path} the values are not the model's")
     for value, tensor in zip(graph.output, outputs.values(), strict=True):
         if not _agree(values.get(value.name), tensor):
             raise StampingError(f"the values of the output {value.name} are not the model's")
@@ -62,5 +61,5 @@ def _agree(computed: Array | None, expected: torch.Tensor) -> bool:
         a, b = computed.astype(np.float64), array.astype(np.float64)
         scale = max(float(np.abs(b[np.isfinite(b)]).max(initial=0)), 1e-30)
         return bool(np.allclose(a, b, rtol=0, atol=TOLERANCE * scale, equal_nan=True))
-    fingerprints = value_fingerprint(computed), value_fingerprint(array)
-    return None not in fingerprints and values_agree(*fingerprints)
+    left, right = value_fingerprint(computed), value_fingerprint(array)
+    return left is not None and right is not None and values_agree(left, right)
