@@ -109,6 +109,8 @@ class EmbeddedTree(msgspec.Struct, frozen=True, omit_defaults=True):
             raise FileProblem(
                 f"{file}: its module tree cannot be read ({explain_decode_error(error)})."
             ) from error
+        if not any(module.path == ROOT for module in tree.modules):
+            raise FileProblem(f"{file}: its module tree cannot be read (it has no root module).")
         if len(tree.modules) > MAX_MODULES:
             raise FileProblem(
                 f"{file}: its module tree has {len(tree.modules):,} modules, more than "

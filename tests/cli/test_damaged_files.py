@@ -74,3 +74,16 @@ def test_text_that_is_not_utf8(run: Run, annotated: Path, text: bytes, place: st
         assert "unexpected" not in err
         assert code in {0, 1, 2}
         assert place in err or "UTF-8" not in err
+
+
+def test_a_module_tree_without_a_root(run: Run, annotated: Path) -> None:
+    """Tags begin with the class of the root: without one, the file is named and nothing is read."""
+    model = onnx.load(annotated)
+    (entry,) = (e for e in model.metadata_props if e.key == keys.MODULES)
+    entry.value = entry.value.replace('"path":""', '"path":"other"')
+    assert '"path":"other"' in entry.value
+    onnx.save(model, annotated)
+    for command in ("analyze", "validate"):
+        result = run(command, annotated)
+        assert_one_sentence(result, annotated.name)
+        assert "no root module" in result.err
