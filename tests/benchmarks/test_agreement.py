@@ -17,7 +17,7 @@ from agreement.judging import Verdict, judge
 from agreement.kept import REORDERED, SCRAMBLED, folded
 from agreement.lossy import DYNAMIC, FOUR_BITS, HALF_PRECISION, PREPARED, QDQ, QOPERATOR
 from agreement.plan import TRANSFORMATIONS
-from agreement.steps import Given, Step
+from agreement.steps import Conversion, Step
 from agreement.zoo import ENTRIES
 from fixtures_gen.onnx_values import observe
 from fixtures_gen.truth import Truth, feeds, truth
@@ -49,7 +49,7 @@ class Subject:
     def after(self, step: Step, source: Path | None = None) -> Path:
         source = source or self.path
         target = source.with_name(f"{source.stem}-{step.apply.__name__}.onnx")
-        step.apply(Given(source, target, self.feeds))
+        step.apply(Conversion(source, target, self.feeds))
         return target
 
 

@@ -11,7 +11,7 @@ import pytest
 from onnxruntime.quantization import quantize_dynamic
 
 from agreement.kept import ORT_EXTENDED
-from agreement.steps import Given
+from agreement.steps import Conversion
 from modelexport.hierarchy.choices import Inject
 from modelexport.hierarchy.record import encode_record
 from modelexport.rewriter import FoldRules, annotate
@@ -45,7 +45,7 @@ def folder(
     assert onnx.load(place / "folded.onnx").functions
     quantize_dynamic(done.onnx_path, place / "q.onnx")
     fed = {entry.name: np.asarray(entry.to_array()) for entry in done.record.probe.inputs}
-    ORT_EXTENDED.apply(Given(done.onnx_path, place / "o.onnx", fed))
+    ORT_EXTENDED.apply(Conversion(done.onnx_path, place / "o.onnx", fed))
     annotate(place / "q.onnx", done.record, place / "quantised.onnx")
     annotate(place / "o.onnx", done.record, place / "optimised.onnx")
     return place

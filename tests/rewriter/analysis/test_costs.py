@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from agreement.kept import ORT_EXTENDED
 from agreement.lossy import DYNAMIC, FOUR_BITS
-from agreement.steps import Given, Step
+from agreement.steps import Conversion, Step
 from fixtures_gen.registry import inputs_as_call
 from fixtures_gen.truth import feeds
 from fixtures_gen.zoo import FIXTURES
@@ -87,7 +87,7 @@ def test_what_tools_make_of_a_file_multiplies_as_much(
     """Fused and quantised operators do the same products; quantised weights take less room."""
     done, target = traced("bert", "torchscript"), tmp_path / "b.onnx"
     inputs = feeds(*FIXTURES["bert"].build(), onnx.load(done.onnx_path).graph)
-    step.apply(Given(done.onnx_path, target, inputs))
+    step.apply(Conversion(done.onnx_path, target, inputs))
     plain, changed = analyze(done.onnx_path), analyze(target)
     assert (changed.macs, changed.unknown_macs) == (plain.macs, 0)
     if step is not ORT_EXTENDED:
@@ -196,7 +196,7 @@ def test_shapes_are_inferred_behind_contrib_operators(traced: TracedModels, tmp_
     """What is declared in the optimised file is inferred without the declarations, too."""
     done, target = traced("bert", "torchscript"), tmp_path / "b.onnx"
     inputs = feeds(*FIXTURES["bert"].build(), onnx.load(done.onnx_path).graph)
-    ORT_EXTENDED.apply(Given(done.onnx_path, target, inputs))
+    ORT_EXTENDED.apply(Conversion(done.onnx_path, target, inputs))
     declared = analyze(target)
     model = onnx.load(target)
     assert any(node.domain for node in model.graph.node)

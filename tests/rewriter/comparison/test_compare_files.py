@@ -12,7 +12,7 @@ import pytest
 
 from agreement.kept import ORT_EXTENDED, SCRAMBLED
 from agreement.lossy import DYNAMIC, HALF_PRECISION, QDQ, QOPERATOR
-from agreement.steps import Given
+from agreement.steps import Conversion
 from fixtures_gen.truth import feeds
 from fixtures_gen.zoo import FIXTURES
 from modelexport.errors import UsageError
@@ -57,7 +57,7 @@ def files(traced: TracedModels, tmp_path_factory: pytest.TempPathFactory, record
         elif kind.startswith("unannotated "):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # the quantiser's, over masks
-                STEPS[kind.removeprefix("unannotated ")].apply(Given(plain, target, inputs))
+                STEPS[kind.removeprefix("unannotated ")].apply(Conversion(plain, target, inputs))
         else:
             annotate(make(f"unannotated {kind}"), record, target)
         return target

@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from agreement.lossy import DYNAMIC
-from agreement.steps import Given
+from agreement.steps import Conversion
 from fixtures_gen.truth import feeds
 from fixtures_gen.zoo import FIXTURES
 from modelexport.hierarchy import keys
@@ -77,7 +77,7 @@ def test_a_quantised_copy_is_placed_like_an_annotated_one(
     annotated, quantised = tmp_path / "a.onnx", tmp_path / "q.onnx"
     annotate(done.onnx_path, done.record, annotated)
     inputs = feeds(*FIXTURES["bert"].build(), onnx.load(annotated).graph)
-    DYNAMIC.apply(Given(annotated, quantised, inputs))
+    DYNAMIC.apply(Conversion(annotated, quantised, inputs))
     annotate(quantised, done.record, tmp_path / "again.onnx")
     given = done.record if with_record else None
     result = compare(annotated, quantised, record=given)

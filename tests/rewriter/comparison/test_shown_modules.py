@@ -10,7 +10,7 @@ import pytest
 
 from agreement.kept import ORT_EXTENDED
 from agreement.lossy import DYNAMIC, HALF_PRECISION
-from agreement.steps import Given
+from agreement.steps import Conversion
 from fixtures_gen.truth import feeds
 from fixtures_gen.zoo import FIXTURES
 from modelexport.errors import UsageError
@@ -81,7 +81,7 @@ def files(traced: TracedModels, tmp_path_factory: pytest.TempPathFactory) -> Fil
             if kind != "plain":
                 source = folder / f"bare-{kind}.onnx"
                 inputs = feeds(*FIXTURES[NAME].build(), onnx.load(plain).graph)
-                STEPS[kind].apply(Given(plain, source, inputs))
+                STEPS[kind].apply(Conversion(plain, source, inputs))
             annotate(source, traced(NAME, EXPORTER).record, target)
         return target
 

@@ -15,7 +15,7 @@ from agreement.carrying import by_names
 from agreement.judging import Verdict, judge
 from agreement.kept import ORT_ALL, ORT_BASIC, ORT_EXTENDED, REORDERED, SCRAMBLED
 from agreement.lossy import DYNAMIC, FOUR_BITS, HALF_PRECISION, PREPARED, QDQ
-from agreement.steps import Given, Step
+from agreement.steps import Conversion, Step
 from agreement.store import NotPossible
 from fixtures_gen.truth import Truth, feeds, truth
 from fixtures_gen.zoo import FIXTURES
@@ -51,7 +51,7 @@ class Subject:
         source = source or self.path
         target = source.with_name(f"{source.stem}-{abs(hash(step.name))}.onnx")
         if not target.exists():
-            step.apply(Given(source, target, self.feeds))
+            step.apply(Conversion(source, target, self.feeds))
         return target
 
 

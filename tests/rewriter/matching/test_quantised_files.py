@@ -15,7 +15,7 @@ from agreement.carrying import by_names
 from agreement.judging import Verdict, judge
 from agreement.lossy import PREPARED, QOPERATOR
 from agreement.scrambling import scramble
-from agreement.steps import Given
+from agreement.steps import Conversion
 from fixtures_gen.eager import run_eagerly
 from fixtures_gen.onnx_values import observe
 from fixtures_gen.truth import derive_truth, feeds, truth
@@ -48,8 +48,8 @@ def test_a_file_of_quantised_operators(traced: TracedModels, name: str, tmp_path
     model, inputs = FIXTURES[name].build()
     given_ = feeds(model, inputs, onnx.load(done.onnx_path).graph)
     prepared, quantised, scrambled = (tmp_path / f"{n}.onnx" for n in "pqs")
-    PREPARED.apply(Given(done.onnx_path, prepared, given_))
-    QOPERATOR.apply(Given(prepared, quantised, given_))
+    PREPARED.apply(Conversion(done.onnx_path, prepared, given_))
+    QOPERATOR.apply(Conversion(prepared, quantised, given_))
     onnx.save(scramble(onnx.load(quantised)), scrambled)
     true = derive_truth(observe(prepared, given_), run_eagerly(model, inputs))
     known = by_names(onnx.load(prepared), true, onnx.load(quantised))
