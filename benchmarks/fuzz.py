@@ -16,8 +16,10 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from fuzzing.cases import Seeds
+from fuzzing.jobs import run_share
+from fuzzing.results import Finding, Share, Tally
 from fuzzing.seeds import write_seeds
-from fuzzing.workers import Finding, Share, Tally, run_share, warm_up
+from fuzzing.workers import warm_up
 
 _NO_LIMIT = 10**9
 

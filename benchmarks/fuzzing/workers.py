@@ -1,108 +1,40 @@
-"""Running cases in forked processes that have everything loaded, and knowing which one died.
-
-A job forks one worker after the other. Each runs some hundred cases and writes two lines for each:
-one before, one behind. The case whose second line is missing ended the worker.
-"""
+"""A worker: a forked process that has everything loaded, and runs some hundred cases."""
 
 import faulthandler
 import gc
 import os
 import resource
-import select
 import shutil
 import signal
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import msgspec
 
-from fuzzing.cases import Case, CaseId, Seeds, case_name, damage_further, make_case
+from fuzzing.cases import Case, CaseId, Seeds, damage_further, make_case
 from fuzzing.commands import COMMANDS
 from fuzzing.judging import (
-    SECONDS,
     Ending,
     build_commands_once,
     find_fault,
-    plain_words,
     run_command,
 )
 from fuzzing.new_lines import NewLines
+from fuzzing.results import Share, Tally
 
 MEMORY = 4 << 30
 """Bytes of address space that a worker may take besides what it starts with."""
 
 _IN_MEMORY = Path("/dev/shm")  # noqa: S108 - for folders with random names
 _NEW_LINES = NewLines()
-_CASES_PER_WORKER = 1000
 _DERIVED = 8
 """Number of cases that damage a file further that told something new."""
 _DEPTH = 5
 """Number of times that a file is damaged further."""
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """A case that ended as none may.
-
-    Attributes:
-        case: Number of the case.
-        command: The command and its arguments.
-        file: Name of the damaged file in the command.
-        fault: What was wrong.
-    """
-
-    case: str
-    command: str
-    file: str
-    fault: str
-
-    @property
-    def kind(self) -> str:
-        """Equal for findings of one kind."""
-        return plain_words(self.fault)
-
-
-class Share(NamedTuple):
-    """The cases of one job.
-
-    Attributes:
-        numbers: Their numbers.
-        deadline: When it ends, by `time.monotonic`.
-        derive: Whether files that tell something new are damaged further.
-        findings: A folder for the files of findings; None to keep none.
-        corpus: A folder for the files that tell something new; None to keep none.
-    """
-
-    numbers: range
-    deadline: float = float("inf")
-    derive: bool = False
-    findings: Path | None = None
-    corpus: Path | None = None
-
-
-@dataclass
-class Tally:
-    """What a job did.
-
-    Attributes:
-        cases: Number of cases by command.
-        seconds: Time by command.
-        findings: Cases that ended wrongly.
-        kinds: Endings of different kinds.
-        lines: Lines of modelexport that were run, where that is known.
-    """
-
-    cases: Counter[str] = field(default_factory=Counter)
-    seconds: Counter[str] = field(default_factory=Counter)
-    findings: list[Finding] = field(default_factory=list)
-    kinds: set[str] = field(default_factory=set)
-    lines: set[tuple[str, int]] = field(default_factory=set)
 
 
 def warm_up(seeds: Seeds, *, watch: bool = False) -> None:
@@ -125,94 +57,15 @@ def warm_up(seeds: Seeds, *, watch: bool = False) -> None:
     gc.freeze()
 
 
-def run_share(share: Share, seeds: Seeds) -> Tally:
-    """Run the cases of a job.
+def work(share: Share, seeds: Seeds, tally: Tally, answers: int) -> None:
+    """What a worker does. It never returns.
 
     Args:
-        share: The cases.
+        share: Its cases.
         seeds: Files to damage.
+        tally: What is known already: what is new is damaged further.
+        answers: Descriptor of the pipe that gets two lines for each case.
     """
-    tally = Tally()
-    position = 0
-    while position < len(share.numbers) and time.monotonic() < share.deadline:
-        part = share.numbers[position : position + _CASES_PER_WORKER]
-        position += _run_worker(share._replace(numbers=part), seeds, tally)
-    return tally
-
-
-def _run_worker(share: Share, seeds: Seeds, tally: Tally) -> int:
-    """Run cases in a forked process; gives how many of its numbers are done."""
-    reading, writing = os.pipe()
-    process = os.fork()
-    if not process:
-        os.close(reading)
-        _work(share, seeds, tally, writing)
-    os.close(writing)
-    running: CaseId | None = None
-    for line in _lines(reading, process):
-        answer = msgspec.json.decode(line)
-        if isinstance(answer, list):
-            running = tuple(answer)
-            continue
-        assert running is not None
-        _note(answer, running, share, seeds, tally)
-        running = None
-    _, status = os.waitpid(process, 0)
-    if running is None:
-        return len(share.numbers)
-    case = make_case(running, seeds)
-    _keep(case, running, share.findings)
-    ended = f"the process died ({_status_words(status)})"
-    tally.cases[case.command.name] += 1
-    tally.findings.append(Finding(case_name(running), str(case.command), case.file, ended))
-    return share.numbers.index(running[0]) + 1
-
-
-def _lines(reading: int, process: int) -> Iterator[bytes]:
-    """The lines of a worker; one that is silent for too long is ended."""
-    rest = b""
-    with os.fdopen(reading, "rb", buffering=0) as answers:
-        while True:
-            if not select.select([answers], [], [], 2 * SECONDS + 20)[0]:
-                os.kill(process, signal.SIGKILL)
-            data = answers.read(1 << 16)
-            if not data:
-                return
-            *lines, rest = (rest + data).split(b"\n")
-            yield from lines
-
-
-def _status_words(status: int) -> str:
-    if os.WIFSIGNALED(status):
-        return signal.Signals(os.WTERMSIG(status)).name
-    return f"exit code {os.waitstatus_to_exitcode(status)}"
-
-
-def _note(answer: dict[str, Any], number: CaseId, share: Share, seeds: Seeds, tally: Tally) -> None:
-    """Add the answer of a worker to the tally, and keep the file if it is worth it."""
-    tally.cases[answer["command"]] += 1
-    tally.seconds[answer["command"]] += answer["seconds"]
-    lines = set(map(tuple, answer["lines"])) - tally.lines
-    fault, new = answer["fault"], bool(lines) or answer["kind"] not in tally.kinds
-    tally.kinds.add(answer["kind"])
-    tally.lines |= lines
-    if fault is None and not (new and share.corpus is not None):
-        return
-    case = make_case(number, seeds)
-    if fault is not None:
-        tally.findings.append(Finding(case_name(number), str(case.command), case.file, fault))
-        _keep(case, number, share.findings)
-    else:
-        _keep(case, number, share.corpus)
-
-
-def _keep(case: Case, number: CaseId, folder: Path | None) -> None:
-    if folder is not None:
-        (folder / f"{case_name(number)}.{case.file}").write_bytes(case.data)
-
-
-def _work(share: Share, seeds: Seeds, tally: Tally, answers: int) -> None:
-    """What a worker does. It never returns."""
     faulthandler.disable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     limit = _address_space() + MEMORY

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from fuzzing import workers
 from fuzzing.cases import KINDS, Seeds, make_case
 from fuzzing.commands import COMMANDS, Command
+from fuzzing.jobs import run_share
 from fuzzing.judging import Ending, find_fault
 from fuzzing.mutations import mutate
+from fuzzing.results import Finding, Share
 from fuzzing.seeds import write_seeds
-from fuzzing.workers import Finding, Share, run_share, warm_up
+from fuzzing.workers import warm_up
 from modelexport.errors import ModelExportError
 from modelexport.hierarchy.record import decode_record
 from modelexport.rewriter import analyze
