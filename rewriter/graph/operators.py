@@ -33,6 +33,15 @@ def is_pass_through(op_type: str) -> bool:
     return op_type.rpartition("::")[2] in _PASS_THROUGH
 
 
+def rescales_codes(op_type: str) -> bool:
+    """Whether an operator reads and returns whole numbers with a scale for each of them.
+
+    Such a number is a code. Where an operator of this kind returns the codes that it reads, these
+    stand for other real numbers than before.
+    """
+    return op_type.rpartition("::")[2].startswith("QLinear")
+
+
 def are_both_reshaping(one: str, other: str) -> bool:
     """Whether two operators only change the shape of a value: exporters may exchange them."""
     return one in _RESHAPING and other in _RESHAPING

@@ -15,7 +15,11 @@ from typing import NamedTuple
 from modelexport.rewriter.matching.alignment.graph_pair import GraphPair
 from modelexport.rewriter.matching.alignment.regions import last_ops, region_between
 from modelexport.rewriter.matching.alignment.spans import Span
-from modelexport.rewriter.matching.thresholds import MOST_NEIGHBOURHOOD_NODES
+from modelexport.rewriter.matching.thresholds import (
+    COMPLETION_FACTOR,
+    MOST_NEIGHBOURHOOD_NODES,
+    NEAR_SKETCH,
+)
 
 _NOT_RECORDED = "the recorded model has no such node"
 _NOT_RECORDED_INPUT = "it follows an input of the file that was not recorded"
@@ -65,8 +69,7 @@ class Enclosure:
         self._spans = spans
         values = graphs.values
         self._exact = values is not None and values.rejects_mismatch
-        # in a quantised file, an op is done in steps: what reads its weights does not do all of it
-        self._anchored = anchored if self._exact else {}
+        self._anchored = anchored
         self._merged_from = merged_from
         self._live = graphs.file.graph.live_nodes()
         self._done = {
@@ -124,11 +127,9 @@ class Enclosure:
         if self._is_new(node, enclosed):
             return self._between(after)
         before = self._nearest_paired(node, self._file.predecessors)
-        starts = {op for other in before for op in self._anchored.get(other, ())}
-        starts.update(self._paired[other] for other in before if other in self._paired)
-        if after:
-            ends = {op for other in after for op in self._ops_of(other)}
-        else:
+        starts = {op for other in before for op in self._ops_before(other)}
+        ends = {op for other in after for op in self._ops_behind(other, starts)}
+        if not after:
             ends = last_ops(self._record, starts)
         if not ends:
             return Enclosed((), "no matched node uses its result")
@@ -214,6 +215,33 @@ class Enclosure:
             ops |= inside | {p for p in producers if p not in done and not derived[p]}
         return Enclosed((), _NOT_RECORDED, tuple(sorted(ops)))
 
+    def _ops_before(self, node: int) -> Iterable[int]:
+        """Recorded ops that are done where a node has run, which is paired or anchored.
+
+        In a quantised file an op is done in steps. Behind a step that reads its weights, all that
+        it reads is done, and the op itself is not.
+        """
+        if node in self._paired:
+            return (self._paired[node],)
+        return self._anchored[node] if self._exact else self._read_by(self._anchored[node])
+
+    def _ops_behind(self, node: int, starts: set[int]) -> Iterable[int]:
+        """Recorded ops that are still to be done before a node, which is paired or anchored.
+
+        Before a step that reads the weights of an op, only what the op reads is to be done, unless
+        that is done already.
+        """
+        ops = self._ops_of(node)
+        if self._exact or node in self._spans:
+            return ops
+        before = self._read_by(ops) - starts
+        return before or ops
+
+    def _read_by(self, ops: Iterable[int]) -> set[int]:
+        """Recorded ops whose results some ops read."""
+        derived = self._record.graph.derived
+        return {p for op in ops for p in self._record.predecessors(op) if not derived[p]}
+
     def _ops_of(self, node: int) -> tuple[int, ...]:
         """The recorded ops of a node that is paired or anchored."""
         return self._spans[node].ops if node in self._spans else self._anchored[node]
@@ -253,10 +281,35 @@ class Enclosure:
             return agreeing
         free = [op for op in region if op not in self._done]
         if not free:
-            return starts | (ends & region)
+            either = starts | (ends & region)
+            return self._completed(node, either) or either
         free = [op for op in free if op not in self._begun] or free
         same_type = [op for op in free if self._graphs.same_op_type(node, op)]
-        return same_type if len(same_type) == 1 else free
+        if len(same_type) == 1:
+            return same_type
+        return self._completed(node, free) or free
+
+    def _completed(self, node: int, ops: Collection[int]) -> list[int]:
+        """In a quantised file, the op whose result a node has, in contrast to what it reads.
+
+        The node must be much nearer to this result than to those of the other ops, and much
+        nearer than what it reads.
+        """
+        values = self._graphs.values
+        quantised = None if values is None else values.quantised
+        if quantised is None:
+            return []
+        known = {op: quantised.distance(node, op) for op in ops}
+        distances = {op: distance for op, distance in known.items() if distance is not None}
+        if not distances:
+            return []
+        op = min(distances, key=lambda other: distances[other])
+        read = (quantised.distance(other, op) for other in self._file.predecessors(node))
+        others = [distance for other, distance in distances.items() if other != op]
+        others += [distance for distance in read if distance is not None]
+        nearest = distances[op]
+        is_clear = all(other > COMPLETION_FACTOR * nearest for other in others)
+        return [op] if nearest <= NEAR_SKETCH and is_clear else []
 
     def _agrees(self, node: int, op: int) -> bool:
         """Whether a node computes what a recorded op computes, where values are exact."""

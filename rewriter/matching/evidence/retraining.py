@@ -15,6 +15,12 @@ from modelexport.rewriter.matching.thresholds import (
 )
 
 FULL_PRECISION_TYPES = frozenset({onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE})
+_CODE_TYPES = frozenset(
+    {
+        *(onnx.TensorProto.INT8, onnx.TensorProto.UINT8),
+        *(onnx.TensorProto.INT4, onnx.TensorProto.UINT4),
+    }
+)
 """Data types of weights whose numbers were not rounded."""
 
 _WHOLE_TYPES = frozenset(
@@ -53,6 +59,11 @@ def number_distance(array: Array, recorded: WeightFingerprint) -> float | None:
 def is_rounded(tensor: onnx.TensorProto) -> bool:
     """Whether a tensor stores its numbers in fewer than 32 bits."""
     return tensor.data_type not in FULL_PRECISION_TYPES | _WHOLE_TYPES
+
+
+def holds_codes(tensor: onnx.TensorProto) -> bool:
+    """Whether a tensor may store real numbers as whole numbers of 8 bits or fewer."""
+    return tensor.data_type in _CODE_TYPES
 
 
 def element_count(tensor: onnx.TensorProto) -> int:

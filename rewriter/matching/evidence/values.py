@@ -12,6 +12,7 @@ from modelexport.hierarchy.fingerprints import ValueFingerprint, value_fingerpri
 from modelexport.hierarchy.graph_paths import MAIN
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.graph.indexed_graph import NONE, IndexedGraph
+from modelexport.rewriter.graph.operators import rescales_codes
 from modelexport.rewriter.matching.evidence.comparison_modes import QUANTISED, ComparisonMode
 from modelexport.rewriter.matching.evidence.divergence import find_diverged
 from modelexport.rewriter.matching.evidence.quantised_values import QuantisedValues
@@ -47,7 +48,10 @@ class ValueSide:
         graph, class_of = self.graph, self.classes.class_of
         distinctive = self.classes.distinctive
         passed: dict[int, int] = {}
-        for node in range(len(graph)):
+        rescaling = {kind for kind in set(graph.op_types) if rescales_codes(kind)}
+        for node, kind in enumerate(graph.op_types):
+            if kind in rescaling:
+                continue
             outputs = [class_of[v] for v in graph.output_values(node) if v in class_of]
             for value in graph.input_values(node):
                 number = class_of.get(value)

@@ -1,7 +1,7 @@
 """Weights whose names do not tell, matched by their numbers: whole, concatenated or split."""
 
-from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass
 
 from modelexport.hierarchy.fingerprints import Array
@@ -11,6 +11,7 @@ from modelexport.rewriter.matching.evidence.merged_weights import (
     match_concatenated,
     match_split,
 )
+from modelexport.rewriter.matching.thresholds import ROUNDED_DIRECTION
 
 Candidates = dict[int, frozenset[int]]
 """Weights of the file (values of its graph) to labels of recorded weights."""
@@ -52,6 +53,32 @@ def match_contents(arrays: Mapping[int, Array], recorded: WeightsBySize) -> Cont
             if match.exact:
                 exact.add(value)
     return ContentMatch(candidates, exact, unmatched)
+
+
+def match_rounded(
+    arrays: Mapping[int, Array], taken: Set[int], recorded: WeightsBySize
+) -> Candidates:
+    """Weights that rounding has turned further than others, to the recorded ones that are left.
+
+    Args:
+        arrays: Weights of the file that are stored in whole numbers and are not matched.
+        taken: Recorded weights that others of the file may be.
+        recorded: The recorded weights.
+    """
+    candidates: Candidates = {}
+    claims = Counter[int]()
+    for value, array in arrays.items():
+        if array.size not in recorded or array.ndim == 1:
+            continue
+        (match,) = recorded[array.size].match([array], ROUNDED_DIRECTION)
+        if match.labels and not set(match.labels) & taken:
+            candidates[value] = frozenset(match.labels)
+            claims.update(match.labels)
+    return {
+        value: labels
+        for value, labels in candidates.items()
+        if all(claims[label] == 1 for label in labels)
+    }
 
 
 def match_merged(arrays: Mapping[int, Array], recorded: WeightsBySize) -> Candidates:

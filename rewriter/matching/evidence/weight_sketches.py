@@ -72,18 +72,27 @@ class RecordedWeights:
         self._directions: dict[bytes, Sketch] = {}
         self._permutations = _groups_of_equal_numbers(weights)
 
-    def match(self, arrays: list[Array]) -> list[WeightCandidates]:
-        """The recorded weights that each array may be, as it lies or transposed."""
-        candidates = self._match_untransposed(arrays)
+    def match(
+        self, arrays: list[Array], least_cosine: float = SAME_DIRECTION
+    ) -> list[WeightCandidates]:
+        """The recorded weights that each array may be, as it lies or transposed.
+
+        Args:
+            arrays: Weights of a file.
+            least_cosine: Of the sketches of one weight.
+        """
+        candidates = self._match_untransposed(arrays, least_cosine)
         unmatched = [
             n for n, array in enumerate(arrays) if not candidates[n].labels and array.ndim == 2
         ]
-        transposed = self._match_untransposed([arrays[n].T for n in unmatched])
+        transposed = self._match_untransposed([arrays[n].T for n in unmatched], least_cosine)
         for n, found in zip(unmatched, transposed, strict=True):
             candidates[n] = found
         return candidates
 
-    def _match_untransposed(self, arrays: list[Array]) -> list[WeightCandidates]:
+    def _match_untransposed(
+        self, arrays: list[Array], least_cosine: float
+    ) -> list[WeightCandidates]:
         """The recorded weights that each array may be, as it lies."""
         groups: dict[tuple[int, int], list[int]] = defaultdict(list)
         for n, array in enumerate(arrays):
@@ -94,14 +103,16 @@ class RecordedWeights:
             for start in range(0, len(group), _BATCH_WEIGHTS):
                 batch = group[start : start + _BATCH_WEIGHTS]
                 sketches = weight_sketches([arrays[n] for n in batch])
-                for row, neighbours in self._neighbours(sketches, ones).items():
+                for row, neighbours in self._neighbours(sketches, ones, least_cosine).items():
                     candidates[batch[row]] = self._best(neighbours)
         return candidates
 
-    def _neighbours(self, sketches: Sketch, ones: bytes) -> dict[int, list[_Neighbour]]:
+    def _neighbours(
+        self, sketches: Sketch, ones: bytes, least_cosine: float
+    ) -> dict[int, list[_Neighbour]]:
         """For each sketch the recorded weights of its direction, if there are any."""
         cosines = self._cosines(sketches, ones)
-        rows, places = np.nonzero(cosines >= SAME_DIRECTION)
+        rows, places = np.nonzero(cosines >= least_cosine)
         differences = np.abs(self._sketches[places] - sketches[rows]).max(axis=1)
         exact = differences <= SAME_SKETCH * np.abs(sketches).max(axis=1)[rows]
         pairs = zip(places.tolist(), cosines[rows, places].tolist(), exact.tolist(), strict=True)

@@ -22,6 +22,7 @@ from modelexport.rewriter.matching.evidence.new_weights import find_new_weights
 from modelexport.rewriter.matching.evidence.retraining import (
     FULL_PRECISION_TYPES,
     element_count,
+    holds_codes,
     is_rounded,
     number_distance,
 )
@@ -30,6 +31,7 @@ from modelexport.rewriter.matching.evidence.weight_contents import (
     match_contents,
     match_merged,
     match_parts,
+    match_rounded,
 )
 from modelexport.rewriter.matching.evidence.weight_match import WeightMatch
 from modelexport.rewriter.matching.evidence.weight_sketches import RecordedWeights
@@ -83,6 +85,7 @@ class WeightMatcher:
         merged = match_merged(content.unmatched, by_size)
         split = match_parts(content.unmatched, merged, self._file, by_size)
         candidates = named | content.candidates | split
+        candidates |= self._match_rounded(content.unmatched, candidates | merged, by_size)
         large = [v for v in own_names if v in named and self._is_large(v)]
         exact_types = [v for v in content.candidates if self._is_full_precision(v)]
         compared, differing = self._compare_numbers(large, candidates)
@@ -105,6 +108,17 @@ class WeightMatcher:
             compared=compared + others,
             differing=(*differing, *more_differing),
         )
+
+    def _match_rounded(
+        self, unmatched: Mapping[int, Array], matched: Candidates, by_size: WeightsBySize
+    ) -> Candidates:
+        """Weights in whole numbers that are none of the matched ones, to recorded ones."""
+        stored = {
+            value: array
+            for value, array in unmatched.items()
+            if value not in matched and holds_codes(self._weights[value])
+        }
+        return match_rounded(stored, set().union(*matched.values()), by_size) if stored else {}
 
     def _match_names(self) -> tuple[Candidates, list[int]]:
         """Weights that are called as recorded, and those of them with the name of a parameter.
