@@ -15,7 +15,7 @@ from modelexport.hierarchy.graph_paths import (
     split_subgraph_path,
 )
 from modelexport.hierarchy.record import Record
-from modelexport.rewriter.graph.operators import SHAPE_OPERATORS
+from modelexport.rewriter.graph.operators import SHAPE_OPERATORS, returns_scales
 
 NodeRow = tuple[str, str, Iterable[str], Iterable[str]]
 """Graph path, operator, input names and output names of a node."""
@@ -54,7 +54,8 @@ class IndexedGraph:
             functions, as far as nodes read them.
         graph_outputs: Values that graphs and functions return; a record does not tell them.
         control_flow_nodes: Nodes with subgraphs: they return what was computed inside.
-        derived: Whether a node depends on nothing but constants and the shapes of values.
+        derived: Whether a node depends on nothing but constants, the shapes of values and the
+            scales that quantisers choose for values.
     """
 
     def __init__(
@@ -169,17 +170,20 @@ class IndexedGraph:
         return live
 
     def derived_without(self, computing: set[int]) -> list[bool]:
-        """Whether each node depends on nothing but constants and the shapes of values.
+        """Whether each node depends on nothing but constants, shapes of values and their scales.
 
         Args:
             computing: Nodes that are not derived, whatever they read.
         """
         derived: list[bool] = []
         producer, initializers = self.producer, self.initializers
+        scales = self._find_scales()
         for node, kind in enumerate(self.op_types):
             constant = node not in computing
             for value in self._input_values[node] if constant else ():
                 source = producer[value]
+                if value in scales:
+                    continue
                 if source == NONE:
                     constant = value in initializers
                 else:  # a producer that comes later stands in a loop or a function
@@ -188,6 +192,11 @@ class IndexedGraph:
                     break
             derived.append(constant or kind in SHAPE_OPERATORS)
         return derived
+
+    def _find_scales(self) -> set[int]:
+        """Values that quantisers choose for the scale of what they quantise."""
+        quantisers = (n for n, kind in enumerate(self.op_types) if returns_scales(kind))
+        return {value for node in quantisers for value in self.outputs[node][1:]}
 
     def _add_value(self, graph: str, name: str, producer: int) -> int:
         number = self._numbers.get((graph, name))

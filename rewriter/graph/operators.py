@@ -13,6 +13,12 @@ _PASS_THROUGH = frozenset(
 )
 """Operators that return the numbers of their first input, in another shape, order or type."""
 
+_CLIPPING = frozenset({"Relu", "Clip"})
+"""Operators that clip values to a range. A value that is stored in few bits has a range anyway."""
+
+_SCALE_OPERATORS = frozenset({"DynamicQuantizeLinear"})
+"""Operators whose outputs behind the first tell nothing but the scale of the first."""
+
 _RESHAPING = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze"})
 """Operators that return the numbers of their first input in their order: one may stand for another.
 """
@@ -22,6 +28,16 @@ _DATA_MOVEMENT = _PASS_THROUGH | {
     *("SplitToSequence", "SequenceAt", "SequenceConstruct", "ConcatFromSequence"),
 }
 """Operators that only move, cut, cast or rescale values."""
+
+
+def is_clipping(op_type: str) -> bool:
+    """Whether an operator clips values to a range, as storing them in few bits does."""
+    return op_type in _CLIPPING
+
+
+def returns_scales(op_type: str) -> bool:
+    """Whether an operator's outputs behind the first tell nothing but the scale of the first."""
+    return op_type in _SCALE_OPERATORS
 
 
 def is_pass_through(op_type: str) -> bool:
@@ -39,7 +55,19 @@ def rescales_codes(op_type: str) -> bool:
     Such a number is a code. Where an operator of this kind returns the codes that it reads, these
     stand for other real numbers than before.
     """
-    return op_type.rpartition("::")[2].startswith("QLinear")
+    return real_operator(op_type) != op_type
+
+
+def real_operator(op_type: str) -> str:
+    """The operator on real numbers that a quantised operator stands for; others as they are.
+
+    An operator that returns sums which are still to be scaled (MatMulInteger) stands for none.
+    """
+    name = op_type.rpartition("::")[2]
+    if name == "QGemm":
+        return "Gemm"
+    real = name.removeprefix("QLinear")
+    return op_type if real == name else real
 
 
 def are_both_reshaping(one: str, other: str) -> bool:

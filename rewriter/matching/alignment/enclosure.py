@@ -247,13 +247,17 @@ class Enclosure:
         return self._spans[node].ops if node in self._spans else self._anchored[node]
 
     def _nearest_paired(self, node: int, step: Callable[[int], Iterable[int]]) -> list[int]:
-        """The first paired or anchored nodes on all paths from a node, going one way."""
+        """The first paired or anchored nodes on all paths from a node, going one way.
+
+        Nothing that is computed goes through a node that depends on shapes and scales alone.
+        """
+        derived = self._file.graph.derived
         paired: list[int] = []
         seen = {node}
         pending = [node]
         for current in pending:
             for other in step(current):
-                if other in seen:
+                if other in seen or derived[other]:
                     continue
                 seen.add(other)
                 is_known = other in self._paired or other in self._anchored
@@ -271,7 +275,7 @@ class Enclosure:
         computes: one, or several before it, whose results it splits. Otherwise the ones that no
         other node does completely, those first whose weights no other node reads; of these, the one
         with the node's operator, if there is just one. Where other nodes do all of the region, the
-        node stands between two ops, and may belong to either.
+        node stands between two ops, and may belong to either; the operator tells here, too.
         """
         by_weight = self._reading_its_weights(node, region)
         if by_weight:
@@ -282,18 +286,20 @@ class Enclosure:
         free = [op for op in region if op not in self._done]
         if not free:
             either = starts | (ends & region)
-            return self._completed(node, either) or either
+            return self._completed(node, either) or self._of_its_operator(node, either) or either
         free = [op for op in free if op not in self._begun] or free
-        same_type = [op for op in free if self._graphs.same_op_type(node, op)]
-        if len(same_type) == 1:
-            return same_type
-        return self._completed(node, free) or free
+        return self._of_its_operator(node, free) or self._completed(node, free) or free
+
+    def _of_its_operator(self, node: int, ops: Collection[int]) -> list[int]:
+        """The one of some ops that has the operator of a node."""
+        same_type = [op for op in ops if self._graphs.same_op_type(node, op)]
+        return same_type if len(same_type) == 1 else []
 
     def _completed(self, node: int, ops: Collection[int]) -> list[int]:
-        """In a quantised file, the op whose result a node has, in contrast to what it reads.
+        """In a quantised file, the op whose result a node has, in contrast to the other ops'.
 
-        The node must be much nearer to this result than to those of the other ops, and much
-        nearer than what it reads.
+        It must be much nearer to this result than to theirs. Where no node before it does a step of
+        the op, it must be much nearer than what it reads, too.
         """
         values = self._graphs.values
         quantised = None if values is None else values.quantised
@@ -304,9 +310,11 @@ class Enclosure:
         if not distances:
             return []
         op = min(distances, key=lambda other: distances[other])
-        read = (quantised.distance(other, op) for other in self._file.predecessors(node))
         others = [distance for other, distance in distances.items() if other != op]
-        others += [distance for distance in read if distance is not None]
+        predecessors = self._file.predecessors(node)
+        if all(self._paired.get(other) != op for other in predecessors):
+            read = (quantised.distance(other, op) for other in predecessors)
+            others += [distance for distance in read if distance is not None]
         nearest = distances[op]
         is_clear = all(other > COMPLETION_FACTOR * nearest for other in others)
         return [op] if nearest <= NEAR_SKETCH and is_clear else []

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from modelexport.rewriter.graph.graph_view import GraphView
 from modelexport.rewriter.graph.indexed_graph import IndexedGraph
+from modelexport.rewriter.graph.operators import real_operator
 from modelexport.rewriter.matching.evidence.values import ValueMatch
 
 
@@ -45,8 +47,16 @@ class GraphPair:
         return None if self.values is None else self.values.compatible(node, op)
 
     def same_op_type(self, node: int, op: int) -> bool:
-        """Whether a node and a recorded op have the same operator."""
-        return self.file.graph.op_types[node] == self.record.graph.op_types[op]
+        """Whether a node and a recorded op have the same operator, quantised or not."""
+        file, record = self._operators
+        return file[node] == record[op]
+
+    @cached_property
+    def _operators(self) -> tuple[list[str], list[str]]:
+        """The operator on real numbers of each node and of each recorded op."""
+        file, record = self.file.graph.op_types, self.record.graph.op_types
+        real = {kind: real_operator(kind) for kind in {*file, *record}}
+        return [real[kind] for kind in file], [real[kind] for kind in record]
 
     def reads_telling_weight(self, node: int) -> bool:
         """Whether a node reads a recorded weight that tells it from others."""

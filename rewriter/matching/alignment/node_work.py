@@ -12,8 +12,10 @@ what its readers read. From there the way leads back in the recorded graph, and 
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 
 from modelexport.rewriter.graph.indexed_graph import NONE
+from modelexport.rewriter.graph.operators import is_clipping
 from modelexport.rewriter.matching.alignment.graph_pair import GraphPair
 from modelexport.rewriter.matching.alignment.spans import Span
 from modelexport.rewriter.matching.thresholds import MOST_REGION_OPS, MOST_SPAN_OPS
@@ -48,10 +50,12 @@ class NodeWork:
         self._returned: dict[int, set[int]] = {}
         for node, parts in anchored.items():
             self._claim(node, parts)
+        self._last: dict[int, int] = {}
         for node, op in ops.items():
             if not graphs.is_auxiliary(node):
-                self._claim(node, (op,))
-                self._returned[node] = {op}
+                self._last[node] = last = self._find_last_op(node, op)
+                self._claim(node, {op, last})
+                self._returned[node] = {last}
 
     def find(self) -> dict[int, Span]:
         """The span of each paired node that computes."""
@@ -91,12 +95,33 @@ class NodeWork:
         if self._reads_unknown(node):
             return grown
         known = self._known.get((node, op))
-        ops = self._walk_back(node, (op,) if known is None else known.ops)
+        ends = (op,) if known is None else known.ops
+        ops = self._walk_back(node, tuple(dict.fromkeys((self._last[node], *ends))))
         if ops is None:
             return grown
         # steps of one op may stand one behind the other: in a quantised file, or an expanded one
         does_all = self._has_exact_values() and not self._others_do(node, op)
         return grown._replace(ops=ops, closed=does_all or grown.closed)
+
+    def _find_last_op(self, node: int, op: int) -> int:
+        """The op whose result the readers of a node read.
+
+        It is the op of the pair, or one behind it that clips and that no other node does: tools
+        that quantise leave that to the scale of the node's result.
+        """
+        if self._has_exact_values() and self._returns(node, op) is True:
+            return op
+        successors = self._record.successors(op)
+        if len(successors) != 1 or successors[0] in self._paired_ops:
+            return op
+        if any(self._ops.get(other) == op for other in self._file.successors(node)):
+            return op  # the node does a step of the op, and not the last one
+        is_merged = is_clipping(self._record.graph.op_types[successors[0]])
+        return successors[0] if is_merged else op
+
+    @cached_property
+    def _paired_ops(self) -> frozenset[int]:
+        return frozenset(self._ops.values())
 
     def _reads_unknown(self, node: int) -> bool:
         """Whether a node reads real numbers of which neither ops nor values are known."""

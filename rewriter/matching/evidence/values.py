@@ -169,7 +169,8 @@ class ValueMatch:
     def compatible(self, node: int, op: int) -> bool | None:
         """Whether a node may be a recorded op, judged by their outputs; None for unknown."""
         known = False
-        for value in self.file.graph.output_values(node):
+        codes = rescales_codes(self.file.graph.op_types[node])
+        for value in () if codes else self.file.graph.output_values(node):
             for recorded in self.record.graph.output_values(op):
                 agree = self.values_agree(value, recorded)
                 if agree:

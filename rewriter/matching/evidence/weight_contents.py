@@ -1,7 +1,7 @@
 """Weights whose names do not tell, matched by their numbers: whole, concatenated or split."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from modelexport.hierarchy.fingerprints import Array
@@ -56,7 +56,7 @@ def match_contents(arrays: Mapping[int, Array], recorded: WeightsBySize) -> Cont
 
 
 def match_rounded(
-    arrays: Mapping[int, Array], taken: Set[int], recorded: WeightsBySize
+    arrays: Mapping[int, Array], taken: Collection[int], recorded: WeightsBySize
 ) -> Candidates:
     """Weights that rounding has turned further than others, to the recorded ones that are left.
 
@@ -66,12 +66,13 @@ def match_rounded(
         recorded: The recorded weights.
     """
     candidates: Candidates = {}
+    taken_labels = frozenset(taken)
     claims = Counter[int]()
     for value, array in arrays.items():
         if array.size not in recorded or array.ndim == 1:
             continue
         (match,) = recorded[array.size].match([array], ROUNDED_DIRECTION)
-        if match.labels and not set(match.labels) & taken:
+        if match.labels and taken_labels.isdisjoint(match.labels):
             candidates[value] = frozenset(match.labels)
             claims.update(match.labels)
     return {
