@@ -221,9 +221,10 @@ class Enclosure:
         In a quantised file an op is done in steps. Behind a step that reads its weights, all that
         it reads is done, and the op itself is not.
         """
-        if node in self._paired:
-            return (self._paired[node],)
-        return self._anchored[node] if self._exact else self._read_by(self._anchored[node])
+        ops = (self._paired[node],) if node in self._paired else self._anchored[node]
+        if self._exact or (node in self._paired and self._done.issuperset(ops)):
+            return ops
+        return self._read_by(ops)
 
     def _ops_behind(self, node: int, starts: set[int]) -> Iterable[int]:
         """Recorded ops that are still to be done before a node, which is paired or anchored.
@@ -287,8 +288,11 @@ class Enclosure:
         if not free:
             either = starts | (ends & region)
             return self._completed(node, either) or self._of_its_operator(node, either) or either
+        completed = self._completed(node, free)
+        if completed:
+            return completed
         free = [op for op in free if op not in self._begun] or free
-        return self._of_its_operator(node, free) or self._completed(node, free) or free
+        return self._of_its_operator(node, free) or free
 
     def _of_its_operator(self, node: int, ops: Collection[int]) -> list[int]:
         """The one of some ops that has the operator of a node."""
