@@ -1,8 +1,8 @@
 """A small model of a type, with random weights, saved as a folder as users have them."""
 
 import importlib
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,23 @@ from torch import nn
 from transformers import CONFIG_MAPPING, PretrainedConfig
 from transformers.models.auto import configuration_auto, modeling_auto
 
+from breadth.settings import with_needed_setting
 from breadth.shrinking import DEGREES, shrink
 from fixtures_gen.registry import SEED, randomized
 from modelexport.support.error_texts import first_line
 
-_MAX_PARAMETERS = 40_000_000
+_MAX_PARAMETERS = 80_000_000
 """Models with more are too slow for a table."""
 
+_MAX_MISSING = 8
+"""Maximum number of settings that a default configuration may lack."""
 
-_NEEDED = 4
-"""Value of a setting that has no default and that the model needs."""
+_OTHER_PARTS = 4
+"""Maximum number of parts that are tried in place of one whose library is not installed."""
+
+
+_WITH_OTHER_PARTS = (0, 3)
+"""Numbers of the degrees in which these are tried."""
 
 
 class BuildError(Exception):
@@ -56,8 +63,7 @@ def models(model_type: str) -> Iterator[tuple[nn.Module, int]]:
             if size > _MAX_PARAMETERS:
                 reasons.append(f"{size} parameters")
                 continue
-            torch.manual_seed(SEED)
-            model = randomized(_new(class_, config).float()).eval()
+            model = _randomized(class_, config)
         except Exception as error:  # noqa: BLE001 - the model's own checks, of any kind
             reasons.append(first_line(error, with_type=True))
             continue
@@ -67,18 +73,30 @@ def models(model_type: str) -> Iterator[tuple[nn.Module, int]]:
         raise BuildError("; ".join(dict.fromkeys(reasons)))
 
 
+def rebuilt(model: Any, error: BaseException) -> nn.Module | None:
+    """The model with a setting that its error shows to be missing; None if it does not."""
+    if not with_needed_setting(model.config, error):
+        return None
+    config = type(model.config).from_dict(model.config.to_dict())
+    return _randomized(type(model), config)
+
+
+def _randomized(class_: Any, config: PretrainedConfig) -> nn.Module:
+    torch.manual_seed(SEED)
+    return randomized(_new(class_, config).float()).eval()
+
+
 def _size(class_: Any, config: PretrainedConfig) -> int:
     """Number of parameters; settings that the model says it needs are set."""
-    for _ in range(4):
+    for _ in range(_MAX_MISSING):
         try:
             with torch.device("meta"):
                 return sum(p.numel() for p in _new(class_, config).parameters())
-        except ValueError as error:
-            needed = re.search(r"`(\w+)` config needs to be specified", str(error))
-            if needed is None:
+        except Exception as error:
+            if not with_needed_setting(config, error):
                 raise
-            setattr(config, needed[1], _NEEDED)
-    raise BuildError("more than four settings are missing")
+            config.__dict__.update(vars(type(config).from_dict(config.to_dict())))
+    raise BuildError(f"more than {_MAX_MISSING} settings are missing")
 
 
 def save(model: Any, folder: Path) -> None:
@@ -97,11 +115,48 @@ def _configs(model_type: str, reasons: list[str]) -> Iterator[tuple[int, Pretrai
     except Exception as error:  # noqa: BLE001 - configurations check themselves in any way
         reasons.append(f"default configuration: {first_line(error, with_type=True)}")
         return
-    for number, degree in enumerate(DEGREES):
+    yield from _shrunk(class_, settings, range(len(DEGREES)), reasons)
+    if any(reason.startswith(ImportError.__name__) for reason in reasons):
+        for other in islice(_other_parts(settings), _OTHER_PARTS):
+            yield from _shrunk(class_, other, _WITH_OTHER_PARTS, reasons)
+
+
+def _shrunk(
+    class_: Any, settings: dict[str, Any], degrees: Iterable[int], reasons: list[str]
+) -> Iterator[tuple[int, PretrainedConfig]]:
+    for number in degrees:
         try:
-            yield number, class_.from_dict(shrink(settings, degree))
+            yield number, class_.from_dict(shrink(settings, DEGREES[number]))
         except Exception as error:  # noqa: BLE001 - see above
             reasons.append(f"configuration: {first_line(error, with_type=True)}")
+
+
+def _other_parts(settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The settings with other backbones in place of parts that this installation cannot build."""
+    names = [
+        name for name, part in settings.items()
+        if isinstance(part, dict) and part.get("model_type") and not _is_installed(part)
+    ]  # fmt: skip
+    for backbone in modeling_auto.MODEL_FOR_BACKBONE_MAPPING_NAMES if names else ():
+        part = CONFIG_MAPPING[backbone]().to_dict()
+        if "stage_names" in part and _is_installed(part):
+            yield {**settings, **dict.fromkeys(names, part)}
+
+
+def _is_installed(part: dict[str, Any]) -> bool:
+    """Whether a part can be built without a library that is not installed."""
+    if architecture(part["model_type"]) is None:
+        return True
+    try:
+        with torch.device("meta"):
+            _new(
+                _model_class(part["model_type"]), CONFIG_MAPPING[part["model_type"]].from_dict(part)
+            )
+    except ImportError:
+        return False
+    except Exception:  # noqa: BLE001 - it fails later in another way
+        return True
+    return True
 
 
 def _model_class(model_type: str) -> Any:

@@ -42,17 +42,21 @@ class Degree:
     experts: int = 4
 
 
+_ALL = 1 << 20
+"""So many that nothing gets smaller."""
+
 DEGREES = (
     Degree(),
-    Degree(layers=4, images=False, positions=2048, head_width=32, width=32),
-    Degree(
-        layers=4, images=False, positions=2048, head_width=64, heads=8, width=64, experts=8
-    ),
+    Degree(layers=4, images=False, positions=2048, head_width=32, width=32, vocabulary=None),
+    Degree(head_width=_ALL),
+    Degree(heads=_ALL, head_width=_ALL, width=_ALL),
+    Degree(layers=_ALL),
+    Degree(layers=4, images=False, positions=2048, head_width=64, heads=8, width=64, experts=8),
     Degree(layers=4, images=False, positions=8192, head_width=256, heads=256, width=4096,
         experts=16),
     Degree(
-        layers=4, images=False, positions=1 << 30, head_width=4096, heads=4096, width=1 << 20,
-        vocabulary=None, experts=1 << 20,
+        layers=4, images=False, positions=_ALL, head_width=_ALL, heads=_ALL, width=_ALL,
+        vocabulary=None, experts=_ALL,
     ),
 )  # fmt: skip
 
@@ -225,7 +229,7 @@ def _image_side(side: int, patch: int | None) -> int:
     """A smaller side of an image, in pixels: four patches, or a quarter of what it was."""
     if patch is not None and patch >= 8 and side % patch == 0:
         return min(side, 4 * patch)
-    return side // 4 if side >= 256 and side % 128 == 0 else side
+    return side // 4 if side >= 256 and side % 32 == 0 else side
 
 
 def _token(token: int, vocabulary: int | None) -> int:

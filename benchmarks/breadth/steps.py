@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from agreement.judging import Verdict, judge
-from breadth.building import BuildError, models, save
+from breadth.building import BuildError, models, rebuilt, save
 from breadth.cpu_limit import OutOfTimeError, cpu_limit
 from breadth.row import Row
 from fixtures_gen.truth import truth
@@ -23,8 +24,11 @@ from modelexport.tracer.sources.model_state import evaluation_mode
 from modelexport.tracer.sources.signature import bind_inputs
 from modelexport.tracer.sources.transformers_models import ready_for_export
 
-_LAST_DEGREE = 2
+_LAST_DEGREE = 4
 """A model that runs on no inputs in this degree gets no larger one."""
+
+_MAX_MISSING = 3
+"""Maximum number of settings that a model may lack when it runs."""
 
 EXPORTERS = ("torchscript", "dynamo")
 
@@ -66,14 +70,10 @@ def _loaded(row: Row, folder: Path) -> Loaded | None:
         for model, degree in models(row.model_type):
             row.degree = degree
             row.status = "inputs"
-            source = folder / f"model{degree}"
-            save(model, source)
-            try:
-                loaded = load(str(source))  # it runs the model on the inputs
-            except ModelExportError as error:
-                row.reason = row.reason or str(error).replace(str(source), "model")
-                if degree >= _LAST_DEGREE:
-                    return None
+            loaded = _loaded_as(row, model, folder / f"model{degree}")
+            if loaded is None and degree >= _LAST_DEGREE:
+                return None
+            if loaded is None:
                 continue
             row.reason, row.status = "", "ran"
             row.parameters = sum(p.numel() for p in loaded.model.parameters())
@@ -82,6 +82,21 @@ def _loaded(row: Row, folder: Path) -> Loaded | None:
             return loaded
     except BuildError as error:
         row.reason = str(error)
+    return None
+
+
+def _loaded_as(row: Row, model: nn.Module, source: Path) -> Loaded | None:
+    """A model as it is loaded from its folder; settings that it lacks when it runs are set."""
+    other: nn.Module | None = model
+    for _ in range(_MAX_MISSING):
+        save(other, source)
+        try:
+            return load(str(source))  # it runs the model on the inputs
+        except ModelExportError as error:
+            row.reason = row.reason or str(error).replace(str(source), "model")
+            other = rebuilt(other, error.__cause__) if error.__cause__ is not None else None
+        if other is None:
+            break
     return None
 
 

@@ -46,12 +46,13 @@ def generate_inputs(model: nn.Module, accepted: Collection[str]) -> dict[str, to
     from transformers import PreTrainedTokenizerBase  # noqa: PLC0415 - heavy
 
     main = getattr(model, "main_input_name", None)
-    if main not in accepted:
+    mains = (main,) if isinstance(main, str) else tuple(main or ())
+    if not set(mains) & set(accepted):
         return {}
     ids, *_, mask = PreTrainedTokenizerBase.model_input_names
     generator = torch.Generator().manual_seed(_SEED)
     inputs = {}
-    for name in (main, *((ids,) if "text" in modalities(model) else ())):
+    for name in (*mains, *((ids,) if "text" in modalities(model) else ())):
         if name not in accepted:
             continue
         if name == ids:

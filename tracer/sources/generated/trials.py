@@ -1,7 +1,8 @@
 """Inputs that a model runs on: proposals, each tried and changed as the model's errors ask."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,16 +13,17 @@ from modelexport.errors import InputsError
 from modelexport.support.error_texts import first_line
 from modelexport.tracer.sources.generated.documented import Parameter, documented_parameters
 from modelexport.tracer.sources.generated.extents import Extents
-from modelexport.tracer.sources.generated.repairs import repaired
-from modelexport.tracer.sources.generated.values import likely_shape, make_value
+from modelexport.tracer.sources.generated.repairs import Values, repairs
+from modelexport.tracer.sources.generated.values import likely_shape, make_value, shared_axes
 from modelexport.tracer.sources.model_state import evaluation_mode
 from modelexport.tracer.sources.transformers_models import ready_for_export
 from modelexport.tracer.sources.weightless import fake_weights
 
-_MAX_REPAIRS = 8
-"""Maximum number of changes to one proposal."""
+_MAX_CHANGES = 8
+"""Maximum number of changes to one proposal, one after the other."""
 
-Values = dict[str, Any]
+_MAX_RUNS = 16
+"""Maximum number of runs for one proposal, with all ways to change it."""
 
 
 def runnable_inputs(model: nn.Module, base: Mapping[str, Any]) -> Values:
@@ -39,6 +41,7 @@ def runnable_inputs(model: nn.Module, base: Mapping[str, Any]) -> Values:
     names = " ".join(parameters)
     extents = Extents(model.config, grid="grid_thw" in names)
     first: Exception | None = None
+    seen: set[_Form] = set()
     with (
         evaluation_mode(model),
         ready_for_export(model),
@@ -46,55 +49,97 @@ def runnable_inputs(model: nn.Module, base: Mapping[str, Any]) -> Values:
         torch.no_grad(),
     ):
         for proposal in _proposals(dict(base), parameters, extents):
-            values, error = _settled(model, proposal, parameters, extents, mode)
-            if error is None:
-                return values
-            first = first or error
+            for values, error in _trials(model, proposal, parameters, extents, mode, seen):
+                if error is None:
+                    return values
+                first = first or error
     raise InputsError(_complaint(model, base, parameters, extents, first)) from first
 
 
 def _proposals(
     base: Values, parameters: Mapping[str, Parameter], extents: Extents
 ) -> Iterator[Values]:
-    """What to try: the likely inputs, then with all that is required, then with all that is not."""
+    """What to try: the likely inputs, then with all that is required, then with all that is not.
+
+    The likely inputs may be of other shapes than documented ones: both are tried.
+    """
     tensors = [p for p in parameters.values() if (p.is_tensor and p.is_example) or p.required]
     required = [p for p in tensors if p.required]
-    made = {p.name: v for p in required if (v := make_value(p, extents)) is not None}
-    proposals = [base, {**base, **made}, {**made, **base}]
     optional = [p for p in tensors if p.axes and "mask" not in p.name and "position" not in p.name]
-    more = {p.name: v for p in optional if (v := make_value(p, extents)) is not None}
-    proposals.append({**more, **made, **base})
-    seen: list[dict[str, tuple[int, ...]]] = []
-    for proposal in proposals:
-        shapes = {n: tuple(getattr(v, "shape", ())) for n, v in proposal.items()}
-        if proposal and shapes not in seen:
-            seen.append(shapes)
-            yield proposal
+    signals = [
+        parameters[n] for n, v in base.items()
+        if n in parameters and isinstance(v, torch.Tensor) and v.is_floating_point()
+    ]  # fmt: skip
+    documented = {**base, **_made([p for p in signals if p.axes], {}, parameters, extents)}
+    made = _made(required, documented, parameters, extents)
+    more = _made(optional, {**documented, **made}, parameters, extents)
+    yield from filter(None, [
+        base, {**base, **made}, {**made, **documented}, documented, {**made, **base},
+        {**more, **made, **base}, {**more, **made, **documented}, {**documented, **made}, made,
+    ])  # fmt: skip
 
 
-def _settled(
+def _made(
+    wanted: Iterable[Parameter],
+    given: Values,
+    parameters: Mapping[str, Parameter],
+    extents: Extents,
+) -> Values:
+    """Values of parameters; axes of the same name have the same extent as in those given."""
+    made: Values = {}
+    for parameter in wanted:
+        axes = shared_axes(parameter, {**given, **made}, parameters)
+        value = make_value(parameter, replace(extents, overrides=axes))
+        if value is not None:
+            made[parameter.name] = value
+    return made
+
+
+_Form = tuple[tuple[str, tuple[int, ...], str, int], ...]
+"""What tells inputs apart: name, shape and type, and the sum of whole numbers."""
+
+
+def _form(values: Values) -> _Form:
+    tensors = sorted((n, v) for n, v in values.items() if isinstance(v, torch.Tensor))
+    return tuple(
+        (n, tuple(v.shape), str(v.dtype), 0 if v.is_floating_point() else int(v.sum()))
+        for n, v in tensors
+    )
+
+
+def _trials(
     model: nn.Module,
-    values: Values,
+    proposal: Values,
     parameters: Mapping[str, Parameter],
     extents: Extents,
     mode: FakeTensorMode | None,
-) -> tuple[Values, Exception | None]:
-    """The inputs as the model takes them in the end; or its last error.
+    seen: set[_Form],
+) -> Iterator[tuple[Values, Exception | None]]:
+    """Runs of the model on a proposal, and on what its errors make of it, depth first.
 
     A model without weights runs under a mode for fake tensors.
+
+    Yields:
+        The inputs of each run, and its error; None where there was none.
     """
-    for _ in range(_MAX_REPAIRS):
+    waiting = [(proposal, 0)]
+    for _ in range(_MAX_RUNS):
+        while waiting and _form(waiting[-1][0]) in seen:
+            waiting.pop()
+        if not waiting:
+            return
+        values, changes = waiting.pop()
+        seen.add(_form(values))
         try:
             with mode or nullcontext():
                 model(**values)
         except Exception as error:  # noqa: BLE001 - models check their inputs in any way
-            changed = repaired(error, values, parameters, extents)
-            if changed is None:
-                return values, error
-            values = changed
+            yield values, error
+            if changes < _MAX_CHANGES:
+                changed = list(repairs(error, values, parameters, extents))
+                waiting += [(other, changes + 1) for other in reversed(changed)]
         else:
-            return values, None
-    return values, RuntimeError("its inputs were changed too often")
+            yield values, None
 
 
 def _complaint(

@@ -2,6 +2,9 @@
 
 import re
 import zlib
+from collections.abc import Mapping
+from itertools import takewhile
+from typing import Any
 
 import torch
 
@@ -18,14 +21,41 @@ def likely_shape(parameter: Parameter, extents: Extents) -> tuple[int, ...] | No
         numbers = [extents.of(axis, parameter.name) for axis in axes]
         if numbers and all(numbers):
             return tuple(int(number) for number in numbers if number)
+    if parameter.required and parameter.axes:
+        numbers = [extents.of(axis, parameter.name) for axis in parameter.axes[0]]
+        return tuple(int(number or LENGTH) for number in numbers)
     return None
+
+
+def shared_axes(
+    parameter: Parameter, values: Mapping[str, Any], parameters: Mapping[str, Parameter]
+) -> dict[str, int]:
+    """The extents of axes that a parameter has in common with an input by their documented names.
+
+    The input is the one with the most similar beginning of its name, else the first that has such
+    an axis: a mask goes with what it masks.
+    """
+    names = sorted(values, key=lambda name: -_common_beginning(name, parameter.name))
+    wanted = {axis for axes in parameter.axes for axis in axes}
+    for name in names:
+        shape = tuple(getattr(values[name], "shape", ()))
+        for axes in parameters[name].axes if name in parameters else ():
+            if len(axes) == len(shape) and wanted & set(axes[1:]):
+                return {a: e for a, e in zip(axes, shape, strict=True) if not a.isdigit()}
+    return {}
+
+
+def _common_beginning(one: str, other: str) -> int:
+    """The number of characters with which two names begin alike."""
+    pairs = zip(one, other, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def make_value(parameter: Parameter, extents: Extents) -> torch.Tensor | None:
     """A tensor for a parameter; None where nothing says its shape."""
     name = parameter.name
     shape = likely_shape(parameter, extents)
-    if "grid" in name or "spatial_shapes" in name:
+    if re.search(r"grid|spatial_shapes|sizes$", name) and (not shape or len(shape) == 2):
         return _grid(shape, extents)
     if shape is None:
         return None
@@ -40,7 +70,8 @@ def make_value(parameter: Parameter, extents: Extents) -> torch.Tensor | None:
         return (corners if whole else corners / 10).expand(shape).contiguous()
     if re.search(r"input_ids$|_ids$|codes$", name) and not re.search(r"type|segment", name):
         return _tokens(shape, extents, generator)
-    if re.search(r"Long|Int", parameter.annotation + parameter.text[:80].title()):
+    is_whole = re.search(r"Long|Int", parameter.annotation + parameter.text[:80].title())
+    if is_whole or name.endswith("ids"):
         return torch.zeros(shape, dtype=torch.long)
     return torch.randn(shape, generator=generator)
 

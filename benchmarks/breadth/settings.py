@@ -1,0 +1,97 @@
+"""Settings that a model needs and that its default configuration lacks, as its errors show them."""
+
+import inspect
+import re
+from collections.abc import Iterator
+from types import FrameType, TracebackType
+from typing import Any
+
+from transformers import PretrainedConfig
+
+from breadth.roles import Role, role_of
+from modelexport.tracer.sources.generated.extents import find_setting
+
+_NUMBER = 4
+"""Value of a setting that has no default and that the model needs."""
+
+
+def with_needed_setting(config: PretrainedConfig, error: BaseException) -> bool:
+    """Set the setting that an error is about.
+
+    Args:
+        config: The configuration. It gets the setting, or the part of it does that lacks it.
+        error: What the model raised when it was built or run.
+
+    Returns:
+        Whether the error is about a setting that is missing.
+    """
+    for owner, name in _needed(config, error):
+        if (value := _value(config, owner, name)) is not None:
+            setattr(owner, name, value)
+            return True
+    return False
+
+
+def _needed(config: PretrainedConfig, error: BaseException) -> Iterator[tuple[Any, str]]:
+    """The settings that are missing, each with the configuration that lacks it."""
+    if (match := re.search(r"`(\w+)` config needs to be specified", str(error))) is not None:
+        yield config, match[1]
+    if isinstance(error, AttributeError) and isinstance(error.obj, PretrainedConfig):
+        yield error.obj, error.name
+    if isinstance(error, TypeError | AttributeError | ValueError | RuntimeError):
+        for frame, statement in _frames(error.__traceback__):
+            yield from _absent(frame, statement)
+
+
+def _absent(frame: FrameType, statement: str) -> Iterator[tuple[Any, str]]:
+    """The settings that are None among those that a function reads, those of a statement first."""
+    owner = frame.f_locals.get("self")
+    configs = [v for v in frame.f_locals.values() if isinstance(v, PretrainedConfig)]
+    if isinstance(own := getattr(owner, "config", None), PretrainedConfig):
+        configs.append(own)
+    try:
+        code = inspect.getsource(frame.f_code)
+        class_code = inspect.getsource(type(owner)) if configs and owner is not None else ""
+    except (OSError, TypeError):  # no file has the code
+        return
+    attributes = [n for n in re.findall(r"self\.(\w+)", statement) if _is_none(owner, n)]
+    names = [
+        name for a in attributes
+        for name in re.findall(rf"self\.{a}\s*=.*?config\.(\w+)", class_code)
+    ]  # fmt: skip
+    names += re.findall(r"config\.(\w+)", statement) + re.findall(r"config\.(\w+)", code)
+    for name in dict.fromkeys(names):
+        yield from ((config, name) for config in configs if _is_none(config, name))
+
+
+def _is_none(owner: object, name: str) -> bool:
+    return getattr(owner, name, ...) is None
+
+
+def _frames(traceback: TracebackType | None) -> list[tuple[FrameType, str]]:
+    """The two innermost frames, each with the line that failed, the innermost first."""
+    import linecache
+
+    frames = []
+    while traceback is not None:
+        line = linecache.getline(traceback.tb_frame.f_code.co_filename, traceback.tb_lineno)
+        frames.append((traceback.tb_frame, line))
+        traceback = traceback.tb_next
+    return frames[::-1][:2]
+
+
+def _value(config: PretrainedConfig, owner: Any, name: str) -> Any:
+    """A value for a setting: what another part has, or what its role asks for."""
+    if (value := find_setting(config, name)) is not None:
+        return value
+    role = role_of(name)
+    heads = find_setting(owner, "num_attention_heads")
+    width = find_setting(owner, "hidden_size")
+    if role is Role.HEAD_WIDTH and isinstance(heads, int) and isinstance(width, int):
+        return width // heads
+    vocabulary = find_setting(config, "vocab_size")
+    if role is Role.TOKEN and isinstance(vocabulary, int):
+        return vocabulary - 2
+    if role is Role.VOCABULARY and isinstance(vocabulary, int):
+        return vocabulary
+    return None if name.startswith("_") or "attn" in name else _NUMBER

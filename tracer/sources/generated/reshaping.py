@@ -1,0 +1,218 @@
+"""Inputs with other shapes or types, as the numbers in an error ask for them."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+
+from modelexport.tracer.sources.generated.extents import Extents
+
+Values = dict[str, Any]
+
+_MAX_EXTENT = 1 << 16
+_PRODUCT = re.compile(
+    r"cannot be multiplied \(\d+x(?P<got>\d+) and (?P<want>\d+)x\d+\)"
+    r"|size \((?P<got2>\d+)\*\d+\) doesn't match model \((?P<want2>\d+)\*\d+\)"
+)
+_CHANNELS = re.compile(
+    r"expected input\[(?P<shape>[\d, ]+)\] to have (?P<want>\d+) channels, "
+    r"but got (?P<got>\d+) channels"
+)
+_EXTENTS = (
+    re.compile(r"shape \[\*, (?P<want>\d+)\], but got input of size\s*\[[\d, ]*?(?P<got>\d+)\]"),
+    re.compile(r"length (?:to be )?(?P<want>\d+)\b.*?(?:found|got|but)\D*(?P<got>\d+)"),
+)  # fmt: skip
+_MULTIPLE = (
+    re.compile(r"length (?P<got>\d+) is not a multiple of (?P<unit>\d+)"),
+    re.compile(r"multiple of .*?(?P<unit>\d+)\)?,? but got (?P<got>\d+)"),
+)
+_MISMATCH = (
+    re.compile(r"size of tensor a \((\d+)\) must match the size of tensor b \((\d+)\)"),
+    re.compile(r"Expected size (\d+) but got size (\d+)"),
+)
+_MASK = re.compile(r"shape of the mask \[(.*?)\] at index (\d+).*?tensor \[(.*?)\] at index (\d+)")
+_VIEW = re.compile(r"shape '\[([-\d, ]+)\]' is invalid for input of size (\d+)")
+_AXES = re.compile(
+    r"not enough values to unpack \(expected (\d), got (\d)\)|must be a (\d)D tensor"
+    r"|in range of \[-(\d), \d\], but got (\d)"
+)
+_WHOLE = re.compile(
+    r"tuple of ints, but found|scalar types: Long, Int|used as indices must be long"
+)
+_BOOLEAN = re.compile(r"boolean mask|[Bb]ool.* but got|expected.*[Bb]ool|bitwise_not")
+_RANGE = re.compile(r"index out of range|not in the valid range|out of bounds for dimension")
+
+
+def reshaped(message: str, values: Values, extents: Extents) -> Iterator[Values]:
+    """Inputs that differ in a shape or a type that an error complains about, the likeliest first.
+
+    Args:
+        message: What the model complains about, in one line.
+        values: The inputs that it got.
+        extents: The extents of axes.
+    """
+    for pattern in _MULTIPLE:
+        if (match := pattern.search(message)) is not None:
+            got, unit = int(match["got"]), int(match["unit"])
+            yield from _everywhere(values, got, -(-got // unit) * unit)
+    if (match := _VIEW.search(message)) is not None:
+        yield from _for_view(values, [int(n) for n in match[1].split(",")], int(match[2]))
+    if (match := _AXES.search(message)) is not None:
+        yield from _with_more_axes(values, match, extents)
+    if (match := _PRODUCT.search(message)) is not None:
+        got, want = int(match["got"] or match["got2"]), int(match["want"] or match["want2"])
+        yield from _as_patches(values, want, extents)
+        yield from _with_extent(values, got, want)
+    if (match := _CHANNELS.search(message)) is not None:
+        yield from _with_channels(values, match)
+    for pattern in _EXTENTS:
+        if (match := pattern.search(message)) is not None:
+            yield from _with_extent(values, int(match["got"]), int(match["want"]))
+    for pattern in _MISMATCH:
+        if (match := pattern.search(message)) is not None:
+            yield from _agreeing(values, int(match[1]), int(match[2]))
+    if (match := _MASK.search(message)) is not None:
+        mask, tensor = ([int(n) for n in match[k].split(",")] for k in (1, 3))
+        yield from _agreeing(values, mask[int(match[2])], tensor[int(match[4])])
+    yield from _with_types(message, values)
+
+
+def _floats(values: Values) -> dict[str, torch.Tensor]:
+    tensors = {n: v for n, v in values.items() if isinstance(v, torch.Tensor)}
+    return {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
+
+
+def _whole(values: Values) -> dict[str, torch.Tensor]:
+    """The tokens, masks and other tensors that are not floating."""
+    tensors = {n: v for n, v in values.items() if isinstance(v, torch.Tensor)}
+    return {name: tensor for name, tensor in tensors.items() if not tensor.is_floating_point()}
+
+
+def _random(name: str, shape: Sequence[int]) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(len(name)))
+
+
+def _resized(name: str, tensor: torch.Tensor, axis: int, extent: int) -> torch.Tensor:
+    """A tensor with another extent of one axis; whole numbers are repeated."""
+    if tensor.is_floating_point():
+        shape = list(tensor.shape)
+        shape[axis] = extent
+        return _random(name, shape)
+    return tensor.index_select(axis, torch.arange(extent) % tensor.shape[axis])
+
+
+def _with_axes_of(tensors: dict[str, torch.Tensor], got: int, want: int) -> Values:
+    """The tensors that have an extent behind their rows, with another one in its place."""
+    changed: Values = {}
+    for name, tensor in tensors.items():
+        for axis in range(1, tensor.dim()):
+            if tensor.shape[axis] == got:
+                changed[name] = _resized(name, changed.get(name, tensor), axis, want)
+    return changed
+
+
+def _everywhere(values: Values, got: int, want: int) -> Iterator[Values]:
+    """All inputs with another extent; tensors alone that have it as their rows."""
+    if got != want <= _MAX_EXTENT:
+        floats, whole = _floats(values), _whole(values)
+        if changed := {**_with_axes_of(floats, got, want), **_with_axes_of(whole, got, want)}:
+            yield {**values, **changed}
+
+
+def _with_extent(values: Values, got: int, want: int) -> Iterator[Values]:
+    """The floating inputs with another extent: axes swapped, the last axis, or all axes."""
+    if got == want or want > _MAX_EXTENT:
+        return
+    floats = _floats(values)
+    for name, tensor in floats.items():
+        if tensor.dim() == 3 and tensor.shape[1] == want != tensor.shape[2]:
+            yield {**values, name: tensor.transpose(1, 2).contiguous()}
+    for name, tensor in floats.items():
+        if tensor.dim() > 1 and tensor.shape[-1] == got:
+            yield {**values, name: _resized(name, tensor, -1, want)}
+    if changed := {n: v for n, v in floats.items() if got in v.shape}:
+        shapes = {n: [want if e == got else e for e in v.shape] for n, v in changed.items()}
+        yield {**values, **{name: _random(name, shape) for name, shape in shapes.items()}}
+
+
+def _with_channels(values: Values, match: re.Match[str]) -> Iterator[Values]:
+    """Inputs for a convolution: with an axis of channels, with axes swapped, or other channels."""
+    got, want = int(match["got"]), int(match["want"])
+    shape = [int(extent) for extent in match["shape"].split(",")]
+    for name, tensor in _floats(values).items():
+        if tensor.dim() == 2 and list(tensor.shape) in (shape, shape[1:]) and len(shape) == 2:
+            yield {**values, name: tensor[:, None].expand(-1, want, -1).contiguous()}
+        if tensor.dim() == 3 and tensor.shape[-1] == want != tensor.shape[1]:
+            yield {**values, name: tensor.transpose(1, 2).contiguous()}
+    yield from _with_extent(values, got, want)
+
+
+def _as_patches(values: Values, want: int, extents: Extents) -> Iterator[Values]:
+    """Images as rows of patches, each of as many numbers as the model multiplies."""
+    cells = [v for v in _whole(values).values() if v.dim() == 2 and v.shape[1] in {2, 3}]
+    count = sum(int(row.prod()) for row in cells[0]) if cells else 0
+    for name, tensor in _floats(values).items():
+        if tensor.dim() not in {4, 5} or want > _MAX_EXTENT:
+            continue
+        if 0 < count <= _MAX_EXTENT:
+            yield {**values, name: _random(name, (count, want))}
+        yield {**values, name: _random(name, (len(tensor), extents.patches**2, want))}
+
+
+def _agreeing(values: Values, one: int, other: int) -> Iterator[Values]:
+    """Inputs in which two extents that must agree do: of whole numbers first."""
+    for tensors in (_whole(values), _floats(values)):
+        for got, want in ((one, other), (other, one)):
+            if 1 < want <= _MAX_EXTENT and (changed := _with_axes_of(tensors, got, want)):
+                yield {**values, **changed}
+                if len(changed) > 1:
+                    yield from ({**values, name: changed[name]} for name in changed)
+    for name, tensor in _whole(values).items():
+        if tensor.dim() == 1:
+            yield {**values, name: tensor[:, None]}
+
+
+def _for_view(values: Values, shape: list[int], size: int) -> Iterator[Values]:
+    """Inputs whose rows are as long as the model splits them up, or with one more axis."""
+    if shape[0] == -1:
+        length = int(torch.tensor(shape[1:]).prod())
+        for name, tensor in _floats(values).items():
+            if tensor.numel() == size and tensor.dim() > 1 and tensor.shape[-1] != length > 0:
+                yield {**values, name: _resized(name, tensor, -1, length)}
+    for name, tensor in _whole(values).items():
+        for extent in dict.fromkeys(n for n in shape if n > 1 and n not in tensor.shape):
+            if tensor.numel() == size:
+                yield {**values, name: tensor[..., None].expand(*tensor.shape, extent).contiguous()}
+
+
+def _with_more_axes(values: Values, match: re.Match[str], extents: Extents) -> Iterator[Values]:
+    """The input that has too few axes with one more behind its rows: of frames, images or one."""
+    wanted = int(match[1] or match[3] or int(match[5]) + 1)
+    present = next((int(n) for n in (match[2], match[4]) if n), wanted - 1)
+    floats = _floats(values)
+    for dims in dict.fromkeys((present, wanted)):
+        for name, tensor in floats.items():
+            if tensor.dim() == dims and wanted - present == 1:
+                frames = int(extents.setting("num_frames") or 2) if dims == 4 else 2
+                more = torch.stack([tensor + k / 8 for k in range(frames)], dim=1)
+                yield {**values, name: more}
+                yield {**values, name: more[:, :1]}
+
+
+def _with_types(message: str, values: Values) -> Iterator[Values]:
+    """Inputs with whole numbers, other whole numbers or truth values in place of what they have."""
+    if (match := _WHOLE.search(message)) is not None:
+        numbers = (1, 0) if "ints" in match[0] else (0, 1)  # sizes are not 0, kinds start with 0
+        for name, tensor in sorted(_floats(values).items(), key=lambda pair: pair[1].dim()):
+            if tensor.dim() <= 2:
+                for number in numbers:
+                    yield {**values, name: torch.full_like(tensor, number, dtype=torch.long)}
+    if _BOOLEAN.search(message):
+        for name, tensor in _whole(values).items():
+            if tensor.dtype is not torch.bool and int(tensor.max()) <= 1:
+                yield {**values, name: tensor.bool()}
+    if _RANGE.search(message):
+        for name, tensor in _whole(values).items():
+            if tensor.dtype is not torch.bool and int(tensor.max()) > 7:
+                yield {**values, name: tensor % 8}
