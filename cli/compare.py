@@ -1,26 +1,38 @@
 """`modelexport compare`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import modelexport
 from modelexport.cli.console import console, print_document, print_json
 from modelexport.cli.options import common
+from modelexport.cli.options.groups import expand_groups
 from modelexport.cli.options.matching import CustomOps, NoRun
+from modelexport.cli.options.sources import SourceOptions
 from modelexport.cli.stdio_files import check_one_reader, input_file
 from modelexport.cli.step_progress import step_progress
 from modelexport.cli.verbosity import verbosity
 from modelexport.errors import UsageError
 from modelexport.hierarchy.choices import ComparisonFormat
+from modelexport.hierarchy.source_names import is_source
+from modelexport.support.stdio import STDIO
+
+if TYPE_CHECKING:
+    from modelexport.rewriter import Comparison, ModelComparison
 
 
+@expand_groups
 def compare(  # noqa: PLR0913 - a parameter is an option of the command
     context: typer.Context,
     a: Annotated[
-        Path,
-        typer.Argument(metavar="A.onnx", help="The reference file; - for standard input."),
+        str,
+        typer.Argument(
+            metavar="A.onnx|SOURCE",
+            help="The reference file; - for standard input. With --numeric also a model in torch, "
+            "as trace takes it.",
+        ),
     ],
     b: Annotated[
         Path,
@@ -31,12 +43,14 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
     numeric: Annotated[
         bool,
         typer.Option(
-            "--numeric", help="Run both files on the same inputs, and show where values diverge."
+            "--numeric", help="Run both on the same inputs, and show where values diverge."
         ),
     ] = False,
     probe: Annotated[
         Path | None,
         typer.Option(
+            "--probe",
+            "--inputs",
             metavar="INPUTS.npz",
             help="Inputs by name for --numeric; by default those of the record, or random ones.",
         ),
@@ -48,8 +62,24 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
             help="Relative distance from which values diverge under --numeric; 0.0001 by default.",
         ),
     ] = None,
+    suggest: Annotated[
+        bool,
+        typer.Option(
+            "--suggest",
+            help="With --numeric: measure which modules to leave out of quantisation, and in what "
+            "order.",
+        ),
+    ] = False,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FLOAT.onnx",
+            help="The float file for --suggest, where the first side is a model in torch.",
+        ),
+    ] = None,
     custom_ops: CustomOps = None,
     no_run: NoRun = False,
+    source: SourceOptions,
     depth: common.ShownDepth = None,
     module: common.ShownModule = None,
     every: Annotated[
@@ -61,38 +91,71 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
 ) -> None:
     """Show by module what differs between two files of a model; exit with 1 if something does.
 
-    A file that is not annotated is matched with the record, or with the other file. With --module
-    the answer is about that module only. With --depth the deepest modules that are shown stand
-    for all modules inside them.
+    With --numeric the first side may also be a model in torch: it runs as it is, and what each of
+    its modules returns is compared with what the file holds there. A file that is not annotated
+    is matched with the record, or with the other file. With --module the answer is about that
+    module only. With --depth the deepest modules that are shown stand for all modules inside them.
     """
-    if not numeric and (probe is not None or tolerance is not None or custom_ops):
-        raise UsageError("--probe, --tolerance and --custom-ops need --numeric.")
+    if not numeric and (probe is not None or tolerance is not None or custom_ops or suggest):
+        raise UsageError("--probe, --tolerance, --suggest and --custom-ops need --numeric.")
     if numeric and no_run:
         raise UsageError("--numeric cannot be used with --no-run: it runs both files.")
-    check_one_reader(**{"A.onnx": a, "B.onnx": b, "--record": record})
+    in_torch = is_source(a)
+    if in_torch and not numeric:
+        raise UsageError(f"{a}: a model in torch is compared by its numbers: give --numeric.")
+    if not in_torch and (reference is not None or source.any()):
+        raise UsageError(
+            f"{a}: --reference and the options of a model in torch are for a first side in torch."
+        )
+    first = STDIO if in_torch else Path(a)
+    files = {"B.onnx": b, "--record": record} | ({} if in_torch else {"A.onnx": first})
+    check_one_reader(**files)
+    default = modelexport.Numeric().tolerance
+    settings = modelexport.Numeric(
+        probe, default if tolerance is None else tolerance, tuple(custom_ops or ()), suggest
+    )
+    with step_progress(context), input_file(b) as file_b:
+        if in_torch:
+            compared: Comparison | ModelComparison = modelexport.compare_source(
+                a,
+                file_b,
+                record=record,
+                reference=reference,
+                numeric=settings,
+                options=source.trace_options(),
+                input_specs=source.input_specs(),
+                module=module,
+                depth=depth,
+            )
+        else:
+            with input_file(first) as file_a:
+                compared = modelexport.compare(
+                    file_a,
+                    file_b,
+                    record=record,
+                    run=not no_run,
+                    numeric=settings if numeric else None,
+                    module=module,
+                    depth=depth,
+                )
+    _print(compared, output_format, every=every, quiet=verbosity(context).quiet)
+    if not compared.same:
+        raise typer.Exit(1)
+
+
+def _print(
+    result: "Comparison | ModelComparison",
+    output_format: ComparisonFormat,
+    *,
+    every: bool,
+    quiet: bool,
+) -> None:
     from modelexport.cli import render_comparison  # noqa: PLC0415 - loads rich
 
-    settings = None
-    if numeric:
-        default = modelexport.Numeric().tolerance
-        tolerance = default if tolerance is None else tolerance
-        settings = modelexport.Numeric(probe, tolerance, tuple(custom_ops or ()))
-    with step_progress(context), input_file(a) as file_a, input_file(b) as file_b:
-        result = modelexport.compare(
-            file_a,
-            file_b,
-            record=record,
-            run=not no_run,
-            numeric=settings,
-            module=module,
-            depth=depth,
-        )
     if output_format is ComparisonFormat.JSON:
         print_json(result)
     elif output_format is ComparisonFormat.MARKDOWN:
         print_document(render_comparison.markdown(result, every=every))
-    elif not (result.same and verbosity(context).quiet):
+    elif not (result.same and quiet):
         for part in render_comparison.text(result, every=every):
             console().print(part)
-    if not result.same:
-        raise typer.Exit(1)

@@ -42,6 +42,9 @@ modelexport compare fp32.onnx int8.onnx
 modelexport compare before.onnx after.onnx --numeric --output-format markdown
 modelexport compare net.annotated.onnx int8.onnx --record net.trace.json --numeric
 modelexport compare fp32.onnx int8.onnx --module layers.1 --depth 1
+modelexport compare net.py:build net.onnx --record net.trace.json --numeric
+modelexport compare ./minilm optimised.onnx --numeric --inputs inputs.npz --all
+modelexport compare fp32.onnx int8.onnx --record net.trace.json --numeric --suggest
 """,
     "profile": """
 modelexport profile net.annotated.onnx

@@ -1,37 +1,26 @@
 """Printing a comparison: as text and as markdown."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from modelexport.cli import render_model_comparison
+from modelexport.cli.render_errors import Section, error_sections, number
 from modelexport.cli.tables import Grid, list_counts, plural, short_count
+from modelexport.rewriter import ModelComparison
 from modelexport.support.visible_text import markdown_text
 
 if TYPE_CHECKING:
     from modelexport.rewriter import Comparison, Deviation, FileFacts, NumericComparison
 
 
-class _Section(NamedTuple):
-    """One part of the output.
-
-    Attributes:
-        title: Its first line.
-        lines: The lines below.
-        grid: The table below these, if any.
-    """
-
-    title: str
-    lines: list[str]
-    grid: Grid | None = None
-
-
-def text(result: "Comparison", *, every: bool) -> Iterator[str | Grid]:
+def text(result: "Comparison | ModelComparison", *, every: bool) -> Iterator[str | Grid]:
     """The comparison as lines and tables.
 
     Args:
         result: The comparison.
         every: Whether to include modules and values without a difference.
     """
-    for section in _sections(result, every=every):
+    for section in _all_sections(result, every=every):
         yield section.title
         for line in section.lines:
             yield f"  {line}"
@@ -39,15 +28,16 @@ def text(result: "Comparison", *, every: bool) -> Iterator[str | Grid]:
             yield section.grid
 
 
-def markdown(result: "Comparison", *, every: bool) -> str:
+def markdown(result: "Comparison | ModelComparison", *, every: bool) -> str:
     """The comparison as a markdown document.
 
     Args:
         result: The comparison.
         every: Whether to include modules and values without a difference.
     """
-    blocks = [markdown_text(f"# {result.a.file} and {result.b.file}")]
-    for section in _sections(result, every=every):
+    names = _names(result)
+    blocks = [markdown_text(f"# {names[0]} and {names[1]}")]
+    for section in _all_sections(result, every=every):
         blocks.append(f"**{markdown_text(section.title)}**")
         if section.lines:
             blocks.append("\n".join(f"- {markdown_text(line)}" for line in section.lines))
@@ -56,23 +46,38 @@ def markdown(result: "Comparison", *, every: bool) -> str:
     return "\n\n".join(blocks)
 
 
-def _sections(result: "Comparison", *, every: bool) -> Iterator[_Section]:
+def _names(result: "Comparison | ModelComparison") -> tuple[str, str]:
+    """The names of both sides."""
+    if isinstance(result, ModelComparison):
+        return result.source, result.file
+    return result.a.file, result.b.file
+
+
+def _all_sections(result: "Comparison | ModelComparison", *, every: bool) -> Iterator[Section]:
+    if isinstance(result, ModelComparison):
+        return render_model_comparison.sections(result, every=every)
+    return _sections(result, every=every)
+
+
+def _sections(result: "Comparison", *, every: bool) -> Iterator[Section]:
     yield _files(result)
     yield _modules(result, every=every)
     if result.numeric is not None:
         yield _values(result.numeric, every=every)
+        numeric = result.numeric
+        yield from error_sections(numeric.local, numeric.suggestion, numeric.tolerance)
         if result.numeric.unaligned:
             yield _unaligned(result.numeric)
 
 
-def _files(result: "Comparison") -> _Section:
+def _files(result: "Comparison") -> Section:
     """The two files and the verdict."""
     verdict = "no difference was found" if result.same else "they differ"
     if result.module is not None:
         verdict += f" in {result.module}"
     files = [f"A {_file(result.a)}", f"B {_file(result.b)}"]
     notes = [f"note: {note}" for note in result.notes]
-    return _Section(f"{result.a.file} and {result.b.file}: {verdict}", [*files, *notes])
+    return Section(f"{result.a.file} and {result.b.file}: {verdict}", [*files, *notes])
 
 
 def _file(facts: "FileFacts") -> str:
@@ -83,7 +88,7 @@ def _file(facts: "FileFacts") -> str:
     )
 
 
-def _modules(result: "Comparison", *, every: bool) -> _Section:
+def _modules(result: "Comparison", *, every: bool) -> Section:
     """What the modules gained and lost."""
     rows = []
     for row in result.modules if every else result.changes():
@@ -100,14 +105,14 @@ def _modules(result: "Comparison", *, every: bool) -> _Section:
         lines.append(f"lost in all: {list_counts(result.lost, None)}")
     changed = sum(1 for _ in result.changes())
     title = f"{changed} of {plural(len(result.modules), 'module')} differ"
-    return _Section(title, lines, Grid(heads, rows))
+    return Section(title, lines, Grid(heads, rows))
 
 
 def _change(a: int, b: int) -> str:
     return short_count(a) if a == b else f"{short_count(a)} → {short_count(b)}"
 
 
-def _values(result: "NumericComparison", *, every: bool) -> _Section:
+def _values(result: "NumericComparison", *, every: bool) -> Section:
     """The values that were compared, and where they diverge first."""
     inputs = result.inputs if result.inputs.endswith(".npz") else f"{result.inputs} inputs"
     compared = f"{plural(len(result.values), 'value')} compared on {inputs}"
@@ -118,22 +123,22 @@ def _values(result: "NumericComparison", *, every: bool) -> _Section:
     )
     rows = [
         [value.tag, _marks(value), _operators(value), "x".join(map(str, value.shape)),
-         f"{value.max_abs:.3g}", _number(value.relative, ".3g"),
-         _number(value.cosine, ".6f"), _number(value.snr_db, ".1f")]
+         f"{value.max_abs:.3g}", number(value.relative, ".3g"),
+         number(value.cosine, ".6f"), number(value.snr_db, ".1f")]
         for value in result.values
         if every or value.diverges or value.paired_by == "output"
     ]  # fmt: skip
     heads = ["module", "", "operators", ">shape", ">max abs", ">relative", ">cosine", ">SNR dB"]
-    return _Section(f"{compared}: {verdict}", [], Grid(heads, rows))
+    return Section(f"{compared}: {verdict}", [], Grid(heads, rows))
 
 
-def _unaligned(result: "NumericComparison") -> _Section:
+def _unaligned(result: "NumericComparison") -> Section:
     """The values that could not be compared."""
     lines = [
         f"{value.file.upper()} {value.tag}: {value.value} ({value.op}): {value.reason}"
         for value in result.unaligned
     ]
-    return _Section(f"{plural(len(lines), 'value')} could not be aligned", lines)
+    return Section(f"{plural(len(lines), 'value')} could not be aligned", lines)
 
 
 def _marks(value: "Deviation") -> str:
@@ -147,7 +152,3 @@ def _marks(value: "Deviation") -> str:
 
 def _operators(value: "Deviation") -> str:
     return value.a_op if value.a_op == value.b_op else f"{value.a_op} / {value.b_op}"
-
-
-def _number(number: float | None, spec: str) -> str:
-    return "-" if number is None else format(number, spec)

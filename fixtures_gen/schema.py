@@ -23,6 +23,7 @@ from modelexport.rewriter import (
     Comparison,
     Decision,
     Extraction,
+    ModelComparison,
     Profile,
     ProfileComparison,
     Selection,
@@ -62,6 +63,9 @@ SCHEMAS: dict[str, Published] = {
     "schemas/batch-jobs.schema.json": Published("batch --dry-run --output-format json", list[Job]),
     "schemas/batch.schema.json": Published("batch --output-format json; summary.json", Summary),
     "schemas/compare.schema.json": Published("compare --output-format json", Comparison),
+    "schemas/compare-source.schema.json": Published(
+        "compare SOURCE FILE --numeric --output-format json", ModelComparison
+    ),
     "schemas/profile.schema.json": Published("profile --output-format json", Profile),
     "schemas/profile-comparison.schema.json": Published(
         "profile A B --output-format json", ProfileComparison

@@ -196,6 +196,19 @@ class ModuleTree:
         return not any(map(str.isdigit, children))
 
 
+def ancestors(path: str) -> list[str]:
+    """A path and those above it; the root comes last.
+
+    >>> ancestors("layer.0")
+    ['layer.0', 'layer', '']
+    """
+    paths = [path]
+    while path:
+        path = path.rpartition(".")[0]
+        paths.append(path)
+    return paths
+
+
 def is_within(path: str, ancestor: str) -> bool:
     """Whether `path` is `ancestor` or lies below it."""
     return not ancestor or path == ancestor or path.startswith(ancestor + ".")

@@ -25,6 +25,20 @@ def parse_factory(source: str) -> tuple[str, str] | None:
     return (module, name) if colon and name.isidentifier() and not Path(source).exists() else None
 
 
+def is_source(name: str) -> bool:
+    """Whether a name is that of a model in torch, rather than of an ONNX file.
+
+    >>> is_source("net.py:build"), is_source("net.onnx"), is_source("-")
+    (True, False, False)
+    """
+    path = Path(name)
+    if parse_factory(name) is not None or path.is_dir():
+        return True
+    if path.is_file():
+        return path.suffix.lower() in {*_SCRIPT_SUFFIXES, _PROGRAM_SUFFIX}
+    return not path.suffix and len(path.parts) == _MAX_HUB_PARTS and not path.parent.exists()
+
+
 def is_script_file(source: str) -> bool:
     """Whether a source is a file of a kind that `torch.jit.save` writes."""
     path = Path(source)

@@ -14,6 +14,17 @@ if TYPE_CHECKING:
     from modelexport.rewriter.annotation.strip_file import StripResult, strip, unfold
     from modelexport.rewriter.comparison.compare_files import compare
     from modelexport.rewriter.comparison.compare_values import Numeric
+    from modelexport.rewriter.comparison.parity.compare_run import compare_run
+    from modelexport.rewriter.comparison.parity.results import (
+        ModelComparison,
+        ModuleComparison,
+        ValueStatus,
+    )
+    from modelexport.rewriter.comparison.quantisation.results import (
+        ModuleError,
+        SuggestedModule,
+        Suggestion,
+    )
     from modelexport.rewriter.comparison.results import (
         Comparison,
         Deviation,
@@ -55,6 +66,9 @@ else:
             ],
             "comparison.compare_values": ["Numeric"],
             "comparison.compare_files": ["compare"],
+            "comparison.parity.compare_run": ["compare_run"],
+            "comparison.parity.results": ["ModelComparison", "ModuleComparison", "ValueStatus"],
+            "comparison.quantisation.results": ["ModuleError", "SuggestedModule", "Suggestion"],
             "annotation.find_decisions": ["find_decisions"],
             "folding": ["FoldReport", "Prototype", "UnfoldReport"],
             "matching.decisions": ["Candidate", "Decision"],
@@ -91,7 +105,10 @@ __all__ = [
     "FoldReport",
     "FoldRules",
     "MatchOptions",
+    "ModelComparison",
     "ModuleChange",
+    "ModuleComparison",
+    "ModuleError",
     "ModuleRow",
     "ModuleTime",
     "ModuleTimes",
@@ -107,14 +124,18 @@ __all__ = [
     "SplitPart",
     "Status",
     "StripResult",
+    "SuggestedModule",
+    "Suggestion",
     "Unaligned",
     "UnfoldReport",
     "UnresolvedNode",
     "Validation",
+    "ValueStatus",
     "analyze",
     "annotate",
     "compare",
     "compare_profiles",
+    "compare_run",
     "extract",
     "find_decisions",
     "profile",

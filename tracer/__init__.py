@@ -1,6 +1,7 @@
 """A torch model in, plain ONNX and a trace record out."""
 
 from modelexport.tracer.from_config import load_from_config, plan_trace, trace_arguments
+from modelexport.tracer.module_run import run_modules
 from modelexport.tracer.sources.loading import Loaded, load
 from modelexport.tracer.sources.origin import Origin
 from modelexport.tracer.tracing import RecordResult, TraceResult, record, trace
@@ -14,6 +15,7 @@ __all__ = [
     "load_from_config",
     "plan_trace",
     "record",
+    "run_modules",
     "trace",
     "trace_arguments",
 ]

@@ -132,7 +132,7 @@ def trace(  # noqa: PLR0913 - keyword-only options of an entry point
         atomic_replacement(record_target, force=force) as record_file,
         ExitStack() as external_files,
     ):
-        with _prepared(model) as mode:
+        with prepared(model) as mode:
             call = bind_inputs(model, example_inputs, dynamic=dynamic, output_names=output_names)
             run, call = _run(model, on_fake_tensors(call, mode))
             try:
@@ -158,7 +158,7 @@ def trace(  # noqa: PLR0913 - keyword-only options of an entry point
 
 
 @contextmanager
-def _prepared(model: nn.Module) -> Iterator[FakeTensorMode | None]:
+def prepared(model: nn.Module) -> Iterator[FakeTensorMode | None]:
     """Prepare a model for its runs and its export, for the time of the body.
 
     Yields:
@@ -260,7 +260,7 @@ def record(  # noqa: PLR0913 - keyword-only options of an entry point
     chosen = None if exporter == RecordExporter.EAGER else resolve_exporter(exporter)
     settings = export_settings(chosen, opset, custom_translation)
     with atomic_replacement(target, force=force) as record_file:
-        with _prepared(model) as mode:
+        with prepared(model) as mode:
             call = bind_inputs(model, example_inputs, dynamic=dynamic, output_names=output_names)
             call = on_fake_tensors(call, mode)
             content: Record | None = None

@@ -10,6 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from modelexport.cli.options.sources import (
+    attention_option,
+    input_shape_option,
+    input_text_option,
+    task_option,
+    trust_remote_code_option,
+)
 from modelexport.hierarchy.choices import RecordExporter
 
 if TYPE_CHECKING:
@@ -48,37 +55,10 @@ class TracingOptions:
             min=7, help="Opset of the default domain; 17 by default.", rich_help_panel=_TOPIC
         ),
     ] = None
-    task: Annotated[
-        str | None,
-        typer.Option(
-            help="Task of a Hugging Face model, for example text-classification.",
-            rich_help_panel=_TOPIC,
-        ),
-    ] = None
-    attention: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Attention implementation of a transformers model, for example eager or sdpa.",
-            rich_help_panel=_TOPIC,
-        ),
-    ] = None
-    input_text: Annotated[
-        str | None,
-        typer.Option(
-            help="Text that the tokenizer of the folder makes the inputs from.",
-            rich_help_panel=_TOPIC,
-        ),
-    ] = None
-    input_shape: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=1x8",
-            help="Shape of an input, and after a colon its dtype (NAME=1x8:int64); may be "
-            "repeated.",
-            rich_help_panel=_TOPIC,
-        ),
-    ] = None
+    task: Annotated[str | None, task_option(_TOPIC)] = None
+    attention: Annotated[str | None, attention_option(_TOPIC)] = None
+    input_text: Annotated[str | None, input_text_option(_TOPIC)] = None
+    input_shape: Annotated[list[str] | None, input_shape_option(_TOPIC)] = None
     dynamic: Annotated[
         bool | None,
         typer.Option(
@@ -122,14 +102,7 @@ class TracingOptions:
             rich_help_panel=_TOPIC,
         ),
     ] = False
-    trust_remote_code: Annotated[
-        bool,
-        typer.Option(
-            "--trust-remote-code",
-            help="Let the Hugging Face folder run its own code.",
-            rich_help_panel=_TOPIC,
-        ),
-    ] = False
+    trust_remote_code: Annotated[bool, trust_remote_code_option(_TOPIC)] = False
 
     def trace_options(self) -> "TraceOptions":
         """The options as `trace_source` takes them; they win over the configuration.

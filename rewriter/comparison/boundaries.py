@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from modelexport.hierarchy.graph_paths import MAIN, op_type
-from modelexport.hierarchy.module_tree import is_within
+from modelexport.hierarchy.module_tree import ancestors, is_within
 from modelexport.rewriter.comparison.compared_file import ComparedFile
+from modelexport.rewriter.comparison.fused_nodes import FusedNodes
 from modelexport.rewriter.comparison.module_alignment import ModuleAlignment
 from modelexport.rewriter.graph.indexed_graph import NONE
 
-_RECASTING = frozenset(
+RECASTING = frozenset(
     {"Identity", "Cast", "CastLike", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"}
 )
 """Operators whose first output is their first input in another type."""
@@ -72,6 +73,11 @@ class _BoundaryFinder:
             None if claim is None else alignment.resolve(file, claim.module)
             for claim in file.claims
         ]
+        fused = FusedNodes(file)
+        self._sources = [
+            None if (path := fused.module(node)) is None else alignment.resolve(file, path)
+            for node in range(len(file.claims))
+        ]
         self._consumers = self._find_consumers()
         self._outputs = set(file.output_names)
 
@@ -82,9 +88,9 @@ class _BoundaryFinder:
         """Depth of each module that has nodes, and of those around them."""
         return {
             self._key(path): path.count(".") + bool(path)
-            for module in self._modules
+            for module in (*self._modules, *self._sources)
             if module is not None
-            for path in _ancestors(module)
+            for path in ancestors(module)
         }
 
     def _find_consumers(self) -> dict[str, list[int]]:
@@ -102,8 +108,8 @@ class _BoundaryFinder:
     def values(self) -> Iterator[BoundaryValue]:
         """The values that leave a module, in the order in which they are computed."""
         for number, (key, node) in enumerate(zip(self._graph.keys, self._graph.nodes, strict=True)):
-            module = self._modules[number]
-            skipped = key.graph != MAIN or node.op_type in _RECASTING or node.op_type == "Constant"
+            module = self._sources[number]
+            skipped = key.graph != MAIN or node.op_type in RECASTING or node.op_type == "Constant"
             if module is None or skipped:
                 continue
             for name in filter(None, node.output):
@@ -124,7 +130,7 @@ class _BoundaryFinder:
                 output = output or value
             for consumer in self._consumers.get(value, ()):
                 node = self._graph.nodes[consumer]
-                recasts = node.op_type in _RECASTING and self._graph.keys[consumer].graph == MAIN
+                recasts = node.op_type in RECASTING and self._graph.keys[consumer].graph == MAIN
                 if recasts and node.input[0] == value:
                     pending.append(node.output[0])
                 else:
@@ -139,7 +145,7 @@ class _BoundaryFinder:
             consumers: The nodes that read it.
             returned: Whether the graph returns it: then it leaves all modules.
         """
-        for path in _ancestors(module):
+        for path in ancestors(module):
             readers = (self._modules[consumer] for consumer in consumers)
             if not returned and all(r is not None and is_within(r, path) for r in readers):
                 return
@@ -153,18 +159,9 @@ class _BoundaryFinder:
             if claim is None or module is None or self._graph.is_auxiliary(number):
                 continue
             for covered in claim.covers:
-                for path in _ancestors(self._alignment.resolve(self._file, covered)):
+                for path in ancestors(self._alignment.resolve(self._file, covered)):
                     if is_within(path, module) and path != module:
                         at_key = operators.setdefault(self._key(path), [])
                         if (operator := op_type(self._graph.nodes[number])) not in at_key:
                             at_key.append(operator)
         return operators
-
-
-def _ancestors(path: str) -> list[str]:
-    """A path and those above it; the root comes last."""
-    paths = [path]
-    while path:
-        path = path.rpartition(".")[0]
-        paths.append(path)
-    return paths

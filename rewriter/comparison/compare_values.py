@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -18,6 +20,15 @@ from modelexport.rewriter.comparison.file_runner import (
     memory_chunks,
 )
 from modelexport.rewriter.comparison.module_alignment import ModuleAlignment
+from modelexport.rewriter.comparison.quantisation.examine import (
+    Examined,
+    has_fewer_bits,
+    module_errors,
+    suggest,
+)
+from modelexport.rewriter.comparison.quantisation.examined_file import ExaminedFile
+from modelexport.rewriter.comparison.quantisation.module_groups import ModuleGroups, group_by_module
+from modelexport.rewriter.comparison.quantisation.read_values import pair_read_values
 from modelexport.rewriter.comparison.results import Deviation, NumericComparison, Unaligned
 from modelexport.rewriter.comparison.shown_modules import ShownModules
 from modelexport.rewriter.comparison.value_pairing import ComparedValues, Pair, ValuePairing
@@ -33,11 +44,13 @@ class Numeric(msgspec.Struct, frozen=True):
             or else generated ones.
         tolerance: Relative distance (0 or more) above which a value diverges.
         libraries: Custom operator libraries that onnxruntime loads first.
+        suggest: Whether to find out which modules to leave out of quantisation.
     """
 
     probe: Path | None = None
     tolerance: float = 1e-4
     libraries: tuple[Path, ...] = ()
+    suggest: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,7 +94,7 @@ def compare_values(
         RuntimeFailedError: onnxruntime does not load or run one of the files.
         UsageError: The inputs do not fit.
     """
-    runs, inputs = _run(files, alignment, options, record)
+    runs, inputs = _run(files, alignment, options, record, shown)
     pairing = ValuePairing(runs[0].values, runs[1].values)
     pairs = pairing.pairs
     deviations = _measure(runs, pairs, alignment, options.tolerance)
@@ -92,6 +105,10 @@ def compare_values(
     beginnings = finder.beginnings(mispaired | hidden)
     diverging = (shown.shown_as(pairs[index].key) for index in kept if deviations[index].diverges)
     first = next((key for key in diverging if key is not None), None)
+    examined = Examined({})
+    if options.suggest or (first is not None and has_fewer_bits(files[1], files[0])):
+        compared = [(pairs[index], deviations[index]) for index in kept]
+        examined = _examine(files, runs, compared, alignment, shown, options)
     return NumericComparison(
         inputs=inputs,
         tolerance=options.tolerance,
@@ -109,17 +126,67 @@ def compare_values(
             if (key := shown.innermost(keys)) is not None
         ],
         same=first is None,
+        local=list(examined.errors.values()),
+        suggestion=examined.suggestion,
     )
 
 
+def _examine(
+    files: ComparedFiles,
+    runs: _Runs,
+    compared: Sequence[tuple[Pair, Deviation]],
+    alignment: ModuleAlignment,
+    shown: ShownModules,
+    options: Numeric,
+) -> Examined:
+    """The errors of the second file's modules by themselves, and which to leave out."""
+    libraries = [str(path) for path in options.libraries]
+    reference, quantised = (
+        ExaminedFile(file, run.runner, run.feeds, partial(group_by_module, file, alignment, shown))
+        for file, run in zip(files, runs, strict=True)
+    )
+    names = [(pair.a.name, pair.b.name) for pair, _ in compared]
+    names += pair_read_values(reference, quantised, names)
+    values = reference.runner.values([a for a, _ in names], reference.feeds)
+    exact = {b: values[a] for a, b in names if a in values}
+    errors = module_errors(quantised, exact, alignment.tag, libraries)
+    errors = {key: error for key, error in errors.items() if shown.contains(key)}
+    if not options.suggest:
+        return Examined(errors)
+    outputs = [(pair.a_name, pair.b_name) for pair, d in compared if d.paired_by == "output"]
+    candidates = [key for key, error in errors.items() if (error.relative or 0) > options.tolerance]
+    tolerance = options.tolerance
+    return Examined(
+        errors,
+        suggest(
+            *(reference, quantised, names, outputs, candidates, alignment.tag),
+            tolerance=tolerance,
+            libraries=libraries,
+        ),
+    )
+
+
+def _read_names(file: ComparedFile, alignment: ModuleAlignment, shown: ShownModules) -> list[str]:
+    """The values that modules read from others, those around them included."""
+    groups = ModuleGroups(file, partial(group_by_module, file, alignment, shown))
+    return list(chain.from_iterable(groups.read_values().values()))
+
+
 def _run(
-    files: ComparedFiles, alignment: ModuleAlignment, options: Numeric, record: Record | None
+    files: ComparedFiles,
+    alignment: ModuleAlignment,
+    options: Numeric,
+    record: Record | None,
+    shown: ShownModules,
 ) -> tuple[_Runs, str]:
     """Run both files on the same inputs; and say where the inputs come from."""
     libraries = [str(path) for path in options.libraries]
     boundaries = [find_boundaries(file, alignment) for file in files]
     names = [_value_names(*pair) for pair in zip(files, boundaries, strict=True)]
-    runners = [FileRunner(*pair, libraries) for pair in zip(files, names, strict=True)]
+    runners = [
+        FileRunner(file, [*own, *_read_names(file, alignment, shown)], libraries)
+        for file, own in zip(files, names, strict=True)
+    ]
     arrays, inputs = _inputs(files[0], options, record, libraries)
     feeds = runners[0].find_feeds(arrays)
     other_feeds = runners[1].find_feeds(list(feeds.items()))

@@ -18,6 +18,11 @@ class Errors(NamedTuple):
     snr_db: float | None
     unlike: int
 
+    @property
+    def distance(self) -> float:
+        """The relative distance; the greatest difference where all expected numbers are zero."""
+        return self.max_abs if self.relative is None else self.relative
+
     def diverges(self, tolerance: float) -> bool:
         """Whether the error is above a tolerance.
 
@@ -25,8 +30,7 @@ class Errors(NamedTuple):
             tolerance: Relative distance (0 or more); an absolute one where all expected numbers
                 are zero.
         """
-        distance = self.max_abs if self.relative is None else self.relative
-        return bool(self.unlike) or distance > tolerance
+        return bool(self.unlike) or self.distance > tolerance
 
 
 def measure_errors(expected: Array, actual: Array) -> Errors:

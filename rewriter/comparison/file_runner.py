@@ -67,6 +67,11 @@ class FileRunner:
         """Those of a scale and a zero point that the file computes while it runs."""
         return [name for name in scale if name and name not in self._stored_scales]
 
+    def stored_scale(self, name: str) -> Scale | None:
+        """The scale of a quantised value whose scale and zero point are weights of the file."""
+        scale = self._scales.get(name)
+        return None if scale is None or self._computed(scale) else scale
+
     def find_feeds(self, arrays: Sequence[tuple[str, Array]]) -> Feeds:
         """Find a way to feed the file what the other file, or the recorded one, was fed.
 
@@ -106,19 +111,19 @@ class FileRunner:
         fetched = list(names)
         for name in names:
             fetched += self._computed(self._scales.get(name, ()))
-        fetched = list(dict.fromkeys(fetched))
+        arrays = {n: standard_type(a) for n, a in self.stored_values(fetched, feeds).items()}
+        return {name: self._real(name, arrays) for name in names if name in arrays}
+
+    def stored_values(self, names: Sequence[str], feeds: Feeds) -> dict[str, Array]:
+        """The values in the types in which the file holds them, without those of other kinds."""
+        fetched = list(dict.fromkeys(names))
         outputs = [name for name in fetched if name in self._outputs]
         inner = [name for name in fetched if name not in self._outputs]
         results: dict[str, Any] = {}
         for session, part in ((self._session, inner), (self._plain_session, outputs)):
             if part:  # of no names at all onnxruntime gives every output
                 results |= zip(part, session.fetch(part, feeds), strict=True)
-        arrays = {
-            name: standard_type(value)
-            for name, value in results.items()
-            if isinstance(value, np.ndarray)
-        }
-        return {name: self._real(name, arrays) for name in names if name in arrays}
+        return {name: value for name, value in results.items() if isinstance(value, np.ndarray)}
 
     def _real(self, name: str, arrays: Mapping[str, Array]) -> Array:
         """A value as real numbers, if it is quantised with one scale."""

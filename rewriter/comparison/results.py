@@ -5,6 +5,8 @@ from enum import StrEnum
 
 import msgspec
 
+from modelexport.rewriter.comparison.quantisation.results import ModuleError, Suggestion
+
 
 class Status(StrEnum):
     """What became of a module from the first file to the second."""
@@ -140,6 +142,9 @@ class NumericComparison(msgspec.Struct, frozen=True):
         first: Tag of the module in which the files diverge first; None when they do not.
         unaligned: The values that were not compared.
         same: Whether nothing diverges in the modules that are shown or inside them.
+        local: For a second file of fewer bits: the error that each module adds by itself, the
+            largest first.
+        suggestion: Which modules to leave out of quantisation; None when that was not asked for.
     """
 
     inputs: str
@@ -148,6 +153,8 @@ class NumericComparison(msgspec.Struct, frozen=True):
     first: str | None
     unaligned: list[Unaligned]
     same: bool
+    local: list[ModuleError] = []
+    suggestion: Suggestion | None = None
 
 
 class Comparison(msgspec.Struct, frozen=True):

@@ -28,3 +28,25 @@ MOST_VALUES_AT_ONCE = 256
 
 FIRST_VALUES_AT_ONCE = 8
 """Number of values that are fetched first, while their sizes are unknown."""
+
+SKETCH_SLACK = 20.0
+"""How many times the tolerance the sketches of two equal values may be apart: a sketch has only
+some of the elements."""
+
+LEAST_SKETCH_SLACK = 1e-3
+"""Distance (0 or more) up to which the sketches or norms of two values are near in any case."""
+
+MOST_NEAR_VALUES = 3
+"""Maximum number of values with near sketches that are compared with an array in full."""
+
+MOST_PERMUTED_AXES = 5
+"""Maximum number of axes of an array whose orders are tried; there are 120 orders of 5."""
+
+LEAST_GAIN_DB = 0.1
+"""Gain in decibels from which a module is suggested to be left out of quantisation."""
+
+MOST_SUGGESTED_MODULES = 10
+"""Maximum number of modules that are suggested to be left out of quantisation."""
+
+MOST_MEASURED_MODULES = 256
+"""Maximum number of modules that are left out in turn, to measure what that gains."""

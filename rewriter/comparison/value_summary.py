@@ -18,12 +18,14 @@ class ValueSummary:
         is_real: Whether its elements are real numbers.
         sketch: Some of its elements (float64), at the same places in all arrays of one size;
             empty when they are strings.
+        norm: Norm of its finite elements, which their order does not change; 0 for strings.
     """
 
     shape: tuple[int, ...]
     bytes: int
     is_real: bool
     sketch: Array
+    norm: float = 0.0
 
     @classmethod
     def of(cls, array: Array) -> "ValueSummary":
@@ -31,7 +33,8 @@ class ValueSummary:
         flat = array.reshape(-1)
         stride = max(1, flat.size // SKETCH_SIZE)
         sketch = flat[::stride].astype(np.float64) if flat.dtype != object else np.zeros(0)
-        return cls(array.shape, array.nbytes, array.dtype.kind == "f", sketch)
+        norm = _norm(flat) if flat.dtype != object else 0.0
+        return cls(array.shape, array.nbytes, array.dtype.kind == "f", sketch, norm)
 
     @property
     def size(self) -> int:
@@ -50,3 +53,10 @@ class ValueSummary:
         norm = float(np.linalg.norm(left))
         error = float(np.linalg.norm(right - left))
         return error / norm if norm else (float("inf") if error else 0.0)
+
+
+def _norm(flat: Array) -> float:
+    numbers = flat.astype(np.float64)
+    if not np.isfinite(numbers).all():
+        numbers = numbers[np.isfinite(numbers)]
+    return float(np.linalg.norm(numbers))

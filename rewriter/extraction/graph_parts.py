@@ -52,6 +52,7 @@ class MainGraph:
         initializers: Names of the initializers.
         producer: Position of the node that computes each value.
         consumers: Positions of the nodes that read each value.
+        is_constant: Whether each node depends on weights and constants alone.
         work: Positions of the nodes that depend on inputs, or whose results the graph returns.
         reads: The values that each node reads, with what its subgraphs read.
         returned: The outputs of the graph.
@@ -71,14 +72,14 @@ class MainGraph:
         for position, names in enumerate(self.reads):
             for name in dict.fromkeys(names):
                 self.consumers.setdefault(name, []).append(position)
-        self._constant = self._find_constant()
+        self.is_constant = self._find_constants()
         self.work = [
             position
             for position, node in enumerate(graph.node)
-            if not self._constant[position] or self.returned.intersection(node.output)
+            if not self.is_constant[position] or self.returned.intersection(node.output)
         ]
 
-    def _find_constant(self) -> list[bool]:
+    def _find_constants(self) -> list[bool]:
         """Whether each node depends on weights and constants alone."""
         constant: list[bool] = []
         for position, node in enumerate(self.nodes):
@@ -113,7 +114,7 @@ class MainGraph:
     def convex_part(self, positions: Iterable[int]) -> GraphPart:
         """The part of some convex nodes, with the nodes that only depend on weights."""
         inside = set(positions)
-        return self._bounded(inside | self._constants_for(inside))
+        return self._bounded(inside | self.is_constants_for(inside))
 
     def _constants_for(self, inside: set[int]) -> set[int]:
         added: set[int] = set()
@@ -121,7 +122,7 @@ class MainGraph:
         while pending:
             for name in self.reads[pending.pop()]:
                 source = self.producer.get(name, NONE)
-                if source != NONE and self._constant[source] and source not in inside | added:
+                if source != NONE and self.is_constant[source] and source not in inside | added:
                     added.add(source)
                     pending.append(source)
         return added
@@ -173,7 +174,7 @@ class MainGraph:
             if name in self.returned or any(c not in inside for c in self.consumers.get(name, ()))
         ]
         outputs = outputs or [name for name in computed if name not in self.consumers]
-        constant = {n for p in nodes if self._constant[p] for n in self.nodes[p].output}
+        constant = {n for p in nodes if self.is_constant[p] for n in self.nodes[p].output}
         kept = [name for name in outputs if name not in constant or name in self.returned]
         return GraphPart(
             nodes=nodes,

@@ -1,0 +1,92 @@
+"""Printing the errors of a quantised file by module, and what to leave out of quantisation."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from modelexport.cli.tables import Grid, plural
+
+if TYPE_CHECKING:
+    from modelexport.rewriter import ModuleError, Suggestion
+
+_LISTED_MODULES = 20
+"""The most modules that are listed in a table of errors."""
+
+
+class Section(NamedTuple):
+    """One part of the output.
+
+    Attributes:
+        title: Its first line.
+        lines: The lines below.
+        grid: The table below these, if any.
+    """
+
+    title: str
+    lines: list[str]
+    grid: Grid | None = None
+
+
+def number(value: float | None, spec: str) -> str:
+    """A number in a format; a dash where there is none.
+
+    >>> number(0.12345, ".2f"), number(None, ".2f")
+    ('0.12', '-')
+    """
+    return "-" if value is None else format(value, spec)
+
+
+def error_sections(
+    local: Sequence["ModuleError"], suggestion: "Suggestion | None", tolerance: float
+) -> Iterator[Section]:
+    """The errors of modules by themselves, then what to leave out.
+
+    Args:
+        local: The errors.
+        suggestion: What to leave out.
+        tolerance: Relative error up to which a module is not listed.
+    """
+    if local:
+        yield _errors(local, tolerance)
+    if suggestion is not None:
+        yield _suggestion(suggestion)
+
+
+def _errors(local: Sequence["ModuleError"], tolerance: float) -> Section:
+    shown = [error for error in local if error.relative is None or error.relative > tolerance]
+    rows = [
+        [error.tag, number(error.relative, ".3g"), number(error.snr_db, ".1f"),
+         f"{error.max_abs:.3g}", number(error.cumulative, ".3g"),
+         number(error.cumulative_snr_db, ".1f"), str(error.nodes)]
+        for error in shown[:_LISTED_MODULES]
+    ]  # fmt: skip
+    heads = ["module", ">local", ">SNR dB", ">max abs", ">cumulative", ">its SNR dB", ">nodes"]
+    more = len(shown) - len(rows)
+    lines = [f"the {plural(more, 'module')} with the smallest errors are left out"] if more else []
+    title = f"{len(shown)} of {plural(len(local), 'module')} add more than {tolerance:g} of error"
+    return Section(title, lines, Grid(heads, rows, [">nodes", ">max abs", ">its SNR dB"]))
+
+
+def _suggestion(suggestion: "Suggestion") -> Section:
+    rows = [
+        [str(position), step.tag, f"{step.gain_db:.2f}", f"{step.alone_db:.2f}",
+         f"{step.error:.3g}", str(len(step.nodes) + step.without_name)]
+        for position, step in enumerate(suggestion.steps, 1)
+    ]  # fmt: skip
+    heads = [">", "leave out", ">gain dB", ">alone dB", ">error after", ">nodes"]
+    title = (
+        f"leaving these modules out of quantisation gains most (error of the outputs "
+        f"{suggestion.error:.3g}, measured with the nodes of {suggestion.reference})"
+    )
+    if not suggestion.steps:
+        title = "leaving out no single module makes the outputs better"
+    lines = []
+    if suggestion.nodes_to_exclude:
+        lines.append(f"nodes_to_exclude: {', '.join(suggestion.nodes_to_exclude)}")
+    if without_name := sum(step.without_name for step in suggestion.steps):
+        lines.append(
+            f"{plural(without_name, 'node')} of these modules have no name: `annotate --inject "
+            "names` gives every node a name of its own"
+        )
+    if suggestion.unmeasured:
+        lines.append(f"not measured: {', '.join(suggestion.unmeasured)}")
+    return Section(title, lines, Grid(heads, rows, [">nodes"]))

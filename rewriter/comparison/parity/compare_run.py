@@ -1,0 +1,330 @@
+"""Comparing a run in torch with an ONNX file, module by module."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from modelexport.errors import UsageError
+from modelexport.hierarchy.fingerprints import Array
+from modelexport.hierarchy.module_values import ModelValues, ModuleValues
+from modelexport.hierarchy.record import Record
+from modelexport.rewriter.annotation.placed_file import PlacedFile
+from modelexport.rewriter.comparison.compared_file import ComparedFile
+from modelexport.rewriter.comparison.file_runner import FileRunner
+from modelexport.rewriter.comparison.fused_nodes import FusedNodes
+from modelexport.rewriter.comparison.module_alignment import ModuleAlignment
+from modelexport.rewriter.comparison.parity.divergence import DivergenceStart
+from modelexport.rewriter.comparison.parity.find_values import Match, Sought, ValueFinder
+from modelexport.rewriter.comparison.parity.own_values import OwnValues
+from modelexport.rewriter.comparison.parity.results import (
+    ModelComparison,
+    ModuleComparison,
+    ValueStatus,
+)
+from modelexport.rewriter.comparison.quantisation.examine import has_fewer_bits, module_errors
+from modelexport.rewriter.comparison.quantisation.examined_file import ExaminedFile
+from modelexport.rewriter.comparison.quantisation.module_groups import group_by_module
+from modelexport.rewriter.comparison.quantisation.results import ModuleError
+from modelexport.rewriter.comparison.shown_modules import choose_modules
+from modelexport.rewriter.comparison.thresholds import SAME_VALUE_DISTANCE
+from modelexport.support.gc_pause import gc_paused
+
+_STATUS_RANK = (ValueStatus.DIVERGES, ValueStatus.PERMUTED, ValueStatus.EQUAL, ValueStatus.NO_NODE)
+"""The status of a module with several outputs is the first of these that one of them has."""
+
+
+@gc_paused()
+def compare_run(
+    values: ModelValues,
+    path: str | Path,
+    *,
+    record: Record | str | Path | None = None,
+    inherit_from: str | Path | None = None,
+    tolerance: float = 1e-4,
+    libraries: tuple[Path, ...] = (),
+    module: str | None = None,
+    depth: int | None = None,
+) -> ModelComparison:
+    """Compare what the modules of a model returned with what an ONNX file computes.
+
+    Args:
+        values: A run of the model.
+        path: An annotated file; any file of the model with `record` or `inherit_from`.
+        record: A trace record of the model, or its path.
+        inherit_from: An annotated file that this file was made from, in place of a record.
+        tolerance: Relative distance (0 or more) above which a value diverges.
+        libraries: Custom operator libraries that onnxruntime loads first.
+        module: Path or tag of a module, to compare only it and what is below it.
+        depth: How many steps below that (or below the root) modules are shown.
+
+    Raises:
+        FileProblem: A file cannot be read.
+        ForeignRecordError: The record is of another model.
+        RuntimeFailedError: onnxruntime does not run the file.
+        UsageError: The modules of the file are not known, or are those of another model; or the
+            inputs do not fit.
+    """
+    with PlacedFile.open(
+        path, record=record, inherit_from=inherit_from, libraries=libraries
+    ) as placed:
+        file = ComparedFile(placed.file, 1, placed.hierarchy)
+        shown = _Shown(file, module, depth)
+        run = _RunAgainstFile(values, file, tolerance, list(map(str, libraries)), shown)
+        return msgspec.structs.replace(run.result(), notes=list(placed.notes))
+
+
+class _Shown:
+    """The modules of one file that are shown."""
+
+    def __init__(self, file: ComparedFile, module: str | None, depth: int | None) -> None:
+        self._file = file
+        self.alignment = ModuleAlignment((file, file))
+        present = {self.key(path) for path in file.modules if path is not None}
+        self.modules = choose_modules((file, file), self.alignment, present, module, depth)
+
+    def key(self, path: str) -> str:
+        """The key of a module."""
+        return self.alignment.key(self._file, path)
+
+    def shows(self, path: str) -> bool:
+        """Whether a module is shown as itself."""
+        return path not in self._file.tree or self.modules.shown_as(self.key(path)) == self.key(
+            path
+        )
+
+    def tag(self, path: str) -> str | None:
+        """The tag of the module that a module is shown as; None when it is not shown."""
+        if path not in self._file.tree:
+            return path
+        key = self.modules.shown_as(self.key(path))
+        return None if key is None else self.alignment.tag(key)
+
+
+class _RunAgainstFile:
+    """One run of `compare_run`."""
+
+    def __init__(
+        self,
+        values: ModelValues,
+        file: ComparedFile,
+        tolerance: float,
+        libraries: list[str],
+        shown: _Shown,
+    ) -> None:
+        self._values, self._file, self._tolerance = values, file, tolerance
+        self._libraries, self._shown = libraries, shown
+        self._calls = values.calls
+        if not any(call.path in file.tree for call in self._calls if call.path):
+            raise UsageError(
+                f"{file.path}: none of the modules of {values.name} is in it: it is a file of "
+                "another model."
+            )
+        self._own = OwnValues(file, {call.path: i for i, call in enumerate(self._calls)})
+        self._runner = FileRunner(file, self._own.names, libraries)
+        self._feeds = self._runner.find_feeds(list(values.feeds.items()))
+        stored = self._stored()
+        self._finder = ValueFinder(self._runner, self._own.names, self._feeds, stored, tolerance)
+        self._arrays = {id(array): array for array in self._all_arrays()}
+        self._matches = self._find_all()
+        self._pairs = [self._compare_outputs(index) for index in range(len(self._calls))]
+
+    def _all_arrays(self) -> Iterator[Array]:
+        for call in self._calls:
+            yield from call.inputs
+            yield from call.outputs
+
+    def _stored(self) -> dict[str, Array]:
+        """The weights that have the size of something that a module reads or returns."""
+        sizes = {array.size for array in self._all_arrays()}
+        weights = self._file.model.graph.initializer
+        small = [weight for weight in weights if math.prod(weight.dims) in sizes]
+        arrays = ((weight.name, self._file.container.array(weight)) for weight in small)
+        return {name: array for name, array in arrays if array is not None}
+
+    def _find_all(self) -> dict[int, Match]:
+        """The value of the file that each array is, by the identity of the array."""
+        matches = self._finder.find([Sought(array) for array in self._arrays.values()])
+        return {key: m for key, m in zip(self._arrays, matches, strict=True) if m is not None}
+
+    def _compare_outputs(self, index: int) -> list[tuple[Array, Match | None]]:
+        return [(array, self._matches.get(id(array))) for array in self._calls[index].outputs]
+
+    def result(self) -> ModelComparison:
+        """The comparison."""
+        agreed = {match.name for match in self._matches.values()}
+        self._match_own(agreed)
+        statuses = [self._status(index) for index in range(len(self._calls))]
+        found = {key: key in self._matches for key in self._arrays}
+        start = DivergenceStart(self._calls, statuses, found, self._unmatched(agreed), self._own)
+        rows = [
+            self._row(index, status, begins=index in start.beginnings)
+            for index, status in enumerate(statuses)
+            if status is not None and self._shown.shows(self._calls[index].path)
+        ]
+        first, suspects = self._first(start)
+        counts = Counter(row.status for row in rows)
+        return ModelComparison(
+            source=self._values.name,
+            file=self._file.path.name,
+            inputs=self._values.feeds_from,
+            tolerance=self._tolerance,
+            same=first is None,
+            first=first,
+            suspects=suspects,
+            counts={status.value: counts[status] for status in ValueStatus},
+            modules=rows,
+            local=[] if first is None or not has_fewer_bits(self._file) else self._local_errors(),
+        )
+
+    def _first(self, start: DivergenceStart) -> tuple[str | None, list[str]]:
+        """Tag of the module in which divergence begins, and of those that it may be instead."""
+        shown = [i for i in start.diverging if self._shown.tag(self._calls[i].path) is not None]
+        index = next((i for i in shown if i in start.beginnings), next(iter(shown), None))
+        if index is None:
+            return None, []
+        call, suspects = self._calls[index], start.suspects(index)
+        _, match = _worst(self._pairs[index], ValueStatus.DIVERGES)
+        node = None if match is None else self._own.producer(match.name)
+        owner = None if node is None else FusedNodes(self._file).module(node)
+        first = self._tag(call)
+        if owner in suspects:  # the fused node reads the weights of this module alone
+            suspects = [call.path, *(path for path in suspects if path != owner)]
+            first = self._tag_of(str(owner))
+        if self._shown.tag(call.path) != self._tag_of(call.path):
+            first = str(self._shown.tag(call.path))
+        return first, [self._tag_of(path) for path in suspects]
+
+    def _local_errors(self) -> list[ModuleError]:
+        """The error of each module of a file of fewer bits by itself."""
+        alignment, shown = self._shown.alignment, self._shown.modules
+        group = partial(group_by_module, self._file, alignment, shown)
+        examined = ExaminedFile(self._file, self._runner, self._feeds, group)
+        errors = module_errors(examined, self._exact(), alignment.tag, self._libraries)
+        return [error for key, error in errors.items() if shown.contains(key)]
+
+    def _exact(self) -> dict[str, Array]:
+        """What values of the file are in torch, by their names: outputs and inputs of modules."""
+        exact = dict(_paired(pair for pairs in self._pairs for pair in pairs))
+        missing = [
+            Sought(array, tuple(n for n in self._own.reads(call.path) if n not in exact))
+            for call in self._calls
+            for array in call.inputs
+            if id(array) not in self._matches
+        ]
+        matches = self._finder.find(missing)
+        near = (
+            (sought.array, match)
+            for sought, match in zip(missing, matches, strict=True)
+            if match is not None and match.errors.distance < SAME_VALUE_DISTANCE
+        )
+        found = ((self._arrays[key], match) for key, match in self._matches.items())
+        return dict(_paired((*found, *near))) | exact
+
+    def _match_own(self, agreed: set[str]) -> None:
+        """Compare outputs that the file does not hold with the values of their modules."""
+        missing = [
+            (index, position, Sought(array, tuple(n for n in own if n not in agreed)))
+            for index, call in enumerate(self._calls)
+            if (own := self._leaving(call))
+            for position, array in enumerate(call.outputs)
+            if id(array) not in self._matches
+        ]
+        matches = self._finder.find([sought for _, _, sought in missing])
+        for (index, position, sought), match in zip(missing, matches, strict=True):
+            self._pairs[index][position] = sought.array, match
+
+    def _leaving(self, call: ModuleValues) -> list[str]:
+        path = call.path
+        if path not in self._file.tree or self._file.tagger.resolve(path) != path:
+            return []
+        return self._own.leaving(path, call.call)
+
+    def _unmatched(self, agreed: set[str]) -> dict[str, set[int]]:
+        """For each module the sizes of the values that it reads and torch has not."""
+        return {
+            path: {
+                summary.size
+                for name in self._own.reads(path, alone=True)
+                if name not in agreed and (summary := self._finder.summary(name)) is not None
+            }
+            for path in {call.path for call in self._calls}
+        }
+
+    def _status(self, index: int) -> ValueStatus | None:
+        statuses = {_match_status(match) for _, match in self._pairs[index]}
+        return next((status for status in _STATUS_RANK if status in statuses), None)
+
+    def _row(self, index: int, status: ValueStatus, *, begins: bool) -> ModuleComparison:
+        call = self._calls[index]
+        array, match = _worst(self._pairs[index], status)
+        path = call.path
+        row = ModuleComparison(
+            tag=self._tag(call),
+            path=path,
+            class_name=self._file.tree[path].class_name if path in self._file.tree else "",
+            call=call.call,
+            status=status,
+            begins=begins,
+            shape=tuple(array.shape),
+        )
+        if match is None:
+            return msgspec.structs.replace(row, reason=self._reason(path))
+        errors, computed_in = match.errors, self._own.module(match.name)
+        return msgspec.structs.replace(
+            row,
+            value=match.name,
+            op_type=self._own.op_type(match.name),
+            computed_in=None if computed_in is None else self._tag_of(computed_in),
+            layout=match.layout,
+            max_abs=errors.max_abs,
+            relative=errors.relative,
+            cosine=errors.cosine,
+            snr_db=errors.snr_db,
+        )
+
+    def _reason(self, path: str) -> str:
+        """Why the file has no value of a module."""
+        if fused := self._own.fused_with(path):
+            operators = ", ".join(fused)
+            return f"{operators} does its work together with that of other modules"
+        if not self._own.has_nodes(path):
+            return "the file has no nodes of this module"
+        return "no value of this size leaves the module in the file"
+
+    def _tag(self, call: ModuleValues) -> str:
+        tag = self._tag_of(call.path)
+        calls = sum(1 for other in self._calls if other.path == call.path)
+        return f"{tag}@{call.call}" if calls > 1 else tag
+
+    def _tag_of(self, path: str) -> str:
+        return self._file.tagger.tag(path) if path in self._file.tree else path
+
+
+def _paired(
+    pairs: Iterable[tuple[Array, Match | None]],
+) -> Iterator[tuple[str, Array]]:
+    """The values of a file with what they are in torch, in the order of the file's elements."""
+    for array, match in pairs:
+        if match is not None and match.layout != "":
+            axes = None if match.layout is None else tuple(map(int, match.layout.split(",")))
+            yield match.name, array if axes is None else array.transpose(axes)
+
+
+def _match_status(match: Match | None) -> ValueStatus:
+    if match is None:
+        return ValueStatus.NO_NODE
+    if not match.agrees:
+        return ValueStatus.DIVERGES
+    return ValueStatus.EQUAL if match.layout is None else ValueStatus.PERMUTED
+
+
+def _worst(
+    pairs: Sequence[tuple[Array, Match | None]], status: ValueStatus
+) -> tuple[Array, Match | None]:
+    """The output of a status with the largest error."""
+    having = [(array, match) for array, match in pairs if _match_status(match) is status]
+    return max(having, key=lambda pair: 0.0 if pair[1] is None else pair[1].errors.distance)

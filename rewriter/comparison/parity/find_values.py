@@ -1,0 +1,162 @@
+"""Finding arrays among the values of a file: the same numbers, or the same in another order.
+
+Values are first compared by their sketches and norms. Those that may be an array are then fetched
+and compared in full, as many at a time as fit into memory.
+"""
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from modelexport.hierarchy.fingerprints import Array
+from modelexport.rewriter.comparison.differences import Errors, measure_errors
+from modelexport.rewriter.comparison.file_runner import FileRunner, memory_chunks
+from modelexport.rewriter.comparison.thresholds import (
+    LEAST_SKETCH_SLACK,
+    MOST_NEAR_VALUES,
+    MOST_PERMUTED_AXES,
+    SKETCH_SLACK,
+)
+from modelexport.rewriter.comparison.value_summary import ValueSummary
+from modelexport.rewriter.execution.feeds import Feeds
+
+
+@dataclass(frozen=True, eq=False)
+class Sought:
+    """An array to find among the values of a file.
+
+    Attributes:
+        array: The array.
+        own: Values that may be compared with it where it is not found: those of its module.
+    """
+
+    array: Array
+    own: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Match:
+    """The value of a file that is an array, or is compared with it.
+
+    Attributes:
+        name: The value.
+        errors: Its errors, in the order of elements in which both are nearest.
+        agrees: Whether it holds the same numbers.
+        layout: The order of the axes in the file, or "" where it is another order of the same
+            numbers; None where the order is the same.
+    """
+
+    name: str
+    errors: Errors
+    agrees: bool
+    layout: str | None = None
+
+
+class ValueFinder:
+    """Finds arrays among the values that a file computes, reads or stores.
+
+    Args:
+        runner: Runs the file, with the values exposed.
+        names: The values that it computes.
+        feeds: What it is fed.
+        stored: Small weights by name, and constants: values that need no run.
+        tolerance: Relative distance (0 or more) up to which values are the same.
+    """
+
+    def __init__(
+        self,
+        runner: FileRunner,
+        names: Sequence[str],
+        feeds: Feeds,
+        stored: Mapping[str, Array],
+        tolerance: float,
+    ) -> None:
+        self._runner, self._feeds, self._tolerance = runner, feeds, tolerance
+        self._known = {**stored, **feeds}
+        self._summaries = runner.summaries(names, feeds)
+        self._summaries |= {n: ValueSummary.of(a) for n, a in self._known.items()}
+        self._by_size: dict[int, list[str]] = defaultdict(list)
+        for name, summary in self._summaries.items():
+            self._by_size[summary.size].append(name)
+
+    def find(self, sought: Sequence[Sought]) -> list[Match | None]:
+        """For each array the value that is it, or the nearest of its own values; None without."""
+        wanted: dict[str, list[int]] = defaultdict(list)
+        for index, item in enumerate(sought):
+            for name in self._candidates(item):
+                wanted[name].append(index)
+        matches: list[Match | None] = [None] * len(sought)
+        for name, value in self.fetch(wanted):
+            ordered: Array | None = None
+            for index in wanted[name]:
+                item = sought[index]
+                match = self._compare(item.array, name, value)
+                if not match.agrees and self._same_norm(item.array, name):
+                    ordered = np.sort(value, axis=None) if ordered is None else ordered
+                    match = self._compare_orders(item.array, name, value, ordered) or match
+                if (match.agrees or name in item.own) and _is_better(match, matches[index], item):
+                    matches[index] = match
+        return matches
+
+    def fetch(self, names: Iterable[str]) -> Iterator[tuple[str, Array]]:
+        """Values by name, some at a time."""
+        names = list(names)
+        yield from ((name, self._known[name]) for name in names if name in self._known)
+        computed = [name for name in names if name not in self._known]
+        for chunk in memory_chunks([self._summaries[name].bytes for name in computed]):
+            part = computed[chunk.start : chunk.stop]
+            yield from self._runner.values(part, self._feeds).items()
+
+    def summary(self, name: str) -> ValueSummary | None:
+        """The summary of a value."""
+        return self._summaries.get(name)
+
+    def _candidates(self, item: Sought) -> list[str]:
+        summary = ValueSummary.of(item.array)
+        slack = max(LEAST_SKETCH_SLACK, SKETCH_SLACK * self._tolerance)
+        same_size = self._by_size.get(summary.size, ())
+        distances = sorted(
+            (summary.distance(self._summaries[name]), name not in item.own, name)
+            for name in same_size
+        )
+        near = [name for distance, _, name in distances if distance <= slack][:MOST_NEAR_VALUES]
+        if not near:
+            near = [name for name in same_size if self._same_norm(item.array, name)]
+        own = [name for name in item.own if name in same_size]
+        return list(dict.fromkeys([*near, *own]))
+
+    def _same_norm(self, array: Array, name: str) -> bool:
+        """Whether a value may hold the same numbers in any order."""
+        norm, other = ValueSummary.of(array).norm, self._summaries[name].norm
+        return abs(norm - other) <= max(LEAST_SKETCH_SLACK, self._tolerance) * max(norm, other)
+
+    def _compare(self, array: Array, name: str, value: Array) -> Match:
+        errors = measure_errors(array, value)
+        return Match(name, errors, not errors.diverges(self._tolerance))
+
+    def _compare_orders(
+        self, array: Array, name: str, value: Array, ordered: Array
+    ) -> Match | None:
+        """The match of a value that holds the same numbers in another order; None without one."""
+        errors = measure_errors(np.sort(array, axis=None), ordered)
+        if errors.diverges(self._tolerance):
+            return None
+        if array.ndim <= MOST_PERMUTED_AXES:
+            for axes in itertools.permutations(range(array.ndim)):
+                errors_here = measure_errors(array.transpose(axes), value)
+                if not errors_here.diverges(self._tolerance):
+                    return Match(name, errors_here, agrees=True, layout=",".join(map(str, axes)))
+        return Match(name, errors, agrees=True, layout="")
+
+
+def _is_better(match: Match, other: Match | None, item: Sought) -> bool:
+    """Whether a match is better: it agrees, in the same order, and is a value of the module."""
+    return other is None or _rank(match, item) < _rank(other, item)
+
+
+def _rank(match: Match, item: Sought) -> tuple[bool, bool, bool, float]:
+    own = match.name in item.own
+    return not match.agrees, match.layout is not None, not own, match.errors.distance

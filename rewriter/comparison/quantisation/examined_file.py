@@ -1,0 +1,42 @@
+"""One of the files of a comparison, ready to be examined module by module."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from modelexport.rewriter.comparison.compared_file import ComparedFile
+from modelexport.rewriter.comparison.file_runner import FileRunner
+from modelexport.rewriter.comparison.quantisation.exchanged_values import ValueForm
+from modelexport.rewriter.comparison.quantisation.module_groups import Group, ModuleGroups
+from modelexport.rewriter.execution.feeds import Feeds
+from modelexport.rewriter.matching import Claim
+
+
+@dataclass(frozen=True, eq=False)
+class ExaminedFile:
+    """One file, ready to be examined.
+
+    Attributes:
+        file: The file.
+        runner: Runs it.
+        feeds: What it is fed.
+        group: The group of a node by its claim.
+    """
+
+    file: ComparedFile
+    runner: FileRunner
+    feeds: Feeds
+    group: Callable[[Claim], Group]
+
+    @cached_property
+    def groups(self) -> ModuleGroups:
+        """The groups of its nodes; modules that are the same have the same key in both files."""
+        return ModuleGroups(self.file, self.group)
+
+    def forms(self, names: Sequence[str]) -> dict[str, ValueForm]:
+        """How the file holds some values; those that are no tensors are left out."""
+        stored = self.runner.stored_values(names, self.feeds)
+        return {
+            name: ValueForm.of(array, self.runner.stored_scale(name))
+            for name, array in stored.items()
+        }

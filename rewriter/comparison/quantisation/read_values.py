@@ -1,0 +1,54 @@
+"""The values that modules read in both files, paired where nothing else has paired them.
+
+A module also reads what nodes of the module around it compute: that leaves no module.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from modelexport.rewriter.comparison.differences import measure_errors
+from modelexport.rewriter.comparison.quantisation.examined_file import ExaminedFile
+from modelexport.rewriter.comparison.thresholds import SAME_VALUE_DISTANCE
+
+
+def pair_read_values(
+    reference: ExaminedFile, quantised: ExaminedFile, pairs: Iterable[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """More pairs of values: of one size, near to each other, and read by the same module.
+
+    Args:
+        reference: The float file.
+        quantised: The quantised file.
+        pairs: The pairs that there are, by their names in both files.
+    """
+    pairs = list(pairs)
+    paired = {a for a, _ in pairs}, {b for _, b in pairs}
+    left, right = (
+        {
+            group: [name for name in names if name not in known]
+            for group, names in file.groups.read_values().items()
+        }
+        for file, known in zip((reference, quantised), paired, strict=True)
+    )
+    shared = [group for group in left if left[group] and right.get(group)]
+    values = tuple(
+        file.runner.values(list(dict.fromkeys(n for g in shared for n in names[g])), file.feeds)
+        for file, names in ((reference, left), (quantised, right))
+    )
+    distances = sorted(
+        (measure_errors(values[0][a], values[1][b]).distance, a, b)
+        for group in shared
+        for a in left[group]
+        for b in right[group]
+        if a in values[0] and b in values[1] and values[0][a].size == values[1][b].size
+    )
+    return list(_nearest(distances))
+
+
+def _nearest(distances: Iterable[tuple[float, str, str]]) -> Iterator[tuple[str, str]]:
+    """Each value with its nearest one, as far as that is near enough."""
+    taken: tuple[set[str], set[str]] = set(), set()
+    for distance, a, b in distances:
+        if distance < SAME_VALUE_DISTANCE and a not in taken[0] and b not in taken[1]:
+            taken[0].add(a)
+            taken[1].add(b)
+            yield a, b

@@ -1,0 +1,83 @@
+"""Running a model as it is, and keeping what every call of its modules reads and returns."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from modelexport.errors import UsageError
+from modelexport.hierarchy.fingerprints import Array
+from modelexport.hierarchy.module_values import ModelValues
+from modelexport.support.progress import report_step
+from modelexport.tracer.eager.arrays import to_numpy
+from modelexport.tracer.eager.lazy_modules import initialise_lazy_modules
+from modelexport.tracer.eager.model_run import run_model
+from modelexport.tracer.eager.module_values import ModuleValueCollector
+from modelexport.tracer.records.probe_inputs import replace_uniform_inputs
+from modelexport.tracer.sources.scripts import interpret
+from modelexport.tracer.sources.signature import Inputs, ModelCall, bind_inputs
+from modelexport.tracer.tracing import prepared
+
+EXAMPLE = "the model's example"
+"""Where inputs come from that nobody gave."""
+
+
+def run_modules(
+    model: nn.Module,
+    example_inputs: Inputs,
+    *,
+    name: str,
+    feeds: Mapping[str, Array] | None = None,
+    feeds_from: str = EXAMPLE,
+) -> ModelValues:
+    """Run a model once, and keep the values of all calls of its modules.
+
+    The model is left as it was.
+
+    Args:
+        model: Any module with weights.
+        example_inputs: As for `trace`.
+        name: What the model is called.
+        feeds: Arrays by the names of the ONNX inputs, in place of the example inputs.
+        feeds_from: Where these come from.
+
+    Raises:
+        InputsError: The model cannot run on the inputs.
+        UsageError: It has no weights, or none of the arrays is for an input of it.
+    """
+    model = interpret(model)
+    initialise_lazy_modules(model, example_inputs)
+    with prepared(model) as mode:
+        if mode is not None:
+            raise UsageError(f"{name}: it has no weights, so it computes no numbers to compare.")
+        call = bind_inputs(model, example_inputs)
+        if feeds is None:
+            call, _ = replace_uniform_inputs(model, call)
+        else:
+            call = _with_feeds(call, feeds, name)
+        report_step("running the model")
+        collector = ModuleValueCollector()
+        with collector.watching(model):
+            run_model(model, call)
+    arrays = {key: to_numpy(tensor) for key, tensor in call.tensors.items()}
+    known = {key: array for key, array in arrays.items() if array is not None}
+    return ModelValues(name, known, feeds_from, tuple(collector.calls))
+
+
+def _with_feeds(call: ModelCall, feeds: Mapping[str, Array], name: str) -> ModelCall:
+    """The call on other numbers; inputs that have none keep their example.
+
+    Raises:
+        UsageError: No input of the model has the name of an array.
+    """
+    tensors = {
+        key: torch.from_numpy(feeds[key].copy()).to(tensor.dtype) if key in feeds else tensor
+        for key, tensor in call.tensors.items()
+    }
+    if not feeds.keys() & tensors.keys():
+        raise UsageError(
+            f"{name}: the inputs are for {', '.join(feeds)}; the model's inputs are called "
+            f"{', '.join(tensors)}."
+        )
+    return replace(call, tensors=tensors)
