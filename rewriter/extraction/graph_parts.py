@@ -114,7 +114,7 @@ class MainGraph:
     def convex_part(self, positions: Iterable[int]) -> GraphPart:
         """The part of some convex nodes, with the nodes that only depend on weights."""
         inside = set(positions)
-        return self._bounded(inside | self.is_constants_for(inside))
+        return self._bounded(inside | self._constants_for(inside))
 
     def _constants_for(self, inside: set[int]) -> set[int]:
         added: set[int] = set()

@@ -20,6 +20,7 @@ LINES = {
     "analyze": ("analyze", "analyze net.onnx"),
     "validate": ("validate", "validate net.onnx"),
     "compare": ("compare", "compare a.onnx b.onnx"),
+    "compare SOURCE": ("compare_source", "compare net.py:build b.onnx --numeric"),
     "profile": ("profile", "profile a.onnx"),
     "extract": ("extract", "extract a.onnx fc -o b.onnx"),
     "split": ("split", "split a.onnx --parts 2 -o parts"),

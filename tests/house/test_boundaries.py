@@ -23,6 +23,8 @@ PUBLIC = {
         *("TorchNN", "TraceOptions", "TracePlan", "TraceResult", "TraceSummary", "Unaligned"),
         *("UnfoldReport", "UnresolvedNode", "UsageError", "Validation", "analyze", "annotate"),
         "report",
+        *("ModelComparison", "ModuleComparison", "ModuleError", "SuggestedModule", "Suggestion"),
+        *("ValueStatus", "compare_source"),
         *("compare", "diagnose", "export", "find_decisions", "load", "load_plan", "plan_source"),
         *("read_export_config", "read_record", "record", "run_plan", "strip", "trace"),
         *("trace_source", "unfold", "validate"),
@@ -33,7 +35,8 @@ PUBLIC = {
     },
     "modelexport.rewriter": {
         *("Analysis", "AnnotateOptions", "AnnotateReport", "Candidate", "Comparison"),
-        *("Decision", "Deviation"),
+        *("Decision", "Deviation", "ModelComparison", "ModuleComparison", "ModuleError"),
+        *("SuggestedModule", "Suggestion", "ValueStatus", "compare_run"),
         *("Fault", "FileFacts", "FoldReport", "FoldRules", "MatchOptions", "ModuleChange"),
         *("ModuleRow", "Numeric", "NumericComparison", "Prototype", "Status", "StripResult"),
         *("Split", "SplitPart", "split"),
@@ -49,7 +52,7 @@ PUBLIC = {
     },
     "modelexport.tracer": {
         *("Loaded", "Origin", "RecordResult", "TraceResult", "load", "load_from_config"),
-        *("plan_trace", "record", "trace", "trace_arguments"),
+        *("plan_trace", "record", "run_modules", "trace", "trace_arguments"),
     },
     "modelexport.pipeline": {
         *("Diagnosis", "ExportResult", "PackageState", "diagnose", "export"),

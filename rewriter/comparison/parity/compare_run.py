@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -16,25 +16,23 @@ from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.comparison.compared_file import ComparedFile
 from modelexport.rewriter.comparison.file_runner import FileRunner
 from modelexport.rewriter.comparison.fused_nodes import FusedNodes
-from modelexport.rewriter.comparison.module_alignment import ModuleAlignment
 from modelexport.rewriter.comparison.parity.divergence import DivergenceStart
 from modelexport.rewriter.comparison.parity.find_values import Match, Sought, ValueFinder
-from modelexport.rewriter.comparison.parity.own_values import OwnValues
-from modelexport.rewriter.comparison.parity.results import (
-    ModelComparison,
-    ModuleComparison,
-    ValueStatus,
+from modelexport.rewriter.comparison.parity.module_rows import (
+    ModuleRows,
+    OutputPair,
+    status_of,
+    worst,
 )
+from modelexport.rewriter.comparison.parity.own_values import OwnValues
+from modelexport.rewriter.comparison.parity.results import ModelComparison, ValueStatus
+from modelexport.rewriter.comparison.parity.shown_in_file import ShownInFile
 from modelexport.rewriter.comparison.quantisation.examine import has_fewer_bits, module_errors
 from modelexport.rewriter.comparison.quantisation.examined_file import ExaminedFile
 from modelexport.rewriter.comparison.quantisation.module_groups import group_by_module
 from modelexport.rewriter.comparison.quantisation.results import ModuleError
-from modelexport.rewriter.comparison.shown_modules import choose_modules
 from modelexport.rewriter.comparison.thresholds import SAME_VALUE_DISTANCE
 from modelexport.support.gc_pause import gc_paused
-
-_STATUS_RANK = (ValueStatus.DIVERGES, ValueStatus.PERMUTED, ValueStatus.EQUAL, ValueStatus.NO_NODE)
-"""The status of a module with several outputs is the first of these that one of them has."""
 
 
 @gc_paused()
@@ -72,36 +70,9 @@ def compare_run(
         path, record=record, inherit_from=inherit_from, libraries=libraries
     ) as placed:
         file = ComparedFile(placed.file, 1, placed.hierarchy)
-        shown = _Shown(file, module, depth)
+        shown = ShownInFile(file, module, depth)
         run = _RunAgainstFile(values, file, tolerance, list(map(str, libraries)), shown)
         return msgspec.structs.replace(run.result(), notes=list(placed.notes))
-
-
-class _Shown:
-    """The modules of one file that are shown."""
-
-    def __init__(self, file: ComparedFile, module: str | None, depth: int | None) -> None:
-        self._file = file
-        self.alignment = ModuleAlignment((file, file))
-        present = {self.key(path) for path in file.modules if path is not None}
-        self.modules = choose_modules((file, file), self.alignment, present, module, depth)
-
-    def key(self, path: str) -> str:
-        """The key of a module."""
-        return self.alignment.key(self._file, path)
-
-    def shows(self, path: str) -> bool:
-        """Whether a module is shown as itself."""
-        return path not in self._file.tree or self.modules.shown_as(self.key(path)) == self.key(
-            path
-        )
-
-    def tag(self, path: str) -> str | None:
-        """The tag of the module that a module is shown as; None when it is not shown."""
-        if path not in self._file.tree:
-            return path
-        key = self.modules.shown_as(self.key(path))
-        return None if key is None else self.alignment.tag(key)
 
 
 class _RunAgainstFile:
@@ -113,7 +84,7 @@ class _RunAgainstFile:
         file: ComparedFile,
         tolerance: float,
         libraries: list[str],
-        shown: _Shown,
+        shown: ShownInFile,
     ) -> None:
         self._values, self._file, self._tolerance = values, file, tolerance
         self._libraries, self._shown = libraries, shown
@@ -124,6 +95,7 @@ class _RunAgainstFile:
                 "another model."
             )
         self._own = OwnValues(file, {call.path: i for i, call in enumerate(self._calls)})
+        self._rows = ModuleRows(file, self._own, self._calls)
         self._runner = FileRunner(file, self._own.names, libraries)
         self._feeds = self._runner.find_feeds(list(values.feeds.items()))
         stored = self._stored()
@@ -150,21 +122,23 @@ class _RunAgainstFile:
         matches = self._finder.find([Sought(array) for array in self._arrays.values()])
         return {key: m for key, m in zip(self._arrays, matches, strict=True) if m is not None}
 
-    def _compare_outputs(self, index: int) -> list[tuple[Array, Match | None]]:
+    def _compare_outputs(self, index: int) -> list[OutputPair]:
         return [(array, self._matches.get(id(array))) for array in self._calls[index].outputs]
 
     def result(self) -> ModelComparison:
         """The comparison."""
         agreed = {match.name for match in self._matches.values()}
         self._match_own(agreed)
-        statuses = [self._status(index) for index in range(len(self._calls))]
+        statuses = [status_of(pairs) for pairs in self._pairs]
         found = {key: key in self._matches for key in self._arrays}
         start = DivergenceStart(self._calls, statuses, found, self._unmatched(agreed), self._own)
-        rows = [
-            self._row(index, status, begins=index in start.beginnings)
-            for index, status in enumerate(statuses)
-            if status is not None and self._shown.shows(self._calls[index].path)
-        ]
+        begins = set(start.beginnings)
+        made = (
+            self._rows.row(call, self._pairs[index], begins=index in begins)
+            for index, call in enumerate(self._calls)
+            if self._shown.shows(call.path)
+        )
+        rows = [row for row in made if row is not None]
         first, suspects = self._first(start)
         counts = Counter(row.status for row in rows)
         return ModelComparison(
@@ -187,16 +161,16 @@ class _RunAgainstFile:
         if index is None:
             return None, []
         call, suspects = self._calls[index], start.suspects(index)
-        _, match = _worst(self._pairs[index], ValueStatus.DIVERGES)
+        _, match = worst(self._pairs[index], ValueStatus.DIVERGES)
         node = None if match is None else self._own.producer(match.name)
         owner = None if node is None else FusedNodes(self._file).module(node)
-        first = self._tag(call)
+        first = self._rows.tag(call)
         if owner in suspects:  # the fused node reads the weights of this module alone
             suspects = [call.path, *(path for path in suspects if path != owner)]
-            first = self._tag_of(str(owner))
-        if self._shown.tag(call.path) != self._tag_of(call.path):
+            first = self._rows.tag_of(str(owner))
+        if self._shown.tag(call.path) != self._rows.tag_of(call.path):
             first = str(self._shown.tag(call.path))
-        return first, [self._tag_of(path) for path in suspects]
+        return first, [self._rows.tag_of(path) for path in suspects]
 
     def _local_errors(self) -> list[ModuleError]:
         """The error of each module of a file of fewer bits by itself."""
@@ -254,77 +228,12 @@ class _RunAgainstFile:
             for path in {call.path for call in self._calls}
         }
 
-    def _status(self, index: int) -> ValueStatus | None:
-        statuses = {_match_status(match) for _, match in self._pairs[index]}
-        return next((status for status in _STATUS_RANK if status in statuses), None)
-
-    def _row(self, index: int, status: ValueStatus, *, begins: bool) -> ModuleComparison:
-        call = self._calls[index]
-        array, match = _worst(self._pairs[index], status)
-        path = call.path
-        row = ModuleComparison(
-            tag=self._tag(call),
-            path=path,
-            class_name=self._file.tree[path].class_name if path in self._file.tree else "",
-            call=call.call,
-            status=status,
-            begins=begins,
-            shape=tuple(array.shape),
-        )
-        if match is None:
-            return msgspec.structs.replace(row, reason=self._reason(path))
-        errors, computed_in = match.errors, self._own.module(match.name)
-        return msgspec.structs.replace(
-            row,
-            value=match.name,
-            op_type=self._own.op_type(match.name),
-            computed_in=None if computed_in is None else self._tag_of(computed_in),
-            layout=match.layout,
-            max_abs=errors.max_abs,
-            relative=errors.relative,
-            cosine=errors.cosine,
-            snr_db=errors.snr_db,
-        )
-
-    def _reason(self, path: str) -> str:
-        """Why the file has no value of a module."""
-        if fused := self._own.fused_with(path):
-            operators = ", ".join(fused)
-            return f"{operators} does its work together with that of other modules"
-        if not self._own.has_nodes(path):
-            return "the file has no nodes of this module"
-        return "no value of this size leaves the module in the file"
-
-    def _tag(self, call: ModuleValues) -> str:
-        tag = self._tag_of(call.path)
-        calls = sum(1 for other in self._calls if other.path == call.path)
-        return f"{tag}@{call.call}" if calls > 1 else tag
-
-    def _tag_of(self, path: str) -> str:
-        return self._file.tagger.tag(path) if path in self._file.tree else path
-
 
 def _paired(
-    pairs: Iterable[tuple[Array, Match | None]],
+    pairs: Iterable[OutputPair],
 ) -> Iterator[tuple[str, Array]]:
     """The values of a file with what they are in torch, in the order of the file's elements."""
     for array, match in pairs:
         if match is not None and match.layout != "":
             axes = None if match.layout is None else tuple(map(int, match.layout.split(",")))
             yield match.name, array if axes is None else array.transpose(axes)
-
-
-def _match_status(match: Match | None) -> ValueStatus:
-    if match is None:
-        return ValueStatus.NO_NODE
-    if not match.agrees:
-        return ValueStatus.DIVERGES
-    return ValueStatus.EQUAL if match.layout is None else ValueStatus.PERMUTED
-
-
-def _worst(
-    pairs: Sequence[tuple[Array, Match | None]], status: ValueStatus
-) -> tuple[Array, Match | None]:
-    """The output of a status with the largest error."""
-    having = [(array, match) for array, match in pairs if _match_status(match) is status]
-    return max(having, key=lambda pair: 0.0 if pair[1] is None else pair[1].errors.distance)
