@@ -255,7 +255,7 @@ def nodes_by_tag(subject: Subject, tags: Iterable[str]) -> dict[str, list[str]]:
     with PlacedFile.open(subject.annotated) as file:
         for number, node in enumerate(file.graph.nodes):
             if (tag := file.tag(number)) in nodes and node.name:
-                nodes[str(tag)].append(node.name)
+                nodes[str(tag)] += [node.name, f"{node.name}_MatMul"]  # of a part of a Gemm
     return nodes
 
 

@@ -162,7 +162,8 @@ def suggest(
         _step(reference, tag(key), key, gain, measured.alone[key], error)
         for key, gain, error in measured.choose(tolerance)
     ]
-    names = [name for step in steps for name in step.nodes]
+    operators = {node.name: node.op_type for node in reference.groups.graph.nodes}
+    names = [n for step in steps for name in step.nodes for n in _excluded(name, operators[name])]
     return Suggestion(
         reference=reference.file.path.name,
         error=measured.error,
@@ -171,6 +172,14 @@ def suggest(
         nodes_to_exclude=list(dict.fromkeys(names)),
         unmeasured=[tag(key) for key in measured.unmeasured],
     )
+
+
+def _excluded(name: str, operator: str) -> list[str]:
+    """The names by which onnxruntime's quantisers know a node.
+
+    Most of them split a Gemm into a MatMul and an Add before they look at names.
+    """
+    return [name, f"{name}_MatMul"] if operator == "Gemm" else [name]
 
 
 def _step(

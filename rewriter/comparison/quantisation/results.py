@@ -64,7 +64,8 @@ class Suggestion(msgspec.Struct, frozen=True):
         steps: The modules to leave out, in this order; each gain is on top of those before it.
         measured: Gain in decibels of leaving out one module alone, for every module that was
             measured, the largest first.
-        nodes_to_exclude: The names of all nodes of `steps`, as onnxruntime's quantisers take them.
+        nodes_to_exclude: The names of all nodes of `steps`, as onnxruntime's quantisers take them:
+            also the names that they give to the parts of a Gemm.
         unmeasured: Tags of modules that could not be measured: the files have no common values
             around them.
     """
