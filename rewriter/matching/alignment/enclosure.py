@@ -13,13 +13,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from modelexport.rewriter.matching.alignment.graph_pair import GraphPair
+from modelexport.rewriter.matching.alignment.narrowing import RegionNarrower
 from modelexport.rewriter.matching.alignment.regions import last_ops, region_between
 from modelexport.rewriter.matching.alignment.spans import Span
-from modelexport.rewriter.matching.thresholds import (
-    COMPLETION_FACTOR,
-    MOST_NEIGHBOURHOOD_NODES,
-    NEAR_SKETCH,
-)
+from modelexport.rewriter.matching.thresholds import MOST_NEIGHBOURHOOD_NODES
 
 _NOT_RECORDED = "the recorded model has no such node"
 _NOT_RECORDED_INPUT = "it follows an input of the file that was not recorded"
@@ -70,7 +67,6 @@ class Enclosure:
         values = graphs.values
         self._exact = values is not None and values.rejects_mismatch
         self._anchored = anchored
-        self._merged_from = merged_from
         self._live = graphs.file.graph.live_nodes()
         self._done = {
             op for node, span in spans.items() for op in span.ops if self._does_all(node, span)
@@ -79,6 +75,7 @@ class Enclosure:
         for node, span in spans.items():
             weights = graphs.initializers_of(node)
             self._begun.update(op for op in span.ops if weights & set(self._record.inputs(op)))
+        self._narrower = RegionNarrower(graphs, paired, merged_from, self._done, self._begun)
 
     def enclose(self, nodes: Iterable[int]) -> dict[int, Enclosed]:
         """The recorded ops that each node may stand for.
@@ -138,7 +135,7 @@ class Enclosure:
             return self._before(node, region or set(), ends)
         if region is None:
             return Enclosed((), "its matched neighbours enclose too much of the model")
-        ops = self._narrowed(node, region, starts, ends)
+        ops = self._narrower.narrow(node, region, starts, ends)
         guessed = self._graphs.has_diverged(node) and not self._is_told(node, region, ops)
         if guessed and (not after or self._done.issuperset(ops)):
             return self._between(after)
@@ -150,7 +147,7 @@ class Enclosure:
         It is an op that reads its weights, or the only op of its operator right before the ends
         that no other node does. The region says nothing: it goes back to where the model begins.
         """
-        by_weight = self._reading_its_weights(node, region)
+        by_weight = self._narrower.ops_reading_its_weights(node, region)
         if by_weight:
             return Enclosed(tuple(sorted(by_weight)))
         producers = {p for op in ends for p in self._record.predecessors(op)} - ends - self._done
@@ -181,7 +178,9 @@ class Enclosure:
 
         What is left of a region is a guess where the file is another model than the record.
         """
-        if self._reading_its_weights(node, region) or any(self._agrees(node, op) for op in ops):
+        if self._narrower.ops_reading_its_weights(node, region) or any(
+            self._narrower.agrees(node, op) for op in ops
+        ):
             return True
         initializers = self._record.graph.initializers
         return len(ops) == 1 and all(
@@ -266,72 +265,3 @@ class Enclosure:
             if len(seen) > MOST_NEIGHBOURHOOD_NODES:
                 break
         return paired
-
-    def _narrowed(
-        self, node: int, region: set[int], starts: set[int], ends: set[int]
-    ) -> Collection[int]:
-        """The ops of a region that the node can stand for.
-
-        These are the ones that read its weights. Otherwise the ones that compute what the node
-        computes: one, or several before it, whose results it splits. Otherwise the ones that no
-        other node does completely, those first whose weights no other node reads; of these, the one
-        with the node's operator, if there is just one. Where other nodes do all of the region, the
-        node stands between two ops, and may belong to either; the operator tells here, too.
-        """
-        by_weight = self._reading_its_weights(node, region)
-        if by_weight:
-            return by_weight
-        agreeing = {op for op in region | starts if self._agrees(node, op)}
-        if len(agreeing) == 1 or (agreeing and agreeing <= starts):
-            return agreeing
-        free = [op for op in region if op not in self._done]
-        if not free:
-            either = starts | (ends & region)
-            return self._completed(node, either) or self._of_its_operator(node, either) or either
-        completed = self._completed(node, free)
-        if completed:
-            return completed
-        free = [op for op in free if op not in self._begun] or free
-        return self._of_its_operator(node, free) or free
-
-    def _of_its_operator(self, node: int, ops: Collection[int]) -> list[int]:
-        """The one of some ops that has the operator of a node."""
-        same_type = [op for op in ops if self._graphs.same_op_type(node, op)]
-        return same_type if len(same_type) == 1 else []
-
-    def _completed(self, node: int, ops: Collection[int]) -> list[int]:
-        """In a quantised file, the op whose result a node has, in contrast to the other ops'.
-
-        It must be much nearer to this result than to theirs. Where no node before it does a step of
-        the op, it must be much nearer than what it reads, too.
-        """
-        values = self._graphs.values
-        quantised = None if values is None else values.quantised
-        if quantised is None:
-            return []
-        known = {op: quantised.distance(node, op) for op in ops}
-        distances = {op: distance for op, distance in known.items() if distance is not None}
-        if not distances:
-            return []
-        op = min(distances, key=lambda other: distances[other])
-        others = [distance for other, distance in distances.items() if other != op]
-        predecessors = self._file.predecessors(node)
-        if all(self._paired.get(other) != op for other in predecessors):
-            read = (quantised.distance(other, op) for other in predecessors)
-            others += [distance for distance in read if distance is not None]
-        nearest = distances[op]
-        is_clear = all(other > COMPLETION_FACTOR * nearest for other in others)
-        return [op] if nearest <= NEAR_SKETCH and is_clear else []
-
-    def _agrees(self, node: int, op: int) -> bool:
-        """Whether a node computes what a recorded op computes, where values are exact."""
-        values = self._graphs.values
-        return (
-            values is not None and values.rejects_mismatch and values.compatible(node, op) is True
-        )
-
-    def _reading_its_weights(self, node: int, region: set[int]) -> list[int]:
-        weights = self._graphs.initializers_of(node)
-        for value in self._file.inputs(node):
-            weights |= self._merged_from.get(value, frozenset())
-        return [op for op in region if weights & set(self._record.inputs(op))]

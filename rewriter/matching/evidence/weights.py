@@ -6,10 +6,8 @@ at all, so a weight is matched in 16, 8 or 4 bits, and transposed.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-
-import onnx
 
 from modelexport.hierarchy.fingerprints import Array
 from modelexport.hierarchy.record import Record, Tensor
@@ -35,10 +33,14 @@ from modelexport.rewriter.matching.evidence.weight_contents import (
 )
 from modelexport.rewriter.matching.evidence.weight_match import WeightMatch
 from modelexport.rewriter.matching.evidence.weight_sketches import RecordedWeights
+from modelexport.rewriter.matching.evidence.weight_tensors import (
+    evenly_sampled,
+    initializers,
+    is_plain,
+)
 from modelexport.rewriter.matching.thresholds import (
     EXACT_WEIGHT,
     MINIMUM_WEIGHT_ELEMENTS,
-    SAMPLED_WEIGHTS,
 )
 
 
@@ -71,7 +73,7 @@ class WeightMatcher:
         }
         absent = enumerate(record.absent, len(recorded.value_names))  # numbers that no value has
         self._tensors: dict[int, Tensor] = tensors | dict(absent)
-        self._weights = dict(_initializers(graph, file))
+        self._weights = dict(initializers(graph, file))
 
     def match(self) -> WeightMatch:
         """Find each weight in the record."""
@@ -152,7 +154,7 @@ class WeightMatcher:
         names = {self._file.value_names[value][1] for value in own_names}
         recorded = (t for t in self._tensors.values() if t.name == t.parameter)
         if all(tensor.name in names for tensor in recorded):
-            large_sample = self._differing_from_name(_sample(large))
+            large_sample = self._differing_from_name(evenly_sampled(large))
             if not match_contents(large_sample, by_size).exact:
                 return []
         differing = self._differing_from_name(large)
@@ -206,7 +208,7 @@ class WeightMatcher:
         Returns:
             How many were compared, and the names of those that hold other numbers.
         """
-        sample = _sample(values)
+        sample = evenly_sampled(values)
         differing = [
             self._file.value_names[value][1]
             for value in sample
@@ -244,7 +246,7 @@ class WeightMatcher:
                 if (
                     array is not None
                     and array.dtype.kind in {"f", "i", "u"}
-                    and not _is_plain(array)
+                    and not is_plain(array)
                 ):
                     arrays[value] = array
         return arrays
@@ -293,21 +295,3 @@ class WeightMatcher:
             for value, labels in candidates.items()
         }
         return {value: labels for value, labels in present.items() if labels}
-
-
-def _sample(values: Sequence[int]) -> Sequence[int]:
-    return values[:: max(1, -(-len(values) // SAMPLED_WEIGHTS))]
-
-
-def _is_plain(array: Array) -> bool:
-    """Whether all numbers are equal."""
-    if array.item(0) != array.item(array.size - 1):
-        return False
-    return bool(array.min() == array.max())
-
-
-def _initializers(graph: ModelGraph, file: IndexedGraph) -> Iterator[tuple[int, onnx.TensorProto]]:
-    for located in graph.graphs:
-        if isinstance(located.graph, onnx.GraphProto):
-            for tensor in located.graph.initializer:
-                yield file.value_of(located.path, tensor.name), tensor
