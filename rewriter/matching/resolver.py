@@ -15,6 +15,7 @@ from modelexport.rewriter.graph.indexed_graph import IndexedGraph
 from modelexport.rewriter.matching.alignment.aligner import Aligner
 from modelexport.rewriter.matching.alignment.enclosure import Enclosed, Enclosure
 from modelexport.rewriter.matching.alignment.graph_pair import GraphPair, match_inputs
+from modelexport.rewriter.matching.alignment.layouts import find_shaping_nodes
 from modelexport.rewriter.matching.alignment.node_work import NodeWork
 from modelexport.rewriter.matching.alignment.pairs import Pairs
 from modelexport.rewriter.matching.alignment.scorer import ScoredOp
@@ -179,7 +180,8 @@ class NodeResolver:
         for node, op in pairs.ops.items():
             seeds.add_pair(node, op, pairs.evidence[node])
         Aligner(every, seeds, only=auxiliary).grow()
-        for node, op in seeds.ops.items():
+        shaping = find_shaping_nodes(graphs, seeds.ops)
+        for node, op in (*seeds.ops.items(), *shaping.items()):
             if node not in pairs:
                 pairs.add_pair(node, op, EvidenceKind.STRUCTURE)
 
