@@ -16,6 +16,9 @@ _PASS_THROUGH = frozenset(
 _CLIPPING = frozenset({"Relu", "Clip"})
 """Operators that clip values to a range. A value that is stored in few bits has a range anyway."""
 
+_INTEGER_OPERATORS = frozenset({"MatMulInteger", "ConvInteger"})
+"""Operators that return sums of codes, without a scale."""
+
 _SCALE_OPERATORS = frozenset({"DynamicQuantizeLinear"})
 """Operators whose outputs behind the first tell nothing but the scale of the first."""
 
@@ -68,6 +71,11 @@ def real_operator(op_type: str) -> str:
         return "Gemm"
     real = name.removeprefix("QLinear")
     return op_type if real == name else real
+
+
+def returns_unscaled_sums(op_type: str) -> bool:
+    """Whether an operator returns sums of codes: another node scales them to real numbers."""
+    return op_type.rpartition("::")[2] in _INTEGER_OPERATORS
 
 
 def are_both_reshaping(one: str, other: str) -> bool:

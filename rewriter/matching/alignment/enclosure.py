@@ -12,6 +12,7 @@ these is around them.
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
+from modelexport.rewriter.graph.operators import returns_unscaled_sums
 from modelexport.rewriter.matching.alignment.graph_pair import GraphPair
 from modelexport.rewriter.matching.alignment.narrowing import RegionNarrower
 from modelexport.rewriter.matching.alignment.regions import last_ops, region_between
@@ -120,6 +121,9 @@ class Enclosure:
         return twins.pop() if len(twins) == 1 else None
 
     def _by_paths(self, node: int, enclosed: Mapping[int, Enclosed]) -> Enclosed:
+        scaled = self._scaled_ops(node, enclosed)
+        if scaled:
+            return Enclosed(scaled)
         after = self._nearest_paired(node, self._file.successors)
         if self._is_new(node, enclosed):
             return self._between(after)
@@ -213,6 +217,19 @@ class Enclosure:
             derived = self._record.graph.derived
             ops |= inside | {p for p in producers if p not in done and not derived[p]}
         return Enclosed((), _NOT_RECORDED, tuple(sorted(ops)))
+
+    def _scaled_ops(self, node: int, enclosed: Mapping[int, Enclosed]) -> tuple[int, ...]:
+        """The ops of the node before a node that only scales the sums which that returns."""
+        types = self._file.graph.op_types
+        ops: set[int] = set()
+        for other in self._file.predecessors(node):
+            if not returns_unscaled_sums(types[other]):
+                continue
+            if other in self._paired or other in self._anchored:
+                ops.update(self._ops_of(other))
+            elif other in enclosed:
+                ops.update(enclosed[other].ops)
+        return tuple(sorted(ops))
 
     def _ops_before(self, node: int) -> Iterable[int]:
         """Recorded ops that are done where a node has run, which is paired or anchored.
