@@ -8,6 +8,7 @@ import typer
 import modelexport
 from modelexport.cli.console import console, print_document, print_json
 from modelexport.cli.options import common
+from modelexport.cli.part_folders import expand_folders
 from modelexport.cli.stdio_files import input_file
 from modelexport.cli.step_progress import step_progress
 from modelexport.cli.verbosity import verbosity
@@ -24,7 +25,8 @@ def analyze(
         list[Path],
         typer.Argument(
             metavar="FILE...",
-            help="The annotated file; - for standard input. Several are shown side by side.",
+            help="The annotated file, or a folder of parts; - for standard input. Several are "
+            "shown side by side.",
         ),
     ],
     *,
@@ -66,7 +68,7 @@ def analyze(
     dims = dict(map(parse_dimension, dim or ()))
     analyses = []
     with step_progress(context):
-        for model in models:
+        for model in expand_folders(models):
             with input_file(model) as path:
                 analyses.append(
                     modelexport.analyze(

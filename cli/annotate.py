@@ -1,7 +1,7 @@
 """`modelexport annotate`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,7 @@ from modelexport.cli.options import common
 from modelexport.cli.options.groups import expand_groups
 from modelexport.cli.options.hierarchy import HierarchyOptions, ReplaceKeys
 from modelexport.cli.options.matching import Explain, MatchingOptions
+from modelexport.cli.part_folders import counterpart, is_folder, title, with_each_part
 from modelexport.cli.render_decisions import (
     exit_if_undecided,
     print_annotation,
@@ -18,6 +19,7 @@ from modelexport.cli.render_decisions import (
     print_report,
 )
 from modelexport.cli.stdio_files import (
+    check_named,
     check_one_reader,
     check_one_writer,
     input_file,
@@ -27,8 +29,14 @@ from modelexport.cli.stdio_files import (
 from modelexport.cli.step_progress import step_progress
 from modelexport.cli.verbosity import verbosity
 from modelexport.errors import UsageError
-from modelexport.hierarchy.choices import TextFormat
+from modelexport.hierarchy.annotate_options import AnnotateOptions
+from modelexport.hierarchy.choices import PartRole, TextFormat
+from modelexport.support.files import atomic_replacement
 from modelexport.support.stdio import STDIO
+
+if TYPE_CHECKING:
+    from modelexport.pipeline.parts.part_folder import PartFiles
+    from modelexport.rewriter import AnnotateReport
 
 
 @expand_groups
@@ -36,7 +44,10 @@ def annotate(  # noqa: PLR0913 - a parameter is an option of the command
     context: typer.Context,
     model: Annotated[
         Path,
-        typer.Argument(metavar="IN.onnx", help="The file to annotate; - for standard input."),
+        typer.Argument(
+            metavar="IN.onnx",
+            help="The file to annotate, or a folder of parts; - for standard input.",
+        ),
     ],
     *,
     output: Annotated[
@@ -66,6 +77,14 @@ def annotate(  # noqa: PLR0913 - a parameter is an option of the command
     options = hierarchy.annotate_options().overridden(
         matching=matching.match_options(), replace_keys=replace_keys
     )
+    if is_folder(model):
+        check_named(**{"--record": record})
+        check_one_writer(report=report, output_format=output_format)
+        results = _annotate_parts(context, model, output, record, matching, options, force=force)
+        _print_parts(context, results, output, explain, report, output_format, force=force)
+        for result in results.values() if strict else ():
+            exit_if_undecided(result)
+        return
     check_one_reader(**{"IN.onnx": model, "--record": record})
     check_one_writer(output, report, output_format)
     with output_file(output) as target, step_progress(context), input_file(model) as path:
@@ -90,3 +109,65 @@ def annotate(  # noqa: PLR0913 - a parameter is an option of the command
             print_explanation(decision, out)
     if strict:
         exit_if_undecided(result)
+
+
+def _annotate_parts(
+    context: typer.Context,
+    folder: Path,
+    output: Path | None,
+    record: Path | None,
+    matching: MatchingOptions,
+    options: AnnotateOptions,
+    *,
+    force: bool,
+) -> "dict[PartRole, AnnotateReport]":
+    """Annotate the file of each part, by its own record where no other source is given."""
+
+    def annotate_part(part: "PartFiles", target: Path | None) -> "AnnotateReport":
+        own = part.record if matching.inherit_from is None else None
+        return modelexport.annotate(
+            part.onnx,
+            counterpart(record, part.role, record=True) or own,
+            target,
+            inherit_from=counterpart(matching.inherit_from, part.role),
+            options=options,
+        )
+
+    with step_progress(context):
+        return with_each_part(folder, output, annotate_part, force=force)
+
+
+def _print_parts(
+    context: typer.Context,
+    results: "dict[PartRole, AnnotateReport]",
+    output: Path | None,
+    explain: list[str] | None,
+    report: Path | None,
+    output_format: TextFormat,
+    *,
+    force: bool,
+) -> None:
+    """Print what was decided in each part."""
+    import msgspec  # noqa: PLC0415 - only for reports of folders
+
+    decisions = {
+        role: [
+            decision
+            for name in explain or ()
+            for decision in modelexport.find_decisions(result, name)
+        ]
+        for role, result in results.items()
+    }
+    if report == STDIO:
+        print_json(results)
+    elif report is not None:
+        with atomic_replacement(report, force=force) as file:
+            file.write_bytes(msgspec.json.encode(results))
+    if output_format is TextFormat.JSON:
+        print_json(decisions if explain else results)
+    elif not verbosity(context).quiet:
+        out = console(stderr=report == STDIO)
+        for role, result in results.items():
+            print_annotation(result, f"{output or result.file} ({title(role)})", out)
+            for decision in decisions[role]:
+                print_explanation(decision, out)

@@ -1,5 +1,6 @@
 """`modelexport compare`."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,15 +12,18 @@ from modelexport.cli.options import common
 from modelexport.cli.options.groups import expand_groups
 from modelexport.cli.options.matching import CustomOps, NoRun
 from modelexport.cli.options.sources import SourceOptions
+from modelexport.cli.part_folders import counterpart, is_folder, title
 from modelexport.cli.stdio_files import check_one_reader, input_file
 from modelexport.cli.step_progress import step_progress
 from modelexport.cli.verbosity import verbosity
 from modelexport.errors import UsageError
-from modelexport.hierarchy.choices import ComparisonFormat
+from modelexport.hierarchy.choices import ComparisonFormat, PartRole
 from modelexport.hierarchy.source_names import is_source
 from modelexport.support.stdio import STDIO
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from modelexport.rewriter import Comparison, ModelComparison
 
 
@@ -91,6 +95,8 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
 ) -> None:
     """Show by module what differs between two files of a model; exit with 1 if something does.
 
+    Two folders of parts are compared part by part.
+
     With --numeric the first side may also be a model in torch: it runs as it is, and what each of
     its modules returns is compared with what the file holds there. A file that is not annotated
     is matched with the record, or with the other file. With --module the answer is about that
@@ -100,7 +106,7 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
         raise UsageError("--probe, --tolerance, --suggest and --custom-ops need --numeric.")
     if numeric and no_run:
         raise UsageError("--numeric cannot be used with --no-run: it runs both files.")
-    in_torch = is_source(a)
+    in_torch = is_source(a) and not is_folder(Path(a))
     if in_torch and not numeric:
         raise UsageError(f"{a}: a model in torch is compared by its numbers: give --numeric.")
     if not in_torch and (reference is not None or source.any()):
@@ -114,6 +120,24 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
     settings = modelexport.Numeric(
         probe, default if tolerance is None else tolerance, tuple(custom_ops or ()), suggest
     )
+    if not in_torch and (is_folder(first) or is_folder(b)):
+        compare_files = partial(
+            modelexport.compare,
+            run=not no_run,
+            numeric=settings if numeric else None,
+            module=module,
+            depth=depth,
+        )
+        results = _compare_parts(context, first, b, record, compare_files)
+        if output_format is ComparisonFormat.JSON:
+            print_json(results)
+        for role, part in results.items() if output_format is not ComparisonFormat.JSON else ():
+            if not (part.same and verbosity(context).quiet):
+                print_document(f"# {title(role)}")
+            _print(part, output_format, every=every, quiet=verbosity(context).quiet)
+        if not all(part.same for part in results.values()):
+            raise typer.Exit(1)
+        return
     with step_progress(context), input_file(b) as file_b:
         if in_torch:
             compared: Comparison | ModelComparison = modelexport.compare_source(
@@ -159,3 +183,22 @@ def _print(
     elif not (result.same and quiet):
         for part in render_comparison.text(result, every=every):
             console().print(part)
+
+
+def _compare_parts(
+    context: typer.Context,
+    a: Path,
+    b: Path,
+    record: Path | None,
+    compare_files: "Callable[..., Comparison]",
+) -> "dict[PartRole, Comparison]":
+    """Compare the parts of two folders, pair by pair."""
+    from modelexport.pipeline.parts.part_folder import paired_parts  # noqa: PLC0415 - only folders
+
+    with step_progress(context):
+        return {
+            part.role: compare_files(
+                part.onnx, other.onnx, record=counterpart(record, part.role, record=True)
+            )
+            for part, other in paired_parts(a, b)
+        }

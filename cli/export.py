@@ -11,8 +11,9 @@ from modelexport.cli.options import common
 from modelexport.cli.options.groups import expand_groups
 from modelexport.cli.options.hierarchy import CleanOnnx, HierarchyOptions
 from modelexport.cli.options.tracing import TracingOptions
+from modelexport.cli.part_folders import check_parts
 from modelexport.cli.render_decisions import exit_if_undecided, print_report
-from modelexport.cli.render_export import print_export
+from modelexport.cli.render_export import print_export, print_parts
 from modelexport.cli.stdio_files import check_named, check_one_writer, named_file
 from modelexport.cli.step_progress import step_progress
 from modelexport.hierarchy.choices import TextFormat
@@ -23,7 +24,10 @@ from modelexport.support.stdio import STDIO
 def export(  # noqa: PLR0913 - a parameter is an option of the command
     context: typer.Context,
     source: common.Source,
-    output: Annotated[Path, typer.Argument(metavar="OUT.onnx", help="The ONNX file to write.")],
+    output: Annotated[
+        Path,
+        typer.Argument(metavar="OUT.onnx", help="The ONNX file to write; a folder with --parts."),
+    ],
     *,
     record: common.RecordTarget = None,
     tracing: TracingOptions,
@@ -39,6 +43,21 @@ def export(  # noqa: PLR0913 - a parameter is an option of the command
     annotate_options = hierarchy.plain_options() if clean_onnx else hierarchy.annotate_options()
     check_named(**{"OUT.onnx": output, "--record": record})
     check_one_writer(report=report, output_format=output_format)
+    if tracing.parts:
+        folder = check_parts(output, record or report, dry_run=dry_run)
+        with step_progress(context):
+            parts = modelexport.trace_parts(
+                source,
+                folder,
+                options=tracing.trace_options(),
+                input_specs=tracing.input_specs(),
+                annotate_options=annotate_options,
+                force=force,
+            )
+        print_parts(context, parts, output_format)
+        for annotation in parts.annotations.values() if strict else ():
+            exit_if_undecided(annotation)
+        return
     if dry_run:
         print_dry_run(
             *(context, source, output, tracing),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from modelexport.hierarchy.trace_summary import TraceSummary
-    from modelexport.pipeline import ExportResult
+    from modelexport.pipeline import ExportResult, PartsResult
 
 
 def print_trace(context: typer.Context, summary: "TraceSummary", output_format: TextFormat) -> None:
@@ -42,6 +42,20 @@ def print_export(
         _trace_lines(result.trace, out)
         places = ", ".join(result.hierarchy) or "not in the plain file, but in the record beside it"
         print_annotation(result.annotation, f"hierarchy ({places})", out)
+
+
+def print_parts(context: typer.Context, result: "PartsResult", output_format: TextFormat) -> None:
+    """Print the parts that were traced."""
+    if output_format is TextFormat.JSON:
+        print_json(result)
+    elif not verbosity(context).quiet:
+        out = console()
+        for role, summary in result.traces.items():
+            _trace_lines(summary, out)
+            if (report := result.annotations.get(role)) is not None:
+                print_annotation(report, f"hierarchy of the {role.replace('_', ' ')}", out)
+        count, wires = len(result.manifest.parts), len(result.manifest.connections)
+        out.print(f"{result.folder}: {count} parts, {wires} connections between them")
 
 
 def _trace_lines(summary: "TraceSummary", out: "Console") -> None:

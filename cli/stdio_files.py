@@ -18,8 +18,11 @@ def input_file(path: Path) -> Iterator[Path]:
 
     Raises:
         OnnxFileError: Standard input is empty.
+        UsageError: The path is a folder of parts.
     """
     if path != STDIO:
+        if path.is_dir():
+            _refuse_parts(path)
         yield path
         return
     with _temporary_folder("standard input cannot be kept") as folder:
@@ -32,6 +35,22 @@ def input_file(path: Path) -> Iterator[Path]:
         if not copy.stat().st_size:
             raise OnnxFileError("-: standard input is empty.")
         yield copy
+
+
+def _refuse_parts(folder: Path) -> None:
+    """Refuse a folder of parts, where a command takes one file.
+
+    Raises:
+        UsageError: It is one.
+    """
+    from modelexport.hierarchy.part_manifest import (  # noqa: PLC0415 - only for folders
+        is_part_folder,
+        read_part_manifest,
+    )
+
+    if is_part_folder(folder):
+        files = ", ".join(part.onnx for part in read_part_manifest(folder).parts)
+        raise UsageError(f"{folder}: a folder of parts; choose one of its files: {files}.")
 
 
 @contextmanager

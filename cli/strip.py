@@ -1,6 +1,6 @@
 """`modelexport strip`."""
 
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,6 +8,7 @@ import typer
 import modelexport
 from modelexport.cli.console import console, print_json
 from modelexport.cli.options import common
+from modelexport.cli.part_folders import is_folder, title, with_each_part
 from modelexport.cli.stdio_files import check_one_writer, input_file, output_file
 from modelexport.cli.step_progress import step_progress
 from modelexport.cli.verbosity import verbosity
@@ -16,6 +17,8 @@ from modelexport.hierarchy.choices import Inject, TextFormat
 from modelexport.support.stdio import STDIO
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from modelexport.rewriter import StripResult
 
 
@@ -55,18 +58,28 @@ def strip(
         raise UsageError("--functions and --function cannot be used with --keep or --only.")
     check_one_writer(output, output_format=output_format)
     removed = [Inject.FUNCTIONS] if functions or function else only or ()
+    remove = partial(modelexport.strip, keep=keep or (), only=removed, patterns=function or ())
+    if is_folder(model):
+        with step_progress(context):
+            results = with_each_part(
+                model, output, lambda part, target: remove(part.onnx, target or output), force=force
+            )
+        if output_format is TextFormat.JSON:
+            print_json(results)
+        elif not verbosity(context).quiet:
+            for role, part_result in results.items():
+                _print_result(part_result, f"{output} ({title(role)})", console())
+        return
     with output_file(output) as target, step_progress(context), input_file(model) as path:
         assert target is not None
-        result = modelexport.strip(
-            path, target, keep=keep or (), only=removed, patterns=function or (), force=force
-        )
+        result = remove(path, target, force=force)
     if output_format is TextFormat.JSON:
         print_json(result)
     elif not verbosity(context).quiet:
-        _print_result(result, output)
+        _print_result(result, str(output), console(stderr=output == STDIO))
 
 
-def _print_result(result: "StripResult", output: Path) -> None:
+def _print_result(result: "StripResult", name: str, out: "Console") -> None:
     from modelexport.cli.tables import list_counts  # noqa: PLC0415 - loads rich
 
     removed = [f"{list_counts(result.keys, None)} on {result.nodes} nodes"] if result.keys else []
@@ -76,7 +89,6 @@ def _print_result(result: "StripResult", output: Path) -> None:
         removed.append(f"{result.names} nodes have their earlier names")
     if result.functions:
         removed.append(f"{result.calls} calls of {len(result.functions)} functions inlined")
-    out = console(stderr=output == STDIO)
-    out.print(f"{output}: {'; '.join(removed) or 'there was nothing to remove'}")
+    out.print(f"{name}: {'; '.join(removed) or 'there was nothing to remove'}")
     for note in result.notes:
         out.print(f"  note: {note}")

@@ -10,7 +10,8 @@ from modelexport.cli.dry_run import print_dry_run
 from modelexport.cli.options import common
 from modelexport.cli.options.groups import expand_groups
 from modelexport.cli.options.tracing import TracingOptions
-from modelexport.cli.render_export import print_trace
+from modelexport.cli.part_folders import check_parts
+from modelexport.cli.render_export import print_parts, print_trace
 from modelexport.cli.stdio_files import check_named
 from modelexport.cli.step_progress import step_progress
 from modelexport.errors import UsageError
@@ -24,7 +25,8 @@ def trace(
     output: Annotated[
         Path | None,
         typer.Argument(
-            metavar="OUT.onnx", help="The plain ONNX file to write; none with --record-only."
+            metavar="OUT.onnx",
+            help="The plain ONNX file to write; a folder with --parts, none with --record-only.",
         ),
     ] = None,
     *,
@@ -45,6 +47,18 @@ def trace(
     if record_only is not None and (output is not None or record is not None):
         raise UsageError("--record-only writes one file: leave out OUT.onnx and --record.")
     check_named(**{"OUT.onnx": output, "--record": record, "--record-only": record_only})
+    if tracing.parts:
+        folder = check_parts(output, record or record_only, dry_run=dry_run)
+        with step_progress(context):
+            result = modelexport.trace_parts(
+                source,
+                folder,
+                options=tracing.trace_options(),
+                input_specs=tracing.input_specs(),
+                force=force,
+            )
+        print_parts(context, result, output_format)
+        return
     target = record_only or record
     if dry_run:
         print_dry_run(

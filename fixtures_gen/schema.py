@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from modelexport.hierarchy.choices import PartRole
 from modelexport.hierarchy.export_config import ExportConfig
+from modelexport.hierarchy.part_manifest import PartManifest
 from modelexport.hierarchy.record import FORMAT, VERSION, Record
 from modelexport.hierarchy.trace_summary import TracePlan, TraceSummary
-from modelexport.pipeline import Diagnosis, ExportResult
+from modelexport.pipeline import Diagnosis, ExportResult, PartsResult
 from modelexport.pipeline.batch import Plan, Summary
 from modelexport.pipeline.batch.jobs import Job
 from modelexport.rewriter import (
@@ -48,6 +50,22 @@ class Published(NamedTuple):
 SCHEMAS: dict[str, Published] = {
     "record.schema.json": Published(f"{FORMAT} {VERSION}", Record),
     "export-config.schema.json": Published("export configuration", ExportConfig),
+    "parts.schema.json": Published("parts.json, the manifest of parts", PartManifest),
+    "schemas/trace-parts.schema.json": Published(
+        "trace and export --parts --output-format json", PartsResult
+    ),
+    "schemas/annotate-parts.schema.json": Published(
+        "annotate FOLDER --output-format json", dict[PartRole, AnnotateReport]
+    ),
+    "schemas/validate-parts.schema.json": Published(
+        "validate FOLDER --output-format json", dict[PartRole, Validation]
+    ),
+    "schemas/strip-parts.schema.json": Published(
+        "strip FOLDER --output-format json", dict[PartRole, StripResult]
+    ),
+    "schemas/compare-parts.schema.json": Published(
+        "compare FOLDER FOLDER --output-format json", dict[PartRole, Comparison]
+    ),
     "schemas/trace.schema.json": Published("trace --output-format json", TraceSummary),
     "schemas/trace-plan.schema.json": Published("--dry-run --output-format json", TracePlan),
     "schemas/annotate.schema.json": Published("annotate --output-format json", AnnotateReport),

@@ -159,6 +159,17 @@ class OptimisationLevel(StrEnum):
     ALL = "all"
 
 
+class PartRole(StrEnum):
+    """What a part of a model does that is deployed as several files."""
+
+    ENCODER = "encoder"
+    """Reads the whole input once."""
+    DECODER = "decoder"
+    """Reads the first tokens, and begins the cache."""
+    DECODER_WITH_PAST = "decoder_with_past"
+    """Reads further tokens, and the cache of those before."""
+
+
 class ProfileRuntime(StrEnum):
     """Runtimes in which `profile` runs a file."""
 

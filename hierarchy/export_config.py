@@ -22,6 +22,10 @@ Number = int | float
 Opset = Annotated[int, msgspec.Meta(ge=7)]
 
 
+WITH_PAST = "-with-past"
+"""How the name of a task ends that asks for a cache: `text-generation-with-past`."""
+
+
 class InputSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One input of a model.
 
@@ -72,6 +76,7 @@ class ExportConfig(
         output_names: Names for all outputs, in order.
         custom_translation: `FILE.py:TABLE`, a dictionary of operators of torch and the onnxscript
             functions that the dynamo exporter writes for them.
+        with_past: Whether a decoder gets the cache of the tokens before among its inputs.
     """
 
     exporter: Exporter | None = None
@@ -84,6 +89,7 @@ class ExportConfig(
     dynamic_axes: dict[str, dict[Axis, Name]] = {}
     output_names: tuple[Name, ...] = ()
     custom_translation: Name | None = None
+    with_past: bool | None = None
 
     def __post_init__(self) -> None:
         if self.dynamic and self.dynamic_axes:
@@ -102,6 +108,17 @@ class ExportConfig(
             configured = inputs.get(name, InputSpec())
             inputs[name] = InputSpec(spec.shape, spec.dtype or configured.dtype, configured.range)
         return InputRequest(self.input_text, inputs, complete=bool(self.inputs))
+
+    @property
+    def plain_task(self) -> str | None:
+        """The task without what it says about the cache: `text-generation`."""
+        return self.task and self.task.removesuffix(WITH_PAST)
+
+    @property
+    def has_past(self) -> bool:
+        """Whether a decoder gets the cache of the tokens before among its inputs."""
+        asked = self.task is not None and self.task.endswith(WITH_PAST)
+        return asked if self.with_past is None else self.with_past
 
     @property
     def axes(self) -> bool | dict[str, dict[int, str]]:

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from modelexport.pipeline.batch import load_plan, run_plan
     from modelexport.pipeline.diagnosing import Diagnosis, diagnose
     from modelexport.pipeline.exporting import ExportResult, export
+    from modelexport.pipeline.parts.trace_parts import PartsResult, trace_parts
     from modelexport.pipeline.source_comparison import compare_source
     from modelexport.pipeline.source_tracing import plan_source, trace_source
     from modelexport.rewriter import (
@@ -139,6 +140,7 @@ else:
             "pipeline.batch": ["load_plan", "run_plan"],
             "pipeline.diagnosing": ["Diagnosis", "diagnose"],
             "pipeline.exporting": ["ExportResult", "export"],
+            "pipeline.parts.trace_parts": ["PartsResult", "trace_parts"],
             "pipeline.source_comparison": ["compare_source"],
             "pipeline.source_tracing": ["plan_source", "trace_source"],
             "rewriter": [
@@ -201,6 +203,7 @@ __all__ = [
     "Numeric",
     "NumericComparison",
     "OnnxFileError",
+    "PartsResult",
     "PlanError",
     "Profile",
     "ProfileComparison",
@@ -257,6 +260,7 @@ __all__ = [
     "split",
     "strip",
     "trace",
+    "trace_parts",
     "trace_source",
     "unfold",
     "validate",

@@ -166,7 +166,7 @@ def _trace(loaded: "Loaded", plain: Path, options: TraceOptions) -> "TraceResult
         loaded.model,
         loaded.inputs,
         plain,
-        **tracer.trace_arguments(options),
+        **tracer.trace_arguments(options, loaded.axes),
         origin=loaded.origin,
     )
 

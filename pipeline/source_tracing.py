@@ -48,7 +48,7 @@ def trace_source(
     loaded = load_source(source, options, input_specs)
     from modelexport import tracer  # noqa: PLC0415 - torch loads when a model is traced
 
-    arguments = tracer.trace_arguments(options)
+    arguments = tracer.trace_arguments(options, loaded.axes)
     traced: tracer.RecordResult | tracer.TraceResult
     if onnx_target is None:
         traced = tracer.record(

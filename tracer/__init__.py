@@ -2,6 +2,8 @@
 
 from modelexport.tracer.from_config import load_from_config, plan_trace, trace_arguments
 from modelexport.tracer.module_run import run_modules
+from modelexport.tracer.sources.generation.model_parts import model_parts
+from modelexport.tracer.sources.generation.part_connections import part_connections
 from modelexport.tracer.sources.loading import Loaded, load
 from modelexport.tracer.sources.origin import Origin
 from modelexport.tracer.tracing import RecordResult, TraceResult, record, trace
@@ -13,6 +15,8 @@ __all__ = [
     "TraceResult",
     "load",
     "load_from_config",
+    "model_parts",
+    "part_connections",
     "plan_trace",
     "record",
     "run_modules",

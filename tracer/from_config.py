@@ -9,7 +9,7 @@ from modelexport.hierarchy.export_config import InputSpec, TraceOptions
 from modelexport.hierarchy.trace_summary import PlannedExporter, PlannedInput, TracePlan
 from modelexport.tracer.exporters.selection import planned_exporters, resolve_exporter
 from modelexport.tracer.sources.loading import Loaded, load
-from modelexport.tracer.sources.signature import DynamicAxes, ModelCall, bind_inputs
+from modelexport.tracer.sources.signature import Axes, DynamicAxes, ModelCall, bind_inputs
 from modelexport.tracer.sources.translations import Translations, load_translations
 from modelexport.tracer.tracing import DEFAULT_OPSET
 
@@ -26,18 +26,23 @@ class TraceArguments(TypedDict):
     custom_translation: Translations
 
 
-def trace_arguments(options: TraceOptions) -> TraceArguments:
+def trace_arguments(options: TraceOptions, axes: Axes | None = None) -> TraceArguments:
     """The options as keyword arguments of `trace` and `record`, with defaults filled in.
 
     The table of translations is loaded; the source that defines its operators must be.
 
+    Args:
+        options: The options.
+        axes: The dynamic axes that the inputs need. They count where the options name none.
+
     Raises:
         SourceError: The table cannot be loaded.
     """
+    chosen = options.dynamic is not None or options.dynamic_axes
     return TraceArguments(
         exporter=options.exporter or Exporter.AUTO,
         opset=options.opset or DEFAULT_OPSET,
-        dynamic=options.axes,
+        dynamic=options.axes if chosen else axes or False,
         output_names=options.output_names,
         probe=options.probe,
         stamp=options.stamp,
@@ -61,11 +66,12 @@ def load_from_config(
     """
     return load(
         source,
-        task=options.task,
+        task=options.plain_task,
         request=options.input_request(inputs),
         attention=options.attention,
         trust_remote_code=options.trust_remote_code,
         weights=options.weights,
+        with_past=options.has_past,
     )
 
 
@@ -81,7 +87,7 @@ def plan_trace(loaded: Loaded, options: TraceOptions, files: Sequence[Path]) -> 
         InputsError: The inputs do not fit the model's signature.
         UsageError: The exporter is unknown.
     """
-    arguments = trace_arguments(options)
+    arguments = trace_arguments(options, loaded.axes)
     model, class_ = loaded.model, type(loaded.model)
     call = bind_inputs(model, loaded.inputs, dynamic=arguments["dynamic"])
     return TracePlan(

@@ -11,7 +11,10 @@ import typer
 from modelexport.hierarchy.choices import TextFormat
 
 AnnotatedFile = Annotated[
-    Path, typer.Argument(metavar="FILE", help="The annotated file; - for standard input.")
+    Path,
+    typer.Argument(
+        metavar="FILE", help="The annotated file, or a folder of parts; - for standard input."
+    ),
 ]
 AnyFile = Annotated[Path, typer.Argument(metavar="FILE", help="The file; - for standard input.")]
 Source = Annotated[

@@ -67,6 +67,25 @@ class TracingOptions:
             rich_help_panel=_TOPIC,
         ),
     ] = None
+    with_past: Annotated[
+        bool | None,
+        typer.Option(
+            "--with-past/--no-past",
+            help="Give a decoder the keys and values of the tokens before as inputs "
+            "(past_key_values.0.key), and the new ones as outputs (present.0.key). A --task "
+            "that ends with -with-past says the same.",
+            rich_help_panel=_TOPIC,
+        ),
+    ] = None
+    parts: Annotated[
+        bool,
+        typer.Option(
+            "--parts",
+            help="Write the encoder, the decoder and the decoder with past of a generating model "
+            "as files of their own into the folder OUT, with a manifest.",
+            rich_help_panel=_TOPIC,
+        ),
+    ] = False
     custom_translation: Annotated[
         str | None,
         typer.Option(
@@ -124,6 +143,7 @@ class TracingOptions:
             input_text=self.input_text,
             dynamic=self.dynamic,
             custom_translation=self.custom_translation,
+            with_past=self.with_past,
             probe=not self.no_probe,
             stamp=self.stamp,
             trust_remote_code=self.trust_remote_code,

@@ -143,7 +143,7 @@ class _JobRun:
             loaded.inputs,
             target,
             record=record,
-            **tracer.trace_arguments(self.job.trace),
+            **tracer.trace_arguments(self.job.trace, loaded.axes),
             origin=loaded.origin,
         ).record
 

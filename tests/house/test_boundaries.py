@@ -22,7 +22,7 @@ PUBLIC = {
         *("SourceError", "Status", "StripResult", "SurgeryError", "TagRules", "TagStyle"),
         *("TorchNN", "TraceOptions", "TracePlan", "TraceResult", "TraceSummary", "Unaligned"),
         *("UnfoldReport", "UnresolvedNode", "UsageError", "Validation", "analyze", "annotate"),
-        "report",
+        *("report", "PartsResult", "trace_parts"),
         *("ModelComparison", "ModuleComparison", "ModuleError", "SuggestedModule", "Suggestion"),
         *("ValueStatus", "compare_source"),
         *("compare", "diagnose", "export", "find_decisions", "load", "load_plan", "plan_source"),
@@ -52,11 +52,12 @@ PUBLIC = {
     },
     "modelexport.tracer": {
         *("Loaded", "Origin", "RecordResult", "TraceResult", "load", "load_from_config"),
-        *("plan_trace", "record", "run_modules", "trace", "trace_arguments"),
+        *("model_parts", "part_connections", "plan_trace", "record", "run_modules", "trace"),
+        "trace_arguments",
     },
     "modelexport.pipeline": {
         *("Diagnosis", "ExportResult", "PackageState", "diagnose", "export"),
-        *("plan_source", "trace_source"),
+        *("PartsResult", "plan_source", "trace_parts", "trace_source"),
     },
     "modelexport.cli": {"app", "main"},
 }

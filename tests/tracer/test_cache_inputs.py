@@ -49,7 +49,7 @@ def test_a_cache_is_two_inputs_for_each_layer(exporter: str, tmp_path: Path) -> 
     session = open_session(traced.onnx_path)
     names = [value.name for value in session.get_inputs()]
     layers = range(model.config.num_hidden_layers)
-    expected = [f"past_key_values.layers.{n}.{part}" for n in layers for part in ("keys", "values")]
+    expected = [f"past_key_values.{n}.{part}" for n in layers for part in ("key", "value")]
     assert names == ["input_ids", "attention_mask", *expected]
     call = bind_inputs(model, inputs)
     for name in expected:

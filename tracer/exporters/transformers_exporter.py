@@ -1,7 +1,9 @@
 """The ONNX exporter that transformers brings for its own models."""
 
+import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
@@ -23,6 +25,7 @@ def transformers_exporter(model: nn.Module) -> TransformersExport | None:
     if not is_transformers_model(model):
         return None
     try:
+        from transformers.exporters import exporter_dynamo, utils  # noqa: PLC0415
         from transformers.exporters.exporter_onnx import OnnxConfig, OnnxExporter  # noqa: PLC0415
     except ImportError:
         return None
@@ -45,18 +48,66 @@ def transformers_exporter(model: nn.Module) -> TransformersExport | None:
             programs.append(torch_export(*args, **options))
             return programs[-1]
 
+        flags = utils._OUTPUT_FLAGS
         has_names = any(name is not None for axes in call.axes.values() for name in axes.values())
+        exporter_dynamo.register_cache_pytrees_for_model(model)
         config = OnnxConfig(
             dynamic=bool(call.axes),
-            dynamic_shapes=by_name(call.arguments(automatic_axes(call))) if has_names else None,
+            dynamic_shapes=_dynamic_shapes(inputs, call, flags) if has_names else None,
             opset_version=settings.opset,
         )
-        with mock.patch.object(torch.onnx, "export", keep_program):
+        with (
+            mock.patch.object(torch.onnx, "export", keep_program),
+            _named_outputs(model, call),
+        ):
             OnnxExporter().export_program(model, inputs, config)
         _name_inputs(programs[-1].model.graph.inputs, by_name(call.arguments()), call)
         return programs[-1]
 
     return export
+
+
+def _dynamic_shapes(inputs: Mapping[str, Any], call: ModelCall, flags: Collection[str]) -> Any:
+    """The dynamic axes of the inputs, in containers as torch.export compares them.
+
+    Args:
+        inputs: The inputs around the tensors of the call.
+        call: Knows the dynamic axes of each tensor.
+        flags: Inputs that transformers takes out before the export: `use_cache` for example.
+    """
+    tensors = map(id, call.tensors.values())
+    axes = dict(zip(tensors, automatic_axes(call), strict=True))
+
+    def shapes(value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            return axes.get(id(value))
+        if type(value) in {list, tuple}:
+            return type(value)(map(shapes, value))
+        if type(value) is dict:
+            return {key: shapes(item) for key, item in value.items()}
+        node = pytree.SUPPORTED_NODES.get(type(value))
+        return None if node is None else [shapes(child) for child in node.flatten_fn(value)[0]]
+
+    return {name: shapes(value) for name, value in inputs.items() if name not in flags}
+
+
+@contextmanager
+def _named_outputs(model: nn.Module, call: ModelCall) -> Iterator[None]:
+    """Let a model return its tensors by the names of the outputs, for the time of the body."""
+    original, had_own_forward = model.forward, "forward" in vars(model)
+
+    @functools.wraps(original)
+    def forward(*args: Any, **kwargs: Any) -> dict[str, torch.Tensor]:
+        return call.named_outputs(original(*args, **kwargs))
+
+    model.forward = forward
+    try:
+        yield
+    finally:
+        if had_own_forward:
+            model.forward = original
+        else:
+            del model.forward
 
 
 def _name_inputs(inputs: Sequence[Any], arguments: Mapping[str, Any], call: ModelCall) -> None:

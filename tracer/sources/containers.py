@@ -19,6 +19,7 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from modelexport.errors import InputsError
+from modelexport.tracer.sources.caches import cache_steps, is_cache
 
 _SEARCH_DEPTH = 6
 """How many references are followed to find tensors in what cannot be taken apart."""
@@ -78,6 +79,9 @@ def take_apart(
     inside = {**around, id(value): place}
     parts = [take_apart(child, (*path, key), inside) for key, child in children]
     named = [pair for part in parts for pair in part.named]
+    if is_cache(value):
+        start = len(path)
+        named = [((*path, *cache_steps(steps[start:])), tensor) for steps, tensor in named]
     refers_back = any(part.refers_back for part in parts)
     if named or refers_back:
         return Tensors(
@@ -91,6 +95,14 @@ def take_apart(
             "torch.utils._pytree.register_pytree_node."
         )
     return Tensors((), lambda _: _copied(value))  # the model may change it
+
+
+def cache_keys(value: Any) -> frozenset[str]:
+    """The keys under which a value holds caches; empty where it is no container."""
+    if isinstance(value, (torch.Tensor, *_WITHOUT_TENSORS)):
+        return frozenset()
+    children, _ = _children(value, _Place(value))
+    return frozenset(key for key, child in children if is_cache(child))
 
 
 def _children(
@@ -112,7 +124,8 @@ def _children(
         if isinstance(value, tuple):
             return pairs, type(value)
         return pairs, lambda new: _with_items(place, value, range(len(value)), new)
-    if (node := pytree.SUPPORTED_NODES.get(type(value))) is not None:
+    node = None if is_cache(value) else pytree.SUPPORTED_NODES.get(type(value))
+    if node is not None:
         items, context = node.flatten_fn(value)
         names = _registered_keys(value, node, items)
         return list(zip(names, items, strict=True)), lambda new: node.unflatten_fn(

@@ -29,7 +29,7 @@ def factory_inputs(model: nn.Module, inputs: Inputs | None, request: InputReques
     """
     if inputs is not None and not request.inputs:
         return inputs
-    named = _by_parameter(model, inputs)
+    named = named_inputs(model, inputs)
     if not named and not any(spec.shape for spec in request.inputs.values()):
         raise InputsError(
             f"{type(model).__name__} came without example inputs: let the factory return "
@@ -64,8 +64,16 @@ def folder_inputs(
     return _apply_request(model, inputs, request)
 
 
-def _by_parameter(model: nn.Module, inputs: Inputs | None) -> dict[str, Any]:
-    """Example inputs by the names of the model's parameters, where they have one each."""
+def named_inputs(model: nn.Module, inputs: Inputs | None) -> dict[str, Any]:
+    """Example inputs by the names of the model's parameters, where they have one each.
+
+    Args:
+        model: The model.
+        inputs: The inputs as the model is called with them; None for none.
+
+    Raises:
+        InputsError: They do not fit the model's forward.
+    """
     if inputs is None:
         return {}
     if isinstance(inputs, Mapping):

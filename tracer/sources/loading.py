@@ -1,7 +1,7 @@
 """Loading a model and its inputs from a factory, or from a Hugging Face folder or id."""
 
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -21,21 +21,30 @@ from modelexport.support.progress import report_step
 from modelexport.tracer.sources.example_inputs import factory_inputs, folder_inputs
 from modelexport.tracer.sources.exported_programs import load_program
 from modelexport.tracer.sources.factories import call_factory, find_factory
+from modelexport.tracer.sources.generation.model_parts import step_with_past
 from modelexport.tracer.sources.hugging_face import load_pretrained
 from modelexport.tracer.sources.origin import Origin
 from modelexport.tracer.sources.scripts import interpret, load_script
 from modelexport.tracer.sources.sentence_folders import load_embedder
-from modelexport.tracer.sources.signature import Inputs
+from modelexport.tracer.sources.signature import Axes, Inputs
 from modelexport.tracer.sources.transformers_models import is_transformers_model
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model, the inputs to run it on, and where it came from."""
+    """A model, the inputs to run it on, and where it came from.
+
+    Attributes:
+        model: The model.
+        inputs: Its inputs.
+        origin: Where it came from.
+        axes: The axes of the inputs that must be dynamic for the file to be of use.
+    """
 
     model: nn.Module
     inputs: Inputs
     origin: Origin
+    axes: Axes = field(default_factory=dict)
 
 
 def load(
@@ -46,6 +55,7 @@ def load(
     attention: str | None = None,
     trust_remote_code: bool = False,
     weights: bool = True,
+    with_past: bool = False,
 ) -> Loaded:
     """Load a model and make its inputs.
 
@@ -60,12 +70,38 @@ def load(
         attention: Attention implementation of a transformers model.
         trust_remote_code: Let a Hugging Face folder run its own code.
         weights: Load the weights; else the model is built on torch's meta device, without values.
+        with_past: Whether a decoder reads the cache of the tokens before.
 
     Raises:
-        SourceError: The source cannot be found, imported or built.
+        SourceError: The source cannot be found, imported or built; or it has no cache.
         InputsError: No inputs can be made.
     """
-    request = request or InputRequest()
+    if with_past and not weights:
+        raise SourceError(f"{source}: the cache is found by a run, so it needs the weights.")
+    loaded = _load(
+        source,
+        task,
+        request or InputRequest(),
+        attention,
+        trust_remote_code=trust_remote_code,
+        weights=weights,
+    )
+    if not with_past:
+        return loaded
+    report_step("generating")
+    step = step_with_past(loaded.model, loaded.inputs)
+    return replace(loaded, inputs=step.inputs, axes=step.axes)
+
+
+def _load(
+    source: str,
+    task: str | None,
+    request: InputRequest,
+    attention: str | None,
+    *,
+    trust_remote_code: bool,
+    weights: bool,
+) -> Loaded:
     report_step(f"loading {source}")
     if (factory := parse_factory(source)) is not None:
         if task is not None:

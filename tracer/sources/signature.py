@@ -7,7 +7,7 @@ no wrapper module appears in any scope or name.
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from keyword import iskeyword
@@ -19,14 +19,21 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 
 from modelexport.errors import InputsError
 from modelexport.support.unique_names import UniqueNames
-from modelexport.tracer.sources.containers import take_apart
+from modelexport.tracer.sources.containers import cache_keys, take_apart
 
 Inputs = torch.Tensor | tuple[Any, ...] | list[Any] | Mapping[str, Any]
-DynamicAxes = bool | Mapping[str, Mapping[int, str]]
+Axes = Mapping[str, Mapping[int, str | None]]
+"""The dynamic axes of inputs by position, with their names; None for one without a name."""
+
+DynamicAxes = bool | Mapping[str, Mapping[int, str]] | Axes
 """Whether all axes of the inputs are dynamic; or the names of the dynamic axes, by input."""
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 """Positional and keyword arguments."""
+
+
+_PRESENT = "present"
+"""How the names of outputs begin that are tensors of a cache."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ class ModelCall:
 
     tensors: Mapping[str, torch.Tensor]
     _rebuild: Callable[[Iterator[Any]], Arguments]
-    axes: Mapping[str, Mapping[int, str | None]] = field(default_factory=dict)
+    axes: Axes = field(default_factory=dict)
     requested_outputs: tuple[str, ...] = ()
     output_names: tuple[str, ...] = ()
     mode: TorchDispatchMode | None = None
@@ -85,15 +92,13 @@ class ModelCall:
         Raises:
             InputsError: There are no tensors, or the requested names do not fit.
         """
-        named = take_apart(result).named
-        if not named:
+        outputs = output_tensors(result, self.tensors)
+        if not outputs:
             raise InputsError("The model returns no tensors, so there is nothing to export.")
-        unique = UniqueNames(self.tensors)
-        names = [unique.take(_output_name(path)) for path, _ in named]
         if self.requested_outputs:
-            self._check_requested(names)
-            names = list(self.requested_outputs)
-        return {name: tensor for name, (_, tensor) in zip(names, named, strict=True)}
+            self._check_requested(list(outputs))
+            return dict(zip(self.requested_outputs, outputs.values(), strict=True))
+        return outputs
 
     def _check_requested(self, own_names: Sequence[str]) -> None:
         names = self.requested_outputs
@@ -231,9 +236,27 @@ def flat_signature(names: Sequence[str]) -> inspect.Signature:
     return inspect.Signature([inspect.Parameter(name, kind) for name in names])
 
 
-def _output_name(path: Sequence[str]) -> str:
-    """The name of an output: the path to it, which begins with `output` where it is a position."""
+def output_tensors(result: object, taken: Iterable[str] = ()) -> dict[str, torch.Tensor]:
+    """The tensors that a model returned, by the names of outputs.
+
+    Args:
+        result: What the model returned.
+        taken: Names that no output may have.
+    """
+    unique = UniqueNames(taken)
+    caches = cache_keys(result)
+    named = take_apart(result).named
+    return {unique.take(_output_name(path, caches)): tensor for path, tensor in named}
+
+
+def _output_name(path: Sequence[str], caches: Collection[str]) -> str:
+    """The name of an output: the path to it, which begins with `output` where it is a position.
+
+    The tensors of a cache are `present`, as what was read of it is past.
+    """
     if not path:
         return "output"
     first, *rest = path
+    if first in caches:
+        return ".".join((_PRESENT, *rest))
     return ".".join((f"output_{first}" if first.isdigit() else first, *rest))

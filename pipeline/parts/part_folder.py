@@ -1,0 +1,111 @@
+"""A folder of parts, and doing something with each of its files."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from modelexport.errors import FileProblem
+from modelexport.hierarchy.choices import PartRole
+from modelexport.hierarchy.part_manifest import (
+    MANIFEST,
+    encode_part_manifest,
+    is_part_folder,
+    read_part_manifest,
+)
+from modelexport.support.files import part_folder, write_error
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class PartFiles:
+    """The files of one part.
+
+    Attributes:
+        role: What the part does.
+        onnx: Its ONNX file.
+        record: Its record.
+    """
+
+    role: PartRole
+    onnx: Path
+    record: Path
+
+
+def part_files(folder: Path) -> tuple[PartFiles, ...]:
+    """The files of the parts in a folder, in the order in which they run.
+
+    Raises:
+        FileProblem: The folder has no manifest, or a file that it lists is missing.
+    """
+    if not is_part_folder(folder):
+        raise FileProblem(
+            f"{folder}: a folder without {MANIFEST}, so not one of parts; give an ONNX file."
+        )
+    manifest = read_part_manifest(folder)
+    parts = tuple(
+        PartFiles(part.role, folder / part.onnx, folder / part.record) for part in manifest.parts
+    )
+    for part in parts:
+        if not part.onnx.is_file():
+            raise FileProblem(f"{part.onnx}: {MANIFEST} lists it, but there is no such file.")
+    return parts
+
+
+def write_each_part(
+    folder: Path, target: Path, write: Callable[[PartFiles, Path], Result], *, force: bool
+) -> dict[PartRole, Result]:
+    """Write another folder of parts: a file for each, the same records and the same manifest.
+
+    The files appear when all of them are done.
+
+    Args:
+        folder: The folder of parts.
+        target: The folder to write; it is made.
+        write: Writes the file of one part to a path, and returns a result.
+        force: Overwrite existing files.
+
+    Raises:
+        FileProblem: A file exists already, or cannot be written.
+    """
+    parts, manifest = part_files(folder), read_part_manifest(folder)
+    _check_target(folder, target, parts, force=force)
+    with part_folder(target / MANIFEST) as stage:
+        results = {part.role: write(part, stage / part.onnx.name) for part in parts}
+        for part in parts:
+            if part.record.is_file():
+                shutil.copy2(part.record, stage / part.record.name)
+        (stage / MANIFEST).write_bytes(encode_part_manifest(manifest))
+        for file in sorted(stage.iterdir(), key=lambda file: file.name == MANIFEST):
+            file.replace(target / file.name)
+    return results
+
+
+def _check_target(folder: Path, target: Path, parts: tuple[PartFiles, ...], *, force: bool) -> None:
+    """Make the folder to write; refuse one that is the input, or has such files already."""
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        is_input = target.samefile(folder)
+    except OSError as error:
+        raise write_error(target, error) from error
+    if is_input:
+        raise FileProblem(f"{target}: the output is also an input; choose another name.")
+    for name in (*(part.onnx.name for part in parts), MANIFEST):
+        if (target / name).exists() and not force:
+            raise FileProblem(f"{target / name}: exists already; --force overwrites it.")
+
+
+def paired_parts(a: Path, b: Path) -> Iterator[tuple[PartFiles, PartFiles]]:
+    """The parts of two folders, pair by pair.
+
+    Raises:
+        FileProblem: One of them is no folder of parts, or has a part that the other lacks.
+    """
+    parts_a, parts_b = ({part.role: part for part in part_files(folder)} for folder in (a, b))
+    for role in dict.fromkeys((*parts_a, *parts_b)):
+        for folder, parts in ((a, parts_a), (b, parts_b)):
+            if role not in parts:
+                raise FileProblem(f"{folder}: has no part {role}, which the other folder has.")
+        yield parts_a[role], parts_b[role]

@@ -1,0 +1,226 @@
+"""Decoders with a cache, and the parts of encoder-decoder models: the files generate the text."""
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+from agreement.judging import Verdict, judge
+from fixtures_gen.eager import run_eagerly
+from fixtures_gen.onnx_values import observe
+from fixtures_gen.registry import randomized
+from fixtures_gen.truth import derive_truth
+from modelexport.errors import InputsError, SourceError
+from modelexport.hierarchy.choices import PartRole
+from modelexport.hierarchy.export_config import TraceOptions
+from modelexport.hierarchy.part_manifest import read_part_manifest
+from modelexport.hierarchy.record import read_record
+from modelexport.pipeline import trace_parts, trace_source
+from modelexport.rewriter import annotate
+from modelexport.tracer import load, model_parts
+from modelexport.tracer.sources.generated_inputs import generate_inputs
+from modelexport.tracer.sources.generation.step_inputs import merged_steps
+from modelexport.tracer.sources.signature import bind_inputs
+from tests.helpers.commands import Run
+from tests.helpers.generation import (
+    MASK,
+    TOKENS,
+    generated_by_one_file,
+    generated_by_parts,
+    generated_by_transformers,
+)
+
+COUNT = 6
+"""Tokens that are generated."""
+
+WIDE = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
+HEADS = {"num_attention_heads": 4, "num_key_value_heads": 2}
+TOKEN_IDS = {"vocab_size": 64, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+MODELS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "llama": (AutoModelForCausalLM, WIDE | HEADS | TOKEN_IDS),
+    "t5": (
+        AutoModelForSeq2SeqLM,
+        {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4, "vocab_size": 64,
+         "decoder_start_token_id": 0},
+    ),
+}  # fmt: skip
+
+
+class Folders:
+    """Model folders, and what was traced of them, each once."""
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self.model = cache(self._model)
+        self.parts = cache(self._parts)
+        self.one_file = cache(self._one_file)
+
+    def _model(self, name: str) -> Path:
+        factory, settings = MODELS[name]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(7)
+            model = randomized(factory.from_config(AutoConfig.for_model(name, **settings)))
+        model.save_pretrained(self._place / name)
+        return self._place / name
+
+    def _parts(self, name: str) -> Path:
+        folder = self._place / f"{name}-parts"
+        trace_parts(str(self.model(name)), folder, options=TraceOptions(exporter="torchscript"))
+        return folder
+
+    def _one_file(self, name: str) -> Path:
+        path = self._place / f"{name}.onnx"
+        options = TraceOptions(exporter="torchscript", task="text-generation-with-past")
+        trace_source(str(self.model(name)), path, options=options)
+        return path
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
+    return Folders(tmp_path_factory.mktemp("generation"))
+
+
+def prompt(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Tokens with padding on the left, and for an encoder the decoder's first ones."""
+    inputs = generate_inputs(model, {TOKENS, MASK, f"decoder_{TOKENS}"})
+    inputs[MASK] = inputs[MASK].flip(1)
+    if f"decoder_{TOKENS}" in inputs:
+        inputs[f"decoder_{TOKENS}"][:, 0] = model.config.decoder_start_token_id
+    assert not inputs[MASK].all()
+    return inputs
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_parts_generate_what_the_model_generates(folders: Folders, name: str) -> None:
+    """Run as the manifest connects them, in onnxruntime, they give the same tokens."""
+    model = load(str(folders.model(name))).model
+    inputs = prompt(model)
+    expected = generated_by_transformers(model, inputs, COUNT)
+    assert expected.shape == (len(inputs[TOKENS]), COUNT)
+    generated = generated_by_parts(folders.parts(name), inputs, COUNT)
+    assert generated.tolist() == expected.tolist()
+
+
+def test_one_file_reads_the_prompt_and_each_token(folders: Folders) -> None:
+    """It begins with an empty cache; names are those that runtimes know."""
+    path = folders.one_file("llama")
+    model = load(str(folders.model("llama"))).model
+    inputs = prompt(model)
+    expected = generated_by_transformers(model, inputs, COUNT)
+    assert generated_by_one_file(path, inputs, COUNT).tolist() == expected.tolist()
+    graph = onnx.load(path).graph
+    leaves = [f"{n}.{kind}" for n in range(WIDE["num_hidden_layers"]) for kind in ("key", "value")]
+    inputs_of_cache = [v.name for v in graph.input if "." in v.name]
+    assert inputs_of_cache == [f"past_key_values.{leaf}" for leaf in leaves]
+    assert [v.name for v in graph.output][1:] == [f"present.{leaf}" for leaf in leaves]
+    probes = {probe.name for probe in read_record(path.with_suffix(".trace.json")).probe.inputs}
+    assert probes == {value.name for value in graph.input}
+
+
+def test_the_manifest_lists_what_is_in_the_folder(folders: Folders) -> None:
+    """Files, inputs and outputs; each cache feeds the next run; the records have one tree."""
+    folder = folders.parts("t5")
+    manifest = read_part_manifest(folder)
+    assert [part.role for part in manifest.parts] == list(PartRole)
+    whole = load(str(folders.model("t5"))).model
+    for part in manifest.parts:
+        graph = onnx.load(folder / part.onnx).graph
+        assert [value.name for value in part.inputs] == [value.name for value in graph.input]
+        assert [value.name for value in part.outputs] == [value.name for value in graph.output]
+        record = read_record(folder / part.record)
+        assert {m.path for m in record.modules} == {
+            path for path, _ in whole.named_modules(remove_duplicate=False)
+        }
+    fed = {(c.target, c.input): c for c in manifest.connections if c.source != c.target}
+    step = manifest.parts[-1]
+    past = [value.name for value in step.inputs if value.name.startswith("past_key_values.")]
+    assert past
+    for name in past:
+        wire = fed[step.role, name]
+        assert wire.source == PartRole.DECODER
+        assert wire.output == name.replace("past_key_values", "present")
+    again = {c.input: c.output for c in manifest.connections if c.source == c.target}
+    own = {value.name for value in step.outputs}
+    assert again == {n: fed[step.role, n].output for n in past if fed[step.role, n].output in own}
+    assert again
+
+
+def parts_with_files(folders: Folders, name: str) -> Iterator[tuple[nn.Module, Any, Path]]:
+    loaded = load(str(folders.model(name)))
+    for part in model_parts(loaded.model, loaded.inputs):
+        path = folders.parts(name) / f"{part.role}_model.onnx"
+        with part.forward_of(loaded.model):
+            yield loaded.model, part, path
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_no_part_has_a_wrong_tag(folders: Folders, name: str) -> None:
+    """By eager values; and the decoder with past is right by the other decoder's record, too."""
+    judged = 0
+    for model, part, path in parts_with_files(folders, name):
+        call = bind_inputs(model, part.inputs)
+        feeds = {name: tensor.numpy() for name, tensor in call.tensors.items()}
+        read = {value.name for value in onnx.load(path).graph.input}
+        observed = observe(path, {n: array for n, array in feeds.items() if n in read})
+        true = derive_truth(observed, run_eagerly(model, call.arguments()[1])).modules
+        records = [path.with_suffix(".trace.json")]
+        if part.role == PartRole.DECODER_WITH_PAST:
+            records.append(path.with_name(f"{PartRole.DECODER}_model.trace.json"))
+        for record in map(read_record, records):
+            report = annotate(path, record, None)
+            for decision in report.decisions:
+                if decision.key in true:
+                    verdict = judge(
+                        true[decision.key], decision.module, decision.covers, record.tree
+                    )
+                    assert verdict is not Verdict.WRONG, (part.role, decision)
+                    judged += 1
+    assert judged > 100
+
+
+def test_models_without_a_cache_are_refused(folders: Folders, tmp_path: Path) -> None:
+    """The sentences say what to do."""
+    t5, llama = str(folders.model("t5")), str(folders.model("llama"))
+    with pytest.raises(SourceError, match="give --parts"):
+        load(t5, with_past=True)
+    with pytest.raises(SourceError, match="does not generate text"):
+        load(llama, task="feature-extraction", with_past=True)
+    with pytest.raises(SourceError, match="needs the weights"):
+        load(llama, weights=False, with_past=True)
+    with pytest.raises(SourceError, match="needs the weights"):
+        trace_parts(llama, tmp_path / "parts", options=TraceOptions(weights=False))
+    model = load(llama).model
+    with pytest.raises(InputsError, match="cannot generate"):
+        model_parts(model, {TOKENS: torch.tensor([[10**6]])})
+
+
+def test_a_step_of_several_tokens() -> None:
+    """What has one token is joined, what grows is the last, the rest is the first."""
+    first = {"tokens": torch.zeros(2, 5), "mask": torch.ones(2, 5), "flag": True}
+    steps = [
+        {"tokens": torch.full((2, 1), n), "mask": torch.ones(2, 5 + n), "flag": True}
+        for n in (1, 2)
+    ]
+    merged, axes = merged_steps(first, steps)
+    assert merged["tokens"].tolist() == [[1, 2], [1, 2]]
+    assert axes == {"tokens": 1}
+    assert merged["mask"].shape == (2, 7)
+    assert merged["flag"] is True
+
+
+def test_the_command_writes_a_folder(folders: Folders, run: Run, tmp_path: Path) -> None:
+    """Without --force a second run is refused; what is for one file is refused, too."""
+    source, folder = str(folders.model("llama")), tmp_path / "parts"
+    line = ("export", source, folder, "--parts", "--exporter", "torchscript", "--strict")
+    assert run(*line).code == 0
+    again = run(*line)
+    assert (again.code, "--force" in again.err) == (2, True)
+    for more in (("--dry-run",), ("--record", tmp_path / "r.json"), ("--report", "-")):
+        assert run(*line, "--force", *more).code == 2
+    assert run("validate", folder, "--strict").code == 0
