@@ -5,6 +5,7 @@ by Ctrl-C, 143 and 129 by SIGTERM and SIGHUP.
 """
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -24,7 +25,7 @@ from modelexport.cli.extract import extract
 from modelexport.cli.profile import profile
 from modelexport.cli.report import report
 from modelexport.cli.select import select
-from modelexport.cli.signals import StoppedBySignal, signals_as_errors
+from modelexport.cli.signals import StoppedBySignal, StopRequest, signals_as_errors
 from modelexport.cli.split import split
 from modelexport.cli.standard_streams import standard_streams
 from modelexport.cli.strip import strip
@@ -95,12 +96,21 @@ def main(arguments: list[str] | None = None) -> None:
     Args:
         arguments: The arguments after the program's name; those of this process by default.
     """
-    with standard_streams(), visible_output(), signals_as_errors():
-        code = _run(arguments, Verbosity())
+    try:
+        with standard_streams(), visible_output(), signals_as_errors() as request:
+            code = _run(arguments, Verbosity(), request)
+    except (KeyboardInterrupt, StoppedBySignal) as error:  # just before the command, or behind it
+        code = _stopped(error.number if isinstance(error, StoppedBySignal) else signal.SIGINT)
     sys.exit(code)
 
 
-def _run(arguments: list[str] | None, verbosity: Verbosity) -> int:
+def _stopped(number: int) -> int:
+    """Say that a signal ended the command; gives the exit code."""
+    print_error("stopped.")
+    return 128 + number
+
+
+def _run(arguments: list[str] | None, verbosity: Verbosity, request: StopRequest) -> int:
     """Run the command line. Every error becomes a sentence here, and nowhere else.
 
     Returns:
@@ -113,12 +123,12 @@ def _run(arguments: list[str] | None, verbosity: Verbosity) -> int:
         _discard_stdout()
         return 0  # the reader of the pipe wants no more output
     except (KeyboardInterrupt, typer.Abort):
-        print_error("stopped.")
-        return 130
+        return _stopped(signal.SIGINT)
     except StoppedBySignal as stopped:
-        print_error("stopped.")
-        return 128 + stopped.number
+        return _stopped(stopped.number)
     except Exception as error:  # noqa: BLE001 - the last place before a traceback
+        if request.number is not None:
+            return _stopped(request.number)  # an interrupted import raises ImportError
         if verbosity.verbose:
             import traceback  # noqa: PLC0415 - only here
 
@@ -128,6 +138,8 @@ def _run(arguments: list[str] | None, verbosity: Verbosity) -> int:
         if not _is_writable():
             _discard_stdout()
         return 2
+    if returned == 128 + signal.SIGINT:
+        return _stopped(signal.SIGINT)  # typer takes Ctrl-C, and says nothing
     return returned if isinstance(returned, int) else 0
 
 

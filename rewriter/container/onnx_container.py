@@ -230,6 +230,7 @@ class OnnxContainer:
             self.external_files(),
             force=force,
         )
+        self._file.settle()
 
     def _write_to(self, sink: int, segments: Iterable[Segment]) -> None:
         try:

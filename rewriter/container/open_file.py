@@ -46,6 +46,7 @@ class OpenFile:
         self.descriptor = descriptor
         self._identity = _identity(os.fstat(descriptor))
         self.size = self._identity.size
+        self._settled = False
 
     @classmethod
     @contextmanager
@@ -63,9 +64,14 @@ class OpenFile:
             except Exception:
                 file.check_unchanged()  # a better reason for the error than the error's own
                 raise
-            file.check_unchanged()
+            if not file._settled:
+                file.check_unchanged()
         finally:
             os.close(descriptor)
+
+    def settle(self) -> None:
+        """Allow changes from now on: what was read of the file is used up."""
+        self._settled = True
 
     def read(self, start: int, length: int) -> npt.NDArray[np.uint8]:
         """Read some bytes.

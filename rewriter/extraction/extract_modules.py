@@ -68,9 +68,13 @@ def extract(
         UsageError: There is no such module, or it cannot be cut out.
     """
     patterns = [modules] if isinstance(modules, str) else list(modules)
-    with PlacedFile.open(
-        path, record=record, inherit_from=inherit_from, run=run, libraries=libraries
-    ) as file:
+    written: list[Path] = []
+    with (
+        removed_on_error(written),
+        PlacedFile.open(
+            path, record=record, inherit_from=inherit_from, run=run, libraries=libraries
+        ) as file,
+    ):
         names = [name for pattern in patterns for name in expand_range(pattern)]
         calls = [call for name in names for call in match_modules(file, name)]
         label = ", ".join(str(call) or "the root" for call in calls)
@@ -81,20 +85,19 @@ def extract(
         result = _extraction(file, part, types, calls, model)
         if save_inputs is not None:
             check_target(Path(save_inputs), force=force)
-        written = []
         if out_path is not None:
-            written = file.container.write_part(out_path, model, force=force)
+            written += file.container.write_part(out_path, model, force=force)
             result = msgspec.structs.replace(result, output=Path(out_path).name)
         if not check and save_inputs is None:
             return result
-        with removed_on_error(written):
-            values = whole_values(file, part, paths)
-            if check:
-                different = check_part(file, model, out_path, part, values, paths)
-                result = msgspec.structs.replace(result, equal=not different, different=different)
-            if save_inputs is not None:
-                inputs = {name: values[name] for name in part.inputs}
-                save_arrays(Path(save_inputs), inputs, force=force)
+        values = whole_values(file, part, paths)
+        if check:
+            different = check_part(file, model, out_path, part, values, paths)
+            result = msgspec.structs.replace(result, equal=not different, different=different)
+        if save_inputs is not None:
+            inputs = {name: values[name] for name in part.inputs}
+            save_arrays(Path(save_inputs), inputs, force=force)
+            written.append(Path(save_inputs))
     return result
 
 

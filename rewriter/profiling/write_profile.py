@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,7 +13,7 @@ from modelexport.hierarchy.profile_options import ProfileFiles
 from modelexport.hierarchy.tags import namespace
 from modelexport.rewriter.profiling.recorded_profile import RecordedLayer, Slice
 from modelexport.rewriter.profiling.results import Profile
-from modelexport.support.files import atomic_replacement
+from modelexport.support.files import atomic_replacement, attribute_errors_to
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,10 +97,12 @@ def write_profile_files(
         (files.folded_stacks, lambda: folded_stacks(layers)),
         (files.node_data, lambda: json.dumps(node_data(profile, layers))),
     ]
-    for target, text in writers:
-        if target is not None:
-            with atomic_replacement(target, force=force) as part:
-                part.write_text(text())
+    with ExitStack() as stack:  # all of them appear, or none
+        for target, text in writers:
+            if target is not None:
+                part = stack.enter_context(atomic_replacement(target, force=force))
+                with attribute_errors_to(part):
+                    part.write_text(text())
 
 
 def nested_spans(layers: Sequence[ChargedLayer]) -> list[TimeSpan]:

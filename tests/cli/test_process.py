@@ -59,6 +59,47 @@ def test_signals_leave_no_files(tmp_path: Path, number: signal.Signals) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+INTERRUPTED = """
+import importlib, os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+cli = importlib.import_module("modelexport.cli.main")
+analyze = importlib.import_module("modelexport.cli.analyze")
+
+def disturb(*_, **__):
+    try:
+        os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+        raise AssertionError("no signal")
+    except BaseException as error:
+        if sys.argv[2] == "as it is":
+            raise
+        raise ImportError("initialization failed") from error
+
+sys.modules["modelexport"].__dict__["analyze"] = disturb
+cli.main(["analyze", "a.onnx"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "arriving"),
+    [
+        (signal.SIGINT, "as it is"),
+        (signal.SIGINT, "as an error of an import"),
+        (signal.SIGTERM, "as an error of an import"),
+    ],
+)
+def test_a_stopped_command_says_so(tmp_path: Path, number: signal.Signals, arriving: str) -> None:
+    """Also when the library of commands, or an import, makes another error of the signal's."""
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, number.name, arriving],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (STOPPED[number], "modelexport: stopped.\n")
+
+
 @pytest.mark.parametrize(
     ("command", "words"),
     [

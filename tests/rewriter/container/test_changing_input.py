@@ -86,6 +86,19 @@ def test_the_reason_of_an_error_is_the_change(tmp_path: Path) -> None:
         fail_and_change(large_model(tmp_path), KeyboardInterrupt())
 
 
+@pytest.mark.parametrize("change", [shorten, replace, Path.unlink])
+def test_a_change_behind_the_last_read_is_no_error(
+    tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    """The copy is complete: what then happens to the source does no harm."""
+    source = large_model(tmp_path)
+    expected = source.read_bytes()
+    with OnnxContainer.open(source) as container:
+        container.write(tmp_path / "out.onnx", Edits())
+        change(source)
+    assert (tmp_path / "out.onnx").read_bytes() == expected
+
+
 def test_external_data_that_is_short_is_named(tmp_path: Path) -> None:
     """The file with the data is named, not the output."""
     source = large_model(tmp_path, save_as_external_data=True, location="m.data")

@@ -1,5 +1,6 @@
 """Profiles recorded elsewhere: each format is recognised, read and joined with the nodes."""
 
+import errno
 import itertools
 import json
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import pytest
 from modelexport.errors import FileProblem, UsageError
 from modelexport.hierarchy.profile_options import ImportedProfile, ProfileFiles
 from modelexport.rewriter import Profile, annotate, profile
+from modelexport.rewriter.profiling import write_profile
 from modelexport.rewriter.profiling.importers.read_profile import read_profile
 from tests.helpers.handmade import TWO_LAYERS_SCOPES, two_layers, two_layers_record
 
@@ -176,6 +178,23 @@ def test_profiles_of_onnxruntime_are_joined(
     assert result.unmapped == 0
     assert {node.name for node in result.nodes}.isdisjoint(NODES) is False
     assert any(node.name not in NODES for node in result.nodes) == optimised
+
+
+def _no_room(*_: object) -> str:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_files_for_other_tools_appear_together(
+    annotated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When one of them cannot be written, none is there."""
+    (tmp_path / "p.json").write_text(_trtexec(NODES))
+    files = ProfileFiles(trace=tmp_path / "t.json", folded_stacks=tmp_path / "f.txt")
+    monkeypatch.setattr(write_profile, "folded_stacks", _no_room)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(FileProblem, match=r"f\.txt: cannot be written"):
+        profile(annotated, imported=ImportedProfile(path=tmp_path / "p.json"), files=files)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_other_files_are_refused(annotated: Path, tmp_path: Path) -> None:
