@@ -11,6 +11,9 @@ from transformers import PretrainedConfig
 from breadth.roles import Role, role_of
 from modelexport.tracer.sources.generated.extents import find_setting
 
+_SETTING = re.compile(r"""config\.(\w+)|config,\s*["'](\w+)["']""")
+"""How code reads a setting."""
+
 _NUMBER = 4
 """Value of a setting that has no default and that the model needs."""
 
@@ -40,27 +43,39 @@ def _needed(config: PretrainedConfig, error: BaseException) -> Iterator[tuple[An
         yield error.obj, error.name
     if isinstance(error, TypeError | AttributeError | ValueError | RuntimeError):
         for frame, statement in _frames(error.__traceback__):
-            yield from _absent(frame, statement)
+            yield from _absent(config, frame, statement)
 
 
-def _absent(frame: FrameType, statement: str) -> Iterator[tuple[Any, str]]:
+def _parts(config: PretrainedConfig) -> Iterator[PretrainedConfig]:
+    """A configuration and its parts."""
+    yield config
+    for part in vars(config).values():
+        if isinstance(part, PretrainedConfig):
+            yield from _parts(part)
+
+
+def _absent(
+    config: PretrainedConfig, frame: FrameType, statement: str
+) -> Iterator[tuple[Any, str]]:
     """The settings that are None among those that a function reads, those of a statement first."""
     owner = frame.f_locals.get("self")
     configs = [v for v in frame.f_locals.values() if isinstance(v, PretrainedConfig)]
     if isinstance(own := getattr(owner, "config", None), PretrainedConfig):
         configs.append(own)
+    configs += _parts(config)
     try:
         code = inspect.getsource(frame.f_code)
-        class_code = inspect.getsource(type(owner)) if configs and owner is not None else ""
+        class_code = inspect.getsource(type(owner)) if owner is not None else ""
     except (OSError, TypeError):  # no file has the code
         return
     attributes = [n for n in re.findall(r"self\.(\w+)", statement) if _is_none(owner, n)]
     names = [
-        name for a in attributes
-        for name in re.findall(rf"self\.{a}\s*=.*?config\.(\w+)", class_code)
+        match for a in attributes
+        for line in re.findall(rf"self\.{a}\s*=.*", class_code)
+        for match in _SETTING.findall(line)
     ]  # fmt: skip
-    names += re.findall(r"config\.(\w+)", statement) + re.findall(r"config\.(\w+)", code)
-    for name in dict.fromkeys(names):
+    names += _SETTING.findall(statement) + _SETTING.findall(code)
+    for name in dict.fromkeys(one or other for one, other in names):
         yield from ((config, name) for config in configs if _is_none(config, name))
 
 

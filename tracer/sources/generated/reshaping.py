@@ -72,6 +72,7 @@ def reshaped(message: str, values: Values, extents: Extents) -> Iterator[Values]
     for pattern in _MISMATCH:
         if (match := pattern.search(message)) is not None:
             yield from _agreeing(values, int(match[1]), int(match[2]))
+            yield from _with_fewer_rows(values, int(match[1]), int(match[2]))
     if (match := _MASK.search(message)) is not None:
         mask, tensor = ([int(n) for n in match[k].split(",")] for k in (1, 3))
         yield from _agreeing(values, mask[int(match[2])], tensor[int(match[4])])
@@ -171,6 +172,15 @@ def _agreeing(values: Values, one: int, other: int) -> Iterator[Values]:
     for name, tensor in _whole(values).items():
         if tensor.dim() == 1:
             yield {**values, name: tensor[:, None]}
+
+
+def _with_fewer_rows(values: Values, one: int, other: int) -> Iterator[Values]:
+    """Images or sounds that give so many times more features than there are places for them."""
+    more, fewer = max(one, other), min(one, other)
+    for name, tensor in _floats(values).items():
+        rows = len(tensor) * fewer // more if fewer and more % fewer == 0 else 0
+        if tensor.dim() > 2 and 0 < rows < len(tensor):
+            yield {**values, name: tensor[:rows]}
 
 
 def _for_view(values: Values, shape: list[int], size: int) -> Iterator[Values]:

@@ -40,7 +40,8 @@ def runnable_inputs(model: nn.Module, base: Mapping[str, Any]) -> Values:
     parameters = documented_parameters(model)
     names = " ".join(parameters)
     extents = Extents(model.config, grid="grid_thw" in names)
-    first: Exception | None = None
+    first: Exception | None = None  # of inputs that are complete, where there are such
+    first_is_complete = False
     seen: set[_Form] = set()
     with (
         evaluation_mode(model),
@@ -52,7 +53,9 @@ def runnable_inputs(model: nn.Module, base: Mapping[str, Any]) -> Values:
             for values, error in _trials(model, proposal, parameters, extents, mode, seen):
                 if error is None:
                     return values
-                first = first or error
+                complete = all(p.name in values for p in parameters.values() if p.required)
+                if first is None or (complete and not first_is_complete):
+                    first, first_is_complete = error, complete
     raise InputsError(_complaint(model, base, parameters, extents, first)) from first
 
 
