@@ -281,26 +281,20 @@ INNER = """g (float[8,16] x) => (float[8,16] y) <float[16,16] w = {1}> {
     [after] y = Abs (s)
 }"""
 CUT = """g (float[8,16] given) => (float[8,16] y) <float[16,16] w = {1}> {
-    [one] p = other.One (given)
-    [weighed] m = other.Product (p, w)
-    [sine] s = Sin (m)
-    [after] y = Abs (s)
+    [one] p = other.One (given) [weighed] m = other.Product (p, w)
+    [sine] s = Sin (m) [after] y = Abs (s)
 }"""
 
 
 def test_behind_an_input_that_was_not_recorded_is_no_region() -> None:
     """It would go back to where the model begins; the op of the node's operator may stand there."""
-    found = enclose(Aligned(CUT, INNER), {"after": "after"})
-    reason = "it follows an input of the file that was not recorded"
-    assert found["one"] == Enclosed((), reason)
-    assert found["weighed"] == Enclosed((), reason)
     case = Aligned(CUT, INNER)
+    found = enclose(case, {"after": "after"})
+    reason = "it follows an input of the file that was not recorded"
+    assert found["one"] == found["weighed"] == Enclosed((), reason)
     assert ops(case, found["sine"]) == ["sine"]
     case = Aligned(CUT, INNER, weights={"w": ["w"]})
-    found = enclose(case, {"after": "after"})
-    assert ops(case, found["weighed"]) == ["product"]
-    recorded = CUT.replace("given", "x")  # this one is a recorded input
-    case = Aligned(recorded, INNER)
-    assert ops(case, enclose(case, {"after": "after"})["one"]) == [
-        *("first", "far", "product", "sine")
-    ]
+    assert ops(case, enclose(case, {"after": "after"})["weighed"]) == ["product"]
+    case = Aligned(CUT.replace("given", "x"), INNER)  # this one is a recorded input
+    enclosed = ops(case, enclose(case, {"after": "after"})["one"])
+    assert enclosed == ["first", "far", "product", "sine"]
