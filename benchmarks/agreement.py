@@ -21,7 +21,8 @@ from pathlib import Path
 import msgspec
 import torch
 
-from agreement.cells import Cell, Detail, run_cell, verdicts_of
+from agreement.baseline import report_changes
+from agreement.cells import Cell, Detail, run_cell
 from agreement.plan import TRANSFORMATIONS
 from agreement.store import CACHE, ROOT, tools_apart
 from agreement.subjects import Subject
@@ -55,21 +56,7 @@ def main() -> None:
         options.out.mkdir(parents=True, exist_ok=True)
         (options.out / "agreement.md").write_text(markdown(cells), encoding="utf-8")
     if options.baseline:
-        sys.exit(_report_changes(cells, options.baseline))
-
-
-def _report_changes(cells: Iterable[Cell], baseline: Path) -> int:
-    """Print the cells whose verdicts are not those of an earlier run; gives the exit code."""
-    before = msgspec.json.decode(baseline.read_bytes(), type=list[Cell])
-    verdicts = {(cell.model, cell.transform): verdicts_of(cell) for cell in before}
-    compared = [cell for cell in cells if (cell.model, cell.transform) in verdicts]
-    changed = [c for c in compared if verdicts_of(c) != verdicts[c.model, c.transform]]
-    for cell in changed:
-        print(f"{cell.model}, {cell.transform}:")
-        print(f"  before {verdicts[cell.model, cell.transform]}")
-        print(f"  now    {verdicts_of(cell)}")
-    print(f"{len(changed)} of {len(compared)} cells have other verdicts than {baseline}")
-    return 1 if changed else 0
+        sys.exit(report_changes(cells, options.baseline))
 
 
 def _options() -> argparse.Namespace:

@@ -48,13 +48,7 @@ def analyze(
         ),
     ] = False,
     sort: Annotated[ModuleOrder, typer.Option(help="Order of the modules.")] = ModuleOrder.MODEL,
-    dim: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=8",
-            help="Size of a dimension that the file leaves open, for counting; may be repeated.",
-        ),
-    ] = None,
+    dim: common.OpenDimensions = None,
     unresolved: Annotated[
         bool,
         typer.Option("--unresolved", help="List the nodes without a module, each with the reason."),

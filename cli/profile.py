@@ -27,23 +27,10 @@ if TYPE_CHECKING:
 @expand_groups
 def profile(  # noqa: PLR0913 - a parameter is an option of the command
     context: typer.Context,
-    models: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="FILE [B]",
-            help="The annotated file; - for standard input. Two are shown side by side.",
-        ),
-    ],
+    models: common.OneOrTwoFiles,
     *,
     record: common.RecordSource = None,
-    inherit_from: Annotated[
-        Path | None,
-        typer.Option(
-            "--from",
-            metavar="ANNOTATED.onnx",
-            help="An annotated file that this file was made from; use it in place of a record.",
-        ),
-    ] = None,
+    inherit_from: Annotated[Path | None, common.inherit_from_option()] = None,
     running: ProfileRunOptions,
     importing: ProfileImportOptions,
     files: ProfileFileOptions,

@@ -19,13 +19,7 @@ from modelexport.errors import UsageError
 @expand_groups
 def report(
     context: typer.Context,
-    models: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="FILE [B]",
-            help="The annotated file; - for standard input. Two are shown side by side.",
-        ),
-    ],
+    models: common.OneOrTwoFiles,
     *,
     output: Annotated[
         Path,
@@ -48,13 +42,7 @@ def report(
             help="Errors to show: what compare --numeric --output-format json prints.",
         ),
     ] = None,
-    dim: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=8",
-            help="Size of a dimension that the file leaves open, for counting; may be repeated.",
-        ),
-    ] = None,
+    dim: common.OpenDimensions = None,
     source_root: Annotated[
         Path | None,
         typer.Option(

@@ -11,6 +11,7 @@ from modelexport.errors import FileProblem, ModelExportError
 from modelexport.hierarchy.annotate_options import AnnotateOptions
 from modelexport.hierarchy.choices import Inject
 from modelexport.hierarchy.export_config import InputSpec, TraceOptions
+from modelexport.hierarchy.external_weights import external_weights_path, refuse_existing_weights
 from modelexport.hierarchy.record import Record, record_path
 from modelexport.hierarchy.trace_summary import TraceSummary, summarize
 from modelexport.pipeline.source_tracing import check_trace_targets, load_source
@@ -104,10 +105,10 @@ def export(
         if report_target is not None:
             with attribute_errors_to(parts[report_target]):
                 parts[report_target].write_bytes(annotation.to_json())
-        _check_weights_file(traced, target)
-        data = stage / f"{target.name}.data"
-        if data.exists():
-            data_target = target.with_name(data.name)
+        if not traced.has_values:
+            refuse_existing_weights(target)
+        if (data := external_weights_path(stage / target.name)).exists():
+            data_target = external_weights_path(target)
             parts[data_target] = files.enter_context(atomic_replacement(data_target, force=force))
             data.replace(parts[data_target])
         annotated = stage / (_ANNOTATED if annotate_options.inject else target.name)
@@ -122,16 +123,6 @@ def _check_report(report: Path, target: Path, record: Path, *, force: bool) -> N
     for other, name in ((target, "the ONNX file"), (record, "the record")):
         if report.resolve() == other.resolve():
             raise FileProblem(f"{report}: the report and {name} are one file.")
-
-
-def _check_weights_file(traced: "TraceResult", target: Path) -> None:
-    """Refuse a file of weights that a model without weights would refer to."""
-    data = target.with_name(f"{target.name}.data")
-    if not traced.has_values and data.exists():
-        raise FileProblem(
-            f"{data}: it exists, and {target.name} would read its weights from it, which have no "
-            "values. Remove it, or choose another name."
-        )
 
 
 def _load(

@@ -11,6 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from modelexport.errors import ExportFailedError, UsageError
 from modelexport.hierarchy.choices import Exporter, RecordExporter
+from modelexport.hierarchy.external_weights import external_weights_path
 from modelexport.hierarchy.record import Record, encode_record, record_path
 from modelexport.support.error_texts import first_line
 from modelexport.support.files import atomic_replacement, attribute_errors_to
@@ -21,8 +22,7 @@ from modelexport.tracer.eager.lazy_modules import initialise_lazy_modules
 from modelexport.tracer.eager.model_run import ModelRun, observe_run
 from modelexport.tracer.exporters.exported import ExportedGraph, ExportSettings
 from modelexport.tracer.exporters.model_file import (
-    external_weights_name,
-    external_weights_path,
+    external_weights_target,
     write_model,
 )
 from modelexport.tracer.exporters.selection import (
@@ -144,9 +144,9 @@ def trace(  # noqa: PLR0913 - keyword-only options of an entry point
                 ) from error
             exported = lower_opset(exported, call, settings.opset)
             external = None
-            if (path := external_weights_path(exported, target)) is not None:
+            if (path := external_weights_target(exported, target)) is not None:
                 external = external_files.enter_context(atomic_replacement(path, force=force))
-            files = onnx_file, external, external_weights_name(target)
+            files = onnx_file, external, external_weights_path(target).name
             probed, weights = _write_and_probe(model, exported, call, files, probe=probe)
             report_step("writing the record")
             content = build_exported_record(model, run, probed, weights, origin)

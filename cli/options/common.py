@@ -4,12 +4,19 @@ Each is a type for a command's parameter; the default stands in the command.
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from modelexport.hierarchy.choices import TextFormat
 
+OneOrTwoFiles = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="FILE [B]",
+        help="The annotated file; - for standard input. Two are shown side by side.",
+    ),
+]
 AnnotatedFile = Annotated[
     Path,
     typer.Argument(
@@ -71,6 +78,14 @@ CheckParts = Annotated[
         "the outputs differs.",
     ),
 ]
+OpenDimensions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--dim",
+        metavar="NAME=8",
+        help="Size of a dimension that the file leaves open, for counting; may be repeated.",
+    ),
+]
 ShownModule = Annotated[
     str | None,
     typer.Option(
@@ -83,3 +98,17 @@ ShownDepth = Annotated[
         "--depth", min=0, help="Show modules down to this many steps below the root or --module."
     ),
 ]
+
+
+def inherit_from_option(topic: str | None = None) -> Any:
+    """The option that names an annotated file as the source of the hierarchy.
+
+    Args:
+        topic: The topic of the help page under which it stands; None for the general one.
+    """
+    return typer.Option(
+        "--from",
+        metavar="ANNOTATED.onnx",
+        help="An annotated file that this file was made from; use it in place of a record.",
+        rich_help_panel=topic,
+    )

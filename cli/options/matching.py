@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from modelexport.cli.options.common import inherit_from_option
 from modelexport.hierarchy.annotate_options import MatchOptions
 from modelexport.hierarchy.choices import MatchEvidence
 
@@ -42,15 +43,7 @@ Explain = Annotated[
 class MatchingOptions:
     """The options of matching."""
 
-    inherit_from: Annotated[
-        Path | None,
-        typer.Option(
-            "--from",
-            metavar="ANNOTATED.onnx",
-            help="An annotated file that this file was made from; use it in place of a record.",
-            rich_help_panel=_TOPIC,
-        ),
-    ] = None
+    inherit_from: Annotated[Path | None, inherit_from_option(_TOPIC)] = None
     evidence: Annotated[
         list[MatchEvidence] | None,
         typer.Option(

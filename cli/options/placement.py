@@ -6,6 +6,7 @@ from typing import Annotated, TypedDict
 
 import typer
 
+from modelexport.cli.options.common import inherit_from_option
 from modelexport.cli.options.matching import CustomOps, NoRun
 
 _TOPIC = "Hierarchy of a file that is not annotated"
@@ -33,15 +34,7 @@ class PlacementOptions:
             rich_help_panel=_TOPIC,
         ),
     ] = None
-    inherit_from: Annotated[
-        Path | None,
-        typer.Option(
-            "--from",
-            metavar="ANNOTATED.onnx",
-            help="An annotated file that this file was made from; use it in place of a record.",
-            rich_help_panel=_TOPIC,
-        ),
-    ] = None
+    inherit_from: Annotated[Path | None, inherit_from_option(_TOPIC)] = None
     no_run: NoRun = False
     custom_ops: CustomOps = None
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from modelexport.hierarchy.external_weights import external_weights_path
 from modelexport.pipeline.batch.jobs import Job
 from modelexport.pipeline.batch.messages import Answer, TracedFiles
 from modelexport.pipeline.batch.outcome import Outcome
@@ -118,9 +119,9 @@ def copy_trace(traced: TracedFiles, plain: Path, record: Path) -> None:
         record: Where the record goes.
     """
     source = Path(traced.folder, traced.job.file("onnx"))
-    data = source.with_name(f"{source.name}.data")
+    data = external_weights_path(source)
     if data.exists():
-        data_target = plain.with_name(f"{plain.name}.data")
+        data_target = external_weights_path(plain)
         shutil.copyfile(data, data_target)
         _copy_with_data_name(source, plain, data_target.name)
     else:

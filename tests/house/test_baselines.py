@@ -10,6 +10,7 @@ import onnx
 import pytest
 
 from agreement.judging import Verdict, judge
+from fixtures_gen.__main__ import main
 from fixtures_gen.baseline import Baseline, write_baseline
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.graph_paths import NodeKey, walk_nodes
@@ -91,9 +92,13 @@ def test_it_is_the_same_when_it_is_made_again(tmp_path: Path, baseline: Baseline
     assert write_baseline(SOURCE, tmp_path) == baseline
 
 
-def test_a_source_that_is_none(tmp_path: Path) -> None:
+def test_a_source_that_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """One sentence and exit code 2."""
-    done = generate("nowhere:nothing", tmp_path)
-    assert done.returncode == 2
-    assert "nowhere" in done.stderr
-    assert "Traceback" not in done.stderr
+    arguments = ["fixtures_gen", "--model", "nowhere:nothing", "--output-dir", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", arguments)
+    assert main() == 2
+    message = capsys.readouterr().err
+    assert "nowhere" in message
+    assert message.count("\n") == 1

@@ -80,7 +80,7 @@ def test_the_example_plan_runs(project: Path, tmp_path: Path) -> None:
     shutil.copy(DOCS / "batch-plan.toml", folder / "plan.toml")
     shutil.copy(folder / "net.onnx", folder / "old.onnx")
     shutil.copy(folder / "net.trace.json", folder / "net.record.json")
-    run_document("```sh\nmodelexport batch plan.toml --workers 2\n```\n", folder)
+    run_document("```sh\nmodelexport batch plan.toml --workers 1\n```\n", folder)
     expected = {job.id for job in load_plan(folder / "plan.toml").jobs}
     assert {job for job, row in job_rows(folder).items() if row["state"] == "done"} == expected
 

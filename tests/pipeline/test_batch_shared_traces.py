@@ -1,6 +1,7 @@
 """Jobs that need the same trace share it; all else is as if each had traced for itself."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -75,17 +76,23 @@ def written(folder: Path) -> dict[str, str]:
     }
 
 
-def test_one_trace_and_the_files_of_many(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The factory is called once; every file, count and input is as if each job were alone."""
-    together = prepared(tmp_path_factory.mktemp("together"))
-    write_plan(together, SHARED)
-    code, out, err = run_batch(together, "--workers", "2")
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which two workers ran the plan; tests only read it."""
+    folder = prepared(tmp_path_factory.mktemp("together"))
+    write_plan(folder, SHARED)
+    code, out, err = run_batch(folder, "--workers", "2")
     assert code == 0, out + err
+    return folder
+
+
+def test_one_trace_and_the_files_of_many(together: Path, tmp_path: Path) -> None:
+    """The factory is called once; every file, count and input is as if each job were alone."""
     assert calls(together) == ["tiny"]
     assert not unfinished_files(together)
     summary_rows = job_rows(together)
     assert len(summary_rows) == 2 * len(INJECT) * len(STYLE) + 1
-    alone = prepared(tmp_path_factory.mktemp("alone"))
+    alone = prepared(tmp_path)
     jobs = load_plan(together / "plan.toml").jobs
     assert len(jobs) == len(summary_rows)
     write_plan(alone, "".join(map(apart, jobs, range(len(jobs)))))
@@ -162,29 +169,29 @@ def test_a_trace_that_fails_fails_its_jobs(tmp_path: Path) -> None:
     assert not unfinished_files(tmp_path)
 
 
-def test_resuming_takes_what_a_neighbour_has_traced(tmp_path: Path) -> None:
+def test_resuming_takes_what_a_neighbour_has_traced(together: Path, tmp_path: Path) -> None:
     """New cells of a matrix take the trace of those that are done; what changed is traced anew."""
-    prepared(tmp_path)
-    write_plan(tmp_path, SHARED.replace(json.dumps(INJECT), json.dumps(INJECT[:1])))
-    assert run_batch(tmp_path, "--workers", "1")[0] == 0
-    before = written(tmp_path)
-    write_plan(tmp_path, SHARED)
-    assert run_batch(tmp_path, "--workers", "1", "--resume")[0] == 0
-    states = {job: row["state"] for job, row in job_rows(tmp_path).items()}
-    assert {job for job, state in states.items() if state == "done"} == {
-        job for job in states if INJECT[1] in job
-    }
-    assert calls(tmp_path) == ["tiny"]
-    after = written(tmp_path)
-    kept = next(job for job, state in states.items() if state == "kept" and "tiny" in job)
-    new = kept.replace(INJECT[0], INJECT[1])
+    folder = shutil.copytree(together, tmp_path / "resumed")
+    before, more = written(folder), [*INJECT, INJECT]
+    write_plan(folder, SHARED.replace(json.dumps(INJECT), json.dumps(more)))
+    assert run_batch(folder, "--workers", "1", "--resume")[0] == 0
+    states = {job: row["state"] for job, row in job_rows(folder).items()}
+    new_jobs = {job for job, state in states.items() if state == "done"}
+    assert new_jobs == states.keys() - job_rows(together).keys()
+    assert len(new_jobs) == 2 * len(STYLE)
+    assert calls(folder) == ["tiny"]
+    after = written(folder)
+    kept, new = (
+        next(job for job in states if job.startswith("tiny") and (job in new_jobs) is is_new)
+        for is_new in (False, True)
+    )
     for kind in ("onnx", "trace.json"):
         assert after[f"{new}.{kind}"] == before[f"{kept}.{kind}"]
 
-    (tmp_path / "helper.py").write_text("WIDTH = 6\n")
-    assert run_batch(tmp_path, "--workers", "1", "--resume")[0] == 0
-    assert {row["state"] for row in job_rows(tmp_path).values()} == {"done"}
-    assert calls(tmp_path) == ["tiny", "tiny"]
+    (folder / "helper.py").write_text("WIDTH = 6\n")
+    assert run_batch(folder, "--workers", "1", "--resume")[0] == 0
+    assert {row["state"] for row in job_rows(folder).values()} == {"done"}
+    assert calls(folder) == ["tiny", "tiny"]
 
 
 def test_traces_that_are_not_alike_are_not_shared(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-from agreement.judging import Verdict, judge
 from fixtures_gen.registry import randomized
 from fixtures_gen.torch_zoo import WIDTH, Recurring, Stage
 from fixtures_gen.truth import truth
@@ -16,6 +15,7 @@ from modelexport.rewriter import annotate
 from modelexport.tracer import load, record, trace
 from modelexport.tracer.exporters.selection import EXPORTERS
 from tests.helpers.commands import Run
+from tests.helpers.judged import contradicted
 
 Program = tuple[nn.Module, dict[str, torch.Tensor], Path]
 
@@ -74,16 +74,9 @@ def test_a_program_is_exported(exported: Program, exporter: str, tmp_path: Path)
     loaded = load(str(path), trust_remote_code=True)
     traced = trace(loaded.model, loaded.inputs, tmp_path / "m.onnx", exporter=exporter)
     report = annotate(traced.onnx_path, traced.record, None)
-    true = truth(model, inputs, traced.onnx_path).modules
-    assert true
-    wrong = [
-        (decision, true[decision.key])
-        for decision in report.decisions
-        if decision.key in true
-        and judge(true[decision.key], decision.module, decision.covers, traced.record.tree)
-        is not Verdict.EXACT
-    ]
-    assert wrong == []
+    true = truth(model, inputs, traced.onnx_path)
+    assert true.modules
+    assert contradicted(true, report, traced.record.tree) == []
 
 
 def test_a_program_must_be_trusted(exported: Program, run: Run, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import nn
 
-from agreement.judging import Verdict, judge
 from fixtures_gen.layer_zoo import Block, Hourglass, Recurrent, Stacked
 from fixtures_gen.registry import randomized
 from fixtures_gen.torch_zoo import WIDTH, Recurring, Stage, Tied
@@ -21,6 +20,7 @@ from modelexport.tracer import load, record, trace
 from modelexport.tracer.exporters.selection import EXPORTERS
 from modelexport.tracer.sources.scripts import interpret
 from tests.helpers.commands import Run
+from tests.helpers.judged import contradicted
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 
@@ -94,16 +94,9 @@ def test_a_script_is_exported(name: str, kind: str, exporter: str, tmp_path: Pat
     model, x, script = build(name, kind, tmp_path / "m.pt")
     traced = trace(script, (x,), tmp_path / "m.onnx", exporter=exporter)
     report = annotate(traced.onnx_path, traced.record, None)
-    true = truth(model, (x,), traced.onnx_path).modules
-    assert true
-    wrong = [
-        (decision, true[decision.key])
-        for decision in report.decisions
-        if decision.key in true
-        and judge(true[decision.key], decision.module, decision.covers, traced.record.tree)
-        is not Verdict.EXACT
-    ]
-    assert wrong == []
+    true = truth(model, (x,), traced.onnx_path)
+    assert true.modules
+    assert contradicted(true, report, traced.record.tree) == []
 
 
 class Branching(nn.Module):

@@ -18,7 +18,6 @@ from sentence_transformers.sentence_transformer.modules import (
     Transformer,
 )
 
-from agreement.judging import Verdict, judge
 from fixtures_gen.registry import randomized
 from fixtures_gen.truth import truth
 from modelexport.errors import MissingExtraError, SourceError
@@ -26,6 +25,7 @@ from modelexport.rewriter import annotate
 from modelexport.tracer import load, record, trace
 from modelexport.tracer.exporters.selection import EXPORTERS
 from modelexport.tracer.sources.tokenized_inputs import example_texts
+from tests.helpers.judged import contradicted
 
 
 @pytest.fixture(scope="module")
@@ -61,17 +61,10 @@ def test_every_part_is_traced(folder: Path, exporter: str, tmp_path: Path) -> No
     ]
     traced = trace(loaded.model, loaded.inputs, tmp_path / "m.onnx", exporter=exporter)
     report = annotate(traced.onnx_path, traced.record, None)
-    true = truth(loaded.model, loaded.inputs, traced.onnx_path).modules
-    in_parts = {path.split(".")[0] for paths in true.values() for path in paths}
+    true = truth(loaded.model, loaded.inputs, traced.onnx_path)
+    in_parts = {path.split(".")[0] for paths in true.modules.values() for path in paths}
     assert in_parts >= {name for name, _ in whole.named_children()}
-    wrong = [
-        (decision, true[decision.key])
-        for decision in report.decisions
-        if decision.key in true
-        and judge(true[decision.key], decision.module, decision.covers, traced.record.tree)
-        is not Verdict.EXACT
-    ]
-    assert wrong == []
+    assert contradicted(true, report, traced.record.tree) == []
     session = ort.InferenceSession(traced.onnx_path)
     feeds = {i.name: loaded.inputs[i.name].numpy() for i in session.get_inputs()}
     (embedding,) = session.run(None, feeds)

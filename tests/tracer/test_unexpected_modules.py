@@ -6,14 +6,14 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from agreement.judging import Verdict, judge
+from agreement.judging import Verdict
 from fixtures_gen.truth import Truth, truth
 from fixtures_gen.unexpected import UNEXPECTED
 from modelexport.errors import ExportFailedError
-from modelexport.hierarchy.record import Record
-from modelexport.rewriter import AnnotateReport, annotate
+from modelexport.rewriter import annotate
 from modelexport.tracer import record, trace
 from modelexport.tracer.exporters.selection import EXPORTERS
+from tests.helpers.judged import contradicted
 
 CASES = [
     pytest.param(name, exporter, id=f"{name}-{exporter}")
@@ -48,17 +48,6 @@ def can_run(path: Path) -> bool:
     return True
 
 
-def faults(true: Truth, report: AnnotateReport, known: Record, right: set[Verdict]) -> list[object]:
-    """The decisions that eager execution contradicts."""
-    return [
-        (decision, true.modules[decision.key])
-        for decision in report.decisions
-        if decision.key in true.modules
-        and judge(true.modules[decision.key], decision.module, decision.covers, known.tree)
-        not in right
-    ]
-
-
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize(("name", "exporter"), CASES)
 def test_every_tag_is_what_eager_execution_shows(name: str, exporter: str, tmp_path: Path) -> None:
@@ -68,13 +57,13 @@ def test_every_tag_is_what_eager_execution_shows(name: str, exporter: str, tmp_p
     eager = record(model, inputs, tmp_path / "eager.json", exporter="eager").record
     bare = nameless(traced.onnx_path, tmp_path / "bare.onnx")
     reports = [
-        (annotate(traced.onnx_path, traced.record, None), traced.record, RIGHT),
-        (annotate(bare, traced.record, None), traced.record, RIGHT),
-        (annotate(bare, eager, None), eager, RIGHT | {Verdict.UNRESOLVED}),
+        (annotate(traced.onnx_path, traced.record, None), traced.record.tree, RIGHT),
+        (annotate(bare, traced.record, None), traced.record.tree, RIGHT),
+        (annotate(bare, eager, None), eager.tree, RIGHT | {Verdict.UNRESOLVED}),
     ]
     true = truth(model, inputs, traced.onnx_path) if can_run(traced.onnx_path) else Truth()
     assert bool(true.modules) is can_run(traced.onnx_path)
-    assert [found for case in reports if (found := faults(true, *case))] == []
+    assert [found for case in reports if (found := contradicted(true, *case))] == []
     silent = [d for report, *_ in reports for d in report.decisions if not (d.tag or d.reason)]
     assert silent == []
     assert [op for op in eager.ops if op.module is None] == []

@@ -7,7 +7,7 @@ from typing import BinaryIO
 import numpy as np
 import onnx
 
-from modelexport.errors import FileProblem
+from modelexport.hierarchy.external_weights import external_weights_path, refuse_existing_weights
 from modelexport.hierarchy.fingerprints import Array
 from modelexport.support.files import attribute_errors_to
 from modelexport.support.protobuf_wire import encode_length_header
@@ -24,27 +24,18 @@ _INITIALIZER = onnx.GraphProto.INITIALIZER_FIELD_NUMBER
 _GRAPH = onnx.ModelProto.GRAPH_FIELD_NUMBER
 
 
-def external_weights_name(target: Path) -> str:
-    """The name of the file beside a model that holds its weights."""
-    return target.name + ".data"
-
-
-def external_weights_path(exported: ExportedGraph, target: Path) -> Path | None:
+def external_weights_target(exported: ExportedGraph, target: Path) -> Path | None:
     """The file for the weights of a model that one file cannot hold; None for other models.
 
     Raises:
         FileProblem: The model has weights without values, and there is a file already to which it
             would refer for them.
     """
-    path = target.with_name(external_weights_name(target))
-    if exported.valueless and path.exists():
-        raise FileProblem(
-            f"{path}: it exists, and {target.name} would read its weights from it, which have no "
-            "values. Remove it, or choose another name."
-        )
+    if exported.valueless:
+        refuse_existing_weights(target)
     if sum(weight.nbytes for weight in exported.weights.values()) <= MAX_WEIGHT_BYTES:
         return None
-    return path
+    return external_weights_path(target)
 
 
 def write_model(

@@ -84,7 +84,9 @@ def test_weights_of_every_type_are_read_where_they_are(
 @pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # onnx's own data
 def test_backend_suite_comes_back_byte_for_byte(session_folder: Path, tmp_path: Path) -> None:
     """strip(annotate(x)) is x, and nothing but the entries is new, on onnx's whole suite."""
-    for source in whole_backend_suite(session_folder):
+    models = whole_backend_suite(session_folder)
+    assert models
+    for source in models:
         nodes = edit(source, tmp_path / "a.onnx", force=True)
         assert onnx.load(tmp_path / "a.onnx", load_external_data=False) == expected(source, nodes)
         strip(tmp_path / "a.onnx", tmp_path / "s.onnx", force=True)

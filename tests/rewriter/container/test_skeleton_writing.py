@@ -96,6 +96,8 @@ def test_folding_beyond_two_gigabytes(tmp_path: Path) -> None:
         for old, new in zip(weights, after.skeleton().graph.initializer, strict=True):
             assert (old.name, old.dims) == (new.name, new.dims)
             blocks = zip(weight_blocks(source, old), weight_blocks(unfolded, new), strict=True)
-            assert all(a == b for a, b in blocks)
+            equal = [a == b for a, b in blocks]
+            assert equal
+            assert all(equal)
     unfolded.unlink()
     source.unlink()
