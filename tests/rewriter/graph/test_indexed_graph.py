@@ -84,6 +84,17 @@ def test_what_depends_on_constants_and_shapes_alone_is_derived() -> None:
     assert graph.derived == [True, True, False]
 
 
+def test_what_depends_on_scales_that_a_quantiser_chooses_is_derived() -> None:
+    """The scale and the zero point, and not the codes."""
+    graph = index("""g (float[4] x) => (float[4] y) <float w = {2}> {
+        codes, scale, zero = DynamicQuantizeLinear (x)
+        whole = Mul (scale, w)
+        back = Cast <to = 1> (codes)
+        y = Mul (back, whole)
+    }""")
+    assert graph.derived == [False, True, False, False]
+
+
 IF = """g (float[2] x, bool c) => (float[2] y) <float[2] w = {1,2}> {
     h = Neg (x)
     k = Constant <value = float {1.0}> ()

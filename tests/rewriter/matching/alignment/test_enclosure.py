@@ -1,12 +1,11 @@
 """Nodes that are no recorded op get what their paired neighbours enclose."""
 
-from collections.abc import Mapping
-
 import pytest
 
-from modelexport.rewriter.matching.alignment.enclosure import Enclosed, Enclosure
+from modelexport.rewriter.matching.alignment.enclosure import Enclosed
 from modelexport.rewriter.matching.alignment.spans import Span
 from tests.helpers.aligned import Aligned, chain, numbers
+from tests.helpers.enclosed import enclose, ops
 
 RECORD = """g (float[8,16] x) => (float[8,16] y) <float[16,16] w = {1}, float[16] b = {1}> {
     [before] h = Neg (x)
@@ -21,31 +20,6 @@ DECOMPOSED = """g (float[8,16] x) => (float[8,16] y) {
     [after] y = Abs (q)
 }"""
 ENDS = {"before": "before", "after": "after"}
-
-
-def enclose(
-    case: Aligned,
-    seeds: Mapping[str, str],
-    *,
-    spans: Mapping[str, Span] | None = None,
-    merged: Mapping[int, frozenset[int]] | None = None,
-    anchored: Mapping[str, tuple[str, ...]] | None = None,
-) -> dict[str, Enclosed]:
-    """What encloses the nodes that are not paired."""
-    pairs = case.pairs(seeds)
-    known = {node: Span((op,), frozenset(), closed=True) for node, op in pairs.ops.items()}
-    known |= {case.node(name): span for name, span in (spans or {}).items()}
-    begun = {
-        case.node(node): tuple(case.op(op) for op in ops) for node, ops in (anchored or {}).items()
-    }
-    enclosure = Enclosure(case.graphs, pairs.ops, known, begun, merged or {})
-    nodes = [node for node in range(len(case.file)) if node not in pairs]
-    return {case.node_name(n): found for n, found in enclosure.enclose(nodes).items()}
-
-
-def ops(case: Aligned, found: Enclosed) -> list[str]:
-    assert not found.reason
-    return [case.op_name(op) for op in found.ops]
 
 
 def test_steps_between_paired_nodes_are_the_ops_between_their_ops() -> None:

@@ -34,6 +34,30 @@ def test_operators_and_values_are_compared() -> None:
     assert Aligned(FILE, RECORD).graphs.compatible(0, 0) is None
 
 
+@pytest.mark.parametrize(
+    ("operator", "real", "same", "is_on_codes"),
+    [
+        ("com.microsoft.QLinearMul", "Mul", True, True),
+        ("QLinearConv", "Conv", True, True),
+        ("com.microsoft.QGemm", "Gemm", True, True),
+        ("QLinearMatMul", "QLinearMatMul", True, True),
+        ("com.microsoft.QLinearMul", "Add", False, True),
+        ("MatMulInteger", "MatMul", False, False),
+        ("QuantizeLinear", "Neg", False, False),
+    ],
+)
+def test_a_quantised_operator_is_the_one_on_real_numbers(
+    operator: str, real: str, same: bool, is_on_codes: bool
+) -> None:
+    """One that leaves its sums to be scaled is not: it does a step. Codes are no real numbers."""
+    file, record = (
+        f"g (float[8,16] x) => (float[8,16] y) {{ y = {kind} (x, x) }}" for kind in (operator, real)
+    )
+    case = Aligned(file, record, file_values={"y": A}, record_values={"y": B})
+    assert case.graphs.same_op_type(0, 0) is same
+    assert case.graphs.compatible(0, 0) is (None if is_on_codes else False)
+
+
 def test_the_weights_of_a_node_are_seen_through_casts() -> None:
     """All recorded ones that they may be."""
     case = Aligned(FILE, RECORD, weights={"w": ["w"]})

@@ -71,6 +71,16 @@ def test_a_second_output_may_be_passed_through() -> None:
     assert passed(text, {"x": X, "a": A, "b": X}) == {0: "x"}
 
 
+def test_equal_codes_of_another_scale_are_not_passed_through() -> None:
+    """An operator on codes computes; one that only moves them passes them through."""
+    codes = np.arange(32, dtype=np.uint8)
+    text = """g (uint8[32] x, float s) => (uint8[32] b) {
+        a = com.microsoft.QLinearMul (x, s)
+        b = other.Move (a)
+    }"""
+    assert passed(text, {"x": codes, "a": codes, "b": codes}) == {1: "a"}
+
+
 def test_plain_values_are_not_passed_through() -> None:
     """What holds three different numbers, say, is found anywhere."""
     plain = np.arange(32) % 3

@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from modelexport.hierarchy.sketches import weight_sketch, weight_sketch_of_ones
 from modelexport.rewriter.matching.evidence.weight_contents import (
     match_contents,
     match_merged,
     match_parts,
+    match_rounded,
 )
 from tests.helpers.values import indexed, noise
 from tests.helpers.weights import recorded_by_size
@@ -51,3 +53,27 @@ def test_each_part_may_be_the_whole() -> None:
     whole = frozenset([1])
     assert match_parts(arrays, (), graph, recorded) == {a: whole, b: whole}
     assert match_parts(arrays, {a}, graph, recorded) == {}
+
+
+def test_what_is_left_over_may_be_turned_further() -> None:
+    """Holds ROUNDED_DIRECTION. No other weight of the file may be the recorded one."""
+    recorded = recorded_by_size([ONE, TWO, LONG])
+    rough, rougher = (turned(ONE, cosine) for cosine in (0.92, 0.88))
+    assert not match_contents({1: rough}, recorded).candidates
+    assert match_rounded({1: rough}, (), recorded) == {1: frozenset([0])}
+    assert match_rounded({1: rougher}, (), recorded) == {}
+    assert match_rounded({1: rough}, {0}, recorded) == {}
+    assert match_rounded({1: rough, 2: rough * 2}, (), recorded) == {}
+
+
+def turned(weight: np.ndarray, cosine: float) -> np.ndarray:
+    """A weight whose sketch has about the given cosine with that of another one."""
+    other = noise(*weight.shape, seed=40)
+    ones = weight_sketch_of_ones(weight.shape)
+    basis = np.linalg.qr(
+        np.stack([ones, weight_sketch(weight), weight_sketch(other)]).T.astype(np.float64)
+    )[0]
+    along, across = basis.T[1:] @ weight_sketch(weight), basis.T[1:] @ weight_sketch(other)
+    tangent = np.sqrt(1 - cosine**2) / cosine
+    share = tangent * along[0] / (across[1] - tangent * across[0] * np.sign(across[1]))
+    return (weight + share * other).astype(np.float32)
