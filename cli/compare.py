@@ -17,7 +17,7 @@ from modelexport.cli.stdio_files import check_one_reader, input_file
 from modelexport.cli.step_progress import step_progress
 from modelexport.cli.verbosity import verbosity
 from modelexport.errors import UsageError
-from modelexport.hierarchy.choices import ComparisonFormat, PartRole
+from modelexport.hierarchy.choices import ComparisonFormat
 from modelexport.hierarchy.source_names import is_source
 from modelexport.support.stdio import STDIO
 
@@ -128,15 +128,7 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
             module=module,
             depth=depth,
         )
-        results = _compare_parts(context, first, b, record, compare_files)
-        if output_format is ComparisonFormat.JSON:
-            print_json(results)
-        for role, part in results.items() if output_format is not ComparisonFormat.JSON else ():
-            if not (part.same and verbosity(context).quiet):
-                print_document(f"# {title(role)}")
-            _print(part, output_format, every=every, quiet=verbosity(context).quiet)
-        if not all(part.same for part in results.values()):
-            raise typer.Exit(1)
+        _compare_parts(context, (first, b), record, compare_files, output_format, every=every)
         return
     with step_progress(context), input_file(b) as file_b:
         if in_torch:
@@ -187,18 +179,30 @@ def _print(
 
 def _compare_parts(
     context: typer.Context,
-    a: Path,
-    b: Path,
+    folders: tuple[Path, Path],
     record: Path | None,
     compare_files: "Callable[..., Comparison]",
-) -> "dict[PartRole, Comparison]":
-    """Compare the parts of two folders, pair by pair."""
+    output_format: ComparisonFormat,
+    *,
+    every: bool,
+) -> None:
+    """Compare the parts of two folders, pair by pair, and exit with 1 if something differs."""
     from modelexport.pipeline.parts.part_folder import paired_parts  # noqa: PLC0415 - only folders
 
     with step_progress(context):
-        return {
+        results = {
             part.role: compare_files(
                 part.onnx, other.onnx, record=counterpart(record, part.role, record=True)
             )
-            for part, other in paired_parts(a, b)
+            for part, other in paired_parts(*folders)
         }
+    quiet = verbosity(context).quiet
+    if output_format is ComparisonFormat.JSON:
+        print_json(results)
+    else:
+        for role, part_result in results.items():
+            if not (part_result.same and quiet):
+                print_document(f"# {title(role)}")
+            _print(part_result, output_format, every=every, quiet=quiet)
+    if not all(part_result.same for part_result in results.values()):
+        raise typer.Exit(1)

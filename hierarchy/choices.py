@@ -1,6 +1,6 @@
 """The choices that users are given; each stands here and nowhere else."""
 
-from enum import StrEnum
+from enum import StrEnum, auto
 
 
 class Exporter(StrEnum):
@@ -162,11 +162,11 @@ class OptimisationLevel(StrEnum):
 class PartRole(StrEnum):
     """What a part of a model does that is deployed as several files."""
 
-    ENCODER = "encoder"
+    ENCODER = auto()
     """Reads the whole input once."""
-    DECODER = "decoder"
+    DECODER = auto()
     """Reads the first tokens, and begins the cache."""
-    DECODER_WITH_PAST = "decoder_with_past"
+    DECODER_WITH_PAST = auto()
     """Reads further tokens, and the cache of those before."""
 
 

@@ -8,14 +8,13 @@ the layer first: `0.key`, `0.decoder.key`.
 import sys
 from collections.abc import Sequence
 
-LAYERS = "layers"
-"""The attribute of a cache that holds its layers."""
+from modelexport.hierarchy.choices import PartRole
 
 _SHORT = {
     "keys": "key",
     "values": "value",
-    "self_attention_cache": "decoder",
-    "cross_attention_cache": "encoder",
+    "self_attention_cache": str(PartRole.DECODER),
+    "cross_attention_cache": str(PartRole.ENCODER),
 }
 """Attributes of caches and their layers, as they stand in names of inputs."""
 
@@ -34,8 +33,8 @@ def cache_steps(steps: Sequence[str]) -> tuple[str, ...]:
     >>> cache_steps(["cross_attention_cache", "0", "value"])
     ('0', 'encoder', 'value')
     """
-    short = [_SHORT.get(step, step) for step in steps if step != LAYERS]
-    numbers = [step for step in short[:2] if step.isdigit()]
-    if numbers and not short[0].isdigit():
-        short = [numbers[0], short[0], *short[2:]]
-    return tuple(short)
+    layer = next((k for k, step in enumerate(steps) if step.isdigit()), None)
+    if layer is None:
+        return tuple(steps)
+    before = [step for step in steps[:layer] if step in _SHORT]  # else the name of the list
+    return tuple(_SHORT.get(step, step) for step in (steps[layer], *before, *steps[layer + 1 :]))

@@ -10,6 +10,7 @@ from torch import nn
 from modelexport.errors import ModelExportError, SourceError
 from modelexport.support.error_texts import first_line
 from modelexport.support.extras import require_extra
+from modelexport.tracer.sources.tasks import architectures_for_task, tasks_of
 
 
 def load_pretrained(
@@ -136,14 +137,12 @@ def _choose_architecture(transformers: Any, config: Any, task: str | None, sourc
 
 
 def _architecture_for_task(config: Any, task: str, source: str) -> Any:
-    from transformers.pipelines import PIPELINE_REGISTRY  # noqa: PLC0415 - see above
-
-    try:
-        _, settings, _ = PIPELINE_REGISTRY.check_task(task)
-    except KeyError as error:
-        tasks = ", ".join(PIPELINE_REGISTRY.get_supported_tasks())
-        raise SourceError(f"{source}: unknown task {task}; choose from {tasks}.") from error
-    for architecture in settings["pt"]:
-        if type(config) in architecture._model_mapping:
+    own = getattr(config, "auto_map", None) or {}
+    for architecture in architectures_for_task(task, source):
+        if type(config) in architecture._model_mapping or architecture.__name__ in own:
             return architecture
-    raise SourceError(f"{source}: {type(config).__name__} has no architecture for {task}.")
+    others = ", ".join(tasks_of(config))
+    raise SourceError(
+        f"{source}: {type(config).__name__} has no architecture for {task}; it has some for "
+        f"{others or 'no task'}."
+    )
