@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -120,16 +120,6 @@ class Running:
 def run(arguments: list[str], folder: Path, **limits: bool | int | None) -> Ended:
     """Run a command to its end; the limits are those of `Running`."""
     return Running(arguments, folder, **limits).wait()  # type: ignore[arg-type]
-
-
-def run_with_event(
-    arguments: list[str], folder: Path, delay: float, event: Callable[[Running], None]
-) -> Ended:
-    """Run a command, and do something some seconds behind its start."""
-    running = Running(arguments, folder)
-    time.sleep(delay)
-    event(running)
-    return running.wait()
 
 
 def give_to_nobody(folder: Path) -> None:

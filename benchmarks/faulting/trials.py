@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from faulting.full_disk import mounted_small_disk
-from faulting.runs import Ended, Running, give_to_nobody, run, run_with_event
+from faulting.runs import Ended, Running, give_to_nobody, run
 from faulting.scenes import Scene, copy_folder, files_in
 
 WHOLE, NONE, BEFORE = "output whole", "no output", "before it began"
 SWEPT = "no output, swept later"
 _PART = re.compile(r"(.*/)?\.modelexport\.[^/]*\.part/.*")
+_WHILE_WRITING = 0.5
+"""Share of the moments that lie in the time in which files are written."""
 _SHORTEST_LIMIT = 1000
 """Bytes: the sentence about the error goes into a file, too."""
 _STOPPED = "modelexport: stopped.\n"
@@ -43,6 +45,28 @@ class Bench(NamedTuple):
         """A moment of the command, in seconds from its start."""
         return self.source.uniform(0, self.seconds)
 
+    def disturb(self, event: Callable[[Running], None]) -> Ended:
+        """Run the command, and do something at a random moment: half of the times while it writes.
+
+        Args:
+            event: What is done with the running command.
+        """
+        running = Running(self.scene.arguments, self.folder)
+        if self.source.random() < _WHILE_WRITING:
+            end = time.monotonic() + 5 * self.seconds
+            while time.monotonic() < end and not self._has_part():
+                time.sleep(0.0005)
+            time.sleep(self.source.uniform(0, self.seconds / 5))
+        else:
+            time.sleep(self.moment())
+        event(running)
+        return running.wait()
+
+    def _has_part(self) -> bool:
+        """Whether a file is being written."""
+        folders = (self.folder, self.folder / "sub")
+        return any(e.name.endswith(".part") for f in folders for e in os.scandir(f))
+
     def prepare(self) -> None:
         """Make the working folder anew."""
         copy_folder(self.inputs, self.folder)
@@ -68,9 +92,7 @@ class Trial(NamedTuple):
 def kill(bench: Bench) -> Trial:
     """SIGKILL; the outputs are whole or absent, and the next run sweeps what is left."""
     bench.prepare()
-    run_with_event(
-        bench.scene.arguments, bench.folder, bench.moment(), lambda r: r.kill(signal.SIGKILL)
-    )
+    bench.disturb(lambda running: running.kill(signal.SIGKILL))
     left = bench.new_files()
     parts = {path for path in left if _PART.fullmatch(path)}
     written = {path: data for path, data in left.items() if path not in parts}
@@ -107,9 +129,7 @@ def stop(number: signal.Signals) -> Callable[[Bench], Trial]:
 
     def trial(bench: Bench) -> Trial:
         bench.prepare()
-        ended = run_with_event(
-            bench.scene.arguments, bench.folder, bench.moment(), lambda r: r.kill(number)
-        )
+        ended = bench.disturb(lambda running: running.kill(number))
         left = bench.new_files()
         if ended.code == 0:
             return Trial(WHOLE, None if left == bench.scene.reference else f"left {sorted(left)}")
@@ -130,9 +150,7 @@ def change_input(change: Callable[[Path], None]) -> Callable[[Bench], Trial]:
     def trial(bench: Bench) -> Trial:
         bench.prepare()
         file = bench.folder / bench.scene.weights
-        ended = run_with_event(
-            bench.scene.arguments, bench.folder, bench.moment(), lambda _: change(file)
-        )
+        ended = bench.disturb(lambda _: change(file))
         return _judge(bench, ended, named=file.name)
 
     return trial

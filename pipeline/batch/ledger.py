@@ -133,19 +133,22 @@ class Ledger:
     def commit(self, job: Job, outcome: Outcome, scratch: Path) -> None:
         """Move a complete job's files to their places, and write its entry.
 
-        The old entry is removed first and the new one is written last. When the run is
-        interrupted in between, `--resume` does the job again.
+        An entry that says "stopped" is written first, and the true one last. When the run is
+        interrupted in between, `--resume` knows whose files there are, and does the job again.
 
         Raises:
             FileProblem: A file cannot be moved to its place.
         """
-        self._path(job).unlink(missing_ok=True)
+        self._write_entry(job, msgspec.structs.replace(outcome, state=State.STOPPED))
         # the file of weights goes before the model that reads it
         for name in sorted(outcome.files, key=lambda name: (name.endswith(".onnx"), name)):
             try:
                 (scratch / name).replace(self._out / name)
             except OSError as error:
                 raise write_error(self._out / name, error) from error
+        self._write_entry(job, outcome)
+
+    def _write_entry(self, job: Job, outcome: Outcome) -> None:
         entry = Entry(options_digest(job), outcome)
         with atomic_replacement(self._path(job), force=True) as part:
             part.write_bytes(msgspec.json.encode(entry) + b"\n")
