@@ -36,16 +36,15 @@ class BuildError(Exception):
 
 def model_types() -> list[str]:
     """The model types that a mapping of transformers names a model for."""
-    return [name for name in configuration_auto.CONFIG_MAPPING_NAMES if architecture(name)]
+    return [name for name in configuration_auto.CONFIG_MAPPING_NAMES if architectures(name)]
 
 
-def architecture(model_type: str) -> str | None:
-    """The class of a model type: that of `AutoModel`, else of the first head that there is."""
+def architectures(model_type: str) -> list[str]:
+    """The classes of a model type: that of `AutoModel`, then those of its heads."""
     names = [n for n in vars(modeling_auto) if n.endswith("_MAPPING_NAMES") and "CONFIG" not in n]
-    for name in sorted(names, key=lambda n: (n != "MODEL_MAPPING_NAMES", "BACKBONE" in n)):
-        if value := getattr(modeling_auto, name).get(model_type):
-            return value if isinstance(value, str) else value[0]
-    return None
+    names.sort(key=lambda n: (n != "MODEL_MAPPING_NAMES", "BACKBONE" in n))
+    classes = [getattr(modeling_auto, name).get(model_type) for name in names]
+    return list(dict.fromkeys(c if isinstance(c, str) else c[0] for c in classes if c))
 
 
 def models(model_type: str) -> Iterator[tuple[nn.Module, int]]:
@@ -54,23 +53,28 @@ def models(model_type: str) -> Iterator[tuple[nn.Module, int]]:
     Raises:
         BuildError: There is no model of any degree.
     """
-    class_ = _model_class(model_type)
     reasons: list[str] = []
     built = 0
-    for degree, config in _configs(model_type, reasons):
-        try:
-            size = _size(class_, config)
-            if size > _MAX_PARAMETERS:
-                reasons.append(f"{size} parameters")
-                continue
-            model = _randomized(class_, config)
-        except Exception as error:  # noqa: BLE001 - the model's own checks, of any kind
-            reasons.append(first_line(error, with_type=True))
+    for name in architectures(model_type):
+        class_ = _model_class(model_type, name)
+        if class_.forward is nn.Module.forward:
+            reasons.append(f"{name} has no forward of its own")
             continue
-        built += 1
-        yield model, degree
-    if not built:
-        raise BuildError("; ".join(dict.fromkeys(reasons)))
+        for degree, config in _configs(model_type, reasons):
+            try:
+                size = _size(class_, config)
+                if size > _MAX_PARAMETERS:
+                    reasons.append(f"{size} parameters")
+                    continue
+                model = _randomized(class_, config)
+            except Exception as error:  # noqa: BLE001 - the model's own checks, of any kind
+                reasons.append(first_line(error, with_type=True))
+                continue
+            built += 1
+            yield model, degree
+        if built:
+            return
+    raise BuildError("; ".join(dict.fromkeys(reasons)))
 
 
 def rebuilt(model: Any, error: BaseException) -> nn.Module | None:
@@ -145,7 +149,8 @@ def _other_parts(settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _is_installed(part: dict[str, Any]) -> bool:
     """Whether a part can be built without a library that is not installed."""
-    if architecture(part["model_type"]) is None:
+    names = architectures(part["model_type"])
+    if not names:
         return True
     try:
         with torch.device("meta"):
@@ -159,11 +164,9 @@ def _is_installed(part: dict[str, Any]) -> bool:
     return True
 
 
-def _model_class(model_type: str) -> Any:
+def _model_class(model_type: str, name: str) -> Any:
     import transformers
 
-    name = architecture(model_type)
-    assert name is not None
     if (class_ := getattr(transformers, name, None)) is not None:
         return class_
     package = configuration_auto.model_type_to_module_name(model_type)

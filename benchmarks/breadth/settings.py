@@ -30,7 +30,9 @@ def with_needed_setting(config: PretrainedConfig, error: BaseException) -> bool:
     """
     for owner, name in _needed(config, error):
         if (value := _value(config, owner, name)) is not None:
-            setattr(owner, name, value)
+            # the model that failed may have been loaded with a copy of the configuration
+            own = (part for part in _parts(config) if type(part) is type(owner))
+            setattr(next(own, owner), name, value)
             return True
     return False
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from breadth.building import architecture, model_types
+from breadth.building import architectures, model_types
 from breadth.roles import Role, role_of
 from breadth.row import Row
 from breadth.shrinking import DEGREES, shrink
@@ -34,7 +34,7 @@ def test_a_folder_without_inputs_is_enough(model_type: str) -> None:
 def test_every_type_has_an_architecture() -> None:
     """The table has all types for which transformers names a model."""
     assert len(model_types()) > 600
-    assert all(architecture(name) for name in model_types())
+    assert all(architectures(name) for name in model_types())
 
 
 def test_numbers_that_agree_still_do_after_shrinking() -> None:

@@ -95,6 +95,45 @@ def test_inputs_follow_what_the_model_complains_about(model: nn.Module) -> None:
     assert torch.isfinite(model(**inputs)).all()
 
 
+class Long(Documented):
+    """It wants rows of one length, a multiple of eight, and a place for each of its features."""
+
+    def forward(
+        self, states: torch.Tensor, states_mask: torch.Tensor, places: torch.Tensor
+    ) -> torch.Tensor:
+        """Compute.
+
+        Args:
+            states (`torch.FloatTensor` of shape `(batch_size, sequence_length, extent)`): Input.
+            states_mask (`torch.LongTensor` of shape `(batch_size, sequence_length)`): Where.
+            places (`torch.BoolTensor` of shape `(batch_size, 3)`): Where its features go.
+        """
+        if states.shape[1] % 8:
+            raise ValueError(f"length {states.shape[1]} is not a multiple of 8")
+        result = torch.zeros(*places.shape, states.shape[-1])
+        result[places] = (states * states_mask[..., None])[:, :5].flatten(0, 1)
+        return result
+
+
+def test_extents_are_changed_until_they_agree() -> None:
+    """Lengths become multiples, masks as long as what they mask, places as many as features."""
+    model = Long()
+    inputs = runnable_inputs(model, {})
+    assert inputs["states"].shape[1] % 8 == 0
+    assert inputs["states_mask"].shape == inputs["states"].shape[:2]
+    assert int(inputs["places"].sum()) == 5 * len(inputs["states"])
+
+
+def test_what_the_user_describes_stays_and_the_rest_is_made() -> None:
+    """A mask goes with the tokens that are given; no change to an error touches these."""
+    given = torch.ones(3, 16, CONFIG["extent"])
+    inputs = runnable_inputs(Long(), {"states": given}, ["states"])
+    assert inputs["states"] is given
+    assert inputs["states_mask"].shape == given.shape[:2]
+    with pytest.raises(InputsError, match="multiple of 8"):
+        runnable_inputs(Long(), {"states": given[:, :3]}, ["states"])
+
+
 def test_inputs_that_cannot_be_made_are_named_with_their_shapes() -> None:
     """The message names each missing input, its likely shape, and the option."""
     with pytest.raises(InputsError, match=r"--input-shape states=2x6 --input-shape count") as error:

@@ -61,7 +61,8 @@ def folder_inputs(
         raise InputsError(f"{source}: --input-text is for models that read text.")
     if not request.inputs:
         return runnable_inputs(model, inputs)
-    return _apply_request(model, inputs, request)
+    requested = _apply_request(model, inputs, request)
+    return requested if request.complete else runnable_inputs(model, requested, request.inputs)
 
 
 def named_inputs(model: nn.Module, inputs: Inputs | None) -> dict[str, Any]:
@@ -89,7 +90,9 @@ def named_inputs(model: nn.Module, inputs: Inputs | None) -> dict[str, Any]:
     return {n: v for n, v in bound.arguments.items() if signature.parameters[n].kind in single}
 
 
-def _apply_request(model: nn.Module, inputs: dict[str, Any], request: InputRequest) -> Inputs:
+def _apply_request(
+    model: nn.Module, inputs: dict[str, Any], request: InputRequest
+) -> dict[str, Any]:
     """Example inputs with those changed that the user describes.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from modelexport.tracer.sources.generated.extents import VIDEO_FRAMES, find_setting
+from modelexport.tracer.sources.generated.extents import VIDEO_FRAMES, find_setting, vocabulary_size
 
 _BATCH = 2
 _LENGTH = 12
@@ -71,10 +71,8 @@ def generate_inputs(model: nn.Module, accepted: Collection[str]) -> dict[str, to
 
 def _tokens(config: Any, generator: torch.Generator) -> torch.Tensor:
     """Distinct tokens, without the reserved ones at the beginning of the vocabulary."""
-    size = getattr(config.get_text_config(), "vocab_size", None) or find_setting(
-        config, "vocab_size"
-    )
-    size = int(size) if isinstance(size, int) else _SMALL_VOCABULARY
+    size = vocabulary_size(config) or find_setting(config, "vocab_size")
+    size = size if isinstance(size, int) else _SMALL_VOCABULARY
     start = min(_RESERVED_TOKENS, size - 1)
     picks = torch.randperm(size - start, generator=generator)[: _BATCH * _LENGTH] + start
     return picks[torch.arange(_BATCH * _LENGTH) % len(picks)].reshape(_BATCH, _LENGTH)

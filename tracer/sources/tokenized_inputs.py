@@ -11,6 +11,7 @@ from torch import nn
 
 from modelexport.errors import InputsError
 from modelexport.support.error_texts import first_line
+from modelexport.tracer.sources.generated.extents import vocabulary_size
 
 DEFAULT_TEXT = "The quick brown fox jumps over the lazy dog, and nobody minds."
 _SECOND_TEXT = "A shorter line."
@@ -65,7 +66,7 @@ def _problem(tokenizer: Any, encoded: dict[str, torch.Tensor], model: nn.Module)
     ids = encoded.get(tokenizer.model_input_names[0])
     if ids is None or not set(ids.reshape(-1).tolist()) - set(tokenizer.all_special_ids):
         return "its tokenizer has no vocabulary"
-    size = getattr(model.config.get_text_config(), "vocab_size", None)  # type: ignore[operator,union-attr]
-    if isinstance(size, int) and int(ids.max()) >= size:
+    size = vocabulary_size(model.config)
+    if size is not None and int(ids.max()) >= size:
         return f"its tokenizer makes the token {int(ids.max())}, but the model has {size}"
     return None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 
 _NO_EXAMPLE = re.compile(
-    r"label|past_key|embeds|_outputs$|output_|return_|cache|loss|hidden_states$"
+    r"label|past_key|embeds$|_outputs$|output_|return_|cache|loss|hidden_states$"
 )
 """Parameters that nobody gives for a first run: answers, caches and what other models computed."""
 

@@ -162,3 +162,12 @@ def find_setting(config: Any, name: str) -> Any:
         if part is not None and (value := find_setting(part, name)) is not None:
             return value
     return None
+
+
+def vocabulary_size(config: Any) -> int | None:
+    """The number of tokens that a model reads; None where its configuration does not say it."""
+    try:
+        size = config.get_text_config().vocab_size
+    except (AttributeError, ValueError):  # no part reads text, or several do
+        size = find_setting(config, "vocab_size")
+    return size if isinstance(size, int) else None

@@ -20,7 +20,7 @@ from modelexport.tracer.sources.generated.values import make_value, shared_axes
 
 Values = dict[str, Any]
 
-_CONFLICT = re.compile(r"\b(both|only one|exactly one|either)\b", re.IGNORECASE)
+_CONFLICT = re.compile(r"\b(both|only one|exactly (one|1)|either)\b", re.IGNORECASE)
 
 
 def repairs(

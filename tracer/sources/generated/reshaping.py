@@ -32,6 +32,7 @@ _MISMATCH = (
     re.compile(r"Expected size (\d+) but got size (\d+)"),
 )
 _MASK = re.compile(r"shape of the mask \[(.*?)\] at index (\d+).*?tensor \[(.*?)\] at index (\d+)")
+_PLACES = re.compile(r"value tensor of shape \[(\d+).*?indexing result of shape \[(\d+)")
 _VIEW = re.compile(r"shape '\[([-\d, ]+)\]' is invalid for input of size (\d+)")
 _AXES = re.compile(
     r"not enough values to unpack \(expected (\d), got (\d)\)|must be a (\d)D tensor"
@@ -60,6 +61,13 @@ def reshaped(message: str, values: Values, extents: Extents) -> Iterator[Values]
         yield from _for_view(values, [int(n) for n in match[1].split(",")], int(match[2]))
     if (match := _AXES.search(message)) is not None:
         yield from _with_more_axes(values, match, extents)
+    yield from _for_weights(message, values, extents)
+    yield from _for_each_other(message, values)
+    yield from _with_types(message, values)
+
+
+def _for_weights(message: str, values: Values, extents: Extents) -> Iterator[Values]:
+    """Inputs that fit the weights of the layer that they meet first."""
     if (match := _PRODUCT.search(message)) is not None:
         got, want = int(match["got"] or match["got2"]), int(match["want"] or match["want2"])
         yield from _as_patches(values, want, extents)
@@ -69,6 +77,10 @@ def reshaped(message: str, values: Values, extents: Extents) -> Iterator[Values]
     for pattern in _EXTENTS:
         if (match := pattern.search(message)) is not None:
             yield from _with_extent(values, int(match["got"]), int(match["want"]))
+
+
+def _for_each_other(message: str, values: Values) -> Iterator[Values]:
+    """Inputs that fit each other."""
     for pattern in _MISMATCH:
         if (match := pattern.search(message)) is not None:
             yield from _agreeing(values, int(match[1]), int(match[2]))
@@ -76,7 +88,8 @@ def reshaped(message: str, values: Values, extents: Extents) -> Iterator[Values]
     if (match := _MASK.search(message)) is not None:
         mask, tensor = ([int(n) for n in match[k].split(",")] for k in (1, 3))
         yield from _agreeing(values, mask[int(match[2])], tensor[int(match[4])])
-    yield from _with_types(message, values)
+    if (match := _PLACES.search(message)) is not None:
+        yield from _with_places(values, int(match[1]), int(match[2]))
 
 
 def _floats(values: Values) -> dict[str, torch.Tensor]:
@@ -132,6 +145,9 @@ def _with_extent(values: Values, got: int, want: int) -> Iterator[Values]:
     for name, tensor in floats.items():
         if tensor.dim() > 1 and tensor.shape[-1] == got:
             yield {**values, name: _resized(name, tensor, -1, want)}
+    for name, tensor in floats.items():  # a part of what the model has put side by side
+        if tensor.dim() > 2 and tensor.shape[-1] >= got - want > 0:
+            yield {**values, name: tensor[..., : tensor.shape[-1] - got + want]}
     if changed := {n: v for n, v in floats.items() if got in v.shape}:
         shapes = {n: [want if e == got else e for e in v.shape] for n, v in changed.items()}
         yield {**values, **{name: _random(name, shape) for name, shape in shapes.items()}}
@@ -142,7 +158,7 @@ def _with_channels(values: Values, match: re.Match[str]) -> Iterator[Values]:
     got, want = int(match["got"]), int(match["want"])
     shape = [int(extent) for extent in match["shape"].split(",")]
     for name, tensor in _floats(values).items():
-        if tensor.dim() == 2 and list(tensor.shape) in (shape, shape[1:]) and len(shape) == 2:
+        if tensor.dim() == 2 and list(tensor.shape) in (shape, shape[1:]):
             yield {**values, name: tensor[:, None].expand(-1, want, -1).contiguous()}
         if tensor.dim() == 3 and tensor.shape[-1] == want != tensor.shape[1]:
             yield {**values, name: tensor.transpose(1, 2).contiguous()}
@@ -183,6 +199,18 @@ def _with_fewer_rows(values: Values, one: int, other: int) -> Iterator[Values]:
             yield {**values, name: tensor[:rows]}
 
 
+def _with_places(values: Values, features: int, places: int) -> Iterator[Values]:
+    """Longer or shorter tokens and masks, so that they have a place for each feature."""
+    whole = {name: tensor for name, tensor in _whole(values).items() if tensor.dim() > 1}
+    changed = {}
+    for name, tensor in whole.items():
+        length = tensor.shape[1] * features // max(1, places)
+        if 0 < length <= _MAX_EXTENT and length != tensor.shape[1]:
+            changed[name] = _resized(name, tensor, 1, length)
+    if changed:
+        yield {**values, **changed}
+
+
 def _for_view(values: Values, shape: list[int], size: int) -> Iterator[Values]:
     """Inputs whose rows are as long as the model splits them up, or with one more axis."""
     if shape[0] == -1:
@@ -190,6 +218,13 @@ def _for_view(values: Values, shape: list[int], size: int) -> Iterator[Values]:
         for name, tensor in _floats(values).items():
             if tensor.numel() == size and tensor.dim() > 1 and tensor.shape[-1] != length > 0:
                 yield {**values, name: _resized(name, tensor, -1, length)}
+    count = int(torch.tensor(shape).prod())
+    for name, tensor in _whole(values).items():
+        if tensor.numel() == size and tensor.dim() > 1 and count > 0 and not count % len(tensor):
+            yield {
+                **values,
+                name: _resized(name, tensor, 1, max(1, count * tensor.shape[1] // size)),
+            }
     for name, tensor in _whole(values).items():
         for extent in dict.fromkeys(n for n in shape if n > 1 and n not in tensor.shape):
             if tensor.numel() == size:

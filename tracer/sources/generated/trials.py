@@ -1,6 +1,6 @@
 """Inputs that a model runs on: proposals, each tried and changed as the model's errors ask."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -26,12 +26,15 @@ _MAX_RUNS = 16
 """Maximum number of runs for one proposal, with all ways to change it."""
 
 
-def runnable_inputs(model: nn.Module, base: Mapping[str, Any]) -> Values:
+def runnable_inputs(
+    model: nn.Module, base: Mapping[str, Any], fixed: Collection[str] = ()
+) -> Values:
     """Inputs that a model of transformers runs on.
 
     Args:
         model: The model.
         base: Inputs that are likely right: of its tokenizer, or of its main input.
+        fixed: The names of those that stay as they are: the user describes them.
 
     Raises:
         InputsError: The model runs on none that could be made. The message names the missing
@@ -49,8 +52,10 @@ def runnable_inputs(model: nn.Module, base: Mapping[str, Any]) -> Values:
         fake_weights(model) as mode,
         torch.no_grad(),
     ):
-        for proposal in _proposals(dict(base), parameters, extents):
-            for values, error in _trials(model, proposal, parameters, extents, mode, seen):
+        given = {name: base[name] for name in fixed}
+        for likely in _proposals(dict(base), parameters, extents):
+            proposal = {**likely, **given}
+            for values, error in _trials(model, proposal, parameters, extents, mode, seen, given):
                 if error is None:
                     return values
                 complete = all(p.name in values for p in parameters.values() if p.required)
@@ -117,6 +122,7 @@ def _trials(
     extents: Extents,
     mode: FakeTensorMode | None,
     seen: set[_Form],
+    given: Values,
 ) -> Iterator[tuple[Values, Exception | None]]:
     """Runs of the model on a proposal, and on what its errors make of it, depth first.
 
@@ -140,7 +146,11 @@ def _trials(
             yield values, error
             if changes < _MAX_CHANGES:
                 changed = list(repairs(error, values, parameters, extents))
-                waiting += [(other, changes + 1) for other in reversed(changed)]
+                waiting += [
+                    (other, changes + 1)
+                    for other in reversed(changed)
+                    if all(other.get(name) is value for name, value in given.items())
+                ]
         else:
             yield values, None
 

@@ -60,7 +60,8 @@ def make_value(parameter: Parameter, extents: Extents) -> torch.Tensor | None:
     if shape is None:
         return None
     generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
-    if "mask" in name or "padding" in name:
+    documented = (parameter.annotation + parameter.text[:120]).lower()
+    if "mask" in name or "padding" in name or "booltensor" in documented:
         return _mask(parameter, shape)
     if re.search(r"position_ids$", name):
         return torch.arange(shape[-1]).expand(shape).contiguous()
