@@ -39,7 +39,12 @@ def _make_locked(parent: Path) -> tuple[Path, int]:
     """A new folder, and the descriptor that holds its lock."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, suffix=SUFFIX, dir=parent))
-        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            if parent.is_dir():
+                continue  # another process swept it away before it was opened
+            raise
         if not _lock(descriptor, wait=True):
             return folder, descriptor  # a file system without locks: then nobody sweeps, either
         if folder.exists():

@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -228,3 +229,23 @@ def test_what_a_killed_writer_left_is_swept(tmp_path: Path) -> None:
     with atomic_replacement(tmp_path / "other", force=True) as part:
         part.write_text("whole")
     assert names(tmp_path) == ["other"]
+
+
+def test_a_folder_that_is_swept_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another writer in the folder may sweep in the moment between the two."""
+    make, swept = tempfile.mkdtemp, []
+
+    def make_and_sweep(**options: str) -> str:
+        folder = make(**options)
+        if not swept:
+            swept.append(folder)
+            Path(folder).rmdir()
+        return folder
+
+    monkeypatch.setattr(tempfile, "mkdtemp", make_and_sweep)
+    with atomic_replacement(tmp_path / "out") as part:
+        part.write_text("whole")
+    assert len(swept) == 1
+    assert names(tmp_path) == ["out"]
