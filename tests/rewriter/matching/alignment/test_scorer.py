@@ -107,6 +107,18 @@ def test_a_pair_may_close_the_span_of_a_fused_successor(length: int, expected: f
     assert from_successor == pytest.approx(expected)
 
 
+def test_an_op_right_before_that_of_a_successor_counts_one_whatever_else_that_reads() -> None:
+    """The span of the successor is open: the record computes its other term, the file does not."""
+    record = """g (float[8,16] x) => (float[8,16] y) {
+        [before] a = Neg (x) [term] b = Sin (x) [sum] y = Add (a, b)
+    }"""
+    file = """g (float[8,16] x, float[8,16] z) => (float[8,16] y) {
+        [before] a = Neg (x) [sum] y = Add (a, z)
+    }"""
+    case = Aligned(file, record)
+    assert score(case, "before", "before", {"sum": "sum"}) - 1 == 1.0  # it reads the input, too
+
+
 def test_a_successor_that_is_paired_with_the_op_itself_counts_nothing() -> None:
     """Several nodes may do one op together."""
     assert score(Aligned(PLAIN, PLAIN), "node", "node", {"after": "node"}) == 0.0

@@ -121,3 +121,32 @@ def test_values_that_nothing_is_known_of_end_no_walk() -> None:
     case = fused(file_values={"h": numbers(1)}, record_values={"x": numbers(2)})
     span = find_span(case.graphs, case.node("fused"), case.op("relu"), set())
     assert span == Span((case.op("relu"),), frozenset(), closed=False)
+
+
+def test_a_span_may_be_closed_by_an_op_that_the_node_before_it_may_do() -> None:
+    """Besides the paired ones; a span that is closed already stays as it is."""
+    record = """g (float[8,16] x) => (float[8,16] y) {
+        [left] p = Neg (x) [right] q = Sin (x) [sum] s = Add (p, q) [last] y = Exp (s)
+    }"""
+    file = """g (float[8,16] x) => (float[8,16] y) {
+        [left] p = Neg (x) [right] q = Sin (x) [fused] y = other.AddExp (p, q)
+    }"""
+    case = Aligned(file, record)
+    ops = {case.node("left"): case.op("left")}
+    finder = SpanFinder(case.graphs, ops, {})
+    node, last = case.node("fused"), case.op("last")
+    assert not finder.span(node, last).closed
+    assert not finder.span_behind(node, last, case.op("left")).closed
+    span = finder.span_behind(node, last, case.op("right"))
+    assert span.closed
+    assert span_names(case, span) == (["last", "sum"], ["left", "right"])
+    ops[case.node("right")] = case.op("right")
+    closed = SpanFinder(case.graphs, ops, {})
+    assert closed.span_behind(node, last, case.op("sum")) == closed.span(node, last)
+
+
+def test_the_span_of_a_pair_is_that_of_its_node() -> None:
+    """The values that the node reads close it."""
+    case = fused(file_values={"h": numbers(1)}, record_values={"h": numbers(1)})
+    span = SpanFinder(case.graphs, {}, {}).span(case.node("fused"), case.op("relu"))
+    assert span_names(case, span) == (["relu", "add", "multiply"], ["before"])
