@@ -35,10 +35,10 @@ function time(value) {
   return value >= 1000 ? (value / 1000).toFixed(2) + " ms" : value.toFixed(1) + " µs";
 }
 function element(name, text, className) {
-  const made = document.createElement(name);
-  if (text !== undefined) made.textContent = text;
-  if (className) made.className = className;
-  return made;
+  const created = document.createElement(name);
+  if (text !== undefined) created.textContent = text;
+  if (className) created.className = className;
+  return created;
 }
 function byId(id) { return document.getElementById(id); }
 
@@ -141,24 +141,24 @@ function icicle(file) {
 }
 function focusOn(module) { state.focus = module.position; drawIcicles(); }
 
-// The rows that are shown: [module, level, run or undefined, whether the row stands for the whole run].
+// The visible rows: their module, its level and its run, if it stands in one.
 function rows() {
-  const shown = [];
+  const visible = [];
   const query = state.query.toLowerCase();
   if (query) {
     for (const module of tree.modules) {
       if (`${module.tag} ${module.class_name} ${Object.keys(module.op_types).join(" ")}`.toLowerCase().includes(query)) {
-        shown.push({ module, level: 0, match: true });
-        if (shown.length >= MOST_MATCHES) break;
+        visible.push({ module, level: 0, match: true });
+        if (visible.length >= MOST_MATCHES) break;
       }
     }
-    return shown;
+    return visible;
   }
   const pending = [{ module: tree.modules[0], level: 0 }];
   while (pending.length) {
     const row = pending.pop();
     if (!row.module) continue;
-    shown.push(row);
+    visible.push(row);
     const inner = [];
     if (row.run) {
       if (state.open.has(key(row))) for (const member of row.run.members) inner.push({ module: tree.modules[member], level: row.level + 1 });
@@ -172,7 +172,7 @@ function rows() {
     }
     pending.push(...inner.reverse());
   }
-  return shown;
+  return visible;
 }
 function key(row) { return (row.run ? "run:" : "") + row.module.position; }
 
@@ -220,16 +220,16 @@ function choose(module) {
 }
 
 function table(heads, lines) {
-  const made = element("table");
+  const grid = element("table");
   const head = element("tr");
   head.append(...heads.map((text, number) => element("th", text, number && heads.length <= 3 ? "figure" : "")));
-  made.append(head);
+  grid.append(head);
   for (const cells of lines) {
     const line = element("tr");
     line.append(...cells.map((text, number) => element("td", text, number && heads.length <= 3 ? "figure" : "")));
-    made.append(line);
+    grid.append(line);
   }
-  return made;
+  return grid;
 }
 function drawDetails() {
   const module = tree.modules[state.chosen];
@@ -284,14 +284,14 @@ byId("theme").addEventListener("click", () => { document.documentElement.dataset
 byId("measure").addEventListener("change", (event) => { state.measure = event.target.value; drawIcicles(); drawTree(); });
 byId("search").addEventListener("input", (event) => { state.query = event.target.value.trim(); drawTree(); });
 byId("tree").addEventListener("keydown", (event) => {
-  const shown = rows();
-  const at = shown.findIndex((row) => row.module.position === state.chosen && !row.run);
-  const row = shown[at];
+  const visible = rows();
+  const at = visible.findIndex((row) => row.module.position === state.chosen && !row.run);
+  const row = visible[at];
   const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   if (step) {
     let next = at + step;
-    while (shown[next] && shown[next].run && state.open.has(key(shown[next]))) next += step;
-    if (shown[next] && shown[next].run) { toggle(shown[next]); next = rows().findIndex((other) => other.module === shown[next].module && !other.run); }
+    while (visible[next] && visible[next].run && state.open.has(key(visible[next]))) next += step;
+    if (visible[next] && visible[next].run) { toggle(visible[next]); next = rows().findIndex((other) => other.module === visible[next].module && !other.run); }
     const target = rows()[next];
     if (target) choose(target.module);
   } else if (row && event.key === "ArrowRight" && row.module.below.length && !state.open.has(key(row))) toggle(row);
