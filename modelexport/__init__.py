@@ -113,8 +113,9 @@ if TYPE_CHECKING:
         unfold,
         validate,
     )
+    from modelexport.tracer.recording import RecordResult, record
     from modelexport.tracer.sources.loading import load
-    from modelexport.tracer.tracing import RecordResult, TraceResult, record, trace
+    from modelexport.tracer.tracing import TraceResult, trace
 else:
     __getattr__ = lazy_exports(
         __name__,
@@ -157,7 +158,8 @@ else:
                 *("Suggestion", "ValueStatus"),
             ],
             "tracer.sources.loading": ["load"],
-            "tracer.tracing": ["RecordResult", "TraceResult", "record", "trace"],
+            "tracer.recording": ["RecordResult", "record"],
+            "tracer.tracing": ["TraceResult", "trace"],
         },
     )
 

@@ -2,11 +2,12 @@
 
 from modelexport.tracer.from_config import load_from_config, plan_trace, trace_arguments
 from modelexport.tracer.module_run import run_modules
+from modelexport.tracer.recording import RecordResult, record
 from modelexport.tracer.sources.generation.model_parts import model_parts
 from modelexport.tracer.sources.generation.part_connections import part_connections
 from modelexport.tracer.sources.loading import Loaded, load
 from modelexport.tracer.sources.origin import Origin
-from modelexport.tracer.tracing import RecordResult, TraceResult, record, trace
+from modelexport.tracer.tracing import TraceResult, trace
 
 __all__ = [
     "Loaded",

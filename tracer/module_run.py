@@ -14,10 +14,10 @@ from modelexport.tracer.eager.arrays import to_numpy
 from modelexport.tracer.eager.lazy_modules import initialise_lazy_modules
 from modelexport.tracer.eager.model_run import run_model
 from modelexport.tracer.eager.module_values import ModuleValueCollector
+from modelexport.tracer.model_preparation import prepared
 from modelexport.tracer.records.probe_inputs import replace_uniform_inputs
 from modelexport.tracer.sources.scripts import interpret
 from modelexport.tracer.sources.signature import Inputs, ModelCall, bind_inputs
-from modelexport.tracer.tracing import prepared
 
 EXAMPLE = "the model's example"
 """Where inputs come from that nobody gave."""

@@ -25,7 +25,6 @@ LARGEST_FILE = 300
 
 LONG_FILES = {
     "rewriter/matching/thresholds.py": "all thresholds, each with its unit, reason and test",
-    "tracer/tracing.py": "two entry points, half of it their options and docstrings",
     "benchmarks/agreement/subjects.py": "what is done to a model's file, one kind after another",
     "benchmarks/agreement/zoo.py": "a list: all models of the table, a few lines each",
     "benchmarks/functions.py": "a script of its own: families in, one page out",

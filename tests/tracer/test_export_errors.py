@@ -13,7 +13,7 @@ from torch import nn
 from modelexport.errors import ExportFailedError, SourceError, UsageError
 from modelexport.hierarchy.choices import Exporter, RecordExporter
 from modelexport.hierarchy.export_config import TraceOptions
-from modelexport.tracer import record, trace, trace_arguments, tracing
+from modelexport.tracer import record, recording, trace, trace_arguments
 from modelexport.tracer.exporters import selection
 from modelexport.tracer.exporters.exported import ExportedGraph
 from modelexport.tracer.exporters.selection import EXPORTERS
@@ -197,7 +197,7 @@ def test_the_record_is_eager_where_our_own_reading_fails(
 ) -> None:
     """An exporter that was asked for by name hides nothing."""
     model = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
-    monkeypatch.setattr(tracing, step, _raises)
+    monkeypatch.setattr(recording, step, _raises)
     result = record(model, torch.randn(2, 4), tmp_path / "r.json")
     assert result.record.source.exporter == RecordExporter.EAGER
     assert "nothing that we expect" in result.notes[0]

@@ -1,0 +1,52 @@
+"""What `trace` and `record` do with a model before it is exported."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from modelexport.support.progress import report_step
+from modelexport.tracer.eager.deep_calls import deep_calls
+from modelexport.tracer.eager.model_run import ModelRun, observe_run
+from modelexport.tracer.exporters.exported import ExportSettings
+from modelexport.tracer.sources.model_state import evaluation_mode
+from modelexport.tracer.sources.signature import ModelCall
+from modelexport.tracer.sources.transformers_models import ready_for_export
+from modelexport.tracer.sources.weightless import fake_weights
+
+
+@contextmanager
+def prepared(model: nn.Module) -> Iterator[FakeTensorMode | None]:
+    """Prepare a model for its runs and its export, for the time of the body.
+
+    Yields:
+        The mode under which a model without weights runs; None for a model with weights.
+    """
+    with (
+        deep_calls(model),
+        evaluation_mode(model),
+        ready_for_export(model),
+        fake_weights(model) as mode,
+    ):
+        yield mode
+
+
+def run_once(model: nn.Module, call: ModelCall) -> tuple[ModelRun, ModelCall]:
+    """Run a model on the example inputs; the call gets the names of the outputs."""
+    report_step("running the model")
+    run = observe_run(model, call)
+    return run, replace(call, output_names=run.output_names)
+
+
+def translation_advice(run: ModelRun, settings: ExportSettings) -> str:
+    """What to do about operators that the exporters may not know."""
+    translated = {str(operator).partition(".default")[0] for operator in settings.translations}
+    missing = [n for n in run.custom_operators if n.replace("::", ".") not in translated]
+    if not missing:
+        return ""
+    return (
+        f"It calls {', '.join(missing)}: give the dynamo exporter a translation with "
+        "--custom-translation FILE.py:TABLE. "
+    )
