@@ -28,7 +28,10 @@ from modelexport.rewriter.comparison.quantisation.examine import (
 )
 from modelexport.rewriter.comparison.quantisation.examined_file import ExaminedFile
 from modelexport.rewriter.comparison.quantisation.module_groups import ModuleGroups, group_by_module
-from modelexport.rewriter.comparison.quantisation.read_values import pair_read_values
+from modelexport.rewriter.comparison.quantisation.read_values import (
+    pair_read_values,
+    with_keys_of,
+)
 from modelexport.rewriter.comparison.results import Deviation, NumericComparison, Unaligned
 from modelexport.rewriter.comparison.shown_modules import ShownModules
 from modelexport.rewriter.comparison.value_pairing import ComparedValues, Pair, ValuePairing
@@ -147,6 +150,7 @@ def _examine(
     )
     names = [(pair.a.name, pair.b.name) for pair, _ in compared]
     names += pair_read_values(reference, quantised, names)
+    quantised = with_keys_of(reference, quantised, names)
     values = reference.runner.values([a for a, _ in names], reference.feeds)
     exact = {b: values[a] for a, b in names if a in values}
     errors = module_errors(quantised, exact, alignment.tag, libraries)
@@ -169,7 +173,7 @@ def _examine(
 def _read_names(file: ComparedFile, alignment: ModuleAlignment, shown: ShownModules) -> list[str]:
     """The values that modules read from others, those around them included."""
     groups = ModuleGroups(file, partial(group_by_module, file, alignment, shown))
-    return list(chain.from_iterable(groups.read_values().values()))
+    return [*chain.from_iterable(groups.read_values().values()), *groups.settled.values()]
 
 
 def _run(

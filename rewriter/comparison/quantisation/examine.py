@@ -88,9 +88,9 @@ def module_errors(
         for name, array in exact.items()
         if array.dtype.kind == "f" and quantised.groups.producer_group(name) is not None
     }
-    values = quantised.runner.values(list(exact), quantised.feeds)
+    values = quantised.values(list(exact))
     forms = quantised.forms(list(exact))
-    exact = {name: array for name, array in exact.items() if name in forms}
+    exact = {name: array for name, array in exact.items() if name in forms and name in values}
     found = local_errors(quantised, exact, forms, libraries)
     counts = quantised.groups.counts()
     rows = {key: _row(tag(key), counts[key], local, exact, values) for key, local in found.items()}

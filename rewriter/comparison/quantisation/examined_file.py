@@ -4,6 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import onnx
+
+from modelexport.hierarchy.fingerprints import Array
 from modelexport.rewriter.comparison.compared_file import ComparedFile
 from modelexport.rewriter.comparison.file_runner import FileRunner
 from modelexport.rewriter.comparison.quantisation.exchanged_values import ValueForm
@@ -32,6 +35,24 @@ class ExaminedFile:
     def groups(self) -> ModuleGroups:
         """The groups of its nodes; modules that are the same have the same key in both files."""
         return ModuleGroups(self.file, self.group)
+
+    def computed(self, name: str, form: ValueForm) -> tuple[str, ValueForm]:
+        """The value that a module computes in the end, and its form.
+
+        Args:
+            name: The value, before it is quantised.
+            form: How the file holds it.
+        """
+        settled = self.groups.settled.get(name)
+        if settled is None:
+            return name, form
+        return settled, ValueForm(onnx.TensorProto.FLOAT, form.shape)
+
+    def values(self, names: Sequence[str]) -> dict[str, Array]:
+        """What modules compute in the end for some values, as real numbers."""
+        ends = {name: self.groups.settled.get(name, name) for name in names}
+        computed = self.runner.values(list(ends.values()), self.feeds)
+        return {name: computed[end] for name, end in ends.items() if end in computed}
 
     def forms(self, names: Sequence[str]) -> dict[str, ValueForm]:
         """How the file holds some values; those that are no tensors are left out."""

@@ -70,6 +70,7 @@ def local_errors(
         lambda name: _EXACT + name if name in own else None,
         lambda name: _EXACT_REAL + name if name in own else None,
         list(groups.graph.nodes),
+        replace_settled=lambda name: _EXACT_REAL + name if name in own else None,
     ).nodes
     model = onnx.ModelProto()
     model.CopyFrom(file.model)
@@ -85,7 +86,7 @@ def local_errors(
             *converted(given, ValueForm.of(array), _EXACT + name, form),
             *converted(given, ValueForm.of(array), _EXACT_REAL + name, real),
             *nodes,
-            *converted(name, form, _REAL + name, real),
+            *converted(*quantised.computed(name, form), _REAL + name, real),
         ]
     results = [_REAL + name for name in own]
     model.graph.node.extend(needed_nodes(nodes, results))

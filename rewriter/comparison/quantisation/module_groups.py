@@ -2,7 +2,10 @@
 
 from collections import Counter
 from collections.abc import Callable
+from functools import cached_property
 from typing import NamedTuple
+
+import onnx
 
 from modelexport.rewriter.comparison.boundaries import RECASTING
 from modelexport.rewriter.comparison.compared_file import ComparedFile
@@ -89,6 +92,36 @@ class ModuleGroups:
         if producer is None or source is None:
             return producer is None or self.graph.is_constant[producer]
         return self.of[source] is None
+
+    @cached_property
+    def settled(self) -> dict[str, str]:
+        """Values that nothing but one quantiser reads, each with what that makes of it.
+
+        The quantiser is part of what computes such a value: it may clip, in place of a Relu.
+        """
+        settled = {}
+        for position, node in enumerate(self.graph.nodes):
+            for name in node.output if self.of[position] is not None else ():
+                real = self._only_dequantised(name)
+                if real is not None:
+                    settled[name] = real
+        return settled
+
+    def _only_dequantised(self, name: str) -> str | None:
+        """What the only quantiser of a value makes of it, as real numbers; None without one."""
+        quantiser = self._only_reader(name, "QuantizeLinear")
+        if quantiser is None:
+            return None
+        reader = self._only_reader(quantiser.output[0], "DequantizeLinear")
+        return None if reader is None else reader.output[0]
+
+    def _only_reader(self, name: str, operator: str) -> onnx.NodeProto | None:
+        consumers = self.graph.consumers.get(name, ())
+        if len(consumers) != 1 or name in self.graph.returned:
+            return None
+        node = self.graph.nodes[consumers[0]]
+        is_read = node.op_type == operator and node.input[0] == name
+        return node if is_read else None
 
     def counts(self) -> Counter[str]:
         """Number of nodes of each module, by its key."""

@@ -4,10 +4,13 @@ A module also reads what nodes of the module around it compute: that leaves no m
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from modelexport.rewriter.comparison.differences import measure_errors
 from modelexport.rewriter.comparison.quantisation.examined_file import ExaminedFile
+from modelexport.rewriter.comparison.quantisation.module_groups import Group
 from modelexport.rewriter.comparison.thresholds import SAME_VALUE_DISTANCE
+from modelexport.rewriter.matching import Claim
 
 
 def pair_read_values(
@@ -31,7 +34,7 @@ def pair_read_values(
     )
     shared = [group for group in left if left[group] and right.get(group)]
     values = tuple(
-        file.runner.values(list(dict.fromkeys(n for g in shared for n in names[g])), file.feeds)
+        file.values(list(dict.fromkeys(n for g in shared for n in names[g])))
         for file, names in ((reference, left), (quantised, right))
     )
     distances = sorted(
@@ -42,6 +45,34 @@ def pair_read_values(
         if a in values[0] and b in values[1] and values[0][a].size == values[1][b].size
     )
     return list(_nearest(distances))
+
+
+def with_keys_of(
+    reference: ExaminedFile, quantised: ExaminedFile, pairs: Iterable[tuple[str, str]]
+) -> ExaminedFile:
+    """The quantised file, where modules without nodes in the reference are those that it has.
+
+    The same node may stand in a module in one file, and for several in the module around them in
+    the other. There a module has the key of those whose values it computes.
+
+    Args:
+        reference: The float file.
+        quantised: The quantised file.
+        pairs: Values that both have, by their names in both files.
+    """
+    known = reference.groups.counts()
+    keys: dict[str, str] = {}
+    for a, b in pairs:
+        left = reference.groups.producer_group(a)
+        right = quantised.groups.producer_group(b)
+        if left is not None and right is not None and right.key not in known:
+            keys.setdefault(right.key, left.key)
+
+    def group(claim: Claim) -> Group:
+        own = quantised.group(claim)
+        return own._replace(key=keys.get(own.key, own.key))
+
+    return replace(quantised, group=group) if keys else quantised
 
 
 def _nearest(distances: Iterable[tuple[float, str, str]]) -> Iterator[tuple[str, str]]:

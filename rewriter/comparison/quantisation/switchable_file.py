@@ -196,7 +196,8 @@ class _GraphBuilder:
     def _switch(self, value: SharedValue) -> Iterator[onnx.NodeProto]:
         real, name = value.real_form, value.chosen
         own, other = f"{name}/own", f"{name}/other"
-        yield from converted(value.quantised, value.quantised_form, own, real)
+        computed = self._quantised.computed(value.quantised, value.quantised_form)
+        yield from converted(*computed, own, real)
         yield from converted(_REFERENCE + value.reference, value.reference_form, other, real)
         switch = _SWITCH + self._keys[value.quantised]
         yield helper.make_node("Where", [switch, other, own], [name])
