@@ -1,0 +1,137 @@
+"""A model in torch against an ONNX file of it, by the command and by the function."""
+
+import json
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from agreement.kept import SCRAMBLED
+from agreement.steps import Conversion
+from fixtures_gen.zoo import FIXTURES
+from modelexport import ModelComparison, compare_source
+from modelexport.hierarchy.record import Record
+from modelexport.tracer import run_modules
+from tests.helpers.commands import Run
+from tests.helpers.traced import TracedModels
+from tests.helpers.versions import perturb_module
+
+in_working_folder = pytest.mark.usefixtures("working_folder")
+SOURCE, EXPORTER = "called_twice", "torchscript"
+
+
+def source(name: str) -> str:
+    return f"fixtures_gen.zoo:{name}"
+
+
+def owners(record: Record) -> list[str]:
+    """Modules that own weights of the file."""
+    named = (t.parameter.rpartition(".")[0] for t in record.tensors if t.parameter is not None)
+    return list(dict.fromkeys(named))
+
+
+@pytest.mark.parametrize("name", ["lstm_stack", SOURCE])
+def test_a_traced_file_computes_what_its_modules_return(traced: TracedModels, name: str) -> None:
+    """Every call of every module that returns tensors is in the file."""
+    result = traced(name, EXPORTER)
+    comparison = compare_source(source(name), result.onnx_path, record=result.record)
+    assert comparison.same
+    assert comparison.inputs == "the record's"
+    called = {m.path for m in result.record.modules if m.calls and m.alias_of is None}
+    assert {row.path for row in comparison.modules} == called
+
+
+@pytest.mark.parametrize("name", ["lstm_stack", SOURCE])
+def test_the_module_with_other_weights_is_named(
+    traced: TracedModels, tmp_path: Path, name: str
+) -> None:
+    """Whichever it is; of a module with several calls, the first one."""
+    result = traced(name, EXPORTER)
+    paths = owners(result.record)
+    assert paths
+    for path in paths:
+        changed = perturb_module(result.onnx_path, tmp_path / "b.onnx", result.record, path)
+        comparison = compare_source(source(name), changed, record=result.record)
+        begins = [row.path for row in comparison.modules if row.begins]
+        assert begins[0] == path
+        assert comparison.first is not None
+        assert comparison.first.partition("@")[0] == next(
+            row.tag.partition("@")[0] for row in comparison.modules if row.path == path
+        )
+
+
+@in_working_folder
+def test_the_command_says_where_it_begins(traced: TracedModels, run: Run) -> None:
+    """In each format; JSON is what the function gives."""
+    result = traced(SOURCE, EXPORTER)
+    path = owners(result.record)[0]
+    perturb_module(result.onnx_path, Path("b.onnx"), result.record, path)
+    record = result.record_path
+    line = ("compare", source(SOURCE), "b.onnx", "--record", record, "--numeric")
+    for form in ("text", "markdown", "json"):
+        ran = run(*line, "--output-format", form)
+        assert (ran.code, ran.err) == (1, "")
+        comparison = compare_source(source(SOURCE), "b.onnx", record=record)
+        assert str(comparison.first) in ran.out
+    assert msgspec.convert(json.loads(ran.out), ModelComparison) == comparison
+
+
+@in_working_folder
+def test_without_a_record_the_model_is_recorded(traced: TracedModels) -> None:
+    """A file that carries nothing is matched, and a note says so."""
+    result = traced(SOURCE, EXPORTER)
+    inputs = {entry.name: entry.to_array() for entry in result.record.probe.inputs}
+    SCRAMBLED.apply(Conversion(result.onnx_path, Path("bare.onnx"), inputs))
+    comparison = compare_source(source(SOURCE), "bare.onnx")
+    assert comparison.same
+    assert "was recorded" in comparison.notes[0]
+
+
+@in_working_folder
+def test_inputs_of_a_file_are_taken(traced: TracedModels, run: Run) -> None:
+    """The file is named in the answer; inputs that fit no input of the model are refused."""
+    result = traced(SOURCE, EXPORTER)
+    inputs = {entry.name: entry.to_array() * 2 for entry in result.record.probe.inputs}
+    np.savez("inputs.npz", **inputs)
+    np.savez("other.npz", nothing=np.zeros(3))
+    line = ("compare", source(SOURCE), result.onnx_path, "--record", result.record_path)
+    ran = run(*line, "--numeric", "--inputs", "inputs.npz")
+    assert (ran.code, ran.err) == (0, "")
+    assert "inputs.npz" in ran.out
+    refused = run(*line, "--numeric", "--inputs", "other.npz")
+    assert refused.code == 2
+    assert "nothing" in refused.err
+
+
+WRONG = {
+    "without --numeric": ("compare {source} b.onnx", "give --numeric"),
+    "a suggestion without the float file": (
+        "compare {source} b.onnx --numeric --suggest",
+        "--reference",
+    ),
+    "a reference beside two files": (
+        "compare a.onnx b.onnx --numeric --reference a.onnx",
+        "first side in torch",
+    ),
+    "a suggestion without --numeric": ("compare a.onnx b.onnx --suggest", "need --numeric"),
+}
+
+
+@pytest.mark.parametrize(("line", "named"), WRONG.values(), ids=WRONG.keys())
+def test_wrong_uses_get_one_sentence(run: Run, line: str, named: str) -> None:
+    """Code 2, and what to do."""
+    ran = run(*line.format(source=source(SOURCE)).split())
+    assert (ran.code, ran.out) == (2, "")
+    assert named in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_the_model_is_left_as_it_was() -> None:
+    """No hook stays, and what modules return is kept as it was when they returned."""
+    model, inputs = FIXTURES[SOURCE].build()
+    run = run_modules(model, inputs, name=SOURCE)
+    assert run.calls
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+    numbers = [call.call for call in run.calls if call.path == run.calls[0].path]
+    assert numbers == list(range(len(numbers)))
