@@ -107,12 +107,9 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
     if numeric and no_run:
         raise UsageError("--numeric cannot be used with --no-run: it runs both files.")
     in_torch = is_source(a) and not is_folder(Path(a))
-    if in_torch and not numeric:
-        raise UsageError(f"{a}: a model in torch is compared by its numbers: give --numeric.")
-    if not in_torch and (reference is not None or source.any()):
-        raise UsageError(
-            f"{a}: --reference and the options of a model in torch are for a first side in torch."
-        )
+    _check_side(
+        a, in_torch=in_torch, numeric=numeric, has_options=reference is not None or source.any()
+    )
     first = STDIO if in_torch else Path(a)
     files = {"B.onnx": b, "--record": record} | ({} if in_torch else {"A.onnx": first})
     check_one_reader(**files)
@@ -157,6 +154,20 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
     _print(compared, output_format, every=every, quiet=verbosity(context).quiet)
     if not compared.same:
         raise typer.Exit(1)
+
+
+def _check_side(a: str, *, in_torch: bool, numeric: bool, has_options: bool) -> None:
+    """Refuse what does not go with the kind of the first side.
+
+    Raises:
+        UsageError: A model in torch is not to be run, or a file has options of such a model.
+    """
+    if in_torch and not numeric:
+        raise UsageError(f"{a}: a model in torch is compared by its numbers: give --numeric.")
+    if not in_torch and has_options:
+        raise UsageError(
+            f"{a}: --reference and the options of a model in torch are for a first side in torch."
+        )
 
 
 def _print(

@@ -195,12 +195,12 @@ class _GraphBuilder:
 
     def _switch(self, value: SharedValue) -> Iterator[onnx.NodeProto]:
         real, name = value.real_form, value.chosen
-        own, other = f"{name}/own", f"{name}/other"
+        own, float_value = f"{name}/b", f"{name}/a"
         computed = self._quantised.computed(value.quantised, value.quantised_form)
         yield from converted(*computed, own, real)
-        yield from converted(_REFERENCE + value.reference, value.reference_form, other, real)
+        yield from converted(_REFERENCE + value.reference, value.reference_form, float_value, real)
         switch = _SWITCH + self._keys[value.quantised]
-        yield helper.make_node("Where", [switch, other, own], [name])
+        yield helper.make_node("Where", [switch, float_value, own], [name])
         yield from converted(name, real, f"{name}/q", value.quantised_form)
         yield from converted(name, real, f"{name}/r", value.reference_form)
 
