@@ -13,10 +13,10 @@ _ABOUT_COVERS = """\
 *Covers* are counted for nodes that cover several modules, in truth or as decided. The truth
 needs the eager run and the file's own values only: going back from the values that a node
 returns, it does all operators up to what it reads, what other nodes compute or the file is given,
-what depends on no input, and what other nodes need as well. Precision: the share of the listed modules that are
-true ones; recall: the share of the true ones that are listed. Where a node reads what eager
-execution never computed, only the modules that made its own values have to be listed; those of
-the operators before them may be.
+what depends on no input, and what other nodes need as well. Precision: the share of the listed
+modules that are true ones; recall: the share of the true ones that are listed. Where a node reads
+what eager execution never computed, only the modules that made its own values have to be listed;
+those of the operators before them may be.
 
 Rows of `onnxruntime-genai` are files that its model builder wrote from the model's folder, at a
 width that it takes (`pip install --group builders`; else the rows say so). Values of its fp32
