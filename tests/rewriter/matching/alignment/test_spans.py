@@ -143,6 +143,9 @@ def test_a_span_may_be_closed_by_an_op_that_the_node_before_it_may_do() -> None:
     ops[case.node("right")] = case.op("right")
     closed = SpanFinder(case.graphs, ops, {})
     assert closed.span_behind(node, last, case.op("sum")) == closed.span(node, last)
+    values = {"p": numbers(1)}
+    graphs = Aligned(file, record, file_values=values, record_values=values).graphs
+    assert SpanFinder(graphs, {}, {}).span_behind(node, last, case.op("right")) == span
 
 
 def test_the_span_of_a_pair_is_that_of_its_node() -> None:

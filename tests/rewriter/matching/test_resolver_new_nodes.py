@@ -1,0 +1,62 @@
+"""Nodes of modules that the record does not have, as the resolver sees them."""
+
+from modelexport.rewriter.matching.evidence.weight_match import WeightMatch
+from modelexport.rewriter.matching.resolver import NodeResolver, Resolution
+from tests.helpers.aligned import Aligned, Arrays, numbers
+from tests.helpers.handmade import parse, record_of
+
+RECORD = """g (float[8,16] x) => (float[8,16] a) <float[16,16] w = {1}, float[16] p = {1}> {
+    [base] r = MatMul (x, w) [bias] a = Add (r, p)
+}"""
+FILE = """g (float[8,16] x) => (float[8,16] y) <
+    float[16,16] w = {1}, float[16,16] m = {1}, float[16,16] v = {2}, float[16,16] u = {3},
+    float[16] p = {1}
+> {
+    [base] a = MatMul (x, w)
+    [down] b = MatMul (x, v)
+    [up] c = MatMul (b, u)
+    [both] d = Gemm (b, w, v)
+    [merged] e = Gemm (x, v, m)
+    [plain] f = Gemm (x, v, p)
+    [sum] y = Sum (a, c, d, e, f)
+}"""
+
+
+def resolve(file_values: Arrays | None = None, record_values: Arrays | None = None) -> Resolution:
+    """A file with two new weights `v` and `u`, a merged one `m`, and one of equal numbers `p`."""
+    case = Aligned(FILE, RECORD, file_values=file_values, record_values=record_values)
+    file, recorded = case.file.indexed, case.record.indexed
+    w, m, v, u, p = (file.value_of("", name) for name in "wmvup")
+    recorded_w, recorded_p = (frozenset({recorded.value_of("", name)}) for name in "wp")
+    weights = WeightMatch(
+        candidates={w: recorded_w, p: recorded_p},
+        merged_from={m: recorded_w},
+        new=frozenset({v, u}),
+        plain=frozenset({p}),
+    )
+    record = record_of(case.record.model, {"": "Net"}, [""] * len(case.record))
+    return NodeResolver(record, file, recorded, case.values, weights).resolve({}, structure=False)
+
+
+def new_nodes(resolution: Resolution) -> set[str]:
+    names = [node.name for node in parse(FILE).graph.node]
+    return {names[node] for node in resolution.graphs.new_nodes}
+
+
+def test_nodes_that_read_new_weights_and_none_of_the_record_are_new() -> None:
+    """Merged weights are of the record; one of equal numbers is of any model."""
+    assert new_nodes(resolve()) == {"down", "up", "plain"}
+
+
+def test_weights_of_equal_numbers_are_known_to_the_alignment() -> None:
+    """They tell no node from others."""
+    graphs = resolve().graphs
+    (plain,) = graphs.plain_weights
+    assert graphs.file.graph.value_names[plain] == ("", "p")
+
+
+def test_a_node_whose_result_was_recorded_is_not_new() -> None:
+    """Whatever weights it reads; what reads another new weight behind it is."""
+    values = {"x": numbers(1), "b": numbers(2)}
+    recorded = {"x": values["x"], "r": values["b"]}
+    assert new_nodes(resolve(values, recorded)) == {"up", "plain"}
