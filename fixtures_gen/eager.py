@@ -19,6 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 from torch._decomp import core_aten_decompositions, get_decompositions
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -160,7 +161,27 @@ def _running(model: nn.Module) -> Iterator[list[frozenset[str]]]:
 
             hooks.callback(module.register_forward_pre_hook(enter, prepend=True).remove)
             hooks.callback(module.register_forward_hook(leave, always_call=True).remove)
+        _follow_new_modules(model, stack, hooks)
         yield stack
+
+
+def _follow_new_modules(model: nn.Module, stack: list[frozenset[str]], hooks: ExitStack) -> None:
+    """Also show the modules that a forward puts into the model while it runs."""
+    known = {id(module) for module in model.modules()}
+
+    def paths(module: nn.Module) -> frozenset[str]:
+        return frozenset(path for path, other in model.named_modules() if other is module)
+
+    def enter(module: nn.Module, *_: Any) -> None:
+        if id(module) not in known:
+            stack.append(paths(module) or stack[-1])
+
+    def leave(module: nn.Module, *_: Any) -> None:
+        if id(module) not in known:
+            stack.pop()
+
+    hooks.callback(register_module_forward_pre_hook(enter).remove)
+    hooks.callback(register_module_forward_hook(leave, always_call=True).remove)
 
 
 def _is_inside(path: str, outer: set[str]) -> bool:

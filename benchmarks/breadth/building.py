@@ -16,7 +16,7 @@ from breadth.shrinking import DEGREES, shrink
 from fixtures_gen.registry import SEED, randomized
 from modelexport.support.error_texts import first_line
 
-_MAX_PARAMETERS = 80_000_000
+_MAX_PARAMETERS = 160_000_000
 """Models with more are too slow for a table."""
 
 _MAX_MISSING = 8

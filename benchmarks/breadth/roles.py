@@ -33,6 +33,7 @@ _PATTERNS: tuple[tuple[Role, str], ...] = (
     (Role.SECTION, r"section"),
     (Role.FRAMES, r"^num_frames$|frames_per_clip"),
     (Role.EXPERT_GROUPS, r"(^|_)n_groups?$|topk_group|expert_group"),
+    (Role.VOCABULARY, r"vocab$"),
     (Role.OTHER, r"(kernel|stride|patch|window|group|pool|ratio|norm|mel|rate|labels|factor)"),
     (Role.CHOSEN, r"(experts_per_tok|top_?k|moe_k)"),
     (Role.EXPERTS, r"(num|n)_.*experts?$|^num_experts"),

@@ -15,7 +15,8 @@ _SETTING = re.compile(r"""config\.(\w+)|config,\s*["'](\w+)["']""")
 """How code reads a setting."""
 
 _NUMBER = 4
-"""Value of a setting that has no default and that the model needs."""
+_FRACTION = 0.5
+"""Values of a setting that has no default and that the model needs."""
 
 
 def with_needed_setting(config: PretrainedConfig, error: BaseException) -> bool:
@@ -28,6 +29,8 @@ def with_needed_setting(config: PretrainedConfig, error: BaseException) -> bool:
     Returns:
         Whether the error is about a setting that is missing.
     """
+    if _with_sections(config, error):
+        return True
     for owner, name in _needed(config, error):
         if (value := _value(config, owner, name)) is not None:
             # the model that failed may have been loaded with a copy of the configuration
@@ -41,11 +44,34 @@ def _needed(config: PretrainedConfig, error: BaseException) -> Iterator[tuple[An
     """The settings that are missing, each with the configuration that lacks it."""
     if (match := re.search(r"`(\w+)` config needs to be specified", str(error))) is not None:
         yield config, match[1]
+    for name in re.findall(r"`(\w+)`", str(error)):
+        yield from ((part, name) for part in _parts(config) if _is_none(part, name))
     if isinstance(error, AttributeError) and isinstance(error.obj, PretrainedConfig):
         yield error.obj, error.name
     if isinstance(error, TypeError | AttributeError | ValueError | RuntimeError):
         for frame, statement in _frames(error.__traceback__):
             yield from _absent(config, frame, statement)
+
+
+def _with_sections(config: PretrainedConfig, error: BaseException) -> bool:
+    """Set the parts of a rotation, by default too long or too short for the width of a head."""
+    match = re.search(r"sum exactly to (\d+) .*split_sizes=\[([\d, ]+)\]", str(error))
+    if match is None:
+        return False
+    sizes = [int(size) for size in match[2].split(",")]
+    for frame, statement in _frames(error.__traceback__):
+        for name in re.findall(r"self\.(\w+)", statement):
+            default = getattr(frame.f_locals.get("self"), name, None)
+            if not isinstance(default, list | tuple) or len(default) != len(sizes):
+                continue
+            total = int(match[1]) * sum(default) // sum(sizes)
+            part = total // len(default)
+            sections = [*[part] * (len(default) - 1), total - part * (len(default) - 1)]
+            rotations = [getattr(part, "rope_parameters", None) for part in _parts(config)]
+            for rotation in filter(None, rotations):
+                rotation[name] = sections
+            return any(rotations)
+    return False
 
 
 def _parts(config: PretrainedConfig) -> Iterator[PretrainedConfig]:
@@ -86,7 +112,7 @@ def _is_none(owner: object, name: str) -> bool:
 
 
 def _frames(traceback: TracebackType | None) -> list[tuple[FrameType, str]]:
-    """The two innermost frames, each with the line that failed, the innermost first."""
+    """The three innermost frames, each with the line that failed, the innermost first."""
     import linecache
 
     frames = []
@@ -94,13 +120,16 @@ def _frames(traceback: TracebackType | None) -> list[tuple[FrameType, str]]:
         line = linecache.getline(traceback.tb_frame.f_code.co_filename, traceback.tb_lineno)
         frames.append((traceback.tb_frame, line))
         traceback = traceback.tb_next
-    return frames[::-1][:2]
+    return frames[::-1][:3]
 
 
 def _value(config: PretrainedConfig, owner: Any, name: str) -> Any:
     """A value for a setting: what another part has, or what its role asks for."""
     if (value := find_setting(config, name)) is not None:
         return value
+    annotation = _annotation(owner, name)
+    if annotation is not None and "int" not in annotation:
+        return _of_other_type(annotation)
     role = role_of(name)
     heads = find_setting(owner, "num_attention_heads")
     width = find_setting(owner, "hidden_size")
@@ -111,4 +140,21 @@ def _value(config: PretrainedConfig, owner: Any, name: str) -> Any:
         return vocabulary - 2
     if role is Role.VOCABULARY and isinstance(vocabulary, int):
         return vocabulary
-    return None if name.startswith("_") or "attn" in name else _NUMBER
+    if name.startswith("_") or "attn" in name:
+        return None
+    return [_NUMBER] if annotation is not None and annotation.startswith("list") else _NUMBER
+
+
+def _annotation(owner: object, name: str) -> str | None:
+    """The type of a setting as text; None where the configuration does not state it."""
+    for class_ in type(owner).__mro__:
+        if name in vars(class_).get("__annotations__", {}):
+            return str(vars(class_)["__annotations__"][name])
+    return None
+
+
+def _of_other_type(annotation: str) -> Any:
+    """A value of a setting that is no whole number; None where its type says too little."""
+    if "float" in annotation:
+        return [_FRACTION] if annotation.startswith("list") else _FRACTION
+    return False if "bool" in annotation else None

@@ -16,7 +16,7 @@ from breadth.building import BuildError, models, rebuilt, save
 from breadth.cpu_limit import OutOfTimeError, cpu_limit
 from breadth.row import Row
 from fixtures_gen.truth import truth
-from modelexport.errors import ExportFailedError, ModelExportError
+from modelexport.errors import ExportFailedError, ModelExportError, RuntimeFailedError
 from modelexport.rewriter import annotate, validate
 from modelexport.tracer import TraceResult, load, record, trace
 from modelexport.tracer.sources.loading import Loaded
@@ -112,9 +112,17 @@ def _trace(
     for exporter in EXPORTERS:
         traced = _exported(row, loaded, folder, exporter, seconds * _EXPORTER_SHARE)
         write(row)
-        if traced is not None:
+        if traced is None:
+            continue
+        try:
             _annotate(row, write, loaded, traced, folder)
-            return
+        except RuntimeFailedError as error:
+            if str(traced.onnx_path) not in str(error):  # the file as the exporter wrote it
+                raise
+            row.refusals[exporter] = f"It writes a file, but {error}".replace(str(folder), "")
+            row.exporter, row.nodes, row.tagged = "", 0, 0
+            continue
+        return
     eager = record(loaded.model, loaded.inputs, folder / "eager.json", exporter="eager")
     row.exporter, row.status = "eager", "recorded"
     row.nodes = len(eager.record.ops)

@@ -93,7 +93,14 @@ class Consistency:
         )
 
     def _out_of_reach(self, number: int, module: str) -> Iterator[Fault]:
-        """The fault of a node whose module is unrelated to that around all its neighbours."""
+        """The fault of a node whose module is unrelated to that around all its neighbours.
+
+        A node with a weight of its module belongs there: it may stand between two calls of one
+        activation.
+        """
+        owners = map(self._initializers.owner, self._graph.nodes[number].input)
+        if any(owner is not None and self._related(module, owner) for owner in owners):
+            return
         before = self._known_modules(self._graph.predecessors[number])
         after = self._known_modules(self._graph.successors[number])
         if not before or not after:

@@ -9,7 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from modelexport.tracer.sources.generated.extents import VIDEO_FRAMES, find_setting, vocabulary_size
+from modelexport.tracer.sources.generated.extents import (
+    SAMPLES,
+    VIDEO_FRAMES,
+    find_setting,
+    vocabulary_size,
+)
 
 _BATCH = 2
 _LENGTH = 12
@@ -24,9 +29,6 @@ _SMALL_VOCABULARY = 64
 _DEFAULT_IMAGE_SIZE = (64, 64)
 _DEFAULT_CHANNELS = 3
 _DEFAULT_FRAMES = 128
-_SAMPLES = 16_000
-"""Samples of a waveform: one second at 16 kHz."""
-
 _SEED = 20
 
 
@@ -99,7 +101,7 @@ def _signal(model: nn.Module, generator: torch.Generator) -> torch.Tensor:
     if bins is not None:
         frames = 2 * int(find_setting(config, "max_source_positions") or _DEFAULT_FRAMES)
         return torch.randn(_BATCH, int(bins), frames, generator=generator)
-    return torch.randn(_BATCH, _SAMPLES, generator=generator)
+    return torch.randn(_BATCH, SAMPLES, generator=generator)
 
 
 def _frames(model: nn.Module) -> tuple[int, ...]:

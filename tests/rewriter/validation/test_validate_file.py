@@ -89,6 +89,21 @@ def test_a_tag_out_of_reach_is_found(annotated: Path) -> None:
     assert [(f.check, f.node) for f in faults] == [("reach", "Relu relu1")]
 
 
+def test_a_node_between_two_calls_of_one_module_is_in_reach_by_its_weight(
+    annotated: Path,
+) -> None:
+    """What a node computes with a weight of its module is its module's, whatever is around it."""
+    model = onnx.load(annotated)
+    owned = [n for n in model.graph.node if n.name in {"proj1", "bias1"}]
+    weights = {value.name for value in model.graph.initializer}
+    assert all(weights & set(node.input) for node in owned)
+    for node in model.graph.node:
+        if node not in owned:
+            retag(annotated, node.name, "/Net/layer.0")
+    faults = validate(annotated, consistency=True).faults
+    assert "reach" not in {fault.check for fault in faults if fault.node == "MatMul proj1"}
+
+
 def test_parents_may_use_the_weights_of_children(annotated: Path) -> None:
     """A module that calls a function on a child's weight is no contradiction."""
     for node in ("proj0", "bias0"):

@@ -12,8 +12,8 @@ LENGTH = 12
 """Rows, and tokens in a row."""
 
 FRAMES = 128
-SAMPLES = 16_000
-"""Steps of a spectrogram; samples of a waveform, one second at 16 kHz."""
+SAMPLES = 4_000
+"""Steps of a spectrogram; samples of a waveform, a quarter of a second at 16 kHz."""
 
 VIDEO_FRAMES = 4
 IMAGE_SIZE = 64

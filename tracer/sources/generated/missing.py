@@ -23,7 +23,8 @@ def named_parameters(
     message: str, values: Mapping[str, Any], parameters: Mapping[str, Parameter]
 ) -> Iterator[str]:
     """The parameters that a message names and the model did not get."""
-    for name in dict.fromkeys(re.findall(r"\w+", message)):
+    words = re.findall(r"\w+", message)
+    for name in dict.fromkeys((*words, *map(str.lower, words))):
         if name in parameters and name not in values and parameters[name].is_example:
             yield name
 

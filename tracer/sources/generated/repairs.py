@@ -60,7 +60,7 @@ def _with_parameters(
     """The inputs with one parameter more, its shape as that of the inputs that it goes with."""
     rows = replace(extents, batch=_rows(values, extents))
     for name in names:
-        parameter = parameters[name]
+        parameter = replace(parameters[name], required=True)  # the model asks for it
         axes = shared_axes(parameter, values, parameters)
         if (value := make_value(parameter, replace(rows, overrides=axes))) is not None:
             yield {**values, name: value}

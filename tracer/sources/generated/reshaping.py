@@ -11,6 +11,7 @@ from modelexport.tracer.sources.generated.extents import Extents
 Values = dict[str, Any]
 
 _MAX_EXTENT = 1 << 16
+_MAX_ELEMENTS = 1 << 20
 _PRODUCT = re.compile(
     r"cannot be multiplied \(\d+x(?P<got>\d+) and (?P<want>\d+)x\d+\)"
     r"|size \((?P<got2>\d+)\*\d+\) doesn't match model \((?P<want2>\d+)\*\d+\)"
@@ -21,6 +22,7 @@ _CHANNELS = re.compile(
 )
 _EXTENTS = (
     re.compile(r"shape \[\*, (?P<want>\d+)\], but got input of size\s*\[[\d, ]*?(?P<got>\d+)\]"),
+    re.compile(r"inputs: (?P<got>\d+) doesn't correspond to [\w.]+: (?P<want>\d+)"),
     re.compile(r"length (?:to be )?(?P<want>\d+)\b.*?(?:found|got|but)\D*(?P<got>\d+)"),
 )  # fmt: skip
 _MULTIPLE = (
@@ -37,6 +39,9 @@ _VIEW = re.compile(r"shape '\[([-\d, ]+)\]' is invalid for input of size (\d+)")
 _AXES = re.compile(
     r"not enough values to unpack \(expected (\d), got (\d)\)|must be a (\d)D tensor"
     r"|in range of \[-(\d), \d\], but got (\d)"
+)
+_SHORT = re.compile(
+    r"[Kk]ernel size can't be greater|[Tt]oo (small|short)|[Pp]adding size should be less"
 )
 _WHOLE = re.compile(
     r"tuple of ints, but found|scalar types: Long, Int|used as indices must be long"
@@ -61,6 +66,8 @@ def reshaped(message: str, values: Values, extents: Extents) -> Iterator[Values]
         yield from _for_view(values, [int(n) for n in match[1].split(",")], int(match[2]))
     if (match := _AXES.search(message)) is not None:
         yield from _with_more_axes(values, match, extents)
+    if _SHORT.search(message):
+        yield from _enlarged(values)
     yield from _for_weights(message, values, extents)
     yield from _for_each_other(message, values)
     yield from _with_types(message, values)
@@ -243,6 +250,18 @@ def _with_more_axes(values: Values, match: re.Match[str], extents: Extents) -> I
                 more = torch.stack([tensor + k / 8 for k in range(frames)], dim=1)
                 yield {**values, name: more}
                 yield {**values, name: more[:, :1]}
+
+
+def _enlarged(values: Values) -> Iterator[Values]:
+    """Sounds that are four times as long, and images twice as high and wide."""
+    for name, tensor in _floats(values).items():
+        if tensor.dim() < 2 or tensor.numel() > _MAX_ELEMENTS:
+            continue
+        shape = list(tensor.shape)
+        axes, factor = ([-2, -1], 2) if tensor.dim() > 3 else ([-1], 4)
+        for axis in axes:
+            shape[axis] *= factor
+        yield {**values, name: _random(name, shape)}
 
 
 def _with_types(message: str, values: Values) -> Iterator[Values]:
