@@ -9,9 +9,10 @@ import argparse
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, wait
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -25,7 +26,7 @@ _NO_LIMIT = 10**9
 
 
 def main() -> None:
-    """Run the cases that the arguments ask for; exits with 1 if one ended wrongly."""
+    """Run the cases that the arguments ask for; exits with 1 for findings, 2 for a broken job."""
     options = _arguments()
     findings_folder, corpus = options.out / "findings", options.out / "corpus"
     for folder in (findings_folder, corpus):
@@ -52,12 +53,17 @@ def main() -> None:
         for job in range(options.jobs)
     ]
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("fork")) as pool:
-        tallies = list(pool.map(run_share, shares, [seeds] * len(shares)))
+        futures = [pool.submit(run_share, share, seeds) for share in shares]
+        wait(futures)
+    broken = [error for future in futures if (error := future.exception()) is not None]
+    tallies = [future.result() for future in futures if future.exception() is None]
     findings = [finding for tally in tallies for finding in tally.findings]
     report = "\n".join(_report(tallies, findings, time.monotonic() - start, options.jobs))
     print(report)
     (options.out / "report.md").write_text(report + "\n")
-    sys.exit(1 if findings else 0)
+    for error in broken:
+        traceback.print_exception(error)
+    sys.exit(2 if broken else 1 if findings else 0)
 
 
 def _arguments() -> argparse.Namespace:

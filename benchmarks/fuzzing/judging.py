@@ -85,6 +85,8 @@ def run_command(command: Command, stdin: bytes = b"") -> Ending:
     finally:
         signal.alarm(0)
         sys.stdin, sys.stdout, sys.stderr = before
+    if isinstance(code, str):  # a traceback, which may quote anything
+        code = code.encode("ascii", "backslashreplace").decode()
     seconds = time.monotonic() - start
     raw = []
     for stream in streams[1:]:

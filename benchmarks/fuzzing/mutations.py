@@ -96,6 +96,10 @@ def _mutate_lines(data: bytes, source: random.Random) -> bytes:
     return b"".join(lines)
 
 
+_EARLIER_DAMAGE = (DecodeError, EncodeError, TypeError, ValueError, AttributeError)
+"""What versions of protobuf raise about text that is no UTF-8, and other earlier damage."""
+
+
 def _mutate_model(data: bytes, source: random.Random) -> bytes:
     try:
         model = onnx.ModelProto.FromString(data)
@@ -107,7 +111,7 @@ def _mutate_model(data: bytes, source: random.Random) -> bytes:
             else:
                 _mutate_field(message, field, source)
         return bytes(model.SerializeToString())
-    except (DecodeError, EncodeError, TypeError):  # of earlier damage: text that is no UTF-8
+    except _EARLIER_DAMAGE:
         return _mutate_bytes(data, source)
 
 

@@ -50,7 +50,7 @@ class NewLines:
 
 def _loaded_code() -> Iterator[CodeType]:
     """The code of all functions of modelexport, those inside others included."""
-    pending = [f.__code__ for f in gc.get_objects() if isinstance(f, FunctionType)]
+    pending = [f.__code__ for f in gc.get_objects() if type(f) is FunctionType]
     while pending:
         code = pending.pop()
         if _MARK in code.co_filename:

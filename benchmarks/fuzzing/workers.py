@@ -9,6 +9,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,6 +76,9 @@ def work(share: Share, seeds: Seeds, tally: Tally, answers: int) -> None:
         with _folder_of(seeds):
             for number in _numbers(share, tally, answers, seeds):
                 os.write(answers, msgspec.json.encode(number) + b"\n")
+    except BaseException:  # noqa: BLE001 - a fault of the fuzzer itself
+        traceback.print_exc()
+        os._exit(70)
     finally:
         sys.stderr.flush()
         os._exit(0)
