@@ -268,3 +268,16 @@ def test_the_weights_of_all_ops_count_that_an_equal_value_takes(
         record_values={"a": numbers(1), "b": numbers(2), "c": numbers(3)},
     )
     assert score(case, "fused", "clip", {}) == expected
+
+
+def test_an_equal_value_takes_no_weights_of_other_ops_where_values_are_not_exact() -> None:
+    """In a quantised file it may be that of another op."""
+    values = {"a": numbers(1), "c": numbers(3)}
+    case = Aligned(
+        *(FUSED, CLIPPED),
+        weights={"w": ["w"]},
+        file_values=values,
+        record_values=values,
+        rejects_mismatch=False,
+    )
+    assert score(case, "fused", "clip", {}) == -2.0
