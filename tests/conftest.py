@@ -24,6 +24,8 @@ def pytest_configure() -> None:
     A shell makes its background jobs ignore the one, `nohup` the other, and every process
     inherits that.
     """
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os.environ.setdefault("OMP_NUM_THREADS", "1")  # else each worker has a thread for each core
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:

@@ -9,7 +9,7 @@ import pytest
 
 from modelexport.hierarchy.record import encode_record
 from modelexport.rewriter import annotate
-from tests.helpers.commands import modelexport
+from tests.helpers.commands import CommandResult, Run, modelexport
 from tests.helpers.handmade import number_weights, two_layers, two_layers_record
 
 SOURCES = """
@@ -196,11 +196,39 @@ def contents(folder: Path) -> dict[str, bytes | None]:
     return {str(p): p.read_bytes() if stat.S_ISREG(p.lstat().st_mode) else None for p in paths}
 
 
+PROCESSES = (
+    "no such command", "no value", "two hierarchies", "no such file", "an existing output",
+    "garbled JSON",
+)  # fmt: skip
+"""Wrong uses of each sort, which are run in a process of their own, too."""
+
+
 @pytest.mark.parametrize(("line", "named"), WRONG.values(), ids=WRONG.keys())
-def test_wrong_use_gets_one_sentence(folder: Path, line: str, named: str) -> None:
+def test_wrong_use_gets_one_sentence(
+    folder: Path,
+    line: str,
+    named: str,
+    run_with_libraries: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """It names the thing; nothing is printed, written or changed."""
+    monkeypatch.chdir(folder)
     before = contents(folder)
-    ran = modelexport(*shlex.split(line), cwd=folder)
+    check_one_sentence(run_with_libraries(*shlex.split(line)), named)
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("use", PROCESSES)
+def test_a_process_that_is_used_wrongly_prints_the_same(folder: Path, use: str) -> None:
+    """Nothing is added when it starts and when it ends."""
+    line, named = WRONG[use]
+    before = contents(folder)
+    check_one_sentence(modelexport(*shlex.split(line), cwd=folder), named)
+    assert contents(folder) == before
+
+
+def check_one_sentence(ran: CommandResult, named: str) -> None:
+    """Whether a command ended with code 2 and one sentence about a thing."""
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.startswith("modelexport: ")
     assert ran.err.endswith(".\n")
@@ -208,4 +236,3 @@ def test_wrong_use_gets_one_sentence(folder: Path, line: str, named: str) -> Non
     assert named in ran.err
     assert "run with --verbose" not in ran.err
     assert "Traceback" not in ran.err
-    assert contents(folder) == before
