@@ -77,6 +77,8 @@ class ExportConfig(
         custom_translation: `FILE.py:TABLE`, a dictionary of operators of torch and the onnxscript
             functions that the dynamo exporter writes for them.
         with_past: Whether a decoder gets the cache of the tokens before among its inputs.
+        base_model: Folder or hub id of the model that an adapter changes, in place of the one
+            that the adapter names.
     """
 
     exporter: Exporter | None = None
@@ -90,6 +92,7 @@ class ExportConfig(
     output_names: tuple[Name, ...] = ()
     custom_translation: Name | None = None
     with_past: bool | None = None
+    base_model: Name | None = None
 
     def __post_init__(self) -> None:
         if self.dynamic and self.dynamic_axes:

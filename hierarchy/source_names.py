@@ -11,6 +11,9 @@ _PROGRAM_SUFFIX = ".pt2"
 _PARTS_FILE = "modules.json"
 """The file in which sentence-transformers lists the parts of a model."""
 
+ADAPTER_CONFIG = "adapter_config.json"
+"""The file in which peft describes an adapter."""
+
 _MAX_HUB_PARTS = 2
 """Number of parts of the longest Hugging Face hub id (`owner/name`)."""
 
@@ -56,6 +59,12 @@ def is_sentence_folder(source: str) -> bool:
     return (Path(source) / _PARTS_FILE).is_file()
 
 
+def is_adapter_folder(source: str) -> bool:
+    """Whether a source is a folder of an adapter that peft wrote, without a model of its own."""
+    folder = Path(source)
+    return (folder / ADAPTER_CONFIG).is_file() and not (folder / "config.json").is_file()
+
+
 def check_folder(source: str) -> None:
     """Refuse a source that is neither a Hugging Face folder nor a hub id.
 
@@ -64,7 +73,7 @@ def check_folder(source: str) -> None:
             not exist.
     """
     path = Path(source)
-    if is_sentence_folder(source):
+    if is_sentence_folder(source) or is_adapter_folder(source):
         return
     if path.is_dir() and not (path / "config.json").is_file():
         raise SourceError(f"{source}: not a Hugging Face model folder (it has no config.json).")

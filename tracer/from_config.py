@@ -72,6 +72,7 @@ def load_from_config(
         trust_remote_code=options.trust_remote_code,
         weights=options.weights,
         with_past=options.has_past,
+        base_model=options.base_model,
     )
 
 

@@ -86,6 +86,14 @@ class TracingOptions:
             rich_help_panel=_TOPIC,
         ),
     ] = False
+    base_model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Base model of an adapter (LoRA), in place of the one that the adapter names.",
+            rich_help_panel=_TOPIC,
+        ),
+    ] = None
     custom_translation: Annotated[
         str | None,
         typer.Option(
@@ -144,6 +152,7 @@ class TracingOptions:
             dynamic=self.dynamic,
             custom_translation=self.custom_translation,
             with_past=self.with_past,
+            base_model=self.base_model,
             probe=not self.no_probe,
             stamp=self.stamp,
             trust_remote_code=self.trust_remote_code,

@@ -11,6 +11,7 @@ from modelexport.errors import SourceError
 from modelexport.hierarchy.export_config import InputRequest
 from modelexport.hierarchy.source_names import (
     check_folder,
+    is_adapter_folder,
     is_program_file,
     is_script_file,
     is_sentence_folder,
@@ -18,6 +19,7 @@ from modelexport.hierarchy.source_names import (
 )
 from modelexport.support.error_texts import first_line
 from modelexport.support.progress import report_step
+from modelexport.tracer.sources.adapters import base_of_adapter, load_adapted
 from modelexport.tracer.sources.example_inputs import factory_inputs, folder_inputs
 from modelexport.tracer.sources.exported_programs import load_program
 from modelexport.tracer.sources.factories import call_factory, find_factory
@@ -56,6 +58,7 @@ def load(
     trust_remote_code: bool = False,
     weights: bool = True,
     with_past: bool = False,
+    base_model: str | None = None,
 ) -> Loaded:
     """Load a model and make its inputs.
 
@@ -71,6 +74,8 @@ def load(
         trust_remote_code: Let a Hugging Face folder run its own code.
         weights: Load the weights; else the model is built on torch's meta device, without values.
         with_past: Whether a decoder reads the cache of the tokens before.
+        base_model: Folder or hub id of the model that an adapter changes; None for the one that
+            the adapter names.
 
     Raises:
         SourceError: The source cannot be found, imported or built; or it has no cache.
@@ -85,6 +90,7 @@ def load(
         attention,
         trust_remote_code=trust_remote_code,
         weights=weights,
+        base_model=base_model,
     )
     if not with_past:
         return loaded
@@ -101,7 +107,18 @@ def _load(
     *,
     trust_remote_code: bool,
     weights: bool,
+    base_model: str | None,
 ) -> Loaded:
+    if is_adapter_folder(source):
+        if not weights:
+            raise SourceError(f"{source}: --no-weights is not for adapters, which are weights.")
+        base = base_of_adapter(source, base_model)
+        check_folder(base)
+        model = load_adapted(source, base, task, attention, trust_remote_code=trust_remote_code)
+        inputs = folder_inputs(base, model, request, trust_remote_code=trust_remote_code)
+        return Loaded(model, inputs, Origin(Path(source).resolve().name, task))
+    if base_model is not None:
+        raise SourceError(f"{source}: --base-model is for the folder of an adapter.")
     report_step(f"loading {source}")
     if (factory := parse_factory(source)) is not None:
         if task is not None:
