@@ -114,9 +114,12 @@ def _load(
             raise SourceError(f"{source}: --no-weights is not for adapters, which are weights.")
         base = base_of_adapter(source, base_model)
         check_folder(base)
-        model = load_adapted(source, base, task, attention, trust_remote_code=trust_remote_code)
-        inputs = folder_inputs(base, model, request, trust_remote_code=trust_remote_code)
-        return Loaded(model, inputs, Origin(Path(source).resolve().name, task))
+        adapted = load_adapted(source, base, task, attention, trust_remote_code=trust_remote_code)
+        return Loaded(
+            adapted,
+            folder_inputs(base, adapted, request, trust_remote_code=trust_remote_code),
+            Origin(Path(source).resolve().name, task),
+        )
     if base_model is not None:
         raise SourceError(f"{source}: --base-model is for the folder of an adapter.")
     report_step(f"loading {source}")
