@@ -15,6 +15,7 @@ import onnx
 from modelexport.errors import FileProblem, OnnxFileError
 from modelexport.rewriter.container.copying import copy_range
 from modelexport.rewriter.container.external_data import is_number, resolve
+from modelexport.rewriter.container.open_file import OpenFile
 from modelexport.rewriter.container.tensor_walk import external_reference
 
 
@@ -31,7 +32,7 @@ def move_external_data(
 
     Raises:
         FileProblem: A file is missing.
-        OnnxFileError: A file is shorter than the tensors say.
+        OnnxFileError: A file is shorter than the tensors say, or changes meanwhile.
     """
     copied: dict[tuple[str, int, int], int] = {}
     with data.open("wb", buffering=0) as sink:
@@ -65,6 +66,9 @@ def _append(path: Path, sink: int, start: int, length: int) -> int:
     offset = end + (start - end) % mmap.PAGESIZE
     os.ftruncate(sink, offset)
     os.lseek(sink, offset, os.SEEK_SET)
-    with path.open("rb") as source:
-        copy_range(source.fileno(), sink, start, length)
+    with OpenFile.open(path) as source:
+        try:
+            copy_range(source.descriptor, sink, start, length)
+        except EOFError:
+            source.refuse_shorter()
     return offset

@@ -1,5 +1,6 @@
 """What matching may look at besides the graph: weights, and runs of the file."""
 
+import struct
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -124,8 +125,16 @@ def read_inputs(path: Path) -> Iterator[tuple[str, Array]]:
             for name in archive.files:
                 array = archive[name]
                 yield name, array.astype(object) if array.dtype.kind == "U" else array
-    except (OSError, ValueError, BadZipFile, EOFError, zlib.error, SyntaxError) as error:
+    except _ARCHIVE_ERRORS as error:
         raise UsageError(f"{path}: not an .npz file of arrays by input name ({error}).") from error
+
+
+_ARCHIVE_ERRORS = (
+    *(OSError, EOFError, BadZipFile, zlib.error, struct.error),
+    *(ValueError, TypeError, LookupError, OverflowError, SyntaxError),  # of headers of arrays
+    RuntimeError,  # of encrypted entries, and of methods and versions that Python does not know
+)
+"""What Python and numpy raise about a damaged .npz file."""
 
 
 def _check_size(archive: np.lib.npyio.NpzFile) -> None:

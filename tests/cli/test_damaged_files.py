@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 
@@ -87,3 +88,14 @@ def test_a_module_tree_without_a_root(run: Run, annotated: Path) -> None:
         result = run(command, annotated)
         assert_one_sentence(result, annotated.name)
         assert "no root module" in result.err
+
+
+def test_archives_of_a_version_that_nobody_reads(run: Run, annotated: Path, tmp_path: Path) -> None:
+    """An .npz file that Python's zip reader does not support is refused by name."""
+    np.savez(tmp_path / "in.npz", x=np.ones((4, 4), np.float32))
+    data = bytearray((tmp_path / "in.npz").read_bytes())
+    entry = data.index(b"PK\x01\x02")
+    data[entry + 6 : entry + 8] = b"\xff\xff"  # the version that is needed to read it
+    (tmp_path / "in.npz").write_bytes(data)
+    files = (annotated, annotated, "--numeric", "--probe", tmp_path / "in.npz")
+    assert_one_sentence(run("compare", *files), "in.npz")

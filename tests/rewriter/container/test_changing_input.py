@@ -10,7 +10,7 @@ import pytest
 from onnx import numpy_helper
 
 from modelexport.errors import OnnxFileError
-from modelexport.rewriter.container import Edits, OnnxContainer
+from modelexport.rewriter.container import Edits, OnnxContainer, part_writing
 from tests.helpers.handmade import parse
 
 SIDE = 1024
@@ -139,3 +139,24 @@ def test_pipes_are_refused_and_not_waited_for(tmp_path: Path) -> None:
         ):
             with pytest.raises(OnnxFileError, match=r"m\.data.*pipe"):
                 read()
+
+
+def test_data_of_a_part_that_becomes_shorter_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The range that is copied to another folder ends too early: no part is left."""
+    source = large_model(tmp_path, save_as_external_data=True, location="m.data")
+    copy_range = part_writing.copy_range
+
+    def copy_behind_a_change(descriptor: int, sink: int, start: int, length: int) -> None:
+        shorten(tmp_path / "m.data")
+        copy_range(descriptor, sink, start, length)
+
+    monkeypatch.setattr(part_writing, "copy_range", copy_behind_a_change)
+    (tmp_path / "away").mkdir()
+    with OnnxContainer.open(source) as container:
+        model = onnx.ModelProto()
+        model.CopyFrom(container.skeleton())
+        with pytest.raises(OnnxFileError, match=r"m\.data: became shorter"):
+            container.write_part(tmp_path / "away" / "p.onnx", model)
+    assert list((tmp_path / "away").iterdir()) == []
