@@ -23,7 +23,7 @@ def markdown(rows: Sequence[Row], all_types: int, *, current: str) -> str:
 
     Args:
         rows: One row for each type that was measured.
-        all_types: Number of types that there are.
+        all_types: Number of types of the installed transformers.
         current: Key of the code as it is.
     """
     return "\n".join(_lines(rows, all_types, current)) + "\n"
@@ -42,7 +42,8 @@ def _lines(rows: Sequence[Row], all_types: int, current: str) -> Iterator[str]:
     for numbers, count in versions.most_common():
         yield f"Versions of {count} rows: {numbers or 'not kept'}."
     older = sum(row.key != current for row in rows)
-    yield f"{len(rows)} of {all_types} types were measured, in the order of a digest of names;"
+    yield f"{len(rows)} types were measured. The transformers that is installed where this page is"
+    yield f"written names models for {all_types}; other versions of it name others."
     yield f"{older} of the rows come from an earlier state of the code. Each type has limits of"
     yield "time and memory, which whoever runs it chooses (`python benchmarks/breadth.py --help`)."
     yield ""
@@ -62,9 +63,11 @@ def _figures(rows: Sequence[Row]) -> Iterator[str]:
         ("types measured", len(rows), len(rows)),
         ("of these built with random weights", len(built), len(rows)),
         ("of the built ones, run on generated inputs", len(ran), len(built)),
+        ("of all measured, run on generated inputs", len(ran), len(rows)),
         ("of those that ran, taken on to tracing", len(traced), len(ran)),
         ("of these exported by one exporter", len(exported), len(traced)),
         ("of these recorded eagerly, as no exporter could", len(eager), len(traced)),
+        ("of these exported or recorded", len(exported) + len(eager), len(traced)),
         ("of the exported ones, annotated and validated", len(annotated), len(exported)),
         ("of these judged by eager execution within the limits", len(judged), len(annotated)),
         ("of the judged ones, without a wrong tag", sum(not r.wrong for r in judged), len(judged)),
