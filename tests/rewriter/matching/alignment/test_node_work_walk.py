@@ -12,7 +12,8 @@ from tests.helpers.node_work import begun, work
 
 DIAMOND = """g (float[8,16] x) => (float[8,16] y) <float[16] n = {1}> {
     [first] p = Neg (x)
-    [left] q = Mul (n, p)
+    [term] l = Sin (x)
+    [left] q = other.MulAdd (n, p, l)
     [step] r = Abs (x)
     [right] s = Add (p, r)
     [last] y = Add (q, s)
@@ -22,7 +23,7 @@ DIAMOND = """g (float[8,16] x) => (float[8,16] y) <float[16] n = {1}> {
 def test_a_node_does_all_ops_on_all_ways_back_to_what_it_reads() -> None:
     """Weights end no way, and an op that two ways reach counts once."""
     file = "g (float[8,16] x) => (float[8,16] y) { [fused] y = other.Fused (x) }"
-    expected = {"fused": {"first", "left", "step", "right", "last"}}
+    expected = {"fused": {"first", "term", "left", "step", "right", "last"}}
     assert work(Aligned(file, DIAMOND), {"fused": "last"}) == expected
 
 
@@ -126,3 +127,17 @@ def test_the_ops_of_weights_are_the_work_of_the_node_that_reads_these() -> None:
     spans = NodeWork(case.graphs, pairs.ops, finder.span, pairs.spans, {}).find()
     ops = [case.op_name(op) for op in spans[case.node("both")].ops]
     assert sorted(ops) == ["one", "two"]
+
+
+def test_an_op_that_two_nodes_do_counts_once() -> None:
+    """Two ops of the second node read its result."""
+    weights = "<float[16,16] w = {1}, float[16] b = {1}>"
+    record = f"""g (float[8,16] x) => (float[8,16] y) {weights} {{
+        [gemm] h = Gemm (x, w, b) [act] t = Tanh (h) [gate] y = Mul (t, h)
+    }}"""
+    file = f"""g (float[8,16] x) => (float[8,16] y) {weights} {{
+        [product] h = MatMul (x, w) [gated] y = other.BiasGate (h, b)
+    }}"""
+    case = Aligned(file, record, weights={"w": ["w"], "b": ["b"]})
+    expected = {"gemm", "act", "gate"}
+    assert work(case, {"product": "gemm", "gated": "gate"})["gated"] == expected
