@@ -149,7 +149,7 @@ def _annotate(
 ) -> None:
     """Tag the file, check it, and hold its tags against eager execution."""
     row.exporter, row.status = traced.onnx_path.stem, "annotate"
-    annotated = folder / "annotated.onnx"
+    annotated = folder / f"{row.exporter}.annotated.onnx"
     report = annotate(traced.onnx_path, traced.record, annotated)
     row.nodes, row.tagged = len(report.decisions), report.resolved
     checked = validate(
