@@ -129,8 +129,8 @@ class _Parts:
             for name in (value.name for value in session.get_inputs())
         }
         names = [value.name for value in session.get_outputs()]
-        for name, array in zip(names, session.run(None, feeds), strict=True):
-            self._results[role, name] = array
+        arrays = session.run(None, feeds)
+        self._results |= {(role, name): a for name, a in zip(names, arrays, strict=True)}
         return self._results[role, names[0]]
 
     def _sources(self, role: PartRole, name: str) -> list[Connection]:

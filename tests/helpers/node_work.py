@@ -24,7 +24,8 @@ def work(
 ) -> dict[str, set[str]]:
     """The ops of each node by name."""
     spans = begun(case, seeds, anchored).find()
-    assert all(len(set(span.ops)) == len(span.ops) for span in spans.values()), "an op stands twice"
+    op_twice = [span for span in spans.values() if len(set(span.ops)) != len(span.ops)]
+    assert op_twice == []
     return {
         case.node_name(node): {case.op_name(op) for op in span.ops} for node, span in spans.items()
     }

@@ -96,6 +96,7 @@ def test_a_node_between_two_calls_of_one_module_is_in_reach_by_its_weight(
     model = onnx.load(annotated)
     owned = [n for n in model.graph.node if n.name in {"proj1", "bias1"}]
     weights = {value.name for value in model.graph.initializer}
+    assert owned
     assert all(weights & set(node.input) for node in owned)
     for node in model.graph.node:
         if node not in owned:
