@@ -1,5 +1,7 @@
 """Nodes of modules that the record does not have, as the resolver sees them."""
 
+from dataclasses import replace
+
 from modelexport.rewriter.matching.evidence.weight_match import WeightMatch
 from modelexport.rewriter.matching.resolver import NodeResolver, Resolution
 from tests.helpers.aligned import Aligned, Arrays, numbers
@@ -60,3 +62,18 @@ def test_a_node_whose_result_was_recorded_is_not_new() -> None:
     values = {"x": numbers(1), "b": numbers(2)}
     recorded = {"x": values["x"], "r": values["b"]}
     assert new_nodes(resolve(values, recorded)) == {"up", "plain"}
+
+
+def test_a_counted_name_pairs_no_node_that_has_diverged() -> None:
+    """In a related model it may be the name of another node; any other name counts."""
+    values = {"x": numbers(1)}
+    case = Aligned(FILE, RECORD, file_values={**values, "a": numbers(2)}, record_values=values)
+    node, op = case.node("base"), case.op("base")
+    record = record_of(case.record.model, {"": "Net"}, [""] * len(case.record))
+    assert case.values is not None
+    values_of_relative = replace(case.values, may_diverge=True)
+    file, recorded = case.file.indexed, case.record.indexed
+    resolver = NodeResolver(record, file, recorded, values_of_relative)
+    assert node in resolver.resolve({node: op}, structure=False).paired
+    uncertain = frozenset({node})
+    assert node not in resolver.resolve({node: op}, structure=False, uncertain=uncertain).paired
