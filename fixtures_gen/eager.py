@@ -7,6 +7,7 @@ normalisation becomes a mean, a difference, a square.
 """
 
 import sys
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -180,6 +181,9 @@ def _follow_new_modules(model: nn.Module, stack: list[frozenset[str]], hooks: Ex
         if id(module) not in known:
             stack.pop()
 
+    # a compiled module warns that such hooks see it, too; it is known, so they leave it alone
+    hooks.enter_context(warnings.catch_warnings())
+    warnings.filterwarnings("ignore", ".*global hooks on modules", UserWarning)
     hooks.callback(register_module_forward_pre_hook(enter).remove)
     hooks.callback(register_module_forward_hook(leave, always_call=True).remove)
 
