@@ -13,6 +13,9 @@ _PASS_THROUGH = frozenset(
 )
 """Operators that return the numbers of their first input, in another shape, order or type."""
 
+_ARITHMETIC = frozenset({"Add", "Sub", "Mul", "Div"})
+"""Operators of arithmetic on two operands."""
+
 _CLIPPING = frozenset({"Relu", "Clip"})
 """Operators that clip values to a range. A value that is stored in few bits has a range anyway."""
 
@@ -31,6 +34,11 @@ _DATA_MOVEMENT = _PASS_THROUGH | {
     *("SplitToSequence", "SequenceAt", "SequenceConstruct", "ConcatFromSequence"),
 }
 """Operators that only move, cut, cast or rescale values."""
+
+
+def is_arithmetic(op_type: str) -> bool:
+    """Whether an operator adds, subtracts, multiplies or divides real numbers."""
+    return op_type in _ARITHMETIC
 
 
 def is_clipping(op_type: str) -> bool:

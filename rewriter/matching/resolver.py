@@ -99,14 +99,18 @@ class NodeResolver:
     def _contracted(self, values: ValueMatch | None) -> tuple[ContractedGraph, ContractedGraph]:
         """Both graphs without the nodes that pass values through.
 
-        In a quantised file only operators tell which nodes these are: rounding may leave nothing
-        of one of two added values.
+        In a quantised file operators tell which nodes these are, and constants that change nothing
+        (a factor of one): rounding may leave nothing of one of two added values.
         """
-        if values is None or not values.rejects_mismatch:
+        if values is None:
             return ContractedGraph(self._file_graph, {}), ContractedGraph(self._record_graph, {})
+        if values.rejects_mismatch:
+            passed = values.file.passed_values, values.record.passed_values
+        else:
+            passed = values.file.unchanged_values, values.record.unchanged_values
         return (
-            ContractedGraph(self._file_graph, values.file.passed_values),
-            ContractedGraph(self._record_graph, values.record.passed_values),
+            ContractedGraph(self._file_graph, passed[0]),
+            ContractedGraph(self._record_graph, passed[1]),
         )
 
     def resolve(

@@ -121,7 +121,7 @@ class Enclosure:
         return twins.pop() if len(twins) == 1 else None
 
     def _by_paths(self, node: int, enclosed: Mapping[int, Enclosed]) -> Enclosed:
-        scaled = self._scaled_ops(node, enclosed)
+        scaled = self._scaled_ops(node, enclosed) or self._split_ops(node)
         if scaled:
             return Enclosed(scaled)
         after = self._nearest_paired(node, self._file.successors)
@@ -230,6 +230,17 @@ class Enclosure:
             elif other in enclosed:
                 ops.update(enclosed[other].ops)
         return tuple(sorted(ops))
+
+    def _split_ops(self, node: int) -> tuple[int, ...]:
+        """The ops whose results a node splits that one node before it computes.
+
+        Where values are exact, they tell this better.
+        """
+        if self._exact or self._file.graph.op_types[node] != "Split":
+            return ()
+        before = [other for other in self._file.predecessors(node) if other in self._anchored]
+        ops = self._anchored[before[0]] if len(before) == 1 else ()
+        return ops if len(ops) > 1 else ()
 
     def _ops_before(self, node: int) -> Iterable[int]:
         """Recorded ops that are done where a node has run, which is paired or anchored.

@@ -112,6 +112,26 @@ def test_in_a_quantised_file_the_op_whose_result_a_node_has_is_the_node(
     assert ops(case, enclose(case, ENDS)["some"]) == expected
 
 
+def test_a_node_that_splits_packed_results_does_the_ops_that_were_packed() -> None:
+    """Where values do not tell, the weights of the node before it do."""
+    record = """g (float[8,16] x) => (float[8,16] y) <float[16,16] w = {1}, float[16,16] v = {2}> {
+        [query] q = MatMul (x, w)
+        [key] k = MatMul (x, v)
+        [turn] t = Sin (q)
+        [join] y = Add (t, k)
+    }"""
+    file = """g (float[8,16] x) => (float[8,16] y) <float[16,32] p = {1}> {
+        [packed] j = MatMul (x, p)
+        [split] q, k = Split (j)
+        [join] y = other.Join (q, k)
+    }"""
+    case = Aligned(file, record)
+    enclosed = enclose(case, {"join": "join"}, anchored={"packed": ("query", "key")})
+    assert ops(case, enclosed["split"]) == ["query", "key"]
+    enclosed = enclose(case, {"join": "join"}, anchored={"packed": ("query",)})
+    assert ops(case, enclosed["split"]) != ["query"]
+
+
 CLIPPED = """g (float[8,16] x) => (float[8,16] y) <float[16,16] w = {1}> {
     [product] m = MatMul (x, w)
     [clip] r = Relu (m)
