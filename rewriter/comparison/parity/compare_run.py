@@ -10,6 +10,7 @@ import msgspec
 
 from modelexport.errors import UsageError
 from modelexport.hierarchy.fingerprints import Array
+from modelexport.hierarchy.module_tree import is_within
 from modelexport.hierarchy.module_values import ModelValues, ModuleValues
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.annotation.placed_file import PlacedFile
@@ -127,6 +128,7 @@ class _RunAgainstFile:
 
     def result(self) -> ModelComparison:
         """The comparison."""
+        self._refuse_lost_orders()
         agreed = {match.name for match in self._matches.values()}
         self._match_own(agreed)
         statuses = [status_of(pairs) for pairs in self._pairs]
@@ -198,6 +200,40 @@ class _RunAgainstFile:
         found = ((self._arrays[key], match) for key, match in self._matches.items())
         return dict(_paired((*found, *near))) | exact
 
+    def _refuse_lost_orders(self) -> None:
+        """Let an output diverge that has another order, unless something restores the order.
+
+        An order of the axes is a layout. Any other order is one only where what is computed from
+        it, or the module around it, has its numbers in place again.
+        """
+        restored: set[int] = set()
+        readers: dict[int, list[int]] = {}
+        for index, call in enumerate(self._calls):
+            for source in {source for sources in call.sources for source in sources}:
+                readers.setdefault(source, []).append(index)
+        for index in reversed(range(len(self._calls))):
+            lost = [
+                (position, array, match)
+                for position, (array, match) in enumerate(self._pairs[index])
+                if match is not None and match.layout == ""
+            ]
+            after = [*readers.get(index, ()), *self._around(index)]
+            held = any(match is not None for _, match in self._pairs[index])
+            if held and (not lost or restored.intersection(after)):
+                restored.add(index)
+                continue
+            for position, array, match in lost:
+                self._matches.pop(id(array), None)
+                self._pairs[index][position] = array, match.refused()
+
+    def _around(self, index: int) -> Iterator[int]:
+        """The calls, after a call, of the modules around it."""
+        path = self._calls[index].path
+        for later in range(index + 1, len(self._calls)):
+            other = self._calls[later].path
+            if other != path and is_within(path, other):
+                yield later
+
     def _match_own(self, agreed: set[str]) -> None:
         """Compare outputs that the file does not hold with the values of their modules."""
         missing = [
@@ -205,7 +241,7 @@ class _RunAgainstFile:
             for index, call in enumerate(self._calls)
             if (own := self._leaving(call))
             for position, array in enumerate(call.outputs)
-            if id(array) not in self._matches
+            if self._pairs[index][position][1] is None
         ]
         matches = self._finder.find([sought for _, _, sought in missing])
         for (index, position, sought), match in zip(missing, matches, strict=True):

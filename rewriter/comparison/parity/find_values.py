@@ -47,12 +47,18 @@ class Match:
         agrees: Whether it holds the same numbers.
         layout: The order of the axes in the file, or "" where it is another order of the same
             numbers; None where the order is the same.
+        in_place: With another order: the errors element by element.
     """
 
     name: str
     errors: Errors
     agrees: bool
     layout: str | None = None
+    in_place: Errors | None = None
+
+    def refused(self) -> "Match":
+        """The match where another order of the numbers is a difference."""
+        return Match(self.name, self.in_place or self.errors, agrees=False)
 
 
 class ValueFinder:
@@ -149,7 +155,8 @@ class ValueFinder:
                 errors_here = measure_errors(array.transpose(axes), value)
                 if not errors_here.diverges(self._tolerance):
                     return Match(name, errors_here, agrees=True, layout=",".join(map(str, axes)))
-        return Match(name, errors, agrees=True, layout="")
+        in_place = measure_errors(array, value)
+        return Match(name, errors, agrees=True, layout="", in_place=in_place)
 
 
 def _is_better(match: Match, other: Match | None, item: Sought) -> bool:

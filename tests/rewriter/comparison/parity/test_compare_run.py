@@ -105,6 +105,20 @@ def test_the_same_numbers_in_another_order_are_permuted(
     assert result.same
 
 
+def test_an_order_that_nothing_restores_is_a_difference(
+    values: ModelValues, annotated_file: Path
+) -> None:
+    """The outputs of the model are read by their places: exchanged rows are other outputs."""
+    shuffled = np.roll(values.calls[-1].outputs[0], 1, axis=0)
+    changed = values
+    for path in ("layer.1", ""):
+        changed = with_output(changed, path, shuffled)
+    result = compare_run(changed, annotated_file)
+    assert result.first == "/Net/layer.1"
+    assert statuses(result)[""] is ValueStatus.DIVERGES
+    assert not result.same
+
+
 def test_what_no_node_computes_is_no_difference(values: ModelValues, annotated_file: Path) -> None:
     """A value of another size is not in the file: that is told, with the reason."""
     result = compare_run(with_output(values, "layer.0.fc", np.ones(7, np.float32)), annotated_file)
