@@ -18,6 +18,7 @@ from modelexport.rewriter.matching.alignment.graph_pair import GraphPair, match_
 from modelexport.rewriter.matching.alignment.layouts import find_shaping_nodes
 from modelexport.rewriter.matching.alignment.node_work import NodeWork
 from modelexport.rewriter.matching.alignment.pairs import Pairs
+from modelexport.rewriter.matching.alignment.passing import find_passing_ops
 from modelexport.rewriter.matching.alignment.scorer import ScoredOp
 from modelexport.rewriter.matching.alignment.seeds import Seeder, find_nearby_ops
 from modelexport.rewriter.matching.alignment.spans import Span
@@ -143,7 +144,10 @@ class NodeResolver:
         anchored = self._find_anchored(graphs, pairs)
         spans = self._find_spans(graphs, pairs, aligner, anchored)
         if structure:
-            enclosed = self._enclose(graphs, pairs, spans, anchored)
+            enclosed = {
+                **self._enclose(graphs, pairs, spans, anchored),
+                **self._enclose_passing(graphs, pairs),
+            }
         return Resolution(
             graphs,
             {node: span.ops for node, span in spans.items()},
@@ -223,6 +227,18 @@ class NodeResolver:
             if merged:
                 enclosed[node] = Enclosed(merged)
         return enclosed
+
+    def _enclose_passing(self, graphs: GraphPair, pairs: Pairs) -> dict[int, Enclosed]:
+        """Nodes that pass a value on where ops of one module do so, by other operators."""
+        passing = find_passing_ops(graphs, pairs.ops, pairs.is_free)
+        modules = {
+            node: {self._record.ops[op].module for op in ops} for node, ops in passing.items()
+        }
+        return {
+            node: Enclosed(ops)
+            for node, ops in passing.items()
+            if len(modules[node]) == 1 and None not in modules[node]
+        }
 
     def _find_anchored(self, graphs: GraphPair, pairs: Pairs) -> dict[int, tuple[int, ...]]:
         """Nodes that are paired with no op, with the ops that read their weights and no others."""

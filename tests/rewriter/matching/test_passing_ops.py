@@ -34,6 +34,7 @@ PASSING = {
     "split": (lambda x: x.split([2, WIDTH - 2], -1)[1], WIDTH - 2),
     "slice": (lambda x: x[:, 1:], WIDTH),
     "gather": (lambda x: x[:, [2, 0]], WIDTH),
+    "permuting gather": (lambda x: x[:, [1, 0]], WIDTH),
     "cast": (lambda x: x.double().float(), WIDTH),
     "expand": (lambda x: x.unsqueeze(1).expand(-1, 3, -1, -1), WIDTH),
     "select": (lambda x: x[:, 0], WIDTH),

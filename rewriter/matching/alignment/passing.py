@@ -1,0 +1,75 @@
+"""Nodes that pass a value on where the record passes it on by other operators.
+
+One exporter writes a Gather, and another one a GatherND between two Transposes. Where the numbers
+stay the same, none of these is told by values, and no operator is the other's. Their place tells:
+they stand between the same two paired neighbours.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from modelexport.rewriter.graph.graph_view import GraphView
+from modelexport.rewriter.graph.indexed_graph import NONE
+from modelexport.rewriter.matching.alignment.graph_pair import GraphPair
+
+
+def find_passing_ops(
+    graphs: GraphPair, ops: Mapping[int, int], is_free: Callable[[int], bool]
+) -> dict[int, tuple[int, ...]]:
+    """The recorded ops that pass on what nodes pass on, between the same paired neighbours.
+
+    Args:
+        graphs: What is aligned.
+        ops: The recorded op of each paired node.
+        is_free: Tells whether no node is known to do a recorded op.
+
+    Returns:
+        Nodes that are not paired, each with the recorded ops. There are none where one of these
+        has a node.
+    """
+    passing: dict[int, tuple[int, ...]] = {}
+    for node in range(len(graphs.file.graph)):
+        if node in ops or not graphs.file.pass_through[node]:
+            continue
+        source = ops.get(_source(graphs.file, node), NONE)
+        readers = [ops.get(other, NONE) for other in _readers(graphs.file, node)]
+        if source == NONE or not readers or NONE in readers:
+            continue
+        between = {op for reader in readers for op in _between(graphs.record, source, reader)}
+        if between and all(map(is_free, between)):
+            passing[node] = tuple(sorted(between))
+    return passing
+
+
+def _source(view: GraphView, node: int) -> int:
+    """The node that computes what a node passes on."""
+    (value, *_) = view.graph.output_values(node) or (NONE,)
+    return NONE if value == NONE else view.graph.producer[view.origin[value]]
+
+
+def _readers(view: GraphView, node: int) -> list[int]:
+    """The first nodes behind a node that do not only pass its value on."""
+    readers: list[int] = []
+    pending, seen = [node], {node}
+    for current in pending:
+        for value in view.graph.output_values(current):
+            for other in view.graph.consumers[value]:
+                if other not in seen:
+                    seen.add(other)
+                    (pending if view.pass_through[other] else readers).append(other)
+    return readers
+
+
+def _between(record: GraphView, source: int, reader: int) -> Iterator[int]:
+    """The ops that pass on what an op computes, until another one reads it."""
+    graph = record.graph
+    for value in graph.input_values(reader):
+        if graph.producer[record.origin[value]] != source:
+            continue
+        current = value
+        while record.origin[current] != current:
+            op = graph.producer[current]
+            yield op
+            current = next(
+                (v for v in graph.input_values(op) if record.origin[v] == record.origin[current]),
+                record.origin[current],
+            )

@@ -1,0 +1,46 @@
+"""Nodes that pass a value on by other operators than the record, told by their place."""
+
+from modelexport.rewriter.matching.alignment.passing import find_passing_ops
+from tests.helpers.aligned import Aligned
+
+RECORD = """g (float[8,16] x) => (float[8,16] y) {
+    [first] h = Tanh (x)
+    [to] t = Transpose (h)
+    [back] g = Transpose (t)
+    [last] y = Abs (g)
+}"""
+FILE = """g (float[8,16] x) => (float[8,16] y) {
+    [first] h = Tanh (x)
+    [passing] g = Identity (h)
+    [last] y = Abs (g)
+}"""
+ENDS = {"first": "first", "last": "last"}
+
+
+def passing(file: str, seeds: dict[str, str], record: str = RECORD) -> dict[str, list[str]]:
+    case = Aligned(file, record)
+    pairs = case.pairs(seeds)
+    found = find_passing_ops(case.graphs, pairs.ops, pairs.is_free)
+    return {case.node_name(n): [case.op_name(op) for op in ops] for n, ops in found.items()}
+
+
+def test_between_the_same_neighbours_all_that_pass_the_value_on_are_meant() -> None:
+    """Whatever operators both have."""
+    assert passing(FILE, ENDS) == {"passing": ["to", "back"]}
+
+
+def test_one_open_or_other_neighbour_tells_nothing() -> None:
+    """Nor does a reader that is not paired."""
+    assert passing(FILE, {"first": "first"}) == {}
+    assert passing(FILE, {"last": "last"}) == {}
+    further = FILE.replace("y = Abs (g)", "k = Abs (g) [more] y = Add (g, k)")
+    assert passing(further, ENDS) == {}
+    other = RECORD.replace("[to] t = Transpose (h)", "[sine] s = Sin (h) [to] t = Transpose (s)")
+    assert passing(FILE, ENDS, other) == {}
+
+
+def test_an_op_that_has_its_node_leaves_the_others_open() -> None:
+    """Then a node may be a step that the record does not have."""
+    file = FILE.replace("[passing] g = Identity (h)", "[to] t = Transpose (h) [more] g = Cast (t)")
+    assert passing(file, {**ENDS, "to": "to"}) == {}
+    assert passing(file, ENDS) == {"to": ["to", "back"], "more": ["to", "back"]}
