@@ -65,7 +65,10 @@ def _sums_along_tree(
         nesting: Which tag is inside which.
         tags: All tags, each before those below it.
     """
-    sums = {tag: Totals() for tag in (*tags, *own)}
+    sums: dict[str, Totals] = {}
+    for tag in (*tags, *own):
+        for above in reversed([*nesting.upwards(tag)]):  # a tree may lack a module around another
+            sums.setdefault(above, Totals())
     operators = {tag: totals.op_types for tag, totals in sums.items()}
     evidence = {tag: totals.evidence for tag, totals in sums.items()}
     for tag, totals in own.items():

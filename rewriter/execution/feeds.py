@@ -32,7 +32,11 @@ class InputMismatchError(Exception):
 def graph_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
     """The inputs that a caller must give. Old files list initializers among them, too."""
     initializers = {initializer.name for initializer in graph.initializer}
-    return [value for value in graph.input if value.name not in initializers]
+    inputs: dict[str, onnx.ValueInfoProto] = {}
+    for value in graph.input:
+        if value.name not in initializers:
+            inputs.setdefault(value.name, value)  # of damaged files: a name can be there twice
+    return list(inputs.values())
 
 
 def candidate_feeds(
@@ -104,7 +108,11 @@ def _with_empty_inputs(
 
 def _empty(value: onnx.ValueInfoProto, extents: Mapping[str, int]) -> Array:
     shape = [extents[axis] if isinstance(axis, str) else axis for axis in axis_names(value)]
-    return np.zeros(shape, _dtype(value))
+    try:
+        return np.zeros(shape, _dtype(value))
+    except ValueError as error:
+        extents_text = " x ".join(map(str, shape))
+        raise InputMismatchError(f"input {value.name} is {extents_text}: too large") from error
 
 
 def _assign(inputs: list[onnx.ValueInfoProto], arrays: NamedArrays) -> dict[str, int]:

@@ -83,6 +83,10 @@ def _widen_integers(session: Session, feeds: Feeds, outputs: Mapping[str, object
     return feeds
 
 
+_MAX_ELEMENTS = 1 << 28
+"""Number of elements of an input from which no data is generated for it: 2 GiB of numbers."""
+
+
 def _arrays(session: Session, first: int, others: int) -> Feeds:
     """An array for each input.
 
@@ -107,6 +111,12 @@ def _arrays(session: Session, first: int, others: int) -> Feeds:
             if isinstance(dim, str):
                 extent = extents.setdefault(dim, extent)  # equal names stand for equal extents
             shape.append(dim if isinstance(dim, int) else extent)
+        if math.prod(shape) > _MAX_ELEMENTS or min(shape, default=0) < 0:
+            extents_text = " x ".join(map(str, shape))
+            raise RuntimeFailedError(
+                f"{session.path}: input {name} is {extents_text}, for which no data is "
+                "generated: give a record with --record."
+            )
         feeds[name] = _fill(dtype, shape, random)
     return feeds
 

@@ -79,7 +79,11 @@ def _content(attributes: list[onnx.AttributeProto]) -> bytes:
         return _serialised([tensor])
     try:
         values: bytes = onnx.numpy_helper.to_array(tensor).tobytes()
-    except (TypeError, ValueError):  # a damaged tensor has no values: it equals its copies only
+    except (
+        TypeError,
+        ValueError,
+        KeyError,
+    ):  # a damaged tensor has no values: it equals its copies only
         return _serialised([tensor])
     return f"{tensor.data_type}{list(tensor.dims)}".encode() + values
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import onnx
 
+from modelexport.errors import UsageError
 from modelexport.hierarchy.module_tree import is_within
 from modelexport.hierarchy.opsets import DEFAULT_DOMAINS
 from modelexport.rewriter.folding.constants import (
@@ -124,7 +125,7 @@ class FoldGraph:
                 self.constants[initializer.name] = constant
         decision_at = {d.position: d for d in decisions if not d.graph}
         for position, node in enumerate(graph.node):
-            if node.op_type == "Constant" and node.domain in DEFAULT_DOMAINS:
+            if node.op_type == "Constant" and node.domain in DEFAULT_DOMAINS and node.output:
                 self.constants[node.output[0]] = constant_of_node(node, position)
                 self.outside[node.output[0]] = node, position
             elif self._renames_weight(node):
@@ -132,10 +133,16 @@ class FoldGraph:
                 self.outside[node.output[0]] = node, position
             else:
                 self._add(_new_node(node, position, decision_at[position]))
+        if len(_in_run_order(self.nodes, self.producers_of)) < len(self.nodes):
+            raise UsageError(
+                "nodes of the file read each other in a circle: it has no order in which it can "
+                "run, and no functions can be made of it."
+            )
 
     def _renames_weight(self, node: onnx.NodeProto) -> bool:
         """Whether a node only gives a weight another name."""
-        if node.op_type != "Identity" or node.domain not in DEFAULT_DOMAINS:
+        whole = len(node.input) == len(node.output) == 1
+        if node.op_type != "Identity" or node.domain not in DEFAULT_DOMAINS or not whole:
             return False
         name = node.input[0]
         is_weight = name in self.weights and name not in self.inputs and name not in self.constants
@@ -163,6 +170,7 @@ class FoldGraph:
         """Remove the replaced nodes, and bring the others into an order in which they can run."""
         remaining = [node for node in self.nodes if not node.replaced]
         self.nodes = _in_run_order(remaining, self.producers_of)
+        assert len(self.nodes) == len(remaining), "the calls form a cycle"
 
     def set_chains(self, chains: Mapping[int, Chain]) -> None:
         """Set the calls in which each node ran.
@@ -218,7 +226,10 @@ def _new_node(proto: onnx.NodeProto, position: int, decision: "Decision") -> Fol
 def _in_run_order(
     nodes: list[FoldNode], producers_of: Callable[[FoldNode], Iterable[FoldNode]]
 ) -> list[FoldNode]:
-    """Nodes in an order in which they can run; by position where that leaves a choice."""
+    """Nodes in an order in which they can run; by position where that leaves a choice.
+
+    Nodes of a circle, and those that read what it computes, are left out.
+    """
     waiting_for: dict[int, int] = {}
     consumers: dict[int, list[FoldNode]] = {}
     ready: list[tuple[int, int, FoldNode]] = []
@@ -237,5 +248,4 @@ def _in_run_order(
             waiting_for[id(consumer)] -= 1
             if not waiting_for[id(consumer)]:
                 heapq.heappush(ready, (consumer.position, id(consumer), consumer))
-    assert len(ordered) == len(nodes), "the calls form a cycle"
     return ordered

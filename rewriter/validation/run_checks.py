@@ -47,7 +47,11 @@ def check_by_onnx(file: CheckedFile) -> Findings:
 def _unknown_operators(file: CheckedFile) -> set[str]:
     """Operators in ONNX's own domains that this version of ONNX does not have."""
     versions = {entry.domain: entry.version for entry in file.file.model.opset_import}
-    operators = {(n.domain, n.op_type) for n in file.graph.nodes if n.domain in _CHECKED_DOMAINS}
+    operators = {
+        (n.domain, n.op_type)
+        for n in file.graph.nodes
+        if n.domain in _CHECKED_DOMAINS and isinstance(n.op_type, str)  # bytes where it is no UTF-8
+    }
     return {
         op_type
         for domain, op_type in operators

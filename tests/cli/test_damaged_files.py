@@ -1,5 +1,6 @@
 """Damaged records, metadata and settings end in one sentence with the file and the place."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -99,3 +100,70 @@ def test_archives_of_a_version_that_nobody_reads(run: Run, annotated: Path, tmp_
     (tmp_path / "in.npz").write_bytes(data)
     files = (annotated, annotated, "--numeric", "--probe", tmp_path / "in.npz")
     assert_one_sentence(run("compare", *files), "in.npz")
+
+
+def circle(model: onnx.ModelProto) -> None:
+    model.graph.node[1].input[0] = model.graph.node[-1].output[0]
+
+
+def constant_without_output(model: onnx.ModelProto) -> None:
+    del next(n for n in model.graph.node if n.op_type == "Constant").output[:]
+
+
+def huge_input(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2**40
+
+
+def input_twice(model: onnx.ModelProto) -> None:
+    model.graph.input.add(name=model.graph.input[0].name)
+
+
+def tree_with_a_gap(model: onnx.ModelProto) -> None:
+    (entry,) = (e for e in model.metadata_props if e.key == keys.MODULES)
+    entry.value = entry.value.replace('"path":"layer.0"', '"path":"elsewhere"')
+
+
+def element_type_of_nobody(model: onnx.ModelProto) -> None:
+    constant = next(n for n in model.graph.node if n.op_type == "Constant")
+    constant.attribute[0].t.data_type = 65
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(circle, constant_without_output, huge_input, input_twice, tree_with_a_gap),
+        element_type_of_nobody,
+    ],
+)
+def test_damaged_graphs(
+    run: Run,
+    annotated: Path,
+    plain_record: Path,
+    tmp_path: Path,
+    change: Callable[[onnx.ModelProto], None],
+) -> None:
+    """Every command works on a damaged graph, or refuses it in one sentence."""
+    model = onnx.load(annotated)
+    change(model)
+    damaged = tmp_path / "damaged.onnx"
+    onnx.save(model, damaged)
+    folding = ("--record", plain_record, "--inject", "functions", "--replace-keys", "--force")
+    for command in (
+        *(["analyze", damaged], ["validate", damaged], ["compare", damaged, annotated]),
+        ["annotate", damaged, "-o", tmp_path / "new.onnx", *folding],
+        ["compare", damaged, annotated, "--numeric"],
+    ):
+        code, _, err = run(*command)
+        assert code in {0, 1, 2}
+        assert "unexpected" not in err
+        assert "not enough memory" not in err
+
+
+def test_an_operator_that_is_no_text(run: Run, annotated: Path) -> None:
+    """`validate` reports the fault that onnx's checker finds, or names the place."""
+    data = annotated.read_bytes()
+    assert data.count(b"MatMul") > 0
+    annotated.write_bytes(data.replace(b"MatMul", b"MatMu\xff"))
+    code, _, err = run("validate", annotated)
+    assert code in {1, 2}
+    assert "unexpected" not in err

@@ -73,7 +73,7 @@ def _stored_weight(name: str, module: str | None, tensor: onnx.TensorProto) -> S
 
 def _constants(graph: ModelGraph, modules: Sequence[str | None]) -> Iterator[StoredWeight]:
     for node, module in zip(graph.nodes, modules, strict=True):
-        if node.op_type == "Constant":
+        if node.op_type == "Constant" and node.output:
             tensors = (a.t for a in node.attribute if a.HasField("t"))
             yield from (_stored_weight(node.output[0], module, tensor) for tensor in tensors)
 
