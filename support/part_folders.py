@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from modelexport.support.held_signals import held_signals
+
 PREFIX = ".modelexport."
 SUFFIX = ".part"
 
@@ -27,12 +29,24 @@ def make_part_folder(parent: Path) -> Iterator[Path]:
         OSError: It cannot be made.
     """
     _sweep(parent)
-    folder, descriptor = _make_locked(parent)
+    made: tuple[Path, int] | None = None
     try:
-        yield folder
+        with held_signals():
+            made = _make_locked(parent)
+        yield made[0]
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(descriptor)
+        stopped: BaseException | None = None
+        left = made
+        while left is not None:  # no call before `try`: signals are handled where calls begin
+            try:
+                shutil.rmtree(left[0], ignore_errors=True)
+                left = None
+            except BaseException as error:  # noqa: BLE001 - a signal, which is raised behind
+                stopped = error
+        if made is not None:
+            os.close(made[1])
+        if stopped is not None:
+            raise stopped
 
 
 def _make_locked(parent: Path) -> tuple[Path, int]:
