@@ -36,7 +36,7 @@ def make_part_folder(parent: Path) -> Iterator[Path]:
         yield made[0]
     finally:
         stopped: BaseException | None = None
-        left = made
+        left: tuple[Path, int] | None = made
         while left is not None:  # no call before `try`: signals are handled where calls begin
             try:
                 shutil.rmtree(left[0], ignore_errors=True)

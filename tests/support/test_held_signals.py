@@ -26,11 +26,15 @@ def _handlers() -> Iterator[None]:
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_is_raised_behind_the_step(number: int) -> None:
     steps = []
-    with pytest.raises(STOPPED):
+
+    def run() -> None:
         with held_signals():
             os.kill(os.getpid(), number)
             steps.append("after the signal")
         steps.append("behind the step")
+
+    with pytest.raises(STOPPED):
+        run()
     assert steps == ["after the signal"]
 
 
@@ -63,8 +67,13 @@ def test_a_signal_leaves_no_folder(
         monkeypatch.setattr(part_folders, "_make_locked", making)
     if place == "removing":
         monkeypatch.setattr(part_folders.shutil, "rmtree", removing)
-    with pytest.raises(STOPPED), make_part_folder(tmp_path):
-        if place == "body":
-            send()
+
+    def run() -> None:
+        with make_part_folder(tmp_path):
+            if place == "body":
+                send()
+
+    with pytest.raises(STOPPED):
+        run()
     assert sent == 1
     assert not list(tmp_path.iterdir())
