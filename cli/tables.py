@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
@@ -88,6 +89,10 @@ def _markdown_line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(map(markdown_cell, cells)) + " |"
 
 
+_TOO_LARGE = 10**300
+"""Numbers that Python's floats may not hold; a damaged file may claim so many bytes."""
+
+
 def short_count(count: int) -> str:
     """A count with one decimal at most.
 
@@ -96,6 +101,8 @@ def short_count(count: int) -> str:
     """
     for size, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
         if count >= size:
+            if count >= _TOO_LARGE:
+                return f"{Decimal(count) / size:.1e}{unit}"
             return f"{count / size:.1f}{unit}"
     return str(count)
 

@@ -3,7 +3,8 @@
 A node is addressed by the path of its graph and its position in that graph (`NodeKey`). The path
 of the main graph is "". The subgraph in attribute `then_branch` of node 7 of graph `P` has the
 path `P/7.then_branch`; the k-th subgraph of a list has `P/7.attribute[k]`. A model-local function
-has the path `@domain:name` or `@domain:name:overload`; a second one of the same name ends in `#2`.
+has the path `@domain:name` or `@domain:name:overload`. A second function, or attribute, of the same
+name ends in `#2`.
 """
 
 from collections import Counter
@@ -116,13 +117,16 @@ def has_subgraphs(node: onnx.NodeProto) -> bool:
 
 def subgraphs(node: onnx.NodeProto) -> Iterator[tuple[str, onnx.GraphProto]]:
     """The subgraphs of a node, each with its name in a path (`then_branch`, `attribute[0]`)."""
+    counts: Counter[str] = Counter()
     for attribute in node.attribute:
         if attribute.type not in _SUBGRAPH_TYPES:
             continue
+        counts[attribute.name] += 1
+        again = f"#{counts[attribute.name]}" if counts[attribute.name] > 1 else ""
         if attribute.HasField("g"):
-            yield attribute.name, attribute.g
+            yield attribute.name + again, attribute.g
         for index, subgraph in enumerate(attribute.graphs):
-            yield f"{attribute.name}[{index}]", subgraph
+            yield f"{attribute.name}[{index}]{again}", subgraph
 
 
 def op_type(node: onnx.NodeProto) -> str:

@@ -137,6 +137,9 @@ def _ops(
     model: onnx.ModelProto, carried: CarriedHierarchy, fingerprints: Fingerprints
 ) -> Iterator[Op]:
     for key, node in walk_nodes(model):
+        operator: object = node.op_type
+        if isinstance(operator, bytes):  # protobuf gives what is no text so
+            raise UnicodeError(f"the operator {operator!r} is not UTF-8 text")
         claim = carried.claims.by_node.get(key)
         module: str | None = None
         others: tuple[str, ...] = ()

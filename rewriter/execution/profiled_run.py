@@ -158,7 +158,10 @@ def _open_session(
     providers = [_provider(ort, provider)] if provider else ["CPUExecutionProvider"]
     try:
         return ort.InferenceSession(
-            str(path) if source is None else source.model, options, providers=providers
+            str(path) if source is None else source.model,
+            options,
+            providers=providers,
+            enable_fallback=0,  # it would print, and measure another provider
         )
     except Exception as error:  # onnxruntime's errors share no base class
         raise RuntimeFailedError(

@@ -55,6 +55,7 @@ class Session:
                 str(path) if source is None else source.model,
                 options,
                 providers=["CPUExecutionProvider"],
+                enable_fallback=0,  # it would print, and try the same again
             )
         except Exception as error:  # onnxruntime's errors share no base class
             raise RuntimeFailedError(

@@ -128,11 +128,32 @@ def element_type_of_nobody(model: onnx.ModelProto) -> None:
     constant.attribute[0].t.data_type = 65
 
 
+def cast_of_nothing(model: onnx.ModelProto) -> None:
+    node = model.graph.node[0]
+    node.op_type = "Cast"
+    del node.input[:]
+
+
+def weights_beyond_any_number(model: onnx.ModelProto) -> None:
+    del model.graph.initializer[0].dims[:]
+    model.graph.initializer[0].dims.extend([2**62] * 20)
+
+
+def branch_twice(model: onnx.ModelProto) -> None:
+    branches = [
+        onnx.helper.make_graph([onnx.helper.make_node("Neg", ["y"], [name])], name, [], [])
+        for name in "abc"
+    ]
+    node = model.graph.node.add(op_type="If", input=["y"], output=["z"])
+    for name, branch in zip(("then_branch", "else_branch", "else_branch"), branches, strict=True):
+        node.attribute.append(onnx.helper.make_attribute(name, branch))
+
+
 @pytest.mark.parametrize(
     "change",
     [
         *(circle, constant_without_output, huge_input, input_twice, tree_with_a_gap),
-        element_type_of_nobody,
+        *(element_type_of_nobody, cast_of_nothing, weights_beyond_any_number, branch_twice),
     ],
 )
 def test_damaged_graphs(
@@ -160,10 +181,17 @@ def test_damaged_graphs(
 
 
 def test_an_operator_that_is_no_text(run: Run, annotated: Path) -> None:
-    """`validate` reports the fault that onnx's checker finds, or names the place."""
+    """`validate` reports the fault that onnx's checker finds; whoever reads it gets the place."""
     data = annotated.read_bytes()
+    plain = annotated.with_name("plain.onnx")
+    plain.write_bytes(data)
     assert data.count(b"MatMul") > 0
     annotated.write_bytes(data.replace(b"MatMul", b"MatMu\xff"))
-    code, _, err = run("validate", annotated)
-    assert code in {1, 2}
-    assert "unexpected" not in err
+    for command in (
+        ["validate", annotated],
+        ["annotate", plain, "--from", annotated, "-o", annotated.with_name("new.onnx")],
+    ):
+        code, out, err = run(*command)
+        assert code in {1, 2}
+        assert "unexpected" not in err
+        assert "EP Error" not in out + err

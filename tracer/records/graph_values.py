@@ -186,6 +186,7 @@ def _run_for(
             model.SerializeToString(),
             _session_options({name: weights[name] for name in weights if name in needed}),
             providers=["CPUExecutionProvider"],
+            enable_fallback=0,  # it would print, and try the same again
         )
         results = run_session(session, ort.OrtValue, names, feed)
     except Exception as error:

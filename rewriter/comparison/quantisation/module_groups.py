@@ -79,7 +79,7 @@ class ModuleGroups:
         position = self.graph.producer.get(name)
         while position is not None and self.of[position] is None:
             node = self.graph.nodes[position]
-            if node.op_type not in RECASTING:
+            if node.op_type not in RECASTING or not node.input:
                 break
             name = node.input[0]
             position = self.graph.producer.get(name)
