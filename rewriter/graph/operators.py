@@ -13,8 +13,8 @@ _PASS_THROUGH = frozenset(
 )
 """Operators that return the numbers of their first input, in another shape, order or type."""
 
-_ARITHMETIC = frozenset({"Add", "Sub", "Mul", "Div"})
-"""Operators of arithmetic on two operands."""
+_SCALING = frozenset({"Mul", "Div"})
+"""Operators that scale real numbers by others."""
 
 _CLIPPING = frozenset({"Relu", "Clip"})
 """Operators that clip values to a range. A value that is stored in few bits has a range anyway."""
@@ -36,9 +36,9 @@ _DATA_MOVEMENT = _PASS_THROUGH | {
 """Operators that only move, cut, cast or rescale values."""
 
 
-def is_arithmetic(op_type: str) -> bool:
-    """Whether an operator adds, subtracts, multiplies or divides real numbers."""
-    return op_type in _ARITHMETIC
+def is_scaling(op_type: str) -> bool:
+    """Whether an operator multiplies or divides real numbers."""
+    return op_type in _SCALING
 
 
 def is_clipping(op_type: str) -> bool:

@@ -100,7 +100,12 @@ class TensorValue:
         """
         if self.kind != other.kind or self.extremes is None or self.extremes != other.extremes:
             return False
-        return self.shape != other.shape or torch.equal(self._tensor, other._tensor)
+        if self.shape != other.shape:
+            return True
+        if self._tensor.dtype == other._tensor.dtype:
+            return torch.equal(self._tensor, other._tensor)
+        numbers = real_numbers(self._tensor), real_numbers(other._tensor)  # torch promotes not all
+        return all(n is not None for n in numbers) and np.array_equal(*numbers)
 
 
 class ValueGroup:

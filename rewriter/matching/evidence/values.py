@@ -12,7 +12,7 @@ from modelexport.hierarchy.fingerprints import ValueFingerprint, value_fingerpri
 from modelexport.hierarchy.graph_paths import MAIN
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.graph.indexed_graph import NONE, IndexedGraph
-from modelexport.rewriter.graph.operators import is_arithmetic, rescales_codes
+from modelexport.rewriter.graph.operators import is_scaling, rescales_codes
 from modelexport.rewriter.matching.evidence.comparison_modes import QUANTISED, ComparisonMode
 from modelexport.rewriter.matching.evidence.divergence import find_diverged
 from modelexport.rewriter.matching.evidence.quantised_values import QuantisedValues
@@ -62,15 +62,14 @@ class ValueSide:
 
     @cached_property
     def unchanged_values(self) -> dict[int, int]:
-        """Of these nodes those that change a value by a constant, and leave it as it is."""
+        """Of these nodes those that scale a value by a constant, and leave it as it is.
+
+        A sum may look so too: rounding leaves nothing of a small bias.
+        """
         graph, unchanged = self.graph, {}
         for node, value in self.passed_values.items():
             others = [other for other in graph.input_values(node) if other != value]
-            if (
-                is_arithmetic(graph.op_types[node])
-                and others
-                and all(map(graph.is_constant, others))
-            ):
+            if is_scaling(graph.op_types[node]) and others and all(map(graph.is_constant, others)):
                 unchanged[node] = value
         return unchanged
 

@@ -82,15 +82,17 @@ def test_equal_codes_of_another_scale_are_not_passed_through() -> None:
 
 
 def test_a_constant_may_leave_a_value_as_it_is() -> None:
-    """A factor of one does; of two computed operands none is left out, nor is what clips."""
-    text = """g (float[4, 8] x, float[4, 8] y) => (float[4, 8] d) <float one = {1}> {
+    """A factor of one does. A bias, a computed operand and what clips are not left out."""
+    text = """g (float[4, 8] x, float[4, 8] y) => (float[4, 8] d)
+        <float one = {1}, float zero = {0}> {
         a = Mul (x, one)
+        e = Add (x, zero)
         b = Add (a, y)
         c = Max (b, one)
         d = Mul (c, one)
     }"""
-    side = value_side(text, {"x": X, "y": Y, "a": X, "b": X, "c": X, "d": C})
-    assert set(side.passed_values) == {0, 1, 2}
+    side = value_side(text, {"x": X, "y": Y, "a": X, "e": X, "b": X, "c": X, "d": C})
+    assert set(side.passed_values) == {0, 1, 2, 3}
     assert side.unchanged_values == {0: value(side, "x")}
 
 
