@@ -104,8 +104,8 @@ class TensorValue:
             return True
         if self._tensor.dtype == other._tensor.dtype:
             return torch.equal(self._tensor, other._tensor)
-        numbers = real_numbers(self._tensor), real_numbers(other._tensor)  # torch promotes not all
-        return all(n is not None for n in numbers) and np.array_equal(*numbers)
+        left, right = real_numbers(self._tensor), real_numbers(other._tensor)
+        return left is not None and right is not None and np.array_equal(left, right)
 
 
 class ValueGroup:
