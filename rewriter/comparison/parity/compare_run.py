@@ -92,8 +92,9 @@ class _RunAgainstFile:
         self._calls = values.calls
         if not any(call.path in file.tree for call in self._calls if call.path):
             raise UsageError(
-                f"{file.path}: none of the modules of {values.name} is in it: it is a file of "
-                "another model."
+                f"{file.path}: none of the modules of {values.name} is in it. It is a file of "
+                f"another model, or of another part of it: its root is a "
+                f"{file.tree.root.class_name}. --task chooses what is loaded from a folder."
             )
         self._own = OwnValues(file, {call.path: i for i, call in enumerate(self._calls)})
         self._rows = ModuleRows(file, self._own, self._calls)
