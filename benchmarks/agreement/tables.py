@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from agreement.cells import Cell
 from agreement.plan import FOREIGN, KINDS, TRANSFORMATIONS
+from agreement.zoo import ENTRIES
 
 _HEAD = "files | nodes known | exact | in covers | ancestor | unresolved | wrong | right"
 _HEAD += " | covers: nodes | precision | recall"
@@ -42,6 +43,7 @@ def _lines(cells: Sequence[Cell]) -> Iterator[str]:
     yield "that were used later to mend wrong nodes (notes 007 and 009) count as the others now."
     yield "Files that onnxruntime makes for the processor (`onnxruntime all`) and 8-bit products"
     yield "differ from processor to processor, and so do their cells: compare runs of one machine."
+    yield f"{len({cell.model for cell in cells})} of {len(ENTRIES)} models were measured."
     yield ""
     yield from _ABOUT_COVERS.splitlines()
     yield ""
