@@ -13,6 +13,7 @@ from torch.utils import _pytree as pytree
 
 from modelexport.tracer.exporters.axes_and_outputs import automatic_axes
 from modelexport.tracer.exporters.exported import ExportSettings
+from modelexport.tracer.sources.replaced_forward import replaced_forward
 from modelexport.tracer.sources.signature import Arguments, ModelCall
 from modelexport.tracer.sources.transformers_models import is_transformers_model
 
@@ -94,20 +95,14 @@ def _dynamic_shapes(inputs: Mapping[str, Any], call: ModelCall, flags: Collectio
 @contextmanager
 def _named_outputs(model: nn.Module, call: ModelCall) -> Iterator[None]:
     """Let a model return its tensors by the names of the outputs, for the time of the body."""
-    original, had_own_forward = model.forward, "forward" in vars(model)
+    original = model.forward
 
     @functools.wraps(original)
     def forward(*args: Any, **kwargs: Any) -> dict[str, torch.Tensor]:
         return call.named_outputs(original(*args, **kwargs))
 
-    model.forward = forward
-    try:
+    with replaced_forward(model, forward):
         yield
-    finally:
-        if had_own_forward:
-            model.forward = original
-        else:
-            del model.forward
 
 
 def _name_inputs(inputs: Sequence[Any], arguments: Mapping[str, Any], call: ModelCall) -> None:

@@ -20,6 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from modelexport.errors import InputsError
 from modelexport.support.unique_names import UniqueNames
 from modelexport.tracer.sources.containers import cache_keys, take_apart
+from modelexport.tracer.sources.replaced_forward import replaced_forward
 
 Inputs = torch.Tensor | tuple[Any, ...] | list[Any] | Mapping[str, Any]
 Axes = Mapping[str, Mapping[int, str | None]]
@@ -203,7 +204,6 @@ def _parameter_names(
 def flat_forward(model: nn.Module, call: ModelCall) -> Iterator[None]:
     """Give the model a forward that takes and returns flat tensors, for the time of the body."""
     original = model.forward
-    had_own_forward = "forward" in vars(model)
     unique = UniqueNames()
     names = [unique.take(_parameter_name(name)) for name in call.tensors]
 
@@ -212,14 +212,8 @@ def flat_forward(model: nn.Module, call: ModelCall) -> Iterator[None]:
         return tuple(call.named_outputs(original(*args, **kwargs)).values())
 
     forward.__signature__ = flat_signature(names)  # type: ignore[attr-defined]
-    model.forward = forward
-    try:
+    with replaced_forward(model, forward):
         yield
-    finally:
-        if had_own_forward:
-            model.forward = original
-        else:
-            del model.forward
 
 
 def _parameter_name(name: str) -> str:

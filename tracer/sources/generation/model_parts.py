@@ -40,6 +40,7 @@ from modelexport.tracer.sources.generation.step_inputs import (
     merged_steps,
 )
 from modelexport.tracer.sources.model_state import evaluation_mode
+from modelexport.tracer.sources.replaced_forward import replaced_forward
 from modelexport.tracer.sources.signature import Inputs, flat_signature, output_tensors
 
 Forward = Callable[..., Any]
@@ -65,7 +66,7 @@ class ModelPart:
     @contextmanager
     def forward_of(self, model: nn.Module) -> Iterator[None]:
         """Let a model do what this part does, for the time of the body."""
-        original, had_own_forward = model.forward, "forward" in vars(model)
+        original = model.forward
         signature = flat_signature(list(self.inputs))
 
         def forward(*args: Any, **kwargs: Any) -> dict[str, torch.Tensor]:
@@ -76,14 +77,8 @@ class ModelPart:
             return {n: tensor for n, tensor in outputs.items() if id(tensor) not in passed_on}
 
         forward.__signature__ = signature  # type: ignore[attr-defined]
-        model.forward = forward
-        try:
+        with replaced_forward(model, forward):
             yield
-        finally:
-            if had_own_forward:
-                model.forward = original
-            else:
-                del model.forward
 
 
 @dataclass(frozen=True)
