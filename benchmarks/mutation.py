@@ -2,17 +2,20 @@
 
     python benchmarks/mutation.py                          # everything; takes long
     python benchmarks/mutation.py --only '*evidence.names*' --no-thresholds
+    python benchmarks/mutation.py --survivors              # again what survived the last run
     python benchmarks/mutation.py --report                 # no run: the results of the last runs
+    python benchmarks/mutation.py --generate               # no run: the mutants alone
+    python benchmarks/mutation.py --report --codes FILE    # results of `mutant_runs.py` elsewhere
 
-mutmut changes the functions of `rewriter/matching` in one place at a time and runs the small
-tests of `tests/rewriter/matching` that reach the place. Module constants are beyond it: each
-threshold is moved up and down here. A change that all tests pass is a *survivor*. Each has its
-reason in `benchmarks/mutation_reasons.toml`, or the run fails. `docs/mutation.md` is the summary:
-what it says about a function is replaced when all of the function's mutants were run.
+mutmut changes the functions of `rewriter/matching` in one place at a time;
+`benchmarks/mutant_runs.py` runs the small tests of `tests/rewriter/matching` that reach the place.
+mutmut changes no module constants: each threshold is moved up and down here. A change that all
+tests pass is a *survivor*. Each has its reason in `benchmarks/mutation_reasons.toml`, or the run
+fails. `docs/mutation.md` is the summary: what it says about a function is replaced when all of
+the function's mutants were run.
 """
 
 import argparse
-import ast
 import json
 import os
 import re
@@ -22,28 +25,20 @@ import sys
 import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
 from fnmatch import fnmatchcase
-from itertools import pairwise
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from threshold_moves import move_thresholds
 
 ROOT = Path(__file__).resolve().parents[1]
 MUTANTS = ROOT / "mutants"
 REASONS = ROOT / "benchmarks" / "mutation_reasons.toml"
-TESTS = "tests/rewriter/matching"
 PACKAGE = Path("modelexport/rewriter/matching")
-THRESHOLDS = PACKAGE / "thresholds.py"
 THRESHOLD_RESULTS = MUTANTS / "thresholds.json"
 SUMMARY = ROOT / "docs" / "mutation.md"
 NO_REASON = "no reason yet"
-FACTOR = 1.5
-"""How far a threshold that is no whole number is moved, up and down."""
-
-_SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mutmut"]
-_SMALL_TESTS: list[str] = _SETTINGS["pytest_add_cli_args_test_selection"]
-
 _KILLED = {1, 3}
 """Exit codes of pytest: a test failed, or an error inside pytest."""
 _TIMEOUTS = {-24, 24, 36, 152, 255}
@@ -89,12 +84,21 @@ by reason and function."""
 def main() -> None:
     """Run, sum up, and fail where a survivor has no reason."""
     options = _options()
+    if options.functions or options.generate:
+        _generate(options.jobs)
+    if options.generate:
+        return
     if options.functions:
-        command = [sys.executable, "-m", "mutmut", "run", "--max-children", str(options.jobs)]
-        subprocess.run([*command, *options.only], cwd=ROOT, check=False)
+        options.codes = MUTANTS / "codes.json"
+        only = _survivors() if options.survivors else options.only
+        command = [sys.executable, str(ROOT / "benchmarks" / "mutant_runs.py"), "--only", *only]
+        command += ["--jobs", str(options.jobs), "--results", str(options.codes)]
+        subprocess.run(command, cwd=ROOT, check=True)
+    if options.codes:
+        _keep_codes(json.loads(options.codes.read_text()))
     if options.thresholds:
         THRESHOLD_RESULTS.parent.mkdir(exist_ok=True)
-        THRESHOLD_RESULTS.write_text(json.dumps(_move_thresholds(options.jobs)))
+        THRESHOLD_RESULTS.write_text(json.dumps(move_thresholds(options.jobs)))
     results = _results()
     reasons = tomllib.loads(REASONS.read_text())["reason"]
     survivors = [survivor for file in results.values() for survivor in file.survivors]
@@ -116,106 +120,73 @@ def _options() -> argparse.Namespace:
     add("--jobs", type=int, default=2, help="mutants that are tested side by side")
     add("--no-thresholds", dest="thresholds", action="store_false", help="functions alone")
     add("--no-functions", dest="functions", action="store_false", help="thresholds alone")
+    add("--survivors", action="store_true", help="only mutants that survived the last run")
     add("--report", action="store_true", help="run nothing; report on the last runs")
+    add("--generate", action="store_true", help="run nothing; make the mutants")
+    add("--codes", type=Path, help="results of benchmarks/mutant_runs.py to report on")
     options = parser.parse_args()
-    if options.report:
+    if options.report or options.generate:
         options.functions = options.thresholds = False
     return options
 
 
-class Move(NamedTuple):
-    """A threshold that has another value.
-
-    Attributes:
-        name: Of the threshold.
-        value: Its other value, as source.
-        source: The source of all thresholds with this value.
-        test: The test that its description names, as pytest takes it.
-    """
-
-    name: str
-    value: str
-    source: str
-    test: str
-
-
-def _move_thresholds(jobs: int) -> dict[str, bool]:
-    """Whether the tests notice each threshold moved; by its name and its other value."""
-    moves = list(_moves((ROOT / THRESHOLDS).read_text()))
-    with ThreadPoolExecutor(jobs) as pool:
-        noticed = pool.map(_noticed, moves)
-        return dict(zip([f"{m.name} = {m.value}" for m in moves], noticed, strict=True))
-
-
-def _moves(source: str) -> Iterator[Move]:
-    """Each number among the constants, up and down."""
-    body = ast.parse(source).body
-    for statement, description in pairwise(body):
-        if not isinstance(statement, ast.Assign):
-            continue
-        name = ast.unparse(statement.targets[0])
-        words = re.search(r"Test: `(\S+)`,\s`(\w+)`", ast.literal_eval(ast.unparse(description)))
-        if words is None:
-            raise ValueError(f"{THRESHOLDS}: the description of {name} names no test")
-        for value in _moved(statement.value):
-            lines = source.splitlines()
-            lines[statement.lineno - 1 : statement.end_lineno] = [f"{name} = {value}"]
-            yield Move(name, value, "\n".join(lines) + "\n", f"{TESTS}/{words[1]}::{words[2]}")
-
-
-def _moved(value: ast.expr) -> Iterator[str]:
-    """A constant's value with its number, or one of its numbers, moved down and up."""
-    if isinstance(value, ast.Tuple):
-        for place, element in enumerate(value.elts):
-            before, after = value.elts[:place], value.elts[place + 1 :]
-            for other in _moved(element):
-                yield f"({', '.join([*map(ast.unparse, before), other, *map(ast.unparse, after)])})"
-    elif isinstance(value, ast.Name):  # a number that stands elsewhere
-        yield from (f"{value.id} / {FACTOR}", f"{value.id} * {FACTOR}")
-    else:
-        number = ast.literal_eval(value)
-        moved = (number - 1, number + 1) if isinstance(number, int) else ()
-        yield from map(repr, moved or (number / FACTOR, number * FACTOR))
-
-
-def _noticed(move: Move) -> bool:
-    """Whether a test fails when a threshold has another value: its own one, else any."""
-    skipped = shutil.ignore_patterns("__pycache__")
-    with TemporaryDirectory() as place:
-        folder = Path(place)
-        for part in ("modelexport", "tests", "fixtures_gen", "benchmarks"):
-            shutil.copytree(ROOT / part, folder / part, ignore=skipped)
-        shutil.copy(ROOT / "pyproject.toml", folder)
-        (folder / THRESHOLDS).write_text(move.source)
-        if _fails(folder, [move.test]):
-            return True
-        noticed = _fails(folder, _SMALL_TESTS)
-    print(f"{move.name} = {move.value}: {move.test} passes; another fails: {noticed}", flush=True)
-    return noticed
-
-
-def _fails(folder: Path, tests: list[str]) -> bool:
-    """Whether one of some tests fails in a copy of this repository."""
-    options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider"]
-    command = [sys.executable, "-m", "pytest", *tests, *options]
-    environment = {**os.environ, "PYTHONPATH": str(folder)}
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+def _generate(jobs: int) -> None:
+    """Make the folder of mutants; results of functions that did not change are kept."""
+    from mutmut.__main__ import (
+        copy_also_copy_files,
+        copy_src_dir,
+        create_mutants,
+        set_mutant_under_test,
     )
-    if done.returncode not in (0, 1):
-        raise ChildProcessError(f"{' '.join(command)}: {done.stdout}{done.stderr}")
-    return done.returncode == 1
+
+    os.chdir(ROOT)
+    set_mutant_under_test("mutant_generation")
+    MUTANTS.mkdir(exist_ok=True)
+    shutil.rmtree(MUTANTS / "tests", ignore_errors=True)  # there may be fewer now
+    with redirect_stdout(None):
+        copy_src_dir()
+        copy_also_copy_files()
+        create_mutants(jobs)
+
+
+def _metas() -> Iterator[tuple[Path, dict[str, Any]]]:
+    """What mutmut knows about the mutants of each file."""
+    for path in sorted((MUTANTS / PACKAGE).rglob("*.meta")):
+        if (ROOT / path.relative_to(MUTANTS)).with_suffix("").exists():
+            yield path, json.loads(path.read_text())
+
+
+def _survivors() -> list[str]:
+    """The mutants that were run and not killed."""
+    return [
+        name
+        for _, meta in _metas()
+        for name, code in meta["exit_code_by_key"].items()
+        if _survives(code)
+    ]
+
+
+def _survives(code: int | None) -> bool:
+    """Whether a mutant was run and no test failed."""
+    return code is not None and code not in _KILLED | _TIMEOUTS
+
+
+def _keep_codes(codes: dict[str, int]) -> None:
+    """Note exit codes beside the mutants, where later reports find them."""
+    for path, meta in _metas():
+        known: dict[str, int | None] = meta["exit_code_by_key"]
+        meta["exit_code_by_key"] = {name: codes.get(name, code) for name, code in known.items()}
+        path.write_text(json.dumps(meta))
 
 
 def _results() -> dict[str, FileResults]:
     """The results of the last runs, by file."""
     results: dict[str, FileResults] = {}
-    package = MUTANTS / PACKAGE
-    for meta in sorted(package.rglob("*.meta")):
-        codes = json.loads(meta.read_text())["exit_code_by_key"]
+    for path, meta in _metas():
+        codes = meta["exit_code_by_key"]
         if codes:
-            path = str(meta.relative_to(package))[: -len(".py.meta")]
-            results[path] = _results_of(meta.with_suffix("").relative_to(MUTANTS), codes)
+            file = str(path.relative_to(MUTANTS / PACKAGE))[: -len(".py.meta")]
+            results[file] = _results_of(path.with_suffix("").relative_to(MUTANTS), codes)
     if THRESHOLD_RESULTS.exists():
         moves = json.loads(THRESHOLD_RESULTS.read_text())
         survivors = [
@@ -228,17 +199,21 @@ def _results() -> dict[str, FileResults]:
 
 
 def _results_of(source: Path, codes: dict[str, int | None]) -> FileResults:
-    from mutmut.mutation.diff_apply import get_diff_for_mutant
-
-    survivors = []
-    for name, code in codes.items():
-        if code is not None and code not in _KILLED | _TIMEOUTS:
-            lines = get_diff_for_mutant(name, path=source).splitlines()[2:]
-            removed, added = (_text(lines, sign) for sign in "-+")
-            survivors.append(Survivor(_readable(name), removed, added, code == 0))
+    survivors = [
+        _survivor(name, source, covered=code == 0)
+        for name, code in codes.items()
+        if _survives(code)
+    ]
     functions = set(map(_readable, codes))
     untested = {_readable(name) for name, code in codes.items() if code is None}
     return FileResults(len(codes), functions, functions - untested, survivors)
+
+
+def _survivor(name: str, source: Path, *, covered: bool) -> Survivor:
+    from mutmut.mutation.diff_apply import get_diff_for_mutant
+
+    lines = get_diff_for_mutant(name, path=source).splitlines()[2:]
+    return Survivor(_readable(name), _text(lines, "-"), _text(lines, "+"), covered)
 
 
 def _text(lines: list[str], sign: str) -> str:
