@@ -132,19 +132,19 @@ def decide(
             modules. Then the neighbours that it knows are not all there are.
     """
     settled, contradictions = _settle(claims)
-    known = {key: why for kind in claims for key, why in kind.without_module.items()}
+    without_module = {key: why for kind in claims for key, why in kind.without_module.items()}
     spread = Claims()
     if propagation:
         modules = {key: claim.module for key, claim in settled.items()}
         foreign = {key for kind in claims for key in kind.not_recorded}
-        spread = propagate(graph, tree, known, modules, foreign)
+        spread = propagate(graph, tree, without_module, modules, foreign)
     propagated = spread.by_node
     if constants_only:
         constants = {key for key, flag in zip(graph.keys, graph.derived, strict=True) if flag}
         propagated = {key: claim for key, claim in propagated.items() if key in constants}
     settled |= propagated
     reasons: dict[NodeKey, list[str]] = {}
-    for by_key in (*(kind.reasons for kind in claims), known, spread.reasons):
+    for by_key in (*(kind.reasons for kind in claims), without_module, spread.reasons):
         for key, reason in by_key.items():
             reasons.setdefault(key, []).append(reason)
     return [

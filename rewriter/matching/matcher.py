@@ -126,7 +126,7 @@ def _with_origins(
 
 
 def _candidates(
-    record: Record, weighed: Sequence[ScoredOp], taken: Collection[int]
+    record: Record, weighed: Sequence[ScoredOp], used: Collection[int]
 ) -> tuple[Candidate, ...]:
     """The best of the weighed ops, each with what became of it."""
     best = sorted(weighed, key=lambda alternative: -alternative.score)[:MOST_CANDIDATES]
@@ -137,20 +137,20 @@ def _candidates(
             record.ops[alternative.op].module,
             alternative.score,
             alternative.distance,
-            _verdict(alternative, weighed, taken),
+            _verdict(alternative, weighed, used),
         )
         for alternative in best
     )
 
 
-def _verdict(alternative: ScoredOp, weighed: Sequence[ScoredOp], taken: Collection[int]) -> str:
-    if alternative.op in taken:
+def _verdict(alternative: ScoredOp, weighed: Sequence[ScoredOp], used: Collection[int]) -> str:
+    if alternative.op in used:
         return "taken"
     if alternative.score < max(other.score for other in weighed):
         return "its neighbours or weights speak less for it"
     if alternative.score <= 0:
         return "nothing speaks for it"
-    if any(other.op in taken for other in weighed):
+    if any(other.op in used for other in weighed):
         return "as good, but another node does its work"
     return "as good as others, and nothing decides"
 

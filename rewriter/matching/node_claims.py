@@ -94,11 +94,11 @@ class ClaimBuilder:
         """
         ops = (self._record.ops[op] for op in self._resolution.between.get(node, ()))
         modules = [op.module for op in ops]
-        known = [module for module in modules if module is not None]
-        if not known or len(known) < len(modules):
+        placed = [module for module in modules if module is not None]
+        if not placed or len(placed) < len(modules):
             return None
-        ancestor = self._record.tree.common_ancestor(known)
-        return ancestor if ancestor or "" in known else None
+        ancestor = self._record.tree.common_ancestor(placed)
+        return ancestor if ancestor or "" in placed else None
 
     def _find_preparing_nodes(self) -> set[int]:
         """Nodes before which no module runs, and which are no recorded op.
@@ -124,9 +124,9 @@ class ClaimBuilder:
         """Whether all results of a node are known to be whole numbers or flags."""
         if self._values is None:
             return False
-        prints = self._values.file.fingerprints
-        known = [prints.get(value) for value in self._file.graph.output_values(node)]
-        return bool(known) and all(p is not None and p.kind != "f" for p in known)
+        by_value = self._values.file.fingerprints
+        fingerprints = [by_value.get(value) for value in self._file.graph.output_values(node)]
+        return bool(fingerprints) and all(p is not None and p.kind != "f" for p in fingerprints)
 
     def _ops_of(self, node: int) -> tuple[EvidenceKind, list[Op]]:
         """The recorded ops that a node may be, and the kind of evidence for that."""
@@ -209,12 +209,12 @@ def constant_modules(record: Record, values: ValueMatch | None) -> dict[int, str
 
 def claim_of_ops(ops: Collection[Op], kind: EvidenceKind, tree: ModuleTree) -> Claim | None:
     """The modules of some recorded ops under their common ancestor; None when none is known."""
-    known = [op for op in ops if op.module is not None]
-    covers = tuple(sorted({path for op in known for path in (op.module or "", *op.also)}))
+    placed = [op for op in ops if op.module is not None]
+    covers = tuple(sorted({path for op in placed for path in (op.module or "", *op.also)}))
     if not covers:
         return None
     if len(covers) == 1:
-        calls = {op.call for op in known}
+        calls = {op.call for op in placed}
         return Claim(covers[0], kind, call=calls.pop() if len(calls) == 1 else None)
     return _claim_of_modules(covers, kind, tree)
 

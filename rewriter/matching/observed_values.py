@@ -216,5 +216,5 @@ def _not_compared(why: object) -> str:
 
 def _by_value(graph: IndexedGraph, fingerprints: Fingerprints) -> dict[int, ValueFingerprint]:
     """Fingerprints by the numbers that values have in a graph."""
-    numbered = ((graph.value_of(*name), known) for name, known in fingerprints.items())
-    return {value: known for value, known in numbered if value != NONE}
+    numbered = ((graph.value_of(*name), fingerprint) for name, fingerprint in fingerprints.items())
+    return {value: fingerprint for value, fingerprint in numbered if value != NONE}

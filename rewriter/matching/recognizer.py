@@ -164,8 +164,8 @@ class Recognizer:
             value: frozenset(parameters[label] for label in labels if label in parameters)
             for value, labels in weights.candidates.items()
         }
-        known = {value: names for value, names in numbers.items() if names}
-        return known | dict.fromkeys(weights.new, frozenset())
+        recorded = {value: names for value, names in numbers.items() if names}
+        return recorded | dict.fromkeys(weights.new, frozenset())
 
     def check_same_model(
         self, values: ValueMatch | None, weights: WeightMatch, paired: int

@@ -92,10 +92,10 @@ class NodeResolver:
 
     def _find_new_nodes(self, file: GraphView, values: ValueMatch | None) -> frozenset[int]:
         """Nodes of modules that the record does not have."""
-        known = self._weights.candidates.keys() | self._weights.merged_from.keys()
-        known -= self._weights.plain
+        recorded_weights = self._weights.candidates.keys() | self._weights.merged_from.keys()
+        recorded_weights -= self._weights.plain
         is_recorded = (lambda _: None) if values is None else values.is_recorded
-        return find_new_nodes(file, self._weights.new, known, is_recorded)
+        return find_new_nodes(file, self._weights.new, recorded_weights, is_recorded)
 
     def _contracted(self, values: ValueMatch | None) -> tuple[ContractedGraph, ContractedGraph]:
         """Both graphs without the nodes that pass values through.

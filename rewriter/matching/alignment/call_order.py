@@ -53,14 +53,14 @@ class _PathSearch:
         return self._known[start, end]
 
     def _search(self, start: int, end: int) -> bool:
-        seen = {start}
+        visited = {start}
         pending = [start]
         while pending and self._steps_left > 0:
             self._steps_left -= 1
             for successor in self._graph.successors(pending.pop()):
                 if successor == end:
                     return True
-                if successor < end and successor not in seen:
-                    seen.add(successor)
+                if successor < end and successor not in visited:
+                    visited.add(successor)
                     pending.append(successor)
         return False

@@ -103,10 +103,10 @@ class Enclosure:
             return Enclosed((twin,))
         derived = self._file.graph.derived
         predecessors = [n for n in self._file.predecessors(node) if not derived[n]]
-        known = [enclosed[n].ops if n in enclosed else () for n in predecessors]
-        if not known or not all(known):
+        spans = [enclosed[n].ops if n in enclosed else () for n in predecessors]
+        if not spans or not all(spans):
             return Enclosed((), "no output needs its result, so nothing tells where it belongs")
-        return Enclosed(tuple(sorted({op for ops in known for op in ops})))
+        return Enclosed(tuple(sorted({op for ops in spans for op in ops})))
 
     def _twin(self, node: int) -> int | None:
         """The recorded op of the node's operator that reads the same: a node may be duplicated."""
@@ -165,15 +165,19 @@ class Enclosure:
         graph = self._file.graph
         unknown = graph.external_inputs - self._graphs.inputs.keys()
         pending = [node]
-        seen = {node}
+        visited = {node}
         for current in pending:
             if not unknown.isdisjoint(self._file.inputs(current)):
                 return True
             for other in self._file.predecessors(current):
-                if other not in seen and other not in self._paired and other not in self._anchored:
-                    seen.add(other)
+                if (
+                    other not in visited
+                    and other not in self._paired
+                    and other not in self._anchored
+                ):
+                    visited.add(other)
                     pending.append(other)
-            if len(seen) > MOST_NEIGHBOURHOOD_NODES:
+            if len(visited) > MOST_NEIGHBOURHOOD_NODES:
                 break
         return False
 
@@ -281,15 +285,15 @@ class Enclosure:
         """
         derived = self._file.graph.derived
         paired: list[int] = []
-        seen = {node}
+        visited = {node}
         pending = [node]
         for current in pending:
             for other in step(current):
-                if other in seen or derived[other]:
+                if other in visited or derived[other]:
                     continue
-                seen.add(other)
+                visited.add(other)
                 is_known = other in self._paired or other in self._anchored
                 (paired if is_known else pending).append(other)
-            if len(seen) > MOST_NEIGHBOURHOOD_NODES:
+            if len(visited) > MOST_NEIGHBOURHOOD_NODES:
                 break
         return paired

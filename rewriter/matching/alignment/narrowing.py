@@ -74,8 +74,8 @@ class RegionNarrower:
         quantised = None if values is None else values.quantised
         if quantised is None:
             return []
-        known = {op: quantised.distance(node, op) for op in ops}
-        distances = {op: distance for op, distance in known.items() if distance is not None}
+        by_op = {op: quantised.distance(node, op) for op in ops}
+        distances = {op: distance for op, distance in by_op.items() if distance is not None}
         if not distances:
             return []
         op = min(distances, key=lambda other: distances[other])

@@ -28,7 +28,7 @@ class NodeWork:
         graphs: What is aligned.
         ops: The recorded op of each paired node.
         grown: Gives the span of a pair as it was seen while the alignment grew.
-        known: Spans that are known from the start, by node and op.
+        initial_spans: Spans that hold from the start, by node and op.
         anchored: Nodes that are no recorded op, with the ops that read their weights.
     """
 
@@ -37,14 +37,14 @@ class NodeWork:
         graphs: GraphPair,
         ops: Mapping[int, int],
         grown: Callable[[int, int], Span],
-        known: Mapping[tuple[int, int], Span],
+        initial_spans: Mapping[tuple[int, int], Span],
         anchored: Mapping[int, Iterable[int]],
     ) -> None:
         self._graphs = graphs
         self._file, self._record = graphs.file, graphs.record
         self._ops = ops
         self._grown = grown
-        self._known = known
+        self._initial_spans = initial_spans
         self._anchored = anchored
         self._claimants: dict[int, set[int]] = defaultdict(set)
         self._returned: dict[int, set[int]] = {}
@@ -94,8 +94,8 @@ class NodeWork:
         grown = self._grown(node, op)
         if self._reads_unknown(node):
             return grown
-        known = self._known.get((node, op))
-        ends = (op,) if known is None else known.ops
+        span = self._initial_spans.get((node, op))
+        ends = (op,) if span is None else span.ops
         ops = self._walk_back(node, tuple(dict.fromkeys((self._last[node], *ends))))
         if ops is None:
             return grown
@@ -154,23 +154,23 @@ class NodeWork:
     def _walk_back(self, node: int, ends: Sequence[int]) -> tuple[int, ...] | None:
         """The ops from what a node reads to what it returns; None where the way leads further."""
         graph = self._record.graph
-        ops, seen = [*ends], {*ends}
+        ops, visited = [*ends], {*ends}
         shared: list[int] = []
         is_read = self._reads(node)
         for current in ops:
             for value in self._record.inputs(current):
                 producer = graph.producer[value]
-                if value in graph.initializers or producer in seen:
+                if value in graph.initializers or producer in visited:
                     continue
                 if producer == NONE:
                     if not is_read(value):
                         return None
                 elif is_read(value) or self._others_do(node, producer):
-                    seen.add(producer)
+                    visited.add(producer)
                     if self._shares_weight(node, producer):
                         shared.append(producer)
                 elif not graph.derived[producer] and self._is_own(node, producer):
-                    seen.add(producer)
+                    visited.add(producer)
                     ops.append(producer)
             if len(ops) > MOST_SPAN_OPS:
                 return None
@@ -199,8 +199,8 @@ class NodeWork:
                 candidates = set(values.candidate_classes(source))
                 op = self._ops.get(producers[source])
                 results = () if op is None else self._record.graph.output_values(op)
-                known = {values.record.classes.class_of.get(result, NONE) for result in results}
-                classes |= candidates & known or candidates
+                recorded = {values.record.classes.class_of.get(result, NONE) for result in results}
+                classes |= candidates & recorded or candidates
         return classes
 
     def _shares_weight(self, node: int, op: int) -> bool:
@@ -233,16 +233,16 @@ class NodeWork:
 
     def _is_needed_elsewhere(self, node: int, op: int) -> bool:
         """Whether other nodes need an op, on a way that is not over what the node returns."""
-        seen = {op}
+        visited = {op}
         pending = [op]
         for current in pending:
             for other in self._record.successors(current):
-                if other in seen or other in self._returned[node]:
+                if other in visited or other in self._returned[node]:
                     continue
                 if self._others_do(node, other):
                     return True
-                seen.add(other)
+                visited.add(other)
                 pending.append(other)
-            if len(seen) > MOST_REGION_OPS:
+            if len(visited) > MOST_REGION_OPS:
                 return True
         return False

@@ -49,12 +49,12 @@ def _source(view: GraphView, node: int) -> int:
 def _readers(view: GraphView, node: int) -> list[int]:
     """The first nodes behind a node that do not only pass its value on."""
     readers: list[int] = []
-    pending, seen = [node], {node}
+    pending, visited = [node], {node}
     for current in pending:
         for value in view.graph.output_values(current):
             for other in view.graph.consumers[value]:
-                if other not in seen:
-                    seen.add(other)
+                if other not in visited:
+                    visited.add(other)
                     (pending if view.pass_through[other] else readers).append(other)
     return readers
 

@@ -48,17 +48,17 @@ def last_ops(record: GraphView, starts: Iterable[int]) -> set[int]:
     Returns:
         The ops; none when too many ops lie between to say anything.
     """
-    seen = set(starts)
-    pending = list(seen)
+    visited = set(starts)
+    pending = list(visited)
     last: set[int] = set()
-    while pending and len(seen) <= MOST_REGION_OPS:
+    while pending and len(visited) <= MOST_REGION_OPS:
         op = pending.pop()
         successors = record.successors(op)
         if not successors and op not in starts:
             last.add(op)
         for successor in successors:
-            if successor not in seen:
-                seen.add(successor)
+            if successor not in visited:
+                visited.add(successor)
                 pending.append(successor)
     return set() if pending else last
 

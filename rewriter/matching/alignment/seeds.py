@@ -158,8 +158,8 @@ class Seeder:
         recorded_types = set(self._record_view.graph.op_types)
         before = len(self._pairs.ops)
         for node, op_type in enumerate(self._file.graph.op_types):
-            known = op_type in recorded_types or node in self._pairs
-            if known or self._graphs.is_auxiliary(node) or node in self._graphs.new_nodes:
+            has_candidates = op_type in recorded_types or node in self._pairs
+            if has_candidates or self._graphs.is_auxiliary(node) or node in self._graphs.new_nodes:
                 continue
             ops = [op for op in self._ops_at_its_place(node) if self._pairs.is_free(op)]
             if len(ops) == 1 and not self._is_vetoed(node, ops[0]):
@@ -220,15 +220,15 @@ class Seeder:
         them is no op that reads weights of its own.
         """
         weights = self._graphs.initializers_of(node)
-        pending, seen = [op], {op}
+        pending, visited = [op], {op}
         for current in pending:
             for other in self._record_view.successors(current):
                 read = set(self._record_view.inputs(other)) & self._weights_in_file
-                if other in seen or read - weights or len(seen) > MOST_SPAN_OPS:
+                if other in visited or read - weights or len(visited) > MOST_SPAN_OPS:
                     continue
                 if self._graphs.compatible(node, other):
                     return other
-                seen.add(other)
+                visited.add(other)
                 pending.append(other)
         return None
 

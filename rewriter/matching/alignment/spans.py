@@ -33,29 +33,29 @@ class SpanFinder:
     Args:
         graphs: What is aligned.
         ops: The recorded op of each paired node, as far as it is known when a span is asked for.
-        known: Spans that are known from the start, by node and op.
+        initial: Spans that hold from the start, by node and op.
     """
 
     def __init__(
         self,
         graphs: GraphPair,
         ops: Mapping[int, int],
-        known: Mapping[tuple[int, int], Span],
+        initial: Mapping[tuple[int, int], Span],
     ) -> None:
         self._graphs = graphs
         self._ops = ops
-        self._known = known
-        self._found: dict[tuple[int, int], Span] = {}
+        self._initial = initial
+        self._spans: dict[tuple[int, int], Span] = {}
 
     def span(self, node: int, op: int) -> Span:
         """The recorded ops that a node does when it returns the result of a recorded op."""
-        span = self._known.get((node, op)) or self._found.get((node, op))
+        span = self._initial.get((node, op)) or self._spans.get((node, op))
         if span is not None:
             return span
         producers = self._paired_producers(node)
         span = find_span(self._graphs, node, op, producers)
         if self._graphs.values is not None or producers:
-            self._found[node, op] = span
+            self._spans[node, op] = span
         return span
 
     def span_behind(self, node: int, op: int, producer: int) -> Span:
@@ -87,7 +87,7 @@ def find_span(graphs: GraphPair, node: int, op: int, producers: set[int]) -> Spa
     classes = None if graphs.values is None else graphs.values.record.classes.class_of
     read = recorded_classes_read(graphs, node)
     ops = [op]
-    seen = {op}
+    visited = {op}
     before: set[int] = set()
     closed = True
     for current in ops:
@@ -100,8 +100,8 @@ def find_span(graphs: GraphPair, node: int, op: int, producers: set[int]) -> Spa
                 before.add(producer)
             elif producer == NONE:
                 closed = False
-            elif producer not in seen and not graph.derived[producer]:
-                seen.add(producer)
+            elif producer not in visited and not graph.derived[producer]:
+                visited.add(producer)
                 ops.append(producer)
         if len(ops) > MOST_SPAN_OPS:
             closed = False

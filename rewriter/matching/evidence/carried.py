@@ -193,15 +193,15 @@ def _modules_of_names(
     """The module in each name that annotating gave to a node, also where a tool added to it."""
     modules = {}
     for key, node in zip(graph.keys, graph.nodes, strict=True):
-        given = _given_name(node.name, names) if names else None
-        if given is not None:
-            path = ".".join(map(unquote, given.split("/")[1:-1]))
+        written = _written_name(node.name, names) if names else None
+        if written is not None:
+            path = ".".join(map(unquote, written.split("/")[1:-1]))
             if path in tree:
                 modules[key] = path
     return modules
 
 
-def _given_name(name: str, names: Mapping[str, str | None]) -> str | None:
+def _written_name(name: str, names: Mapping[str, str | None]) -> str | None:
     """The name that annotating gave: the longest one with which a name begins, if it has any."""
     ends = [len(name), *(match.start() for match in reversed(list(_ADDED.finditer(name))))]
     return next((name[:end] for end in ends if name[:end] in names), None)

@@ -35,7 +35,10 @@ def find_diverged(graph: IndexedGraph, is_recorded: IsRecorded) -> frozenset[int
 
 
 def find_new_nodes(
-    view: GraphView, new: Collection[int], known: Collection[int], is_recorded: IsRecorded
+    view: GraphView,
+    new: Collection[int],
+    recorded_weights: Collection[int],
+    is_recorded: IsRecorded,
 ) -> frozenset[int]:
     """Nodes that do the work of modules which the record does not have.
 
@@ -44,7 +47,7 @@ def find_new_nodes(
     Args:
         view: The file.
         new: Weights that the recorded model does not have.
-        known: Weights that it has.
+        recorded_weights: Weights that it has.
         is_recorded: Whether the result of a node was recorded.
     """
     graph = view.graph
@@ -55,7 +58,7 @@ def find_new_nodes(
         computed = [v for v in values if graph.producer[v] != NONE and not graph.is_constant(v)]
         only_new = bool(computed) and all(value in new_values for value in computed)
         reads_new = any(v in new_values for v in values if v not in computed)
-        if not (only_new or reads_new) or any(value in known for value in values):
+        if not (only_new or reads_new) or any(value in recorded_weights for value in values):
             continue
         if not is_recorded(node):
             new_values.update(graph.output_values(node))

@@ -77,15 +77,15 @@ def match_names(
 def _pair(graph: ModelGraph, names: RecordedNames) -> dict[int, int]:
     """Each node with the first recorded op that it can be; outputs' names count first."""
     pairs: dict[int, int] = {}
-    taken: set[int] = set()
+    used: set[int] = set()
     for candidates in (names.by_output, names.by_name):
         for node in range(len(graph)):
             if node in pairs:
                 continue
-            op = next((op for op in candidates(graph, node) if op not in taken), None)
+            op = next((op for op in candidates(graph, node) if op not in used), None)
             if op is not None:
                 pairs[node] = op
-                taken.add(op)
+                used.add(op)
     return pairs
 
 
@@ -163,20 +163,20 @@ class _Pairing:
         What is computed from constants alone connects nothing: every module shares it.
         """
         graph = self._graph
-        seen: set[int] = set()
+        visited: set[int] = set()
         for start, vote in votes.items():
-            if vote or start in seen or graph.derived[start]:
+            if vote or start in visited or graph.derived[start]:
                 continue
             component, balance, pending = [], 0, [start]
-            seen.add(start)
+            visited.add(start)
             while pending:
                 node = pending.pop()
                 component.append(node)
                 for other in (*graph.predecessors[node], *graph.successors[node]):
                     balance += votes.get(other, 0)
                     without_weight = votes.get(other) == 0 and not graph.derived[other]
-                    if without_weight and other not in seen:
-                        seen.add(other)
+                    if without_weight and other not in visited:
+                        visited.add(other)
                         pending.append(other)
             yield component, balance
 

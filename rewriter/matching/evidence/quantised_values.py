@@ -46,24 +46,26 @@ class _RecordedSketches:
     def __init__(self, graph: IndexedGraph, fingerprints: Mapping[int, ValueFingerprint]) -> None:
         self._fingerprints = fingerprints
         self.values: dict[int, list[int]] = {}
-        for value, known in fingerprints.items():
-            if known.sketch and known.kind == "f" and not graph.is_constant(value):
-                self.values.setdefault(known.size, []).append(value)
+        for value, fingerprint in fingerprints.items():
+            if fingerprint.sketch and fingerprint.kind == "f" and not graph.is_constant(value):
+                self.values.setdefault(fingerprint.size, []).append(value)
         self._sketches: dict[int, _Matrix] = {}
         self._directions: dict[int, _Matrix] = {}
 
     def of_size(self, size: int) -> _Matrix:
         """Those of all values of a size, one a row."""
         if size not in self._sketches:
-            known = (self._fingerprints[value] for value in self.values[size])
-            self._sketches[size] = np.stack([_sketch(each) for each in known])
+            fingerprints = (self._fingerprints[value] for value in self.values[size])
+            self._sketches[size] = np.stack([_sketch(fingerprint) for fingerprint in fingerprints])
         return self._sketches[size]
 
     def directions_of(self, size: int) -> _Matrix:
         """Their directions, one a row."""
         if size not in self._directions:
-            known = (self._fingerprints[value] for value in self.values[size])
-            self._directions[size] = np.stack([_direction(each) for each in known])
+            fingerprints = (self._fingerprints[value] for value in self.values[size])
+            self._directions[size] = np.stack(
+                [_direction(fingerprint) for fingerprint in fingerprints]
+            )
         return self._directions[size]
 
 
@@ -117,14 +119,14 @@ class QuantisedValues:
         """Recorded ops whose results are near a node's, with the distance."""
         ops: dict[int, float] = {}
         for value in self.file_graph.output_values(node):
-            known = self.file.get(value)
-            if known is None or known.size < MINIMUM_SKETCHED_ELEMENTS:
+            fingerprint = self.file.get(value)
+            if fingerprint is None or fingerprint.size < MINIMUM_SKETCHED_ELEMENTS:
                 continue
-            distances = self._distances(known)
+            distances = self._distances(fingerprint)
             if distances is None:
                 continue
             limit = min(NEAR_SKETCH, NEAREST_FACTOR * float(distances.min()) + SKETCH_NOISE)
-            recorded = self.sketches.values[known.size]
+            recorded = self.sketches.values[fingerprint.size]
             for place in np.nonzero(distances <= limit)[0]:
                 op = self.record_graph.producer[recorded[place]]
                 if op != NONE:
@@ -132,14 +134,18 @@ class QuantisedValues:
                     ops[op] = min(distance, ops.get(op, distance))
         return ops
 
-    def _distances(self, known: ValueFingerprint) -> _Vector | None:
+    def _distances(self, fingerprint: ValueFingerprint) -> _Vector | None:
         """How far a value is from each recorded one of its size; None if it does not compare."""
-        if known.size not in self.sketches.values:
+        if fingerprint.size not in self.sketches.values:
             return None
-        if known.kind == "f":
-            return _relative_distances(_sketch(known), self.sketches.of_size(known.size))
-        if _is_stored_in_eight_bits(known):
-            return _relative_distances(_direction(known), self.sketches.directions_of(known.size))
+        if fingerprint.kind == "f":
+            return _relative_distances(
+                _sketch(fingerprint), self.sketches.of_size(fingerprint.size)
+            )
+        if _is_stored_in_eight_bits(fingerprint):
+            return _relative_distances(
+                _direction(fingerprint), self.sketches.directions_of(fingerprint.size)
+            )
         return None
 
     def distance(self, node: int, op: int) -> float | None:
@@ -148,7 +154,7 @@ class QuantisedValues:
         The distance of two sketches, over the longer one.
         """
         distances = (self._distance(*pair) for pair in self._output_pairs(node, op))
-        return min((each for each in distances if each is not None), default=None)
+        return min((distance for distance in distances if distance is not None), default=None)
 
     def _distance(self, value: int, recorded: int) -> float | None:
         ours, theirs = self.file.get(value), self.record.get(recorded)
@@ -204,11 +210,11 @@ def _sorted_values_agree(ours: ValueFingerprint, theirs: ValueFingerprint) -> bo
     return bool(np.abs(a - b).max(initial=0) <= SORTED_NEAR * scale)
 
 
-def _is_stored_in_eight_bits(known: ValueFingerprint) -> bool:
+def _is_stored_in_eight_bits(fingerprint: ValueFingerprint) -> bool:
     """Whether a value may be real numbers, stored in 8 bits."""
-    if known.kind not in {"i", "u"} or not known.sketch:
+    if fingerprint.kind not in {"i", "u"} or not fingerprint.sketch:
         return False
-    statistics = known.statistics()
+    statistics = fingerprint.statistics()
     least, greatest = EIGHT_BITS
     return bool(
         statistics[0] >= least
@@ -217,14 +223,14 @@ def _is_stored_in_eight_bits(known: ValueFingerprint) -> bool:
     )
 
 
-def _sketch(known: ValueFingerprint) -> _Vector:
-    return np.frombuffer(known.sketch, "<f4").astype(np.float64)
+def _sketch(fingerprint: ValueFingerprint) -> _Vector:
+    return np.frombuffer(fingerprint.sketch, "<f4").astype(np.float64)
 
 
-def _direction(known: ValueFingerprint) -> _Vector:
+def _direction(fingerprint: ValueFingerprint) -> _Vector:
     """A sketch without what a zero point adds, scaled to length 1."""
-    sketch = _sketch(known)
-    ones = value_sketch_of_ones(known.size).astype(np.float64)
+    sketch = _sketch(fingerprint)
+    ones = value_sketch_of_ones(fingerprint.size).astype(np.float64)
     ones = ones / max(float(np.linalg.norm(ones)), _TINY)
     rest = sketch - (sketch @ ones) * ones
     direction: _Vector = rest / max(float(np.linalg.norm(rest)), _TINY)

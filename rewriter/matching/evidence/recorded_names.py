@@ -42,8 +42,8 @@ class RecordedNames:
 
     def by_output(self, graph: ModelGraph, node: int) -> Iterator[int]:
         """The ops that a node can be, judged by the names of its outputs."""
-        known = (self._by_output.get(output) for output in graph.nodes[node].output)
-        return (op for ops in known if ops for op in self._fitting(graph, node, ops))
+        matches = (self._by_output.get(output) for output in graph.nodes[node].output)
+        return (op for ops in matches if ops for op in self._fitting(graph, node, ops))
 
     def by_name(self, graph: ModelGraph, node: int) -> Iterator[int]:
         """The ops that a node can be, judged by its own name."""

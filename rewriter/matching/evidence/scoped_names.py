@@ -51,11 +51,11 @@ def read_scoped_names(model: onnx.ModelProto, graph: ModelGraph) -> CarriedHiera
 
 def _known_scopes(steps_of: dict[NodeKey, list[str]], scopes: set[str]) -> dict[NodeKey, str]:
     """The innermost known scope of each node that is in one."""
-    known = {above for scope in scopes for above in upwards(scope)}
+    every_scope = {above for scope in scopes for above in upwards(scope)}
     paths = {}
     for key, steps in steps_of.items():
         candidates = list(accumulate(steps, "{}.{}".format))
-        path = next((path for path in reversed(candidates) if path in known), None)
+        path = next((path for path in reversed(candidates) if path in every_scope), None)
         if path:
             paths[key] = path
     return paths
@@ -76,11 +76,11 @@ def _without_doubled(steps: list[str], owners: set[str]) -> list[str]:
 
     Unless a weight's name says that there is a module of the doubled path.
     """
-    kept: list[str] = []
+    undoubled: list[str] = []
     for step in steps:
-        if kept and step.startswith(kept[-1] + "."):
-            doubled = ".".join([*kept, step])
+        if undoubled and step.startswith(undoubled[-1] + "."):
+            doubled = ".".join([*undoubled, step])
             if not any(path == doubled or path.startswith(doubled + ".") for path in owners):
-                kept.pop()
-        kept.append(step)
-    return kept
+                undoubled.pop()
+        undoubled.append(step)
+    return undoubled

@@ -97,11 +97,11 @@ def module_in_name(name: str, tree: ModuleTree) -> str | None:
         doubled = bool(path) and step.startswith(path.removeprefix(stem).removeprefix(".") + ".")
         candidates = [f"{path}.{step}" if path else step]
         candidates += [f"{stem}.{step}" if stem else step] * doubled
-        found = next((candidate for candidate in candidates if candidate in tree), None)
-        if found is None:
+        module = next((candidate for candidate in candidates if candidate in tree), None)
+        if module is None:
             return tree.canonical(path) if path and onnx.defs.has(step.partition("_")[0]) else None
-        stem = found.removesuffix(step).removesuffix(".")
-        path = found
+        stem = module.removesuffix(step).removesuffix(".")
+        path = module
     return tree.canonical(path) if path else None
 
 
@@ -142,8 +142,8 @@ def resolve_relative_tags(
     resolved: dict[NodeKey, str] = {}
     for run in _relative_runs(tags, graph):
         signatures = [(tags[graph.keys[n]], graph.nodes[n].op_type) for n in run]
-        known = {place: bases[number] for place, number in enumerate(run) if number in bases}
-        for place, base in _spread(known, signatures).items():
+        calls = {place: bases[number] for place, number in enumerate(run) if number in bases}
+        for place, base in _spread(calls, signatures).items():
             tag = signatures[place][0]
             absolute = _absolute(tag, base)
             if absolute in paths:
@@ -179,25 +179,25 @@ def _relative_runs(tags: Mapping[NodeKey, str], graph: ModelGraph) -> Iterator[l
         yield run
 
 
-def _spread(known: Mapping[int, str], signatures: list[tuple[str, str]]) -> dict[int, str]:
+def _spread(calls: Mapping[int, str], signatures: list[tuple[str, str]]) -> dict[int, str]:
     """The call of each place of a run, from the places where it is known.
 
     Where a call has known places again after those of another one, only these count.
     """
-    places = sorted(known)
-    order = [base for base, _ in groupby(known[place] for place in places)]
-    firsts = {known[place]: place for place in reversed(places)}
+    places = sorted(calls)
+    order = [base for base, _ in groupby(calls[place] for place in places)]
+    firsts = {calls[place]: place for place in reversed(places)}
     if not places or len(firsts) < len(order):
-        return dict(known)
+        return dict(calls)
     lead = places[0]
     starts: dict[int, str] = {}
     for base, first in firsts.items():
         start = first - lead
         if signatures[start : first + 1] != signatures[: lead + 1]:
-            return dict(known)
+            return dict(calls)
         starts[start] = base
     spread: dict[int, str] = {}
-    base = known[lead]
+    base = calls[lead]
     for place in range(len(signatures)):
         base = spread[place] = starts.get(place, base)
     return spread

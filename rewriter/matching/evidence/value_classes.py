@@ -62,11 +62,16 @@ class ValueClasses:
         self.by_counts: dict[_Counts, list[int]] = defaultdict(list)
         classes: dict[tuple[_Counts, bytes], int] = {}
         firsts: list[ValueFingerprint] = []
-        for value, known in fingerprints.items():
-            counts = (known.size, known.negative_infinite, known.positive_infinite, known.nan)
-            number = classes.setdefault((counts, known.quantiles), len(firsts))
+        for value, fingerprint in fingerprints.items():
+            counts = (
+                fingerprint.size,
+                fingerprint.negative_infinite,
+                fingerprint.positive_infinite,
+                fingerprint.nan,
+            )
+            number = classes.setdefault((counts, fingerprint.quantiles), len(firsts))
             if number == len(firsts):
-                firsts.append(known)
+                firsts.append(fingerprint)
                 self.members.append([])
                 self.by_counts[counts].append(number)
             self.class_of[value] = number
@@ -81,10 +86,10 @@ class ValueClasses:
         self, firsts: list[ValueFingerprint]
     ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
         """Which classes are distinctive, and which of these are unambiguous."""
-        statistics = np.array([len(known.quantiles) // 4 for known in firsts])
+        statistics = np.array([len(fingerprint.quantiles) // 4 for fingerprint in firsts])
         steps = np.diff(self.quantiles) > DISTINCT_STEP * self.scale[:, None]
         distinct = steps.sum(axis=1) + 1
-        real = np.array([known.kind == "f" for known in firsts], bool)
+        real = np.array([fingerprint.kind == "f" for fingerprint in firsts], bool)
         distinctive = (statistics >= MINIMUM_STATISTICS) & (distinct >= MINIMUM_DISTINCT)
         return distinctive, distinctive & real & (distinct >= UNAMBIGUOUS_DISTINCT)
 
@@ -98,8 +103,8 @@ def _quantile_rows(fingerprints: list[ValueFingerprint]) -> npt.NDArray[np.float
     """Order statistics, a row for each value; where there are few, the last one is repeated."""
     width = 4 * QUANTILES
     rows = []
-    for known in fingerprints:
-        row = known.quantiles or b"\0" * 4
+    for fingerprint in fingerprints:
+        row = fingerprint.quantiles or b"\0" * 4
         rows.append(row + row[-4:] * ((width - len(row)) // 4))
     return np.frombuffer(b"".join(rows), "<f4").reshape(-1, QUANTILES)
 

@@ -144,8 +144,8 @@ class ValueMatch:
         """Whether a result of a node is recorded for sure; None when it is not distinctive."""
         classes = self.file.classes
         numbers = [classes.class_of.get(v) for v in self.file.graph.output_values(node)]
-        known = [n for n in numbers if n is not None and classes.unambiguous[n]]
-        return any(self.candidates[n] for n in known) if known else None
+        unambiguous = [n for n in numbers if n is not None and classes.unambiguous[n]]
+        return any(self.candidates[n] for n in unambiguous) if unambiguous else None
 
     @cached_property
     def _without_verdict(self) -> frozenset[int]:
@@ -181,15 +181,15 @@ class ValueMatch:
 
     def compatible(self, node: int, op: int) -> bool | None:
         """Whether a node may be a recorded op, judged by their outputs; None for unknown."""
-        known = False
+        compared = False
         codes = rescales_codes(self.file.graph.op_types[node])
         for value in () if codes else self.file.graph.output_values(node):
             for recorded in self.record.graph.output_values(op):
                 agree = self.values_agree(value, recorded)
                 if agree:
                     return True
-                known = known or agree is not None
-        if known and self.rejects_mismatch and node not in self._without_verdict:
+                compared = compared or agree is not None
+        if compared and self.rejects_mismatch and node not in self._without_verdict:
             return False
         return None if self.quantised is None else self.quantised.compatible(node, op)
 
@@ -264,15 +264,17 @@ def recorded_fingerprints(record: Record, graph: IndexedGraph) -> dict[int, Valu
     """Fingerprints of the recorded values and of the probe inputs, by their number in the graph."""
     fingerprints = {}
     for probe in record.probe.inputs:
-        value, known = graph.value_of(MAIN, probe.name), value_fingerprint(probe.to_array())
-        if value != NONE and known is not None:
-            fingerprints[value] = known
+        value, fingerprint = graph.value_of(MAIN, probe.name), value_fingerprint(probe.to_array())
+        if value != NONE and fingerprint is not None:
+            fingerprints[value] = fingerprint
     for node, op in enumerate(record.ops):
         pairs = zip(graph.outputs[node], op.values, strict=False)
-        fingerprints |= {v: known for v, known in pairs if known is not None and v != NONE}
+        fingerprints |= {
+            v: fingerprint for v, fingerprint in pairs if fingerprint is not None and v != NONE
+        }
     return fingerprints
 
 
 def _output_shapes(side: ValueSide, node: int) -> set[tuple[int, ...]]:
-    known = (side.fingerprints.get(value) for value in side.graph.output_values(node))
-    return {fingerprint.shape for fingerprint in known if fingerprint is not None}
+    fingerprints = (side.fingerprints.get(value) for value in side.graph.output_values(node))
+    return {fingerprint.shape for fingerprint in fingerprints if fingerprint is not None}

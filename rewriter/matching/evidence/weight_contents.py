@@ -56,23 +56,23 @@ def match_contents(arrays: Mapping[int, Array], recorded: WeightsBySize) -> Cont
 
 
 def match_rounded(
-    arrays: Mapping[int, Array], taken: Collection[int], recorded: WeightsBySize
+    arrays: Mapping[int, Array], used: Collection[int], recorded: WeightsBySize
 ) -> Candidates:
     """Weights that rounding has turned further than others, to the recorded ones that are left.
 
     Args:
         arrays: Weights of the file that are stored in whole numbers and are not matched.
-        taken: Recorded weights that others of the file may be.
+        used: Recorded weights that others of the file may be.
         recorded: The recorded weights.
     """
     candidates: Candidates = {}
-    taken_labels = frozenset(taken)
+    used_labels = frozenset(used)
     claims = Counter[int]()
     for value, array in arrays.items():
         if array.size not in recorded or array.ndim == 1:
             continue
         (match,) = recorded[array.size].match([array], ROUNDED_DIRECTION)
-        if match.labels and taken_labels.isdisjoint(match.labels):
+        if match.labels and used_labels.isdisjoint(match.labels):
             candidates[value] = frozenset(match.labels)
             claims.update(match.labels)
     return {

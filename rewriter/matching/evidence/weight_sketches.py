@@ -86,8 +86,8 @@ class RecordedWeights:
             n for n, array in enumerate(arrays) if not candidates[n].labels and array.ndim == 2
         ]
         transposed = self._match_untransposed([arrays[n].T for n in unmatched], least_cosine)
-        for n, found in zip(unmatched, transposed, strict=True):
-            candidates[n] = found
+        for n, match in zip(unmatched, transposed, strict=True):
+            candidates[n] = match
         return candidates
 
     def _match_untransposed(
@@ -147,11 +147,11 @@ def _groups_of_equal_numbers(weights: list[WeightFingerprint]) -> list[set[int]]
     by_extremes: dict[tuple[float, float], list[tuple[WeightFingerprint, set[int]]]]
     by_extremes = defaultdict(list)
     for place, weight in enumerate(weights):
-        known = by_extremes[weight.least, weight.greatest]
-        group = next((group for first, group in known if _same_sums(first, weight)), None)
+        alike = by_extremes[weight.least, weight.greatest]
+        group = next((group for first, group in alike if _same_sums(first, weight)), None)
         if group is None:
             group = set()
-            known.append((weight, group))
+            alike.append((weight, group))
         group.add(place)
         groups.append(group)
     return groups

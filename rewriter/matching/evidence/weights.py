@@ -93,7 +93,7 @@ class WeightMatcher:
         compared, differing = self._compare_numbers(large, candidates)
         others, more_differing = self._compare_numbers(exact_types, candidates, content.exact)
         elements = sum(element_count(self._weights[value]) for value in named)
-        found = (*content.candidates, *merged, *split)
+        by_numbers = (*content.candidates, *merged, *split)
         unmatched = {v: a.size for v, a in arrays.items() if v not in candidates | merged}
         rounded = any(self._is_large(v) and is_rounded(t) for v, t in self._weights.items())
         return WeightMatch(
@@ -105,7 +105,7 @@ class WeightMatcher:
             plain=frozenset(v for v, labels in candidates.items() if self._are_plain(labels)),
             rounded=rounded,
             misnamed=bool(misnamed),
-            matched_elements=elements + sum(arrays[value].size for value in found),
+            matched_elements=elements + sum(arrays[value].size for value in by_numbers),
             distinctive_elements=elements + sum(array.size for array in arrays.values()),
             compared=compared + others,
             differing=(*differing, *more_differing),
@@ -131,15 +131,19 @@ class WeightMatcher:
         candidates: Candidates = {}
         own_names = []
         for value, tensor in self._weights.items():
-            recorded = self._label(value)
-            known = self._tensors.get(recorded)
-            if known is None or known.weight is None or known.weight.count != element_count(tensor):
+            label = self._label(value)
+            recorded = self._tensors.get(label)
+            if (
+                recorded is None
+                or recorded.weight is None
+                or recorded.weight.count != element_count(tensor)
+            ):
                 continue
-            if known.name == known.parameter:
-                candidates[value] = frozenset([recorded])
+            if recorded.name == recorded.parameter:
+                candidates[value] = frozenset([label])
                 own_names.append(value)
-            elif self._holds_same_numbers(value, known):
-                candidates[value] = frozenset([recorded])
+            elif self._holds_same_numbers(value, recorded):
+                candidates[value] = frozenset([label])
         return candidates, own_names
 
     def _find_misnamed(self, own_names: Sequence[int], by_size: WeightsBySize) -> list[int]:
@@ -167,8 +171,8 @@ class WeightMatcher:
         arrays = {}
         for value in values:
             array = self._read(self._weights[value])
-            known = self._tensors[self._label(value)]
-            if array is not None and not self._holds_same_numbers(value, known):
+            recorded = self._tensors[self._label(value)]
+            if array is not None and not self._holds_same_numbers(value, recorded):
                 arrays[value] = array
         return arrays
 
@@ -219,17 +223,17 @@ class WeightMatcher:
         ]
         return len(sample), differing
 
-    def _holds_same_numbers(self, value: int, known: Tensor) -> bool:
+    def _holds_same_numbers(self, value: int, tensor: Tensor) -> bool:
         """Whether a weight holds the recorded numbers, in the precision in which it is stored."""
         array = self._read(self._weights[value])
-        if array is None or known.weight is None:
+        if array is None or tensor.weight is None:
             return False
-        distance = number_distance(array, known.weight)
+        distance = number_distance(array, tensor.weight)
         if distance is None:
             return False
         if self._is_full_precision(value):
             return distance <= EXACT_WEIGHT
-        return bool(RecordedWeights([0], [known]).match([array])[0].labels)
+        return bool(RecordedWeights([0], [tensor]).match([array])[0].labels)
 
     def _is_large(self, value: int) -> bool:
         return element_count(self._weights[value]) >= MINIMUM_WEIGHT_ELEMENTS
