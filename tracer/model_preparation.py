@@ -15,6 +15,7 @@ from modelexport.tracer.sources.model_state import evaluation_mode
 from modelexport.tracer.sources.signature import ModelCall
 from modelexport.tracer.sources.transformers_models import ready_for_export
 from modelexport.tracer.sources.weightless import fake_weights
+from modelexport.tracer.stamping.sibling_calls import SiblingRun, observe_siblings
 
 
 @contextmanager
@@ -33,11 +34,25 @@ def prepared(model: nn.Module) -> Iterator[FakeTensorMode | None]:
         yield mode
 
 
-def run_once(model: nn.Module, call: ModelCall) -> tuple[ModelRun, ModelCall]:
-    """Run a model on the example inputs; the call gets the names of the outputs."""
+def run_once(
+    model: nn.Module, call: ModelCall, *, stamp: bool
+) -> tuple[ModelRun, ModelCall, SiblingRun | None]:
+    """Run a model on the example inputs.
+
+    Args:
+        model: The model.
+        call: How to call it.
+        stamp: Whether to observe the calls of siblings, to find equal layers.
+
+    Returns:
+        The run, the call with the names of the outputs, and what siblings did.
+    """
     report_step("running the model")
-    run = observe_run(model, call)
-    return run, replace(call, output_names=run.output_names)
+    if stamp:
+        run, siblings = observe_siblings(model, call)
+    else:
+        run, siblings = observe_run(model, call), None
+    return run, replace(call, output_names=tuple(run.outputs)), siblings
 
 
 def translation_advice(run: ModelRun, settings: ExportSettings) -> str:

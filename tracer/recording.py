@@ -15,7 +15,6 @@ from modelexport.support.progress import report_step
 from modelexport.tracer.eager.lazy_modules import initialise_lazy_modules
 from modelexport.tracer.exporters.exported import ExportSettings
 from modelexport.tracer.exporters.selection import (
-    export_model,
     export_settings,
     resolve_exporter,
 )
@@ -26,7 +25,6 @@ from modelexport.tracer.records.exported_record import build_exported_record
 from modelexport.tracer.records.initializers import (
     initializer_fingerprints,
 )
-from modelexport.tracer.records.lower_opset import lower_opset
 from modelexport.tracer.records.probe_inputs import probe_export
 from modelexport.tracer.sources.origin import Origin
 from modelexport.tracer.sources.scripts import interpret
@@ -131,10 +129,11 @@ def _record_by_export(
     Raises:
         ExportFailedError: The exporter that the user chose failed.
     """
-    run, call = run_once(model, call)
-    export = export_equal_layers_once if stamp else export_model
+    run, call, siblings = run_once(model, call, stamp=stamp)
     try:
-        exported = export(model, call, exporter, settings, refuse_constant_inputs)
+        exported = export_equal_layers_once(
+            *(model, call, exporter, settings), refuse_constant_inputs, siblings
+        )
     except ExportFailedError as error:
         if exporter is not Exporter.AUTO:
             raise ExportFailedError(
@@ -142,7 +141,6 @@ def _record_by_export(
                 "exporter, use --exporter eager."
             ) from error
         return None, (f"eager: {error}",)
-    exported = lower_opset(exported, call, settings.opset)
     report_step("running what was exported")
     try:
         probed = probe_export(model, exported, call, probe=probe)

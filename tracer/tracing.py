@@ -22,7 +22,6 @@ from modelexport.tracer.exporters.model_file import (
     write_model,
 )
 from modelexport.tracer.exporters.selection import (
-    export_model,
     export_settings,
     resolve_exporter,
 )
@@ -33,7 +32,6 @@ from modelexport.tracer.records.initializers import (
     InitializerFingerprints,
     initializer_fingerprints,
 )
-from modelexport.tracer.records.lower_opset import lower_opset
 from modelexport.tracer.records.probe_inputs import ProbedExport, probe_export
 from modelexport.tracer.sources.origin import Origin
 from modelexport.tracer.sources.scripts import interpret
@@ -116,7 +114,6 @@ def trace(  # noqa: PLR0913 - keyword-only options of an entry point
         raise UsageError("An eager record has no ONNX file: use --record-only.")
     chosen = resolve_exporter(exporter)
     settings = export_settings(chosen, opset, custom_translation)
-    export = export_equal_layers_once if stamp else export_model
     model = interpret(model)
     initialise_lazy_modules(model, example_inputs)
     target = Path(onnx_path)
@@ -128,15 +125,17 @@ def trace(  # noqa: PLR0913 - keyword-only options of an entry point
     ):
         with prepared(model) as mode:
             call = bind_inputs(model, example_inputs, dynamic=dynamic, output_names=output_names)
-            run, call = run_once(model, on_fake_tensors(call, mode))
+            call = on_fake_tensors(call, mode)
+            run, call, siblings = run_once(model, call, stamp=stamp)
             try:
-                exported = export(model, call, chosen, settings, refuse_constant_inputs)
+                exported = export_equal_layers_once(
+                    *(model, call, chosen, settings), refuse_constant_inputs, siblings
+                )
             except ExportFailedError as error:
                 raise ExportFailedError(
                     f"{error} {translation_advice(run, settings)}To record the model without a "
                     "file, use --record-only FILE."
                 ) from error
-            exported = lower_opset(exported, call, settings.opset)
             external = None
             if (path := external_weights_target(exported, target)) is not None:
                 external = external_files.enter_context(atomic_replacement(path, force=force))

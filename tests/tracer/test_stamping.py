@@ -19,7 +19,6 @@ from modelexport.tracer.stamping.equal_runs import equal_runs
 from modelexport.tracer.stamping.layer_nodes import StampingError
 from modelexport.tracer.stamping.short_model import shortened
 from modelexport.tracer.stamping.sibling_calls import observe_siblings
-from modelexport.tracer.stamping.siblings import siblings
 from modelexport.tracer.stamping.stamping import stamp
 from modelexport.tracer.stamping.verification import verify
 
@@ -181,8 +180,10 @@ def test_values_that_are_not_the_models_are_refused() -> None:
     torch.manual_seed(0)
     model = Stack().eval()
     call = bind_inputs(model, random_inputs())
-    calls, expected = observe_siblings(model, call, siblings(model))
-    (run,) = equal_runs(calls)
+    _, siblings = observe_siblings(model, call)
+    assert siblings is not None
+    expected = siblings.outputs
+    (run,) = equal_runs(siblings.calls)
     with torch.no_grad(), shortened(model, [run]):
         short = export(model, call, ExportSettings(17))
     stamped = stamp(short, run)

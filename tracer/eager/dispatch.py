@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -22,6 +23,10 @@ _OWN_LIBRARIES = {"aten", "prim", "prims"}
 """torch's libraries of operators that exporters translate."""
 
 
+_PLAIN_TYPES = {type(None), bool, int, float, str, torch.dtype, torch.device, torch.layout}
+"""Types of arguments that are no tensors and hold none."""
+
+
 @dataclass(frozen=True)
 class OperatorCall:
     """One call of an operator.
@@ -30,6 +35,7 @@ class OperatorCall:
         operator: The operator, as torch's dispatcher knows it.
         inputs: The tensors among its arguments.
         outputs: The tensors that it returned.
+        arguments: Its positional and keyword arguments.
         mutated: The tensors among its arguments that it wrote to.
         scope: The module that was running; None outside of all modules.
         part_outputs: The outputs of its decomposition, whose calls were observed before this one.
@@ -41,6 +47,7 @@ class OperatorCall:
     operator: Any
     inputs: list[torch.Tensor]
     outputs: list[torch.Tensor]
+    arguments: tuple[tuple[Any, ...], dict[str, Any]]
     mutated: list[torch.Tensor]
     scope: Scope | None
     part_outputs: list[torch.Tensor] | None = None
@@ -121,6 +128,7 @@ class OperatorObserver(TorchDispatchMode):  # type: ignore[no-untyped-call]
             operator=func,
             inputs=_tensors((args, kwargs)),
             outputs=outputs,
+            arguments=(args, kwargs),
             mutated=_mutated(func, args, kwargs),
             scope=self._tracker.current,
             part_outputs=part_outputs,
@@ -187,6 +195,7 @@ class OperatorObserver(TorchDispatchMode):  # type: ignore[no-untyped-call]
 _run_uncompiled = _disable_dynamo(OperatorObserver._run, recursive=True)
 
 
+@cache  # reading a schema takes longer than many operators
 def _computes(func: Any) -> bool:
     """Whether an operator computes its outputs, rather than returning views of its inputs."""
     if not hasattr(func, "_schema"):
@@ -210,6 +219,15 @@ def _copy_values(sources: list[torch.Tensor], targets: list[torch.Tensor]) -> bo
 
 
 def _tensors(values: Any) -> list[torch.Tensor]:
+    """The tensors in a value and its containers. The usual ones need no search in torch's list."""
+    if isinstance(values, torch.Tensor):
+        return [values]
+    if type(values) in _PLAIN_TYPES:
+        return []
+    if type(values) in {tuple, list}:
+        return [tensor for item in values for tensor in _tensors(item)]
+    if type(values) is dict:
+        return [tensor for item in values.values() for tensor in _tensors(item)]
     return [leaf for leaf in pytree.tree_leaves(values) if isinstance(leaf, torch.Tensor)]
 
 

@@ -26,14 +26,14 @@ class ModelRun:
     Attributes:
         modules: The calls of its modules.
         constants: The values that do not depend on the inputs.
-        output_names: The names of its outputs.
+        outputs: What it returned, by the names of the outputs.
         custom_operators: The operators that it calls and that exporters do not know by themselves,
             as `library::name`.
     """
 
     modules: ModuleTracker
     constants: tuple[Constant, ...]
-    output_names: tuple[str, ...]
+    outputs: Mapping[str, torch.Tensor]
     custom_operators: tuple[str, ...] = ()
 
 
@@ -74,7 +74,7 @@ def observe_run(
         ),
     ):
         outputs = run_model(model, call)
-    return ModelRun(tracker, constants.constants(), tuple(outputs), tuple(custom))
+    return ModelRun(tracker, constants.constants(), outputs, tuple(custom))
 
 
 def run_model(model: nn.Module, call: ModelCall) -> dict[str, torch.Tensor]:

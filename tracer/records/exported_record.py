@@ -6,6 +6,7 @@ from modelexport.hierarchy.graph_digest import graph_digest
 from modelexport.hierarchy.graph_paths import MAIN
 from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.hierarchy.record import Record
+from modelexport.support.gc_pause import gc_paused
 from modelexport.support.threads import one_blas_thread
 from modelexport.tracer.eager.model_run import ModelRun
 from modelexport.tracer.exporters.exported import ExportedGraph
@@ -23,6 +24,7 @@ from modelexport.tracer.records.provenance import record_probe, record_source
 from modelexport.tracer.sources.origin import Origin
 
 
+@gc_paused()
 @one_blas_thread()
 def build_exported_record(
     model: nn.Module,

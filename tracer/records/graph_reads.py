@@ -45,6 +45,7 @@ class GraphReads:
         self._initializers: set[Value] = set()
         self._varying: set[Value] = set()
         self._returned: set[Value] = set()
+        self._reads: dict[NodeKey, list[Value]] = {}
         for path, graph, _ in walk_graphs(model):
             if isinstance(graph, onnx.GraphProto):
                 self._define(path, graph)
@@ -60,7 +61,7 @@ class GraphReads:
 
     def inputs(self, key: NodeKey) -> list[Value]:
         """The values that a node reads and that depend on the inputs of the model."""
-        return [value for value in self._reads(key) if value in self._varying]
+        return [value for value in self._reads[key] if value in self._varying]
 
     def outputs(self, key: NodeKey) -> list[Value]:
         """The values that a node computes."""
@@ -89,7 +90,7 @@ class GraphReads:
 
     def initializers(self, key: NodeKey) -> set[Value]:
         """The initializers that a node reads, directly or rearranged or in another type."""
-        return {value for read in self._reads(key) for value in self._behind(read)}
+        return {value for read in self._reads[key] for value in self._behind(read)}
 
     def _behind(self, value: Value) -> Iterator[Value]:
         """The initializer whose numbers a value has, if it is one."""
@@ -97,11 +98,8 @@ class GraphReads:
             producer = self.producers.get(value)
             if producer is None or self.nodes[producer].op_type not in _PASSING:
                 return
-            value = next(iter(self._reads(producer)))
+            value = self._reads[producer][0]
         yield value
-
-    def _reads(self, key: NodeKey) -> list[Value]:
-        return [self._resolve(key.graph, name) for name in self.nodes[key].input if name]
 
     def _define(self, path: str, graph: onnx.GraphProto) -> None:
         inputs = [value.name for value in graph.input]
@@ -114,7 +112,8 @@ class GraphReads:
     def _read(self, key: NodeKey, node: onnx.NodeProto) -> None:
         for value in self.outputs(key):
             self.producers[value] = key
-        for value in self._reads(key):
+        self._reads[key] = [self._resolve(key.graph, name) for name in node.input if name]
+        for value in self._reads[key]:
             self.consumers[value].append(key)
         is_varying = has_subgraphs(node) or bool(self.inputs(key))
         if is_varying and node.op_type not in _READS_SHAPE:

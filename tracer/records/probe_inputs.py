@@ -16,6 +16,7 @@ from modelexport.errors import InputsError, RuntimeFailedError
 from modelexport.hierarchy.fingerprints import value_fingerprint
 from modelexport.hierarchy.graph_paths import MAIN
 from modelexport.hierarchy.probe_numbers import MAX_SWITCH_SIZE, distinct_integers, mask_flags
+from modelexport.support.gc_pause import gc_paused
 from modelexport.support.threads import one_blas_thread
 from modelexport.tracer.eager.arrays import real_numbers, to_numpy
 from modelexport.tracer.eager.model_run import run_model
@@ -51,6 +52,7 @@ class ProbedExport:
     values: GraphValues
 
 
+@gc_paused()
 @one_blas_thread()
 def probe_export(
     model: nn.Module, exported: ExportedGraph, call: ModelCall, *, probe: bool

@@ -1,5 +1,6 @@
 """When two values are equal, and when a value says where it was computed."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -19,6 +20,9 @@ itself; smaller ones are too common."""
 TOLERANCE = 1e-4
 """Maximum difference of two equal values, as a share of the largest magnitude: two runtimes
 differ in the last digits."""
+
+_SMALLEST = 1e-30
+"""Maximum difference of two values around zero."""
 
 Kind = tuple[int, str]
 """Number and kind of the elements of a value; equal values have the same."""
@@ -117,19 +121,28 @@ class ValueGroup:
 
     def __init__(self, values: Sequence[tuple[NodeKey, ValueFingerprint]]) -> None:
         self._values = values
-        numbers = [value.statistics().astype(np.float64) for _, value in values]
-        self._lowest = np.array([n.min(initial=np.inf) for n in numbers])
-        self._highest = np.array([n.max(initial=-np.inf) for n in numbers])
+        statistics = [value.statistics() for _, value in values]
+        self._lowest = [float(numbers.min(initial=np.inf)) for numbers in statistics]
+        self._highest = [float(numbers.max(initial=-np.inf)) for numbers in statistics]
+        numbered = [place for place, numbers in enumerate(statistics) if numbers.size]
+        self._order = sorted(numbered, key=self._lowest.__getitem__)
+        self._ordered = [self._lowest[place] for place in self._order]
+        self._without_numbers = [k for k, numbers in enumerate(statistics) if not numbers.size]
 
     def candidates(self, tensor: TensorValue) -> list[tuple[NodeKey, ValueFingerprint]]:
-        """The values with the extremes of a tensor."""
+        """The values with the extremes of a tensor, and those that hold no finite number."""
         extremes = tensor.extremes or tensor.finite_extremes
         if extremes is None:
             return []
         low, high = extremes
-        with np.errstate(invalid="ignore"):
-            tolerance = TOLERANCE * np.maximum(np.abs(self._lowest), np.abs(self._highest)) + 1e-30
-            agree = (np.abs(self._lowest - low) <= tolerance) & (
-                np.abs(self._highest - high) <= tolerance
-            )
-        return [self._values[place] for place in np.flatnonzero(agree).tolist()]
+        margin = 2 * TOLERANCE * max(abs(low), abs(high)) + 2 * _SMALLEST  # more than any tolerance
+        first = bisect_left(self._ordered, low - margin)
+        end = bisect_right(self._ordered, low + margin, lo=first)
+        places = [place for place in self._order[first:end] if self._agrees(place, low, high)]
+        return [self._values[place] for place in sorted(places + self._without_numbers)]
+
+    def _agrees(self, place: int, low: float, high: float) -> bool:
+        """Whether the extremes of a value are these, up to the tolerance."""
+        lowest, highest = self._lowest[place], self._highest[place]
+        tolerance = TOLERANCE * max(abs(lowest), abs(highest)) + _SMALLEST
+        return abs(lowest - low) <= tolerance and abs(highest - high) <= tolerance

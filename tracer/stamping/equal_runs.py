@@ -123,6 +123,8 @@ def _runs_of_chain(calls: Sequence[SiblingCall], links: Links) -> Iterator[Equal
     """The runs in a chain: the one that leaves out most, and those before and behind it."""
     best: tuple[int, int, int] | None = None  # calls left out, -period, first call
     for period in range(1, _MAX_PERIOD + 1):
+        if best is not None and best[0] >= len(calls) - _EXPORTED_BLOCKS * period:
+            break  # longer blocks leave out no more
         first = 0
         for index in range(len(calls)):
             later = index + period

@@ -1,7 +1,7 @@
 """What siblings do in an eager run: every operator call, with where its arguments come from."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -9,10 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils import _pytree as pytree
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from modelexport.tracer.eager.model_run import run_model
+from modelexport.support.gc_pause import gc_paused
+from modelexport.tracer.eager.dispatch import OperatorCall
+from modelexport.tracer.eager.model_run import ModelRun, observe_run
 from modelexport.tracer.sources.signature import ModelCall
+from modelexport.tracer.stamping.siblings import siblings
 
 Origin = tuple[object, ...]
 """Where a tensor comes from, as seen by a call: `("state", path)` of a parameter or buffer of the
@@ -31,7 +33,7 @@ class SiblingCall:
         group: Number of its group of siblings.
         inputs: The leaves of its arguments.
         input_spec: How the arguments hold these leaves.
-        ops: What it did: operator, arguments and the shapes of the results, one entry each.
+        ops: What it did: operator, arguments and the shapes of the results of each.
         constants: The tensors of the module, and what it computed of these alone, by origin.
         outputs: The leaves of what it returned.
         output_origins: Where each of these comes from; None for what is no tensor.
@@ -71,61 +73,72 @@ class SiblingCall:
             self.is_plain &= is_tensor or isinstance(leaf, _PLAIN_LEAVES)
             self.output_origins.append(self.origin(leaf) if is_tensor else None)
 
-    def add(
-        self, operator: object, spec: object, leaves: Sequence[Any], results: list[Any]
-    ) -> None:
-        """Note an operator call.
-
-        Args:
-            operator: The operator.
-            spec: How its arguments hold the leaves.
-            leaves: The leaves of its arguments.
-            results: The tensors that it returned.
-        """
-        arguments = tuple(
-            self.origin(leaf) if isinstance(leaf, torch.Tensor) else (type(leaf), repr(leaf))
-            for leaf in leaves
+    def add(self, call: OperatorCall) -> None:
+        """Note an operator call."""
+        arguments = self._described(call.arguments)
+        shapes = tuple((tuple(tensor.shape), tensor.dtype) for tensor in call.outputs)
+        is_constant = bool(call.inputs) and all(
+            self.origin(tensor) in self.constants for tensor in call.inputs
         )
-        shapes = tuple((tuple(r.shape), r.dtype) for r in results)
-        origins = [a for a, leaf in zip(arguments, leaves, strict=True) if torch.is_tensor(leaf)]
-        is_constant = bool(origins) and all(origin in self.constants for origin in origins)
-        for index, result in enumerate(results):
+        for index, result in enumerate(call.outputs):
             origin: Origin = ("op", len(self.ops), index)
             self._origins[id(result)] = origin
             if is_constant:
                 self.constants[origin] = result
-        self.ops.append((operator, spec, arguments, shapes))
+        self.ops.append((call.operator, arguments, shapes))
+
+    def _described(self, value: Any) -> tuple[Any, ...]:
+        """What a value is as this call sees it: equal for two calls that do the same with it."""
+        if isinstance(value, torch.Tensor):
+            return self.origin(value)
+        if type(value) in {tuple, list}:
+            return (type(value), *map(self._described, value))
+        if type(value) in _PLAIN_LEAVES:
+            return type(value), repr(value)
+        leaves, spec = pytree.tree_flatten(value)
+        if spec.is_leaf():
+            return type(value), repr(value)
+        return (spec, *map(self._described, leaves))
 
     def origin(self, tensor: torch.Tensor) -> Origin:
         """Where a tensor comes from, as this call sees it."""
         return self._origins.get(id(tensor), ("outside", id(tensor)))
 
 
-class _SiblingObserver(TorchDispatchMode):  # type: ignore[no-untyped-call]
+@dataclass(frozen=True)
+class SiblingRun:
+    """What siblings did in a run of a model.
+
+    Attributes:
+        calls: Their calls, in the order in which they began.
+        outputs: The outputs of the model by name.
+    """
+
+    calls: Sequence[SiblingCall]
+    outputs: Mapping[str, torch.Tensor]
+
+
+class _SiblingObserver:
     """Reports the operator calls of a run to the calls of siblings that make them."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
         self.calls: list[SiblingCall] = []
         self._running: list[SiblingCall] = []
         self._makers: dict[int, tuple[torch.Tensor, tuple[SiblingCall, ...]]] = {}
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        results = func(*args, **(kwargs or {}))
-        leaves, spec = pytree.tree_flatten((args, kwargs or {}))
-        tensors = [t for t in pytree.tree_leaves(results) if isinstance(t, torch.Tensor)]
-        self.read(leaves)
+    def observe(self, call: OperatorCall) -> None:
+        """Take one operator call into account."""
         running = tuple(self._running)
-        for call in running:
-            call.add(func, spec, leaves, tensors)
-        for tensor in tensors:  # kept alive: a new tensor could get the id of one that is gone
+        self.read(call.inputs)
+        for sibling in running:
+            sibling.add(call)
+        for tensor in call.outputs:  # kept alive: a new one could get the id of one that is gone
             self._makers[id(tensor)] = (tensor, running)
-        return results
 
-    def read(self, leaves: Sequence[Any]) -> None:
+    def read(self, tensors: Sequence[torch.Tensor]) -> None:
         """Note who reads what the calls computed that have ended."""
-        for leaf in leaves:
-            _, makers = self._makers.get(id(leaf), (None, ()))
+        for tensor in tensors:
+            _, makers = self._makers.get(id(tensor), (None, ()))
             for maker in makers:
                 if maker not in self._running:
                     siblings = (c for c in self._running if c.group == maker.group)
@@ -144,37 +157,43 @@ class _SiblingObserver(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """The innermost call ends."""
         self._running.pop().end(result)
 
+    @contextmanager
+    def watching(self, model: nn.Module, groups: Sequence[Sequence[str]]) -> Iterator[None]:
+        """Hear of the calls of some modules, by group of siblings, for the time of the body."""
+        with ExitStack() as stack:
+            for number, group in enumerate(groups):
+                for path in group:
+                    module = model.get_submodule(path)
+                    enter = partial(_enter, self, path, number)
+                    before = module.register_forward_pre_hook(enter, prepend=True, with_kwargs=True)
+                    after = module.register_forward_hook(partial(_leave, self))
+                    stack.callback(before.remove)
+                    stack.callback(after.remove)
+            yield
 
-def observe_siblings(
-    model: nn.Module, call: ModelCall, groups: Sequence[Sequence[str]]
-) -> tuple[list[SiblingCall], dict[str, torch.Tensor]]:
-    """Run a model once, and observe the calls of some modules.
+
+def observe_siblings(model: nn.Module, call: ModelCall) -> tuple[ModelRun, SiblingRun | None]:
+    """Run a model once, and observe the calls of siblings beside everything else.
 
     Args:
         model: The model.
         call: How to call it.
-        groups: Paths of the modules, by group of siblings.
 
     Returns:
-        The calls, in the order in which they began; and the outputs of the model by name.
+        The run; and what the siblings did in it, None where there are none. Without weights nobody
+        looks for them: nothing that is made of equal layers could be verified.
 
     Raises:
         InputsError: The model cannot run on the inputs.
     """
+    groups = siblings(model) if call.mode is None else []
+    if not groups:
+        return observe_run(model, call), None
     observer = _SiblingObserver()
-    with ExitStack() as stack:
-        for number, group in enumerate(groups):
-            for path in group:
-                module = model.get_submodule(path)
-                enter = partial(_enter, observer, path, number)
-                before = module.register_forward_pre_hook(enter, prepend=True, with_kwargs=True)
-                after = module.register_forward_hook(partial(_leave, observer))
-                stack.callback(before.remove)
-                stack.callback(after.remove)
-        with observer:
-            outputs = run_model(model, call)
-    observer.read(list(outputs.values()))
-    return observer.calls, outputs
+    with gc_paused(), observer.watching(model, groups):
+        run = observe_run(model, call, observer.observe)
+    observer.read([*run.outputs.values()])
+    return run, SiblingRun(observer.calls, run.outputs)
 
 
 def _enter(

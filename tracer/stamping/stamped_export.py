@@ -1,24 +1,30 @@
-"""Exporting a model, equal layers only once where that is right."""
+"""Exporting a model at the user's opset, equal layers only once where that is right."""
 
 from torch import nn
 
 from modelexport.errors import ExportFailedError, RuntimeFailedError
 from modelexport.hierarchy.choices import Exporter
+from modelexport.support.gc_pause import gc_paused
 from modelexport.support.progress import report_step
 from modelexport.tracer.exporters.exported import ExportedGraph, ExportSettings
 from modelexport.tracer.exporters.selection import Check, export_model
+from modelexport.tracer.records.lower_opset import lower_opset
 from modelexport.tracer.sources.signature import ModelCall
 from modelexport.tracer.stamping.equal_runs import EqualRun, equal_runs
 from modelexport.tracer.stamping.layer_nodes import StampingError
 from modelexport.tracer.stamping.short_model import shortened
-from modelexport.tracer.stamping.sibling_calls import observe_siblings
-from modelexport.tracer.stamping.siblings import siblings
+from modelexport.tracer.stamping.sibling_calls import SiblingRun
 from modelexport.tracer.stamping.stamping import stamp
 from modelexport.tracer.stamping.verification import verify
 
 
 def export_equal_layers_once(
-    model: nn.Module, call: ModelCall, exporter: Exporter, settings: ExportSettings, check: Check
+    model: nn.Module,
+    call: ModelCall,
+    exporter: Exporter,
+    settings: ExportSettings,
+    check: Check,
+    siblings: SiblingRun | None,
 ) -> ExportedGraph:
     """Export a model; of many equal layers only the first two and the last are exported.
 
@@ -32,22 +38,23 @@ def export_equal_layers_once(
         exporter: The exporter.
         settings: How it is exported.
         check: Refuses what an exporter made where it is not the model.
+        siblings: What siblings did in a run of this call; None to export the whole model.
 
     Raises:
         ExportFailedError: The exporter failed, or all exporters did. The message says why.
     """
     note: tuple[str, ...] = ()
-    groups = siblings(model)
-    if groups and call.mode is None:  # without weights nothing can be verified
+    if siblings is not None:
         try:
-            exported = _export_stamped(model, call, exporter, settings, groups)
+            exported = _export_stamped(model, call, exporter, settings, siblings)
         except (StampingError, RuntimeFailedError, ExportFailedError) as error:
             note = (f"equal layers were not stamped out: {error}",)
         else:
             if exported is not None:
                 check(model, call, exported)
                 return exported
-    return export_model(model, call, exporter, settings, check).with_notes(after=note)
+    exported = export_model(model, call, exporter, settings, check).with_notes(after=note)
+    return lower_opset(exported, call, settings.opset)
 
 
 def _export_stamped(
@@ -55,7 +62,7 @@ def _export_stamped(
     call: ModelCall,
     exporter: Exporter,
     settings: ExportSettings,
-    groups: list[list[str]],
+    siblings: SiblingRun,
 ) -> ExportedGraph | None:
     """The model with stamped layers; None where no layers do the same.
 
@@ -63,20 +70,23 @@ def _export_stamped(
         StampingError: The layers are not equal in the graph, or the values are not the model's.
     """
     report_step("looking for equal layers")
-    calls, outputs = observe_siblings(model, call, groups)
-    runs = equal_runs(calls)
+    runs = equal_runs(siblings.calls)
     if not runs:
         return None
     with shortened(model, runs):
         exported = export_model(model, call, exporter, settings, _accept)
+    exported = exported.with_notes(after=tuple(_note(run) for run in runs))
+    taken = {tensor.name for tensor in exported.model.graph.initializer}
+    exported = lower_opset(exported, call, settings.opset)  # copies are as their template is
     report_step("stamping out equal layers")
     boundaries = []
-    for run in runs:
-        stamped = stamp(exported, run)
-        exported = stamped.exported
-        boundaries.append((run, stamped.boundaries))
-    verify(exported, call, outputs, boundaries)
-    return exported.with_notes(after=tuple(_note(run) for run in runs))
+    with gc_paused():
+        for run in runs:
+            stamped = stamp(exported, run, taken)
+            exported = stamped.exported
+            boundaries.append((run, stamped.boundaries))
+        verify(exported, call, siblings.outputs, boundaries)
+    return exported
 
 
 def _accept(model: nn.Module, call: ModelCall, exported: ExportedGraph) -> None:

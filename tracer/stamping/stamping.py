@@ -1,7 +1,7 @@
 """Copying the nodes of one layer of an exported graph for the layers that were left out."""
 
 import re
-from collections.abc import Iterator, Mapping, MutableSequence, Sequence
+from collections.abc import Collection, Iterator, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass, replace
 
 import onnx
@@ -44,21 +44,22 @@ class _PlacedNode:
     origin: int | None
 
 
-def stamp(short: ExportedGraph, run: EqualRun) -> StampedGraph:
+def stamp(short: ExportedGraph, run: EqualRun, taken: Collection[str] = ()) -> StampedGraph:
     """Give an exported graph the layers of a run that were left out.
 
     Args:
         short: The graph. It stays as it is.
         run: The run.
+        taken: Names that no copy may get.
 
     Raises:
         StampingError: The exported layers are not equal in the graph.
     """
-    return _Stamper(short, run).stamp()
+    return _Stamper(short, run, taken).stamp()
 
 
 class _Stamper:
-    def __init__(self, short: ExportedGraph, run: EqualRun) -> None:
+    def __init__(self, short: ExportedGraph, run: EqualRun, taken: Collection[str]) -> None:
         self._short = short
         self._run = run
         self._model = onnx.ModelProto()
@@ -70,7 +71,9 @@ class _Stamper:
         self._initializers = {tensor.name: tensor for tensor in graph.initializer}
         self._types = {value.name: value for value in graph.value_info}
         self._weights = self._find_weights()
-        names = {n for node in graph.node for n in (*node.input, *node.output, node.name)}
+        names = set(taken).union(
+            n for node in graph.node for n in (*node.input, *node.output, node.name)
+        )
         names.update(value.name for value in (*graph.input, *graph.output, *graph.initializer))
         self._names = UniqueNames(names)
 
