@@ -38,8 +38,8 @@ def _print_diagnosis(diagnosis: "Diagnosis") -> None:
         out.print(f"{'needed by all commands' if extra is None else f'extra [{extra}]'}")
         for package in diagnosis.packages:
             if package.extra == extra:
-                version = package.found or "missing"
-                needed = "" if package.good else f" (needs {package.wanted or 'any version'})"
+                version = package.installed or "missing"
+                needed = "" if package.good else f" (needs {package.required or 'any version'})"
                 out.print(f"  {package.name:<{width}}  {version}{needed}")
         if (command := diagnosis.missing.get(extra or "")) is not None:
             out.print(f"  to get what is missing: {command}")

@@ -70,11 +70,11 @@ def signals_as_errors() -> Iterator[StopRequest]:
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    taken = {n: pair for n, pair in handlers.items() if signal.getsignal(n) is pair[0]}
-    for number, (_, handler) in taken.items():
+    unchanged = {n: pair for n, pair in handlers.items() if signal.getsignal(n) is pair[0]}
+    for number, (_, handler) in unchanged.items():
         signal.signal(number, handler)
     try:
         yield request
     finally:
-        for number, (before, _) in taken.items():
+        for number, (before, _) in unchanged.items():
             signal.signal(number, before)

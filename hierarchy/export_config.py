@@ -120,8 +120,8 @@ class ExportConfig(
     @property
     def has_past(self) -> bool:
         """Whether a decoder gets the cache of the tokens before among its inputs."""
-        asked = self.task is not None and self.task.endswith(WITH_PAST)
-        return asked if self.with_past is None else self.with_past
+        in_task = self.task is not None and self.task.endswith(WITH_PAST)
+        return in_task if self.with_past is None else self.with_past
 
     @property
     def axes(self) -> bool | dict[str, dict[int, str]]:
@@ -152,10 +152,10 @@ class TraceOptions(ExportConfig, frozen=True, kw_only=True, forbid_unknown_field
             config: The configuration.
             options: Options that win over the configuration; those that are `None` do not.
         """
-        given = {name: value for name, value in options.items() if value is not None}
-        if "dynamic" in given:
-            given["dynamic_axes"] = {}
-        fields = msgspec.structs.asdict(config) | given
+        settings = {name: value for name, value in options.items() if value is not None}
+        if "dynamic" in settings:
+            settings["dynamic_axes"] = {}
+        fields = msgspec.structs.asdict(config) | settings
         return cls(**fields)
 
 

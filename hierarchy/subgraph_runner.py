@@ -176,10 +176,10 @@ class SubgraphRunner:
             RuntimeFailedError: An output is no tensor.
         """
         visible = {**values, **self._initializers(subgraph), **inputs}
-        known = visible | self._run_graph(subgraph, visible)
-        if missing := [value.name for value in subgraph.output if value.name not in known]:
+        results = visible | self._run_graph(subgraph, visible)
+        if missing := [value.name for value in subgraph.output if value.name not in results]:
             raise RuntimeFailedError(f"Its output {missing[0]} is no tensor.")
-        return [known[value.name] for value in subgraph.output]
+        return [results[value.name] for value in subgraph.output]
 
     def _initializers(self, graph: onnx.GraphProto) -> dict[str, Array]:
         arrays = ((tensor.name, self._read(tensor)) for tensor in graph.initializer)

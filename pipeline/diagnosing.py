@@ -23,15 +23,15 @@ class PackageState(msgspec.Struct, frozen=True):
 
     Attributes:
         name: Name of the package.
-        wanted: The versions that are accepted; empty for any.
-        found: The installed version; None when it is not installed.
+        required: The versions that are accepted; empty for any.
+        installed: The installed version; None when it is not installed.
         good: Whether the installed version is accepted.
         extra: The extra that requires the package; None when every command needs it.
     """
 
     name: str
-    wanted: str
-    found: str | None
+    required: str
+    installed: str | None
     good: bool
     extra: str | None
 

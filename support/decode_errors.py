@@ -115,11 +115,11 @@ def _convert_error(data: object, type_: Any) -> _Problem | None:
 
 def _hint(key: str, path: PartlyNamedPath, type_: Any) -> str:
     """The keys that exist at a path, or the one that was probably meant."""
-    known = [] if type_ is None else _known_keys(path, type_)
-    if not known:
+    names = [] if type_ is None else _known_keys(path, type_)
+    if not names:
         return ""
-    close = difflib.get_close_matches(key, known, n=1)
-    return f" (did you mean {close[0]}?)" if close else f" (the keys are {', '.join(known)})"
+    close = difflib.get_close_matches(key, names, n=1)
+    return f" (did you mean {close[0]}?)" if close else f" (the keys are {', '.join(names)})"
 
 
 def _known_keys(path: PartlyNamedPath, type_: Any) -> list[str]:

@@ -63,17 +63,17 @@ def atomic_folder(target: Path, *, force: bool = False) -> Iterator[Path]:
         check_target(target / "file")
     with ExitStack() as stack:
         stack.enter_context(made_folder(target.parent))
-        aside = stack.enter_context(part_folder(target)) / target.name
-        aside.mkdir()
-        yield aside
+        staging = stack.enter_context(part_folder(target)) / target.name
+        staging.mkdir()
+        yield staging
         try:
             if not target.exists():
-                aside.rename(target)
+                staging.rename(target)
                 return
         except OSError as error:
             if not target.is_dir():  # another process may have made it meanwhile
                 raise write_error(target, error) from error
-        _move_files(aside, target, force=force)
+        _move_files(staging, target, force=force)
 
 
 def _move_files(source: Path, target: Path, *, force: bool) -> None:

@@ -29,22 +29,22 @@ def make_part_folder(parent: Path) -> Iterator[Path]:
         OSError: It cannot be made.
     """
     _sweep(parent)
-    made: tuple[Path, int] | None = None
+    locked: tuple[Path, int] | None = None
     try:
         with held_signals():
-            made = _make_locked(parent)
-        yield made[0]
+            locked = _make_locked(parent)
+        yield locked[0]
     finally:
         stopped: BaseException | None = None
-        left: tuple[Path, int] | None = made
+        left: tuple[Path, int] | None = locked
         while left is not None:  # no call before `try`: signals are handled where calls begin
             try:
                 shutil.rmtree(left[0], ignore_errors=True)
                 left = None
             except BaseException as error:  # noqa: BLE001 - a signal, which is raised behind
                 stopped = error
-        if made is not None:
-            os.close(made[1])
+        if locked is not None:
+            os.close(locked[1])
         if stopped is not None:
             raise stopped
 

@@ -51,8 +51,10 @@ def decode_settings(data: bytes, suffix: str, type_: type[T], file: str) -> T:
     """
     decode = _DECODERS.get(suffix.lower())
     if decode is None:
-        known = ", ".join(_DECODERS)
-        raise SettingsError(f"{file}: not a settings file; its name must end with one of {known}.")
+        endings = ", ".join(_DECODERS)
+        raise SettingsError(
+            f"{file}: not a settings file; its name must end with one of {endings}."
+        )
     try:
         content = decode(data)
     except Exception as error:

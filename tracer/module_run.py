@@ -61,8 +61,8 @@ def run_modules(
         with collector.watching(model):
             run_model(model, call)
     arrays = {key: to_numpy(tensor) for key, tensor in call.tensors.items()}
-    known = {key: array for key, array in arrays.items() if array is not None}
-    return ModelValues(name, known, feeds_from, tuple(collector.calls))
+    readable = {key: array for key, array in arrays.items() if array is not None}
+    return ModelValues(name, readable, feeds_from, tuple(collector.calls))
 
 
 def _with_feeds(call: ModelCall, feeds: Mapping[str, Array], name: str) -> ModelCall:

@@ -162,10 +162,10 @@ def _cells(matrix: Matrix, read: set[str]) -> Iterator[dict[str, Any]]:
         matrix: The matrix.
         read: The tables of options that the steps read.
     """
-    known: set[str] = set()
+    option_names: set[str] = set()
     for table, options in _TABLES_OF_MATRIX:
-        known |= set(options.__struct_fields__) if table in read else set()
-    axes = {n: v for n, v in msgspec.to_builtins(matrix).items() if v and n in known}
+        option_names |= set(options.__struct_fields__) if table in read else set()
+    axes = {n: v for n, v in msgspec.to_builtins(matrix).items() if v and n in option_names}
     for values in itertools.product(*axes.values()):
         yield dict(zip(axes, values, strict=True))
 

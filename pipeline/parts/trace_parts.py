@@ -81,14 +81,14 @@ def trace_parts(
     parts = tracer.model_parts(loaded.model, loaded.inputs)
     connections = tracer.part_connections(loaded.model, parts)
     with part_folder(target / MANIFEST) as stage:
-        made = [
+        written = [
             _make_part(part, loaded, stage, target, options, annotate_options) for part in parts
         ]
         manifest = PartManifest(
             model=loaded.origin.name,
             class_name=f"{type(loaded.model).__module__}.{type(loaded.model).__qualname__}",
             task=loaded.origin.task,
-            parts=tuple(entry for entry, _, _ in made),
+            parts=tuple(entry for entry, _, _ in written),
             connections=connections,
         )
         for file in stage.iterdir():
@@ -98,8 +98,8 @@ def trace_parts(
     return PartsResult(
         folder=str(target),
         manifest=manifest,
-        traces={entry.role: summary for entry, summary, _ in made},
-        annotations={entry.role: report for entry, _, report in made if report is not None},
+        traces={entry.role: summary for entry, summary, _ in written},
+        annotations={entry.role: report for entry, _, report in written if report is not None},
     )
 
 

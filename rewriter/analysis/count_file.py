@@ -85,9 +85,9 @@ class FileCounter:
         if not traced and not any(own.values()):
             for name, size in sizes.items():  # no list of parameters: initializers stand for them
                 own.setdefault(self._owner(name, readers), {})[name] = size
-        for path, held in own.items():
+        for path, of_module in own.items():
             if self._tree.canonical(path) == path:
-                self._totals_of(path).parameters += sum(held.values())
+                self._totals_of(path).parameters += sum(of_module.values())
         self.parameters = subtree_parameters(own, self.tagger)
         self.file_totals.parameters = self.parameters.get(self.tagger.tag(ROOT), 0)
 

@@ -41,11 +41,11 @@ class ModuleNesting:
                 paths.setdefault(name, {})[resolve(module.path)] = None
         self.parents: dict[str, str] = {}
         self.joined: set[str] = set()
-        for name, known in paths.items():
+        for name, module_paths in paths.items():
             if name != self.root:
-                above = [path.rpartition(".")[0] for path in known]
+                above = [path.rpartition(".")[0] for path in module_paths]
                 self.parents[name] = _label_around(above, label)
-                numbered = next(iter(known)).rpartition(".")
+                numbered = next(iter(module_paths)).rpartition(".")
                 if numbered[2].isdigit() and resolve(numbered[0]) == numbered[0] != ROOT:
                     self.joined.add(name)
 

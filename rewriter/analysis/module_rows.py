@@ -155,7 +155,7 @@ def subtree_parameters(sizes: Mapping[str, Mapping[str, int]], tagger: Tagger) -
     for path, own in sizes.items():
         for tag in {tagger.tag(p) for p in _upwards(path, above)} if own else ():
             parameters.setdefault(tag, {}).update(own)
-    return {tag: sum(held.values()) for tag, held in parameters.items()}
+    return {tag: sum(by_name.values()) for tag, by_name in parameters.items()}
 
 
 def _upwards(path: str, above: dict[str, str]) -> Iterator[str]:

@@ -93,8 +93,8 @@ def _completed(own: CarriedHierarchy, file: ModelFile, sources: PlacementSources
     if matched is None:
         way = "give --record, or annotate the file again, to place them"
         return Placement(own, f"{without}: {way}")
-    found = matched.claims.by_node
-    by_node = {key: found[key] for key in outside if key in found}
+    recorded = matched.claims.by_node
+    by_node = {key: recorded[key] for key in outside if key in recorded}
     claims = msgspec.structs.replace(own.claims, by_node=own.claims.by_node | by_node)
     lines = {key: matched.source_lines[key] for key in outside if key in matched.source_lines}
     source = "the record"

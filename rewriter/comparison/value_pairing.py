@@ -195,11 +195,11 @@ class ValuePairing:
             for i, a in enumerate(left)
             for j, b in enumerate(right)
         )
-        taken: tuple[set[int], set[int]] = (set(), set())
+        used: tuple[set[int], set[int]] = (set(), set())
         for distance, i, j in distances:
-            if i not in taken[0] and j not in taken[1] and distance < SAME_VALUE_DISTANCE:
-                taken[0].add(i)
-                taken[1].add(j)
+            if i not in used[0] and j not in used[1] and distance < SAME_VALUE_DISTANCE:
+                used[0].add(i)
+                used[1].add(j)
                 a, b = left[i], right[j]
                 self._add(Pair(key, a, b, a.name, b.name, "nearest"))
 

@@ -36,18 +36,18 @@ def read_extents(value: onnx.ValueInfoProto, shape: Sequence[int]) -> Extents:
     return {name: extent for name, extent in pairs if isinstance(name, str)}
 
 
-def can_be_empty(value: onnx.ValueInfoProto, known: Mapping[str, int]) -> bool:
+def can_be_empty(value: onnx.ValueInfoProto, recorded: Mapping[str, int]) -> bool:
     """Whether an input has a dynamic axis whose extent no recorded input tells.
 
     Args:
         value: The input.
-        known: The extents that recorded inputs tell.
+        recorded: The extents that recorded inputs tell.
     """
-    return any(isinstance(axis, str) and axis not in known for axis in axis_names(value))
+    return any(isinstance(axis, str) and axis not in recorded for axis in axis_names(value))
 
 
 def candidate_extents(
-    inputs: Iterable[onnx.ValueInfoProto], known: Extents, shapes: Iterable[Shape]
+    inputs: Iterable[onnx.ValueInfoProto], recorded: Extents, shapes: Iterable[Shape]
 ) -> Iterator[Extents]:
     """The sensible extents of the axes of inputs that were not recorded, the most likely first.
 
@@ -57,27 +57,29 @@ def candidate_extents(
 
     Args:
         inputs: The inputs that were not recorded.
-        known: The extents that recorded inputs tell.
+        recorded: The extents that recorded inputs tell.
         shapes: Shapes of recorded values.
     """
     axes = [axis_names(value) for value in inputs]
-    names = dict.fromkeys(n for row in axes for n in row if isinstance(n, str) and n not in known)
+    names = dict.fromkeys(
+        n for row in axes for n in row if isinstance(n, str) and n not in recorded
+    )
     all_empty = dict.fromkeys(names, 0)
     frequent = [shape for shape, _ in Counter(shapes).most_common()]
     ways: list[Extents] = []
     for row in dict.fromkeys(map(tuple, axes)):
-        for extents in _extents_by_shapes(row, known, frequent):
+        for extents in _extents_by_shapes(row, recorded, frequent):
             if (way := all_empty | extents) not in ways:
                 ways.append(way)
     for way in [*ways[: _MAX_WAYS - 1], all_empty]:
-        yield known | way
+        yield recorded | way
 
 
 def _extents_by_shapes(
-    axes: Sequence[int | str], known: Extents, shapes: Iterable[Shape]
+    axes: Sequence[int | str], recorded: Extents, shapes: Iterable[Shape]
 ) -> Iterator[Extents]:
     """Extents under which an input has a recorded shape, but for one axis of length 0."""
-    fixed = [axis if isinstance(axis, int) else known.get(axis) for axis in axes]
+    fixed = [axis if isinstance(axis, int) else recorded.get(axis) for axis in axes]
     open_axes = [n for n, extent in enumerate(fixed) if extent is None]
     if len(open_axes) < 2:
         return

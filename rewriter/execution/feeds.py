@@ -93,15 +93,15 @@ def _with_empty_inputs(
     Raises:
         InputMismatchError: An input that was not recorded has no axis that can be empty.
     """
-    known: dict[str, int] = {}
+    recorded: dict[str, int] = {}
     for value in inputs:
         if value.name in arrays:
-            known |= read_extents(value, arrays[value.name].shape)
+            recorded |= read_extents(value, arrays[value.name].shape)
     unrecorded = [value for value in inputs if value.name not in arrays]
     for value in unrecorded:
-        if _dtype(value) is None or not can_be_empty(value, known):
+        if _dtype(value) is None or not can_be_empty(value, recorded):
             raise InputMismatchError(_mismatch(value, left))
-    for extents in candidate_extents(unrecorded, known, shapes):
+    for extents in candidate_extents(unrecorded, recorded, shapes):
         empty = {value.name: _empty(value, extents) for value in unrecorded}
         yield {value.name: (arrays | empty)[value.name] for value in inputs}
 
@@ -117,13 +117,13 @@ def _empty(value: onnx.ValueInfoProto, extents: Mapping[str, int]) -> Array:
 
 def _assign(inputs: list[onnx.ValueInfoProto], arrays: NamedArrays) -> dict[str, int]:
     """For each input the index of the first array that fits and is not taken, if there is one."""
-    taken: dict[str, int] = {}
+    assigned: dict[str, int] = {}
     for value in inputs:
         for index, (_, array) in enumerate(arrays):
-            if index not in taken.values() and _fits(value, array):
-                taken[value.name] = index
+            if index not in assigned.values() and _fits(value, array):
+                assigned[value.name] = index
                 break
-    return taken
+    return assigned
 
 
 def _fits(value: onnx.ValueInfoProto, array: Array) -> bool:

@@ -186,5 +186,5 @@ def _provider(ort: Any, name: str) -> str:
 
 def _bytes_of(path: Path) -> int:
     """Bytes of a file and of all files beside it that may hold its weights."""
-    beside = (f.stat().st_size for f in path.parent.glob(f"{path.name}*") if f.is_file())
-    return sum(beside)
+    sizes = (f.stat().st_size for f in path.parent.glob(f"{path.name}*") if f.is_file())
+    return sum(sizes)

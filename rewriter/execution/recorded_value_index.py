@@ -61,12 +61,12 @@ class RecordedValueIndex:
         for number, array in enumerate(arrays):
             if array.dtype.kind == "f" and array.size in self._by_size:
                 by_size[array.size].append(number)
-        known: dict[int, ValueFingerprint] = {}
+        recorded: dict[int, ValueFingerprint] = {}
         for size, numbers in by_size.items():
-            known |= self._look_up(size, {number: arrays[number] for number in numbers})
-        rest = [number for number in range(len(arrays)) if number not in known]
+            recorded |= self._look_up(size, {number: arrays[number] for number in numbers})
+        rest = [number for number in range(len(arrays)) if number not in recorded]
         computed = value_fingerprints([arrays[number] for number in rest], threads=threads)
-        fingerprints = known | dict(zip(rest, computed, strict=True))
+        fingerprints = recorded | dict(zip(rest, computed, strict=True))
         return [fingerprints[number] for number in range(len(arrays))]
 
     def _look_up(self, size: int, arrays: dict[int, Array]) -> dict[int, ValueFingerprint]:

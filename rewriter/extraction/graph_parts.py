@@ -175,11 +175,11 @@ class MainGraph:
         ]
         outputs = outputs or [name for name in computed if name not in self.consumers]
         constant = {n for p in nodes if self.is_constant[p] for n in self.nodes[p].output}
-        kept = [name for name in outputs if name not in constant or name in self.returned]
+        varying = [name for name in outputs if name not in constant or name in self.returned]
         return GraphPart(
             nodes=nodes,
             inputs=[n for n in read if n not in computed and n not in self.initializers],
-            outputs=kept or outputs,
+            outputs=varying or outputs,
             initializers=self.initializers.intersection([*read, *computed, *outputs]),
         )
 

@@ -25,16 +25,16 @@ def part_model(file: PlacedFile, part: GraphPart, types: ValueInfos) -> onnx.Mod
         if field.name in {"name", "doc_string", "metadata_props"}:
             _copy_field(graph, field.name, value)
     graph.node.extend(whole.graph.node[position] for position in part.nodes)
-    kept = part.initializers
-    graph.initializer.extend(w for w in whole.graph.initializer if w.name in kept)
+    names_of_weights = part.initializers
+    graph.initializer.extend(w for w in whole.graph.initializer if w.name in names_of_weights)
     graph.sparse_initializer.extend(
-        w for w in whole.graph.sparse_initializer if w.values.name in kept
+        w for w in whole.graph.sparse_initializer if w.values.name in names_of_weights
     )
     graph.input.extend(types[name] for name in part.inputs)
     graph.output.extend(types[name] for name in part.outputs)
     inner = {name for node in graph.node for name in node.output} - set(part.outputs)
     graph.value_info.extend(v for v in whole.graph.value_info if v.name in inner)
-    names = inner | {*part.inputs, *part.outputs} | kept
+    names = inner | {*part.inputs, *part.outputs} | names_of_weights
     graph.quantization_annotation.extend(
         a for a in whole.graph.quantization_annotation if a.tensor_name in names
     )

@@ -70,7 +70,7 @@ def split(
     if folder.exists():
         check_target(folder / MANIFEST, force=force)
     with (
-        atomic_folder(folder, force=force) as aside,
+        atomic_folder(folder, force=force) as staging,
         PlacedFile.open(
             path, record=record, inherit_from=inherit_from, run=run, libraries=libraries
         ) as file,
@@ -82,13 +82,13 @@ def split(
             names = [[n for name in stage for n in expand_range(name)] for stage in parts]
             groups = named_stages(file, graph, names)
         paths = list(map(str, libraries))
-        result = Split(file.path.name, _write_parts(file, graph, groups, aside, folder, paths))
+        result = Split(file.path.name, _write_parts(file, graph, groups, staging, folder, paths))
         if check:
-            data = folder if _is_beside(file, folder) else aside
-            different = _different_outputs(file, aside, data, result.parts, paths)
+            data = folder if _is_beside(file, folder) else staging
+            different = _different_outputs(file, staging, data, result.parts, paths)
             result = msgspec.structs.replace(result, equal=not different, different=different)
         result = msgspec.structs.replace(result, notes=list(file.notes))
-        with atomic_replacement(aside / MANIFEST) as manifest:
+        with atomic_replacement(staging / MANIFEST) as manifest:
             manifest.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2))
     return result
 
@@ -102,7 +102,7 @@ def _write_parts(
     file: PlacedFile,
     graph: MainGraph,
     groups: list[list[int]],
-    aside: Path,
+    staging: Path,
     folder: Path,
     libraries: list[str],
 ) -> list[SplitPart]:
@@ -111,7 +111,7 @@ def _write_parts(
     types = value_types(file, names, libraries)
     written = []
     for number, part in enumerate(graph_parts):
-        target = aside / f"part_{number}.onnx"
+        target = staging / f"part_{number}.onnx"
         file.container.write_part(target, part_model(file, part, types), home=folder)
         tags = dict.fromkeys(filter(None, (file.tag(position) for position in part.nodes)))
         written.append(

@@ -167,7 +167,7 @@ class _BodyWriter:
             nodes: The same node in each of the calls.
         """
         others = [{e.key: e.value for e in node.metadata_props} for node in nodes[1:]]
-        kept = [
+        shared = [
             (entry.key, entry.value)
             for entry in written.metadata_props
             if entry.key.startswith(keys.OWN_PREFIX)
@@ -175,7 +175,7 @@ class _BodyWriter:
             or all(entries.get(entry.key) == entry.value for entries in others)
         ]
         del written.metadata_props[:]
-        for key, value in kept:
+        for key, value in shared:
             written.metadata_props.add(key=key, value=value)
         if any(node.doc_string != written.doc_string for node in nodes):
             written.ClearField("doc_string")

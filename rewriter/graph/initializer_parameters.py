@@ -72,11 +72,11 @@ class InitializerParameters:
         These were folded into other initializers, or are not used. A parameter that is tied to
         one that is held is not among them.
         """
-        held = {self._canonical(parameter) for parameter in self.parameters.values()}
+        in_initializers = {self._canonical(parameter) for parameter in self.parameters.values()}
         return {
             parameter: shape
             for parameter, shape in self._parameter_shapes.items()
-            if self._canonical(parameter) not in held
+            if self._canonical(parameter) not in in_initializers
         }
 
     def _canonical(self, parameter: str) -> tuple[str, str]:

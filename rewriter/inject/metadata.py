@@ -99,7 +99,9 @@ def model_entries(tree: ModuleTree, rules: TagRules, parameters: dict[str, str])
     """
     embedded = EmbeddedTree(tuple(tree), rules.style, rules.torch_nn, rules.depth)
     entries = [(keys.MODULES, embedded.to_json())]
-    differing = {name: held for name, held in sorted(parameters.items()) if name != held}
+    differing = {
+        name: parameter for name, parameter in sorted(parameters.items()) if name != parameter
+    }
     if differing:
         entries.append((keys.PARAMETERS, msgspec.json.encode(differing).decode()))
     return entries

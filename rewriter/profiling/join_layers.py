@@ -139,12 +139,12 @@ def _nearest(
     position: int, edges: Sequence[Sequence[int]], charges: Sequence[Charge]
 ) -> str | None:
     """The module of the nearest charged layer in one direction."""
-    seen, pending = {position}, list(edges[position])
+    visited, pending = {position}, list(edges[position])
     while pending:
         other = pending.pop(0)
         if charges[other].module is not None:
             return charges[other].module
-        if other not in seen:
-            seen.add(other)
+        if other not in visited:
+            visited.add(other)
             pending += edges[other]
     return None

@@ -158,12 +158,12 @@ def _uniquely_named(file: PlacedFile) -> SessionSource | None:
         return None
     copy = onnx.ModelProto()
     copy.CopyFrom(file.file.skeleton)
-    taken = UniqueNames(name for name in names if name)
-    seen: set[str] = set()
+    new_names = UniqueNames(name for name in names if name)
+    used: set[str] = set()
     for key, node in walk_nodes(copy):
-        if not node.name or node.name in seen:
-            node.name = taken.take(f"{node.op_type}#{key.position}")
-        seen.add(node.name)
+        if not node.name or node.name in used:
+            node.name = new_names.take(f"{node.op_type}#{key.position}")
+        used.add(node.name)
     return session_source(file.container, copy)
 
 

@@ -88,13 +88,13 @@ def executed_predecessors(
     result = {}
     for name in executed:
         predecessors: dict[str, None] = {}
-        seen, pending = {name}, list(reads.get(name, ()))
+        visited, pending = {name}, list(reads.get(name, ()))
         while pending:
             other = pending.pop()
             if other in executed:
                 predecessors[other] = None
-            elif other not in seen:
-                seen.add(other)
+            elif other not in visited:
+                visited.add(other)
                 pending += reads.get(other, ())
         result[name] = tuple(predecessors)
     return result

@@ -66,7 +66,7 @@ def _matches(row: ModuleTime, pattern: str) -> bool:
 def _down_to(rows: Sequence[ModuleTime], depth: int) -> list[ModuleTime]:
     """The rows that are at most so many steps below the topmost ones."""
     steps: dict[str, tuple[int, int]] = {}  # steps below the topmost, and depth in the model
-    kept = []
+    selected = []
     for row in rows:
         below = 0
         if row.parent in steps:
@@ -74,5 +74,5 @@ def _down_to(rows: Sequence[ModuleTime], depth: int) -> list[ModuleTime]:
             below = above + row.depth - parent_depth
         steps[row.tag] = below, row.depth
         if below <= depth:
-            kept.append(row)
-    return kept
+            selected.append(row)
+    return selected

@@ -120,8 +120,8 @@ def _resolved_tags(
     relative = {number for number, tag in tags.items() if not tag.startswith("/")}
     if not relative:
         return {}
-    known = _carried_tags(graph, carried)
-    return {number: known[number] for number in relative & known.keys()}
+    carried_tags = _carried_tags(graph, carried)
+    return {number: carried_tags[number] for number in relative & carried_tags.keys()}
 
 
 def _carried_tags(graph: ModelGraph, carried: CarriedHierarchy) -> dict[int, str]:

@@ -69,7 +69,7 @@ def check_consistency(file: CheckedFile) -> Findings:
         claimed |= {t.name: t.parameter for t in tensors if t.parameter is not None}
         tree = file.record.tree
     initializers = InitializerParameters(file.file.model, tree, claimed)
-    known, total = len(initializers.parameters), len(initializers.shapes)
-    remark = f"{known} of {total} initializers are known to be parameters"
+    parameters, total = len(initializers.parameters), len(initializers.shapes)
+    remark = f"{parameters} of {total} initializers are known to be parameters"
     consistency = Consistency(file.graph, tree, carried.claims, initializers)
     return Findings(("consistency",), tuple(consistency.faults()), remarks=(remark,))

@@ -49,9 +49,9 @@ def test_every_declared_package_is_told(run: Run) -> None:
     assert {r.name for r in NEEDED if "trace" in str(r.marker)} <= names
     assert diagnosis.packages
     for package in diagnosis.packages:
-        assert package.found == installed(package.name)
-        assert package.good == (package.found is not None)
-    incomplete = {package.extra for package in diagnosis.packages if package.found is None}
+        assert package.installed == installed(package.name)
+        assert package.good == (package.installed is not None)
+    incomplete = {package.extra for package in diagnosis.packages if package.installed is None}
     assert diagnosis.missing.keys() == incomplete
     assert incomplete.isdisjoint({None, "trace", "batch", "surgery"})
 
@@ -63,7 +63,7 @@ def test_the_text_has_the_same(run: Run) -> None:
     assert packages
     for package in packages:
         assert f"{package.name} " in out
-        assert str(package.found or "missing") in out
+        assert str(package.installed or "missing") in out
         assert package.extra is None or f"[{package.extra}]" in out
     assert run("--quiet", "doctor").out == ""
 
@@ -92,7 +92,7 @@ def test_too_old_is_as_good_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     real = metadata.version
     monkeypatch.setattr(metadata, "version", lambda name: "0.0.1" if name == "onnx" else real(name))
     (state,) = [package for package in diagnose().packages if package.name == "onnx"]
-    assert (state.found, state.good, state.extra) == ("0.0.1", False, None)
+    assert (state.installed, state.good, state.extra) == ("0.0.1", False, None)
 
 
 def test_a_missing_package_is_named_by_the_command_that_needs_it(tmp_path: Path) -> None:

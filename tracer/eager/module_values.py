@@ -76,8 +76,8 @@ class ModuleValueCollector:
         except InputsError:  # an object that cannot be taken apart is no value of the graph
             return [], []
         pairs = [(tensor, self._copy(tensor)) for tensor in tensors]
-        known = [(tensor, array) for tensor, array in pairs if array is not None]
-        return [tensor for tensor, _ in known], [array for _, array in known]
+        readable = [(tensor, array) for tensor, array in pairs if array is not None]
+        return [tensor for tensor, _ in readable], [array for _, array in readable]
 
     def _copy(self, tensor: torch.Tensor) -> Array | None:
         """The numbers of a tensor as they are now; one copy of each state of a tensor."""

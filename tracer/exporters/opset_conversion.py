@@ -54,9 +54,9 @@ def convert_opset(exported: ExportedGraph, opset: int) -> ExportedGraph:
         raise NotConvertibleError("onnx's version converter adds or removes nodes")
     _require_valid(model, opset)
     unread = _unread_initializers(exported.model, model)
-    kept = [tensor for tensor in model.graph.initializer if tensor.name not in unread]
+    remaining = [tensor for tensor in model.graph.initializer if tensor.name not in unread]
     del model.graph.initializer[:]
-    model.graph.initializer.extend(kept)
+    model.graph.initializer.extend(remaining)
     weights = {name: array for name, array in exported.weights.items() if name not in unread}
     return replace(exported, model=model, weights=weights, opset=opset)
 
@@ -113,9 +113,9 @@ def _copy_constants(model: onnx.ModelProto, opset: int) -> set[tuple[str, str]]:
 def _remove_initializers(model: onnx.ModelProto, copied: set[tuple[str, str]]) -> None:
     for path, graph, _ in walk_graphs(model):
         if isinstance(graph, onnx.GraphProto) and copied:
-            kept = [t for t in graph.initializer if (path, t.name) not in copied]
+            remaining = [t for t in graph.initializer if (path, t.name) not in copied]
             del graph.initializer[:]
-            graph.initializer.extend(kept)
+            graph.initializer.extend(remaining)
 
 
 def _is_changed(node: onnx.NodeProto, opset: int, current: int) -> bool:
@@ -182,7 +182,7 @@ def _make_compatible(
     """
     older = defs.get_schema(node.op_type, opset, "").attributes
     newer = defs.get_schema(node.op_type, current, "").attributes
-    kept = [
+    remaining = [
         attribute
         for attribute in node.attribute
         if attribute.name in older
@@ -192,7 +192,7 @@ def _make_compatible(
         )
     ]
     del node.attribute[:]
-    node.attribute.extend(kept)
+    node.attribute.extend(remaining)
 
 
 def _is_default(attribute: onnx.AttributeProto, schema: defs.OpSchema.Attribute) -> bool:

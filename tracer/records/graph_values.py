@@ -232,4 +232,8 @@ def _fingerprints(
         fingerprints[name] = original and msgspec.structs.replace(
             original, shape=values[name].shape
         )
-    return {(MAIN, name): known for name, known in fingerprints.items() if known is not None}
+    return {
+        (MAIN, name): fingerprint
+        for name, fingerprint in fingerprints.items()
+        if fingerprint is not None
+    }

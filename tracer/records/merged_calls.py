@@ -98,9 +98,9 @@ class MergedCallCollector:
             return
         for result in results:
             values = (v for key, _ in result.candidates for v in self._reads.outputs(key))
-            known = frozenset(values)
-            if known:
-                chain = _Chain(frozenset({known}))
+            outputs = frozenset(values)
+            if outputs:
+                chain = _Chain(frozenset({outputs}))
             elif is_open or before is _UNKNOWN:
                 chain = _UNKNOWN
             else:

@@ -86,27 +86,29 @@ def node_scopes(
     reads = GraphReads(exported.model, values)
     if values.first:
         nodes = _node_values(exported, changed_weights, values, reads, tree)
-        seen = observe_nodes(model, probed.call, nodes, reads)
+        observed = observe_nodes(model, probed.call, nodes, reads)
     else:
-        seen = NodeSightings({}, reads, SightingCollector({}), tracker)
-    inferred = _complete(seen, exported, ParameterOwners(index, tree))
-    settled = {k: scope for k in seen.nodes if (scope := overruling_scope(seen, k)) is not None}
-    return NodeScopes(counted, inferred, spread_overruling(seen, settled), seen.merged)
+        observed = NodeSightings({}, reads, SightingCollector({}), tracker)
+    inferred = _complete(observed, exported, ParameterOwners(index, tree))
+    settled = {
+        k: scope for k in observed.nodes if (scope := overruling_scope(observed, k)) is not None
+    }
+    return NodeScopes(counted, inferred, spread_overruling(observed, settled), observed.merged)
 
 
 def _complete(
-    seen: NodeSightings, exported: ExportedGraph, owners: ParameterOwners
+    observed: NodeSightings, exported: ExportedGraph, owners: ParameterOwners
 ) -> dict[NodeKey, Scope]:
     """The scopes of nodes whose module is to be found."""
     inferred = {
         key: scope
-        for key, node in seen.nodes.items()
-        if node.is_open and (scope := inferred_scope(seen, key)) is not None
+        for key, node in observed.nodes.items()
+        if node.is_open and (scope := inferred_scope(observed, key)) is not None
     }
-    open_nodes = [k for k in seen.reads.nodes if k not in exported.scopes and k not in inferred]
-    inferred |= parameter_scopes(seen, exported, owners, open_nodes)
-    open_nodes = [k for k in open_nodes if k in seen.nodes and k not in inferred]
-    return inferred | scopes_between(seen, open_nodes, {**exported.scopes, **inferred})
+    open_nodes = [k for k in observed.reads.nodes if k not in exported.scopes and k not in inferred]
+    inferred |= parameter_scopes(observed, exported, owners, open_nodes)
+    open_nodes = [k for k in open_nodes if k in observed.nodes and k not in inferred]
+    return inferred | scopes_between(observed, open_nodes, {**exported.scopes, **inferred})
 
 
 def _node_values(

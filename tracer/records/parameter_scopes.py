@@ -12,7 +12,7 @@ from modelexport.tracer.records.scope_inference import NodeSightings, possible_m
 
 
 def parameter_scopes(
-    seen: NodeSightings,
+    observed: NodeSightings,
     exported: ExportedGraph,
     owners: "ParameterOwners",
     open_nodes: Collection[NodeKey],
@@ -23,12 +23,12 @@ def parameter_scopes(
     weight), or the value was computed in other modules from what the node reads.
 
     Args:
-        seen: What the eager run shows.
+        observed: What the eager run shows.
         exported: The exported graph.
         owners: Knows whose parameter an initializer may be.
         open_nodes: The nodes without a scope.
     """
-    reading = {key: names for key in open_nodes if (names := seen.reads.initializers(key))}
+    reading = {key: names for key in open_nodes if (names := observed.reads.initializers(key))}
     needed = {name for names in reading.values() for name in names}
     values = {
         (graph, name): array
@@ -39,9 +39,9 @@ def parameter_scopes(
     scopes = {}
     for key, names in reading.items():
         module = _only_owner([modules[name] for name in names if modules.get(name)])
-        possible = possible_modules(seen, key)
-        if module in seen.tracker.order and (not possible or module in possible):
-            scopes[key] = Scope(module, _first_call(seen, key, module))
+        possible = possible_modules(observed, key)
+        if module in observed.tracker.order and (not possible or module in possible):
+            scopes[key] = Scope(module, _first_call(observed, key, module))
     return scopes
 
 
@@ -51,9 +51,9 @@ def _only_owner(owners: list[set[str]]) -> str | None:
     return common.pop() if len(common) == 1 else None
 
 
-def _first_call(seen: NodeSightings, key: NodeKey, module: str) -> int:
+def _first_call(observed: NodeSightings, key: NodeKey, module: str) -> int:
     """The first call of a module that may be in the graph of a node."""
-    inside = seen.tracker.calls_in_operators.get(module, ())
+    inside = observed.tracker.calls_in_operators.get(module, ())
     return min(inside, default=0) if key.graph != MAIN else 0
 
 

@@ -104,12 +104,12 @@ def _agrees(
         (values.first.get((MAIN, name)), to_numpy(tensor))
         for name, tensor in zip(names, outputs.values(), strict=True)
     ]
-    known = [
+    comparable = [
         (ours, true)
         for ours, array in pairs
         if ours is not None and array is not None and (true := value_fingerprint(array)) is not None
     ]
-    return bool(known) and all(values_agree(true, ours) for ours, true in known)
+    return bool(comparable) and all(values_agree(true, ours) for ours, true in comparable)
 
 
 def replace_uniform_inputs(model: nn.Module, call: ModelCall) -> tuple[ModelCall, tuple[str, ...]]:

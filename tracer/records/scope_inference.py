@@ -79,10 +79,10 @@ def observe_nodes(
         nodes: What the nodes compute.
         reads: What they read.
     """
-    seen = _observe(model, call, nodes, reads, all_sightings=False)
-    suspects = seen.collector.suspects - seen.collector.confirmed
-    if not any(seen.could_overrule(key) for key in suspects):
-        return seen
+    observed = _observe(model, call, nodes, reads, all_sightings=False)
+    suspects = observed.collector.suspects - observed.collector.confirmed
+    if not any(observed.could_overrule(key) for key in suspects):
+        return observed
     return _observe(model, call, nodes, reads, all_sightings=True)
 
 
@@ -104,7 +104,7 @@ def _observe(
     return NodeSightings(nodes, reads, collector, tracker, merged.merged)
 
 
-def inferred_scope(seen: NodeSightings, key: NodeKey) -> Scope | None:
+def inferred_scope(observed: NodeSightings, key: NodeKey) -> Scope | None:
     """The scope of a node whose module is to be found.
 
     A node gets a scope when exactly one call of one module computed its value. Where none computed
@@ -112,11 +112,11 @@ def inferred_scope(seen: NodeSightings, key: NodeKey) -> Scope | None:
     node in a subgraph there may be several calls of one module: it runs in each round of a loop.
 
     Args:
-        seen: What the eager run shows.
+        observed: What the eager run shows.
         key: The node.
     """
-    node = seen.nodes[key]
-    sightings = [s for s in seen.collector.sightings(key) if _settles(seen, key, s)]
+    node = observed.nodes[key]
+    sightings = [s for s in observed.collector.sightings(key) if _settles(observed, key, s)]
     if key.graph != MAIN:
         depth = key.graph.count("/")
         sightings = [s for s in sightings if s.depth == depth] or sightings
@@ -124,34 +124,34 @@ def inferred_scope(seen: NodeSightings, key: NodeKey) -> Scope | None:
         sightings = [s for s in sightings if s.enters] or sightings  # scripts are not entered
     elif node.passes_on and key.graph != MAIN:
         sightings = [
-            s for s in sightings if reads_alike(seen, key, s) and not s.computes
+            s for s in sightings if reads_alike(observed, key, s) and not s.computes
         ] or sightings
-    if (scope := _scope_of_passing_call(seen, key, sightings)) is not None:
+    if (scope := _scope_of_passing_call(observed, key, sightings)) is not None:
         return scope
     sightings = [s for s in sightings if s.computes] or sightings
     scope = _single_scope(key, (s.scope for s in sightings))
     if scope is not None or not sightings:
         return scope
-    return _single_scope(key, (s.scope for s in sightings if reads_alike(seen, key, s)))
+    return _single_scope(key, (s.scope for s in sightings if reads_alike(observed, key, s)))
 
 
 def _scope_of_passing_call(
-    seen: NodeSightings, key: NodeKey, sightings: Iterable[Sighting]
+    observed: NodeSightings, key: NodeKey, sightings: Iterable[Sighting]
 ) -> Scope | None:
     """The scope of the one call that took the value of a node out of what the node reads.
 
     A split gives back what was joined before. So its value was computed in another place, by a
     call that read something else.
     """
-    if seen.nodes[key].passes_on or key.graph != MAIN:
+    if observed.nodes[key].passes_on or key.graph != MAIN:
         return None
-    reading = [s for s in sightings if reads_alike(seen, key, s)]
+    reading = [s for s in sightings if reads_alike(observed, key, s)]
     if any(s.computes for s in reading):
         return None
     return _single_scope(key, (s.scope for s in reading))
 
 
-def overruling_scope(seen: NodeSightings, key: NodeKey) -> Scope | None:
+def overruling_scope(observed: NodeSightings, key: NodeKey) -> Scope | None:
     """The scope of a node whose exporter gave a module that does not compute it.
 
     No call in that module returned the value, and all calls that computed it ran in one other
@@ -159,50 +159,54 @@ def overruling_scope(seen: NodeSightings, key: NodeKey) -> Scope | None:
     scripts, are never overruled.
 
     Args:
-        seen: What the eager run shows.
+        observed: What the eager run shows.
         key: The node.
     """
-    node = seen.nodes[key]
-    if not seen.could_overrule(key) or key in seen.collector.confirmed:
+    node = observed.nodes[key]
+    if not observed.could_overrule(key) or key in observed.collector.confirmed:
         return None
     sightings = [
-        s for s in seen.collector.sightings(key) if (s.enters if node.has_subgraphs else s.computes)
+        s
+        for s in observed.collector.sightings(key)
+        if (s.enters if node.has_subgraphs else s.computes)
     ]
     modules = {s.scope.module for s in sightings}
     if len(modules) != 1 or node.module in modules:
         return None
-    scopes = [s.scope for s in sightings if _settles(seen, key, s) and reads_alike(seen, key, s)]
+    scopes = [
+        s.scope for s in sightings if _settles(observed, key, s) and reads_alike(observed, key, s)
+    ]
     return _first_call(scopes) if scopes else None
 
 
-def possible_modules(seen: NodeSightings, key: NodeKey) -> set[str]:
+def possible_modules(observed: NodeSightings, key: NodeKey) -> set[str]:
     """The modules in which a call computed the value of a node from what the node reads."""
-    sightings = seen.collector.sightings(key)
-    return {s.scope.module for s in sightings if s.computes and reads_alike(seen, key, s)}
+    sightings = observed.collector.sightings(key)
+    return {s.scope.module for s in sightings if s.computes and reads_alike(observed, key, s)}
 
 
-def reads_alike(seen: NodeSightings, key: NodeKey, sighting: Sighting) -> bool:
+def reads_alike(observed: NodeSightings, key: NodeKey, sighting: Sighting) -> bool:
     """Whether a call read what a node reads, as far as that depends on the model's inputs.
 
     Exporters write several nodes for one operator. So behind a value that no call returned, what
     its own node reads counts.
 
     Args:
-        seen: What the eager run shows.
+        observed: What the eager run shows.
         key: The node.
         sighting: The call.
     """
     missing = 0
-    values = list(dict.fromkeys(seen.reads.inputs(key)))
+    values = list(dict.fromkeys(observed.reads.inputs(key)))
     has_any = bool(values)
     while values:
         value = values.pop()
-        fingerprint = seen.reads.fingerprint(value)
+        fingerprint = observed.reads.fingerprint(value)
         if fingerprint is None or any(_equal(fingerprint, read) for read in sighting.read):
             continue
-        producer = seen.reads.producers.get(value)
-        if producer is not None and seen.unseen(producer):
-            values += seen.reads.inputs(producer)
+        producer = observed.reads.producers.get(value)
+        if producer is not None and observed.unseen(producer):
+            values += observed.reads.inputs(producer)
         else:
             missing += 1
     return has_any and missing <= sighting.written
@@ -212,7 +216,7 @@ def _equal(left: ValueFingerprint, right: ValueFingerprint) -> bool:
     return kind(left) == kind(right) and values_agree(left, right)
 
 
-def _settles(seen: NodeSightings, key: NodeKey, sighting: Sighting) -> bool:
+def _settles(observed: NodeSightings, key: NodeKey, sighting: Sighting) -> bool:
     """Whether a value is no coincidence.
 
     A value that is too small to tell by itself counts where the call read what the node reads, and
@@ -223,7 +227,7 @@ def _settles(seen: NodeSightings, key: NodeKey, sighting: Sighting) -> bool:
     if sighting.enters:
         return has_fractions(sighting.value)
     return any(is_distinctive(read) or has_fractions(read) for read in sighting.read) and (
-        reads_alike(seen, key, sighting)
+        reads_alike(observed, key, sighting)
     )
 
 

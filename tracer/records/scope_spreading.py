@@ -8,7 +8,7 @@ from modelexport.tracer.records.scope_inference import NodeSightings
 
 
 def spread_overruling(
-    seen: NodeSightings, overruling: Mapping[NodeKey, Scope]
+    observed: NodeSightings, overruling: Mapping[NodeKey, Scope]
 ) -> dict[NodeKey, Scope]:
     """Overrule the exporter for nodes that cannot be settled beside nodes that are.
 
@@ -19,51 +19,51 @@ def spread_overruling(
     - a node that passes a value on goes where the one call ran that did so.
 
     Args:
-        seen: What the eager run shows.
+        observed: What the eager run shows.
         overruling: The scopes of the nodes that are settled.
 
     Returns:
         These scopes, and those of the other nodes.
     """
     result = dict(overruling)
-    wrong = {(seen.nodes[key].module, scope.module) for key, scope in overruling.items()}
+    wrong = {(observed.nodes[key].module, scope.module) for key, scope in overruling.items()}
     undecided = [
         key
-        for key, node in seen.nodes.items()
+        for key, node in observed.nodes.items()
         if node.module in {module for module, _ in wrong}
         and key not in result
-        and key not in seen.collector.confirmed
+        and key not in observed.collector.confirmed
     ]
     for key in reversed(undecided):
-        scope = _passing_scope(seen, key) or _scope_of_users(seen, key, result)
-        if scope is not None and (seen.nodes[key].module, scope.module) in wrong:
+        scope = _passing_scope(observed, key) or _scope_of_users(observed, key, result)
+        if scope is not None and (observed.nodes[key].module, scope.module) in wrong:
             result[key] = scope
     return result
 
 
-def _passing_scope(seen: NodeSightings, key: NodeKey) -> Scope | None:
+def _passing_scope(observed: NodeSightings, key: NodeKey) -> Scope | None:
     """The scope of the one call that passed on the value of a node, in its shape."""
-    if not seen.nodes[key].passes_on:
+    if not observed.nodes[key].passes_on:
         return None
-    sightings = seen.collector.sightings(key)
+    sightings = observed.collector.sightings(key)
     scopes = {s.scope for s in sightings if s.has_shape and not s.computes}
     return next(iter(scopes)) if len(scopes) == 1 else None
 
 
 def _scope_of_users(
-    seen: NodeSightings, key: NodeKey, overruling: Mapping[NodeKey, Scope]
+    observed: NodeSightings, key: NodeKey, overruling: Mapping[NodeKey, Scope]
 ) -> Scope | None:
     """The scope of all readers of a node whose value no call returned."""
-    if not seen.unseen(key):
+    if not observed.unseen(key):
         return None
-    users = seen.reads.users(key)
+    users = observed.reads.users(key)
     scopes = {overruling.get(user) for user in users or ()}
-    modules = {seen.nodes[user].module for user in users or ()}
-    return scopes.pop() if len(scopes) == 1 and modules == {seen.nodes[key].module} else None
+    modules = {observed.nodes[user].module for user in users or ()}
+    return scopes.pop() if len(scopes) == 1 and modules == {observed.nodes[key].module} else None
 
 
 def scopes_between(
-    seen: NodeSightings,
+    observed: NodeSightings,
     open_nodes: Collection[NodeKey],
     scopes: Mapping[NodeKey, Scope],
 ) -> dict[NodeKey, Scope]:
@@ -72,19 +72,23 @@ def scopes_between(
     Only for nodes that pass a value on, and for those whose value no call returned.
 
     Args:
-        seen: What the eager run shows.
+        observed: What the eager run shows.
         open_nodes: The nodes without a scope.
         scopes: The scopes of the others.
     """
     result: dict[NodeKey, Scope] = {}
     for key in open_nodes:
-        if key.graph == MAIN or (seen.collector.sightings(key) and not seen.nodes[key].passes_on):
+        if key.graph == MAIN or (
+            observed.collector.sightings(key) and not observed.nodes[key].passes_on
+        ):
             continue
-        known = {**scopes, **result}
+        every_scope = {**scopes, **result}
         before = {
-            known.get(source) for source in seen.reads.sources(key) if source.graph == key.graph
+            every_scope.get(source)
+            for source in observed.reads.sources(key)
+            if source.graph == key.graph
         }
-        after = {known.get(user) for user in seen.reads.users(key) or ()}
+        after = {every_scope.get(user) for user in observed.reads.users(key) or ()}
         if before == after and len(before) == 1 and (scope := before.pop()) is not None:
             result[key] = scope
     return result

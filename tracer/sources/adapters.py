@@ -48,9 +48,9 @@ def base_of_adapter(source: str, base: str | None) -> str:
     name = _settings(source).get("base_model_name_or_path")
     if not isinstance(name, str) or not name:
         raise SourceError(f"{source}: the adapter names no base model: give --base-model FOLDER.")
-    beside = Path(source) / name
-    if (beside / "config.json").is_file():
-        return str(beside)
+    folder = Path(source) / name
+    if (folder / "config.json").is_file():
+        return str(folder)
     if Path(name).is_absolute() and not Path(name).is_dir():
         raise SourceError(
             f"{source}: its base model {name} does not exist here: give --base-model FOLDER."

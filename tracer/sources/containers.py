@@ -206,15 +206,15 @@ def _copied(value: Any) -> Any:
 
 def _refers_to_tensor(value: Any) -> bool:
     """Whether a tensor can be reached from an object, through anything but modules and types."""
-    seen: set[int] = set()
+    visited: set[int] = set()
     level = [value]
     for _ in range(_SEARCH_DEPTH):
         level = [
             referent
             for referent in gc.get_referents(*level)
-            if id(referent) not in seen and not isinstance(referent, _WITHOUT_TENSORS)
+            if id(referent) not in visited and not isinstance(referent, _WITHOUT_TENSORS)
         ]
-        seen.update(map(id, level))
+        visited.update(map(id, level))
         if any(isinstance(referent, torch.Tensor) for referent in level):
             return True
     return False

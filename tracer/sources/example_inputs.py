@@ -102,9 +102,9 @@ def _apply_request(
     result = {} if request.complete else dict(inputs)
     for name, spec in request.inputs.items():
         if name not in accepted:
-            known = ", ".join(accepted)
+            names = ", ".join(accepted)
             raise InputsError(
-                f"{type(model).__name__} has no input {name}; the inputs are {known}."
+                f"{type(model).__name__} has no input {name}; the inputs are {names}."
             )
         result[name] = _make_input(name, spec, inputs.get(name))
     return result

@@ -175,8 +175,8 @@ def _dynamic_axes(
         return {name: dict.fromkeys(range(tensor.dim())) for name, tensor in inputs}
     for name, axes in dynamic.items():
         if name not in tensors:
-            known = ", ".join(tensors)
-            raise InputsError(f"dynamic_axes: there is no input {name}; the inputs are {known}.")
+            names = ", ".join(tensors)
+            raise InputsError(f"dynamic_axes: there is no input {name}; the inputs are {names}.")
         for axis in axes:
             if not 0 <= axis < tensors[name].dim():
                 raise InputsError(

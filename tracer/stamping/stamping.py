@@ -102,13 +102,13 @@ class _Stamper:
     def _find_weights(self) -> dict[str, WeightOf]:
         """How the values of each initializer that belongs to the template follow from a block."""
         arrays = {name: array for path, name, array in self._short.initializers() if path == MAIN}
-        found = {}
+        weights = {}
         for v, w in self._pair.weights.items():
             values, others = arrays[v], arrays[w]
             if values is None or others is None:
                 raise StampingError(f"the values of the initializer {v} are not known")
-            found[v] = weight_of(v, (values, others), self._run)
-        return found
+            weights[v] = weight_of(v, (values, others), self._run)
+        return weights
 
     def _place(self, position: int) -> _PlacedNode:
         """A node of the short graph, with its position there."""
@@ -196,9 +196,9 @@ def _rename(names: MutableSequence[str], new_names: Mapping[str, str]) -> None:
 
 def _set_values(tensor: onnx.TensorProto, values: Array) -> None:
     """Put the values of an array into a small initializer of its type and shape."""
-    kept = onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
-    kept.raw_data = values.tobytes()
-    tensor.CopyFrom(kept)
+    filled = onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
+    filled.raw_data = values.tobytes()
+    tensor.CopyFrom(filled)
 
 
 def _moved(key: NodeKey, positions: Mapping[int, int]) -> NodeKey:

@@ -202,7 +202,7 @@ def _remove_open_declarations(model: onnx.ModelProto) -> None:
     """
     nodes = (node for node in model.graph.node if node.domain not in DEFAULT_DOMAINS)
     other_domains = {name for node in nodes for name in node.output}
-    kept = [
+    entries = [
         info.SerializeToString()
         for info in model.graph.value_info
         if info.name in other_domains
@@ -210,4 +210,4 @@ def _remove_open_declarations(model: onnx.ModelProto) -> None:
         or None not in tensor_type.dims
     ]
     del model.graph.value_info[:]
-    model.graph.value_info.extend(onnx.ValueInfoProto.FromString(message) for message in kept)
+    model.graph.value_info.extend(onnx.ValueInfoProto.FromString(message) for message in entries)

@@ -121,16 +121,16 @@ def _gemm(left: int, right: int) -> Callable[[NodeProto, Attributes, _Weights], 
     """For an operator that has its two matrices at these positions of its inputs."""
 
     def surrogate(node: NodeProto, attributes: Attributes, _: _Weights) -> Nodes:
-        kept = {name: value for name, value in attributes.items() if name in _GEMM_ATTRIBUTES}
+        used = {name: value for name, value in attributes.items() if name in _GEMM_ATTRIBUTES}
         inputs = [node.input[left], node.input[right]]
-        yield helper.make_node("Gemm", inputs, node.output[:1], **kept)
+        yield helper.make_node("Gemm", inputs, node.output[:1], **used)
 
     return surrogate
 
 
 def _fused_conv(node: NodeProto, attributes: Attributes, _: _Weights) -> Nodes:
-    kept = {name: value for name, value in attributes.items() if name in _CONV_ATTRIBUTES}
-    yield helper.make_node("Conv", node.input[:2], node.output[:1], **kept)
+    used = {name: value for name, value in attributes.items() if name in _CONV_ATTRIBUTES}
+    yield helper.make_node("Conv", node.input[:2], node.output[:1], **used)
 
 
 def _integer_matmul(node: NodeProto, _: Attributes, __: _Weights) -> Nodes:

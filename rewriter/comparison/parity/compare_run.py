@@ -133,15 +133,17 @@ class _RunAgainstFile:
         agreed = {match.name for match in self._matches.values()}
         self._match_own(agreed)
         statuses = [status_of(pairs) for pairs in self._pairs]
-        found = {key: key in self._matches for key in self._arrays}
-        start = DivergenceStart(self._calls, statuses, found, self._unmatched(agreed), self._own)
+        has_value = {key: key in self._matches for key in self._arrays}
+        start = DivergenceStart(
+            self._calls, statuses, has_value, self._unmatched(agreed), self._own
+        )
         begins = set(start.beginnings)
-        made = (
+        candidates = (
             self._rows.row(call, self._pairs[index], begins=index in begins)
             for index, call in enumerate(self._calls)
             if self._shown.shows(call.path)
         )
-        rows = [row for row in made if row is not None]
+        rows = [row for row in candidates if row is not None]
         first, suspects = self._first(start)
         counts = Counter(row.status for row in rows)
         return ModelComparison(
@@ -198,8 +200,8 @@ class _RunAgainstFile:
             for sought, match in zip(missing, matches, strict=True)
             if match is not None and match.errors.distance < SAME_VALUE_DISTANCE
         )
-        found = ((self._arrays[key], match) for key, match in self._matches.items())
-        return dict(_paired((*found, *near))) | exact
+        exact_pairs = ((self._arrays[key], match) for key, match in self._matches.items())
+        return dict(_paired((*exact_pairs, *near))) | exact
 
     def _refuse_lost_orders(self) -> None:
         """Let an output diverge that has another order, unless something restores the order.

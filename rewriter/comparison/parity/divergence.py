@@ -25,7 +25,7 @@ class DivergenceStart:
     Args:
         calls: The calls of modules, in the order in which they returned.
         statuses: What the file holds of the outputs of each; None for calls without tensors.
-        found: Whether the file holds an array, by the identity of the array.
+        has_value: Whether the file holds an array, by the identity of the array.
         unmatched: For a module the sizes of the values that it reads in the file, not through a
             fused node, and that are no value of the run in torch.
         own: The values of modules.
@@ -35,11 +35,11 @@ class DivergenceStart:
         self,
         calls: Sequence[ModuleValues],
         statuses: Sequence[ValueStatus | None],
-        found: Mapping[int, bool],
+        has_value: Mapping[int, bool],
         unmatched: Mapping[str, set[int]],
         own: OwnValues,
     ) -> None:
-        self._calls, self._statuses, self._found = calls, statuses, found
+        self._calls, self._statuses, self._has_value = calls, statuses, has_value
         self._unmatched, self._own = unmatched, own
         self._inputs: dict[int, list[_Input]] = {}
         self._by_path: dict[str, list[int]] = {}
@@ -81,7 +81,7 @@ class DivergenceStart:
         sources = [
             source
             for position, array in enumerate(call.inputs)
-            if not self._found[id(array)]
+            if not self._has_value[id(array)]
             for source in call.sources[position]
         ]
         fused = [i for paths in self._own.fused_with(call.path).values() for p in paths
@@ -98,7 +98,7 @@ class DivergenceStart:
     def _input(self, index: int, position: int) -> _Input:
         call = self._calls[index]
         array = call.inputs[position]
-        if self._found[id(array)]:
+        if self._has_value[id(array)]:
             return _Input.AGREES
         sources = call.sources[position]
         statuses = {self._statuses[source] for source in sources}

@@ -90,14 +90,14 @@ class ValueFinder:
 
     def find(self, sought: Sequence[Sought]) -> list[Match | None]:
         """For each array the value that is it, or the nearest of its own values; None without."""
-        wanted: dict[str, list[int]] = defaultdict(list)
+        indices: dict[str, list[int]] = defaultdict(list)
         for index, item in enumerate(sought):
             for name in self._candidates(item):
-                wanted[name].append(index)
+                indices[name].append(index)
         matches: list[Match | None] = [None] * len(sought)
-        for name, value in self.fetch(wanted):
+        for name, value in self.fetch(indices):
             ordered: Array | None = None
-            for index in wanted[name]:
+            for index in indices[name]:
                 item = sought[index]
                 match = self._compare(item.array, name, value)
                 if not match.agrees and self._same_norm(item.array, name):

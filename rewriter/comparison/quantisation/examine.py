@@ -91,10 +91,10 @@ def module_errors(
     values = quantised.values(list(exact))
     forms = quantised.forms(list(exact))
     exact = {name: array for name, array in exact.items() if name in forms and name in values}
-    found = local_errors(quantised, exact, forms, libraries)
+    errors = local_errors(quantised, exact, forms, libraries)
     counts = quantised.groups.counts()
-    rows = {key: _row(tag(key), counts[key], local, exact, values) for key, local in found.items()}
-    order = sorted(rows, key=lambda key: -found[key].errors.distance)
+    rows = {key: _row(tag(key), counts[key], local, exact, values) for key, local in errors.items()}
+    order = sorted(rows, key=lambda key: -errors[key].errors.distance)
     return {key: rows[key] for key in order}
 
 

@@ -46,7 +46,7 @@ _FLOATS = {
 
 
 def converted(
-    name: str, form: ValueForm, target: str, wanted: ValueForm
+    name: str, form: ValueForm, target: str, target_form: ValueForm
 ) -> Iterator[onnx.NodeProto]:
     """Nodes that bring a value from the form of one file into that of another.
 
@@ -54,20 +54,20 @@ def converted(
         name: The value.
         form: Its form.
         target: The value that the last node computes.
-        wanted: The form of that.
+        target_form: The form of that.
     """
     steps: list[tuple[str, list[str], dict[str, Any]]] = []
     kind = form.type
     if form.scale is not None:
         steps.append(("DequantizeLinear", [part for part in form.scale if part], {}))
         kind = onnx.TensorProto.FLOAT
-    goal = onnx.TensorProto.FLOAT if wanted.scale is not None else wanted.type
+    goal = onnx.TensorProto.FLOAT if target_form.scale is not None else target_form.type
     if kind != goal:
         steps.append(("Cast", [], {"to": goal}))
-    if wanted.scale is not None:
-        steps.append(("QuantizeLinear", [part for part in wanted.scale if part], {}))
-    if form.shape != wanted.shape:
-        yield _shape_node(f"{target}/shape", wanted.shape)
+    if target_form.scale is not None:
+        steps.append(("QuantizeLinear", [part for part in target_form.scale if part], {}))
+    if form.shape != target_form.shape:
+        yield _shape_node(f"{target}/shape", target_form.shape)
         steps.append(("Reshape", [f"{target}/shape"], {}))
     steps = steps or [("Identity", [], {})]
     for number, (operator, more, attributes) in enumerate(steps):

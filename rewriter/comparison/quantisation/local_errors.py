@@ -77,14 +77,14 @@ def local_errors(
     del model.graph.node[:], model.graph.output[:], model.graph.value_info[:]
     arrays = dict(quantised.feeds)
     for name in own:
-        array, given = exact[name], _GIVEN + name
+        array, input_name = exact[name], _GIVEN + name
         form, real = forms[name], ValueForm(onnx.TensorProto.FLOAT, forms[name].shape)
         kind = helper.np_dtype_to_tensor_dtype(array.dtype)
-        model.graph.input.append(helper.make_tensor_value_info(given, kind, array.shape))
-        arrays[given] = array
+        model.graph.input.append(helper.make_tensor_value_info(input_name, kind, array.shape))
+        arrays[input_name] = array
         nodes = [
-            *converted(given, ValueForm.of(array), _EXACT + name, form),
-            *converted(given, ValueForm.of(array), _EXACT_REAL + name, real),
+            *converted(input_name, ValueForm.of(array), _EXACT + name, form),
+            *converted(input_name, ValueForm.of(array), _EXACT_REAL + name, real),
             *nodes,
             *converted(*quantised.computed(name, form), _REAL + name, real),
         ]

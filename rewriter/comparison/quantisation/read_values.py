@@ -27,10 +27,10 @@ def pair_read_values(
     paired = {a for a, _ in pairs}, {b for _, b in pairs}
     left, right = (
         {
-            group: [name for name in names if name not in known]
+            group: [name for name in names if name not in names_in_pairs]
             for group, names in file.groups.read_values().items()
         }
-        for file, known in zip((reference, quantised), paired, strict=True)
+        for file, names_in_pairs in zip((reference, quantised), paired, strict=True)
     )
     shared = [group for group in left if left[group] and right.get(group)]
     values = tuple(
@@ -60,12 +60,12 @@ def with_keys_of(
         quantised: The quantised file.
         pairs: Values that both have, by their names in both files.
     """
-    known = reference.groups.counts()
+    counts = reference.groups.counts()
     keys: dict[str, str] = {}
     for a, b in pairs:
         left = reference.groups.producer_group(a)
         right = quantised.groups.producer_group(b)
-        if left is not None and right is not None and right.key not in known:
+        if left is not None and right is not None and right.key not in counts:
             keys.setdefault(right.key, left.key)
 
     def group(claim: Claim) -> Group:
@@ -77,9 +77,9 @@ def with_keys_of(
 
 def _nearest(distances: Iterable[tuple[float, str, str]]) -> Iterator[tuple[str, str]]:
     """Each value with its nearest one, as far as that is near enough."""
-    taken: tuple[set[str], set[str]] = set(), set()
+    used: tuple[set[str], set[str]] = set(), set()
     for distance, a, b in distances:
-        if distance < SAME_VALUE_DISTANCE and a not in taken[0] and b not in taken[1]:
-            taken[0].add(a)
-            taken[1].add(b)
+        if distance < SAME_VALUE_DISTANCE and a not in used[0] and b not in used[1]:
+            used[0].add(a)
+            used[1].add(b)
             yield a, b

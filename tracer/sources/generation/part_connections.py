@@ -25,13 +25,13 @@ def part_connections(model: nn.Module, parts: Sequence[ModelPart]) -> tuple[Conn
     outputs = [run_part(model, part) for part in parts]
     connections: list[Connection] = []
     for number, part in enumerate(parts):
-        taken: set[tuple[int, str]] = set()
+        used: set[tuple[int, str]] = set()
         for path, tensor in named_tensors(part.inputs).items():
             for earlier in reversed(range(number)):
-                name = _same_values(outputs[earlier], tensor, {n for k, n in taken if k == earlier})
+                name = _same_values(outputs[earlier], tensor, {n for k, n in used if k == earlier})
                 if name is None:
                     continue
-                taken.add((earlier, name))
+                used.add((earlier, name))
                 source, input_name = parts[earlier].role, ".".join(path)
                 connections.append(Connection(source, name, part.role, input_name))
                 if name in outputs[number]:
@@ -41,11 +41,11 @@ def part_connections(model: nn.Module, parts: Sequence[ModelPart]) -> tuple[Conn
 
 
 def _same_values(
-    outputs: Mapping[str, torch.Tensor], tensor: torch.Tensor, taken: set[str]
+    outputs: Mapping[str, torch.Tensor], tensor: torch.Tensor, used: set[str]
 ) -> str | None:
     """The first output, not taken yet, that has the values of a tensor."""
     for name, output in outputs.items():
-        if name in taken or output.shape != tensor.shape or output.dtype != tensor.dtype:
+        if name in used or output.shape != tensor.shape or output.dtype != tensor.dtype:
             continue
         if tensor.is_floating_point() and torch.allclose(
             output, tensor, rtol=_TOLERANCE, atol=_TOLERANCE
