@@ -11,13 +11,17 @@ from torch import nn
 from transformers import CONFIG_MAPPING, PretrainedConfig
 from transformers.models.auto import configuration_auto, modeling_auto
 
+from breadth.constraints import example_settings, satisfying
 from breadth.settings import with_needed_setting
 from breadth.shrinking import DEGREES, shrink
 from fixtures_gen.registry import SEED, randomized
 from modelexport.support.error_texts import first_line
 
 _MAX_PARAMETERS = 160_000_000
-"""Models with more are too slow for a table."""
+"""Models with more are too slow for a table, if there is a smaller one."""
+
+_MOST_PARAMETERS = 400_000_000
+"""Parameters of the largest model that is taken where there is no smaller one."""
 
 _MAX_MISSING = 8
 """Maximum number of settings that a default configuration may lack."""
@@ -54,6 +58,7 @@ def models(model_type: str) -> Iterator[tuple[nn.Module, int]]:
         BuildError: There is no model of any degree.
     """
     reasons: list[str] = []
+    large: list[tuple[int, int, Any, PretrainedConfig]] = []
     built = 0
     for name in architectures(model_type):
         class_ = _model_class(model_type, name)
@@ -65,6 +70,7 @@ def models(model_type: str) -> Iterator[tuple[nn.Module, int]]:
                 size = _size(class_, config)
                 if size > _MAX_PARAMETERS:
                     reasons.append(f"{size} parameters")
+                    large.append((size, degree, class_, config))
                     continue
                 model = _randomized(class_, config)
             except Exception as error:  # noqa: BLE001 - the model's own checks, of any kind
@@ -74,6 +80,10 @@ def models(model_type: str) -> Iterator[tuple[nn.Module, int]]:
             yield model, degree
         if built:
             return
+    large.sort(key=lambda model: model[0])
+    for _, degree, class_, config in [model for model in large if model[0] <= _MOST_PARAMETERS][:1]:
+        yield _randomized(class_, config), degree
+        return
     raise BuildError("; ".join(dict.fromkeys(reasons)))
 
 
@@ -114,13 +124,17 @@ def _new(class_: Any, config: PretrainedConfig) -> Any:
 
 def _configs(model_type: str, reasons: list[str]) -> Iterator[tuple[int, PretrainedConfig]]:
     class_: Any = CONFIG_MAPPING[model_type]
+    settings: dict[str, Any] = {}
     try:
         settings = class_().to_dict()
     except Exception as error:  # noqa: BLE001 - configurations check themselves in any way
         reasons.append(f"default configuration: {first_line(error, with_type=True)}")
-        return
-    yield from _shrunk(class_, settings, range(len(DEGREES)), reasons)
-    if any(reason.startswith(ImportError.__name__) for reason in reasons):
+    if settings:
+        yield from _shrunk(class_, settings, range(len(DEGREES)), reasons)
+    example = example_settings(class_)
+    if example is not None and example != settings:
+        yield from _shrunk(class_, example, range(len(DEGREES)), reasons)
+    if settings and any(reason.startswith(ImportError.__name__) for reason in reasons):
         for other in islice(_other_parts(settings), _OTHER_PARTS):
             yield from _shrunk(class_, other, _WITH_OTHER_PARTS, reasons)
 
@@ -130,9 +144,20 @@ def _shrunk(
 ) -> Iterator[tuple[int, PretrainedConfig]]:
     for number in degrees:
         try:
-            yield number, class_.from_dict(shrink(settings, DEGREES[number]))
+            yield number, _checked(class_, shrink(settings, DEGREES[number]))
         except Exception as error:  # noqa: BLE001 - see above
             reasons.append(f"configuration: {first_line(error, with_type=True)}")
+
+
+def _checked(class_: Any, settings: dict[str, Any]) -> PretrainedConfig:
+    """A configuration, changed as its own checks ask for it."""
+    changed: dict[str, Any] | None = settings
+    while True:
+        try:
+            return class_.from_dict(changed)  # type: ignore[no-any-return]
+        except Exception as error:
+            if (changed := satisfying(changed or {}, error)) is None:
+                raise
 
 
 def _other_parts(settings: dict[str, Any]) -> Iterator[dict[str, Any]]:

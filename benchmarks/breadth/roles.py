@@ -40,7 +40,7 @@ _PATTERNS: tuple[tuple[Role, str], ...] = (
     (Role.VOCABULARY, r"vocab(ulary)?(_?size)?|vocab_size"),
     (
         Role.HEAD_WIDTH,
-        r"head_dim|head_size|d_head|d_kv|kv_channels|dim_head|_per_head|rope_dim|rotary_dim",
+        r"head_?dim|head_size|d_head|d_kv|kv_channels|dim_head|_per_head|rope_dim|rotary_dim",
     ),
     (Role.HEADS, r"heads?$|(^|_)heads?_|num_key_value|nhead|n_head"),
     (Role.QUERIES, r"(num|n)_(object_)?queries|query_length|num_denoising|num_latents|num_points"),
@@ -50,7 +50,7 @@ _PATTERNS: tuple[tuple[Role, str], ...] = (
     (
         Role.WIDTH,
         (
-            r"(size|sizes|dims?|hidden|width|widths|channels?|features|d_model|d_ff|ffn|filters|"
+            r"((^|_)d_[a-z]+$|size|sizes|dims?|hidden|width|widths|channels?|features|d_model|d_ff|ffn|filters|"
             r"d_inner|inner|n_embd|rank|state|planes|conv_dim|units|bottleneck|embed)"
         ),
     ),

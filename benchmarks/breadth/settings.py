@@ -8,11 +8,15 @@ from typing import Any
 
 from transformers import PretrainedConfig
 
+from breadth.constraints import with_fewer_heads
 from breadth.roles import Role, role_of
 from modelexport.tracer.sources.generated.extents import find_setting
 
 _SETTING = re.compile(r"""config\.(\w+)|config,\s*["'](\w+)["']""")
 """How code reads a setting."""
+
+_KIND = re.compile(r"""config\.(\w+)\[\w+\](?:\s*[!=]=\s*["'](\w+)["'])?""")
+"""How code asks for the kind of a layer, or for what belongs to a kind."""
 
 _NUMBER = 4
 _FRACTION = 0.5
@@ -29,7 +33,12 @@ def with_needed_setting(config: PretrainedConfig, error: BaseException) -> bool:
     Returns:
         Whether the error is about a setting that is missing.
     """
-    if _with_sections(config, error):
+    if (
+        _with_sections(config, error)
+        or with_fewer_heads(error, _parts(config))
+        or _with_layer_kind(config, error)
+        or _with_token_in_range(config, error)
+    ):
         return True
     for owner, name in _needed(config, error):
         if (value := _value(config, owner, name)) is not None:
@@ -44,7 +53,7 @@ def _needed(config: PretrainedConfig, error: BaseException) -> Iterator[tuple[An
     """The settings that are missing, each with the configuration that lacks it."""
     if (match := re.search(r"`(\w+)` config needs to be specified", str(error))) is not None:
         yield config, match[1]
-    for name in re.findall(r"`(\w+)`", str(error)):
+    for name in re.findall(r"""[`'"](\w+)[`'"]""", str(error)):
         yield from ((part, name) for part in _parts(config) if _is_none(part, name))
     if isinstance(error, AttributeError) and isinstance(error.obj, PretrainedConfig):
         yield error.obj, error.name
@@ -71,6 +80,45 @@ def _with_sections(config: PretrainedConfig, error: BaseException) -> bool:
             for rotation in filter(None, rotations):
                 rotation[name] = sections
             return any(rotations)
+    return False
+
+
+def _with_layer_kind(config: PretrainedConfig, error: BaseException) -> bool:
+    """Set the kinds of layers as the statement that failed compares them, or what a kind lacks."""
+    for frame, statement in _frames(error.__traceback__)[:1]:
+        if (match := _KIND.search(statement)) is None:
+            continue
+        for part in _parts(config):
+            setting = getattr(part, match[1], ...)
+            if setting is None and match[2] and (layers := find_setting(part, "num_hidden_layers")):
+                setattr(part, match[1], [match[2]] * layers)
+                return True
+            if (
+                isinstance(error, KeyError)
+                and isinstance(setting, dict)
+                and type(part) is type(getattr(frame.f_locals.get("self"), "config", None))
+            ):
+                kinds = set(getattr(part, "layer_types", None) or [])
+                settings = {k: v for k, v in setting.items() if k not in kinds}
+                settings.setdefault("rope_theta", part.default_theta)
+                setattr(part, match[1], {kind: dict(settings) for kind in kinds})
+                return error.args[0] in kinds and error.args[0] not in setting
+    return False
+
+
+def _with_token_in_range(config: PretrainedConfig, error: BaseException) -> bool:
+    """Set a token that the code takes from the end of the large vocabulary."""
+    if (match := re.search(r"index (\d+) is out of bounds .* size (\d+)", str(error))) is None:
+        return False
+    for frame, _ in _frames(error.__traceback__):
+        try:
+            code = inspect.getsource(type(frame.f_locals.get("self")))
+        except (OSError, TypeError):  # no file has the code
+            continue
+        for name, default in re.findall(r"""getattr\(config, ["'](\w+)["'], ([\d_]+)\)""", code):
+            if int(default) == int(match[1]) and not hasattr(config, name):
+                setattr(config, name, int(match[2]) - 2)
+                return True
     return False
 
 
@@ -125,24 +173,32 @@ def _frames(traceback: TracebackType | None) -> list[tuple[FrameType, str]]:
 
 def _value(config: PretrainedConfig, owner: Any, name: str) -> Any:
     """A value for a setting: what another part has, or what its role asks for."""
+    if name.startswith("_") or name in vars(PretrainedConfig):
+        return None  # not the model's own
     if (value := find_setting(config, name)) is not None:
         return value
     annotation = _annotation(owner, name)
-    if annotation is not None and "int" not in annotation:
-        return _of_other_type(annotation)
-    role = role_of(name)
-    heads = find_setting(owner, "num_attention_heads")
-    width = find_setting(owner, "hidden_size")
-    if role is Role.HEAD_WIDTH and isinstance(heads, int) and isinstance(width, int):
-        return width // heads
-    vocabulary = find_setting(config, "vocab_size")
-    if role is Role.TOKEN and isinstance(vocabulary, int):
-        return vocabulary - 2
-    if role is Role.VOCABULARY and isinstance(vocabulary, int):
-        return vocabulary
-    if name.startswith("_") or "attn" in name:
+    if annotation is not None and ("float" in annotation or "int" not in annotation):
+        return _of_other_type(annotation, find_setting(config, "num_labels"))
+    if (number := _of_role(config, owner, role_of(name))) is not None:
+        return number
+    if "attn" in name:
         return None
     return [_NUMBER] if annotation is not None and annotation.startswith("list") else _NUMBER
+
+
+def _of_role(config: PretrainedConfig, owner: Any, role: Role) -> int | None:
+    """A number that goes with the other ones of a configuration; None where the role is another."""
+    heads = next((v for k, v in vars(owner).items() if role_of(k) is Role.HEADS and v), None)
+    width = find_setting(owner, "hidden_size")
+    vocabulary = find_setting(config, "vocab_size")
+    if role is Role.HEAD_WIDTH and isinstance(heads, int) and isinstance(width, int):
+        return width // heads
+    if role is Role.HEADS and isinstance(heads, int):
+        return heads
+    if role is Role.TOKEN and isinstance(vocabulary, int):
+        return vocabulary - 2
+    return vocabulary if role is Role.VOCABULARY and isinstance(vocabulary, int) else None
 
 
 def _annotation(owner: object, name: str) -> str | None:
@@ -153,8 +209,10 @@ def _annotation(owner: object, name: str) -> str | None:
     return None
 
 
-def _of_other_type(annotation: str) -> Any:
+def _of_other_type(annotation: str, labels: int | None) -> Any:
     """A value of a setting that is no whole number; None where its type says too little."""
+    if annotation.startswith("dict"):
+        return {}
     if "float" in annotation:
-        return [_FRACTION] if annotation.startswith("list") else _FRACTION
+        return [_FRACTION] * (labels or 1) if annotation.startswith("list") else _FRACTION
     return False if "bool" in annotation else None

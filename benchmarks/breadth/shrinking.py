@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from breadth.agreeing_numbers import is_count, is_list, patch_side, with_counts, with_last_stages
 from breadth.roles import Role, role_of
 
 _NEVER = frozenset(
@@ -104,9 +105,9 @@ def _head_width(config: Mapping[str, Any]) -> int:
     explicit = [n for role, n in _numbers(config) if role is Role.HEAD_WIDTH]
     implied = []
     for part in _parts(config):
-        heads = [v for k, v in part.items() if role_of(k) is Role.HEADS and _is_count(v)]
+        heads = [v for k, v in part.items() if role_of(k) is Role.HEADS and is_count(v)]
         width = part.get("hidden_size") or part.get("d_model") or part.get("n_embd")
-        if heads and _is_count(width):
+        if heads and is_count(width):
             implied.append(width // max(heads))
     return min([*explicit, *implied], default=64)
 
@@ -131,12 +132,8 @@ def _numbers(config: Mapping[str, Any]) -> Iterator[tuple[Role, int]]:
             if name in _NEVER:
                 continue
             for number in value if isinstance(value, list | tuple) else [value]:
-                if _is_count(number):
+                if is_count(number):
                     yield role_of(name), number
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _power(ratio: int) -> int:
@@ -155,38 +152,21 @@ def _shrink_part(
         factors: By what heads and widths are divided.
         vocabulary: The vocabulary of the part around it, for tokens.
     """
-    sizes = [v for k, v in part.items() if role_of(k) is Role.VOCABULARY and _is_count(v)]
+    sizes = [v for k, v in part.items() if role_of(k) is Role.VOCABULARY and is_count(v)]
     if degree.vocabulary is not None and sizes:
         vocabulary = min(degree.vocabulary, max(sizes))
     elif degree.vocabulary is not None and vocabulary is None:
         vocabulary = min(degree.vocabulary, _vocabulary_below(part) or degree.vocabulary)
-    resize = _resizers(degree, factors, vocabulary, _patch(part))
-    stages = {len(v) for k, v in part.items() if role_of(k) is Role.LAYERS and _is_list(v)}
-    layers = {v for k, v in part.items() if role_of(k) is Role.LAYERS and _is_count(v)} - stages
+    resize = _resizers(degree, factors, vocabulary, patch_side(part))
+    stages = {len(v) for k, v in part.items() if role_of(k) is Role.LAYERS and is_list(v)}
+    layers = {v for k, v in part.items() if role_of(k) is Role.LAYERS and is_count(v)} - stages
     result = {}
     for name, value in part.items():
         if _is_part(value):
             result[name] = _shrink_part(value, degree, factors, vocabulary)
         else:
             result[name] = _resized(name, value, resize, degree, layers, stages)
-    return _with_last_stages(result, part, degree, layers)
-
-
-def _with_last_stages(
-    result: dict[str, Any], part: Mapping[str, Any], degree: Degree, layers: set[int]
-) -> dict[str, Any]:
-    """As many of the last layers are returned as before, where each layer is a stage."""
-    names = part.get("stage_names")
-    if not layers or not _is_list(names) or len(names) - 1 not in layers:
-        return result
-    indices = part.get("out_indices") or [-1]
-    count = min(max(layers), degree.layers)
-    left = {k: v for k, v in result.items() if k not in {"stage_names", "out_features"}}
-    return {**left, "out_indices": list(range(count + 1))[-len(indices) :]}
-
-
-def _is_list(value: object) -> bool:
-    return isinstance(value, list | tuple) and bool(value)
+    return with_last_stages(with_counts(result, part), part, degree.layers, layers)
 
 
 def _vocabulary_below(part: Mapping[str, Any]) -> int | None:
@@ -217,14 +197,6 @@ def _resizers(
     }
 
 
-def _patch(part: Mapping[str, Any]) -> int | None:
-    """The side of a patch of an image, in pixels."""
-    patch = part.get("patch_size")
-    if _is_list(patch) and patch is not None:
-        patch = patch[-1]
-    return patch if isinstance(patch, int) else None
-
-
 def _image_side(side: int, patch: int | None) -> int:
     """A smaller side of an image, in pixels: four patches, or a quarter of what it was."""
     if patch is not None and patch >= 8 and side % patch == 0:
@@ -245,17 +217,17 @@ def _resized(
 ) -> Any:  # fmt: skip
     """The value of a field in the smaller configuration."""
     role = role_of(name)
-    if name in _NEVER or (role is Role.LAYERS and _is_count(value) and value in stages):
+    if name in _NEVER or (role is Role.LAYERS and is_count(value) and value in stages):
         return value
     if isinstance(value, Mapping):
         return _of_first_layers(value, degree, layers)
-    if _is_count(value):
+    if is_count(value):
         return resize[role](value)
     if not isinstance(value, list | tuple) or not value:
         return value
     if role is Role.LAYERS and all(map(_is_index, value)) and len(value) not in layers:
         shrunk = [resize[role](n) if n else n for n in value]
-    elif role is not Role.OTHER and all(map(_is_count, value)):
+    elif role is not Role.OTHER and all(map(is_count, value)):
         shrunk = [resize[role](n) for n in value]
     else:
         shrunk = list(value)

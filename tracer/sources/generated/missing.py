@@ -19,14 +19,22 @@ class _Frame:
     statement: str
 
 
+def innermost_values(error: BaseException) -> Mapping[str, Any]:
+    """The local values of the function that raised an error."""
+    frames = _frames(error.__traceback__)
+    return frames[0].values if frames else {}
+
+
 def named_parameters(
     message: str, values: Mapping[str, Any], parameters: Mapping[str, Parameter]
 ) -> Iterator[str]:
-    """The parameters that a message names and the model did not get."""
+    """The parameters that a message names and the model did not get, the likeliest first."""
     words = re.findall(r"\w+", message)
-    for name in dict.fromkeys((*words, *map(str.lower, words))):
-        if name in parameters and name not in values and parameters[name].is_example:
-            yield name
+    names = [
+        n for n in dict.fromkeys((*words, *map(str.lower, words)))
+        if n in parameters and n not in values
+    ]  # fmt: skip
+    yield from sorted(names, key=lambda name: not parameters[name].is_example)
 
 
 def absent_parameters(

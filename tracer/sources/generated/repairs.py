@@ -7,7 +7,6 @@ extent that was expected; the frames of the traceback hold the parameters that a
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 import torch
 
@@ -15,10 +14,10 @@ from modelexport.tracer.sources.generated.documented import Parameter
 from modelexport.tracer.sources.generated.extents import Extents
 from modelexport.tracer.sources.generated.missing import absent_parameters, named_parameters
 from modelexport.tracer.sources.generated.placeholders import token_names, with_placeholders
+from modelexport.tracer.sources.generated.ranges import in_range
 from modelexport.tracer.sources.generated.reshaping import reshaped
+from modelexport.tracer.sources.generated.tensors import Values
 from modelexport.tracer.sources.generated.values import make_value, shared_axes
-
-Values = dict[str, Any]
 
 _CONFLICT = re.compile(r"\b(both|only one|exactly (one|1)|either)\b", re.IGNORECASE)
 
@@ -38,17 +37,21 @@ def repairs(
     if (changed := with_placeholders(message, values, extents)) is not None:
         yield changed
     names = dict.fromkeys(named_parameters(message, values, parameters))
-    yield from _with_parameters(names, values, parameters, extents)
+    examples = [name for name in names if parameters[name].is_example]
+    yield from _with_parameters(examples, values, parameters, extents)
     if _CONFLICT.search(message):
         for name in values.keys() & set(re.findall(r"\w+", message)):
             if not parameters[name].required:
                 yield {n: v for n, v in values.items() if n != name}
+    yield from in_range(error, message, values)
     if isinstance(error, RuntimeError):
         yield from reshaped(message, values, extents)
     absent = [n for n in absent_parameters(error, values, parameters) if n not in names]
     yield from _with_parameters(absent, values, parameters, extents)
     if not isinstance(error, RuntimeError):
         yield from reshaped(message, values, extents)
+    others = [name for name in names if name not in examples]  # it names them, so it needs them
+    yield from _with_parameters(others, values, parameters, extents)
 
 
 def _with_parameters(

@@ -1,17 +1,31 @@
 """Inputs with other shapes or types, as the numbers in an error ask for them."""
 
 import re
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
+from math import prod
 
 import torch
 
+from modelexport.tracer.sources.generated.axes import with_other_axes
 from modelexport.tracer.sources.generated.extents import Extents
-
-Values = dict[str, Any]
+from modelexport.tracer.sources.generated.tensors import (
+    Values,
+    floating,
+    random_tensor,
+    resized,
+    whole,
+    with_axis,
+)
 
 _MAX_EXTENT = 1 << 16
-_MAX_ELEMENTS = 1 << 20
+_MAX_PARTS = 8
+"""Maximum number of numbers that a model adds to each row or takes away from it."""
+
+_MAX_ELEMENTS = 1 << 22
+_MAX_ROWS = 64
+_MAX_FRAMES = 16
+"""Maximum extents of an axis more that tokens and images get."""
+
 _PRODUCT = re.compile(
     r"cannot be multiplied \(\d+x(?P<got>\d+) and (?P<want>\d+)x\d+\)"
     r"|size \((?P<got2>\d+)\*\d+\) doesn't match model \((?P<want2>\d+)\*\d+\)"
@@ -22,6 +36,7 @@ _CHANNELS = re.compile(
 )
 _EXTENTS = (
     re.compile(r"shape \[\*, (?P<want>\d+)\], but got input of size\s*\[[\d, ]*?(?P<got>\d+)\]"),
+    re.compile(r"suffix torch\.Size\(\[(?P<got>\d+).*? expected suffix .*?\((?P<want>\d+)"),
     re.compile(r"inputs: (?P<got>\d+) doesn't correspond to [\w.]+: (?P<want>\d+)"),
     re.compile(r"length (?:to be )?(?P<want>\d+)\b.*?(?:found|got|but)\D*(?P<got>\d+)"),
 )  # fmt: skip
@@ -33,13 +48,12 @@ _MISMATCH = (
     re.compile(r"size of tensor a \((\d+)\) must match the size of tensor b \((\d+)\)"),
     re.compile(r"Expected size (\d+) but got size (\d+)"),
 )
+_SIZES = re.compile(
+    r"should be of size \((?P<want>[\d, ]+)\), but is torch\.Size\(\[(?P<got>[\d, ]+)\]"
+)
 _MASK = re.compile(r"shape of the mask \[(.*?)\] at index (\d+).*?tensor \[(.*?)\] at index (\d+)")
 _PLACES = re.compile(r"value tensor of shape \[(\d+).*?indexing result of shape \[(\d+)")
 _VIEW = re.compile(r"shape '\[([-\d, ]+)\]' is invalid for input of size (\d+)")
-_AXES = re.compile(
-    r"not enough values to unpack \(expected (\d), got (\d)\)|must be a (\d)D tensor"
-    r"|in range of \[-(\d), \d\], but got (\d)"
-)
 _SHORT = re.compile(
     r"[Kk]ernel size can't be greater|[Tt]oo (small|short)|[Pp]adding size should be less"
 )
@@ -47,7 +61,6 @@ _WHOLE = re.compile(
     r"tuple of ints, but found|scalar types: Long, Int|used as indices must be long"
 )
 _BOOLEAN = re.compile(r"boolean mask|[Bb]ool.* but got|expected.*[Bb]ool|bitwise_not")
-_RANGE = re.compile(r"index out of range|not in the valid range|out of bounds for dimension")
 
 
 def reshaped(message: str, values: Values, extents: Extents) -> Iterator[Values]:
@@ -64,8 +77,7 @@ def reshaped(message: str, values: Values, extents: Extents) -> Iterator[Values]
             yield from _everywhere(values, got, -(-got // unit) * unit)
     if (match := _VIEW.search(message)) is not None:
         yield from _for_view(values, [int(n) for n in match[1].split(",")], int(match[2]))
-    if (match := _AXES.search(message)) is not None:
-        yield from _with_more_axes(values, match, extents)
+    yield from with_other_axes(message, values, extents)
     if _SHORT.search(message):
         yield from _enlarged(values)
     yield from _for_weights(message, values, extents)
@@ -92,35 +104,14 @@ def _for_each_other(message: str, values: Values) -> Iterator[Values]:
         if (match := pattern.search(message)) is not None:
             yield from _agreeing(values, int(match[1]), int(match[2]))
             yield from _with_fewer_rows(values, int(match[1]), int(match[2]))
+    if (match := _SIZES.search(message)) is not None:
+        got, want = (int(match[key].rpartition(",")[2]) for key in ("got", "want"))
+        yield from _agreeing(values, got, want)
     if (match := _MASK.search(message)) is not None:
         mask, tensor = ([int(n) for n in match[k].split(",")] for k in (1, 3))
         yield from _agreeing(values, mask[int(match[2])], tensor[int(match[4])])
     if (match := _PLACES.search(message)) is not None:
         yield from _with_places(values, int(match[1]), int(match[2]))
-
-
-def _floats(values: Values) -> dict[str, torch.Tensor]:
-    tensors = {n: v for n, v in values.items() if isinstance(v, torch.Tensor)}
-    return {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
-
-
-def _whole(values: Values) -> dict[str, torch.Tensor]:
-    """The tokens, masks and other tensors that are not floating."""
-    tensors = {n: v for n, v in values.items() if isinstance(v, torch.Tensor)}
-    return {name: tensor for name, tensor in tensors.items() if not tensor.is_floating_point()}
-
-
-def _random(name: str, shape: Sequence[int]) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(len(name)))
-
-
-def _resized(name: str, tensor: torch.Tensor, axis: int, extent: int) -> torch.Tensor:
-    """A tensor with another extent of one axis; whole numbers are repeated."""
-    if tensor.is_floating_point():
-        shape = list(tensor.shape)
-        shape[axis] = extent
-        return _random(name, shape)
-    return tensor.index_select(axis, torch.arange(extent) % tensor.shape[axis])
 
 
 def _with_axes_of(tensors: dict[str, torch.Tensor], got: int, want: int) -> Values:
@@ -129,15 +120,15 @@ def _with_axes_of(tensors: dict[str, torch.Tensor], got: int, want: int) -> Valu
     for name, tensor in tensors.items():
         for axis in range(1, tensor.dim()):
             if tensor.shape[axis] == got:
-                changed[name] = _resized(name, changed.get(name, tensor), axis, want)
+                changed[name] = resized(name, changed.get(name, tensor), axis, want)
     return changed
 
 
 def _everywhere(values: Values, got: int, want: int) -> Iterator[Values]:
     """All inputs with another extent; tensors alone that have it as their rows."""
     if got != want <= _MAX_EXTENT:
-        floats, whole = _floats(values), _whole(values)
-        if changed := {**_with_axes_of(floats, got, want), **_with_axes_of(whole, got, want)}:
+        tensors = {**floating(values), **whole(values)}
+        if changed := _with_axes_of(tensors, got, want):
             yield {**values, **changed}
 
 
@@ -145,26 +136,49 @@ def _with_extent(values: Values, got: int, want: int) -> Iterator[Values]:
     """The floating inputs with another extent: axes swapped, the last axis, or all axes."""
     if got == want or want > _MAX_EXTENT:
         return
-    floats = _floats(values)
+    floats = floating(values)
     for name, tensor in floats.items():
         if tensor.dim() == 3 and tensor.shape[1] == want != tensor.shape[2]:
             yield {**values, name: tensor.transpose(1, 2).contiguous()}
     for name, tensor in floats.items():
         if tensor.dim() > 1 and tensor.shape[-1] == got:
-            yield {**values, name: _resized(name, tensor, -1, want)}
+            yield {**values, name: resized(name, tensor, -1, want)}
+    for name, tensor in floats.items():  # the model puts numbers to it, or takes some away
+        more = got - tensor.shape[-1]
+        if tensor.dim() > 2 and 0 < abs(more) <= _MAX_PARTS and want > more:
+            yield {**values, name: resized(name, tensor, -1, want - more)}
     for name, tensor in floats.items():  # a part of what the model has put side by side
         if tensor.dim() > 2 and tensor.shape[-1] >= got - want > 0:
             yield {**values, name: tensor[..., : tensor.shape[-1] - got + want]}
     if changed := {n: v for n, v in floats.items() if got in v.shape}:
         shapes = {n: [want if e == got else e for e in v.shape] for n, v in changed.items()}
-        yield {**values, **{name: _random(name, shape) for name, shape in shapes.items()}}
+        yield {**values, **{name: random_tensor(name, shape) for name, shape in shapes.items()}}
+    yield from _in_proportion(values, got, want)
+
+
+def _in_proportion(values: Values, got: int, want: int) -> Iterator[Values]:
+    """The floating inputs with an axis changed by the ratio of what came of it and what must.
+
+    Strides and parts that the model puts side by side leave no axis of the extent that it names.
+    """
+    floats = {n: t for n, t in floating(values).items() if t.numel() <= _MAX_ELEMENTS}
+    if any(got in tensor.shape for tensor in floats.values()):
+        return
+    for axis in (-1, -2, -3):
+        extents = {name: t.shape[axis] for name, t in floats.items() if t.dim() > max(2, -axis)}
+        changed = {n: e * want // got for n, e in extents.items() if e * want % got == 0 < e * want}
+        if changed and max(changed.values()) <= _MAX_EXTENT:
+            yield {
+                **values,
+                **{n: resized(n, floats[n], axis, extent) for n, extent in changed.items()},
+            }
 
 
 def _with_channels(values: Values, match: re.Match[str]) -> Iterator[Values]:
     """Inputs for a convolution: with an axis of channels, with axes swapped, or other channels."""
     got, want = int(match["got"]), int(match["want"])
     shape = [int(extent) for extent in match["shape"].split(",")]
-    for name, tensor in _floats(values).items():
+    for name, tensor in floating(values).items():
         if tensor.dim() == 2 and list(tensor.shape) in (shape, shape[1:]):
             yield {**values, name: tensor[:, None].expand(-1, want, -1).contiguous()}
         if tensor.dim() == 3 and tensor.shape[-1] == want != tensor.shape[1]:
@@ -174,46 +188,57 @@ def _with_channels(values: Values, match: re.Match[str]) -> Iterator[Values]:
 
 def _as_patches(values: Values, want: int, extents: Extents) -> Iterator[Values]:
     """Images as rows of patches, each of as many numbers as the model multiplies."""
-    cells = [v for v in _whole(values).values() if v.dim() == 2 and v.shape[1] in {2, 3}]
+    cells = [v for v in whole(values).values() if v.dim() == 2 and v.shape[1] in {2, 3}]
     count = sum(int(row.prod()) for row in cells[0]) if cells else 0
-    for name, tensor in _floats(values).items():
+    for name, tensor in floating(values).items():
         if tensor.dim() not in {4, 5} or want > _MAX_EXTENT:
             continue
         if 0 < count <= _MAX_EXTENT:
-            yield {**values, name: _random(name, (count, want))}
-        yield {**values, name: _random(name, (len(tensor), extents.patches**2, want))}
+            yield {**values, name: random_tensor(name, (count, want))}
+        yield {**values, name: random_tensor(name, (len(tensor), extents.patches**2, want))}
 
 
 def _agreeing(values: Values, one: int, other: int) -> Iterator[Values]:
     """Inputs in which two extents that must agree do: of whole numbers first."""
-    for tensors in (_whole(values), _floats(values)):
+    for tensors in (whole(values), floating(values)):
         for got, want in ((one, other), (other, one)):
             if 1 < want <= _MAX_EXTENT and (changed := _with_axes_of(tensors, got, want)):
                 yield {**values, **changed}
                 if len(changed) > 1:
                     yield from ({**values, name: changed[name]} for name in changed)
-    for name, tensor in _whole(values).items():
+    for name, tensor in whole(values).items():
         if tensor.dim() == 1:
             yield {**values, name: tensor[:, None]}
+    for extent in (other, one):
+        for name, tensor in whole(values).items():
+            if tensor.dim() == 2 and 1 < extent <= _MAX_ROWS and extent not in tensor.shape:
+                yield {**values, name: with_axis(tensor, 2, extent)}
+        for name, tensor in floating(values).items():
+            if tensor.dim() == 4 and 1 < extent <= _MAX_FRAMES:
+                yield {**values, name: with_axis(tensor, 1, extent)}
 
 
 def _with_fewer_rows(values: Values, one: int, other: int) -> Iterator[Values]:
     """Images or sounds that give so many times more features than there are places for them."""
     more, fewer = max(one, other), min(one, other)
-    for name, tensor in _floats(values).items():
+    for name, tensor in floating(values).items():
         rows = len(tensor) * fewer // more if fewer and more % fewer == 0 else 0
         if tensor.dim() > 2 and 0 < rows < len(tensor):
+            yield {**values, name: tensor[:rows]}
+    for name, tensor in whole(values).items():
+        rows = len(tensor) * fewer // more if fewer and more % fewer == 0 else 0
+        if tensor.dim() == 2 and tensor.shape[1] in {2, 3} and 0 < rows < len(tensor):
             yield {**values, name: tensor[:rows]}
 
 
 def _with_places(values: Values, features: int, places: int) -> Iterator[Values]:
     """Longer or shorter tokens and masks, so that they have a place for each feature."""
-    whole = {name: tensor for name, tensor in _whole(values).items() if tensor.dim() > 1}
+    tensors = {name: tensor for name, tensor in whole(values).items() if tensor.dim() > 1}
     changed = {}
-    for name, tensor in whole.items():
+    for name, tensor in tensors.items():
         length = tensor.shape[1] * features // max(1, places)
         if 0 < length <= _MAX_EXTENT and length != tensor.shape[1]:
-            changed[name] = _resized(name, tensor, 1, length)
+            changed[name] = resized(name, tensor, 1, length)
     if changed:
         yield {**values, **changed}
 
@@ -221,62 +246,48 @@ def _with_places(values: Values, features: int, places: int) -> Iterator[Values]
 def _for_view(values: Values, shape: list[int], size: int) -> Iterator[Values]:
     """Inputs whose rows are as long as the model splits them up, or with one more axis."""
     if shape[0] == -1:
-        length = int(torch.tensor(shape[1:]).prod())
-        for name, tensor in _floats(values).items():
+        length = prod(shape[1:])
+        for name, tensor in floating(values).items():
             if tensor.numel() == size and tensor.dim() > 1 and tensor.shape[-1] != length > 0:
-                yield {**values, name: _resized(name, tensor, -1, length)}
-    count = int(torch.tensor(shape).prod())
-    for name, tensor in _whole(values).items():
+                yield {**values, name: resized(name, tensor, -1, length)}
+        for name, tensor in whole(values).items():  # several rows of tokens for one of the batch
+            for rows in shape[1:-1]:
+                if tensor.numel() == size and rows > 1 and size % length:
+                    yield {**values, name: tensor.repeat(rows, *[1] * (tensor.dim() - 1))}
+    count = prod(shape)
+    for name, tensor in whole(values).items():
         if tensor.numel() == size and tensor.dim() > 1 and count > 0 and not count % len(tensor):
             yield {
                 **values,
-                name: _resized(name, tensor, 1, max(1, count * tensor.shape[1] // size)),
+                name: resized(name, tensor, 1, max(1, count * tensor.shape[1] // size)),
             }
-    for name, tensor in _whole(values).items():
+    for name, tensor in whole(values).items():
         for extent in dict.fromkeys(n for n in shape if n > 1 and n not in tensor.shape):
             if tensor.numel() == size:
                 yield {**values, name: tensor[..., None].expand(*tensor.shape, extent).contiguous()}
 
 
-def _with_more_axes(values: Values, match: re.Match[str], extents: Extents) -> Iterator[Values]:
-    """The input that has too few axes with one more behind its rows: of frames, images or one."""
-    wanted = int(match[1] or match[3] or int(match[5]) + 1)
-    present = next((int(n) for n in (match[2], match[4]) if n), wanted - 1)
-    floats = _floats(values)
-    for dims in dict.fromkeys((present, wanted)):
-        for name, tensor in floats.items():
-            if tensor.dim() == dims and wanted - present == 1:
-                frames = int(extents.setting("num_frames") or 2) if dims == 4 else 2
-                more = torch.stack([tensor + k / 8 for k in range(frames)], dim=1)
-                yield {**values, name: more}
-                yield {**values, name: more[:, :1]}
-
-
 def _enlarged(values: Values) -> Iterator[Values]:
     """Sounds that are four times as long, and images twice as high and wide."""
-    for name, tensor in _floats(values).items():
+    for name, tensor in floating(values).items():
         if tensor.dim() < 2 or tensor.numel() > _MAX_ELEMENTS:
             continue
         shape = list(tensor.shape)
         axes, factor = ([-2, -1], 2) if tensor.dim() > 3 else ([-1], 4)
         for axis in axes:
             shape[axis] *= factor
-        yield {**values, name: _random(name, shape)}
+        yield {**values, name: random_tensor(name, shape)}
 
 
 def _with_types(message: str, values: Values) -> Iterator[Values]:
     """Inputs with whole numbers, other whole numbers or truth values in place of what they have."""
     if (match := _WHOLE.search(message)) is not None:
         numbers = (1, 0) if "ints" in match[0] else (0, 1)  # sizes are not 0, kinds start with 0
-        for name, tensor in sorted(_floats(values).items(), key=lambda pair: pair[1].dim()):
+        for name, tensor in sorted(floating(values).items(), key=lambda pair: pair[1].dim()):
             if tensor.dim() <= 2:
                 for number in numbers:
                     yield {**values, name: torch.full_like(tensor, number, dtype=torch.long)}
     if _BOOLEAN.search(message):
-        for name, tensor in _whole(values).items():
+        for name, tensor in whole(values).items():
             if tensor.dtype is not torch.bool and int(tensor.max()) <= 1:
                 yield {**values, name: tensor.bool()}
-    if _RANGE.search(message):
-        for name, tensor in _whole(values).items():
-            if tensor.dtype is not torch.bool and int(tensor.max()) > 7:
-                yield {**values, name: tensor % 8}

@@ -13,7 +13,8 @@ from modelexport.errors import InputsError
 from modelexport.support.error_texts import first_line
 from modelexport.tracer.sources.generated.documented import Parameter, documented_parameters
 from modelexport.tracer.sources.generated.extents import Extents
-from modelexport.tracer.sources.generated.repairs import Values, repairs
+from modelexport.tracer.sources.generated.repairs import repairs
+from modelexport.tracer.sources.generated.tensors import Values
 from modelexport.tracer.sources.generated.values import likely_shape, make_value, shared_axes
 from modelexport.tracer.sources.model_state import evaluation_mode
 from modelexport.tracer.sources.transformers_models import ready_for_export
@@ -22,7 +23,7 @@ from modelexport.tracer.sources.weightless import fake_weights
 _MAX_CHANGES = 8
 """Maximum number of changes to one proposal, one after the other."""
 
-_MAX_RUNS = 16
+_MAX_RUNS = 24
 """Maximum number of runs for one proposal, with all ways to change it."""
 
 
