@@ -46,8 +46,10 @@ def patch_side(part: Mapping[str, Any]) -> int | None:
 
 
 def is_count(value: object) -> bool:
+    """Whether a value is a positive whole number."""
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def is_list(value: object) -> bool:
+    """Whether a value is a list with items."""
     return isinstance(value, list | tuple) and bool(value)
