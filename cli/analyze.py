@@ -8,7 +8,7 @@ import typer
 import modelexport
 from modelexport.cli.console import console, print_document, print_json
 from modelexport.cli.options import common
-from modelexport.cli.part_folders import expand_folders
+from modelexport.cli.part_folders import files_of, is_folder, those_that_have
 from modelexport.cli.stdio_files import input_file
 from modelexport.cli.step_progress import step_progress
 from modelexport.cli.verbosity import verbosity
@@ -60,22 +60,25 @@ def analyze(
     from modelexport.rewriter.analysis.costs.shapes import parse_dimension  # noqa: PLC0415
 
     dims = dict(map(parse_dimension, dim or ()))
-    analyses = []
+
+    def analyze_file(model: Path) -> "Analysis":
+        with input_file(model) as path:
+            return modelexport.analyze(
+                path,
+                module=module,
+                depth=depth,
+                op_types=op_type or (),
+                sort=sort,
+                dims=dims,
+            )
+
+    analyses: list[Analysis] = []
     with step_progress(context):
-        for model in expand_folders(models):
-            with input_file(model) as path:
-                analyses.append(
-                    modelexport.analyze(
-                        path,
-                        module=module,
-                        depth=depth,
-                        op_types=op_type or (),
-                        sort=sort,
-                        dims=dims,
-                    )
-                )
+        for model in models:
+            analyses += [a for _, a in those_that_have(files_of(model), analyze_file)]
     if output_format is AnalysisFormat.JSON:
-        print_json(analyses[0] if len(analyses) == 1 else analyses)
+        several = len(models) > 1 or is_folder(models[0])
+        print_json(analyses if several else analyses[0])
         return
     _print_text(analyses, output_format, every_module=every_module, unresolved=unresolved)
     if not verbosity(context).quiet:

@@ -35,7 +35,7 @@ from modelexport.support.files import atomic_replacement
 from modelexport.support.stdio import STDIO
 
 if TYPE_CHECKING:
-    from modelexport.pipeline.parts.part_folder import PartFiles
+    from modelexport.hierarchy.part_files import PartFiles
     from modelexport.rewriter import AnnotateReport
 
 

@@ -12,7 +12,7 @@ from modelexport.cli.options import common
 from modelexport.cli.options.groups import expand_groups
 from modelexport.cli.options.matching import CustomOps, NoRun
 from modelexport.cli.options.sources import SourceOptions
-from modelexport.cli.part_folders import counterpart, is_folder, title
+from modelexport.cli.part_folders import counterpart, is_folder, those_that_have, title
 from modelexport.cli.stdio_files import check_one_reader, input_file
 from modelexport.cli.step_progress import step_progress
 from modelexport.cli.verbosity import verbosity
@@ -24,6 +24,7 @@ from modelexport.support.stdio import STDIO
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from modelexport.hierarchy.part_files import PartFiles
     from modelexport.rewriter import Comparison, ModelComparison
 
 
@@ -34,13 +35,16 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
         str,
         typer.Argument(
             metavar="A.onnx|SOURCE",
-            help="The reference file; - for standard input. With --numeric also a model in torch, "
-            "as trace takes it.",
+            help="The reference file, or a folder of parts; - for standard input. With --numeric "
+            "also a model in torch, as trace takes it.",
         ),
     ],
     b: Annotated[
         Path,
-        typer.Argument(metavar="B.onnx", help="The file to compare with it; - for standard input."),
+        typer.Argument(
+            metavar="B.onnx",
+            help="The file, or the folder of parts, to compare with it; - for standard input.",
+        ),
     ],
     *,
     record: common.RecordSource = None,
@@ -200,13 +204,15 @@ def _compare_parts(
     """Compare the parts of two folders, pair by pair, and exit with 1 if something differs."""
     from modelexport.pipeline.parts.part_folder import paired_parts  # noqa: PLC0415 - only folders
 
+    def compare_part(pair: "tuple[PartFiles, PartFiles]") -> "Comparison":
+        part, other = pair
+        own = part.existing_record() or other.existing_record()
+        used = counterpart(record, part.role, record=True) or own
+        return compare_files(part.onnx, other.onnx, record=used)
+
     with step_progress(context):
-        results = {
-            part.role: compare_files(
-                part.onnx, other.onnx, record=counterpart(record, part.role, record=True)
-            )
-            for part, other in paired_parts(*folders)
-        }
+        pairs = list(paired_parts(*folders))
+        results = {part.role: result for (part, _), result in those_that_have(pairs, compare_part)}
     quiet = verbosity(context).quiet
     if output_format is ComparisonFormat.JSON:
         print_json(results)

@@ -9,8 +9,14 @@ import modelexport
 from modelexport.cli.console import console, print_json
 from modelexport.cli.options import common
 from modelexport.cli.options.groups import expand_groups
-from modelexport.cli.options.placement import PlacementOptions
+from modelexport.cli.options.placement import PlacementKeywords, PlacementOptions
+from modelexport.cli.part_folders import (
+    is_folder,
+    parts_that_have,
+    title,
+)
 from modelexport.cli.stdio_files import (
+    check_named,
     check_one_reader,
     check_one_writer,
     input_file,
@@ -19,11 +25,16 @@ from modelexport.cli.stdio_files import (
 from modelexport.cli.step_progress import step_progress
 from modelexport.cli.verbosity import verbosity
 from modelexport.errors import UsageError
-from modelexport.hierarchy.choices import TextFormat
+from modelexport.hierarchy.choices import PartRole, TextFormat
 from modelexport.support.stdio import STDIO
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
     from modelexport.cli.tables import Grid
+    from modelexport.hierarchy.part_files import PartFiles
     from modelexport.rewriter.extraction.results import Extraction
 
 
@@ -55,30 +66,89 @@ def extract(
     """Write a module as a runnable file of its own, with its hierarchy and its weights."""
     if placement.no_run and (check or save_inputs is not None):
         raise UsageError("--no-run cannot be used with --check or --save-inputs: they run files.")
-    check_one_reader(**{"FILE": model, "--record": placement.record})
-    check_one_writer(output, output_format=output_format)
-    with output_file(output) as target, step_progress(context), input_file(model) as path:
-        result = modelexport.extract(
+
+    def extract_from(path: Path, target: Path | None, keywords: PlacementKeywords) -> "Extraction":
+        return modelexport.extract(
             path,
             modules,
             target,
-            check=check,
-            save_inputs=save_inputs,
-            **placement.keywords(),
+            check=check and target is not None,
+            save_inputs=None if target is None else save_inputs,
+            **keywords,
             force=force,
         )
+
+    if is_folder(model):
+        check_named(**{"-o": output, "--record": placement.record})
+        with step_progress(context):
+            results = _extract_from_parts(model, output, placement, save_inputs, extract_from)
+        if output_format is TextFormat.JSON:
+            print_json(results)
+        elif not verbosity(context).quiet:
+            for role, part_result in results.items():
+                _print_result(part_result, f"{output} ({title(role)})", console())
+        if any(part_result.equal is False for part_result in results.values()):
+            raise typer.Exit(1)
+        return
+    check_one_reader(**{"FILE": model, "--record": placement.record})
+    check_one_writer(output, output_format=output_format)
+    with output_file(output) as target, step_progress(context), input_file(model) as path:
+        result = extract_from(path, target, placement.keywords())
     if output_format is TextFormat.JSON:
         print_json(result)
     elif not verbosity(context).quiet:
-        _print_result(result, output)
+        _print_result(result, str(output), console(stderr=output == STDIO))
     if result.equal is False:
         raise typer.Exit(1)
 
 
-def _print_result(result: "Extraction", output: Path) -> None:
+def _extract_from_parts(
+    folder: Path,
+    output: Path,
+    placement: PlacementOptions,
+    save_inputs: Path | None,
+    extract_from: "Callable[[Path, Path | None, PlacementKeywords], Extraction]",
+) -> "dict[PartRole, Extraction]":
+    """Extract the modules from each part that has them.
+
+    Args:
+        folder: The folder of parts.
+        output: A folder that gets a file for each of these parts, with the name of the part's file;
+            or one ONNX file, if one part has the modules.
+        placement: How the hierarchy of the parts is found.
+        save_inputs: A file for the inputs of the modules, if one part has them.
+        extract_from: Extracts from one file; without a target it writes nothing.
+
+    Raises:
+        NoSuchModuleError: No part has the modules.
+        UsageError: Several parts have them, and there is one file to write.
+    """
+
+    def sources(part: "PartFiles") -> PlacementKeywords:
+        return placement.keywords(part)
+
+    found = parts_that_have(
+        folder, lambda part: (part, extract_from(part.onnx, None, sources(part)))
+    )
+    names = ", ".join(map(title, found))
+    is_file = output.suffix == ".onnx"
+    if len(found) > 1 and (is_file or save_inputs is not None):
+        option = f"-o {output}" if is_file else "--save-inputs"
+        raise UsageError(
+            f"{option}: one file, but several parts have the module ({names}): name a folder with "
+            "-o, or give the file of one part."
+        )
+    if not is_file:
+        output.mkdir(parents=True, exist_ok=True)
+    return {
+        role: extract_from(part.onnx, output if is_file else output / part.onnx.name, sources(part))
+        for role, (part, _) in found.items()
+    }
+
+
+def _print_result(result: "Extraction", output: str, out: "Console") -> None:
     from modelexport.cli.tables import plural, short_count  # noqa: PLC0415 - loads rich
 
-    out = console(stderr=output == STDIO)
     weights = f"{short_count(result.weight_bytes)} bytes of weights"
     out.print(f"{output}: {plural(result.nodes, 'node')}, {weights}")
     out.print(_boundary(result))

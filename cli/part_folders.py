@@ -1,16 +1,17 @@
 """Commands on a folder of parts: they do with each of its files what they do with one file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from modelexport.errors import FileProblem, UsageError
+from modelexport.errors import FileProblem, NoSuchModuleError, UsageError
 from modelexport.hierarchy.choices import PartRole
 from modelexport.support.stdio import STDIO
 
 if TYPE_CHECKING:
-    from modelexport.pipeline.parts.part_folder import PartFiles
+    from modelexport.hierarchy.part_files import PartFiles
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -48,15 +49,93 @@ def is_folder(path: Path) -> bool:
     return is_part_folder(path)
 
 
-def expand_folders(paths: list[Path]) -> list[Path]:
-    """The files, with the files of its parts in place of each folder of parts."""
-    from modelexport.pipeline.parts.part_folder import part_files  # noqa: PLC0415 - only folders
+def files_of(path: Path) -> list[Path]:
+    """The files of a folder of parts; a file itself."""
+    if not is_folder(path):
+        return [path]
+    return [part.onnx for part in parts_by_role(path).values()]
 
-    return [
-        file
-        for path in paths
-        for file in ([part.onnx for part in part_files(path)] if is_folder(path) else [path])
-    ]
+
+def those_that_have(
+    items: Iterable[Item], work: Callable[[Item], Result]
+) -> Iterator[tuple[Item, Result]]:
+    """Each item with its result, without the files that lack the module that is asked for.
+
+    Args:
+        items: Files or parts.
+        work: Does something with one of them.
+
+    Raises:
+        NoSuchModuleError: All of them lack it; the error is that of the first.
+    """
+    missing: NoSuchModuleError | None = None
+    some_have = False
+    for item in items:
+        try:
+            result = work(item)
+        except NoSuchModuleError as error:
+            missing = missing or error
+            continue
+        some_have = True
+        yield item, result
+    if missing is not None and not some_have:
+        raise missing
+
+
+def parts_by_role(folder: Path) -> "dict[PartRole, PartFiles]":
+    """The parts of a folder.
+
+    Raises:
+        FileProblem: A file is missing.
+    """
+    from modelexport.hierarchy.part_files import part_files  # noqa: PLC0415 - only folders
+
+    return {part.role: part for part in part_files(folder)}
+
+
+def parts_that_have(
+    folder: Path, work: Callable[["PartFiles"], Result]
+) -> "dict[PartRole, Result]":
+    """The results of working with the parts of a folder, as `those_that_have` does.
+
+    Raises:
+        FileProblem: A file is missing.
+        NoSuchModuleError: No part has the module that is asked for.
+    """
+    parts = parts_by_role(folder).values()
+    return {part.role: result for part, result in those_that_have(parts, work)}
+
+
+class HierarchySource(NamedTuple):
+    """Where the hierarchy of a file comes from, if the file itself does not have it.
+
+    Attributes:
+        record: A record.
+        inherit_from: An annotated file.
+    """
+
+    record: Path | None
+    inherit_from: Path | None
+
+
+def hierarchy_source(
+    part: "PartFiles", record: Path | None, inherit_from: Path | None
+) -> HierarchySource:
+    """Where the hierarchy of a part comes from: its own record, unless another source is given.
+
+    Args:
+        part: The part.
+        record: A record, or a folder of parts; None for neither.
+        inherit_from: An annotated file, or a folder of parts; None for neither.
+
+    Raises:
+        FileProblem: A folder has no such part.
+    """
+    own = part.existing_record() if inherit_from is None else None
+    return HierarchySource(
+        counterpart(record, part.role, record=True) or own,
+        counterpart(inherit_from, part.role),
+    )
 
 
 def title(role: PartRole) -> str:
@@ -86,7 +165,7 @@ def with_each_part(
     from modelexport.pipeline.parts import part_folder  # noqa: PLC0415 - only for folders
 
     if output is None:
-        return {part.role: work(part, None) for part in part_folder.part_files(folder)}
+        return {role: work(part, None) for role, part in parts_by_role(folder).items()}
     if output == STDIO:
         raise UsageError("-o -: a folder of parts has several files; name a folder.")
     return part_folder.write_each_part(folder, output, work, force=force)
@@ -105,9 +184,7 @@ def counterpart(path: Path | None, role: PartRole, *, record: bool = False) -> P
     """
     if path is None or not is_folder(path):
         return path
-    from modelexport.pipeline.parts.part_folder import part_files  # noqa: PLC0415 - only folders
-
-    for part in part_files(path):
-        if part.role == role:
-            return part.record if record else part.onnx
-    raise FileProblem(f"{path}: it has no {title(role)}.")
+    part = parts_by_role(path).get(role)
+    if part is None:
+        raise FileProblem(f"{path}: it has no {title(role)}.")
+    return part.record if record else part.onnx

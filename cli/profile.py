@@ -1,7 +1,7 @@
 """`modelexport profile`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,14 +14,23 @@ from modelexport.cli.options.profiling import (
     ProfileImportOptions,
     ProfileRunOptions,
 )
+from modelexport.cli.part_folders import (
+    HierarchySource,
+    hierarchy_source,
+    is_folder,
+    parts_by_role,
+)
 from modelexport.cli.stdio_files import check_one_reader, input_file
 from modelexport.cli.step_progress import step_progress
 from modelexport.cli.verbosity import verbosity
 from modelexport.errors import UsageError
-from modelexport.hierarchy.choices import ProfileFormat, ProfileOrder
+from modelexport.hierarchy.choices import PartRole, ProfileFormat, ProfileOrder
+from modelexport.support.visible_text import visible_line
 
 if TYPE_CHECKING:
-    from modelexport.rewriter import Profile
+    from collections.abc import Mapping
+
+    from modelexport.rewriter import PartsProfile, Profile
 
 
 @expand_groups
@@ -55,39 +64,70 @@ def profile(  # noqa: PLR0913 - a parameter is an option of the command
     if len(models) == 2 and (files.any() or importing.imported_profile() is not None):
         raise UsageError("--import and files for other tools are for one model: give one FILE.")
     check_one_reader(**{f"FILE {n}": path for n, path in enumerate(models)}, record=record)
-    profiles = []
+    if is_folder(models[0]) and (files.any() or importing.imported_profile() is not None):
+        raise UsageError(
+            f"{models[0]}: --import and files for other tools are for one file of this folder."
+        )
+
+    def profile_file(path: Path, sources: HierarchySource, **shown: Any) -> "Profile":
+        return modelexport.profile(
+            path,
+            **sources._asdict(),
+            imported=importing.imported_profile(),
+            options=running.profile_options(),
+            files=files.profile_files(),
+            force=force,
+            **shown,
+        )
+
+    def profile_parts(folder: Path) -> "PartsProfile":
+        profiles = {
+            role: profile_file(part.onnx, hierarchy_source(part, record, inherit_from))
+            for role, part in parts_by_role(folder).items()
+        }
+        return modelexport.sum_profiles(
+            profiles, folder.name, module=module, depth=depth, sort=sort
+        )
+
+    profiles: list[Profile | PartsProfile] = []
     with step_progress(context):
         for model in models:
+            if is_folder(model):
+                profiles.append(profile_parts(model))
+                continue
             with input_file(model) as path:
-                profiles.append(
-                    modelexport.profile(
-                        path,
-                        record=record,
-                        inherit_from=inherit_from,
-                        imported=importing.imported_profile(),
-                        options=running.profile_options(),
-                        files=files.profile_files(),
-                        force=force,
-                        module=module,
-                        depth=depth,
-                        sort=sort,
-                    )
-                )
+                sources = HierarchySource(record, inherit_from)
+                shown = {"module": module, "depth": depth, "sort": sort}
+                profiles.append(profile_file(path, sources, **shown))
     _print(profiles, output_format)
     if output_format is not ProfileFormat.JSON and not verbosity(context).quiet:
         for result in profiles:
-            for note in result.notes:
-                console(stderr=True).print(f"{result.file}: note: {note}")
+            _print_notes(result)
 
 
-def _print(profiles: "list[Profile]", output_format: ProfileFormat) -> None:
+def _print_notes(result: "Profile | PartsProfile") -> None:
+    for profile in _profiles(result):
+        for note in profile.notes:
+            console(stderr=True).print(f"{profile.file}: note: {note}")
+
+
+def _profiles(result: "Profile | PartsProfile") -> "list[Profile]":
+    """The profile of a file; of a folder, that of each part."""
+    from modelexport.rewriter import PartsProfile  # noqa: PLC0415 - loads onnx
+
+    return list(result.parts.values()) if isinstance(result, PartsProfile) else [result]
+
+
+def _print(profiles: "list[Profile | PartsProfile]", output_format: ProfileFormat) -> None:
     from modelexport.cli import render_profile  # noqa: PLC0415 - rich loads when it is needed
+    from modelexport.rewriter import PartsProfile  # noqa: PLC0415 - loads onnx
 
     first = profiles[0]
     if output_format is ProfileFormat.CSV:
-        render_profile.write_csv(profiles)
+        render_profile.write_csv([p for profile in profiles for p in _profiles(profile)])
     elif len(profiles) == 2:
-        comparison = modelexport.compare_profiles(*profiles)
+        wholes = [p.whole if isinstance(p, PartsProfile) else p for p in profiles]
+        comparison = modelexport.compare_profiles(*wholes)
         grid = render_profile.side_by_side(comparison)
         if output_format is ProfileFormat.JSON:
             print_json(comparison)
@@ -97,13 +137,29 @@ def _print(profiles: "list[Profile]", output_format: ProfileFormat) -> None:
             console().print(grid)
     elif output_format is ProfileFormat.JSON:
         print_json(first)
-    elif output_format is ProfileFormat.MARKDOWN:
-        grids = [render_profile.table(first), render_profile.operators(first)]
-        print_document("\n\n".join([render_profile.summary(first), *(g.markdown() for g in grids)]))
-    elif output_format is ProfileFormat.TABLE:
-        console().print(render_profile.table(first))
-        console().print(render_profile.operators(first))
-        console().print(render_profile.summary(first))
     else:
-        for part in render_profile.tree(first):
-            console().print(part)
+        parts = first.parts if isinstance(first, PartsProfile) else {}
+        whole = first.whole if isinstance(first, PartsProfile) else first
+        _print_one(whole, parts, output_format)
+
+
+def _print_one(
+    whole: "Profile", parts: "Mapping[PartRole, Profile]", output_format: ProfileFormat
+) -> None:
+    """Print the profile of a file, or of a folder with the times of its parts."""
+    from modelexport.cli import render_profile  # noqa: PLC0415 - rich loads when it is needed
+
+    modules = render_profile.by_part(whole, parts) if parts else render_profile.table(whole)
+    if output_format is ProfileFormat.MARKDOWN:
+        grids = [modules, render_profile.operators(whole)]
+        summaries = list(render_profile.summaries(whole, parts))
+        print_document("\n\n".join([*summaries, *(g.markdown() for g in grids)]))
+        return
+    if output_format is ProfileFormat.TABLE:
+        console().print(modules)
+        console().print(render_profile.operators(whole))
+    else:
+        for branch in render_profile.tree(whole):
+            console().print(branch)
+    for line in render_profile.summaries(whole, parts):
+        console().print(visible_line(line))

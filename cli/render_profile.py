@@ -2,13 +2,15 @@
 
 import csv
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rich.console import RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
+from modelexport.cli.part_folders import title
 from modelexport.cli.tables import Grid
+from modelexport.hierarchy.choices import PartRole
 from modelexport.rewriter import ModuleTime, Profile, ProfileComparison
 from modelexport.rewriter.analysis.row_tree import children_by_tag, short_name
 from modelexport.support.visible_text import visible_line
@@ -44,8 +46,34 @@ def summary(profile: Profile) -> str:
     return "; ".join(parts)
 
 
+def summaries(whole: Profile, parts: Mapping[PartRole, Profile]) -> Iterator[str]:
+    """The summary of a file; of a folder, that of each part with its role."""
+    if not parts:
+        yield summary(whole)
+    for role, profile in parts.items():
+        yield f"{title(role)}: {summary(profile)}"
+
+
+def by_part(whole: Profile, parts: Mapping[PartRole, Profile]) -> Grid:
+    """A line for each module of the whole model, with its time in each part."""
+    times = [{row.tag: row.time for row in profile.modules} for profile in parts.values()]
+    roles = [f">{title(role)}" for role in parts]
+    rows = [
+        [
+            row.tag,
+            row.class_name,
+            *(duration(by_tag.get(row.tag), whole.unit) for by_tag in times),
+            duration(row.time, whole.unit),
+            f"{row.share:.1%}",
+            str(row.nodes),
+        ]
+        for row in whole.modules
+    ]
+    return Grid(["module", "class", *roles, ">sum", ">share", ">nodes"], rows, [">nodes", "class"])
+
+
 def tree(profile: Profile) -> Iterator[RenderableType]:
-    """The modules as trees, then the summary."""
+    """The modules as trees."""
     rows = {row.tag: row for row in profile.modules}
     children = children_by_tag(profile.modules)
     for top in children.get(None, ()):
@@ -58,7 +86,6 @@ def tree(profile: Profile) -> Iterator[RenderableType]:
                 for child in children.get(tag, ())
             ]
         yield branch
-    yield Text(visible_line(summary(profile)))
 
 
 def _label(row: ModuleTime, parent: str | None, profile: Profile) -> Text:

@@ -1,5 +1,6 @@
 """`modelexport report`."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from modelexport.cli.console import console
 from modelexport.cli.options import common
 from modelexport.cli.options.groups import expand_groups
 from modelexport.cli.options.placement import PlacementOptions
+from modelexport.cli.part_folders import is_folder
 from modelexport.cli.stdio_files import check_one_reader, input_file, output_file
 from modelexport.cli.step_progress import step_progress
 from modelexport.cli.verbosity import verbosity
@@ -63,7 +65,12 @@ def report(
         **{f"FILE {n}": path for n, path in enumerate(models)}, record=placement.record
     )
     second = models[1] if len(models) == 2 else None
-    with output_file(output) as target, step_progress(context), input_file(models[0]) as first:
+    with ExitStack() as stack:
+        target = stack.enter_context(output_file(output))
+        stack.enter_context(step_progress(context))
+        first = models[0]
+        if not is_folder(first):
+            first = stack.enter_context(input_file(first))
         files = modelexport.report(
             first,
             target or output,

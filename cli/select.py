@@ -1,7 +1,7 @@
 """`modelexport select`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,12 +9,24 @@ import modelexport
 from modelexport.cli.console import console, print_document, print_json_text
 from modelexport.cli.options import common
 from modelexport.cli.options.groups import expand_groups
-from modelexport.cli.options.placement import PlacementOptions
-from modelexport.cli.stdio_files import check_one_reader, input_file
+from modelexport.cli.options.placement import PlacementKeywords, PlacementOptions
+from modelexport.cli.part_folders import (
+    is_folder,
+    parts_that_have,
+    title,
+    with_each_part,
+)
+from modelexport.cli.stdio_files import check_named, check_one_reader, input_file
 from modelexport.cli.step_progress import step_progress
 from modelexport.cli.verbosity import verbosity
 from modelexport.errors import UsageError
-from modelexport.hierarchy.choices import SelectionFormat
+from modelexport.hierarchy.choices import PartRole, SelectionFormat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from modelexport.hierarchy.part_files import PartFiles
+    from modelexport.rewriter import Selection
 
 
 @expand_groups
@@ -80,19 +92,29 @@ def select(  # noqa: PLR0913 - a parameter is an option of the command
         raise UsageError("--format layer-ann needs -o OUT.onnx: nodes carry the annotation.")
     if not for_devices and (output is not None or device is not None):
         raise UsageError("-o and --device need --format layer-ann.")
-    check_one_reader(**{"FILE": model, "--record": placement.record})
-    from modelexport.rewriter.selection import tool_formats  # noqa: PLC0415 - loads onnx
 
-    with step_progress(context), input_file(model) as path:
-        selection = modelexport.select_nodes(
+    def choose(path: Path, keywords: PlacementKeywords) -> "Selection":
+        return modelexport.select_nodes(
             path,
             module or (),
             classes=class_name or (),
             op_types=op_type or (),
             inverted=inverted,
             partly=partly,
-            **placement.keywords(),
+            **keywords,
         )
+
+    if is_folder(model):
+        check_named(**{"--record": placement.record})
+        with step_progress(context):
+            selections = _select_in_parts(model, placement, choose, output, device, force=force)
+        _print_parts(selections, output_format, device, quiet=verbosity(context).quiet)
+        return
+    check_one_reader(**{"FILE": model, "--record": placement.record})
+    from modelexport.rewriter.selection import tool_formats  # noqa: PLC0415 - loads onnx
+
+    with step_progress(context), input_file(model) as path:
+        selection = choose(path, placement.keywords())
         text = tool_formats.format_selection(selection, output_format, device or "cpu")
         if output is not None:
             tool_formats.annotate_layers(path, selection, output, device or "cpu", force=force)
@@ -101,5 +123,60 @@ def select(  # noqa: PLR0913 - a parameter is an option of the command
         return
     print_document(text)
     if not verbosity(context).quiet:
-        for note in selection.notes:
-            console(stderr=True).print(f"{selection.file}: note: {note}")
+        _print_notes(selection, selection.file)
+
+
+def _select_in_parts(
+    folder: Path,
+    placement: PlacementOptions,
+    choose: "Callable[[Path, PlacementKeywords], Selection]",
+    output: Path | None,
+    device: str | None,
+    *,
+    force: bool,
+) -> "dict[PartRole, Selection]":
+    """The selection in each part that has such nodes; with an output, an annotated folder."""
+    from modelexport.rewriter.selection import tool_formats  # noqa: PLC0415 - loads onnx
+
+    def choose_in_part(part: "PartFiles") -> "Selection":
+        return choose(part.onnx, placement.keywords(part))
+
+    selections = parts_that_have(folder, choose_in_part)
+
+    def annotate_part(part: "PartFiles", target: Path | None) -> None:
+        chosen = selections.get(part.role)
+        assert target is not None
+        tool_formats.annotate_layers(part.onnx, chosen, target, device or "cpu")
+
+    if output is not None:
+        with_each_part(folder, output, annotate_part, force=force)
+    return selections
+
+
+def _print_parts(
+    selections: "dict[PartRole, Selection]",
+    output_format: SelectionFormat,
+    device: str | None,
+    *,
+    quiet: bool,
+) -> None:
+    """Print the selection of each part: JSON as one object by part, other texts with titles."""
+    from modelexport.rewriter.selection import tool_formats  # noqa: PLC0415 - loads onnx
+
+    texts = {
+        role: tool_formats.format_selection(selection, output_format, device or "cpu")
+        for role, selection in selections.items()
+    }
+    if output_format in tool_formats.JSON_FORMATS:
+        print_json_text(tool_formats.joined_json(texts) + "\n")
+    else:
+        for role, text in texts.items():
+            print_document(f"# {title(role)}\n{text}")
+    if output_format is not SelectionFormat.JSON and not quiet:
+        for role, selection in selections.items():
+            _print_notes(selection, f"{selection.file} ({title(role)})")
+
+
+def _print_notes(selection: "Selection", name: str) -> None:
+    for note in selection.notes:
+        console(stderr=True).print(f"{name}: note: {note}")

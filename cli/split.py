@@ -6,10 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import modelexport
-from modelexport.cli.console import console, print_json
+from modelexport.cli.console import console, print_document, print_json
 from modelexport.cli.options import common
 from modelexport.cli.options.groups import expand_groups
-from modelexport.cli.options.placement import PlacementOptions
+from modelexport.cli.options.placement import PlacementKeywords, PlacementOptions
+from modelexport.cli.part_folders import (
+    is_folder,
+    parts_that_have,
+    title,
+)
 from modelexport.cli.stdio_files import check_named, check_one_reader, input_file
 from modelexport.cli.step_progress import step_progress
 from modelexport.cli.verbosity import verbosity
@@ -17,6 +22,7 @@ from modelexport.errors import UsageError
 from modelexport.hierarchy.choices import SplitBalance, TextFormat
 
 if TYPE_CHECKING:
+    from modelexport.hierarchy.part_files import PartFiles
     from modelexport.rewriter.extraction.results import Split
 
 
@@ -59,25 +65,49 @@ def split(
     division: int | list[list[str]] = parts or 1
     if stages is not None:
         division = [[name.strip() for name in stage.split(",")] for stage in stages.split(";")]
-    with step_progress(context), input_file(model) as path:
-        result = modelexport.split(
+
+    def split_file(path: Path, target: Path, keywords: PlacementKeywords) -> "Split":
+        return modelexport.split(
             path,
-            output,
+            target,
             division,
             balance=balance,
             check=check,
-            **placement.keywords(),
+            **keywords,
             force=force,
         )
+
+    def split_part(part: "PartFiles") -> "Split":
+        return split_file(part.onnx, output / part.role, placement.keywords(part))
+
+    quiet = verbosity(context).quiet
+    if is_folder(model):
+        with step_progress(context):
+            results = parts_that_have(model, split_part)
+        for role, part_result in results.items() if output_format is TextFormat.TEXT else ():
+            print_document(f"# {title(role)}")
+            _print_result(part_result, quiet=quiet)
+        if output_format is TextFormat.JSON:
+            print_json(results)
+        _exit_if_different(list(results.values()))
+        return
+    with step_progress(context), input_file(model) as path:
+        result = split_file(path, output, placement.keywords())
     if output_format is TextFormat.JSON:
         print_json(result)
-    elif not verbosity(context).quiet:
-        _print_result(result)
-    if result.equal is False:
+    else:
+        _print_result(result, quiet=quiet)
+    _exit_if_different([result])
+
+
+def _exit_if_different(results: "list[Split]") -> None:
+    if any(result.equal is False for result in results):
         raise typer.Exit(1)
 
 
-def _print_result(result: "Split") -> None:
+def _print_result(result: "Split", *, quiet: bool) -> None:
+    if quiet:
+        return
     from modelexport.cli.tables import Grid  # noqa: PLC0415 - loads rich
 
     out = console()

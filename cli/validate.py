@@ -19,7 +19,7 @@ from modelexport.hierarchy.choices import PartRole, TextFormat
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from modelexport.pipeline.parts.part_folder import PartFiles
+    from modelexport.hierarchy.part_files import PartFiles
     from modelexport.rewriter import Validation
 
 
@@ -91,10 +91,9 @@ def _validate_parts(
     """Check the file of each part, by its own record where no other is given."""
 
     def check_part(part: "PartFiles", _: Path | None) -> "Validation":
-        own = part.record if part.record.is_file() else None
         return check(
             part.onnx,
-            record=counterpart(record, part.role, record=True) or own,
+            record=counterpart(record, part.role, record=True) or part.existing_record(),
             reference=counterpart(reference, part.role),
         )
 

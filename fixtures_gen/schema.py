@@ -26,6 +26,7 @@ from modelexport.rewriter import (
     Decision,
     Extraction,
     ModelComparison,
+    PartsProfile,
     Profile,
     ProfileComparison,
     Selection,
@@ -65,6 +66,18 @@ SCHEMAS: dict[str, Published] = {
     ),
     "schemas/compare-parts.schema.json": Published(
         "compare FOLDER FOLDER --output-format json", dict[PartRole, Comparison]
+    ),
+    "schemas/select-parts.schema.json": Published(
+        "select FOLDER --format json", dict[PartRole, Selection]
+    ),
+    "schemas/extract-parts.schema.json": Published(
+        "extract FOLDER --output-format json", dict[PartRole, Extraction]
+    ),
+    "schemas/split-parts.schema.json": Published(
+        "split FOLDER --output-format json", dict[PartRole, Split]
+    ),
+    "schemas/profile-parts.schema.json": Published(
+        "profile FOLDER --output-format json", PartsProfile
     ),
     "schemas/trace.schema.json": Published("trace --output-format json", TraceSummary),
     "schemas/trace-plan.schema.json": Published("--dry-run --output-format json", TracePlan),

@@ -2,6 +2,7 @@
 
     ModelExportError            anything the project reports instead of a traceback
     ├── UsageError              options that do not fit together, or an unknown choice
+    │   └── NoSuchModuleError   a module that a file does not have, or that has no nodes in it
     ├── FileProblem             a file that cannot be read or written as asked
     │   ├── OnnxFileError       a file that is not a readable ONNX model
     │   ├── RecordError         a file that is not a readable trace record
@@ -26,6 +27,10 @@ class ModelExportError(Exception):
 
 class UsageError(ModelExportError):
     """Options that do not fit together, or an unknown choice."""
+
+
+class NoSuchModuleError(UsageError):
+    """A module that a file does not have, or that has no nodes in it."""
 
 
 class FileProblem(ModelExportError):  # noqa: N818 - reads as what it is: "a file problem"

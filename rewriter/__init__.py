@@ -45,9 +45,11 @@ if TYPE_CHECKING:
         ModuleTime,
         ModuleTimes,
         NodeTime,
+        PartsProfile,
         Profile,
         ProfileComparison,
     )
+    from modelexport.rewriter.profiling.sum_profiles import sum_profiles
     from modelexport.rewriter.reporting.write_report import report
     from modelexport.rewriter.selection.results import SelectedNode, Selection
     from modelexport.rewriter.selection.select_nodes import select_nodes
@@ -81,9 +83,11 @@ else:
             "selection.select_nodes": ["select_nodes"],
             "annotation.strip_file": ["StripResult", "strip", "unfold"],
             "profiling.compare_profiles": ["compare_profiles"],
+            "profiling.sum_profiles": ["sum_profiles"],
             "profiling.profile_file": ["profile"],
             "profiling.results": [
-                *("ModuleTime", "ModuleTimes", "NodeTime", "Profile", "ProfileComparison"),
+                *("ModuleTime", "ModuleTimes", "NodeTime", "PartsProfile", "Profile"),
+                "ProfileComparison",
             ],
             "validation.results": ["Fault", "Validation"],
             "validation.validate_file": ["validate"],
@@ -115,6 +119,7 @@ __all__ = [
     "NodeTime",
     "Numeric",
     "NumericComparison",
+    "PartsProfile",
     "Profile",
     "ProfileComparison",
     "Prototype",
@@ -143,6 +148,7 @@ __all__ = [
     "select_nodes",
     "split",
     "strip",
+    "sum_profiles",
     "unfold",
     "validate",
 ]

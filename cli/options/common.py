@@ -14,7 +14,8 @@ OneOrTwoFiles = Annotated[
     list[Path],
     typer.Argument(
         metavar="FILE [B]",
-        help="The annotated file; - for standard input. Two are shown side by side.",
+        help="The annotated file, or a folder of parts; - for standard input. Two are shown side "
+        "by side.",
     ),
 ]
 AnnotatedFile = Annotated[
@@ -23,7 +24,10 @@ AnnotatedFile = Annotated[
         metavar="FILE", help="The annotated file, or a folder of parts; - for standard input."
     ),
 ]
-AnyFile = Annotated[Path, typer.Argument(metavar="FILE", help="The file; - for standard input.")]
+AnyFile = Annotated[
+    Path,
+    typer.Argument(metavar="FILE", help="The file, or a folder of parts; - for standard input."),
+]
 Source = Annotated[
     str,
     typer.Argument(

@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypedDict
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
 from modelexport.cli.options.common import inherit_from_option
 from modelexport.cli.options.matching import CustomOps, NoRun
+from modelexport.cli.part_folders import hierarchy_source
+
+if TYPE_CHECKING:
+    from modelexport.hierarchy.part_files import PartFiles
 
 _TOPIC = "Hierarchy of a file that is not annotated"
 
@@ -38,11 +42,18 @@ class PlacementOptions:
     no_run: NoRun = False
     custom_ops: CustomOps = None
 
-    def keywords(self) -> PlacementKeywords:
-        """The options as the functions of `modelexport` take them."""
+    def keywords(self, part: "PartFiles | None" = None) -> PlacementKeywords:
+        """The options as the functions of `modelexport` take them.
+
+        Args:
+            part: The part of a folder that they are for; None for a file.
+        """
+        record, inherit_from = self.record, self.inherit_from
+        if part is not None:
+            record, inherit_from = hierarchy_source(part, record, inherit_from)
         return {
-            "record": self.record,
-            "inherit_from": self.inherit_from,
+            "record": record,
+            "inherit_from": inherit_from,
             "run": not self.no_run,
             "libraries": tuple(self.custom_ops or ()),
         }

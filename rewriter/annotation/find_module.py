@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from modelexport.errors import UsageError
+from modelexport.errors import NoSuchModuleError
 from modelexport.hierarchy.tags import Tagger
 
 
@@ -16,7 +16,7 @@ def find_module(name: str, tagger: Tagger, file: str) -> str:
         file: The file as the error names it.
 
     Raises:
-        UsageError: There is no such module.
+        NoSuchModuleError: There is no such module.
     """
     if name in tagger.tree:
         return tagger.tree.canonical(name)
@@ -28,7 +28,7 @@ def find_module(name: str, tagger: Tagger, file: str) -> str:
     raise no_such_module(name, names, file)
 
 
-def no_such_module(module: str, names: Iterable[str], file: str) -> UsageError:
+def no_such_module(module: str, names: Iterable[str], file: str) -> NoSuchModuleError:
     """The error for a module that is not in a file; it suggests similar names.
 
     Args:
@@ -38,4 +38,4 @@ def no_such_module(module: str, names: Iterable[str], file: str) -> UsageError:
     """
     similar = ", ".join(get_close_matches(module, names, 3))
     hint = f" Similar names: {similar}." if similar else ""
-    return UsageError(f"{file}: no module with nodes or weights is called {module!r}.{hint}")
+    return NoSuchModuleError(f"{file}: no module with nodes or weights is called {module!r}.{hint}")

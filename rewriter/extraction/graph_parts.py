@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import onnx
 
-from modelexport.errors import UsageError
+from modelexport.errors import NoSuchModuleError, UsageError
 from modelexport.hierarchy.graph_paths import MAIN
 from modelexport.rewriter.analysis.costs.sizes import tensor_bytes
 from modelexport.rewriter.annotation.placed_file import PlacedFile
@@ -99,8 +99,11 @@ class MainGraph:
             label: The part as errors name it.
 
         Raises:
+            NoSuchModuleError: There are no nodes.
             UsageError: The part is not convex, or is a part of a subgraph.
         """
+        if not chosen:
+            raise NoSuchModuleError(f"{self._file.path}: {label} has no nodes in this file.")
         keys = self._file.graph.keys
         inside = {keys[number].position for number in chosen if keys[number].graph == MAIN}
         if not inside:

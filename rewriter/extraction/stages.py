@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from modelexport.errors import UsageError
+from modelexport.errors import NoSuchModuleError, UsageError
 from modelexport.hierarchy.choices import SplitBalance
 from modelexport.hierarchy.graph_paths import MAIN
 from modelexport.rewriter.analysis.costs import MacCounter, Shapes
@@ -92,7 +92,7 @@ def _grouped(stage_of: dict[int, int], count: int, file: PlacedFile) -> list[lis
         stages[stage].append(position)
     for number, nodes in enumerate(stages):
         if not nodes:
-            raise UsageError(f"{file.path}: stage {number} has no nodes.")
+            raise NoSuchModuleError(f"{file.path}: stage {number} has no nodes.")
     return stages
 
 

@@ -2,6 +2,8 @@
 
 import msgspec
 
+from modelexport.hierarchy.choices import PartRole
+
 
 class ModuleTime(msgspec.Struct, frozen=True):
     """The time of one module.
@@ -113,6 +115,18 @@ class Profile(msgspec.Struct, frozen=True):
     modules: list[ModuleTime]
     nodes: list[NodeTime]
     notes: list[str] = []
+
+
+class PartsProfile(msgspec.Struct, frozen=True):
+    """The profiles of the parts of a model.
+
+    Attributes:
+        parts: That of each part, by its role.
+        whole: One run of each part together: sums by module, operator and node.
+    """
+
+    parts: dict[PartRole, Profile]
+    whole: Profile
 
 
 class ModuleTimes(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from modelexport.errors import UsageError
+from modelexport.errors import NoSuchModuleError
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 
 
@@ -58,7 +58,7 @@ def nodes_of_calls(file: PlacedFile, calls: list[ModuleCall]) -> set[int]:
     """The nodes of some modules.
 
     Raises:
-        UsageError: No node of the module ran in the chosen call.
+        NoSuchModuleError: No node of the module ran in the chosen call.
     """
     nodes: set[int] = set()
     for module in calls:
@@ -66,7 +66,7 @@ def nodes_of_calls(file: PlacedFile, calls: list[ModuleCall]) -> set[int]:
         if module.call is not None and not inside and file.nodes_of(module.path):
             numbers = sorted(set(_call_numbers(file, module.path)))
             listed = ", ".join(f"@{number}" for number in numbers)
-            raise UsageError(
+            raise NoSuchModuleError(
                 f"{file.path}: no node ran in call {module.call} of {module.path}; its calls are "
                 f"{listed}."
             )

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from modelexport.errors import UsageError
+from modelexport.errors import NoSuchModuleError, UsageError
 from modelexport.hierarchy.module_tree import is_within
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.annotation.placed_file import PlacedFile
@@ -59,7 +59,8 @@ def select_nodes(
     Raises:
         FileProblem: A file cannot be read.
         ForeignRecordError: The record is of another model.
-        UsageError: There is no such module or class, or the selection is empty.
+        NoSuchModuleError: There is no such module or class, or the selection is empty.
+        UsageError: Nothing is asked for.
     """
     if not (modules or classes or op_types):
         raise UsageError("select needs --module, --class or --op-type.")
@@ -82,7 +83,7 @@ def select_nodes(
         if inverted:
             nodes = set(range(len(file.graph))) - nodes
         if not nodes:
-            raise UsageError(
+            raise NoSuchModuleError(
                 f"{file.path}: no node is selected; `analyze` shows the modules and their nodes."
             )
         return _selection(file, nodes, list(map(str, calls)), notes)
@@ -93,7 +94,9 @@ def _modules_of_classes(file: PlacedFile, classes: Collection[str]) -> Iterator[
         matches = [m.path for m in file.tree if fnmatchcase(m.class_name, pattern)]
         if not matches:
             names = ", ".join(sorted({m.class_name for m in file.tree if m.class_name}))
-            raise UsageError(f"{file.path}: no module is a {pattern}; its classes are {names}.")
+            raise NoSuchModuleError(
+                f"{file.path}: no module is a {pattern}; its classes are {names}."
+            )
         yield from (ModuleCall(file.tree.canonical(path)) for path in matches)
 
 

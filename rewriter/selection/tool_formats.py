@@ -6,18 +6,26 @@ one regular expression, or the text of a setting.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
 
 from modelexport.errors import UsageError
-from modelexport.hierarchy.choices import SelectionFormat
+from modelexport.hierarchy.choices import PartRole, SelectionFormat
 from modelexport.hierarchy.graph_paths import NodeKey
 from modelexport.rewriter.annotation.annotation_edits import edited
 from modelexport.rewriter.annotation.model_file import ModelFile
 from modelexport.rewriter.container import Edits
 from modelexport.rewriter.selection.results import Selection
+
+JSON_FORMATS = frozenset(SelectionFormat) - {
+    SelectionFormat.NAMES,
+    SelectionFormat.REGEX,
+    SelectionFormat.LAYER_ANN,
+    SelectionFormat.OLIVE_SPLIT,
+}
+"""The forms that are JSON."""
 
 LAYER_ANNOTATION = "layer_ann"
 """On a node: the annotation by which onnxruntime assigns nodes to devices."""
@@ -47,14 +55,20 @@ def format_selection(selection: Selection, form: SelectionFormat, device: str = 
     return _WRITERS[form](selection)
 
 
+def joined_json(texts: Mapping[PartRole, str]) -> str:
+    """The texts of parts, which are JSON, as one object."""
+    values = {name: msgspec.Raw(text.encode()) for name, text in texts.items()}
+    return msgspec.json.format(msgspec.json.encode(values), indent=2).decode()
+
+
 def annotate_layers(
-    path: Path, selection: Selection, target: Path, device: str, *, force: bool = False
+    path: Path, selection: Selection | None, target: Path, device: str, *, force: bool = False
 ) -> None:
     """Write a copy of a file in which the selected nodes are annotated for a device.
 
     Args:
         path: The file.
-        selection: The nodes.
+        selection: The nodes; None for a copy without annotations.
         target: Where the copy goes.
         device: The device, as onnxruntime calls it; it is the annotation.
         force: Whether an existing file may be overwritten.
@@ -63,7 +77,8 @@ def annotate_layers(
         FileProblem: A file cannot be read or written.
     """
     entries = ((LAYER_ANNOTATION, device),)
-    nodes = {NodeKey(node.graph, node.position): entries for node in selection.nodes}
+    chosen = [] if selection is None else selection.nodes
+    nodes = {NodeKey(node.graph, node.position): entries for node in chosen}
     edits = Edits(nodes=nodes, strip=False, replace=frozenset({LAYER_ANNOTATION}))
     with ModelFile.open(path) as file:
         if file.folded:

@@ -3,51 +3,20 @@
 import json
 from pathlib import Path
 
-import jsonschema
 import onnx
-import pytest
 
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.part_manifest import MANIFEST, read_part_manifest
-from tests.helpers.commands import ROOT, Run
-from tests.helpers.part_folders import part_folder
+from tests.helpers.commands import Run
+from tests.helpers.part_folders import names, part_folder, published, roles
 
 JSON = ("--output-format", "json")
-
-
-@pytest.fixture
-def plain_parts(tmp_path: Path) -> Path:
-    return part_folder(tmp_path / "plain")
-
-
-@pytest.fixture
-def annotated_parts(plain_parts: Path, run: Run) -> Path:
-    """The folder, annotated by its own records."""
-    out = plain_parts.with_name("annotated")
-    assert run("annotate", plain_parts, "-o", out, "--strict").code == 0
-    return out
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
-def roles(folder: Path) -> list[str]:
-    return [str(part.role) for part in read_part_manifest(folder).parts]
 
 
 def untagged(file: Path) -> list[str]:
     nodes = onnx.load(file).graph.node
     assert nodes
     return [n.name for n in nodes if keys.TAG not in {entry.key for entry in n.metadata_props}]
-
-
-def published(name: str, text: str) -> dict[str, object]:
-    """What was printed, which obeys its schema."""
-    content: dict[str, object] = json.loads(text)
-    schema = json.loads((ROOT / "docs" / "schemas" / f"{name}.schema.json").read_text())
-    jsonschema.validate(content, schema)
-    return content
 
 
 def test_annotate_and_strip_write_folders(
@@ -112,16 +81,6 @@ def test_compare_pairs_the_parts(annotated_parts: Path, run: Run, tmp_path: Path
     onnx.save(changed, file)
     other = part_folder(tmp_path / "other")
     assert run("compare", annotated_parts, other).code == 1
-
-
-@pytest.mark.parametrize("command", ["select", "profile", "extract", "report"])
-def test_commands_for_one_file_name_the_files(plain_parts: Path, run: Run, command: str) -> None:
-    """They say which files there are."""
-    more = {"extract": ["layer.0", "-o", "x.onnx"], "report": ["-o", "x.html"]}.get(command, [])
-    ran = run(command, plain_parts, *more)
-    assert ran.code == 2
-    files = [part.onnx for part in read_part_manifest(plain_parts).parts]
-    assert [file for file in files if file in ran.err] == files
 
 
 def test_damaged_folders(plain_parts: Path, annotated_parts: Path, run: Run) -> None:

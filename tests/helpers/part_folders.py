@@ -1,7 +1,10 @@
 """Folders of parts made by hand, for tests that need no tracer."""
 
+import json
 from pathlib import Path
+from typing import Any
 
+import jsonschema
 import onnx
 
 from modelexport.hierarchy.choices import PartRole
@@ -11,9 +14,11 @@ from modelexport.hierarchy.part_manifest import (
     Part,
     PartManifest,
     encode_part_manifest,
+    read_part_manifest,
 )
 from modelexport.hierarchy.record import encode_record
 from modelexport.pipeline.parts.part_values import part_values
+from tests.helpers.commands import ROOT
 from tests.helpers.handmade import two_layers, two_layers_record
 
 
@@ -33,3 +38,21 @@ def part_folder(folder: Path) -> Path:
     )
     (folder / MANIFEST).write_bytes(encode_part_manifest(manifest))
     return folder
+
+
+def names(folder: Path) -> list[str]:
+    """Names of the files in a folder."""
+    return sorted(path.name for path in folder.iterdir())
+
+
+def roles(folder: Path) -> list[str]:
+    """The roles of the parts in a folder."""
+    return [str(part.role) for part in read_part_manifest(folder).parts]
+
+
+def published(name: str, text: str) -> dict[str, Any]:
+    """What was printed, which obeys its schema."""
+    content: dict[str, Any] = json.loads(text)
+    schema = json.loads((ROOT / "docs" / "schemas" / f"{name}.schema.json").read_text())
+    jsonschema.validate(content, schema)
+    return content

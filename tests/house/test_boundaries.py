@@ -16,6 +16,7 @@ PUBLIC = {
         *("ModuleRow", "Numeric", "NumericComparison", "OnnxFileError", "PlanError", "Prototype"),
         *("ModuleTime", "ModuleTimes", "NodeTime", "Profile", "ProfileComparison"),
         *("ImportedProfile", "ProfileFiles", "ProfileOptions", "compare_profiles", "profile"),
+        *("NoSuchModuleError", "PartsProfile", "sum_profiles"),
         *("Record", "RecordError", "RecordResult", "RuntimeFailedError", "SelectedNode"),
         *("Selection", "SettingsError", "select_nodes", "BoundaryTensor", "Extraction", "extract"),
         *("Split", "SplitPart", "split"),
@@ -43,7 +44,7 @@ PUBLIC = {
         *("BoundaryTensor", "Extraction", "SelectedNode", "Selection", "extract", "select_nodes"),
         *("Unaligned", "UnfoldReport", "UnresolvedNode", "Validation"),
         *("ModuleTime", "ModuleTimes", "NodeTime", "Profile", "ProfileComparison"),
-        *("compare_profiles", "profile", "report"),
+        *("compare_profiles", "profile", "report", "PartsProfile", "sum_profiles"),
         *("analyze", "annotate", "compare", "find_decisions", "strip", "unfold", "validate"),
     },
     "modelexport.pipeline.batch": {
