@@ -5,11 +5,16 @@ terminal; marks of direction reorder what is read; characters without width hide
 """
 
 import html
+import re
 import unicodedata
 
 _ESCAPED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode's categories of control and format characters, lone surrogates, and separators of lines
 and paragraphs. Format characters are the marks of direction and what has no width."""
+
+_MARKUP = re.compile(r"\\(?=[!-/:-@\[-`{-~])|[`*~\[\]]|(?<![^\W_])_|_(?![^\W_])")
+"""What begins markup in markdown. An underscore inside a word does not, nor does a backslash before
+a letter."""
 
 
 def visible_line(text: str) -> str:
@@ -29,12 +34,15 @@ def visible_lines(text: str) -> str:
 
 
 def markdown_text(text: str) -> str:
-    """A text for a line of a markdown document, in which it is no HTML.
+    r"""A text for a line of a markdown document, which shows it as it is.
 
-    >>> markdown_text("a <b>")
-    'a &lt;b&gt;'
+    It is no HTML there, and makes no links, images or emphasis.
+
+    >>> markdown_text("a <b>"), markdown_text("[*x*](y) my_name_ https://z")
+    ('a &lt;b&gt;', '\\[\\*x\\*\\](y) my_name\\_ https&#58;//z')
     """
-    return html.escape(visible_line(text), quote=False)
+    escaped = _MARKUP.sub(r"\\\g<0>", html.escape(visible_line(text), quote=False))
+    return escaped.replace("://", "&#58;//").replace("www.", "www&#46;")
 
 
 def markdown_cell(text: str) -> str:

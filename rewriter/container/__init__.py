@@ -8,6 +8,6 @@ edit changes stays as it is, and memory use stays at the size of the skeleton.
 
 from modelexport.rewriter.container.edits import Changes, Edits
 from modelexport.rewriter.container.onnx_container import OnnxContainer
-from modelexport.rewriter.container.session import SessionSource, session_source
+from modelexport.rewriter.container.session import SessionSource, file_source, session_source
 
-__all__ = ["Changes", "Edits", "OnnxContainer", "SessionSource", "session_source"]
+__all__ = ["Changes", "Edits", "OnnxContainer", "SessionSource", "file_source", "session_source"]

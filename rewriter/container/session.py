@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import onnx
 
+from modelexport.errors import RuntimeFailedError
+from modelexport.hierarchy.graph_paths import walk_nodes
 from modelexport.rewriter.container.onnx_container import OnnxContainer
 from modelexport.rewriter.container.tensor_walk import walk_tensors
 
@@ -13,13 +15,23 @@ class SessionSource(NamedTuple):
     """What an inference session is made of.
 
     Attributes:
-        model: A serialised model, for the constructor.
-        folder: The folder of its external data: the value of the session option
-            `session.model_external_initializers_file_folder_path`.
+        model: A serialised model, or the path of a file, for the constructor.
+        folder: The folder of the external data of a serialised model: the value of the session
+            option `session.model_external_initializers_file_folder_path`.
     """
 
-    model: bytes
+    model: bytes | str
     folder: Path
+
+
+def file_source(container: OnnxContainer) -> SessionSource:
+    """The file itself, as users give it to onnxruntime.
+
+    Raises:
+        OnnxFileError, RuntimeFailedError: As `session_source` raises them.
+    """
+    _refuse_harmful(container, container.skeleton())
+    return SessionSource(str(container.path), container.path.parent)
 
 
 def session_source(container: OnnxContainer, model: onnx.ModelProto) -> SessionSource:
@@ -35,8 +47,9 @@ def session_source(container: OnnxContainer, model: onnx.ModelProto) -> SessionS
 
     Raises:
         OnnxFileError: Its external data is outside its folder, or not in regular files.
+        RuntimeFailedError: It would end the process inside onnxruntime.
     """
-    container.external_files()  # onnxruntime would wait for a pipe, without end
+    _refuse_harmful(container, model)
     if not any(inside and t.data_location == t.EXTERNAL for t, inside in walk_tensors(model)):
         return SessionSource(model.SerializeToString(), container.path.parent)
     complete = onnx.ModelProto()
@@ -48,3 +61,21 @@ def session_source(container: OnnxContainer, model: onnx.ModelProto) -> SessionS
             tensor.ClearField("data_location")
             tensor.raw_data = values
     return SessionSource(complete.SerializeToString(), container.path.parent)
+
+
+def _refuse_harmful(container: OnnxContainer, model: onnx.ModelProto) -> None:
+    """Refuse what does not raise an error in onnxruntime, but blocks or ends the process.
+
+    Raises:
+        OnnxFileError: Its external data is a pipe or a device.
+        RuntimeFailedError: A function without inputs is called with some: before 1.32,
+            onnxruntime looks for the type of the first, which does not exist.
+    """
+    container.external_files()
+    without = {(f.domain, f.name, f.overload) for f in model.functions if not f.input}
+    for _, node in walk_nodes(model) if without else ():
+        if node.input and (node.domain, node.op_type, node.overload) in without:
+            raise RuntimeFailedError(
+                f"{container.path}: onnxruntime cannot load it (node {node.name!r} gives "
+                f"{len(node.input)} inputs to the function {node.op_type!r}, which takes none)."
+            )

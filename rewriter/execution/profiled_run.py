@@ -49,7 +49,7 @@ def optimise(
     path: Path,
     folder: Path,
     *,
-    source: SessionSource | None = None,
+    source: SessionSource,
     level: OptimisationLevel,
     provider: str | None = None,
     libraries: Iterable[str] = (),
@@ -59,7 +59,7 @@ def optimise(
     Args:
         path: The file.
         folder: Where the result goes.
-        source: What to load in place of the file.
+        source: What to load: the file itself, or something in its place.
         level: How far it is optimised.
         provider: The execution provider; None for the processor.
         libraries: Custom operator libraries to load.
@@ -81,7 +81,7 @@ def run_profiled(
     folder: Path,
     feeds: Feeds,
     *,
-    source: SessionSource | None = None,
+    source: SessionSource,
     level: OptimisationLevel,
     runs: int,
     threads: int,
@@ -94,7 +94,7 @@ def run_profiled(
         path: The file.
         folder: Where the profile and the optimised file go.
         feeds: An array for each input.
-        source: What to load in place of the file.
+        source: What to load: the file itself, or something in its place.
         level: How far it is optimised.
         runs: Number of runs, those for warming up included.
         threads: Number of threads inside an operator; 0 to let onnxruntime choose.
@@ -130,7 +130,7 @@ def _session_options(
     ort: Any,
     path: Path,
     optimised: Path,
-    source: SessionSource | None,
+    source: SessionSource,
     level: OptimisationLevel,
     libraries: Iterable[str],
 ) -> Any:
@@ -138,7 +138,7 @@ def _session_options(
     options.log_severity_level = 4  # errors are raised; nothing else is of interest
     options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, _LEVELS[level])
     options.optimized_model_filepath = str(optimised)
-    if source is not None:
+    if isinstance(source.model, bytes):
         options.add_session_config_entry(EXTERNAL_DATA_FOLDER, str(source.folder))
     if _bytes_of(path) >= _EMBEDDED_WEIGHTS:
         options.add_session_config_entry(_EXTERNAL_FILE, f"{optimised.name}.data")
@@ -153,12 +153,12 @@ def _session_options(
 
 
 def _open_session(
-    ort: Any, path: Path, options: Any, source: SessionSource | None, provider: str | None
+    ort: Any, path: Path, options: Any, source: SessionSource, provider: str | None
 ) -> Any:
     providers = [_provider(ort, provider)] if provider else ["CPUExecutionProvider"]
     try:
         return ort.InferenceSession(
-            str(path) if source is None else source.model,
+            source.model,
             options,
             providers=providers,
             enable_fallback=0,  # it would print, and measure another provider

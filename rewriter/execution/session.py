@@ -7,7 +7,7 @@ from typing import Any
 from modelexport.errors import RuntimeFailedError
 from modelexport.hierarchy.fingerprints import Array
 from modelexport.hierarchy.runtime_values import run_session
-from modelexport.rewriter.container import SessionSource
+from modelexport.rewriter.container import OnnxContainer, SessionSource, file_source
 from modelexport.support.error_texts import first_line
 
 EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
@@ -18,7 +18,8 @@ class Session:
 
     Args:
         path: The file.
-        source: What to load in its place, the file with more outputs, for example.
+        source: What to load: the file itself, or in its place the file with more outputs, for
+            example.
         plain: Whether to run it as it is, without optimisations, and for one run only.
         libraries: Custom operator libraries to load.
 
@@ -30,7 +31,7 @@ class Session:
         self,
         path: Path,
         *,
-        source: SessionSource | None = None,
+        source: SessionSource,
         plain: bool = False,
         libraries: Iterable[str] = (),
     ) -> None:
@@ -46,13 +47,13 @@ class Session:
             options.add_session_config_entry("session.disable_prepacking", "1")
             options.enable_mem_pattern = False
             options.enable_cpu_mem_arena = False  # it takes new pages from the system each time
-        if source is not None:
+        if isinstance(source.model, bytes):
             options.add_session_config_entry(EXTERNAL_DATA_FOLDER, str(source.folder))
         try:
             for library in libraries:
                 options.register_custom_ops_library(library)
             self._session = ort.InferenceSession(
-                str(path) if source is None else source.model,
+                source.model,
                 options,
                 providers=["CPUExecutionProvider"],
                 enable_fallback=0,  # it would print, and try the same again
@@ -98,3 +99,20 @@ class Session:
             raise RuntimeFailedError(
                 f"{self.path}: onnxruntime cannot run it ({first_line(error)})."
             ) from error
+
+
+def open_session(path: Path, *, plain: bool = False, libraries: Iterable[str] = ()) -> Session:
+    """Load a file that is not open.
+
+    Args:
+        path: The file.
+        plain: Whether to run it as it is, see `Session`.
+        libraries: Custom operator libraries to load.
+
+    Raises:
+        OnnxFileError: It is no ONNX model, or its external data cannot be read.
+        RuntimeFailedError: onnxruntime does not load it.
+    """
+    with OnnxContainer.open(path) as container:
+        source = file_source(container)
+        return Session(path, source=source, plain=plain, libraries=libraries)

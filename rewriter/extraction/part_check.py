@@ -11,7 +11,7 @@ from modelexport.rewriter.container import session_source
 from modelexport.rewriter.execution.feeds import Feeds
 from modelexport.rewriter.execution.generated_feeds import generate_feeds
 from modelexport.rewriter.execution.outputs import same_bits
-from modelexport.rewriter.execution.session import Session
+from modelexport.rewriter.execution.session import Session, open_session
 from modelexport.rewriter.extraction.graph_parts import GraphPart
 
 
@@ -64,8 +64,10 @@ def check_part(
     Raises:
         RuntimeFailedError: The part does not run.
     """
-    source = session_source(file.container, model) if written is None else None
-    path = file.path if written is None else Path(written)
-    session = Session(path, source=source, plain=True, libraries=libraries)
+    if written is None:
+        source = session_source(file.container, model)
+        session = Session(file.path, source=source, plain=True, libraries=libraries)
+    else:
+        session = open_session(Path(written), plain=True, libraries=libraries)
     outputs = session.run({name: values[name] for name in part.inputs})
     return [name for name in part.outputs if not same_bits(outputs[name], values[name])]

@@ -183,19 +183,17 @@ def _in_function_order(
     done: set[int] = set()
     ordered: list[FoldNode] = []
     for start in (*(graph.producer[name] for name in outputs), *group):
-        waiting = [start]
+        if id(start) in done:
+            continue
+        done.add(id(start))
+        waiting = [(start, graph.producers_of(start))]
         while waiting:
-            node = waiting[-1]
-            if id(node) in done:
+            node, producers = waiting[-1]
+            missing = next((p for p in producers if id(p) in inside and id(p) not in done), None)
+            if missing is None:
                 waiting.pop()
-                continue
-            missing = next(
-                (p for p in graph.producers_of(node) if id(p) in inside and id(p) not in done),
-                None,
-            )
-            if missing is not None:
-                waiting.append(missing)
-                continue
-            done.add(id(waiting.pop()))
-            ordered.append(node)
+                ordered.append(node)
+            else:
+                done.add(id(missing))
+                waiting.append((missing, graph.producers_of(missing)))
     return ordered

@@ -6,6 +6,7 @@ from pathlib import Path
 from modelexport.errors import ForeignRecordError
 from modelexport.hierarchy.profile_options import ImportedProfile, ProfileFiles, ProfileOptions
 from modelexport.rewriter.annotation.placed_file import PlacedFile
+from modelexport.rewriter.container import file_source
 from modelexport.rewriter.execution.profiled_run import optimise
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.profiling.importers.read_profile import read_profile
@@ -69,6 +70,7 @@ def _optimised_graph(file: PlacedFile, options: ProfileOptions) -> ProfiledGraph
         path = optimise(
             file.path,
             Path(folder),
+            source=file_source(file.container),
             level=options.level,
             provider=options.provider,
             libraries=libraries,

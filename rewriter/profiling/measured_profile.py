@@ -9,9 +9,11 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import onnx
 
+from modelexport.errors import RuntimeFailedError
 from modelexport.hierarchy.annotate_options import MatchOptions
 from modelexport.hierarchy.graph_paths import walk_nodes
 from modelexport.hierarchy.profile_options import ProfileFiles, ProfileOptions
@@ -19,7 +21,7 @@ from modelexport.hierarchy.record import Record
 from modelexport.rewriter.annotation.annotate_file import annotate
 from modelexport.rewriter.annotation.inherited_record import own_feeds, record_of_file
 from modelexport.rewriter.annotation.placed_file import PlacedFile
-from modelexport.rewriter.container import SessionSource, session_source
+from modelexport.rewriter.container import SessionSource, file_source, session_source
 from modelexport.rewriter.execution.empty_inputs import read_extents
 from modelexport.rewriter.execution.feeds import Feeds, candidate_feeds, graph_inputs
 from modelexport.rewriter.execution.generated_feeds import generate_feeds
@@ -30,8 +32,12 @@ from modelexport.rewriter.matching import Decision
 from modelexport.rewriter.profiling.importers.onnxruntime_json import read_onnxruntime
 from modelexport.rewriter.profiling.profiled_graph import ProfiledGraph, graph_of_optimised
 from modelexport.rewriter.profiling.recorded_profile import RecordedProfile
+from modelexport.support.error_texts import first_line
 from modelexport.support.progress import report_step
 from modelexport.support.unique_names import UniqueNames
+
+_ESCAPED = frozenset('"\\')
+"""Characters that JSON escapes, besides those that are not printable."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ def measure(
             file.path,
             folder,
             feeds,
-            source=_uniquely_named(file),
+            source=_distinctly_named(file) or file_source(file.container),
             level=options.level,
             runs=options.warmup + options.runs,
             threads=options.threads,
@@ -83,8 +89,7 @@ def measure(
             libraries=libraries,
         )
         report_step("matching")
-        events = json.loads(run.events.read_bytes())
-        profile = read_onnxruntime(events, options.warmup)
+        profile = read_onnxruntime(_read_events(run.events, file.path), options.warmup)
         profile = profile.with_providers(f"onnxruntime {run.version}", run.providers)
         optimised, decisions = match_optimised(file, run.optimised, feeds, options, files)
     graph = graph_of_optimised(ModelGraph(optimised), decisions, file, extents_of(file, feeds))
@@ -103,7 +108,7 @@ def choose_feeds(
         feeds = next(candidate_feeds(graph, recorded))
         return feeds, (f"inputs are those of the record ({_shapes(feeds)})",)
     libraries = [str(library) for library in options.libraries]
-    session = Session(file.path, libraries=libraries)
+    session = Session(file.path, source=file_source(file.container), libraries=libraries)
     feeds = generate_feeds(session, distinctive=True)
     return feeds, (f"inputs were generated ({_shapes(feeds)}): --probe takes your own",)
 
@@ -148,23 +153,45 @@ def extents_of(file: PlacedFile, feeds: Feeds) -> Mapping[str, int]:
     return {name: size for name, size in extents.items() if name in declared}
 
 
-def _uniquely_named(file: PlacedFile) -> SessionSource | None:
-    """The model with a name of its own for every node; None where it has these already.
+def _distinctly_named(file: PlacedFile) -> SessionSource | None:
+    """The file with a name of its own for each node, if some lack one; None if none do.
 
-    onnxruntime's profile refers to nodes by their names.
+    onnxruntime's profile refers to nodes by their names, and writes these without JSON's escapes.
     """
     names = [node.name for _, node in walk_nodes(file.file.skeleton)]
-    if len(set(names)) == len(names) and "" not in names:
+    if len(set(names)) == len(names) and all(map(_is_written_well, names)):
         return None
     copy = onnx.ModelProto()
     copy.CopyFrom(file.file.skeleton)
-    new_names = UniqueNames(name for name in names if name)
+    new_names = UniqueNames(name for name in names if _is_written_well(name))
     used: set[str] = set()
     for key, node in walk_nodes(copy):
-        if not node.name or node.name in used:
-            node.name = new_names.take(f"{node.op_type}#{key.position}")
+        if not _is_written_well(node.name) or node.name in used:
+            op_type = node.op_type if _is_written_well(node.op_type) else "node"
+            node.name = new_names.take(f"{op_type}#{key.position}")
         used.add(node.name)
     return session_source(file.container, copy)
+
+
+def _is_written_well(name: str | bytes) -> bool:
+    """Whether onnxruntime writes a name so that it can be read; it is bytes if it is no UTF-8."""
+    return isinstance(name, str) and name != "" and name.isprintable() and not _ESCAPED & set(name)
+
+
+def _read_events(events: Path, path: Path) -> list[dict[str, Any]]:
+    """The events of onnxruntime's profile, which has no escapes for characters in names.
+
+    Raises:
+        RuntimeFailedError: It is no JSON.
+    """
+    try:
+        text = events.read_text(encoding="utf-8", errors="replace")
+        document: list[dict[str, Any]] = json.loads(text, strict=False)
+    except (ValueError, RecursionError) as error:
+        raise RuntimeFailedError(
+            f"{path}: the profile that onnxruntime wrote cannot be read ({first_line(error)})."
+        ) from error
+    return document
 
 
 def _shapes(feeds: Feeds) -> str:

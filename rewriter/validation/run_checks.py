@@ -7,10 +7,11 @@ import onnx
 
 from modelexport.errors import RuntimeFailedError
 from modelexport.hierarchy.opsets import DEFAULT_DOMAINS, ML_DOMAIN, canonical_domain
+from modelexport.rewriter.container import file_source
 from modelexport.rewriter.execution.feeds import Feeds
 from modelexport.rewriter.execution.generated_feeds import generate_feeds
 from modelexport.rewriter.execution.outputs import same_bits
-from modelexport.rewriter.execution.session import Session
+from modelexport.rewriter.execution.session import Session, open_session
 from modelexport.rewriter.graph.onnx_errors import ONNX_ERRORS
 from modelexport.rewriter.validation.checked_file import CheckedFile
 from modelexport.rewriter.validation.results import Fault, Findings
@@ -76,12 +77,14 @@ def check_runs(file: CheckedFile, reference: Path | None, libraries: Sequence[st
         libraries: Custom operator libraries that onnxruntime loads first.
 
     Raises:
+        OnnxFileError: The plain file cannot be read.
         RuntimeFailedError: onnxruntime does not load the plain file.
     """
-    plain = None if reference is None else Session(reference, libraries=libraries)
+    plain = None if reference is None else open_session(reference, libraries=libraries)
     notes: tuple[str, ...] = ()
     try:
-        session = Session(file.path, libraries=libraries)
+        source = file_source(file.file.container)
+        session = Session(file.path, source=source, libraries=libraries)
         feeds, notes = _feeds(file, session)
         if feeds is None:
             return Findings(notes=notes)

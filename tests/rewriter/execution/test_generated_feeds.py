@@ -8,7 +8,7 @@ import pytest
 
 from modelexport.errors import RuntimeFailedError
 from modelexport.rewriter.execution.generated_feeds import generate_feeds
-from modelexport.rewriter.execution.session import Session
+from modelexport.rewriter.execution.session import Session, open_session
 from tests.helpers.handmade import parse
 
 
@@ -26,7 +26,7 @@ def test_inputs_are_as_different_as_the_file_takes_them(tmp_path: Path) -> None:
         {"table.words": (rows, 3), "table.kinds": (2, 3)},
     )
     onnx.save(model, tmp_path / "m.onnx")
-    feeds = generate_feeds(Session(tmp_path / "m.onnx"), distinctive=True)
+    feeds = generate_feeds(open_session(tmp_path / "m.onnx"), distinctive=True)
     words, kinds = feeds["words"], feeds["kinds"]
     assert words.shape == kinds.shape
     assert words.shape[0] == 2
@@ -40,7 +40,7 @@ def test_a_mask_hides_the_end_at_most(tmp_path: Path, tokens: int) -> None:
     """However short a text is: one of which all is hidden computes no numbers."""
     model = parse(f"agraph (int64[1, {tokens}] mask) => (int64[1, {tokens}] y) {{ y = Neg(mask) }}")
     onnx.save(model, tmp_path / "m.onnx")
-    mask = generate_feeds(Session(tmp_path / "m.onnx"))["mask"].reshape(-1)
+    mask = generate_feeds(open_session(tmp_path / "m.onnx"))["mask"].reshape(-1)
     assert mask[0] == 1
     assert (np.diff(mask) <= 0).all()
     assert mask.all() == (tokens <= 2)
@@ -48,7 +48,7 @@ def test_a_mask_hides_the_end_at_most(tmp_path: Path, tokens: int) -> None:
 
 def session_of(text: str, folder: Path) -> Session:
     onnx.save(parse(text), folder / "m.onnx")
-    return Session(folder / "m.onnx")
+    return open_session(folder / "m.onnx")
 
 
 def test_reals_are_positive_where_the_file_takes_roots(tmp_path: Path) -> None:

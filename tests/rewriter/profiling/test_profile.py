@@ -58,6 +58,22 @@ def test_times_add_up(folder: Path, level: OptimisationLevel) -> None:
     assert result.attributed == pytest.approx(below / (result.node_time or 1))
 
 
+def test_names_need_no_escapes(folder: Path) -> None:
+    """Names are written as they are by onnxruntime into its profile, which is JSON."""
+    model = onnx.load(folder / "net.annotated.onnx")
+    for number, node in enumerate(model.graph.node):
+        node.name = ('a"b', "a\x01b", "a\\", "a\n")[number % 4] + str(number)
+    onnx.save(model, folder / "odd.onnx")
+    odd, even = (
+        profile(folder / f"{name}.onnx", level=OptimisationLevel.DISABLE, runs=1, warmup=0)
+        for name in ("odd", "net.annotated")
+    )
+    modules = [[node.module for node in result.nodes] for result in (odd, even)]
+    assert sorted(map(str, modules[0])) == sorted(map(str, modules[1]))
+    assert len(odd.nodes) == len(even.nodes) > 0
+    assert odd.unmapped == 0
+
+
 def test_a_record_stands_for_annotation(folder: Path) -> None:
     """A plain file with its record has the modules of the annotated file."""
     options = {"level": "disable", "runs": 2, "threads": 1}
