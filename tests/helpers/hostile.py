@@ -19,7 +19,9 @@ CONTROLS = "\x1b]0;title\x07\x1b[31m\x9b1m\x00\x08\r\x7f\t\u202e\u2066\u200b\ufe
 NAME = f"{CONTROLS}.onnx".replace("\0", "")
 """A hostile name that a file can have."""
 READABLE = "日本ünï🙂"
-HOSTILE = f"{CONTROLS}\n{FORGED}\n<b>|[bold]{READABLE}"
+MARKUP = "<b>|[bold](ftp:x)![i](x)`c`*e* __f__<ftp:x>"
+"""Markup of HTML, of markdown and of rich; no slash, which is an escape in tags."""
+HOSTILE = f"{CONTROLS}\n{FORGED}\n{MARKUP}{READABLE}"
 
 OBEYED = re.compile(
     r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff]"
