@@ -48,6 +48,9 @@ COMMANDS: tuple[Callable[..., None], ...] = (
 
 _SHELL_BY_NAME = "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"
 """With this variable typer's completion options take the shell's name and do not guess it."""
+_NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
+"""Unless this is set, new versions of onnxruntime send data about their use, and keep some in the
+user's folders. A value that the user has set stays."""
 
 
 def _show_version(value: bool) -> None:
@@ -63,6 +66,7 @@ def _show_version(value: bool) -> None:
 
 
 os.environ.setdefault(_SHELL_BY_NAME, "1")
+os.environ.setdefault(_NO_TELEMETRY, "1")
 app = typer.Typer(
     name=NAME,
     help="Hierarchy-preserving ONNX: every node of an ONNX file knows the PyTorch module it "

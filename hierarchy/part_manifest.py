@@ -115,10 +115,25 @@ def read_part_manifest(folder: Path) -> PartManifest:
             f"{file}: it is {manifest.format} {manifest.version}, but this modelexport reads "
             f"{FORMAT} up to {VERSION}."
         )
-    names = [name for part in manifest.parts for name in (part.onnx, part.record)]
-    if outside := [name for name in names if Path(name).name != name]:
-        raise FileProblem(f"{file}: {outside[0]!r} is not the name of a file in this folder.")
+    if reason := _find_fault(manifest):
+        raise FileProblem(f"{file}: {reason}.")
     return manifest
+
+
+def _find_fault(manifest: PartManifest) -> str | None:
+    """What is wrong with the parts that a manifest lists, as the inner part of a sentence."""
+    if not manifest.parts:
+        return "it lists no parts"
+    roles = [part.role for part in manifest.parts]
+    if len(set(roles)) < len(roles):
+        return "it lists two parts of one role"
+    names = [name for part in manifest.parts for name in (part.onnx, part.record)]
+    for name in names:
+        if Path(name).name != name or name in {"", ".."} or "\0" in name:
+            return f"{name!r} is not the name of a file in this folder"
+        if name == MANIFEST or names.count(name) > 1:
+            return f"it lists {name!r} as two files"
+    return None
 
 
 def encode_part_manifest(manifest: PartManifest) -> bytes:

@@ -10,10 +10,12 @@ class Command(NamedTuple):
     Attributes:
         arguments: What follows the program's name.
         stdin: The file that it gets on standard input, if any.
+        others: Files that it reads, although no argument names them.
     """
 
     arguments: tuple[str, ...]
     stdin: str | None = None
+    others: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -22,8 +24,9 @@ class Command(NamedTuple):
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The arguments, and the file of standard input."""
-        return self.arguments if self.stdin is None else (*self.arguments, self.stdin)
+        """The arguments, and all other files that it reads."""
+        stdin = () if self.stdin is None else (self.stdin,)
+        return (*self.arguments, *stdin, *self.others)
 
     @property
     def writes_stdout(self) -> bool:
@@ -100,6 +103,17 @@ _TABLE = """
 4 profile annotated.onnx --import qnn.csv
 4 profile annotated.onnx --import ort.json --folded-stacks new.txt --trace new.json
 0.3 profile annotated.onnx --runs 1 --warmup 0
+4 profile annotated.onnx --import trtexec.json --layer-info layers.json
+3 analyze annotated.onnx all.onnx --output-format markdown
+2 analyze all.onnx --module part --sort params --output-format table
+2 compare annotated.onnx all.onnx --no-run --module part.0 --depth 1
+2 report annotated.onnx -o - --no-run
+2 extract annotated.onnx part.0 -o -
+6 analyze . + parts.json annotated.onnx
+4 validate . --output-format json + parts.json annotated.onnx record.json flow.onnx
+4 annotate . -o new --no-run + parts.json annotated.onnx flow.json
+4 strip . -o new + parts.json all.onnx annotated.onnx
+4 compare . . --no-run --output-format json + parts.json flow.onnx
 12 batch plan.toml --dry-run
 6 batch plan.yaml --dry-run --output-format json
 10 trace nothing.py:make plain.onnx --config config.json
@@ -115,8 +129,9 @@ def _read_table(table: str) -> tuple[tuple[Command, ...], tuple[float, ...]]:
     commands, weights = [], []
     for row in table.strip().splitlines():
         weight, _, line = row.partition(" ")
+        line, _, others = line.partition(" + ")
         words, _, stdin = line.partition(" < ")
-        commands.append(Command(tuple(words.split()), stdin or None))
+        commands.append(Command(tuple(words.split()), stdin or None, tuple(others.split())))
         weights.append(float(weight))
     return tuple(commands), tuple(weights)
 

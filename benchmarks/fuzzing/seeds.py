@@ -14,10 +14,18 @@ import onnxruntime
 from onnx import numpy_helper, parser
 
 from modelexport.cli.main import main
-from modelexport.hierarchy.choices import Inject
+from modelexport.hierarchy.choices import Inject, PartRole
 from modelexport.hierarchy.graph_digest import graph_digest
 from modelexport.hierarchy.graph_paths import op_type, walk_nodes
 from modelexport.hierarchy.module_tree import Module
+from modelexport.hierarchy.part_manifest import (
+    MANIFEST,
+    Connection,
+    Part,
+    PartManifest,
+    PartValue,
+    encode_part_manifest,
+)
 from modelexport.hierarchy.probe_input import ProbeInput
 from modelexport.hierarchy.record import Op, Probe, Record, Source, Tensor, encode_record
 from modelexport.rewriter import annotate
@@ -137,7 +145,20 @@ def write_seeds(folder: Path) -> None:
     (folder / "bare.onnx").unlink()
     _write_texts(folder)
     np.savez(folder / "inputs.npz", x=np.ones((2, 4), np.float32))
+    _write_parts(folder)
     _write_profiles(folder, list(scopes))
+
+
+def _write_parts(folder: Path) -> None:
+    """Write the manifest that makes two of the files a model of two parts."""
+    values = (PartValue("x", "FLOAT", ("N", 4)), PartValue("y", "FLOAT", (None, 4)))
+    parts = (
+        Part(PartRole.ENCODER, "annotated.onnx", "record.json", values[:1], values[1:]),
+        Part(PartRole.DECODER, "flow.onnx", "flow.json", values[:1], values[1:]),
+    )
+    connections = (Connection(parts[0].role, "y", parts[1].role, "x"),)
+    manifest = PartManifest(model="net", class_name="Net", parts=parts, connections=connections)
+    (folder / MANIFEST).write_bytes(encode_part_manifest(manifest))
 
 
 def _with_weights(text: str) -> onnx.ModelProto:
@@ -195,6 +216,11 @@ def _write_profiles(folder: Path, nodes: Sequence[str]) -> None:
     """Write profiles of `annotated.onnx` in all formats, and what commands print as JSON."""
     times = [{"name": n, "timeMs": 7.0, "averageMs": 2.0, "medianMs": 1.5} for n in nodes]
     (folder / "trtexec.json").write_text(json.dumps([{"count": 7}, *times]))
+    layers = [
+        {"Name": n, "LayerType": "a", "Metadata": f"[ONNX Layer: {n}]\x1e[ONNX Layer: {n}]"}
+        for n in nodes
+    ]
+    (folder / "layers.json").write_text(json.dumps({"Layers": layers}))
     head = "layerName;execStatus;layerType;execType;realTime (ms);cpuTime (ms)"
     rows = [f"{n};Status.EXECUTED;Any;jit;0.{i + 1:03};0.001" for i, n in enumerate(nodes)]
     (folder / "openvino.csv").write_text("\n".join([head, *rows, "Total;;;;1;1"]))

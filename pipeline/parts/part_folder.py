@@ -36,11 +36,22 @@ def write_each_part(
         results = {part.role: write(part, stage / part.onnx.name) for part in parts}
         for part in parts:
             if part.record.is_file():
-                shutil.copy2(part.record, stage / part.record.name)
+                shutil.copy2(_inside(part.record), stage / part.record.name)
         (stage / MANIFEST).write_bytes(encode_part_manifest(manifest))
         for file in sorted(stage.iterdir(), key=lambda file: file.name == MANIFEST):
             file.replace(target / file.name)
     return results
+
+
+def _inside(file: Path) -> Path:
+    """A file to copy; one that is a link to another folder is refused.
+
+    Raises:
+        FileProblem: It is such a link.
+    """
+    if not file.resolve().is_relative_to(file.parent.resolve()):
+        raise FileProblem(f"{file}: it is a link that leaves its folder, and is not copied.")
+    return file
 
 
 def _check_target(folder: Path, target: Path, parts: tuple[PartFiles, ...], *, force: bool) -> None:

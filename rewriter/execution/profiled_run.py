@@ -1,12 +1,13 @@
 """Running a file in onnxruntime with its profiler on, as users run it."""
 
 import gc
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelexport.errors import RuntimeFailedError, UsageError
+from modelexport.errors import FileProblem, RuntimeFailedError, UsageError
 from modelexport.hierarchy.choices import OptimisationLevel
 from modelexport.hierarchy.runtime_values import run_session
 from modelexport.rewriter.container import SessionSource
@@ -65,6 +66,7 @@ def optimise(
         libraries: Custom operator libraries to load.
 
     Raises:
+        FileProblem: The folder has no room for the result.
         RuntimeFailedError: onnxruntime cannot load the file.
         UsageError: This onnxruntime has no such provider.
     """
@@ -102,6 +104,7 @@ def run_profiled(
         libraries: Custom operator libraries to load.
 
     Raises:
+        FileProblem: The folder has no room for the optimised file.
         RuntimeFailedError: onnxruntime cannot load or run the file.
         UsageError: This onnxruntime has no such provider.
     """
@@ -164,6 +167,12 @@ def _open_session(
             enable_fallback=0,  # it would print, and measure another provider
         )
     except Exception as error:  # onnxruntime's errors share no base class
+        folder = Path(options.optimized_model_filepath).parent
+        if shutil.disk_usage(folder).free < _bytes_of(path):
+            raise FileProblem(
+                f"{folder}: the folder for temporary files has no room for the optimised form of "
+                f"{path.name}; choose another with TMPDIR."
+            ) from error
         raise RuntimeFailedError(
             f"{path}: onnxruntime cannot load it ({first_line(error)})."
         ) from error

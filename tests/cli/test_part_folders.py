@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import onnx
+import pytest
 
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.part_manifest import MANIFEST, read_part_manifest
@@ -100,3 +101,45 @@ def test_damaged_folders(plain_parts: Path, annotated_parts: Path, run: Run) -> 
         manifest.write_text(text.replace(old, new, 1))
         ran = run("analyze", plain_parts)
         assert (ran.code, MANIFEST in ran.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        ({"onnx": "encoder_model.trace.json"}, "as two files"),
+        ({"record": "decoder_model.onnx"}, "as two files"),
+        ({"record": MANIFEST}, "as two files"),
+        ({"onnx": ".."}, "not the name of a file"),
+        ({"onnx": ""}, "not the name of a file"),
+        ({"record": "../x"}, "not the name of a file"),
+        ({"record": "a\0"}, "not the name of a file"),
+        ({"role": "decoder"}, "two parts of one role"),
+        (None, "no parts"),
+    ],
+)
+def test_damaged_manifests_are_refused(
+    plain_parts: Path, run: Run, edit: dict[str, str] | None, words: str
+) -> None:
+    """No file stands for two, or the record of one would replace the file of another."""
+    content = json.loads((plain_parts / MANIFEST).read_text())
+    if edit is None:
+        content["parts"] = []
+    else:
+        content["parts"][0] |= edit
+    (plain_parts / MANIFEST).write_text(json.dumps(content))
+    for command in (("validate",), ("analyze",), ("strip", "-o", plain_parts / "new")):
+        ran = run(command[0], plain_parts, *command[1:])
+        assert (ran.code, words in ran.err) == (2, True), ran.err
+    assert not (plain_parts / "new").exists()
+
+
+def test_records_elsewhere_are_not_copied(annotated_parts: Path, run: Run, tmp_path: Path) -> None:
+    """A link to a file outside the folder is none of its files."""
+    record = annotated_parts / read_part_manifest(annotated_parts).parts[0].record
+    (tmp_path / "secret").write_text("secret")
+    record.unlink()
+    record.symlink_to(tmp_path / "secret")
+    ran = run("strip", annotated_parts, "-o", tmp_path / "new")
+    assert ran.code == 2
+    assert "link" in ran.err
+    assert list((tmp_path / "new").iterdir()) == []

@@ -1,6 +1,7 @@
 """A command ends in one sentence and the right code, however its process is started and ended."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.commands import environment
+from tests.helpers.commands import Run, environment
 
 STOPPED = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
@@ -146,3 +147,34 @@ def test_little_memory_is_one_sentence(annotated: Path) -> None:
     done = shell("ulimit -v 4000000; modelexport analyze large.onnx", annotated.parent)
     assert done.returncode == 2, done.stderr
     assert "not enough memory" in done.stderr
+
+
+def test_no_data_about_its_use_is_kept_or_sent(annotated: Path, tmp_path: Path) -> None:
+    """Onnxruntime writes nothing into the user's folders; its own setting may be changed."""
+    homes = {name: str(tmp_path / name) for name in ("HOME", "XDG_CACHE_HOME", "TMPDIR")}
+    for home in homes.values():
+        Path(home).mkdir()
+    ran = shell(f"modelexport validate {annotated.name}", annotated.parent, **homes)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert [entry for home in homes.values() for entry in Path(home).iterdir()] == []
+
+
+def test_a_full_folder_for_temporary_files_is_named(
+    annotated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    """What onnxruntime cannot write is no fault of the model."""
+    small = shutil.disk_usage(tmp_path)._replace(free=0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: small)
+    monkeypatch.setattr("onnxruntime.InferenceSession", _no_room)
+    monkeypatch.setattr("modelexport.rewriter.profiling.measured_profile.choose_feeds", _no_feeds)
+    ran = run("profile", annotated, "--runs", "1", "--warmup", "0")
+    assert ran.code == 2
+    assert "temporary files" in ran.err
+
+
+def _no_feeds(*_: object) -> tuple[dict[str, object], tuple[str, ...]]:
+    return {}, ()
+
+
+def _no_room(*_: object, **__: object) -> None:
+    raise RuntimeError("Protobuf serialization failed.")
