@@ -29,9 +29,9 @@ from modelexport.rewriter.matching.evidence.comparison_modes import (
     HALF_PRECISION,
     ComparisonMode,
 )
+from modelexport.rewriter.matching.evidence.value_side import ValueSide
 from modelexport.rewriter.matching.evidence.values import (
     ValueMatch,
-    ValueSide,
     match_values,
     recorded_fingerprints,
 )

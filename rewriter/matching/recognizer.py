@@ -11,6 +11,7 @@ from functools import cached_property
 
 import onnx
 
+from modelexport.errors import ForeignRecordError
 from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.graph_paths import MAIN
 from modelexport.hierarchy.record import Record
@@ -189,6 +190,11 @@ class Recognizer:
         if not weights.retrained:
             if values is not None and values.file_share >= MINIMUM_VALUE_SHARE:
                 return ()
+            if weights.idle.prevail:
+                raise ForeignRecordError(
+                    f"{self._where}: the record is of another part of the model: "
+                    f"{weights.idle.describe()}. Use the record of the part that the file holds."
+                )
             if share >= MINIMUM_WEIGHT_SHARE:
                 return ()
         sibling = weights.retrained and share >= SIBLING_WEIGHT_SHARE

@@ -94,8 +94,9 @@ class NodeResolver:
         """Nodes of modules that the record does not have."""
         recorded_weights = self._weights.candidates.keys() | self._weights.merged_from.keys()
         recorded_weights -= self._weights.plain
-        is_recorded = (lambda _: None) if values is None else values.is_recorded
-        return find_new_nodes(file, self._weights.new, recorded_weights, is_recorded)
+        is_recorded = (lambda _: None) if values is None else values.is_computed
+        new = self._weights.new | self._weights.idle.values
+        return find_new_nodes(file, new, recorded_weights, is_recorded)
 
     def _contracted(self, values: ValueMatch | None) -> tuple[ContractedGraph, ContractedGraph]:
         """Both graphs without the nodes that pass values through.

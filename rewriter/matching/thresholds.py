@@ -295,6 +295,13 @@ with other weights is the recorded one trained further, whatever its nodes are c
 Test: `test_recognizer.py`, `test_a_retrained_model_needs_weights_of_recorded_direction_or_names`.
 """
 
+MOST_IDLE_SHARE = 0.5
+"""Maximum share (0-1) of a file's known matrices that modules without a recorded op may own.
+
+Above it the file is another part of the model than the one that was recorded: an encoder beside
+the record of a decoder. One matrix in two says that half of the file did not run.
+"""
+
 MINIMUM_NAME_SHARE = 0.25
 """Minimum share (0-1) of a file's nodes that must pair by name where nothing else speaks.
 

@@ -14,7 +14,8 @@ from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.alignment.graph_pair import GraphPair, match_inputs
 from modelexport.rewriter.matching.alignment.pairs import Pairs
 from modelexport.rewriter.matching.evidence.comparison_modes import FULL_PRECISION
-from modelexport.rewriter.matching.evidence.values import ValueMatch, ValueSide, match_values
+from modelexport.rewriter.matching.evidence.value_side import ValueSide
+from modelexport.rewriter.matching.evidence.values import ValueMatch, match_values
 from tests.helpers.handmade import parse
 
 Arrays = Mapping[str, Array]

@@ -9,7 +9,7 @@ from modelexport.hierarchy.fingerprints import ValueFingerprint, value_fingerpri
 from modelexport.hierarchy.graph_paths import MAIN
 from modelexport.rewriter.graph.indexed_graph import IndexedGraph
 from modelexport.rewriter.graph.model_graph import ModelGraph
-from modelexport.rewriter.matching.evidence.values import ValueSide
+from modelexport.rewriter.matching.evidence.value_side import ValueSide
 from tests.helpers.handmade import HEADER
 
 

@@ -1,5 +1,6 @@
 """Decoders with a cache, and the parts of encoder-decoder models: the files generate the text."""
 
+import itertools
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -16,7 +17,7 @@ from fixtures_gen.eager import run_eagerly
 from fixtures_gen.onnx_values import observe
 from fixtures_gen.registry import randomized
 from fixtures_gen.truth import derive_truth
-from modelexport.errors import InputsError, SourceError
+from modelexport.errors import ForeignRecordError, InputsError, SourceError
 from modelexport.hierarchy.choices import PartRole
 from modelexport.hierarchy.export_config import TraceOptions
 from modelexport.hierarchy.part_manifest import read_part_manifest
@@ -161,7 +162,7 @@ def parts_with_files(folders: Folders, name: str) -> Iterator[tuple[nn.Module, A
 
 @pytest.mark.parametrize("name", MODELS)
 def test_no_part_has_a_wrong_tag(folders: Folders, name: str) -> None:
-    """By eager values; and the decoder with past is right by the other decoder's record, too."""
+    """By eager values; and each decoder is right by the other decoder's record, too."""
     judged = 0
     for model, part, path in parts_with_files(folders, name):
         call = bind_inputs(model, part.inputs)
@@ -170,8 +171,9 @@ def test_no_part_has_a_wrong_tag(folders: Folders, name: str) -> None:
         observed = observe(path, {n: array for n, array in feeds.items() if n in read})
         true = derive_truth(observed, run_eagerly(model, call.arguments()[1])).modules
         records = [path.with_suffix(".trace.json")]
-        if part.role == PartRole.DECODER_WITH_PAST:
-            records.append(path.with_name(f"{PartRole.DECODER}_model.trace.json"))
+        if part.role != PartRole.ENCODER:
+            other = {PartRole.DECODER, PartRole.DECODER_WITH_PAST} - {part.role}
+            records.append(path.with_name(f"{other.pop()}_model.trace.json"))
         for record in map(read_record, records):
             report = annotate(path, record, None)
             for decision in report.decisions:
@@ -182,6 +184,23 @@ def test_no_part_has_a_wrong_tag(folders: Folders, name: str) -> None:
                     assert verdict is not Verdict.WRONG, (part.role, decision)
                     judged += 1
     assert judged > 100
+
+
+def refusal(folder: Path, file: PartRole, record: PartRole) -> str:
+    """What is said of the file of one part with the record of another."""
+    known = read_record(folder / f"{record}_model.trace.json")
+    with pytest.raises(ForeignRecordError) as refused:
+        annotate(folder / f"{file}_model.onnx", known, None)
+    return str(refused.value)
+
+
+def test_the_record_of_another_part_is_refused(folders: Folders) -> None:
+    """An encoder is no decoder, though both are parts of one model with one embedding."""
+    folder = folders.parts("t5")
+    pairs = [p for p in itertools.permutations(PartRole, 2) if PartRole.ENCODER in p]
+    sentences = [refusal(folder, file, record) for file, record in pairs]
+    assert len(sentences) == 4
+    assert all("the record is of another part of the model" in text for text in sentences)
 
 
 def test_models_without_a_cache_are_refused(folders: Folders, tmp_path: Path) -> None:

@@ -8,11 +8,13 @@ share their other input.
 """
 
 import itertools
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
 from modelexport.hierarchy.fingerprints import Array
+from modelexport.hierarchy.record import Tensor
 from modelexport.hierarchy.sketches import PROJECTIONS
 from modelexport.rewriter.graph.indexed_graph import IndexedGraph
 from modelexport.rewriter.matching.evidence.weight_sketches import RecordedWeights
@@ -20,6 +22,17 @@ from modelexport.rewriter.matching.thresholds import MOST_PART_SIZES, MOST_SPLIT
 
 WeightsBySize = Mapping[int, RecordedWeights]
 """Recorded weights by their number of elements."""
+
+
+def group_by_size(tensors: Mapping[int, Tensor]) -> dict[int, RecordedWeights]:
+    """The recorded weights that have a sketch, by their number of elements."""
+    groups: dict[int, tuple[list[int], list[Tensor]]] = defaultdict(lambda: ([], []))
+    for label, tensor in tensors.items():
+        if tensor.weight is not None and tensor.weight.sketch:
+            labels, weights = groups[tensor.weight.count]
+            labels.append(label)
+            weights.append(tensor)
+    return {size: RecordedWeights(*group) for size, group in groups.items()}
 
 
 def match_concatenated(array: Array, recorded: WeightsBySize) -> list[list[int]]:

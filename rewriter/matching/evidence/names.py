@@ -137,7 +137,10 @@ class _Pairing:
         self.dropped[node] = reason
 
     def _weight_vote(self, node: int) -> int:
-        """1 when both of a pair read a parameter in common, -1 when they read others, else 0."""
+        """1 when both of a pair read a parameter in common, -1 when they read others, else 0.
+
+        A node reads another one, too, where the op reads a parameter and the node only results.
+        """
         op = self._ops[self.pairs[node]]
         recorded = {self._parameters.get(name) for name in op.inputs} - {None}
         names, values = self._graph.nodes[node].input, self._graph.indexed.inputs[node]
@@ -146,12 +149,23 @@ class _Pairing:
         if in_file & recorded:
             return 1
         is_new = any(parameters is not None and not parameters for parameters in read)
-        return -1 if is_new or (in_file and recorded) else 0
+        reads_other = bool(in_file) or all(map(self._is_result, values))
+        return -1 if is_new or (reads_other and recorded) else 0
+
+    def _is_result(self, value: int) -> bool:
+        """Whether a value is computed from inputs of the model."""
+        graph = self._graph.indexed
+        return value != NONE and graph.producer[value] != NONE and not graph.is_constant(value)
 
     def _parameters_of(self, name: str, value: int) -> frozenset[str] | None:
-        """The recorded parameters that a value may hold: none for a new weight, None if unknown."""
+        """The recorded parameters that a value may hold: none for a new weight, None if unknown.
+
+        A result may have the name that a weight had in the recorded file.
+        """
         if value in self._weights:
             return self._weights[value]
+        if self._is_result(value):
+            return None
         parameter = self._parameters.get(name)
         return None if parameter is None else frozenset([parameter])
 

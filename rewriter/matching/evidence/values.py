@@ -12,82 +12,13 @@ from modelexport.hierarchy.fingerprints import ValueFingerprint, value_fingerpri
 from modelexport.hierarchy.graph_paths import MAIN
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.graph.indexed_graph import NONE, IndexedGraph
-from modelexport.rewriter.graph.operators import is_scaling, rescales_codes
+from modelexport.rewriter.graph.operators import rescales_codes
 from modelexport.rewriter.matching.evidence.comparison_modes import QUANTISED, ComparisonMode
 from modelexport.rewriter.matching.evidence.divergence import find_diverged
 from modelexport.rewriter.matching.evidence.quantised_values import QuantisedValues
-from modelexport.rewriter.matching.evidence.value_classes import (
-    ClassCandidates,
-    ValueClasses,
-    match_classes,
-)
+from modelexport.rewriter.matching.evidence.value_classes import ClassCandidates, match_classes
+from modelexport.rewriter.matching.evidence.value_side import ValueSide
 from modelexport.rewriter.matching.thresholds import PASS_THROUGH_DISTANCE
-
-
-class ValueSide:
-    """The graph of a file or of a record, with what its values hold.
-
-    Args:
-        graph: The graph.
-        fingerprints: Of its values, by their numbers.
-
-    Attributes:
-        graph, fingerprints: As given.
-        classes: The classes of its values.
-        passed_values: Nodes whose first output holds the numbers of one of their inputs, to that
-            input.
-    """
-
-    def __init__(self, graph: IndexedGraph, fingerprints: Mapping[int, ValueFingerprint]) -> None:
-        self.graph = graph
-        self.fingerprints = fingerprints
-        self.classes = ValueClasses(fingerprints)
-        self.passed_values = self._find_passed_values()
-
-    def _find_passed_values(self) -> dict[int, int]:
-        graph, class_of = self.graph, self.classes.class_of
-        distinctive = self.classes.distinctive
-        passed: dict[int, int] = {}
-        rescaling = {kind for kind in set(graph.op_types) if rescales_codes(kind)}
-        for node, kind in enumerate(graph.op_types):
-            if kind in rescaling:
-                continue
-            outputs = [class_of[v] for v in graph.output_values(node) if v in class_of]
-            for value in graph.input_values(node):
-                number = class_of.get(value)
-                if number in outputs and distinctive[number] and not graph.is_constant(value):
-                    passed[node] = value
-                    break
-        return passed
-
-    @cached_property
-    def unchanged_values(self) -> dict[int, int]:
-        """Of these nodes those that scale a value by a constant, and leave it as it is.
-
-        A sum may look so too: rounding leaves nothing of a small bias.
-        """
-        graph, unchanged = self.graph, {}
-        for node, value in self.passed_values.items():
-            others = [other for other in graph.input_values(node) if other != value]
-            if is_scaling(graph.op_types[node]) and others and all(map(graph.is_constant, others)):
-                unchanged[node] = value
-        return unchanged
-
-    def computing_nodes(self, number: int) -> list[int]:
-        """Nodes that compute a class, without those that only pass it through."""
-        producers = (self.graph.producer[value] for value in self.classes.members[number])
-        return [n for n in dict.fromkeys(producers) if n != NONE and n not in self.passed_values]
-
-    def computed_classes(self) -> set[int]:
-        """Unambiguous classes that nodes compute from the inputs; not the inputs themselves."""
-        class_of, graph, unambiguous = self.classes.class_of, self.graph, self.classes.unambiguous
-        inputs = {class_of[value] for value in graph.external_inputs if value in class_of}
-        computed = {
-            number
-            for value, number in class_of.items()
-            if unambiguous[number] and not graph.is_constant(value)
-        }
-        return computed - inputs
 
 
 @dataclass(frozen=True)
@@ -142,10 +73,24 @@ class ValueMatch:
 
     def is_recorded(self, node: int) -> bool | None:
         """Whether a result of a node is recorded for sure; None when it is not distinctive."""
+        numbers = self._unambiguous_results(node)
+        return any(self.candidates[n] for n in numbers) if numbers else None
+
+    def is_computed(self, node: int) -> bool | None:
+        """Whether a result of a node was computed when it was recorded, and not given as an input.
+
+        None when it is not distinctive.
+        """
+        numbers = self._unambiguous_results(node)
+        if not numbers:
+            return None
+        return any(self.record.computing_nodes(r) for n in numbers for r in self.candidates[n])
+
+    def _unambiguous_results(self, node: int) -> list[int]:
+        """The classes of a node's results that are distinctive and like no other class."""
         classes = self.file.classes
-        numbers = [classes.class_of.get(v) for v in self.file.graph.output_values(node)]
-        unambiguous = [n for n in numbers if n is not None and classes.unambiguous[n]]
-        return any(self.candidates[n] for n in unambiguous) if unambiguous else None
+        numbers = (classes.class_of.get(value) for value in self.file.graph.output_values(node))
+        return [n for n in numbers if n is not None and classes.unambiguous[n]]
 
     @cached_property
     def _without_verdict(self) -> frozenset[int]:
@@ -189,9 +134,31 @@ class ValueMatch:
                 if agree:
                     return True
                 compared = compared or agree is not None
-        if compared and self.rejects_mismatch and node not in self._without_verdict:
+        if compared and self.rejects_mismatch and self._has_verdict(node):
             return False
         return None if self.quantised is None else self.quantised.compatible(node, op)
+
+    def _has_verdict(self, node: int) -> bool:
+        """Whether a node must compute a recorded value if it is a recorded op."""
+        if node in self._without_verdict:
+            return False
+        return self._same_inputs or not self.file.graph.derived[node]
+
+    @cached_property
+    def _same_inputs(self) -> bool:
+        """Whether file and record read the same inputs.
+
+        Else lengths are counted from others: positions begin behind a cache in one of them alone.
+        Then what depends on nothing but shapes differs.
+        """
+        inputs = self.file.graph.external_inputs, self.record.graph.external_inputs
+        return all(
+            any(self.values_agree(value, recorded) is not False for recorded in inputs[1])
+            for value in inputs[0]
+        ) and all(
+            any(self.values_agree(value, recorded) is not False for value in inputs[0])
+            for recorded in inputs[1]
+        )
 
     def same_shape(self, node: int, op: int) -> bool:
         """Whether an output of a node has the shape of an output of a recorded op."""
@@ -236,9 +203,7 @@ class ValueMatch:
 
     def is_unambiguous(self, node: int) -> bool:
         """Whether an output of a node is matched without looking at its neighbours."""
-        classes = self.file.classes
-        numbers = (classes.class_of.get(value) for value in self.file.graph.output_values(node))
-        return any(number is not None and classes.unambiguous[number] for number in numbers)
+        return bool(self._unambiguous_results(node))
 
 
 def match_values(file: ValueSide, record: ValueSide, mode: ComparisonMode) -> ValueMatch:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from modelexport.rewriter.matching.evidence.idle_weights import IdleWeights
 from modelexport.rewriter.matching.thresholds import MINIMUM_WEIGHT_SHARE, RETRAINED_SHARE
 
 
@@ -18,6 +19,7 @@ class WeightMatch:
         merged_from: Concatenated weights of the file to the recorded weights that they are made of.
         owners: Weights of the file to the module whose parameter they hold.
         new: Distinctive weights of the file that are no recorded ones, and no other form of any.
+        idle: Weights of modules that did not run when the record was made.
         plain: Weights of the file that are recorded with equal numbers only.
         rounded: Whether the file stores weights in fewer than 32 bits.
         misnamed: Whether weights are called as others were recorded: modules were renamed.
@@ -31,6 +33,7 @@ class WeightMatch:
     merged_from: Mapping[int, frozenset[int]] = field(default_factory=dict)
     owners: Mapping[int, str] = field(default_factory=dict)
     new: frozenset[int] = frozenset()
+    idle: IdleWeights = field(default_factory=IdleWeights)
     plain: frozenset[int] = frozenset()
     rounded: bool = False
     misnamed: bool = False

@@ -1,6 +1,6 @@
 """The initializers of a file, as weights."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import onnx
 
@@ -28,3 +28,10 @@ def initializers(graph: ModelGraph, file: IndexedGraph) -> Iterator[tuple[int, o
         if isinstance(located.graph, onnx.GraphProto):
             for tensor in located.graph.initializer:
                 yield file.value_of(located.path, tensor.name), tensor
+
+
+def find_matrices(weights: Mapping[int, onnx.TensorProto]) -> frozenset[int]:
+    """Weights with more than one dimension greater than 1."""
+    return frozenset(
+        value for value, tensor in weights.items() if sum(extent > 1 for extent in tensor.dims) > 1
+    )

@@ -5,7 +5,6 @@ weight (`hierarchy.sketches`) has a direction that rounding hardly turns and a s
 at all, so a weight is matched in 16, 8 or 4 bits, and transposed.
 """
 
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
@@ -15,7 +14,11 @@ from modelexport.hierarchy.subgraph_runner import ReadInitializer
 from modelexport.rewriter.graph.indexed_graph import IndexedGraph
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.evidence.dequantised_weights import dequantise
-from modelexport.rewriter.matching.evidence.merged_weights import WeightsBySize
+from modelexport.rewriter.matching.evidence.idle_weights import find_idle_weights
+from modelexport.rewriter.matching.evidence.merged_weights import (
+    WeightsBySize,
+    group_by_size,
+)
 from modelexport.rewriter.matching.evidence.new_weights import find_new_weights
 from modelexport.rewriter.matching.evidence.retraining import (
     FULL_PRECISION_TYPES,
@@ -35,6 +38,7 @@ from modelexport.rewriter.matching.evidence.weight_match import WeightMatch
 from modelexport.rewriter.matching.evidence.weight_sketches import RecordedWeights
 from modelexport.rewriter.matching.evidence.weight_tensors import (
     evenly_sampled,
+    find_matrices,
     initializers,
     is_plain,
 )
@@ -66,18 +70,20 @@ class WeightMatcher:
         self._nodes = graph.nodes
         self._file = file
         self._recorded = recorded
+        self._record = record
         self._read = read
         self._tree = record.tree
         tensors = {
             recorded.value_of(tensor.graph, tensor.name): tensor for tensor in record.tensors
         }
-        absent = enumerate(record.absent, len(recorded.value_names))  # numbers that no value has
-        self._tensors: dict[int, Tensor] = tensors | dict(absent)
+        # numbers that no value has
+        self._absent = dict(enumerate(record.absent, len(recorded.value_names)))
+        self._tensors: dict[int, Tensor] = tensors | self._absent
         self._weights = dict(initializers(graph, file))
 
     def match(self) -> WeightMatch:
         """Find each weight in the record."""
-        by_size = self._recorded_by_size()
+        by_size = group_by_size(self._tensors)
         named, own_names = self._match_names()
         misnamed = self._find_misnamed(own_names, by_size)
         for value in misnamed:
@@ -96,12 +102,16 @@ class WeightMatcher:
         by_numbers = (*content.candidates, *merged, *split)
         unmatched = {v: a.size for v, a in arrays.items() if v not in candidates | merged}
         rounded = any(self._is_large(v) and is_rounded(t) for v, t in self._weights.items())
+        owners = self._find_owners(candidates)
         return WeightMatch(
             candidates=self._without_absent(candidates),
             merged_from=merged,
-            owners=self._find_owners(candidates),
+            owners=owners,
             # a quantised file has scales, and weights that are not recognised
             new=frozenset() if rounded else self._find_new(unmatched, candidates, merged),
+            idle=find_idle_weights(
+                self._record, candidates, self._absent, owners, find_matrices(self._weights)
+            ),
             plain=frozenset(v for v, labels in candidates.items() if self._are_plain(labels)),
             rounded=rounded,
             misnamed=bool(misnamed),
@@ -270,16 +280,6 @@ class WeightMatcher:
     def _read_by_name(self, graph: str, name: str) -> Array | None:
         tensor = self._weights.get(self._file.value_of(graph, name))
         return None if tensor is None else self._read(tensor)
-
-    def _recorded_by_size(self) -> dict[int, RecordedWeights]:
-        """The recorded weights that have a sketch, by their number of elements."""
-        groups: dict[int, tuple[list[int], list[Tensor]]] = defaultdict(lambda: ([], []))
-        for label, tensor in self._tensors.items():
-            if tensor.weight is not None and tensor.weight.sketch:
-                labels, tensors = groups[tensor.weight.count]
-                labels.append(label)
-                tensors.append(tensor)
-        return {size: RecordedWeights(*group) for size, group in groups.items()}
 
     def _find_owners(self, candidates: Candidates) -> dict[int, str]:
         """The module of each weight whose candidates are all parameters of one."""

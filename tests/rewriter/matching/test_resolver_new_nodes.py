@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from modelexport.rewriter.matching.evidence.idle_weights import IdleWeights
 from modelexport.rewriter.matching.evidence.weight_match import WeightMatch
 from modelexport.rewriter.matching.resolver import NodeResolver, Resolution
 from tests.helpers.aligned import Aligned, Arrays, numbers
@@ -77,3 +78,22 @@ def test_a_counted_name_pairs_no_node_that_has_diverged() -> None:
     assert node in resolver.resolve({node: op}, structure=False).paired
     uncertain = frozenset({node})
     assert node not in resolver.resolve({node: op}, structure=False, uncertain=uncertain).paired
+
+
+def test_nodes_of_modules_that_did_not_run_are_new() -> None:
+    """Their weights are known, and no recorded op reads them."""
+    case = Aligned(FILE, RECORD)
+    file, recorded = case.file.indexed, case.record.indexed
+    w, v = (file.value_of("", name) for name in "wv")
+    candidates = {w: frozenset({recorded.value_of("", "w")})}
+    weights = WeightMatch(candidates, idle=IdleWeights(frozenset({v})))
+    record = record_of(case.record.model, {"": "Net"}, [""] * len(case.record))
+    resolver = NodeResolver(record, file, recorded, case.values, weights)
+    assert new_nodes(resolver.resolve({}, structure=False)) == {"down", "up", "merged", "plain"}
+
+
+def test_a_node_whose_result_was_only_given_is_new() -> None:
+    """A cache among the recorded inputs holds what another part of the model computes."""
+    given = numbers(2)
+    resolution = resolve({"x": numbers(1), "b": given}, {"x": given, "r": numbers(3)})
+    assert new_nodes(resolution) == {"down", "up", "plain"}

@@ -6,7 +6,7 @@ import msgspec
 import onnx
 import pytest
 
-from modelexport.hierarchy.record import Record
+from modelexport.hierarchy.record import Record, Tensor
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.evidence.names import NameMatch, RecordedNames, match_names
 from tests.helpers.handmade import parse, record_of
@@ -200,6 +200,20 @@ def test_a_pair_that_reads_other_weights_is_dropped() -> None:
     renamed = WEIGHTED.replace("a.w", "u").replace("b.w", "v")
     other = Pairs(renamed, recorded(WEIGHTED, WEIGHTS), {"u": (4, 4), "v": (4, 4)})
     assert set(other.pairs) == set("pqrs")
+
+
+def test_a_node_that_reads_results_alone_is_no_op_that_reads_a_parameter() -> None:
+    """Nor where a result has the name of the recorded parameter; constants may hold it."""
+    text = WEIGHTED.replace("b.w", "t")
+    shapes = {"a.w": (4, 4), "t": (4, 4)}
+    known = recorded(text, shapes)
+    record = msgspec.structs.replace(known, tensors=(*known.tensors, Tensor("t", "b.w")))
+    assert "r" in Pairs(text, record, shapes).pairs
+    for name in ("t", "u"):
+        results = WEIGHTED.replace("b.w", name).replace("[r]", f"[o] {name} = Sigmoid (x) [r]")
+        assert Pairs(results, record, {"a.w": (4, 4)}).reasons["r"] == OTHER_WEIGHTS
+    cast = text.replace("[r]", "[o] t = Transpose (u) [r]")
+    assert "r" in Pairs(cast, record, {"a.w": (4, 4), "u": (4, 4)}).pairs
 
 
 def test_numbers_of_a_weight_count_before_its_name() -> None:

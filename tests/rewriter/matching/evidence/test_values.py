@@ -14,9 +14,9 @@ from modelexport.rewriter.matching.evidence.comparison_modes import (
     HALF_PRECISION,
     QUANTISED,
 )
+from modelexport.rewriter.matching.evidence.value_side import ValueSide
 from modelexport.rewriter.matching.evidence.values import (
     ValueMatch,
-    ValueSide,
     match_values,
     recorded_fingerprints,
 )
@@ -407,3 +407,36 @@ def test_probe_inputs_that_no_op_reads_or_that_hold_strings_have_no_fingerprint(
     probe = msgspec.structs.replace(record.probe, inputs=(words, unread))
     record = msgspec.structs.replace(record, probe=probe)
     assert recorded_fingerprints(record, IndexedGraph.from_record(record)) == {}
+
+
+LENGTHS = """g (float[4, 8] x) => (float[4, 8] c) {
+    s = Shape (x)
+    a = Expand (one, s)
+    b = Cos (a)
+    c = Add (x, b)
+}""".replace("s = Shape", "one = Constant <value_float = 1.0> () s = Shape")
+
+
+def test_what_depends_on_shapes_differs_with_the_inputs() -> None:
+    """Positions begin behind a cache in one of both; with the same inputs they must agree."""
+    record = value_side(LENGTHS, {"x": X, "b": B, "c": C})
+    file = value_side(LENGTHS, {"x": X, "b": A, "c": C})
+    node = 3
+    match = dataclasses.replace(matched(file, record), rejects_mismatch=True)
+    assert match.compatible(node, node) is False
+    longer = LENGTHS.replace("x) =>", "x, float[4, 8] y) =>").replace(
+        "(x, b)", "(x, b) d = Neg (y)"
+    )
+    cached = value_side(longer, {"x": X, "y": Y, "b": B, "c": C})
+    for pair in ((file, cached), (cached, file)):
+        match = dataclasses.replace(matched(*pair), rejects_mismatch=True)
+        assert match.compatible(node, node) is None
+        assert match.compatible(node + 1, node) is False  # it reads an input
+
+
+def test_a_value_is_computed_where_a_recorded_op_returns_it() -> None:
+    """Not where it was given as an input; unknown where it tells nothing."""
+    file = value_side(CHAIN, {"x": Y, "a": X, "b": B, "c": np.ones((4, 8), np.float32)})
+    match = matched(file)
+    assert [match.is_computed(node) for node in range(3)] == [False, True, None]
+    assert match.is_recorded(0) is True

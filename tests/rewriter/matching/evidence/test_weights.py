@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
@@ -410,3 +411,17 @@ def test_weights_in_subgraphs_are_matched_in_theirs() -> None:
     )
     record = record_of([tensor], ops=ops)
     assert Matched(model, record).candidates == {"w": {"w"}}
+
+
+def test_weights_of_modules_without_ops_are_idle() -> None:
+    """Known by their numbers as those of a part of the model that did not run; vectors, too."""
+    bias = noise(12, seed=4)
+    file = file_of({"u": W, "v": OTHER.T, "b": bias})
+    absent = (recorded(OTHER.T, "b.w", "b.w"), recorded(bias, "b.v", "b.v"))
+    op = Op("", 0, "r0", "MatMul", ("r0",), module="a", inputs=("x", "a.w"))
+    match = Matched(file, record_of([recorded(W, "a.w", "a.w")], absent, (op,))).match
+    assert len(match.idle.values) == 2
+    assert (match.idle.matrices, match.idle.example, match.idle.compared) == (1, "b", 2)
+    ran = msgspec.structs.replace(op, also=("b",))
+    same = Matched(file, record_of([recorded(W, "a.w", "a.w")], absent, (ran,))).match
+    assert same.idle.values == frozenset()
