@@ -72,7 +72,6 @@ class WeightMatcher:
         self._recorded = recorded
         self._record = record
         self._read = read
-        self._tree = record.tree
         tensors = {
             recorded.value_of(tensor.graph, tensor.name): tensor for tensor in record.tensors
         }
@@ -286,7 +285,7 @@ class WeightMatcher:
         owners = {}
         for value, labels in candidates.items():
             parameters = {self._tensors[label].parameter for label in labels}
-            modules = {None if p is None else self._tree.owner(p) for p in parameters}
+            modules = {None if p is None else self._record.tree.owner(p) for p in parameters}
             if len(modules) == 1 and (owner := modules.pop()) is not None:
                 owners[value] = owner
         return owners
