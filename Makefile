@@ -28,7 +28,7 @@ $(DEMO_READY): pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(READY): $(DEMO_READY)
-	$(PIP) --editable '.[trace,batch,surgery]' --group dev
+	$(PIP) --editable '.[trace,batch]' --group dev
 	@touch $@
 
 demo: $(DEMO_READY) ## Trace, annotate and validate a real MiniLM, and show its tree

@@ -27,7 +27,7 @@ from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_dynamic
 from onnxruntime.quantization.calibrate import create_calibrator
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
-from onnxruntime.quantization.registry import QDQRegistry
+from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
 from modelexport import Numeric, annotate, compare
 from modelexport.hierarchy.module_values import ModelValues
@@ -39,6 +39,9 @@ from modelexport.tracer.sources.origin import Origin
 
 _LARGEST, _SMALLEST = 0.0, -2.0
 """Powers of ten between which the norm of a change is, over the norm of the weight."""
+
+_BY_DEFAULT = sorted({*QDQRegistry, *QLinearOpsRegistry})
+"""The operators that `quantize_static` quantises by default."""
 
 
 @dataclass(frozen=True)
@@ -166,9 +169,10 @@ def error_of(exact: dict[str, np.ndarray], outputs: dict[str, np.ndarray]) -> fl
     return math.sqrt(sum(norm**2 for norm in norms) / len(norms))
 
 
-def static_quantiser(plain: Path, feeds: dict[str, np.ndarray], folder: Path) -> Quantise:
+def static_quantiser(
+    plain: Path, feeds: dict[str, np.ndarray], folder: Path, operators: list[str]
+) -> Quantise:
     """The static quantiser of onnxruntime, which calibrates once for all files that it makes."""
-    operators = list(QDQRegistry)
     calibrator = create_calibrator(str(plain), operators, str(folder / "calibrated.onnx"))
     calibrator.collect_data(_OnceReader(feeds))
     ranges = calibrator.compute_data()
@@ -215,7 +219,8 @@ def run_suggestions(name: str, folder: Path) -> int:
     exact = outputs_of(subject.plain, feeds)
     ways = {
         "dynamic": dynamic_quantiser(subject.plain, folder),
-        "static": static_quantiser(subject.plain, feeds, folder),
+        "static": static_quantiser(subject.plain, feeds, folder, _BY_DEFAULT),
+        "static, QDQ operators": static_quantiser(subject.plain, feeds, folder, list(QDQRegistry)),
     }
     failed = 0
     for way, quantise in ways.items():

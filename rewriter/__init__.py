@@ -34,6 +34,8 @@ if TYPE_CHECKING:
         Status,
         Unaligned,
     )
+    from modelexport.rewriter.editing.module_graph import ModuleGraph
+    from modelexport.rewriter.editing.open_graph import open_graph
     from modelexport.rewriter.extraction.extract_modules import extract
     from modelexport.rewriter.extraction.results import BoundaryTensor, Extraction, Split, SplitPart
     from modelexport.rewriter.extraction.split_file import split
@@ -75,6 +77,8 @@ else:
             "folding": ["FoldReport", "Prototype", "UnfoldReport"],
             "matching.decisions": ["Candidate", "Decision"],
             "annotation.report": ["AnnotateReport"],
+            "editing.module_graph": ["ModuleGraph"],
+            "editing.open_graph": ["open_graph"],
             "extraction.extract_modules": ["extract"],
             "extraction.results": ["BoundaryTensor", "Extraction", "Split", "SplitPart"],
             "extraction.split_file": ["split"],
@@ -113,6 +117,7 @@ __all__ = [
     "ModuleChange",
     "ModuleComparison",
     "ModuleError",
+    "ModuleGraph",
     "ModuleRow",
     "ModuleTime",
     "ModuleTimes",
@@ -143,6 +148,7 @@ __all__ = [
     "compare_run",
     "extract",
     "find_decisions",
+    "open_graph",
     "profile",
     "report",
     "select_nodes",

@@ -7,6 +7,7 @@ changes, and all else stays as it was in the model: each object that graphsurgeo
 registered with the message it was made from, and only what differs from that is written anew.
 """
 
+from modelexport.rewriter.surgery.node_objects import is_variable, new_node, subgraphs_of
 from modelexport.rewriter.surgery.surgery import Surgery
 
-__all__ = ["Surgery"]
+__all__ = ["Surgery", "is_variable", "new_node", "subgraphs_of"]

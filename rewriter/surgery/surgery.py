@@ -1,5 +1,6 @@
 """A model as a graphsurgeon graph: opened, edited, and turned back into a model."""
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ from onnx_graphsurgeon.logger import G_LOGGER
 from modelexport.errors import SurgeryError
 from modelexport.hierarchy.graph_paths import op_type, walk_graphs
 from modelexport.hierarchy.opsets import DEFAULT_DOMAINS, canonical_domain
+from modelexport.rewriter.surgery.located_nodes import LocatedNode, located_nodes
 from modelexport.rewriter.surgery.message_writer import MessageWriter
 from modelexport.rewriter.surgery.origins import Origins, Payload
 from modelexport.support.error_texts import first_line
@@ -57,6 +59,14 @@ class Surgery:
         """The edited model; what no edit touched is as it was."""
         with _without_warnings():
             return self._write()
+
+    def located_nodes(self, model: onnx.ModelProto) -> Iterator[LocatedNode]:
+        """The node objects of the graph with their addresses, those of subgraphs and functions too.
+
+        Args:
+            model: The model that was opened, if nothing was edited; else what `model` gave last.
+        """
+        return located_nodes(self.graph, model)
 
     def _write(self) -> onnx.ModelProto:
         writer = MessageWriter(self._origins)

@@ -53,7 +53,7 @@ def test_every_declared_package_is_told(run: Run) -> None:
         assert package.good == (package.installed is not None)
     incomplete = {package.extra for package in diagnosis.packages if package.installed is None}
     assert diagnosis.missing.keys() == incomplete
-    assert incomplete.isdisjoint({None, "trace", "batch", "surgery"})
+    assert incomplete.isdisjoint({None, "trace", "batch"})
 
 
 def test_the_text_has_the_same(run: Run) -> None:

@@ -70,7 +70,9 @@ def local_errors(
         lambda name: _EXACT + name if name in own else None,
         lambda name: _EXACT_REAL + name if name in own else None,
         list(groups.graph.nodes),
-        replace_settled=lambda name: _EXACT_REAL + name if name in own else None,
+        replace_quantised=lambda name: (
+            _EXACT_REAL + name if name in own and name in groups.settled else None
+        ),
     ).nodes
     model = onnx.ModelProto()
     model.CopyFrom(file.model)

@@ -5,11 +5,10 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import NamedTuple
 
-import onnx
-
 from modelexport.rewriter.comparison.boundaries import RECASTING
 from modelexport.rewriter.comparison.compared_file import ComparedFile
 from modelexport.rewriter.comparison.module_alignment import ModuleAlignment
+from modelexport.rewriter.comparison.quantisation.quantised_values import QuantisedValues
 from modelexport.rewriter.comparison.shown_modules import ShownModules
 from modelexport.rewriter.extraction.graph_parts import MainGraph
 from modelexport.rewriter.matching import Claim
@@ -47,7 +46,7 @@ class ModuleGroups:
     """
 
     def __init__(self, file: ComparedFile, group: Callable[[Claim], Group]) -> None:
-        self.graph = MainGraph(file)
+        self._file, self.graph = file, MainGraph(file)
         self.of: list[Group | None] = []
         for position, node in enumerate(self.graph.nodes):
             claim = file.claims[position]  # the main graph's nodes have the first numbers
@@ -94,34 +93,20 @@ class ModuleGroups:
         return self.of[source] is None
 
     @cached_property
+    def quantised(self) -> QuantisedValues:
+        """The values that one quantiser reads and nothing else."""
+        keys = [None if group is None else group.key for group in self.of]
+        return QuantisedValues(self.graph, keys, self._file.graph.derived)
+
+    @cached_property
     def settled(self) -> dict[str, str]:
-        """Values that nothing but one quantiser reads, each with what that makes of it.
+        """Quantised values whose producer is quantised, each with what its quantiser makes of it.
 
         The quantiser is part of what computes such a value: it may clip, in place of a Relu.
+        Where only readers need the value quantised, the quantiser is part of these.
         """
-        settled = {}
-        for position, node in enumerate(self.graph.nodes):
-            for name in node.output if self.of[position] is not None else ():
-                real = self._only_dequantised(name)
-                if real is not None:
-                    settled[name] = real
-        return settled
-
-    def _only_dequantised(self, name: str) -> str | None:
-        """What the only quantiser of a value makes of it, as real numbers; None without one."""
-        quantiser = self._only_reader(name, "QuantizeLinear")
-        if quantiser is None:
-            return None
-        reader = self._only_reader(quantiser.output[0], "DequantizeLinear")
-        return None if reader is None else reader.output[0]
-
-    def _only_reader(self, name: str, operator: str) -> onnx.NodeProto | None:
-        consumers = self.graph.consumers.get(name, ())
-        if len(consumers) != 1 or name in self.graph.returned:
-            return None
-        node = self.graph.nodes[consumers[0]]
-        is_read = node.op_type == operator and node.input[0] == name
-        return node if is_read else None
+        values = self.quantised.by_name.values()
+        return {v.name: v.real for v in values if self.quantised.needed_by_producer(v.name)}
 
     def counts(self) -> Counter[str]:
         """Number of nodes of each module, by its key."""

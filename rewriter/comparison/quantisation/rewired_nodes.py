@@ -23,8 +23,8 @@ class RewiredNodes:
         replace: The values that take the place of others, for readers outside the group that
             computes them.
         replace_dequantised: The same for readers of what a value of integers stands for.
-        replace_settled: The same for readers of what a quantiser made of a value that nothing else
-            reads.
+        replace_quantised: The same for readers of what a quantiser made of a value that nothing
+            else reads; None to read that through a copy of the quantiser.
         nodes: The nodes to write, with their names changed as `prefix` says.
         prefix: What stands before all names of these nodes.
     """
@@ -36,12 +36,12 @@ class RewiredNodes:
         replace_dequantised: Replace,
         nodes: list[onnx.NodeProto],
         prefix: str = "",
-        replace_settled: Replace = lambda _: None,
+        replace_quantised: Replace = lambda _: None,
     ) -> None:
         self._groups, self._graph = groups, groups.graph
         self._replace, self._replace_dequantised = replace, replace_dequantised
-        self._replace_settled = replace_settled
-        self._unsettled = {real: name for name, real in groups.settled.items()}
+        self._replace_quantised = replace_quantised
+        self._quantised = groups.quantised.by_real
         self._sources, self._prefix = nodes, prefix
         self._resolved: dict[tuple[str, Group], str] = {}
         self.nodes: list[onnx.NodeProto] = []
@@ -76,9 +76,9 @@ class RewiredNodes:
         node = self._graph.nodes[position]
         if node.op_type != "DequantizeLinear":
             return None
-        if (value := self._unsettled.get(node.output[0])) is not None:
-            inside = self._groups.producer_group(value) == group
-            return None if inside else self._replace_settled(value)
+        if (value := self._quantised.get(node.output[0])) is not None:
+            inside = self._groups.producer_group(value.name) == group
+            return None if inside else self._replace_quantised(value.name)
         producer = self._groups.producer_group(node.input[0])
         return None if producer in {None, group} else self._replace_dequantised(node.input[0])
 

@@ -23,8 +23,9 @@ from modelexport.rewriter.container import session_source
 from modelexport.rewriter.execution.session import Session
 
 _REFERENCE, _SWITCH, _CHOSEN, _OUTPUT = "reference/", "left-out/", "chosen/", "output/"
+_QUANTISED = "quantised/"
 """What stands before the names of what is added: all of the reference, the switch of a module, a
-value that a switch chose, an output."""
+value that a switch chose, an output, and the switch of a value's quantiser."""
 
 _LARGEST_INLINE = 1 << 12
 """Bytes up to which a weight of the reference stands in the graph; larger ones are fed."""
@@ -90,7 +91,7 @@ class SwitchableFile:
                 values.remove(cycle)
             else:
                 break
-        self.modules = builder.modules
+        self.modules, self._rounded = builder.modules, builder.rounded
         self._feeds = dict(quantised.feeds)
         model = self._model(nodes)
         source = session_source(quantised.file.container, model)
@@ -103,6 +104,8 @@ class SwitchableFile:
             left_out: Keys of these modules.
         """
         switches = {_SWITCH + key: np.array(key in left_out) for key in self.modules}
+        applies = self._quantised.groups.quantised.applies
+        switches |= {_QUANTISED + n: np.array(applies(n, left_out)) for n in self._rounded}
         outputs = self._session.run(self._feeds | switches)
         return {name.removeprefix(_OUTPUT): value for name, value in outputs.items()}
 
@@ -115,9 +118,13 @@ class SwitchableFile:
         graph.node.extend(nodes)
         names = (_OUTPUT + value.name for value in whole.graph.output)
         graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-        for key in self.modules:
-            switch = helper.make_tensor_value_info(_SWITCH + key, onnx.TensorProto.BOOL, [])
-            graph.input.append(switch)
+        switches = [
+            *(_SWITCH + key for key in self.modules),
+            *(_QUANTISED + n for n in self._rounded),
+        ]
+        graph.input.extend(
+            helper.make_tensor_value_info(name, onnx.TensorProto.BOOL, []) for name in switches
+        )
         other = self._reference.file.model
         self._add_reference_inputs(graph, other)
         _add_domains(model, other)
@@ -160,6 +167,8 @@ class _GraphBuilder:
         }
         self._values = [v for v in values if v.quantised in self._keys]
         self.modules = list(dict.fromkeys(self._keys.values()))
+        quantised_values = quantised.groups.quantised.by_name
+        self.rounded = [v.quantised for v in self._values if v.quantised in quantised_values]
         in_quantised = {v.quantised: v for v in self._values}
         in_reference = {v.reference: v for v in self._values}
         self._own = RewiredNodes(
@@ -167,6 +176,9 @@ class _GraphBuilder:
             lambda name: f"{in_quantised[name].chosen}/q" if name in in_quantised else None,
             lambda name: in_quantised[name].chosen if name in in_quantised else None,
             list(quantised.groups.graph.nodes),
+            replace_quantised=lambda name: (
+                f"{in_quantised[name].chosen}/q" if name in in_quantised else None
+            ),
         )
         copy = onnx.ModelProto()
         copy.CopyFrom(reference.file.model)
@@ -201,8 +213,26 @@ class _GraphBuilder:
         yield from converted(_REFERENCE + value.reference, value.reference_form, float_value, real)
         switch = _SWITCH + self._keys[value.quantised]
         yield helper.make_node("Where", [switch, float_value, own], [name])
-        yield from converted(name, real, f"{name}/q", value.quantised_form)
-        yield from converted(name, real, f"{name}/r", value.reference_form)
+        if value.quantised in self.rounded:
+            yield from self._rounded_or_not(value)
+            name = f"{name}/final"
+        yield from converted(name, real, f"{value.chosen}/q", value.quantised_form)
+        yield from converted(name, real, f"{value.chosen}/r", value.reference_form)
+
+    def _rounded_or_not(self, value: SharedValue) -> Iterator[onnx.NodeProto]:
+        """Quantise a chosen value as the file does, where a module needs that."""
+        name, form, groups = value.chosen, value.quantised_form, self._quantised.groups
+        yield from converted(name, value.real_form, f"{name}/0", form)
+        quantiser = groups.quantised.by_name[value.quantised]
+        for number, position in enumerate((quantiser.quantise, quantiser.dequantise)):
+            node = onnx.NodeProto()
+            node.CopyFrom(groups.graph.nodes[position])
+            node.name = ""
+            node.input[0], node.output[0] = f"{name}/{number}", f"{name}/{number + 1}"
+            yield node
+        yield from converted(f"{name}/2", form, f"{name}/rounded", value.real_form)
+        switch = _QUANTISED + value.quantised
+        yield helper.make_node("Where", [switch, f"{name}/rounded", name], [f"{name}/final"])
 
 
 def _in_subgraphs(graph: onnx.GraphProto) -> bool:

@@ -16,7 +16,10 @@ QDQ = """
 g (float[4] x) => (float[4] y)
 <float scale = {0.5}, uint8 zero = {0}>
 {
-    a = Neg (x)
+    f = Floor (x)
+    qf = QuantizeLinear (f, scale, zero)
+    df = DequantizeLinear (qf, scale, zero)
+    a = Neg (df)
     q = QuantizeLinear (a, scale, zero)
     d = DequantizeLinear (q, scale, zero)
     b = Neg (d)
@@ -25,14 +28,16 @@ g (float[4] x) => (float[4] y)
     y = Add (c, e)
 }
 """
-SCOPES = ["one", "one", "one", "two", "two", "three", "three"]
+SCOPES = [*["zero"] * 3, *["one"] * 3, "two", "two", "three", "three"]
 
 
 @contextmanager
 def grouped(folder: Path) -> Iterator[ModuleGroups]:
     model = parse(QDQ)
     onnx.save(model, folder / "plain.onnx")
-    record = record_of(model, {"": "Net", "one": "A", "two": "B", "three": "C"}, SCOPES)
+    record = record_of(
+        model, {"": "Net", "zero": "Z", "one": "A", "two": "B", "three": "C"}, SCOPES
+    )
     annotate(folder / "plain.onnx", record, folder / "a.onnx")
     with ModelFile.open(folder / "a.onnx") as file:
         assert file.carried is not None
@@ -45,11 +50,11 @@ def test_operators_that_recast_belong_to_their_readers(tmp_path: Path) -> None:
     with grouped(tmp_path) as groups:
         reads = groups.read_values()
         recast = [group for group in groups.of if group is None]
-    assert reads == {Group("two"): ["a"], Group("three"): ["b"]}
-    assert len(recast) == 3
+    assert reads == {Group("one"): ["f"], Group("two"): ["a"], Group("three"): ["b"]}
+    assert len(recast) == 5
 
 
 def test_a_value_that_only_a_quantiser_reads_is_what_that_makes_of_it(tmp_path: Path) -> None:
-    """What other nodes read too is taken as it is."""
+    """If a quantised node computes it; what others compute, or also read, stays as it is."""
     with grouped(tmp_path) as groups:
         assert groups.settled == {"a": "d"}

@@ -1,0 +1,180 @@
+"""The values of a file that are quantised, and the nodes for whose sake they are.
+
+A quantiser writes one QuantizeLinear and one DequantizeLinear for a value, however many nodes
+need it quantised: the node that computes it, or nodes that read it. Other nodes read what comes
+out. If all that need it are left out of quantisation, both operators go.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from typing import NamedTuple
+
+import onnx
+
+from modelexport.rewriter.extraction.graph_parts import MainGraph
+
+_MERGED = {"Relu", "Clip"}
+"""Operators that a quantiser takes away where it handles them: the scale clips instead."""
+
+
+class QuantisedValue(NamedTuple):
+    """A value that nothing but one quantiser reads.
+
+    Attributes:
+        name: The value.
+        quantise: Position of its QuantizeLinear.
+        dequantise: Position of its DequantizeLinear.
+        real: What that makes of it, as real numbers.
+    """
+
+    name: str
+    quantise: int
+    dequantise: int
+    real: str
+
+
+class QuantisedValues:
+    """The quantised values of a main graph.
+
+    Args:
+        graph: The graph.
+        keys: Key of the module of each node, by its position; None for nodes that belong to their
+            readers.
+        derived: Whether each node depends on nothing but constants and the shapes of values.
+
+    Attributes:
+        by_name: The values by their names.
+        by_real: The same by what their quantisers make of them.
+    """
+
+    def __init__(
+        self, graph: MainGraph, keys: Sequence[str | None], derived: Sequence[bool]
+    ) -> None:
+        self._graph, self._keys, self._derived = graph, keys, derived
+        found = [
+            value
+            for position, node in enumerate(graph.nodes)
+            for name in node.output
+            if keys[position] is not None and (value := self._quantised(name)) is not None
+        ]
+        self.by_name = {value.name: value for value in found}
+        self.by_real = {value.real: value for value in found}
+        self._handled = self._find_quantised_nodes()
+
+    def needed_by_producer(self, name: str) -> bool:
+        """Whether the node that computes a value is quantised itself."""
+        return self._graph.producer[name] in self._handled
+
+    def applies(self, name: str, left_out: Collection[str]) -> bool:
+        """Whether a value is still quantised when some modules are left out.
+
+        Args:
+            name: The value.
+            left_out: Keys of these modules.
+        """
+        producer, *readers = self._neighbours(name)
+        if producer in self._handled and self._keys[producer] not in left_out:
+            source = self._passed_on(producer)
+            if source is None or self.applies(source, left_out):
+                return True
+        return any(r in self._handled and self._keys[r] not in left_out for r in readers)
+
+    def _quantised(self, name: str) -> QuantisedValue | None:
+        quantise = self._only_reader(name, "QuantizeLinear")
+        if quantise is None:
+            return None
+        dequantise = self._only_reader(self._graph.nodes[quantise].output[0], "DequantizeLinear")
+        if dequantise is None:
+            return None
+        return QuantisedValue(name, quantise, dequantise, self._graph.nodes[dequantise].output[0])
+
+    def _only_reader(self, name: str, operator: str) -> int | None:
+        """Position of the operator that reads a value; None if something else does."""
+        consumers = self._graph.consumers.get(name, ())
+        if len(consumers) != 1 or name in self._graph.returned:
+            return None
+        node = self._graph.nodes[consumers[0]]
+        return consumers[0] if node.op_type == operator and node.input[0] == name else None
+
+    def _find_quantised_nodes(self) -> set[int]:
+        """The nodes that the quantiser handled, so that their inputs and outputs are quantised.
+
+        Those that read quantised weights are, for certain. Other operators are if values are
+        quantised that no handled node needs otherwise: the operator that explains most of these
+        is taken first. An operator that explains none may be handled or not: it is taken if all
+        its nodes look so, and another operator without weights is handled.
+        """
+        certain, candidates, unlike = set[int](), dict[str, list[int]](), Counter[str]()
+        for position, node in enumerate(self._graph.nodes):
+            if self._keys[position] is None or self._derived[position]:
+                continue
+            inputs = [p for p in self._dequantised_inputs(node) if p is not None]
+            if any(self._graph.is_constant[p] for p in inputs) or self._passed_on(position):
+                certain.add(position)
+            elif self._is_complete(node):
+                candidates.setdefault(node.op_type, []).append(position)
+            else:
+                unlike[node.op_type] += 1
+        candidates = {
+            name: positions
+            for name, positions in candidates.items()
+            if name not in _MERGED and len(positions) >= unlike[name]
+        }
+        handled = set(certain)
+        while candidates:
+            counts = {name: self._explained_by(n, handled) for name, n in candidates.items()}
+            name = max(counts, key=counts.__getitem__)
+            if counts[name] or (handled != certain and not unlike[name]):
+                handled.update(candidates[name])
+            del candidates[name]
+        return handled
+
+    def _is_complete(self, node: onnx.NodeProto) -> bool:
+        """Whether the first input and all outputs of a node are quantised."""
+        return next(self._dequantised_inputs(node), None) is not None and all(
+            name in self.by_name for name in node.output if name
+        )
+
+    def _explained_by(self, positions: Sequence[int], handled: set[int]) -> int:
+        """How many quantised values some nodes need that no handled node needs."""
+        names = {
+            name
+            for position in positions
+            for name in (*self._quantised_inputs(position), *self._graph.nodes[position].output)
+            if name in self.by_name
+        }
+        return sum(not handled.intersection(self._neighbours(name)) for name in names)
+
+    def _quantised_inputs(self, position: int) -> Iterator[str]:
+        for name in self._graph.nodes[position].input:
+            if name in self.by_real:
+                yield self.by_real[name].name
+
+    def _neighbours(self, name: str) -> Iterator[int]:
+        """The node that computes a quantised value, and those that read it and need it so."""
+        yield self._graph.producer[name]
+        for reader in self._graph.consumers.get(self.by_name[name].real, ()):
+            if self._passed_on(reader) != name:
+                yield reader
+
+    def _dequantised_inputs(self, node: onnx.NodeProto) -> Iterator[int | None]:
+        """The DequantizeLinear of each input of a node; None for other inputs."""
+        for name in node.input:
+            source = self._graph.producer.get(name)
+            is_one = source is not None and (
+                self._graph.nodes[source].op_type == "DequantizeLinear"
+            )
+            yield source if is_one else None
+
+    def _passed_on(self, position: int) -> str | None:
+        """The value that a node passes on with the same scale, as MaxPool does; None for others.
+
+        Such a node leaves its input as it is: its output is quantised if its input is.
+        """
+        node = self._graph.nodes[position]
+        source = self.by_real.get(node.input[0]) if node.input else None
+        result = self.by_name.get(node.output[0])
+        if source is None or result is None:
+            return None
+        scales = [self._graph.nodes[v.quantise].input[1] for v in (source, result)]
+        return source.name if scales[0] == scales[1] else None
