@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +24,6 @@ import numpy as np
 import onnx
 import onnxruntime
 from onnx import numpy_helper
-from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_dynamic
-from onnxruntime.quantization.calibrate import create_calibrator
-from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
-from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
 from modelexport import Numeric, annotate, compare
 from modelexport.hierarchy.module_values import ModelValues
@@ -36,12 +32,10 @@ from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.comparison.parity.compare_run import compare_run
 from modelexport.tracer import Loaded, load, run_modules, trace
 from modelexport.tracer.sources.origin import Origin
+from quantisers import BY_DEFAULT, QDQ_ONLY, dynamic_quantiser, static_quantiser
 
 _LARGEST, _SMALLEST = 0.0, -2.0
 """Powers of ten between which the norm of a change is, over the norm of the weight."""
-
-_BY_DEFAULT = sorted({*QDQRegistry, *QLinearOpsRegistry})
-"""The operators that `quantize_static` quantises by default."""
 
 
 @dataclass(frozen=True)
@@ -146,10 +140,6 @@ def run_changes(name: str, trials: int, seed: int, folder: Path) -> Counter[str]
     return counts
 
 
-Quantise = Callable[[list[str]], onnx.ModelProto]
-"""Quantises a file, without the nodes of these names."""
-
-
 def outputs_of(model: Path, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """What a file returns in onnxruntime, as it stands."""
     options = onnxruntime.SessionOptions()
@@ -169,45 +159,6 @@ def error_of(exact: dict[str, np.ndarray], outputs: dict[str, np.ndarray]) -> fl
     return math.sqrt(sum(norm**2 for norm in norms) / len(norms))
 
 
-def static_quantiser(
-    plain: Path, feeds: dict[str, np.ndarray], folder: Path, operators: list[str]
-) -> Quantise:
-    """The static quantiser of onnxruntime, which calibrates once for all files that it makes."""
-    calibrator = create_calibrator(str(plain), operators, str(folder / "calibrated.onnx"))
-    calibrator.collect_data(_OnceReader(feeds))
-    ranges = calibrator.compute_data()
-
-    def quantise(excluded: list[str]) -> onnx.ModelProto:
-        quantiser = QDQQuantizer(
-            onnx.load(plain), False, False, QuantType.QInt8, QuantType.QUInt8, ranges,
-            [], excluded, operators, {"MinimumRealRange": 1e-6},
-        )  # fmt: skip
-        quantiser.quantize_model()
-        return quantiser.model.model
-
-    return quantise
-
-
-def dynamic_quantiser(plain: Path, folder: Path) -> Quantise:
-    """The dynamic quantiser of onnxruntime."""
-
-    def quantise(excluded: list[str]) -> onnx.ModelProto:
-        quantize_dynamic(plain, folder / "dynamic.onnx", nodes_to_exclude=excluded)
-        return onnx.load(folder / "dynamic.onnx")
-
-    return quantise
-
-
-class _OnceReader(CalibrationDataReader):
-    """Gives the inputs once."""
-
-    def __init__(self, feeds: dict[str, np.ndarray]) -> None:
-        self._left = [feeds]
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        return self._left.pop() if self._left else None
-
-
 def run_suggestions(name: str, folder: Path) -> int:
     """Quantise a model in two ways; check that the first suggestion gains most. 1 if it does not.
 
@@ -219,8 +170,8 @@ def run_suggestions(name: str, folder: Path) -> int:
     exact = outputs_of(subject.plain, feeds)
     ways = {
         "dynamic": dynamic_quantiser(subject.plain, folder),
-        "static": static_quantiser(subject.plain, feeds, folder, _BY_DEFAULT),
-        "static, QDQ operators": static_quantiser(subject.plain, feeds, folder, list(QDQRegistry)),
+        "static": static_quantiser(subject.plain, feeds, folder, BY_DEFAULT),
+        "static, QDQ operators": static_quantiser(subject.plain, feeds, folder, QDQ_ONLY),
     }
     failed = 0
     for way, quantise in ways.items():

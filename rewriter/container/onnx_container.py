@@ -108,11 +108,7 @@ class OnnxContainer:
         return None if span is None else self._values(span).tobytes()
 
     def stored_bytes(self, tensor: onnx.TensorProto) -> bytes | None:
-        """The little-endian values of a tensor that are in a file; None if the tensor has them.
-
-        Raises:
-            OnnxFileError: The values are in a file that is missing or too short.
-        """
+        """The little-endian values of a tensor that are in any file; None if it has them itself."""
         if tensor.data_location != tensor.EXTERNAL:
             return None
         values = self.payload(tensor)
