@@ -26,6 +26,7 @@ from modelexport.cli.step_progress import step_progress
 from modelexport.cli.verbosity import verbosity
 from modelexport.errors import UsageError
 from modelexport.hierarchy.choices import PartRole, TextFormat
+from modelexport.support.folders import atomic_folder
 from modelexport.support.stdio import STDIO
 
 if TYPE_CHECKING:
@@ -81,7 +82,9 @@ def extract(
     if is_folder(model):
         check_named(**{"-o": output, "--record": placement.record})
         with step_progress(context):
-            results = _extract_from_parts(model, output, placement, save_inputs, extract_from)
+            results = _extract_from_parts(
+                model, output, placement, save_inputs, extract_from, force=force
+            )
         if output_format is TextFormat.JSON:
             print_json(results)
         elif not verbosity(context).quiet:
@@ -108,6 +111,8 @@ def _extract_from_parts(
     placement: PlacementOptions,
     save_inputs: Path | None,
     extract_from: "Callable[[Path, Path | None, PlacementKeywords], Extraction]",
+    *,
+    force: bool,
 ) -> "dict[PartRole, Extraction]":
     """Extract the modules from each part that has them.
 
@@ -118,6 +123,7 @@ def _extract_from_parts(
         placement: How the hierarchy of the parts is found.
         save_inputs: A file for the inputs of the modules, if one part has them.
         extract_from: Extracts from one file; without a target it writes nothing.
+        force: Whether existing files may be overwritten.
 
     Raises:
         NoSuchModuleError: No part has the modules.
@@ -138,12 +144,15 @@ def _extract_from_parts(
             f"{option}: one file, but several parts have the module ({names}): name a folder with "
             "-o, or give the file of one part."
         )
-    if not is_file:
-        output.mkdir(parents=True, exist_ok=True)
-    return {
-        role: extract_from(part.onnx, output if is_file else output / part.onnx.name, sources(part))
-        for role, (part, _) in found.items()
-    }
+    if is_file:
+        return {role: extract_from(p.onnx, output, sources(p)) for role, (p, _) in found.items()}
+    if output.exists() and output.samefile(folder):
+        raise UsageError(f"{output}: the output is also an input; choose another name.")
+    with atomic_folder(output, force=force) as stage:
+        return {
+            role: extract_from(part.onnx, stage / part.onnx.name, sources(part))
+            for role, (part, _) in found.items()
+        }
 
 
 def _print_result(result: "Extraction", output: str, out: "Console") -> None:

@@ -9,7 +9,8 @@ from modelexport.errors import FileProblem
 from modelexport.hierarchy.choices import PartRole
 from modelexport.hierarchy.part_files import PartFiles, part_files
 from modelexport.hierarchy.part_manifest import MANIFEST, encode_part_manifest, read_part_manifest
-from modelexport.support.files import part_folder, write_error
+from modelexport.support.files import atomic_replacement, check_target
+from modelexport.support.folders import atomic_folder
 
 Result = TypeVar("Result")
 
@@ -32,14 +33,13 @@ def write_each_part(
     """
     parts, manifest = part_files(folder), read_part_manifest(folder)
     _check_target(folder, target, parts, force=force)
-    with part_folder(target / MANIFEST) as stage:
+    with atomic_folder(target, force=force) as stage:
         results = {part.role: write(part, stage / part.onnx.name) for part in parts}
         for part in parts:
             if part.record.is_file():
                 shutil.copy2(_inside(part.record), stage / part.record.name)
-        (stage / MANIFEST).write_bytes(encode_part_manifest(manifest))
-        for file in sorted(stage.iterdir(), key=lambda file: file.name == MANIFEST):
-            file.replace(target / file.name)
+        with atomic_replacement(stage / MANIFEST) as file:
+            file.write_bytes(encode_part_manifest(manifest))
     return results
 
 
@@ -55,17 +55,13 @@ def _inside(file: Path) -> Path:
 
 
 def _check_target(folder: Path, target: Path, parts: tuple[PartFiles, ...], *, force: bool) -> None:
-    """Make the folder to write; refuse one that is the input, or has such files already."""
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        is_input = target.samefile(folder)
-    except OSError as error:
-        raise write_error(target, error) from error
-    if is_input:
+    """Refuse a folder to write that is the input, or has such files already."""
+    if not target.exists():
+        return
+    if target.samefile(folder):
         raise FileProblem(f"{target}: the output is also an input; choose another name.")
     for name in (*(part.onnx.name for part in parts), MANIFEST):
-        if (target / name).exists() and not force:
-            raise FileProblem(f"{target / name}: exists already; --force overwrites it.")
+        check_target(target / name, force=force)
 
 
 def paired_parts(a: Path, b: Path) -> Iterator[tuple[PartFiles, PartFiles]]:

@@ -17,7 +17,8 @@ from modelexport.pipeline.parts.part_values import part_values
 from modelexport.pipeline.source_tracing import load_source
 from modelexport.rewriter.annotation.annotate_file import annotate
 from modelexport.rewriter.annotation.report import AnnotateReport
-from modelexport.support.files import part_folder, write_error
+from modelexport.support.files import atomic_replacement, write_error
+from modelexport.support.folders import atomic_folder
 from modelexport.support.progress import report_step
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def trace_parts(
     report_step("generating")
     parts = tracer.model_parts(loaded.model, loaded.inputs)
     connections = tracer.part_connections(loaded.model, parts)
-    with part_folder(target / MANIFEST) as stage:
+    with atomic_folder(target, force=force) as stage:
         written = [
             _make_part(part, loaded, stage, target, options, annotate_options) for part in parts
         ]
@@ -91,10 +92,8 @@ def trace_parts(
             parts=tuple(entry for entry, _, _ in written),
             connections=connections,
         )
-        for file in stage.iterdir():
-            file.replace(target / file.name)
-        (stage / MANIFEST).write_bytes(encode_part_manifest(manifest))
-        (stage / MANIFEST).replace(target / MANIFEST)
+        with atomic_replacement(stage / MANIFEST) as file:
+            file.write_bytes(encode_part_manifest(manifest))
     return PartsResult(
         folder=str(target),
         manifest=manifest,
@@ -115,9 +114,8 @@ def _check_options(options: TraceOptions) -> None:
 
 
 def _check_folder(folder: Path, *, force: bool) -> None:
-    """Make the folder; refuse one with the files of other parts."""
+    """Refuse a folder with the files of other parts."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         existing = sorted(p.name for p in folder.glob("*_model.onnx*")) if not force else []
         manifest = (folder / MANIFEST).exists()
     except OSError as error:

@@ -142,4 +142,14 @@ def test_records_elsewhere_are_not_copied(annotated_parts: Path, run: Run, tmp_p
     ran = run("strip", annotated_parts, "-o", tmp_path / "new")
     assert ran.code == 2
     assert "link" in ran.err
-    assert list((tmp_path / "new").iterdir()) == []
+    assert not (tmp_path / "new").exists()
+
+
+def test_no_folder_is_left_of_a_failure(annotated_parts: Path, run: Run, tmp_path: Path) -> None:
+    """The folder appears with all its files, or not at all."""
+    last = annotated_parts / read_part_manifest(annotated_parts).parts[-1].onnx
+    last.write_bytes(last.read_bytes()[:-200])
+    for command in (("strip",), ("annotate",), ("extract", "layer.0")):
+        ran = run(command[0], annotated_parts, *command[1:], "-o", tmp_path / "new" / "parts")
+        assert (ran.code, last.name in ran.err) == (2, True), ran.err
+        assert not (tmp_path / "new").exists()
