@@ -1,46 +1,62 @@
 """How much of a profile's time is at the right module: by model, precision and level.
 
-    python benchmarks/profile_attribution.py net.annotated.onnx ... [--out docs/profiling.md]
+    python benchmarks/profile_attribution.py                       # all models but the largest
+    python benchmarks/profile_attribution.py bert lstm --out docs/profiling.md
 
-Each file is made in several precisions, given path names, and profiled at every level. Columns:
-share of node time below the root; share at a wrong layer, where onnxruntime kept a path name that
-tells the layer; the largest difference of a module above 1 % of the time between two profiles;
-seconds that `profile` takes besides the runs.
+Each model is traced, made in four precisions, given path names and profiled twice at every level.
+Columns: nodes of the file; share of node time below the root, at each level; share that is judged,
+and share at a wrong layer, by the path names that onnxruntime kept on its nodes; the largest
+difference of a module above 1 % of the time between the two profiles, at each level; seconds that
+`profile` takes besides the runs. With --out, the rows of the page's table are replaced.
+
+Times are those of one thread. Nothing else should run on the machine.
 """
 
 import argparse
+import logging
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from modelexport import Inject, Profile, annotate, profile
+from attribution.forms import FORMS
+from attribution.subjects import SUBJECTS, make_subject
+from modelexport import Inject, Profile, annotate, profile, trace
 from modelexport.hierarchy.choices import OptimisationLevel
+from modelexport.hierarchy.profile_options import ProfileOptions
+from modelexport.hierarchy.record import Record
 
 HEADS = (
-    *("file", "precision", "level", "nodes", "below the root", "wrong layer", "two profiles"),
-    "overhead",
+    *("file", "precision", "nodes", "below the root: disable / basic / extended / all", "judged"),
+    *("wrong layer", "two profiles: disable / basic / extended / all", "besides the runs"),
 )
 _LARGE = 0.01
 """Share of the time from which a module is compared between two profiles."""
+_DEFAULT = [name for name in SUBJECTS if not name.endswith("_full")]
 
 
-def precisions(path: Path, folder: Path) -> Iterator[tuple[str, Path]]:
-    """The file in each precision, annotated and with path names."""
-    plain = {"fp32": path, "fp16": folder / "fp16.onnx", "int8": folder / "int8.onnx"}
-    from onnxruntime.transformers import float16
+@dataclass(frozen=True)
+class LevelFigures:
+    """What was measured at one level: shares from 0 to 1, and seconds.
 
-    half = float16.convert_float_to_float16(onnx.load(path), keep_io_types=True)
-    onnx.save(half, plain["fp16"])
-    quantize_dynamic(path, plain["int8"], weight_type=QuantType.QInt8)
-    for name, file in plain.items():
-        target = folder / f"{path.stem}.{name}.onnx"
-        inject = [Inject.METADATA, Inject.NAMES]
-        annotate(file, None, target, inherit_from=path, inject=inject, force=True)
-        yield name, target
+    Attributes:
+        below_root: Share of node time below the root.
+        judged, wrong: Share of nodes whose names tell a layer; share at another layer than that.
+        difference: The largest difference of a module between two profiles; its name is `module`.
+        overhead: Seconds that a profile took besides the runs.
+    """
+
+    below_root: float
+    judged: float
+    wrong: float
+    difference: float
+    module: str
+    overhead: float
 
 
 def layer_of(path: str) -> str | None:
@@ -50,60 +66,113 @@ def layer_of(path: str) -> str | None:
     return None if number is None else ".".join(steps[: number + 1])
 
 
-def wrong_layer(result: Profile, path: Path) -> float:
-    """Share of node time at another layer than the path names of onnxruntime's nodes tell."""
+def judge_layers(result: Profile, path: Path) -> tuple[float, float]:
+    """Share of node time whose layer is known by path names, and share at another layer."""
     graph = onnx.load(path, load_external_data=False).graph
     names = sorted((n.name for n in graph.node if n.name.startswith("/")), key=len, reverse=True)
-    wrong = 0.0
+    judged = wrong = 0.0
     for node in result.nodes:
         name = next((name for name in names if name in node.name), None)
         if name is None or node.module is None:
             continue
         expected = layer_of(name.strip("/").rpartition("/")[0].replace("/", "."))
         charged = layer_of(node.module)
-        if expected and charged and expected != charged:
-            wrong += node.time
-    return wrong / (result.node_time or 1.0)
+        if expected and charged:
+            judged += node.time
+            wrong += node.time if expected != charged else 0.0
+    total = result.node_time or 1.0
+    return judged / total, wrong / total
 
 
-def difference(a: Profile, b: Profile) -> float:
-    """The largest relative difference of a module's time between two profiles."""
+def largest_difference(a: Profile, b: Profile) -> tuple[float, str]:
+    """The largest relative difference of a module's time between two profiles, and the module."""
     others = {row.tag: row.time for row in b.modules}
     large = [row for row in a.modules if row.share > _LARGE and row.tag in others]
-    return max((abs(others[row.tag] / row.time - 1) for row in large), default=0.0)
+    return max(((abs(others[row.tag] / row.time - 1), row.path) for row in large), default=(0, ""))
 
 
-def rows(path: Path, folder: Path, runs: int) -> Iterator[list[str]]:
-    """A row for each precision and level of a file."""
-    for precision, file in precisions(path, folder):
-        for level in OptimisationLevel:
-            start = time.perf_counter()
-            first = profile(file, level=level, runs=runs, threads=1)
-            seconds = time.perf_counter() - start
-            overhead = seconds - (runs + 5) * (first.run_time or 0.0) / 1e6
-            second = profile(file, level=level, runs=runs, threads=1)
-            figures = [first.attributed, wrong_layer(first, file), difference(first, second)]
-            texts = [f"{figure:.1%}" for figure in figures]
-            head = [path.name.partition(".")[0], precision, level.value, str(len(first.nodes))]
-            yield [*head, *texts, f"{overhead:.1f} s"]
+def measure_level(file: Path, level: OptimisationLevel, runs: int) -> LevelFigures:
+    """Profile a file twice at a level."""
+    options = ProfileOptions(level=level, runs=runs, threads=1)
+    start = time.perf_counter()
+    first = profile(file, options=options)
+    seconds = time.perf_counter() - start
+    all_runs = runs + options.sessions * options.warmup
+    second = profile(file, options=options)
+    difference, module = largest_difference(first, second)
+    overhead = seconds - all_runs * (first.run_time or 0.0) / 1e6
+    judged, wrong = judge_layers(first, file)
+    return LevelFigures(first.attributed, judged, wrong, difference, module, overhead)
+
+
+def _row(model: str, form: str, nodes: int, figures: Sequence[LevelFigures]) -> list[str]:
+    return [
+        *(model, form, str(nodes)),
+        " / ".join(f"{100 * level.below_root:.1f}" for level in figures) + " %",
+        f"{min(level.judged for level in figures):.0%}",
+        f"{max(level.wrong for level in figures):.2%}",
+        " / ".join(f"{100 * level.difference:.0f}" for level in figures) + " %",
+        f"{max(level.overhead for level in figures):.1f} s",
+    ]
+
+
+def measure_model(name: str, forms: Sequence[str], runs: int, folder: Path) -> Iterator[list[str]]:
+    """A row for each form of a model."""
+    plain = folder / f"{name}.onnx"
+    record = trace(*make_subject(name), plain).record
+    feeds = {entry.name: entry.to_array() for entry in record.probe.inputs}
+    for form in forms:
+        made, file = folder / f"{name}.made.onnx", folder / f"{name}.{form}.onnx"
+        FORMS[form](plain, made, feeds)
+        _annotate(made, record, file)
+        nodes = len(onnx.load(file, load_external_data=False).graph.node)
+        figures = [measure_level(file, level, runs) for level in OptimisationLevel]
+        yield _row(name, form, nodes, figures)
+        for level, figure in zip(OptimisationLevel, figures, strict=True):
+            print(f"  {level}: {figure}", file=sys.stderr, flush=True)
+
+
+def _annotate(made: Path, record: Record, file: Path) -> None:
+    annotate(made, record, file, inject=[Inject.METADATA, Inject.NAMES], force=True)
+
+
+def update_page(page: Path, rows: Sequence[Sequence[str]]) -> None:
+    """Replace the rows of these files and precisions in the table of a page."""
+    text, bar, table = page.read_text().partition("\n| ")
+    lines = (bar + table).strip().splitlines()[2:]
+    old = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in lines]
+    merged = {tuple(row[:2]): row for row in [*old, *rows] if len(row) == len(HEADS)}
+    order = list(SUBJECTS)
+    ordered = sorted(merged.values(), key=lambda row: order.index(row[0]))
+    heads = [_line(HEADS), "|" + " --- |" * len(HEADS)]
+    page.write_text("\n".join([text.rstrip(), "", *heads, *map(_line, ordered), ""]))
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
 
 
 def main() -> None:
-    """Print the table, or write it below the text of a page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("files", nargs="+", type=Path, help="annotated files in fp32")
+    """Print a row for each model and precision, and write them into the table of a page."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("models", nargs="*", help=f"some of {', '.join(SUBJECTS)}")
+    parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS))
     parser.add_argument("--runs", type=int, default=30)
-    parser.add_argument("--out", type=Path, help="the page whose table is replaced")
+    parser.add_argument("--out", type=Path, help="the page whose table gets the rows")
     arguments = parser.parse_args()
-    lines = ["| " + " | ".join(HEADS) + " |", "|" + " --- |" * len(HEADS)]
-    with tempfile.TemporaryDirectory() as name:
-        for path in arguments.files:
-            for row in rows(path, Path(name), arguments.runs):
-                lines.append("| " + " | ".join(row) + " |")
-                print(lines[-1], flush=True)
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+    rows = []
+    print(_line(HEADS))
+    with tempfile.TemporaryDirectory() as folder:
+        for name in arguments.models or _DEFAULT:
+            for row in measure_model(name, arguments.forms, arguments.runs, Path(folder)):
+                rows.append(row)
+                print(_line(row), flush=True)
     if arguments.out is not None:
-        text = arguments.out.read_text().partition("\n| ")[0].rstrip()
-        arguments.out.write_text("\n".join([text, "", *lines, ""]))
+        update_page(arguments.out, rows)
 
 
 if __name__ == "__main__":

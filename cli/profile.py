@@ -24,7 +24,7 @@ from modelexport.cli.stdio_files import check_one_reader, input_file
 from modelexport.cli.step_progress import step_progress
 from modelexport.cli.verbosity import verbosity
 from modelexport.errors import UsageError
-from modelexport.hierarchy.choices import PartRole, ProfileFormat, ProfileOrder
+from modelexport.hierarchy.choices import PartRole, ProfileFormat, ProfileOrder, ProfileRows
 from modelexport.support.visible_text import visible_line
 
 if TYPE_CHECKING:
@@ -52,6 +52,21 @@ def profile(  # noqa: PLR0913 - a parameter is an option of the command
             help="Show only these modules (path, tag or pattern) and those inside them.",
         ),
     ] = None,
+    by: Annotated[
+        ProfileRows,
+        typer.Option(
+            help="Show times by module, or by line of Python, the longest first. Lines come from "
+            "--record, or from a file that was annotated with --source-lines."
+        ),
+    ] = ProfileRows.MODULE,
+    every_module: Annotated[
+        bool,
+        typer.Option(
+            "--all",
+            help="Show every module in the tree. By default equal siblings are one entry, such as "
+            "layer.(0-5).",
+        ),
+    ] = False,
     sort: Annotated[ProfileOrder, typer.Option(help="Order of the modules.")] = ProfileOrder.MODEL,
     output_format: Annotated[
         ProfileFormat, typer.Option(help="Format of the result.")
@@ -99,7 +114,10 @@ def profile(  # noqa: PLR0913 - a parameter is an option of the command
                 sources = HierarchySource(record, inherit_from)
                 shown = {"module": module, "depth": depth, "sort": sort}
                 profiles.append(profile_file(path, sources, **shown))
-    _print(profiles, output_format)
+    if by is ProfileRows.LINE:
+        _print_lines(profiles, output_format)
+    else:
+        _print(profiles, output_format, every_module=every_module)
     if output_format is not ProfileFormat.JSON and not verbosity(context).quiet:
         for result in profiles:
             _print_notes(result)
@@ -118,7 +136,50 @@ def _profiles(result: "Profile | PartsProfile") -> "list[Profile]":
     return list(result.parts.values()) if isinstance(result, PartsProfile) else [result]
 
 
-def _print(profiles: "list[Profile | PartsProfile]", output_format: ProfileFormat) -> None:
+def _whole(result: "Profile | PartsProfile") -> "Profile":
+    """The profile of a file; of a folder, that of all parts together."""
+    from modelexport.rewriter import PartsProfile  # noqa: PLC0415 - loads onnx
+
+    return result.whole if isinstance(result, PartsProfile) else result
+
+
+def _print_lines(profiles: "list[Profile | PartsProfile]", output_format: ProfileFormat) -> None:
+    """Print times by line of Python.
+
+    Raises:
+        UsageError: No lines are known of a file.
+    """
+    from modelexport.cli import render_line_times  # noqa: PLC0415 - rich loads when it is needed
+    from modelexport.cli.render_profile import summary  # noqa: PLC0415 - likewise
+
+    wholes = list(map(_whole, profiles))
+    for whole in wholes:
+        if not whole.lines:
+            raise UsageError(
+                f"{whole.file}: no source lines are known. Give --record RECORD, or annotate the "
+                "file with --source-lines."
+            )
+    comparison = modelexport.compare_profiles(*wholes) if len(wholes) == 2 else None
+    if output_format is ProfileFormat.JSON:
+        print_json(comparison or profiles[0])
+        return
+    if output_format is ProfileFormat.CSV:
+        render_line_times.write_csv([p for profile in profiles for p in _profiles(profile)])
+        return
+    if comparison is None:
+        grid, texts = render_line_times.table(wholes[0]), [summary(wholes[0])]
+    else:
+        grid, texts = render_line_times.side_by_side(comparison), []
+    if output_format is ProfileFormat.MARKDOWN:
+        print_document("\n\n".join([*texts, grid.markdown()]))
+        return
+    for part in (grid, *map(visible_line, texts)):
+        console().print(part)
+
+
+def _print(
+    profiles: "list[Profile | PartsProfile]", output_format: ProfileFormat, *, every_module: bool
+) -> None:
     from modelexport.cli import render_profile  # noqa: PLC0415 - rich loads when it is needed
     from modelexport.rewriter import PartsProfile  # noqa: PLC0415 - loads onnx
 
@@ -126,8 +187,7 @@ def _print(profiles: "list[Profile | PartsProfile]", output_format: ProfileForma
     if output_format is ProfileFormat.CSV:
         render_profile.write_csv([p for profile in profiles for p in _profiles(profile)])
     elif len(profiles) == 2:
-        wholes = [p.whole if isinstance(p, PartsProfile) else p for p in profiles]
-        comparison = modelexport.compare_profiles(*wholes)
+        comparison = modelexport.compare_profiles(*map(_whole, profiles))
         grid = render_profile.side_by_side(comparison)
         if output_format is ProfileFormat.JSON:
             print_json(comparison)
@@ -139,12 +199,15 @@ def _print(profiles: "list[Profile | PartsProfile]", output_format: ProfileForma
         print_json(first)
     else:
         parts = first.parts if isinstance(first, PartsProfile) else {}
-        whole = first.whole if isinstance(first, PartsProfile) else first
-        _print_one(whole, parts, output_format)
+        _print_one(_whole(first), parts, output_format, every_module=every_module)
 
 
 def _print_one(
-    whole: "Profile", parts: "Mapping[PartRole, Profile]", output_format: ProfileFormat
+    whole: "Profile",
+    parts: "Mapping[PartRole, Profile]",
+    output_format: ProfileFormat,
+    *,
+    every_module: bool,
 ) -> None:
     """Print the profile of a file, or of a folder with the times of its parts."""
     from modelexport.cli import render_profile  # noqa: PLC0415 - rich loads when it is needed
@@ -159,7 +222,7 @@ def _print_one(
         console().print(modules)
         console().print(render_profile.operators(whole))
     else:
-        for branch in render_profile.tree(whole):
+        for branch in render_profile.tree(whole, every_module=every_module):
             console().print(branch)
     for line in render_profile.summaries(whole, parts):
         console().print(visible_line(line))

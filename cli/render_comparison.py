@@ -129,7 +129,12 @@ def _values(result: "NumericComparison", *, every: bool) -> Section:
         if every or value.diverges or value.paired_by == "output"
     ]  # fmt: skip
     heads = ["module", "", "operators", ">shape", ">max abs", ">relative", ">cosine", ">SNR dB"]
-    return Section(f"{compared}: {verdict}", [], Grid(heads, rows))
+    lines = [
+        f"{value.tag} begins at {', '.join(value.source_lines)}"
+        for value in result.values
+        if value.begins and value.source_lines
+    ]
+    return Section(f"{compared}: {verdict}", lines, Grid(heads, rows))
 
 
 def _unaligned(result: "NumericComparison") -> Section:

@@ -2,7 +2,8 @@
 
 import csv
 import sys
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -12,7 +13,7 @@ from modelexport.cli.part_folders import title
 from modelexport.cli.tables import Grid
 from modelexport.hierarchy.choices import PartRole
 from modelexport.rewriter import ModuleTime, Profile, ProfileComparison
-from modelexport.rewriter.analysis.row_tree import children_by_tag, short_name
+from modelexport.rewriter.analysis.equal_siblings import ModuleGroup, group_siblings
 from modelexport.support.visible_text import visible_line
 
 _MAX_OPERATORS = 3
@@ -72,33 +73,67 @@ def by_part(whole: Profile, parts: Mapping[PartRole, Profile]) -> Grid:
     return Grid(["module", "class", *roles, ">sum", ">share", ">nodes"], rows, [">nodes", "class"])
 
 
-def tree(profile: Profile) -> Iterator[RenderableType]:
-    """The modules as trees."""
+def tree(profile: Profile, *, every_module: bool = False) -> Iterator[RenderableType]:
+    """The modules as trees.
+
+    A run of equal siblings is one entry: the time of all of them, and the shortest and the
+    longest time of one. Below it are the modules of its first, likewise with those of the others.
+
+    Args:
+        profile: The profile.
+        every_module: Whether equal siblings are shown one by one.
+    """
     rows = {row.tag: row for row in profile.modules}
-    children = children_by_tag(profile.modules)
-    for top in children.get(None, ()):
-        branch = Tree(_label(rows[top], None, profile))
-        pending = [(branch, top)]
+    groups = group_siblings(profile.modules, figures=_structure, every_module=every_module)
+    for group in groups:
+        branch = Tree(_label([group], rows, profile))
+        pending = [(branch, [group])]
         while pending:  # not recursive: modules may be thousands of steps deep
-            above, tag = pending.pop()
+            above, equal_groups = pending.pop()
+            members = [member for group in equal_groups for member in group.members]
             pending += [
-                (above.add(_label(rows[child], tag, profile)), child)
-                for child in children.get(tag, ())
+                (above.add(_label(below, rows, profile)), list(below))
+                for below in zip(*(member.groups for member in members), strict=True)
             ]
         yield branch
 
 
-def _label(row: ModuleTime, parent: str | None, profile: Profile) -> Text:
-    label = Text(visible_line(short_name(row.tag, parent)), style="bold", no_wrap=True)
-    label.append(visible_line(f" {row.class_name}"), style="cyan")
-    label.append(f"  {duration(row.time, profile.unit)} {row.share:.1%}", style="green")
-    if row.spread is not None:
-        label.append(f" +-{row.spread / (row.time or 1):.0%}", style="dim")
-    if row.self_time and row.self_time != row.time:
-        label.append(f"  self {duration(row.self_time, profile.unit)}", style="yellow")
-    operators = list(row.op_types.items())[:_MAX_OPERATORS]
-    text = ", ".join(f"{name} {time / (row.time or 1):.0%}" for name, time in operators)
+def _structure(row: ModuleTime) -> Hashable:
+    """In what equal modules are equal: their times differ."""
+    return row.class_name, row.own_nodes, row.nodes, frozenset(row.op_types)
+
+
+def _label(groups: Sequence[ModuleGroup], rows: Mapping[str, ModuleTime], profile: Profile) -> Text:
+    """The label of groups that stand at the same place below equal modules."""
+    members = [rows[member.tag] for group in groups for member in group.members]
+    first, size = members[0], len(members)
+    label = Text(visible_line(groups[0].name), style="bold", no_wrap=True, overflow="ellipsis")
+    if size > 1:
+        label.append(f": {size} x", style="")
+    label.append(visible_line(f" {first.class_name}"), style="cyan")
+    time = sum(row.time for row in members)
+    share = sum(row.share for row in members)
+    label.append(f"  {duration(time, profile.unit)} {share:.1%}", style="green")
+    if size > 1:
+        times = [row.time for row in members]
+        shortest, longest = (duration(figure(times), profile.unit) for figure in (min, max))
+        label.append(f"  each {shortest} to {longest}", style="green")
+    elif first.spread is not None:
+        label.append(f" +-{first.spread / (first.time or 1):.0%}", style="dim")
+    own = sum(row.self_time for row in members)
+    if own and own != time:
+        label.append(f"  self {duration(own, profile.unit)}", style="yellow")
+    times_by_operator: Counter[str] = Counter()
+    for row in members:
+        times_by_operator.update(row.op_types)
+    text = longest_operators(dict(times_by_operator.most_common()), time)
     return label.append(visible_line(f"  {text}"), style="dim")
+
+
+def longest_operators(times: Mapping[str, float], total: float) -> str:
+    """The first operators of a list, each with its share of a time."""
+    operators = list(times.items())[:_MAX_OPERATORS]
+    return ", ".join(f"{name} {time / (total or 1):.0%}" for name, time in operators)
 
 
 def table(profile: Profile) -> Grid:

@@ -52,6 +52,14 @@ def select(  # noqa: PLR0913 - a parameter is an option of the command
         list[str] | None,
         typer.Option(metavar="OPERATOR", help="Nodes of this operator; may be repeated."),
     ] = None,
+    line: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE:N",
+            help="Nodes of this line of Python, of lines FILE:N-M, or of the whole FILE; may be "
+            "repeated. Lines come from --record, or from annotate --source-lines.",
+        ),
+    ] = None,
     inverted: Annotated[bool, typer.Option("--not", help="All other nodes.")] = False,
     partly: Annotated[
         bool,
@@ -85,7 +93,7 @@ def select(  # noqa: PLR0913 - a parameter is an option of the command
 ) -> None:
     """Print the nodes of some modules in the form that a quantiser, converter or splitter takes.
 
-    Modules, classes and operators narrow each other; with none selected the exit code is 2.
+    Modules, classes, operators and lines narrow each other; with none selected the exit code is 2.
     """
     for_devices = output_format is SelectionFormat.LAYER_ANN
     if for_devices and output is None:
@@ -99,6 +107,7 @@ def select(  # noqa: PLR0913 - a parameter is an option of the command
             module or (),
             classes=class_name or (),
             op_types=op_type or (),
+            lines=line or (),
             inverted=inverted,
             partly=partly,
             **keywords,

@@ -188,6 +188,14 @@ class ProfileOrder(StrEnum):
     NAME = "name"
 
 
+class ProfileRows(StrEnum):
+    """What the rows of a printed profile are."""
+
+    MODULE = "module"
+    LINE = "line"
+    """Lines of Python."""
+
+
 class ProfileFormat(StrEnum):
     """Formats in which `profile` prints."""
 

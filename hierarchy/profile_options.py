@@ -14,6 +14,7 @@ class ProfileKeywords(TypedDict, total=False):
 
     level: OptimisationLevel | str
     runs: int
+    sessions: int
     warmup: int
     threads: int
     provider: str | None
@@ -28,7 +29,8 @@ class ProfileOptions(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         level: How far onnxruntime optimises the file.
         runs: Number of runs that are measured.
-        warmup: Number of runs before them that are not measured.
+        sessions: Number of sessions of onnxruntime that share these runs. Each loads the file anew.
+        warmup: Number of runs at the beginning of each session that are not measured.
         threads: Number of threads inside an operator; 0 to let the runtime choose.
         provider: Execution provider of onnxruntime (`CPUExecutionProvider`, or only `cpu`), or
             device of openvino (`CPU`). None for the processor.
@@ -40,6 +42,7 @@ class ProfileOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     level: OptimisationLevel = OptimisationLevel.ALL
     runs: int = 30
+    sessions: int = 3
     warmup: int = 5
     threads: int = 0
     provider: str | None = None
@@ -59,8 +62,10 @@ class ProfileOptions(msgspec.Struct, frozen=True, kw_only=True):
             level, runtime = OptimisationLevel(options.level), ProfileRuntime(options.runtime)
         except ValueError as error:
             raise UsageError(f"Unknown choice: {error}.") from error
-        if options.runs < 1 or options.warmup < 0 or options.threads < 0:
-            raise UsageError("Profiling needs at least 1 run; other numbers cannot be negative.")
+        if min(options.runs, options.sessions) < 1 or min(options.warmup, options.threads) < 0:
+            raise UsageError(
+                "Profiling needs at least 1 run and 1 session; other numbers cannot be negative."
+            )
         probe = None if options.probe is None else Path(options.probe)
         return msgspec.structs.replace(options, level=level, runtime=runtime, probe=probe)
 

@@ -26,8 +26,19 @@ class ProfileRunOptions:
     runs: Annotated[
         int, typer.Option(min=1, help="Number of measured runs.", rich_help_panel=_RUN)
     ] = _DEFAULTS.runs
+    sessions: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Number of sessions of onnxruntime that share these runs.",
+            rich_help_panel=_RUN,
+        ),
+    ] = _DEFAULTS.sessions
     warmup: Annotated[
-        int, typer.Option(min=0, help="Number of runs before them.", rich_help_panel=_RUN)
+        int,
+        typer.Option(
+            min=0, help="Number of runs before them, in each session.", rich_help_panel=_RUN
+        ),
     ] = _DEFAULTS.warmup
     threads: Annotated[
         int,
@@ -67,6 +78,7 @@ class ProfileRunOptions:
         return ProfileOptions(
             level=self.level,
             runs=self.runs,
+            sessions=self.sessions,
             warmup=self.warmup,
             threads=self.threads,
             provider=self.provider,

@@ -1,17 +1,18 @@
 """Analyzing an ONNX file: what it holds, module by module, and what that costs."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from modelexport.hierarchy.choices import ModuleOrder
 from modelexport.hierarchy.graph_paths import op_type
+from modelexport.hierarchy.tags import Tagger
 from modelexport.rewriter.analysis.costs import Shapes
 from modelexport.rewriter.analysis.count_file import FileCounter
 from modelexport.rewriter.analysis.module_rows import module_rows
-from modelexport.rewriter.analysis.results import Analysis, UnresolvedNode
+from modelexport.rewriter.analysis.results import Analysis, ModuleRow, UnresolvedNode
 from modelexport.rewriter.analysis.select_modules import select_modules
 from modelexport.rewriter.analysis.totals import most_frequent_first
 from modelexport.rewriter.annotation.model_file import LoadedModel, ModelFile
@@ -85,6 +86,7 @@ def analyze_model(
         rows = module_rows(
             counter.own_totals, counter.parameters, counter.tagger, with_nodes=bool(op_types)
         )
+        rows = _with_source_lines(rows, carried, counter.tagger)
     unresolved = _unresolved_nodes(graph, claims)
     tagged, totals = len(claims.by_node), counter.file_totals
     return Analysis(
@@ -110,6 +112,24 @@ def analyze_model(
         unresolved=unresolved,
         notes=[*([] if carried is None else carried.notes), *filter(None, [shapes.note])],
     )
+
+
+def _with_source_lines(
+    rows: Sequence[ModuleRow], carried: CarriedHierarchy | None, tagger: Tagger
+) -> list[ModuleRow]:
+    """The rows, with the lines of Python behind the nodes of each module itself."""
+    if carried is None or not carried.source_lines:
+        return list(rows)
+    lines: dict[str, dict[str, None]] = {}
+    for key, claim in carried.claims.by_node.items():
+        of_module = lines.setdefault(tagger.tag(claim.module), {})
+        of_module.update(dict.fromkeys(carried.source_lines.get(key, ())))
+    return [
+        msgspec.structs.replace(row, source_lines=tuple(lines[row.tag]))
+        if row.tag in lines
+        else row
+        for row in rows
+    ]
 
 
 def _unresolved_nodes(graph: ModelGraph, claims: Claims) -> list[UnresolvedNode]:

@@ -12,11 +12,12 @@ equal layers.
 A module that only holds numbered ones, such as a ModuleList, is no entry: their names say as much.
 """
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from modelexport.rewriter.analysis.row_tree import (
+    ListedRow,
     children_by_tag,
     name_of_step,
     step_below,
@@ -25,6 +26,8 @@ from modelexport.rewriter.analysis.row_tree import (
 
 if TYPE_CHECKING:
     from modelexport.rewriter.analysis.results import ModuleRow
+
+_Row = TypeVar("_Row", bound=ListedRow)
 
 
 @dataclass(frozen=True)
@@ -96,15 +99,31 @@ def group_equal_siblings(
     Returns:
         The topmost groups. Each tag is in at most one group.
     """
+    return group_siblings(*files, figures=_figures, every_module=every_module)
+
+
+def group_siblings(
+    *files: Sequence[_Row], figures: Callable[[_Row], Hashable], every_module: bool = False
+) -> tuple[ModuleGroup, ...]:
+    """As `group_equal_siblings`, for rows of any kind.
+
+    Args:
+        files: The rows of each file.
+        figures: In what equal modules are equal, apart from their places in the tree.
+        every_module: Make a group of its own for each module.
+    """
     rows_by_tag = [{row.tag: row for row in rows} for rows in files]
-    listed: dict[str, list[ModuleRow]] = {}
+    listed: dict[str, list[_Row]] = {}
     for rows in files:
         for row in rows:
             listed.setdefault(row.tag, []).append(row)
-    figures = {tag: tuple(_figures(rows.get(tag)) for rows in rows_by_tag) for tag in listed}
+    by_tag = {
+        tag: tuple(figures(rows[tag]) if tag in rows else None for rows in rows_by_tag)
+        for tag in listed
+    }
     tree = children_by_tag(rows[0] for rows in listed.values())
     children = without_plain_lists(tree, listed)
-    return _Grouping(figures, children, every_module=every_module).groups()
+    return _Grouping(by_tag, children, every_module=every_module).groups()
 
 
 def list_groups(
@@ -129,10 +148,8 @@ def list_groups(
         pending.extend((child, line) for child in reversed(group.first.groups))
 
 
-def _figures(row: "ModuleRow | None") -> Hashable:
+def _figures(row: "ModuleRow") -> Hashable:
     """All that is shown of a module, apart from its place in the tree."""
-    if row is None:
-        return None
     counts = (row.own_nodes, row.nodes, row.own_parameters, row.parameters, row.weight_bytes)
     costs = (row.macs, row.unknown_macs, row.activation_bytes, row.unknown_activations)
     return row.class_name, counts, costs, frozenset(row.op_types.items())

@@ -29,6 +29,7 @@ class ModuleRow(msgspec.Struct, frozen=True):
             left out.
         unknown_activations: How many of these values have an unknown size.
         parent: Tag of the row that it is part of; None for the root.
+        source_lines: Lines of Python (`file:line`) behind its own nodes, where the file has them.
     """
 
     tag: str
@@ -48,6 +49,7 @@ class ModuleRow(msgspec.Struct, frozen=True):
     activation_bytes: int = 0
     unknown_activations: int = 0
     parent: str | None = None
+    source_lines: tuple[str, ...] = ()
 
     @property
     def only_holds(self) -> bool:

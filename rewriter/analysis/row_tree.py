@@ -1,10 +1,7 @@
 """The tree that rows make: which modules are below which, and what a module is called there."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    from modelexport.rewriter.analysis.results import ModuleRow
+from typing import Protocol
 
 
 class NestedRow(Protocol):
@@ -17,6 +14,18 @@ class NestedRow(Protocol):
     @property
     def parent(self) -> str | None:
         """Tag of the row that it is part of; None for the root."""
+
+
+class ListedRow(NestedRow, Protocol):
+    """The row of a module that may only hold others."""
+
+    @property
+    def path(self) -> str:
+        """Its module path."""
+
+    @property
+    def only_holds(self) -> bool:
+        """Whether nothing of it is its own."""
 
 
 def children_by_tag(rows: Iterable[NestedRow]) -> dict[str | None, list[str]]:
@@ -33,7 +42,7 @@ def children_by_tag(rows: Iterable[NestedRow]) -> dict[str | None, list[str]]:
 
 
 def without_plain_lists(
-    children: Mapping[str | None, Sequence[str]], rows: "Mapping[str, Sequence[ModuleRow]]"
+    children: Mapping[str | None, Sequence[str]], rows: Mapping[str, Sequence[ListedRow]]
 ) -> dict[str | None, list[str]]:
     """The tree without modules that only hold numbered ones, whose names say as much.
 

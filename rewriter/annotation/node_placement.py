@@ -83,7 +83,7 @@ def _completed(own: CarriedHierarchy, file: ModelFile, sources: PlacementSources
     """The tags of a file, and the modules of its nodes without one as far as they are matched."""
     outside = [key for key in file.graph.keys if key not in own.claims.by_node]
     if not outside:
-        return Placement(own)
+        return Placement(_with_lines(own, file, sources))
     name, count = file.path.name, len(outside)
     without = f"{count} nodes of {name} have no tag and are outside any module"
     try:
@@ -96,7 +96,9 @@ def _completed(own: CarriedHierarchy, file: ModelFile, sources: PlacementSources
     recorded = matched.claims.by_node
     by_node = {key: recorded[key] for key in outside if key in recorded}
     claims = msgspec.structs.replace(own.claims, by_node=own.claims.by_node | by_node)
-    lines = {key: matched.source_lines[key] for key in outside if key in matched.source_lines}
+    lines = dict(matched.source_lines)
+    if own.source_lines:
+        lines = {key: lines[key] for key in outside if key in lines}
     source = "the record"
     if sources.record is None and sources.annotated is not None:
         source = sources.annotated.path.name
@@ -105,6 +107,20 @@ def _completed(own: CarriedHierarchy, file: ModelFile, sources: PlacementSources
         note += "; the others are outside any module"
     lines |= own.source_lines
     return Placement(msgspec.structs.replace(own, claims=claims, source_lines=lines), note)
+
+
+def _with_lines(
+    own: CarriedHierarchy, file: ModelFile, sources: PlacementSources
+) -> CarriedHierarchy:
+    """The hierarchy of a file, with the source lines of the record where the file has none."""
+    record = sources.record
+    if own.source_lines or record is None or not any(op.source for op in record.ops):
+        return own
+    try:
+        matched = _by_record(file, record, sources.options)
+    except ForeignRecordError:
+        return own
+    return msgspec.structs.replace(own, source_lines=matched.source_lines)
 
 
 def _matched_rest(

@@ -100,7 +100,7 @@ def compare_values(
     runs, inputs = _run(files, alignment, options, record, shown)
     pairing = ValuePairing(runs[0].values, runs[1].values)
     pairs = pairing.pairs
-    deviations = _measure(runs, pairs, alignment, options.tolerance)
+    deviations = _measure(files, runs, pairs, alignment, options.tolerance)
     finder = DivergenceFinder(files[0].graph, pairs, deviations)
     mispaired = finder.mispairings()
     kept = [index for index in range(len(pairs)) if index not in mispaired]
@@ -226,10 +226,15 @@ def _inputs(
 
 
 def _measure(
-    runs: _Runs, pairs: Sequence[Pair], alignment: ModuleAlignment, tolerance: float
+    files: ComparedFiles,
+    runs: _Runs,
+    pairs: Sequence[Pair],
+    alignment: ModuleAlignment,
+    tolerance: float,
 ) -> list[Deviation]:
     """The errors of the second file in each pair; fetched in parts that fit into memory."""
     left, right = runs
+    lines = [file.source_lines for file in files]
     summaries = left.values.summaries
     deviations: list[Deviation] = []
     for chunk in memory_chunks([summaries[pair.a_name].bytes for pair in pairs]):
@@ -249,6 +254,7 @@ def _measure(
                     paired_by=pair.paired_by,
                     **errors._asdict(),
                     diverges=errors.diverges(tolerance),
+                    source_lines=lines[0][pair.a.node] or lines[1][pair.b.node],
                 )
             )
     return deviations

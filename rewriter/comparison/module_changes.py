@@ -25,6 +25,7 @@ class _ModuleContent:
         bytes: Bytes of its own weights.
         known: Whether the module tree of the file has it.
         class_name: Its class; "" when the module tree does not say.
+        source_lines: Lines of Python behind its own nodes.
     """
 
     ops: dict[str, int] = field(default_factory=dict)
@@ -33,6 +34,7 @@ class _ModuleContent:
     bytes: int = 0
     known: bool = False
     class_name: str = ""
+    source_lines: dict[str, None] = field(default_factory=dict)
 
     @property
     def amounts(self) -> tuple[dict[str, int], dict[str, int], int, int]:
@@ -103,6 +105,7 @@ def _row(tag: str, a: _ModuleContent, b: _ModuleContent) -> ModuleChange:
         parameters_b=b.parameters,
         bytes_a=a.bytes,
         bytes_b=b.bytes,
+        source_lines=tuple(a.source_lines or b.source_lines),
     )
 
 
@@ -161,7 +164,9 @@ class _ContentCounter:
             if claim is None:
                 continue
             key = self._shown_key(claim.module)
-            add_counts(self._content(key).ops, {operator: 1})
+            content = self._content(key)
+            add_counts(content.ops, {operator: 1})
+            content.source_lines.update(dict.fromkeys(self._file.source_lines[number]))
             if claim.covers and not self._file.graph.is_auxiliary(number):
                 for other in {self._shown_key(path) for path in claim.covers} - {key}:
                     add_counts(self._content(other).covered, {operator: 1})

@@ -36,6 +36,8 @@ class ModuleChange(msgspec.Struct, frozen=True):
             nodes that cover it), and how many.
         parameters_a, parameters_b: Elements of its own parameters, as the module trees say.
         bytes_a, bytes_b: Bytes of its own weights in each file.
+        source_lines: Lines of Python (`file:line`) behind its own nodes, as the first file has
+            them; else as the second has them.
     """
 
     tag: str
@@ -51,6 +53,7 @@ class ModuleChange(msgspec.Struct, frozen=True):
     parameters_b: int
     bytes_a: int
     bytes_b: int
+    source_lines: tuple[str, ...] = ()
 
 
 class FileFacts(msgspec.Struct, frozen=True):
@@ -94,6 +97,8 @@ class Deviation(msgspec.Struct, frozen=True):
         unlike: Number of elements that are infinite or no number in just one of the files.
         diverges: Whether `relative` is above the tolerance.
         begins: Whether it diverges and no value that it is computed from does.
+        source_lines: Lines of Python (`file:line`) behind the node that computes it, as the first
+            file has them; else as the second has them.
     """
 
     tag: str
@@ -111,6 +116,7 @@ class Deviation(msgspec.Struct, frozen=True):
     unlike: int
     diverges: bool
     begins: bool = False
+    source_lines: tuple[str, ...] = ()
 
 
 class Unaligned(msgspec.Struct, frozen=True):

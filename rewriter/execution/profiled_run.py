@@ -35,13 +35,11 @@ class ProfiledRun:
 
     Attributes:
         events: onnxruntime's profile, a JSON file.
-        optimised: The file as onnxruntime optimised it.
         version: Version of onnxruntime.
         providers: The execution providers of the session.
     """
 
     events: Path
-    optimised: Path
     version: str
     providers: tuple[str, ...]
 
@@ -80,9 +78,10 @@ def optimise(
 
 def run_profiled(
     path: Path,
-    folder: Path,
+    events: Path,
     feeds: Feeds,
     *,
+    optimised: Path | None = None,
     source: SessionSource,
     level: OptimisationLevel,
     runs: int,
@@ -94,8 +93,9 @@ def run_profiled(
 
     Args:
         path: The file.
-        folder: Where the profile and the optimised file go.
+        events: Where onnxruntime's profile goes; onnxruntime adds a date to the name.
         feeds: An array for each input.
+        optimised: Where the file goes in the form into which onnxruntime optimises it.
         source: What to load: the file itself, or something in its place.
         level: How far it is optimised.
         runs: Number of runs, those for warming up included.
@@ -110,11 +110,10 @@ def run_profiled(
     """
     import onnxruntime as ort  # noqa: PLC0415 - heavy
 
-    optimised = folder / "optimised.onnx"
     options = _session_options(ort, path, optimised, source, level, libraries)
     options.intra_op_num_threads = threads
     options.enable_profiling = True
-    options.profile_file_prefix = str(folder / "profile")
+    options.profile_file_prefix = str(events)
     session = _open_session(ort, path, options, source, provider)
     names = [value.name for value in session.get_outputs()]
     try:
@@ -125,14 +124,14 @@ def run_profiled(
         raise RuntimeFailedError(
             f"{path}: onnxruntime cannot run it ({first_line(error)})."
         ) from error
-    events = Path(session.end_profiling())
-    return ProfiledRun(events, optimised, ort.__version__, tuple(session.get_providers()))
+    written = Path(session.end_profiling())
+    return ProfiledRun(written, ort.__version__, tuple(session.get_providers()))
 
 
 def _session_options(
     ort: Any,
     path: Path,
-    optimised: Path,
+    optimised: Path | None,
     source: SessionSource,
     level: OptimisationLevel,
     libraries: Iterable[str],
@@ -140,11 +139,12 @@ def _session_options(
     options = ort.SessionOptions()
     options.log_severity_level = 4  # errors are raised; nothing else is of interest
     options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, _LEVELS[level])
-    options.optimized_model_filepath = str(optimised)
     if isinstance(source.model, bytes):
         options.add_session_config_entry(EXTERNAL_DATA_FOLDER, str(source.folder))
-    if _bytes_of(path) >= _EMBEDDED_WEIGHTS:
-        options.add_session_config_entry(_EXTERNAL_FILE, f"{optimised.name}.data")
+    if optimised is not None:
+        options.optimized_model_filepath = str(optimised)
+        if _bytes_of(path) >= _EMBEDDED_WEIGHTS:
+            options.add_session_config_entry(_EXTERNAL_FILE, f"{optimised.name}.data")
     try:
         for library in libraries:
             options.register_custom_ops_library(library)
@@ -167,8 +167,9 @@ def _open_session(
             enable_fallback=0,  # it would print, and measure another provider
         )
     except Exception as error:  # onnxruntime's errors share no base class
-        folder = Path(options.optimized_model_filepath).parent
-        if shutil.disk_usage(folder).free < _bytes_of(path):
+        written = options.optimized_model_filepath
+        folder = Path(written).parent
+        if written and shutil.disk_usage(folder).free < _bytes_of(path):
             raise FileProblem(
                 f"{folder}: the folder for temporary files has no room for the optimised form of "
                 f"{path.name}; choose another with TMPDIR."

@@ -1,7 +1,12 @@
 """Comparing two profiles, module by module."""
 
 from modelexport.errors import UsageError
-from modelexport.rewriter.profiling.results import ModuleTimes, Profile, ProfileComparison
+from modelexport.rewriter.profiling.results import (
+    LineTimes,
+    ModuleTimes,
+    Profile,
+    ProfileComparison,
+)
 
 
 def compare_profiles(a: Profile, b: Profile) -> ProfileComparison:
@@ -24,9 +29,24 @@ def compare_profiles(a: Profile, b: Profile) -> ProfileComparison:
     first, second = ({row.tag: row for row in profile.modules} for profile in (a, b))
     rows = []
     for tag in dict.fromkeys([*first, *second]):
-        time_a, time_b = (side[tag].time if tag in side else None for side in (first, second))
-        ratio = time_b / time_a if time_a and time_b is not None else None
+        times = _times(*(side[tag].time if tag in side else None for side in (first, second)))
         path = (first.get(tag) or second[tag]).path
-        rows.append(ModuleTimes(tag, path, time_a, time_b, ratio))
-    rows.sort(key=lambda row: -abs((row.b or 0.0) - (row.a or 0.0)))
-    return ProfileComparison(a, b, rows)
+        rows.append(ModuleTimes(tag, path, *times))
+    return ProfileComparison(a, b, sorted(rows, key=_difference), _compare_lines(a, b))
+
+
+def _compare_lines(a: Profile, b: Profile) -> list[LineTimes]:
+    first, second = ({row.line: row.time for row in profile.lines} for profile in (a, b))
+    lines = dict.fromkeys([*first, *second])
+    rows = [LineTimes(line, *_times(first.get(line), second.get(line))) for line in lines]
+    return sorted(rows, key=_difference)
+
+
+def _times(a: float | None, b: float | None) -> tuple[float | None, float | None, float | None]:
+    """Both times, and the second over the first."""
+    return a, b, b / a if a and b is not None else None
+
+
+def _difference(row: ModuleTimes | LineTimes) -> float:
+    """The largest difference comes first."""
+    return -abs((row.b or 0.0) - (row.a or 0.0))

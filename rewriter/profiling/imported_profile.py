@@ -16,11 +16,8 @@ from modelexport.rewriter.profiling.measured_profile import (
     choose_feeds,
     match_optimised,
 )
-from modelexport.rewriter.profiling.profiled_graph import (
-    ProfiledGraph,
-    graph_of_file,
-    graph_of_optimised,
-)
+from modelexport.rewriter.profiling.optimised_graph import graph_of_optimised
+from modelexport.rewriter.profiling.profiled_graph import ProfiledGraph, graph_of_file
 from modelexport.rewriter.profiling.recorded_profile import RecordedProfile
 
 _ONNXRUNTIME = "onnxruntime"

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from modelexport.rewriter.profiling.profiled_graph import ProfiledGraph
 from modelexport.rewriter.profiling.recorded_profile import RecordedLayer
-from modelexport.rewriter.profiling.work_by_module import add_works, choose_module
+from modelexport.rewriter.profiling.work_by_module import add_works, choose_line, choose_module
 
 _NO_NODE = "no node of the file was found for it"
 
@@ -18,12 +18,14 @@ class Charge(NamedTuple):
         covers: Paths of all modules whose work the layer does.
         nodes: Numbers of the nodes that the layer runs.
         reason: Why no module is known.
+        lines: The source lines behind the layer; the one that it is charged to comes first.
     """
 
     module: str | None
     covers: tuple[str, ...] = ()
     nodes: tuple[int, ...] = ()
     reason: str | None = None
+    lines: tuple[str, ...] = ()
 
 
 def charge_layers(layers: Sequence[RecordedLayer], graph: ProfiledGraph) -> list[Charge]:
@@ -103,11 +105,14 @@ def _charge(numbers: tuple[int, ...], graph: ProfiledGraph) -> Charge:
     if not numbers:
         return Charge(None, reason=_NO_NODE)
     works = add_works(*(graph.nodes[number].works for number in numbers))
+    line_works = add_works(*(graph.nodes[number].line_works for number in numbers))
+    line = choose_line(line_works)
+    lines = () if line is None else (line, *(other for other in line_works if other != line))
     if not works:
         reason = graph.nodes[numbers[0]].reason or "the node has no module"
-        return Charge(None, nodes=numbers, reason=reason)
+        return Charge(None, nodes=numbers, reason=reason, lines=lines)
     covers = tuple(sorted(works)) if len(works) > 1 else ()
-    return Charge(choose_module(works, graph.tree), covers, numbers)
+    return Charge(choose_module(works, graph.tree), covers, numbers, lines=lines)
 
 
 def _by_neighbours(

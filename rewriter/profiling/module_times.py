@@ -1,7 +1,6 @@
 """Times by module: of its own nodes, and of those inside it; with the spread over the runs."""
 
 from collections.abc import Iterable, Sequence
-from statistics import median
 
 import numpy as np
 
@@ -25,7 +24,7 @@ def times_by_operator(layers: Iterable[RecordedLayer]) -> dict[str, float]:
     """Sum of the medians by operator, the longest first."""
     times: dict[str, float] = {}
     for layer in layers:
-        times[layer.op_type] = times.get(layer.op_type, 0.0) + median(layer.times)
+        times[layer.op_type] = times.get(layer.op_type, 0.0) + layer.time
     return dict(sorted(times.items(), key=lambda entry: -entry[1]))
 
 
@@ -51,7 +50,7 @@ def module_times(
             own.setdefault(tag, []).append(position)
             for above in nesting.upwards(tag):
                 inside.setdefault(above, []).append(position)
-    total = sum(median(layer.times) for layer in layers) or 1.0
+    total = sum(layer.time for layer in layers) or 1.0
     depths: dict[str, int] = {}
     rows = []
     for tag in parents_first(nesting):
@@ -61,7 +60,7 @@ def module_times(
         if tag in inside:
             members = [layers[position] for position in inside[tag]]
             shared = [layers[p] for p in inside[tag] if charges[p].covers]
-            time = sum(median(layer.times) for layer in members)
+            time = sum(layer.time for layer in members)
             rows.append(
                 ModuleTime(
                     tag=tag,
@@ -69,11 +68,11 @@ def module_times(
                     class_name=nesting.modules[tag].class_name,
                     depth=depths[tag],
                     parent=parent,
-                    self_time=sum(median(layers[p].times) for p in own.get(tag, ())),
+                    self_time=sum(layers[p].time for p in own.get(tag, ())),
                     time=time,
-                    spread=_spread_of_sums(members),
+                    spread=spread_of_sums(members),
                     share=time / total,
-                    shared_time=sum(median(layer.times) for layer in shared),
+                    shared_time=sum(layer.time for layer in shared),
                     own_nodes=len(own.get(tag, ())),
                     nodes=len(members),
                     op_types=times_by_operator(members),
@@ -82,7 +81,7 @@ def module_times(
     return rows
 
 
-def _spread_of_sums(layers: Sequence[RecordedLayer]) -> float | None:
+def spread_of_sums(layers: Sequence[RecordedLayer]) -> float | None:
     """The spread of the time of all layers together over the runs."""
     if not layers:
         return None

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from statistics import median
 from typing import Unpack
+
+import msgspec
 
 from modelexport.errors import UsageError
 from modelexport.hierarchy.choices import ProfileOrder, ProfileRuntime
@@ -20,6 +21,7 @@ from modelexport.hierarchy.tags import Tagger
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.profiling.imported_profile import join_imported
 from modelexport.rewriter.profiling.join_layers import Charge, charge_layers
+from modelexport.rewriter.profiling.line_times import line_times
 from modelexport.rewriter.profiling.measured_profile import Measurement, measure
 from modelexport.rewriter.profiling.module_times import (
     module_times,
@@ -29,7 +31,7 @@ from modelexport.rewriter.profiling.module_times import (
 from modelexport.rewriter.profiling.openvino_profile import measure_openvino
 from modelexport.rewriter.profiling.recorded_profile import RecordedLayer
 from modelexport.rewriter.profiling.results import NodeTime, Profile
-from modelexport.rewriter.profiling.select_times import select_times
+from modelexport.rewriter.profiling.select_times import select_times, tags_inside
 from modelexport.rewriter.profiling.write_profile import ChargedLayer, write_profile_files
 from modelexport.support.files import check_target
 from modelexport.support.threads import one_blas_thread
@@ -100,9 +102,12 @@ def profile(
             measured = measure(file, options, record, files)
         charges = charge_layers(measured.profile.layers, measured.graph)
         result = _result(file, measured, charges, options, imported=imported is not None)
+        listed = select_times(result, module, depth, sort, str(path))
+        tags = None if module is None else tags_inside(result.modules, module, str(path))
+        lines = line_times(measured.profile.layers, charges, file.tagger, tags)
         layers = charged_layers(measured, charges, file.tagger)
     write_profile_files(result, layers, files, force=force)
-    return select_times(result, module, depth, sort, str(path))
+    return msgspec.structs.replace(listed, lines=lines)
 
 
 def check_files(files: ProfileFiles, source: Path, *, optimises: bool, force: bool) -> None:
@@ -151,10 +156,10 @@ def _result(
     imported: bool,
 ) -> Profile:
     recorded, layers = measured.profile, measured.profile.layers
-    times = [median(layer.times) for layer in layers]
+    times = [layer.time for layer in layers]
     total = sum(times)
     optimised = not imported and options.runtime is ProfileRuntime.ONNXRUNTIME
-    run_time = median(recorded.run_times) if recorded.run_times else None
+    run_time = recorded.run_time
     pairs = list(zip(times, charges, strict=True))
     below_root = sum(time for time, charge in pairs if charge.module not in {None, ROOT})
     return Profile(
@@ -196,7 +201,7 @@ def _node_times(
         NodeTime(
             name=layer.name,
             op_type=layer.op_type,
-            time=median(layer.times),
+            time=layer.time,
             spread=spread_of(layer.times),
             module=charge.module,
             tag=None if charge.module is None else tagger.tag(charge.module),
@@ -204,6 +209,7 @@ def _node_times(
             nodes=tuple(measured.graph.nodes[number].name for number in charge.nodes),
             provider=layer.provider,
             reason=charge.reason,
+            source_lines=charge.lines,
         )
         for layer, charge in zip(layers, charges, strict=True)
     ]

@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from statistics import median, median_grouped, median_high, median_low
 from typing import NamedTuple
 
 MICROSECONDS = "us"
@@ -47,6 +49,19 @@ class RecordedLayer:
     predecessors: tuple[str, ...] = ()
     provider: str = ""
 
+    @cached_property
+    def time(self) -> float:
+        """The median of its times.
+
+        Some clocks count whole units, and a node may take only a few of them. Then the median is
+        that of grouped data: each number stands for the range that is rounded to it, and the
+        median lies within that range.
+        """
+        whole = all(time.is_integer() for time in self.times)
+        if whole and median_high(self.times) - median_low(self.times) <= 1:
+            return max(0.0, median_grouped(self.times))
+        return median(self.times)
+
 
 @dataclass(frozen=True)
 class RecordedProfile:
@@ -69,6 +84,11 @@ class RecordedProfile:
     unit: str = MICROSECONDS
     providers: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def run_time(self) -> float | None:
+        """The median of the times of whole runs; None where the profile has none."""
+        return median(self.run_times) if self.run_times else None
 
     def with_providers(self, runtime: str, providers: tuple[str, ...]) -> "RecordedProfile":
         """The same, with the name of the runtime and what it ran on."""

@@ -59,6 +59,8 @@ class NodeTime(msgspec.Struct, frozen=True):
         nodes: Names of the nodes of the file (or of its optimised form) that it runs.
         provider: What executed it.
         reason: Why no module is known.
+        source_lines: Lines of Python (`file:line`) behind it. The one that it is charged to is
+            first.
     """
 
     name: str
@@ -71,6 +73,31 @@ class NodeTime(msgspec.Struct, frozen=True):
     nodes: tuple[str, ...] = ()
     provider: str = ""
     reason: str | None = None
+    source_lines: tuple[str, ...] = ()
+
+
+class LineTime(msgspec.Struct, frozen=True):
+    """The time of one line of Python.
+
+    Attributes:
+        line: The line (`file:line`); "" for all nodes of which no line is known.
+        time: Time of the nodes that are charged to it: the sum of their medians.
+        spread: Half of the range in which the middle half of the runs lie; None for one run.
+        share: `time` as a share of the time of all nodes, 0 to 1.
+        shared_time: The part of `time` in nodes that do the work of other lines, too.
+        nodes: Number of its nodes (layers of the runtime).
+        modules: Tags of the modules that its nodes are charged to, those with most time first.
+        op_types: Time by operator, the longest first.
+    """
+
+    line: str
+    time: float
+    spread: float | None
+    share: float
+    shared_time: float
+    nodes: int
+    modules: list[str]
+    op_types: dict[str, float]
 
 
 class Profile(msgspec.Struct, frozen=True):
@@ -94,6 +121,8 @@ class Profile(msgspec.Struct, frozen=True):
         op_types: Time by operator, the longest first.
         modules: The modules with time.
         nodes: Every node, in the order of execution.
+        lines: The lines of Python with time, the longest first; none where the file has no lines.
+            They are those of the listed modules.
         notes: What else the user should know.
     """
 
@@ -114,6 +143,7 @@ class Profile(msgspec.Struct, frozen=True):
     op_types: dict[str, float]
     modules: list[ModuleTime]
     nodes: list[NodeTime]
+    lines: list[LineTime] = []
     notes: list[str] = []
 
 
@@ -145,14 +175,31 @@ class ModuleTimes(msgspec.Struct, frozen=True):
     ratio: float | None
 
 
+class LineTimes(msgspec.Struct, frozen=True):
+    """One line of Python in two profiles.
+
+    Attributes:
+        line: The line (`file:line`); "" for all nodes of which no line is known.
+        a, b: Its time in each profile; None where it has none.
+        ratio: `b` over `a`; None where one of them is missing or zero.
+    """
+
+    line: str
+    a: float | None
+    b: float | None
+    ratio: float | None
+
+
 class ProfileComparison(msgspec.Struct, frozen=True):
     """Two profiles side by side.
 
     Attributes:
         a, b: The profiles.
         modules: The modules of both, the largest difference first.
+        lines: The lines of Python of both, likewise.
     """
 
     a: Profile
     b: Profile
     modules: list[ModuleTimes]
+    lines: list[LineTimes] = []

@@ -34,7 +34,10 @@ def select_times(
     Raises:
         UsageError: There is no such module, or no such order.
     """
-    rows = profile.modules if module is None else _inside(profile.modules, module, file)
+    rows = profile.modules
+    if module is not None:
+        tags = tags_inside(rows, module, file)
+        rows = [row for row in rows if row.tag in tags]
     if depth is not None:
         rows = _down_to(rows, depth)
     try:
@@ -47,7 +50,12 @@ def select_times(
     return msgspec.structs.replace(profile, modules=rows)
 
 
-def _inside(rows: Sequence[ModuleTime], module: str, file: str) -> list[ModuleTime]:
+def tags_inside(rows: Sequence[ModuleTime], module: str, file: str) -> set[str]:
+    """The tags of the modules that a path, tag or pattern means, and of those inside them.
+
+    Raises:
+        UsageError: There is no such module.
+    """
     tags: set[str] = set()
     for row in rows:  # parents stand before what is inside them
         name_fits = module in {row.path, row.tag}
@@ -56,7 +64,7 @@ def _inside(rows: Sequence[ModuleTime], module: str, file: str) -> list[ModuleTi
     if not tags:
         names = [row.path for row in rows if row.path] + [row.tag for row in rows]
         raise no_such_module(module, names, file)
-    return [row for row in rows if row.tag in tags]
+    return tags
 
 
 def _matches(row: ModuleTime, pattern: str) -> bool:

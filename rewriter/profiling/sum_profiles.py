@@ -6,7 +6,7 @@ import msgspec
 
 from modelexport.errors import NoSuchModuleError
 from modelexport.hierarchy.choices import PartRole, ProfileOrder
-from modelexport.rewriter.profiling.results import ModuleTime, PartsProfile, Profile
+from modelexport.rewriter.profiling.results import LineTime, ModuleTime, PartsProfile, Profile
 from modelexport.rewriter.profiling.select_times import select_times
 
 
@@ -69,6 +69,7 @@ def _whole(profiles: Sequence[Profile], name: str) -> Profile:
         op_types=_added(profile.op_types for profile in profiles),
         modules=_modules(profiles, divisor),
         nodes=[node for profile in profiles for node in profile.nodes],
+        lines=_lines(profiles, divisor),
         notes=[f"{profile.file}: {note}" for profile in profiles for note in profile.notes],
     )
 
@@ -106,6 +107,27 @@ def _sum(rows: Sequence[ModuleTime], total: float) -> ModuleTime:
         nodes=sum(row.nodes for row in rows),
         op_types=_added(row.op_types for row in rows),
     )
+
+
+def _lines(profiles: Sequence[Profile], total: float) -> list[LineTime]:
+    """A row for each line of Python of any file, the longest first."""
+    rows: dict[str, list[LineTime]] = {}
+    for row in (row for profile in profiles for row in profile.lines):
+        rows.setdefault(row.line, []).append(row)
+    sums = [
+        msgspec.structs.replace(
+            same[0],
+            time=sum(row.time for row in same),
+            spread=same[0].spread if len(same) == 1 else None,
+            share=sum(row.time for row in same) / total,
+            shared_time=sum(row.shared_time for row in same),
+            nodes=sum(row.nodes for row in same),
+            modules=list(dict.fromkeys(tag for row in same for tag in row.modules)),
+            op_types=_added(row.op_types for row in same),
+        )
+        for same in rows.values()
+    ]
+    return sorted(sums, key=lambda row: -row.time)
 
 
 def _added(times: Iterable[Mapping[str, float]]) -> dict[str, float]:

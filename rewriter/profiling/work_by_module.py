@@ -1,4 +1,4 @@
-"""The work of each node by module. It decides to which module a fused node is charged."""
+"""The work of each node by module and by source line. It decides what the node is charged to."""
 
 import math
 from collections.abc import Mapping
@@ -19,6 +19,9 @@ class Work(NamedTuple):
 
 WorkByModule = dict[str, Work]
 """Paths of modules to the work that is done for them."""
+
+WorkByLine = dict[str, Work]
+"""Source lines (`file:line`) to the work that is done for them."""
 
 
 def add_works(*all_works: Mapping[str, Work]) -> WorkByModule:
@@ -71,11 +74,26 @@ class WorkCounter:
             works[heaviest] = Work(macs, works[heaviest].weights)
         return works
 
+    def count_by_line(self, node: int) -> WorkByLine:
+        """The work of a node by source line, the first of its lines; empty without a line."""
+        works = self.count(node).values()
+        total = Work(sum(work.macs for work in works), sum(work.weights for work in works))
+        lines = self._file.source_lines[node]
+        return {line: Work() if number else total for number, line in enumerate(lines)}
+
     def _size_of_module(self, path: str) -> int:
         """Elements of the own parameters of a module."""
         if path not in self._file.tree:
             return 0
         return sum(parameter.size for parameter in self._file.tree[path].parameters)
+
+
+def choose_line(works: Mapping[str, Work]) -> str | None:
+    """The source line to which a layer is charged: the one with the most work; of equals the first.
+
+    None where there is no line.
+    """
+    return max(works, key=lambda line: works[line], default=None)
 
 
 def choose_module(works: Mapping[str, Work], tree: ModuleTree) -> str:

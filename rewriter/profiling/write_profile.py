@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -150,7 +149,7 @@ def _executions(layers: Sequence[ChargedLayer]) -> Iterator[tuple[Slice, Charged
         return
     start = 0.0
     for layer in layers:
-        duration = median(layer.layer.times)
+        duration = layer.layer.time
         yield Slice(start, duration, 0), layer
         start += duration
 
@@ -223,7 +222,7 @@ def folded_stacks(layers: Sequence[ChargedLayer]) -> str:
     """A line for each layer: its modules and its name, then its median time."""
     return "".join(
         f"{';'.join(_frame(name) for name in [*layer.frames, layer.layer.name])} "
-        f"{round(median(layer.layer.times))}\n"
+        f"{round(layer.layer.time)}\n"
         for layer in layers
     )
 
@@ -241,7 +240,7 @@ def node_data(profile: Profile, layers: Sequence[ChargedLayer]) -> dict[str, Any
     times: dict[str, float] = {}
     for layer in layers:
         for name in layer.nodes[:1]:
-            times[name] = times.get(name, 0.0) + median(layer.layer.times)
+            times[name] = times.get(name, 0.0) + layer.layer.time
     return {
         "name": f"time in {profile.unit}, {profile.runtime}",
         "results": {name: {"value": time} for name, time in times.items()},

@@ -12,6 +12,7 @@ class SelectedNode(msgspec.Struct, frozen=True, omit_defaults=True):
         graph, position: Its address: path of its graph, and position in it.
         module: Path of its module; None for a node without a module.
         tag: The tag of that module.
+        source_lines: Lines of Python (`file:line`) behind it, as far as they are known.
     """
 
     name: str
@@ -20,6 +21,7 @@ class SelectedNode(msgspec.Struct, frozen=True, omit_defaults=True):
     position: int
     module: str | None = None
     tag: str | None = None
+    source_lines: tuple[str, ...] = ()
 
 
 class Selection(msgspec.Struct, frozen=True):

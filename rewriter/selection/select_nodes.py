@@ -1,4 +1,4 @@
-"""Choosing nodes of a file by module, class and operator."""
+"""Choosing nodes of a file by module, class, operator and source line."""
 
 from collections.abc import Collection, Iterator
 from fnmatch import fnmatchcase
@@ -10,18 +10,20 @@ from modelexport.hierarchy.record import Record
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.selection.module_calls import ModuleCall, match_modules, nodes_of_calls
 from modelexport.rewriter.selection.results import SelectedNode, Selection
+from modelexport.rewriter.selection.source_line_filter import nodes_of_lines
 from modelexport.support.gc_pause import gc_paused
 
 _NAMES = "`annotate --inject names` gives every node a name of its own"
 
 
 @gc_paused()
-def select_nodes(
+def select_nodes(  # noqa: PLR0913 - keyword-only options of an entry point
     path: str | Path,
     modules: Collection[str] = (),
     *,
     classes: Collection[str] = (),
     op_types: Collection[str] = (),
+    lines: Collection[str] = (),
     inverted: bool = False,
     partly: bool = False,
     record: Record | str | Path | None = None,
@@ -32,7 +34,7 @@ def select_nodes(
     """Choose the nodes of some modules.
 
     A module stands for all modules inside it. Several modules add up, and so do several classes
-    or operators. A node must fit all three, as far as they are given.
+    or operators or lines. A node must fit all of these kinds, as far as they are given.
 
     Args:
         path: An annotated file; any file of the model with `record` or `inherit_from`.
@@ -40,6 +42,8 @@ def select_nodes(
             second call of a module.
         classes: Names of module classes, or patterns of them.
         op_types: Operators; with a domain as `com.microsoft::FusedMatMul`.
+        lines: Lines of Python (`FILE:N`, `FILE:N-M`, or `FILE` for all of them): a node fits when
+            one of the lines behind it is among them. FILE may be the end of a path.
         inverted: Choose all other nodes instead.
         partly: Also choose fused nodes outside the modules that do some of their work.
         record: A trace record of the model, or its path.
@@ -60,10 +64,10 @@ def select_nodes(
         FileProblem: A file cannot be read.
         ForeignRecordError: The record is of another model.
         NoSuchModuleError: There is no such module or class, or the selection is empty.
-        UsageError: Nothing is asked for.
+        UsageError: Nothing is asked for, or there is no such line.
     """
-    if not (modules or classes or op_types):
-        raise UsageError("select needs --module, --class or --op-type.")
+    if not (modules or classes or op_types or lines):
+        raise UsageError("select needs --module, --class, --op-type or --line.")
     with PlacedFile.open(
         path, record=record, inherit_from=inherit_from, run=run, libraries=libraries
     ) as file:
@@ -78,6 +82,8 @@ def select_nodes(
                 notes.append(_about_covering(file, covering - nodes))
         if classes:
             nodes &= nodes_of_calls(file, list(_modules_of_classes(file, classes)))
+        if lines:
+            nodes &= nodes_of_lines(file, lines)
         if op_types:
             nodes = {number for number in nodes if file.op_types[number] in set(op_types)}
         if inverted:
@@ -150,4 +156,5 @@ def _selected_node(file: PlacedFile, number: int) -> SelectedNode:
         key.position,
         file.modules[number],
         file.tag(number),
+        file.source_lines[number],
     )

@@ -92,6 +92,20 @@ def exact_pattern(name: str) -> str:
     return f"^{re.escape(name)}$"
 
 
+def quantiser_names(name: str, op_type: str) -> list[str]:
+    """The names by which onnxruntime's quantisers know a node.
+
+    The dynamic one splits a Gemm into a MatMul and an Add before it looks at names.
+    """
+    return [name, f"{name}_MatMul"] if op_type == "Gemm" else [name]
+
+
+def _for_quantisers(selection: Selection) -> str:
+    nodes = [node for node in selection.nodes if node.name]
+    names = [name for node in nodes for name in quantiser_names(node.name, node.op_type)]
+    return _as_json(nodes_to_exclude=list(dict.fromkeys(names)))
+
+
 def _as_json(**arguments: object) -> str:
     return msgspec.json.format(msgspec.json.encode(arguments), indent=2).decode()
 
@@ -127,7 +141,7 @@ def _olive_split(selection: Selection) -> str:
 _WRITERS: dict[SelectionFormat, Callable[[Selection], str]] = {
     SelectionFormat.NAMES: lambda selection: "\n".join(selection.names),
     SelectionFormat.REGEX: _one_pattern,
-    SelectionFormat.ORT: lambda selection: _as_json(nodes_to_exclude=selection.names),
+    SelectionFormat.ORT: _for_quantisers,
     SelectionFormat.FP16: lambda selection: _as_json(node_block_list=selection.names),
     SelectionFormat.MODELOPT: lambda selection: _as_json(
         nodes_to_exclude=list(map(exact_pattern, selection.names))

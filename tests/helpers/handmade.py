@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
 import numpy as np
 import onnx
 from onnx import numpy_helper, parser
@@ -165,3 +166,12 @@ def number_weights(model: onnx.ModelProto) -> onnx.ModelProto:
             node.input[:] = [str(number) if i == weight.name else i for i in node.input]
         weight.name = str(number)
     return model
+
+
+def with_source_lines(record: Record, file: str = "models/net.py") -> Record:
+    """The record with a line of Python for each op: the first op is in line 1, and so on."""
+    ops = [
+        msgspec.structs.replace(op, source=f"{file}:{number}")
+        for number, op in enumerate(record.ops, 1)
+    ]
+    return msgspec.structs.replace(record, ops=tuple(ops))

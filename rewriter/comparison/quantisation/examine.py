@@ -21,6 +21,7 @@ from modelexport.rewriter.comparison.quantisation.switchable_file import (
     SharedValue,
     SwitchableFile,
 )
+from modelexport.rewriter.selection.tool_formats import quantiser_names
 
 _SMALL_TYPES = {
     number
@@ -163,7 +164,12 @@ def suggest(
         for key, gain, error in measured.choose(tolerance)
     ]
     operators = {node.name: node.op_type for node in reference.groups.graph.nodes}
-    names = [n for step in steps for name in step.nodes for n in _excluded(name, operators[name])]
+    names = [
+        name
+        for step in steps
+        for node in step.nodes
+        for name in quantiser_names(node, operators[node])
+    ]
     return Suggestion(
         reference=reference.file.path.name,
         error=measured.error,
@@ -172,14 +178,6 @@ def suggest(
         nodes_to_exclude=list(dict.fromkeys(names)),
         unmeasured=[tag(key) for key in measured.unmeasured],
     )
-
-
-def _excluded(name: str, operator: str) -> list[str]:
-    """The names by which onnxruntime's quantisers know a node.
-
-    Most of them split a Gemm into a MatMul and an Add before they look at names.
-    """
-    return [name, f"{name}_MatMul"] if operator == "Gemm" else [name]
 
 
 def _step(

@@ -6,7 +6,7 @@ count, so that no time is counted twice.
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from modelexport.rewriter.profiling.recorded_profile import RecordedLayer, RecordedProfile, Slice
 
@@ -17,6 +17,29 @@ _CONTROL_FLOW = frozenset({"If", "Loop", "Scan"})
 
 _MOST_EVENTS = 1_000_000
 """Number of events after which onnxruntime stops recording."""
+
+
+class _Kernel(NamedTuple):
+    """Name, operator and number of a node: nodes of one name differ in their numbers."""
+
+    name: str
+    op_type: str
+    number: str
+
+
+class _Execution(NamedTuple):
+    """One execution of a kernel, in microseconds."""
+
+    kernel: _Kernel
+    start: float
+    duration: float
+    thread: int
+    provider: str
+
+    @property
+    def end(self) -> float:
+        """When it ended."""
+        return self.start + self.duration
 
 
 def is_onnxruntime(document: Any) -> bool:
@@ -37,28 +60,25 @@ def read_onnxruntime(events: Sequence[dict[str, Any]], warmup: int = 0) -> Recor
     """
     runs = [event for event in events if event.get("name") == _RUN]
     measured = runs[warmup:] or runs
-    nodes = _leaves([event for event in events if _is_kernel(event)])
+    executions = _leaves([_execution(event) for event in events if _is_kernel(event)])
     # a profile without runs was cut off: all of it counts as one run
-    by_run = _events_by_run(nodes, measured) if measured else [nodes]
+    by_run = _split_by_run(executions, measured) if measured else [executions]
     median_run = _median_run([float(run["dur"]) for run in measured]) if measured else 0
-    keys = dict.fromkeys(_key(event) for run in by_run for event in run)
-    sums = [_sums(run) for run in by_run]
-    slices: dict[tuple[str, str, str], list[Slice]] = {}
-    for event in by_run[median_run]:
-        execution = Slice(float(event["ts"]), float(event["dur"]), int(event.get("tid", 0)))
-        slices.setdefault(_key(event), []).append(execution)
-    providers = {
-        _key(event): str(event["args"].get("provider", "")) for event in by_run[median_run]
-    }
+    slices: dict[_Kernel, list[Slice]] = {}
+    providers: dict[_Kernel, str] = {}
+    for execution in by_run[median_run]:
+        times = Slice(execution.start, execution.duration, execution.thread)
+        slices.setdefault(execution.kernel, []).append(times)
+        providers[execution.kernel] = execution.provider
     layers = tuple(
         RecordedLayer(
-            name=key[0],
-            op_type=key[1],
-            times=tuple(run.get(key, 0.0) for run in sums),
-            slices=tuple(slices.get(key, ())),
-            provider=providers.get(key, ""),
+            name=kernel.name,
+            op_type=kernel.op_type,
+            times=times,
+            slices=tuple(slices.get(kernel, ())),
+            provider=providers.get(kernel, ""),
         )
-        for key in keys
+        for kernel, times in _times_by_kernel(by_run).items()
     )
     notes: tuple[str, ...] = ()
     if len(events) >= _MOST_EVENTS:
@@ -73,52 +93,61 @@ def _is_kernel(event: dict[str, Any]) -> bool:
     return event.get("cat") == "Node" and str(event.get("name", "")).endswith(_SUFFIX)
 
 
-def _key(event: dict[str, Any]) -> tuple[str, str, str]:
-    """Name, operator and number of a node: nodes of one name differ in their numbers."""
-    args = event.get("args", {})
-    name = str(event["name"]).removesuffix(_SUFFIX)
-    return name, str(args.get("op_name", "")), str(args.get("node_index", ""))
+def _execution(event: dict[str, Any]) -> _Execution:
+    arguments = event.get("args", {})
+    kernel = _Kernel(
+        str(event["name"]).removesuffix(_SUFFIX),
+        str(arguments.get("op_name", "")),
+        str(arguments.get("node_index", "")),
+    )
+    provider = str(arguments.get("provider", ""))
+    thread = int(event.get("tid", 0))
+    return _Execution(kernel, float(event["ts"]), float(event["dur"]), thread, provider)
 
 
-def _leaves(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The events that contain no others, in the order in which they began."""
-    ordered = sorted(events, key=lambda event: (event["ts"], -event["dur"]))
-    leaves: list[dict[str, Any]] = []
-    last: dict[Any, dict[str, Any]] = {}  # by thread
-    for event in ordered:
-        before = last.get(event.get("tid"))
-        if before is not None and _contains(before, event) and leaves[-1] is before:
+def _leaves(executions: list[_Execution]) -> list[_Execution]:
+    """Those that contain no others, in the order in which they began."""
+    leaves: list[_Execution] = []
+    last: dict[int, _Execution] = {}  # by thread
+    for execution in sorted(executions, key=lambda e: (e.start, -e.duration)):
+        before = last.get(execution.thread)
+        if before is not None and leaves[-1] is before and _contains(before, execution):
             leaves.pop()
-        leaves.append(event)
-        last[event.get("tid")] = event
+        leaves.append(execution)
+        last[execution.thread] = execution
     return leaves
 
 
-def _contains(outer: dict[str, Any], inner: dict[str, Any]) -> bool:
-    ends = inner["ts"] + inner["dur"] <= outer["ts"] + outer["dur"]
-    if outer.get("args", {}).get("op_name") in _CONTROL_FLOW:
-        return bool(ends)
-    starts = inner["ts"] < outer["ts"] + outer["dur"]
-    return bool(starts and ends and 0 < inner["dur"] < outer["dur"])
+def _contains(outer: _Execution, inner: _Execution) -> bool:
+    if inner.end > outer.end:
+        return False
+    if outer.kernel.op_type in _CONTROL_FLOW:
+        return True
+    return inner.start < outer.end and 0 < inner.duration < outer.duration
 
 
-def _events_by_run(
-    events: list[dict[str, Any]], runs: list[dict[str, Any]]
-) -> list[list[dict[str, Any]]]:
+def _split_by_run(
+    executions: list[_Execution], runs: list[dict[str, Any]]
+) -> list[list[_Execution]]:
     starts = [run["ts"] for run in runs]
-    by_run: list[list[dict[str, Any]]] = [[] for _ in runs]
-    for event in events:
-        number = bisect_right(starts, event["ts"]) - 1
-        if number >= 0 and event["ts"] <= runs[number]["ts"] + runs[number]["dur"]:
-            by_run[number].append(event)
+    ends = [run["ts"] + run["dur"] for run in runs]
+    by_run: list[list[_Execution]] = [[] for _ in runs]
+    for execution in executions:
+        number = bisect_right(starts, execution.start) - 1
+        if number >= 0 and execution.start <= ends[number]:
+            by_run[number].append(execution)
     return by_run
 
 
-def _sums(events: list[dict[str, Any]]) -> dict[tuple[str, str, str], float]:
-    sums: dict[tuple[str, str, str], float] = {}
-    for event in events:
-        sums[_key(event)] = sums.get(_key(event), 0.0) + float(event["dur"])
-    return sums
+def _times_by_kernel(by_run: list[list[_Execution]]) -> dict[_Kernel, tuple[float, ...]]:
+    """The time of each kernel in each run; 0 in a run in which it did not run."""
+    times: dict[_Kernel, list[float]] = {}
+    for number, executions in enumerate(by_run):
+        for execution in executions:
+            if execution.kernel not in times:
+                times[execution.kernel] = [0.0] * len(by_run)
+            times[execution.kernel][number] += execution.duration
+    return {kernel: tuple(values) for kernel, values in times.items()}
 
 
 def _median_run(times: list[float]) -> int:

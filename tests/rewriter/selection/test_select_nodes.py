@@ -100,7 +100,7 @@ def test_names_that_tell_too_little_are_told(annotated: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "answer"),
     [
-        ([], "needs --module, --class or --op-type"),
+        ([], "needs --module, --class, --op-type or --line"),
         (["--module", "layer.7"], "Similar names: "),
         (["--class", "Conv"], "its classes are Block, Linear, ModuleList, Net"),
         (["--module", "layer.0", "--op-type", "Conv"], "no node is selected"),

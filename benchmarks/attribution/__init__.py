@@ -1,0 +1,1 @@
+"""The parts of `profile_attribution.py`: the models, and the forms in which they are profiled."""

@@ -1,0 +1,138 @@
+"""The graph that onnxruntime made of a file: which work of which modules each of its nodes does.
+
+The optimised form was matched with the file. What onnxruntime itself tells is added: a node that
+kept its name and its operator is the file's node. What it inserted serves a neighbour.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from modelexport.hierarchy.graph_paths import op_type
+from modelexport.hierarchy.module_tree import ROOT, ModuleTree
+from modelexport.rewriter.annotation.placed_file import PlacedFile
+from modelexport.rewriter.graph.model_graph import ModelGraph
+from modelexport.rewriter.matching import Decision
+from modelexport.rewriter.profiling.profiled_graph import ProfiledGraph, ProfiledNode
+from modelexport.rewriter.profiling.work_by_module import (
+    Work,
+    WorkByLine,
+    WorkByModule,
+    WorkCounter,
+    add_works,
+    choose_module,
+)
+
+
+def graph_of_optimised(
+    graph: ModelGraph, decisions: Sequence[Decision], file: PlacedFile, dims: Mapping[str, int]
+) -> ProfiledGraph:
+    """The nodes of the optimised form of a file, with the work of the nodes that each does.
+
+    Args:
+        graph: Of the optimised form.
+        decisions: One for each of its nodes: which nodes of the file it does.
+        file: The file.
+        dims: Sizes of open dimensions by their names.
+    """
+    originals = _OriginalNodes(file, dims)
+    nodes = [
+        ProfiledNode(
+            proto.name,
+            op_type(proto),
+            originals.works(decision, proto.name, op_type(proto)),
+            decision.reason,
+            originals.line_works(decision, proto.name, op_type(proto)),
+        )
+        for proto, decision in zip(graph.nodes, decisions, strict=True)
+    ]
+    inserted = [n for n, decision in enumerate(decisions) if _is_inserted(decision, nodes[n])]
+    modules = _modules_of_inserted(inserted, nodes, graph, file.tree)
+    for number, module in modules.items():
+        nodes[number] = replace(nodes[number], works={module: Work()})
+    return ProfiledGraph(tuple(nodes), file.tree, graph)
+
+
+class _OriginalNodes:
+    """The nodes of a file, as the nodes of its optimised form refer to them.
+
+    Args:
+        file: The file.
+        dims: Sizes of open dimensions by their names.
+    """
+
+    def __init__(self, file: PlacedFile, dims: Mapping[str, int]) -> None:
+        self._file = file
+        self._counter = WorkCounter(file, dims)
+        self._by_origin: dict[str, list[int]] = {}
+        for number, (key, proto) in enumerate(zip(file.graph.keys, file.graph.nodes, strict=True)):
+            output = next(filter(None, proto.output), f"{key.graph}#{key.position}")
+            self._by_origin.setdefault(proto.name or output, []).append(number)
+        names = [(n.name, kind) for n, kind in zip(file.graph.nodes, file.op_types, strict=True)]
+        count = Counter(names)
+        self._kept = {key: n for n, key in enumerate(names) if key[0] and count[key] == 1}
+
+    def works(self, decision: Decision, name: str, kind: str) -> WorkByModule:
+        """The work of an optimised node by module; of those without work only its own is listed."""
+        covers = decision.covers or (() if decision.module is None else (decision.module,))
+        kept = self._kept.get((name, kind))
+        if kept is not None and self._file.modules[kept] is not None:
+            own = self._counter.count(kept)
+            fused = self._file.modules[kept] in covers and any(map(any, own.values()))
+            return dict.fromkeys(covers if fused else (), Work()) | own
+        if len(covers) == 1:
+            return {covers[0]: Work()}
+        total = add_works(*map(self._counter.count, self._origins(decision)))
+        return {module: total.get(module, Work()) for module in covers}
+
+    def line_works(self, decision: Decision, name: str, kind: str) -> WorkByLine:
+        """The work of an optimised node by source line."""
+        kept = self._kept.get((name, kind))
+        numbers = self._origins(decision) if kept is None else [kept]
+        works = add_works(*map(self._counter.count_by_line, numbers))
+        return works or dict.fromkeys(decision.source_lines, Work())
+
+    def _origins(self, decision: Decision) -> list[int]:
+        return [n for name in decision.origins for n in self._by_origin.get(name, ())]
+
+
+def _is_inserted(decision: Decision, node: ProfiledNode) -> bool:
+    """Whether a node does no work of a node, and only the root is around its neighbours."""
+    return not decision.origins and not node.works.keys() - {ROOT}
+
+
+def _modules_of_inserted(
+    inserted: Iterable[int], nodes: Sequence[ProfiledNode], graph: ModelGraph, tree: ModuleTree
+) -> dict[int, str]:
+    """The modules that inserted nodes serve, such as casts and changes of layout.
+
+    That is the one module that reads what the node computes; if there are several, or none, the one
+    that computes what it reads. Without either, the node is left out.
+    """
+    unsettled = set(inserted)
+    modules: dict[int, str] = {}
+    for number in unsettled:
+        for edges in (graph.successors, graph.predecessors):
+            nearest = {
+                choose_module(nodes[other].works, tree)
+                for other in _settled_neighbours(number, edges, unsettled)
+                if nodes[other].works
+            } - {ROOT}
+            if len(nearest) == 1:
+                modules[number] = nearest.pop()
+                break
+    return modules
+
+
+def _settled_neighbours(
+    number: int, edges: Sequence[Iterable[int]], unsettled: set[int]
+) -> Iterator[int]:
+    """The nearest nodes in one direction that were not inserted."""
+    seen, pending = {number}, list(edges[number])
+    while pending:
+        other = pending.pop()
+        if other not in unsettled:
+            yield other
+        elif other not in seen:
+            seen.add(other)
+            pending += edges[other]

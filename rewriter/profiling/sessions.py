@@ -1,0 +1,56 @@
+"""The profiles of several sessions of one file as one profile."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from modelexport.rewriter.profiling.recorded_profile import RecordedLayer, RecordedProfile
+
+
+def split_runs(runs: int, sessions: int) -> list[int]:
+    """The number of runs in each session; no session is without a run.
+
+    >>> split_runs(10, 3), split_runs(2, 3)
+    ([4, 3, 3], [1, 1])
+    """
+    sessions = min(runs, sessions)
+    return [runs // sessions + (number < runs % sessions) for number in range(sessions)]
+
+
+def join_sessions(profiles: Sequence[RecordedProfile]) -> RecordedProfile:
+    """One profile that has the runs of all sessions.
+
+    The starting times are those of the first session.
+
+    Args:
+        profiles: A profile of each session, of the same file in the same runtime. A session that
+            did not run the same layers as the first is left out, and a note says so.
+    """
+    first, *_ = profiles
+    by_session = [_layers_by_key(profile) for profile in profiles]
+    same = [n for n, layers in enumerate(by_session) if layers.keys() == by_session[0].keys()]
+    layers = tuple(
+        replace(layer, times=tuple(time for n in same for time in by_session[n][key].times))
+        for key, layer in by_session[0].items()
+    )
+    notes = dict.fromkeys(note for number in same for note in profiles[number].notes)
+    if left_out := len(profiles) - len(same):
+        notes[f"{left_out} of {len(profiles)} sessions ran other nodes, and do not count"] = None
+    return replace(
+        first,
+        layers=layers,
+        runs=sum(profiles[number].runs for number in same),
+        run_times=tuple(time for number in same for time in profiles[number].run_times),
+        notes=tuple(notes),
+    )
+
+
+def _layers_by_key(profile: RecordedProfile) -> dict[tuple[str, str, int], RecordedLayer]:
+    """The layers by name and operator; several of one name are counted."""
+    count: Counter[tuple[str, str]] = Counter()
+    layers = {}
+    for layer in profile.layers:
+        name = layer.name, layer.op_type
+        layers[*name, count[name]] = layer
+        count[name] += 1
+    return layers

@@ -1,0 +1,93 @@
+"""Whose work the nodes of onnxruntime's optimised form do."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx
+import pytest
+
+from modelexport.rewriter.annotation.placed_file import PlacedFile
+from modelexport.rewriter.graph.model_graph import ModelGraph
+from modelexport.rewriter.matching import Decision
+from modelexport.rewriter.profiling.optimised_graph import graph_of_optimised
+from modelexport.rewriter.profiling.profiled_graph import ProfiledGraph
+from modelexport.rewriter.profiling.work_by_module import choose_module
+from tests.helpers.handmade import TWO_LAYERS_SCOPES, two_layers
+
+NAMES = [node.name for node in two_layers().graph.node]
+MODULES = dict(zip(NAMES, TWO_LAYERS_SCOPES, strict=True))
+
+
+@pytest.fixture
+def file(annotated: Path) -> Iterator[PlacedFile]:
+    with PlacedFile.open(annotated) as placed:
+        yield placed
+
+
+def _graph(
+    file: PlacedFile, model: onnx.ModelProto, decisions: dict[str, Decision]
+) -> ProfiledGraph:
+    """The optimised form; a node without a decision was matched with nothing."""
+    every = [
+        decisions.get(node.name, Decision("", n, node.name, node.op_type, module=""))
+        for n, node in enumerate(model.graph.node)
+    ]
+    return graph_of_optimised(ModelGraph(model), every, file, {})
+
+
+def _charged(graph: ProfiledGraph, name: str) -> str:
+    (number,) = graph.by_name()[name]
+    return choose_module(graph.nodes[number].works, graph.tree)
+
+
+def test_a_node_that_kept_name_and_operator_is_the_files_node(file: PlacedFile) -> None:
+    """Although matching found the work of another module, or of many, in it."""
+    others = ("layer.1", "layer.1.fc", "layer.0")
+    decisions = {
+        "relu0": Decision("", 3, "relu0", "Relu", module="layer.1"),
+        "plus0": Decision("", 4, "plus0", "Add", module="", covers=others),
+    }
+    graph = _graph(file, two_layers(), decisions)
+    expected = {name: module for name, module in MODULES.items() if module}
+    assert {name: _charged(graph, name) for name in expected} == expected
+
+
+def test_a_node_of_another_operator_is_not(file: PlacedFile) -> None:
+    """The name stayed, but the node is a fused one: what it does was found by matching."""
+    model = two_layers()
+    model.graph.node[3].op_type = "Gelu"
+    decision = Decision("", 3, "relu0", "Gelu", module="layer.1", origins=("relu1",))
+    assert _charged(_graph(file, model, {"relu0": decision}), "relu0") == "layer.1"
+
+
+@pytest.mark.parametrize(
+    ("before", "module"),
+    [("bias0", "layer.0.fc"), ("relu0", "layer.0"), ("proj1", "layer.1.fc")],
+)
+def test_an_inserted_node_serves_the_node_that_reads_it(
+    file: PlacedFile, before: str, module: str
+) -> None:
+    """Two changes of layout stand in front of a node: both are of the module of that node."""
+    model = two_layers()
+    position = NAMES.index(before)
+    reader = model.graph.node[position]
+    value = reader.input[0]
+    for name, source, result in (("in", value, "a"), ("out", "a", "b")):
+        inserted = onnx.helper.make_node("Reorder", [source], [result], name)
+        model.graph.node.insert(position + (name == "out"), inserted)
+    reader = model.graph.node[position + 2]
+    reader.input[0] = "b"
+    graph = _graph(file, model, {})
+    assert [_charged(graph, name) for name in ("in", "out")] == [module] * 2
+
+
+def test_an_inserted_node_that_many_read_serves_the_node_that_it_reads(file: PlacedFile) -> None:
+    """A cast behind the first layer is read by two modules."""
+    model = two_layers()
+    position = NAMES.index("proj1")
+    inserted = onnx.helper.make_node("Cast", ["p0"], ["c"], "cast", to=1)
+    model.graph.node.insert(position, inserted)
+    for node in model.graph.node:
+        if node.name in {"proj1", "plus1"}:
+            node.input[0] = "c"
+    assert _charged(_graph(file, model, {}), "cast") == MODULES["plus0"]
