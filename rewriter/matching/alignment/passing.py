@@ -8,7 +8,6 @@ they stand between the same two paired neighbours.
 from collections.abc import Callable, Iterator, Mapping
 
 from modelexport.rewriter.graph.graph_view import GraphView
-from modelexport.rewriter.graph.indexed_graph import NONE
 from modelexport.rewriter.matching.alignment.graph_pair import GraphPair
 
 
@@ -30,20 +29,18 @@ def find_passing_ops(
     for node in range(len(graphs.file.graph)):
         if node in ops or not graphs.file.pass_through[node]:
             continue
-        source = ops.get(_source(graphs.file, node), NONE)
-        readers = [ops.get(other, NONE) for other in _readers(graphs.file, node)]
-        if source == NONE or not readers or NONE in readers:
-            continue
+        source = ops.get(_source(graphs.file, node))
+        readers = [ops.get(other) for other in _readers(graphs.file, node)]
         between = {op for reader in readers for op in _between(graphs.record, source, reader)}
-        if between and all(map(is_free, between)):
+        if between and None not in readers and all(map(is_free, between)):
             passing[node] = tuple(sorted(between))
     return passing
 
 
 def _source(view: GraphView, node: int) -> int:
     """The node that computes what a node passes on."""
-    (value, *_) = view.graph.output_values(node) or (NONE,)
-    return NONE if value == NONE else view.graph.producer[view.origin[value]]
+    value = next(iter(view.graph.output_values(node)))
+    return view.graph.producer[view.origin[value]]
 
 
 def _readers(view: GraphView, node: int) -> list[int]:
@@ -59,8 +56,10 @@ def _readers(view: GraphView, node: int) -> list[int]:
     return readers
 
 
-def _between(record: GraphView, source: int, reader: int) -> Iterator[int]:
+def _between(record: GraphView, source: int | None, reader: int | None) -> Iterator[int]:
     """The ops that pass on what an op computes, until another one reads it."""
+    if source is None or reader is None:
+        return
     graph = record.graph
     for value in graph.input_values(reader):
         if graph.producer[record.origin[value]] != source:
@@ -69,7 +68,5 @@ def _between(record: GraphView, source: int, reader: int) -> Iterator[int]:
         while record.origin[current] != current:
             op = graph.producer[current]
             yield op
-            current = next(
-                (v for v in graph.input_values(op) if record.origin[v] == record.origin[current]),
-                record.origin[current],
-            )
+            same = (v for v in graph.input_values(op) if record.origin[v] == record.origin[value])
+            current = next(same)

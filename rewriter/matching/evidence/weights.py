@@ -129,7 +129,7 @@ class WeightMatcher:
             for value, array in unmatched.items()
             if value not in matched and holds_codes(self._weights[value])
         }
-        return match_rounded(stored, set().union(*matched.values()), by_size) if stored else {}
+        return match_rounded(stored, set().union(*matched.values()), by_size)
 
     def _match_names(self) -> tuple[Candidates, list[int]]:
         """Weights that are called as recorded, and those of them with the name of a parameter.
@@ -191,7 +191,7 @@ class WeightMatcher:
 
     def _are_plain(self, labels: Collection[int]) -> bool:
         weights = (self._tensors[label].weight for label in labels)
-        return all(weight is None or weight.least == weight.greatest for weight in weights)
+        return all(w is not None and w.least == w.greatest for w in weights)
 
     def _find_new(self, unmatched: Mapping[int, int], *matches: Candidates) -> frozenset[int]:
         """Distinctive weights that the recorded model does not have.

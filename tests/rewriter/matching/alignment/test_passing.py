@@ -44,3 +44,19 @@ def test_an_op_that_has_its_node_leaves_the_others_open() -> None:
     file = FILE.replace("[passing] g = Identity (h)", "[to] t = Transpose (h) [more] g = Cast (t)")
     assert passing(file, {**ENDS, "to": "to"}) == {}
     assert passing(file, ENDS) == {"to": ["to", "back"], "more": ["to", "back"]}
+
+
+def test_a_node_that_is_paired_is_left_out_and_others_are_not() -> None:
+    """Also where its op is another one; a node without paired readers tells nothing."""
+    record = RECORD.replace("[last]", "[side] s = Identity (x) [last]")
+    assert passing(FILE, {**ENDS, "passing": "side"}, record) == {}
+    file = FILE.replace("[passing]", "[lost] i = Identity (h) [sine] o = Sin (i) [passing]")
+    assert passing(file, ENDS) == {"passing": ["to", "back"]}
+
+
+def test_the_reader_may_read_something_else_before() -> None:
+    """Every input of its op is looked at."""
+    record = RECORD.replace("Abs (g)", "Add (x, g)")
+    assert passing(FILE.replace("Abs (g)", "Add (x, g)"), ENDS, record) == {
+        "passing": ["to", "back"]
+    }

@@ -130,6 +130,14 @@ def test_a_node_that_splits_packed_results_does_the_ops_that_were_packed() -> No
     assert ops(case, enclosed["split"]) == ["query", "key"]
     enclosed = enclose(case, {"join": "join"}, anchored={"packed": ("query",)})
     assert ops(case, enclosed["split"]) != ["query"]
+    assert ops(case, enclose(case, {"join": "join"})["split"]) != ["query", "key"]
+    other = Aligned(file.replace("Split", "other.Parts"), record)
+    enclosed = enclose(other, {"join": "join"}, anchored={"packed": ("query", "key")})
+    assert ops(other, enclosed["split"]) == ["turn"]
+    values = {name: numbers(n) for n, name in enumerate("xqkty")}
+    exact = Aligned(file, record, file_values={"x": values["x"]}, record_values=values)
+    enclosed = enclose(exact, {"join": "join"}, anchored={"packed": ("query", "key")})
+    assert ops(exact, enclosed["split"]) == ["turn"]
 
 
 CLIPPED = """g (float[8,16] x) => (float[8,16] y) <float[16,16] w = {1}> {
@@ -184,3 +192,29 @@ def test_values_tell_that_a_node_returns_what_is_not_clipped() -> None:
     case = Aligned(file, CLIPPED, file_values=values, record_values=recorded)
     seeds = {"product": "product", "after": "after"}
     assert work(case, seeds) == {"product": {"product"}, "after": {"clip", "after"}}
+
+
+def test_what_scales_sums_of_an_open_node_is_of_the_same_op() -> None:
+    """Its weight tells the op of the node with the sums, which is paired with none."""
+    case = Aligned(DYNAMIC, RECORD, weights={"w": ["w"]})
+    assert ops(case, enclose(case, ENDS)["rescale"]) == ["product"]
+    second = DYNAMIC.replace("Mul (f, c)", "Mul (c, f)")
+    case = Aligned(second, RECORD, weights={"w": ["w"]})
+    assert ops(case, enclose(case, ENDS)["rescale"]) == ["product"]
+
+
+def test_before_a_step_that_reads_a_weight_its_op_is_not_to_be_done() -> None:
+    """Only what the op reads is, also where another node reads the weight of that."""
+    record = """g (float[8,16] x) => (float[8,16] y) <float[16,16] w = {1}, float[16] b = {1}> {
+        [before] h = Neg (x) [product] m = MatMul (h, w) [add] a = Add (m, b) [after] y = Abs (a)
+    }"""
+    file = """g (float[8,16] x) => (float[8,16] y) <float[16,16] w = {1}, float[16] b = {1}> {
+        [before] h = Neg (x)
+        [aside] s = other.Aside (x, w)
+        [one] p = other.One (h)
+        [two] q = other.Two (p, s, b)
+        [after] y = Abs (q)
+    }"""
+    case = Aligned(file, record)
+    enclosed = enclose(case, ENDS, anchored={"aside": ("product",), "two": ("add",)})
+    assert ops(case, enclosed["one"]) == ["product"]
