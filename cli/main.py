@@ -35,6 +35,7 @@ from modelexport.cli.verbosity import Quiet, Verbose, Verbosity
 from modelexport.cli.visible_output import visible_output
 from modelexport.errors import FileProblem
 from modelexport.support.error_texts import error_sentence
+from modelexport.support.lost_memory import exit_on_lost_memory
 
 NAME = "modelexport"
 
@@ -101,7 +102,12 @@ def main(arguments: list[str] | None = None) -> None:
         arguments: The arguments after the program's name; those of this process by default.
     """
     try:
-        with standard_streams(), visible_output(), signals_as_errors() as request:
+        with (
+            standard_streams(),
+            visible_output(),
+            exit_on_lost_memory(print_error),
+            signals_as_errors() as request,
+        ):
             code = _run(arguments, Verbosity(), request)
     except (KeyboardInterrupt, StoppedBySignal) as error:  # just before the command, or behind it
         code = _stopped(error.number if isinstance(error, StoppedBySignal) else signal.SIGINT)

@@ -1,11 +1,12 @@
 """Folders of files that belong together: all of them appear, or none."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from modelexport.support.files import check_target, move_complete, part_folder, write_error
+from modelexport.support.part_folders import removed_on_error
 
 
 @contextmanager
@@ -28,17 +29,6 @@ def made_folder(folder: Path) -> Iterator[None]:
     except BaseException:
         for path in missing:
             path.rmdir()
-        raise
-
-
-@contextmanager
-def removed_on_error(files: Iterable[Path]) -> Iterator[None]:
-    """Remove files that are written already when the body, which follows them, raises."""
-    try:
-        yield
-    except BaseException:
-        for file in files:
-            file.unlink(missing_ok=True)
         raise
 
 

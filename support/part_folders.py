@@ -8,7 +8,7 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +16,10 @@ from modelexport.support.held_signals import held_signals
 
 PREFIX = ".modelexport."
 SUFFIX = ".part"
+_OPEN: set[Path] = set()
+"""The folders that this process holds."""
+_WRITTEN: list[Iterable[Path]] = []
+"""Files that have their names already, but are removed if a step behind them fails."""
 
 
 @contextmanager
@@ -33,6 +37,7 @@ def make_part_folder(parent: Path) -> Iterator[Path]:
     try:
         with held_signals():
             locked = _make_locked(parent)
+            _OPEN.add(locked[0])
         yield locked[0]
     finally:
         stopped: BaseException | None = None
@@ -44,9 +49,33 @@ def make_part_folder(parent: Path) -> Iterator[Path]:
             except BaseException as error:  # noqa: BLE001 - a signal, which is raised behind
                 stopped = error
         if locked is not None:
+            _OPEN.discard(locked[0])
             os.close(locked[1])
         if stopped is not None:
             raise stopped
+
+
+@contextmanager
+def removed_on_error(files: Iterable[Path]) -> Iterator[None]:
+    """Remove files that are written already when the body, which follows them, raises."""
+    _WRITTEN.append(files)
+    try:
+        yield
+    except BaseException:
+        for file in files:
+            file.unlink(missing_ok=True)
+        raise
+    finally:
+        _WRITTEN.pop()
+
+
+def remove_unfinished() -> None:
+    """Remove what errors would remove, just before the process ends without one."""
+    for folder in list(_OPEN):
+        shutil.rmtree(folder, ignore_errors=True)
+    for files in _WRITTEN:
+        for file in files:
+            file.unlink(missing_ok=True)
 
 
 def _make_locked(parent: Path) -> tuple[Path, int]:

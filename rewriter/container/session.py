@@ -18,10 +18,12 @@ class SessionSource(NamedTuple):
         model: A serialised model, or the path of a file, for the constructor.
         folder: The folder of the external data of a serialised model: the value of the session
             option `session.model_external_initializers_file_folder_path`.
+        files: The files that onnxruntime reads, and may map into memory.
     """
 
     model: bytes | str
     folder: Path
+    files: tuple[Path, ...] = ()
 
 
 def file_source(container: OnnxContainer) -> SessionSource:
@@ -31,7 +33,7 @@ def file_source(container: OnnxContainer) -> SessionSource:
         OnnxFileError, RuntimeFailedError: As `session_source` raises them.
     """
     _refuse_harmful(container, container.skeleton())
-    return SessionSource(str(container.path), container.path.parent)
+    return SessionSource(str(container.path), container.path.parent, _files(container))
 
 
 def session_source(container: OnnxContainer, model: onnx.ModelProto) -> SessionSource:
@@ -51,7 +53,7 @@ def session_source(container: OnnxContainer, model: onnx.ModelProto) -> SessionS
     """
     _refuse_harmful(container, model)
     if not any(inside and t.data_location == t.EXTERNAL for t, inside in walk_tensors(model)):
-        return SessionSource(model.SerializeToString(), container.path.parent)
+        return SessionSource(model.SerializeToString(), container.path.parent, _files(container))
     complete = onnx.ModelProto()
     complete.CopyFrom(model)
     for tensor, in_attribute in walk_tensors(complete):
@@ -60,7 +62,11 @@ def session_source(container: OnnxContainer, model: onnx.ModelProto) -> SessionS
             del tensor.external_data[:]
             tensor.ClearField("data_location")
             tensor.raw_data = values
-    return SessionSource(complete.SerializeToString(), container.path.parent)
+    return SessionSource(complete.SerializeToString(), container.path.parent, _files(container))
+
+
+def _files(container: OnnxContainer) -> tuple[Path, ...]:
+    return (container.path, *(file.path for file in container.external_files()))
 
 
 def _refuse_harmful(container: OnnxContainer, model: onnx.ModelProto) -> None:

@@ -14,6 +14,7 @@ from modelexport.rewriter.container import SessionSource
 from modelexport.rewriter.execution.feeds import Feeds
 from modelexport.rewriter.execution.session import EXTERNAL_DATA_FOLDER
 from modelexport.support.error_texts import first_line
+from modelexport.support.lost_memory import add_mapped_files
 
 _LEVELS = {
     OptimisationLevel.DISABLE: "ORT_DISABLE_ALL",
@@ -158,6 +159,7 @@ def _session_options(
 def _open_session(
     ort: Any, path: Path, options: Any, source: SessionSource, provider: str | None
 ) -> Any:
+    add_mapped_files(source.files)
     providers = [_provider(ort, provider)] if provider else ["CPUExecutionProvider"]
     try:
         return ort.InferenceSession(

@@ -9,6 +9,7 @@ from modelexport.hierarchy.fingerprints import Array
 from modelexport.hierarchy.runtime_values import run_session
 from modelexport.rewriter.container import OnnxContainer, SessionSource, file_source
 from modelexport.support.error_texts import first_line
+from modelexport.support.lost_memory import add_mapped_files
 
 EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
 
@@ -49,6 +50,7 @@ class Session:
             options.enable_cpu_mem_arena = False  # it takes new pages from the system each time
         if isinstance(source.model, bytes):
             options.add_session_config_entry(EXTERNAL_DATA_FOLDER, str(source.folder))
+        add_mapped_files(source.files)
         try:
             for library in libraries:
                 options.register_custom_ops_library(library)

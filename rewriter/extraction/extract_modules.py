@@ -17,8 +17,8 @@ from modelexport.rewriter.extraction.results import BoundaryTensor, Extraction
 from modelexport.rewriter.extraction.value_types import ValueInfos, value_types
 from modelexport.rewriter.selection.module_calls import ModuleCall, match_modules, nodes_of_calls
 from modelexport.support.files import check_target
-from modelexport.support.folders import removed_on_error
 from modelexport.support.gc_pause import gc_paused
+from modelexport.support.part_folders import removed_on_error
 
 _RANGE = re.compile(r"(.*?)(\d+)-(\d+)")
 
