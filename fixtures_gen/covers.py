@@ -30,7 +30,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from fixtures_gen.eager import Eager, Step, in_order
+from fixtures_gen.eager import Eager, Step, digest
 from fixtures_gen.onnx_values import Array, Execution, Observed
 from fixtures_gen.similar import alike, classes_like, is_distinctive
 from modelexport.hierarchy.graph_paths import NodeKey, walk_graphs
@@ -80,6 +80,7 @@ class CoversFinder:
 
     def __init__(self, observed: Observed, eager: Eager) -> None:
         self._eager = eager
+        self._in_order = observed.in_order
         self._executions = observed.executions
         self._model = observed.model
         self._given = observed.inputs
@@ -122,7 +123,7 @@ class CoversFinder:
         outputs = {
             c
             for array in run.outputs
-            if array.dtype.kind in NUMBERS and is_distinctive(in_order(array))
+            if array.dtype.kind in NUMBERS and is_distinctive(self._in_order(array))
             for c in self._classes_of(array)
         }
         return self._of_classes(run, frozenset(outputs - read), modules)
@@ -215,7 +216,7 @@ class CoversFinder:
         return parts
 
     def _find_parts(self, array: Array, classes: frozenset[int]) -> frozenset[int]:
-        elements = in_order(array)
+        elements = self._in_order(array)
         rows = {c: self._eager.classes[c] for c in classes}
         smaller = [c for c, row in rows.items() if row.size < elements.size and row.size > 1]
         for count in range(2, _MAX_JOINED + 1):
@@ -238,7 +239,7 @@ class CoversFinder:
             return frozenset()
         key = self._elements(array)
         if key not in self._classes:
-            self._classes[key] = frozenset(classes_like(in_order(array), self._eager))
+            self._classes[key] = frozenset(classes_like(self._in_order(array), self._eager))
         return self._classes[key]
 
     @cached_property
@@ -262,7 +263,7 @@ class CoversFinder:
         return frozenset(
             c
             for array in itertools.chain(outputs, self._given)
-            if array.dtype.kind in NUMBERS and is_distinctive(in_order(array))
+            if array.dtype.kind in NUMBERS and is_distinctive(self._in_order(array))
             for c in self._classes_of(array)
         )
 
@@ -291,5 +292,5 @@ class CoversFinder:
         """What arrays of the same elements have in common. Arrays are kept, so ids stay theirs."""
         if id(array) not in self._elements_of:
             is_number = array.dtype.kind in NUMBERS
-            self._elements_of[id(array)] = in_order(array).tobytes() if is_number else b""
+            self._elements_of[id(array)] = digest(self._in_order(array)) if is_number else b""
         return self._elements_of[id(array)]

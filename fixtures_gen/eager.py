@@ -6,6 +6,7 @@ operators run a second time as their decomposition, because exporters decompose 
 normalisation becomes a mean, a difference, a square.
 """
 
+import hashlib
 import sys
 import warnings
 from collections import defaultdict
@@ -63,20 +64,24 @@ class Eager:
     made_by: dict[int, list[Step]] = field(default_factory=lambda: defaultdict(list))
     inputs: set[int] = field(default_factory=set)
     weights: set[int] = field(default_factory=set)
-    _numbers: dict[bytes, int] = field(default_factory=dict)
+    _numbers: dict[tuple[int, bytes], list[int]] = field(default_factory=lambda: defaultdict(list))
     _corners: dict[int, Sorted] = field(default_factory=dict)
 
     def classify(self, tensor: torch.Tensor) -> int | None:
         """The class of a tensor, a new one if needed; None for what has no real numbers."""
         if tensor.is_complex() or not tensor.numel():
             return None
-        elements = in_order(tensor.detach().double().numpy())
-        key = elements.tobytes()
-        if key not in self._numbers:
-            self._numbers[key] = len(self.classes)
-            self.sizes[elements.size].append(len(self.classes))
-            self.classes.append(elements)
-        return self._numbers[key]
+        elements = in_order(_as_array(tensor))
+        key = elements.size, corners(elements).tobytes()
+        for number in self._numbers[key]:
+            if np.array_equal(
+                self.classes[number], elements, equal_nan=bool(np.isnan(elements[-1]))
+            ):
+                return number
+        self._numbers[key].append(len(self.classes))
+        self.sizes[elements.size].append(len(self.classes))
+        self.classes.append(elements)
+        return len(self.classes) - 1
 
     def corners_of(self, size: int) -> Sorted:
         """The corners of each class of a size, one row each."""
@@ -93,9 +98,21 @@ def corners(elements: Sorted) -> Sorted:
     return elements[[0, last // 4, last // 2, 3 * last // 4, last]]
 
 
+def digest(elements: Sorted) -> bytes:
+    """What arrays of the same sorted elements have in common."""
+    return hashlib.sha1(elements.data, usedforsecurity=False).digest()
+
+
+def _as_array(tensor: torch.Tensor) -> npt.NDArray[Any]:
+    """The elements of a tensor. numpy has no bfloat16, whose numbers float32 has exactly."""
+    tensor = tensor.detach()
+    return (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy()
+
+
 def in_order(array: npt.NDArray[Any]) -> Sorted:
     """The elements of an array, sorted; negative zeros become zeros."""
-    ordered: Sorted = np.sort(array.astype(np.float64).reshape(-1) + 0.0)
+    ordered: Sorted = np.sort(array, axis=None).astype(np.float64)
+    ordered += 0.0
     return ordered
 
 

@@ -1,6 +1,6 @@
 """What an ONNX file computes: inputs and outputs of every node, those in subgraphs included."""
 
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,11 @@ import onnx
 import onnxruntime as ort
 from onnx import numpy_helper
 
+from fixtures_gen.eager import Sorted, in_order
 from modelexport.hierarchy.graph_paths import MAIN, NodeKey, subgraph_path, subgraphs
+
+_MAX_BYTES = 1 << 28
+"""Maximum size of the sorted arrays that are kept, in bytes: nodes read what the last ones made."""
 
 Array = npt.NDArray[Any]
 Values = dict[str, Array]
@@ -39,6 +43,19 @@ class Observed:
     model: onnx.ModelProto
     inputs: list[Array] = field(default_factory=list)
     executions: dict[NodeKey, list[Execution]] = field(default_factory=lambda: defaultdict(list))
+    _sorted: OrderedDict[int, tuple[Array, Sorted]] = field(default_factory=OrderedDict)
+    _sorted_bytes: int = 0
+
+    def in_order(self, array: Array) -> Sorted:
+        """The elements of one of the arrays, sorted. The last ones that were asked for are kept."""
+        _, ordered = self._sorted.pop(id(array), (array, None))
+        if ordered is None:
+            ordered = in_order(array)
+            self._sorted_bytes += ordered.nbytes
+        self._sorted[id(array)] = array, ordered  # the array is kept, so its id stays its own
+        while self._sorted_bytes > _MAX_BYTES and len(self._sorted) > 1:
+            self._sorted_bytes -= self._sorted.popitem(last=False)[1][1].nbytes
+        return ordered
 
 
 def observe(onnx_path: Path, feeds: Mapping[str, Array]) -> Observed:

@@ -20,17 +20,29 @@ INFINITY = 1e30
 
 def is_distinctive(numbers: Sorted) -> bool:
     """Whether a value is rare enough to show which module computed it."""
-    finite = numbers[np.abs(numbers) < INFINITY]
-    if numbers.size < MIN_ELEMENTS or not finite.size:
+    if numbers.size < MIN_ELEMENTS:
         return False
-    gap = TOLERANCE * float(np.abs(finite).max())
+    finite = numbers if _is_finite(numbers) else numbers[np.abs(numbers) < INFINITY]
+    if not finite.size:
+        return False
+    gap = TOLERANCE * max(abs(float(finite[0])), abs(float(finite[-1])))
     return int((np.diff(finite) > gap).sum()) + 1 >= MIN_DISTINCT
+
+
+def _is_finite(numbers: Sorted) -> bool:
+    """Whether sorted numbers are all below what counts as infinite."""
+    return bool(numbers[0] > -INFINITY and numbers[-1] < INFINITY)
 
 
 def alike(left: Sorted, right: Sorted) -> bool:
     """Whether two sorted arrays have the same numbers, up to rounding."""
     if left.size != right.size:
         return False
+    if left.size and _is_finite(left) and _is_finite(right):
+        limit = TOLERANCE * max(abs(float(left[0])), abs(float(left[-1])))
+        if (np.abs(corners(left) - corners(right)) > limit).any():
+            return False  # most values differ in these, which is fast to see
+        return bool(np.abs(left - right).max() <= limit)
     left, right = (
         np.where(np.abs(numbers) >= INFINITY, np.copysign(np.inf, numbers), numbers)
         for numbers in (left, right)

@@ -27,7 +27,7 @@ from torch import nn
 from torch.utils._pytree import tree_leaves
 
 from fixtures_gen.covers import NUMBERS, Covers, CoversFinder
-from fixtures_gen.eager import Eager, Sorted, Step, in_order, run_eagerly
+from fixtures_gen.eager import Eager, Sorted, Step, run_eagerly
 from fixtures_gen.onnx_values import Array, Execution, Observed, observe
 from fixtures_gen.registry import Inputs, inputs_as_call
 from fixtures_gen.similar import alike, classes_like, is_distinctive
@@ -72,7 +72,7 @@ def derive_truth(observed: Observed, eager: Eager) -> Truth:
     result = Truth()
     for key, node in walk_nodes(observed.model):
         result.op_types[key] = node.op_type
-        answer = _true_modules(node, observed.executions.get(key, []), eager)
+        answer = _true_modules(key, node, observed, eager)
         if isinstance(answer, str):
             result.unknown[key] = answer
         else:
@@ -98,27 +98,29 @@ def feeds(model: nn.Module, inputs: Inputs, graph: onnx.GraphProto) -> dict[str,
 
 
 def _true_modules(
-    node: onnx.NodeProto, runs: list[Execution], eager: Eager
+    key: NodeKey, node: onnx.NodeProto, observed: Observed, eager: Eager
 ) -> frozenset[str] | str:
     """The true modules of a node, or why they are unknown."""
     if any(True for _ in subgraphs(node)):
         return HAS_SUBGRAPHS
     if not any(node.input):
         return CONSTANT
-    if not runs:
+    if not observed.executions.get(key):
         return NOT_RUN
     modules: frozenset[str] = frozenset()
-    for answer in [_modules_of_run(run, eager) for run in runs]:
+    for answer in [
+        _modules_of_run(run, observed, eager) for run in observed.executions.get(key, ())
+    ]:
         if isinstance(answer, str):
             return answer
         modules |= answer
     return modules
 
 
-def _modules_of_run(run: Execution, eager: Eager) -> frozenset[str] | str:
+def _modules_of_run(run: Execution, observed: Observed, eager: Eager) -> frozenset[str] | str:
     """The true modules of a node that ran once, or why they are unknown."""
-    inputs = [in_order(array) for array in run.inputs if array.dtype.kind in NUMBERS]
-    outputs = [in_order(array) for array in run.outputs if array.dtype.kind in NUMBERS]
+    inputs = [observed.in_order(array) for array in run.inputs if array.dtype.kind in NUMBERS]
+    outputs = [observed.in_order(array) for array in run.outputs if array.dtype.kind in NUMBERS]
     if not outputs or any(alike(output, i) for output in outputs for i in inputs):
         return PASSES_ON
     distinctive = [output for output in outputs if is_distinctive(output)]
