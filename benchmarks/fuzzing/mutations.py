@@ -28,6 +28,8 @@ _TOKENS = (
     *(b"&a ", b"*a", b"[[models]]\n", b"null", b"true", b"!!python/object:os.system "),
     *(b"&lt;", b"<!ENTITY a 'b'>"),
 )
+_BROKEN_TEXT = 0.05
+"""Share of the damaged models in which a text is not UTF-8."""
 _MAX_BYTES = 200_000
 """Size that a file may grow to by damage upon damage."""
 
@@ -110,9 +112,17 @@ def _mutate_model(data: bytes, source: random.Random) -> bytes:
                 _copy_from_elsewhere(message, field, places, source)
             else:
                 _mutate_field(message, field, source)
-        return bytes(model.SerializeToString())
+        damaged = bytes(model.SerializeToString())
+        return _break_text(model, damaged, source) if source.random() < _BROKEN_TEXT else damaged
     except _EARLIER_DAMAGE:
         return _mutate_bytes(data, source)
+
+
+def _break_text(model: onnx.ModelProto, data: bytes, source: random.Random) -> bytes:
+    """Replace the last byte of a text, at all its places; protobuf itself refuses to write that."""
+    texts = [t for m, f in _places(model) if f.type == f.TYPE_STRING for t in _texts(m, f) if t]
+    text = source.choice(texts or ["x"]).encode()
+    return data.replace(text, text[:-1] + b"\xff")
 
 
 def _places(message: Any) -> Iterator[tuple[Any, Any]]:

@@ -27,6 +27,7 @@ from modelexport.rewriter.execution.feeds import Feeds, fitting_array, graph_inp
 from modelexport.rewriter.execution.generated_feeds import generate_feeds
 from modelexport.rewriter.execution.observer import Fingerprints, Observer
 from modelexport.rewriter.execution.session import Session
+from modelexport.rewriter.graph.texts import require_text
 from modelexport.rewriter.matching import CarriedHierarchy, read_inputs, refuse_lossy
 
 INHERITED = "an annotated file"
@@ -137,9 +138,7 @@ def _ops(
     model: onnx.ModelProto, carried: CarriedHierarchy, fingerprints: Fingerprints
 ) -> Iterator[Op]:
     for key, node in walk_nodes(model):
-        operator: object = node.op_type
-        if isinstance(operator, bytes):  # protobuf gives what is no text so
-            raise UnicodeError(f"the operator {operator!r} is not UTF-8 text")
+        require_text(node.name, node.op_type, node.domain, *node.input, *node.output)
         claim = carried.claims.by_node.get(key)
         module: str | None = None
         others: tuple[str, ...] = ()
@@ -170,6 +169,7 @@ def _tensors(file: ModelFile, carried: CarriedHierarchy) -> Iterator[Tensor]:
         if not isinstance(place.graph, onnx.GraphProto):
             continue
         for tensor in place.graph.initializer:
+            require_text(tensor.name)
             own_name = tensor.name if tree.owner(tensor.name) is not None else None
             parameter = carried.parameters.get(tensor.name, own_name)
             array = file.container.array(tensor)

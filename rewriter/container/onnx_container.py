@@ -260,7 +260,11 @@ class OnnxContainer:
             self._refuse("not an ONNX model, or cut off (it has no graph or no IR version)")
         if not model.opset_import and model.ir_version > _LAST_IR_WITHOUT_OPSETS:
             self._refuse("cut off, or not an ONNX model (it names no operator set)")
-        if reason := exceeded_budget(model):
+        try:
+            reason = exceeded_budget(model)
+        except TypeError as error:
+            self._refuse(f"its {find_broken_text(model)} is not UTF-8 text", error)
+        if reason:
             self._refuse(reason)
         return model
 

@@ -60,6 +60,7 @@ class Session:
                 providers=["CPUExecutionProvider"],
                 enable_fallback=0,  # it would print, and try the same again
             )
+            _ = self.input_types, self.output_types  # raises where a name is not UTF-8
         except Exception as error:  # onnxruntime's errors share no base class
             raise RuntimeFailedError(
                 f"{path}: onnxruntime cannot load it ({first_line(error)})."

@@ -15,6 +15,7 @@ from modelexport.rewriter.extraction.part_inputs import save_arrays
 from modelexport.rewriter.extraction.part_model import part_model
 from modelexport.rewriter.extraction.results import BoundaryTensor, Extraction
 from modelexport.rewriter.extraction.value_types import ValueInfos, value_types
+from modelexport.rewriter.graph.texts import require_text
 from modelexport.rewriter.selection.module_calls import ModuleCall, match_modules, nodes_of_calls
 from modelexport.support.files import check_target
 from modelexport.support.gc_pause import gc_paused
@@ -158,11 +159,13 @@ class _Boundary:
         if kind.HasField("shape"):
             dims = kind.shape.dim
             shape = [d.dim_value if d.HasField("dim_value") else d.dim_param for d in dims]
+        op_type = "" if producer is None else self._graph.nodes[producer].op_type
+        require_text(name, op_type, *(shape or ()))
         return BoundaryTensor(
             name=name,
             type=_type_name(kind.elem_type),
             shape=shape,
             source="input" if producer is None else self._file.tag(producer) or "",
-            op_type="" if producer is None else self._graph.nodes[producer].op_type,
+            op_type=op_type,
             readers=list(dict.fromkeys(readers)),
         )

@@ -16,6 +16,7 @@ from modelexport.rewriter.analysis.costs.sizes import tensor_bytes
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.graph.indexed_graph import NONE
 from modelexport.rewriter.graph.subgraph_names import captured_names, initializer_names
+from modelexport.rewriter.graph.texts import require_text
 
 _RANDOM = {"RandomNormal", "RandomUniform"}
 """Operators without inputs that compute other values at every run."""
@@ -179,6 +180,7 @@ class MainGraph:
         outputs = outputs or [name for name in computed if name not in self.consumers]
         constant = {n for p in nodes if self.is_constant[p] for n in self.nodes[p].output}
         varying = [name for name in outputs if name not in constant or name in self.returned]
+        require_text(*read, *outputs)
         return GraphPart(
             nodes=nodes,
             inputs=[n for n in read if n not in computed and n not in self.initializers],

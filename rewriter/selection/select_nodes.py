@@ -8,6 +8,7 @@ from modelexport.errors import NoSuchModuleError, UsageError
 from modelexport.hierarchy.module_tree import is_within
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.annotation.placed_file import PlacedFile
+from modelexport.rewriter.graph.texts import require_text
 from modelexport.rewriter.selection.module_calls import ModuleCall, match_modules, nodes_of_calls
 from modelexport.rewriter.selection.results import SelectedNode, Selection
 from modelexport.rewriter.selection.source_line_filter import nodes_of_lines
@@ -149,6 +150,7 @@ def _selection(
 
 def _selected_node(file: PlacedFile, number: int) -> SelectedNode:
     key, node = file.graph.keys[number], file.graph.nodes[number]
+    require_text(node.name)
     return SelectedNode(
         node.name,
         file.op_types[number],
