@@ -1,13 +1,10 @@
 """All evidence together: what is paired, enclosed, ambiguous, and for what reason not."""
 
-from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from modelexport.hierarchy.choices import EvidenceKind
-from modelexport.rewriter.matching.evidence.weight_match import WeightMatch
-from modelexport.rewriter.matching.resolver import NodeResolver, Resolution
 from tests.helpers.aligned import Aligned, numbers
-from tests.helpers.handmade import record_of
+from tests.helpers.resolved import paired, resolve
 
 GRAPH = """g (float[8,16] x) => (float[8,16] y) <float[16,16] w = {1}, float[16] b = {1}> {
     [first] h = MatMul (x, w)
@@ -16,35 +13,6 @@ GRAPH = """g (float[8,16] x) => (float[8,16] y) <float[16,16] w = {1}, float[16]
     [shape] s = Shape (a)
     [third] y = Expand (a, s)
 }"""
-
-
-def resolve(
-    case: Aligned,
-    named: Mapping[str, str] | None = None,
-    *,
-    structure: bool = True,
-    merged: Mapping[str, Iterable[str]] | None = None,
-    owners: Mapping[str, str] | None = None,
-) -> Resolution:
-    """What is resolved, with some equal names and some knowledge of weights."""
-    file, recorded = case.file.indexed, case.record.indexed
-    merged_from = {
-        file.value_of("", name): frozenset(recorded.value_of("", part) for part in parts)
-        for name, parts in (merged or {}).items()
-    }
-    owned = {file.value_of("", name): module for name, module in (owners or {}).items()}
-    weights = WeightMatch(dict(case.graphs.weights), merged_from, owned)
-    record = record_of(case.record.model, {"": "Net"}, [""] * len(case.record))
-    resolver = NodeResolver(record, file, recorded, case.values, weights)
-    pairs = {case.node(node): case.op(op) for node, op in (named or {}).items()}
-    return resolver.resolve(pairs, structure=structure)
-
-
-def paired(case: Aligned, found: Resolution) -> dict[str, list[str]]:
-    return {
-        case.node_name(node): [case.op_name(op) for op in ops]
-        for node, ops in sorted(found.paired.items())
-    }
 
 
 def test_one_pair_resolves_a_graph_that_did_not_change() -> None:
