@@ -10,7 +10,7 @@ from modelexport.hierarchy.graph_paths import NodeKey
 from modelexport.hierarchy.module_tree import Module, ModuleTree
 from modelexport.hierarchy.tags import Tagger
 from modelexport.rewriter.graph.model_graph import ModelGraph
-from modelexport.rewriter.matching.decisions import Decision, Match, decide
+from modelexport.rewriter.matching.decisions import Decision, Match, decide, with_source_lines
 from modelexport.rewriter.matching.evidence.claims import Claim, Claims
 from tests.helpers.handmade import parse
 
@@ -120,3 +120,13 @@ def test_a_tagged_match_has_the_tag_of_each_resolved_node() -> None:
     tagged = match.tagged(Tagger(TREE))
     assert tagged.decisions == [msgspec.structs.replace(resolved, tag="/Part/m"), unresolved]
     assert msgspec.structs.replace(tagged, decisions=match.decisions) == match
+
+
+def test_decisions_get_the_source_lines_of_their_nodes() -> None:
+    """Those of nodes without lines stay as they are."""
+    decisions = list(decided(claims(a="m"), propagation=False).values())
+    lines = {NAMES["a"]: ("net.py:12",), NAMES["b"]: ()}
+    found = {decision.name: decision for decision in with_source_lines(decisions, lines)}
+    expected = [msgspec.structs.replace(d, source_lines=lines.get(d.key, ())) for d in decisions]
+    assert list(found.values()) == expected
+    assert found["a"].source_lines == ("net.py:12",)

@@ -1,5 +1,6 @@
 """What matching may look at besides the graph, opened as options say."""
 
+import zipfile
 from pathlib import Path
 
 import msgspec
@@ -179,3 +180,17 @@ def test_a_single_array_is_said_to_be_one(tmp_path: Path) -> None:
         np.save(stream, X)
     with pytest.raises(UsageError, match=r"\(it holds a single array\)\.$"):
         list(read_inputs(tmp_path / "own.npz"))
+
+
+def test_inputs_that_unpack_to_too_many_bytes_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before they are unpacked; the limit itself is allowed, and both numbers are told."""
+    np.savez_compressed(tmp_path / "in.npz", x=X)
+    with zipfile.ZipFile(tmp_path / "in.npz") as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    monkeypatch.setattr(match_sources, "MAX_INPUT_BYTES", size)
+    assert [name for name, _ in read_inputs(tmp_path / "in.npz")] == ["x"]
+    monkeypatch.setattr(match_sources, "MAX_INPUT_BYTES", size - 1)
+    with pytest.raises(UsageError, match=f"{size:,} bytes, more than {size - 1:,}"):
+        list(read_inputs(tmp_path / "in.npz"))

@@ -353,3 +353,35 @@ def test_values_that_the_graph_does_not_have_are_left_out(name: str) -> None:
     found = compare(recorded(), MatchSources(observe=observe))
     assert found.values is not None
     assert len(found.values.file.fingerprints) == 4
+
+
+RELATED = {"a": chain({"x": X})["a"], "b": noise(4, 8, seed=5), "c": noise(4, 8, seed=6)}
+
+
+@pytest.mark.parametrize(
+    ("values", "related", "rejects", "diverges"),
+    [
+        (chain({"x": X}), True, True, True),
+        (chain({"x": X}), False, True, False),
+        (RELATED, True, True, True),
+        (RELATED, False, False, False),
+        ({**RELATED, "a": noise(4, 8, seed=7)}, True, False, False),
+    ],
+)
+def test_a_file_with_the_recorded_weights_computes_exactly_up_to_where_it_differs(
+    values: Arrays, related: bool, rejects: bool, diverges: bool
+) -> None:
+    """If it computes anything of what was recorded."""
+    model, record = parse(CHAIN), recorded()
+    observe = FakeObserver(lambda _: dict(values))
+    with ThreadPoolExecutor(1) as executor:
+        observed = ObservedValues(model, record, MatchSources(observe=observe), executor)
+        found = observed.compare(
+            ModelGraph(model).indexed,
+            IndexedGraph.from_record(record),
+            try_half_precision=False,
+            **({"may_be_related": True} if related else {}),
+        )
+    assert found.notes == ()
+    assert found.values is not None
+    assert (found.values.rejects_mismatch, found.values.may_diverge) == (rejects, diverges)

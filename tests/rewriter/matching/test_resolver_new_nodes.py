@@ -97,3 +97,16 @@ def test_a_node_whose_result_was_only_given_is_new() -> None:
     given = numbers(2)
     resolution = resolve({"x": numbers(1), "b": given}, {"x": given, "r": numbers(3)})
     assert new_nodes(resolution) == {"down", "up", "plain"}
+
+
+def test_the_ops_between_which_new_nodes_stand_are_resolved() -> None:
+    """Where the node behind still reads what it read, it is the op of that one alone."""
+    case = Aligned(FILE, RECORD)
+    w, p, v, u = (case.file.indexed.value_of("", name) for name in "wpvu")
+    recorded = (frozenset({case.record.indexed.value_of("", name)}) for name in "wp")
+    weights = WeightMatch(candidates=dict(zip((w, p), recorded, strict=True)), new={v, u})
+    record = record_of(case.record.model, {"": "Net"}, [""] * len(case.record))
+    resolver = NodeResolver(record, case.file.indexed, case.record.indexed, None, weights)
+    pairs = {case.node("base"): case.op("base"), case.node("sum"): case.op("bias")}
+    found = resolver.resolve(pairs, structure=True)
+    assert found.between[case.node("up")] == (case.op("bias"),)

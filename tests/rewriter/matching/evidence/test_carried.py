@@ -240,3 +240,11 @@ def test_tags_that_lost_something_are_not_rewritten(had: TagRules, options: str)
         f"f.onnx: its tags were written with {options}: repeat these options, or give the record "
         "with --record."
     )
+
+
+def test_source_lines_of_nodes_are_carried() -> None:
+    """Nodes without any have none."""
+    entries = tags("/Net/a", "/Net/b")
+    entries[1][keys.SOURCE] = '["net.py:12"]'
+    found = carried(with_entries(entries))
+    assert {key.position: lines for key, lines in found.source_lines.items()} == {1: ("net.py:12",)}

@@ -117,3 +117,38 @@ def test_claims_tell_the_parts_of_an_op_apart() -> None:
     }
     assert by_name["padding"] == Claim("one", EvidenceKind.VALUES)
     assert (by_name["product"].module, by_name["product"].covers) == ("one.fc", ())
+
+
+def test_a_module_that_no_call_is_of_stays_with_the_part() -> None:
+    """The op has it by other means; the first module stays the first, if the part has it."""
+    case = apart()
+    record = record_with(case, *CALLS)
+    op, node = case.op("merged"), case.node("product")
+    recorded = msgspec.structs.replace(record.ops[op], module="other", also=("one", "one.fc"))
+    merged = MergedCalls(record, case.file.indexed, case.values)
+    part = merged.part_of(node, op, recorded)
+    assert (part.module, part.also) == ("other", ("one.fc", "one.norm"))
+    part = merged.part_of(node, op, msgspec.structs.replace(recorded, module="one.fc"))
+    assert (part.module, part.also) == ("one.fc", ("one.norm",))
+
+
+def test_claims_on_parts_of_an_op_may_be_of_several_modules() -> None:
+    """They are under the module around them."""
+    case = Aligned(
+        APART.replace("[shift] b = Neg (c)", "").replace("c = MatMul", "b = MatMul"),
+        RECORDED,
+        file_values={**VALUES, "p": PADDED},
+        record_values=VALUES,
+    )
+    calls = (MergedCall("one.norm"), CALLS[0], MergedCall("one.fc"))
+    record = record_with(case, msgspec.structs.replace(calls[0]), *calls[1:])
+    resolver = NodeResolver(
+        record, case.file.indexed, case.record.indexed, case.values, WeightMatch({}, {}, {})
+    )
+    claims = ClaimBuilder(case.file.keys, record, resolver.resolve({}, structure=True), {})
+    by_name = {
+        case.file.nodes[key.position].name: claim
+        for kind in claims.build()
+        for key, claim in kind.by_node.items()
+    }
+    assert by_name["padding"] == Claim("one", EvidenceKind.VALUES, ("one", "one.norm"))

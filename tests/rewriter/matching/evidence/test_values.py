@@ -440,3 +440,20 @@ def test_a_value_is_computed_where_a_recorded_op_returns_it() -> None:
     match = matched(file)
     assert [match.is_computed(node) for node in range(3)] == [False, True, None]
     assert match.is_recorded(0) is True
+
+
+def test_as_related_rejects_what_differs_until_a_node_has_diverged() -> None:
+    """There it computes something new, and so does what reads it."""
+    found = matched(chain(b=Y, c=noise(4, 8, seed=9)))
+    assert (found.rejects_mismatch, found.may_diverge, found.diverged) == (False, False, set())
+    related = found.as_related()
+    assert (related.rejects_mismatch, related.may_diverge) == (True, True)
+    assert related.diverged == {1, 2}
+    assert related.compatible(1, 1) is False
+    assert related.compatible(2, 2) is None
+
+
+def test_whether_a_value_is_recorded_is_not_known_of_one_of_equal_numbers() -> None:
+    """Nor of one that was not computed."""
+    found = matched(chain(a=np.zeros((4, 8), np.float32), c=Y))
+    assert [found.is_recorded(node) for node in range(3)] == [None, True, False]

@@ -77,3 +77,12 @@ def turned(weight: np.ndarray, cosine: float) -> np.ndarray:
     tangent = np.sqrt(1 - cosine**2) / cosine
     share = tangent * along[0] / (across[1] - tangent * across[0] * np.sign(across[1]))
     return (weight + share * other).astype(np.float32)
+
+
+def test_weights_that_have_no_size_or_direction_are_passed_over() -> None:
+    """Those behind them are compared."""
+    weight = noise(6, 4)
+    by_size = recorded_by_size([weight])
+    codes = np.round(weight / np.abs(weight).max() * 1.6)
+    arrays = {0: noise(5, 3), 1: codes.ravel(), 2: codes}
+    assert match_rounded(arrays, (), by_size) == {2: {0}}
