@@ -16,7 +16,10 @@ from modelexport.rewriter.matching import Claim
 def pair_read_values(
     reference: ExaminedFile, quantised: ExaminedFile, pairs: Iterable[tuple[str, str]]
 ) -> list[tuple[str, str]]:
-    """More pairs of values: of one size, near to each other, and read by the same module.
+    """More pairs of values of one size that the same module reads.
+
+    They have one name, and nodes of one operator and module compute them; or they are near to
+    each other. An error may be so large that a value is no longer near to itself.
 
     Args:
         reference: The float file.
@@ -37,14 +40,32 @@ def pair_read_values(
         file.values(list(dict.fromkeys(n for g in shared for n in names[g])))
         for file, names in ((reference, left), (quantised, right))
     )
-    distances = sorted(
-        (measure_errors(values[0][a], values[1][b]).distance, a, b)
+    candidates = [
+        (a, b)
         for group in shared
         for a in left[group]
         for b in right[group]
         if a in values[0] and b in values[1] and values[0][a].size == values[1][b].size
+    ]
+    named = [(a, b) for a, b in candidates if a == b and _same_source(reference, quantised, a)]
+    used = {a for a, _ in named}, {b for _, b in named}
+    distances = sorted(
+        (measure_errors(values[0][a], values[1][b]).distance, a, b)
+        for a, b in candidates
+        if a not in used[0] and b not in used[1]
     )
-    return list(_nearest(distances))
+    return [*dict.fromkeys(named), *_nearest(distances)]
+
+
+def _same_source(reference: ExaminedFile, quantised: ExaminedFile, name: str) -> bool:
+    """Whether nodes of one operator and module compute the values of one name in both files."""
+    sources = [
+        (file.groups.producer_group(name), graph.nodes[graph.producer[name]].op_type)
+        for file in (reference, quantised)
+        for graph in [file.groups.graph]
+        if name in graph.producer
+    ]
+    return len(sources) == 2 and sources[0] == sources[1]
 
 
 def with_keys_of(

@@ -27,6 +27,9 @@ class RewiredNodes:
             else reads; None to read that through a copy of the quantiser.
         nodes: The nodes to write, with their names changed as `prefix` says.
         prefix: What stands before all names of these nodes.
+        replace_inside: The values that take the place of others for readers of the group that
+            computes them. Where it has none, these read what a quantiser made of their values
+            through a copy of the quantiser.
     """
 
     def __init__(
@@ -37,10 +40,11 @@ class RewiredNodes:
         nodes: list[onnx.NodeProto],
         prefix: str = "",
         replace_quantised: Replace = lambda _: None,
+        replace_inside: Replace = lambda _: None,
     ) -> None:
         self._groups, self._graph = groups, groups.graph
         self._replace, self._replace_dequantised = replace, replace_dequantised
-        self._replace_quantised = replace_quantised
+        self._replace_quantised, self._replace_inside = replace_quantised, replace_inside
         self._quantised = groups.quantised.by_real
         self._sources, self._prefix = nodes, prefix
         self._resolved: dict[tuple[str, Group], str] = {}
@@ -68,7 +72,7 @@ class RewiredNodes:
         if producer is None:
             return self._dequantised(position, group) or self._recast(position, name, group)
         if producer == group:
-            return self._prefix + name
+            return self._replace_inside(name) or self._prefix + name
         return self._replace(name) or self._prefix + name
 
     def _dequantised(self, position: int, group: Group) -> str | None:
@@ -78,7 +82,7 @@ class RewiredNodes:
             return None
         if (value := self._quantised.get(node.output[0])) is not None:
             inside = self._groups.producer_group(value.name) == group
-            return None if inside else self._replace_quantised(value.name)
+            return (self._replace_inside if inside else self._replace_quantised)(value.name)
         producer = self._groups.producer_group(node.input[0])
         return None if producer in {None, group} else self._replace_dequantised(node.input[0])
 

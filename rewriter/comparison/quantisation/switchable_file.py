@@ -171,6 +171,7 @@ class _GraphBuilder:
         self.rounded = [v.quantised for v in self._values if v.quantised in quantised_values]
         in_quantised = {v.quantised: v for v in self._values}
         in_reference = {v.reference: v for v in self._values}
+        rounded = {v.reference for v in self._values if v.quantised in quantised_values}
         self._own = RewiredNodes(
             quantised.groups,
             lambda name: f"{in_quantised[name].chosen}/q" if name in in_quantised else None,
@@ -189,6 +190,9 @@ class _GraphBuilder:
             lambda name: in_reference[name].chosen if name in in_reference else None,
             list(prefixed.graph.node),
             _REFERENCE,
+            replace_inside=lambda name: (
+                f"{in_reference[name].chosen}/r" if name in rounded else None
+            ),
         )
 
     def nodes(self) -> list[onnx.NodeProto]:
