@@ -61,7 +61,9 @@ modelexport extract optimised.onnx layers.0 --record net.trace.json -o l0.onnx -
     "split": """
 modelexport split net.annotated.onnx --parts 2 -o parts --check
 modelexport split net.annotated.onnx --stages 'layers.0-1;layers.2,head' -o stages
+modelexport split net.annotated.onnx --parts 2 --balance time --profile profile.json -o timed
 modelexport split optimised.onnx --record net.trace.json --parts 3 --balance bytes -o thirds
+modelexport split net.annotated.onnx --parts 2 --assignments -o olive
 """,
     "select": """
 modelexport select net.annotated.onnx --module layers.1

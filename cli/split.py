@@ -50,7 +50,22 @@ def split(
     balance: Annotated[
         SplitBalance, typer.Option(help="The cost that is balanced with --parts.")
     ] = SplitBalance.MACS,
+    profile: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PROFILE.json",
+            help="For --balance time: JSON of `modelexport profile`. Without it, the file runs.",
+        ),
+    ] = None,
     check: common.CheckParts = False,
+    assignments: Annotated[
+        bool,
+        typer.Option(
+            "--assignments",
+            help="Also write assigned.onnx, the whole with the part of each node as Olive's "
+            "SplitModel reads it.",
+        ),
+    ] = False,
     placement: PlacementOptions,
     force: common.Force = False,
     output_format: common.OutputFormat = TextFormat.TEXT,
@@ -58,6 +73,10 @@ def split(
     """Write parts of a file that run one after the other, and a manifest."""
     if placement.no_run and check:
         raise UsageError("--no-run cannot be used with --check: it runs the files.")
+    if profile is not None and balance is not SplitBalance.TIME:
+        raise UsageError("--profile is for --balance time.")
+    if placement.no_run and profile is None and balance is SplitBalance.TIME:
+        raise UsageError("--balance time runs the file: give --profile, or leave out --no-run.")
     check_one_reader(**{"FILE": model, "--record": placement.record})
     check_named(**{"-o": output})
     if (parts is None) == (stages is None):
@@ -72,7 +91,9 @@ def split(
             target,
             division,
             balance=balance,
+            profile=profile,
             check=check,
+            assignments=assignments,
             **keywords,
             force=force,
         )
@@ -111,8 +132,20 @@ def _print_result(result: "Split", *, quiet: bool) -> None:
     from modelexport.cli.tables import Grid  # noqa: PLC0415 - loads rich
 
     out = console()
-    rows = [[p.file, str(p.nodes), ", ".join(p.inputs), ", ".join(p.outputs)] for p in result.parts]
-    out.print(Grid(["part", ">nodes", "inputs", "outputs"], rows))
+    cost = f">{result.balance}" if result.balance else ">share"
+    rows = [
+        [
+            part.file,
+            str(part.nodes),
+            "" if part.share is None else f"{part.share:.1%}",
+            ", ".join(part.inputs),
+            ", ".join(part.outputs),
+        ]
+        for part in result.parts
+    ]
+    out.print(Grid(["part", ">nodes", cost, "inputs", "outputs"], rows))
+    if result.assignments is not None:
+        out.print("  assigned.onnx: the whole, with the part of each node")
     if result.equal is not None:
         verdict = "equal to" if result.equal else "NOT equal to"
         out.print(f"  {verdict} the whole file, bit for bit")

@@ -234,3 +234,5 @@ class SplitBalance(StrEnum):
     """Multiply-accumulates."""
     BYTES = "bytes"
     """Bytes of weights."""
+    TIME = "time"
+    """Time of modules, as a profile has it."""

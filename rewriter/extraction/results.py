@@ -2,6 +2,8 @@
 
 import msgspec
 
+from modelexport.hierarchy.choices import SplitBalance
+
 
 class BoundaryTensor(msgspec.Struct, frozen=True):
     """An input or output of an extracted part.
@@ -61,6 +63,7 @@ class SplitPart(msgspec.Struct, frozen=True):
         inputs: Names of what it reads: inputs of the whole, or outputs of parts before it.
         outputs: Names of the values that it computes for others.
         tags: Tags of the modules whose nodes it has.
+        share: Its share (0-1) of the cost that is balanced; None for parts that were named.
     """
 
     file: str
@@ -68,6 +71,7 @@ class SplitPart(msgspec.Struct, frozen=True):
     inputs: list[str]
     outputs: list[str]
     tags: list[str]
+    share: float | None = None
 
 
 class Split(msgspec.Struct, frozen=True):
@@ -80,6 +84,9 @@ class Split(msgspec.Struct, frozen=True):
             checked.
         different: Names of the outputs that are not equal.
         notes: What the user should know.
+        balance: The cost that was balanced; None for parts that were named.
+        assignments: The part of each node, as Olive's SplitModel reads it; None where that was not
+            asked for.
     """
 
     file: str
@@ -87,3 +94,5 @@ class Split(msgspec.Struct, frozen=True):
     equal: bool | None = None
     different: list[str] = []
     notes: list[str] = []
+    balance: SplitBalance | None = None
+    assignments: str | None = None

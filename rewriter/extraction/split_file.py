@@ -1,6 +1,8 @@
 """Splitting: a file becomes parts that run in order and compute the outputs of the whole."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -14,16 +16,22 @@ from modelexport.rewriter.execution.outputs import same_bits
 from modelexport.rewriter.execution.session import Session
 from modelexport.rewriter.extraction.extract_modules import expand_range
 from modelexport.rewriter.extraction.graph_parts import MainGraph
+from modelexport.rewriter.extraction.measured_times import module_times
+from modelexport.rewriter.extraction.node_costs import node_costs
+from modelexport.rewriter.extraction.olive_assignments import assigned_model, olive_assignments
 from modelexport.rewriter.extraction.part_model import part_model
 from modelexport.rewriter.extraction.results import Split, SplitPart
 from modelexport.rewriter.extraction.stages import balanced_stages, named_stages
-from modelexport.rewriter.extraction.value_types import value_types
+from modelexport.rewriter.extraction.value_types import ValueInfos, value_types
 from modelexport.support.files import atomic_replacement, check_target
 from modelexport.support.folders import atomic_folder
 from modelexport.support.gc_pause import gc_paused
 
 MANIFEST = "manifest.json"
 """Name of the file that lists the parts in the order in which they run, with inputs and outputs."""
+
+ASSIGNED = "assigned.onnx"
+"""Name of the whole file with the part of each node."""
 
 
 @gc_paused()
@@ -33,7 +41,9 @@ def split(
     parts: int | Sequence[Sequence[str]],
     *,
     balance: SplitBalance = SplitBalance.MACS,
+    profile: str | Path | None = None,
     check: bool = False,
+    assignments: bool = False,
     record: Record | str | Path | None = None,
     inherit_from: str | Path | None = None,
     run: bool = True,
@@ -48,7 +58,10 @@ def split(
         parts: Number of parts, of about equal cost. Or the modules of each part, as `extract`
             takes them; nodes of other modules go as early as they can run.
         balance: The cost that is balanced with a number of parts.
+        profile: For times: JSON of `modelexport profile`; by default the file is profiled.
         check: Whether to run the whole and the parts, without optimisations, and compare them.
+        assignments: Whether to write `assigned.onnx` too: the whole, with the part of each node in
+            its metadata as Olive's SplitModel reads it.
         record: A trace record of the model, or its path.
         inherit_from: An annotated file that this file was made from, in place of a record.
         run: Whether the file may be run to match it, where it carries no tags.
@@ -66,7 +79,10 @@ def split(
         RuntimeFailedError: onnxruntime does not run one of the files.
         UsageError: The file cannot be divided into these parts.
     """
-    folder = Path(out_dir)
+    balance, folder = SplitBalance(balance), Path(out_dir)
+    times = partial(
+        module_times, path, profile, record=record, inherit_from=inherit_from, libraries=libraries
+    )
     if folder.exists():
         check_target(folder / MANIFEST, force=force)
     with (
@@ -75,19 +91,24 @@ def split(
             path, record=record, inherit_from=inherit_from, run=run, libraries=libraries
         ) as file,
     ):
-        graph = MainGraph(file)
-        if isinstance(parts, int):
-            groups = balanced_stages(file, graph, parts, SplitBalance(balance))
-        else:
-            names = [[n for name in stage for n in expand_range(name)] for stage in parts]
-            groups = named_stages(file, graph, names)
-        paths = list(map(str, libraries))
-        result = Split(file.path.name, _write_parts(file, graph, groups, staging, folder, paths))
+        division = _divide(file, parts, balance, times)
+        written, types = _write_parts(file, division, staging, folder, list(map(str, libraries)))
+        result = Split(
+            file.path.name,
+            written,
+            balance=balance if isinstance(parts, int) else None,
+            notes=list(file.notes),
+        )
+        if assignments:
+            text = olive_assignments(file, division.graph, division.groups)
+            whole = assigned_model(file, text, types)
+            file.container.write_part(staging / ASSIGNED, whole, home=folder)
+            result = msgspec.structs.replace(result, assignments=text)
         if check:
+            paths = list(map(str, libraries))
             data = folder if _is_beside(file, folder) else staging
             different = _different_outputs(file, staging, data, result.parts, paths)
             result = msgspec.structs.replace(result, equal=not different, different=different)
-        result = msgspec.structs.replace(result, notes=list(file.notes))
         with atomic_replacement(staging / MANIFEST) as manifest:
             manifest.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2))
     return result
@@ -98,26 +119,61 @@ def _is_beside(file: PlacedFile, folder: Path) -> bool:
     return folder.exists() and folder.samefile(file.path.parent)
 
 
-def _write_parts(
+@dataclass(frozen=True)
+class _Division:
+    """How a file is divided.
+
+    Attributes:
+        graph: Its main graph.
+        groups: Positions of the nodes of each part.
+        shares: The share (0-1) of each part of the cost that is balanced; None for named parts.
+    """
+
+    graph: MainGraph
+    groups: list[list[int]]
+    shares: list[float] | None = None
+
+
+def _divide(
     file: PlacedFile,
-    graph: MainGraph,
-    groups: list[list[int]],
-    staging: Path,
-    folder: Path,
-    libraries: list[str],
-) -> list[SplitPart]:
-    graph_parts = [graph.convex_part(nodes) for nodes in groups]
-    names = dict.fromkeys(n for part in graph_parts for n in (*part.inputs, *part.outputs))
+    parts: int | Sequence[Sequence[str]],
+    balance: SplitBalance,
+    times: Callable[[], Mapping[str, float]],
+) -> _Division:
+    graph = MainGraph(file)
+    if not isinstance(parts, int):
+        names = [[n for name in stage for n in expand_range(name)] for stage in parts]
+        return _Division(graph, named_stages(file, graph, names))
+    costs = node_costs(file, graph, balance, times)
+    groups = balanced_stages(file, graph, parts, costs)
+    cost_of = dict(zip(graph.work, costs, strict=True))
+    shares = [sum(map(cost_of.__getitem__, nodes)) / sum(costs) for nodes in groups]
+    return _Division(graph, groups, shares)
+
+
+def _write_parts(
+    file: PlacedFile, division: _Division, staging: Path, folder: Path, libraries: list[str]
+) -> tuple[list[SplitPart], ValueInfos]:
+    """Write the parts; returns them, with the types of what they read and compute."""
+    parts = [division.graph.convex_part(nodes) for nodes in division.groups]
+    names = dict.fromkeys(n for part in parts for n in (*part.inputs, *part.outputs))
     types = value_types(file, names, libraries)
     written = []
-    for number, part in enumerate(graph_parts):
+    for number, part in enumerate(parts):
         target = staging / f"part_{number}.onnx"
         file.container.write_part(target, part_model(file, part, types), home=folder)
         tags = dict.fromkeys(filter(None, (file.tag(position) for position in part.nodes)))
         written.append(
-            SplitPart(target.name, len(part.nodes), part.inputs, part.outputs, list(tags))
+            SplitPart(
+                file=target.name,
+                nodes=len(part.nodes),
+                inputs=part.inputs,
+                outputs=part.outputs,
+                tags=list(tags),
+                share=None if division.shares is None else division.shares[number],
+            )
         )
-    return written
+    return written, types
 
 
 def _different_outputs(

@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 
 from modelexport.errors import NoSuchModuleError, UsageError
-from modelexport.hierarchy.choices import SplitBalance
 from modelexport.hierarchy.graph_paths import MAIN
-from modelexport.rewriter.analysis.costs import MacCounter, Shapes
 from modelexport.rewriter.annotation.placed_file import PlacedFile
-from modelexport.rewriter.extraction.graph_parts import MainGraph, weight_bytes
+from modelexport.rewriter.extraction.graph_parts import MainGraph
 from modelexport.rewriter.selection.module_calls import match_modules, nodes_of_calls
 
 _WINDOW = 0.25
@@ -48,7 +46,7 @@ def named_stages(
 
 
 def balanced_stages(
-    file: PlacedFile, graph: MainGraph, parts: int, balance: SplitBalance
+    file: PlacedFile, graph: MainGraph, parts: int, costs: Sequence[float]
 ) -> list[list[int]]:
     """The nodes of each stage, for stages of about equal cost.
 
@@ -56,12 +54,11 @@ def balanced_stages(
         file: The file.
         graph: Its main graph.
         parts: How many stages.
-        balance: The cost that is balanced.
+        costs: The cost of each working node.
 
     Raises:
         UsageError: There are fewer nodes than stages.
     """
-    costs = _costs(file, graph, balance)
     total, crossing = sum(costs), _crossing_values(graph)
     reached = [0.0]
     for cost in costs:
@@ -94,18 +91,6 @@ def _grouped(stage_of: dict[int, int], count: int, file: PlacedFile) -> list[lis
         if not nodes:
             raise NoSuchModuleError(f"{file.path}: stage {number} has no nodes.")
     return stages
-
-
-def _costs(file: PlacedFile, graph: MainGraph, balance: SplitBalance) -> list[float]:
-    """The cost of each working node; one byte or operation is added, so that none is free."""
-    if balance is SplitBalance.MACS:
-        counter = MacCounter(Shapes(file.model))
-        keys = file.graph.keys
-        return [1.0 + (counter.count(keys[p], graph.nodes[p]) or 0) for p in graph.work]
-    sizes = {w.name: weight_bytes(w) for w in file.model.graph.initializer}
-    return [  # a weight is counted where it is first read
-        1.0 + sum(sizes.pop(name, 0) for name in graph.reads[position]) for position in graph.work
-    ]
 
 
 def _crossing_values(graph: MainGraph) -> list[int]:

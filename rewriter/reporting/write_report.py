@@ -11,7 +11,8 @@ from modelexport.errors import UsageError
 from modelexport.rewriter.analysis.analyze_file import analyze_model
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.profiling.results import Profile
-from modelexport.rewriter.reporting.measurements import read_errors, read_times
+from modelexport.rewriter.profiling.stored_profile import read_profiles
+from modelexport.rewriter.reporting.measurements import read_errors
 from modelexport.rewriter.reporting.report_data import ModuleFigures, ReportFile, report_file
 from modelexport.rewriter.reporting.report_page import report_page
 from modelexport.rewriter.reporting.shown_files import RecordSource, ShownFile, shown_files
@@ -67,7 +68,7 @@ def report(  # noqa: PLR0913 - keyword-only options of an entry point
         list(shown_files(model, record, annotated, several=len(models) > 1)) for model in models
     ]
     shown = [file for files in files_of for file in files]
-    times = [] if profile is None else read_times(Path(profile))
+    times = [] if profile is None else read_profiles(Path(profile))
     names = dict.fromkeys(file.path.name for file in shown)
     for one in times:
         if one.file not in names:
