@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @expand_groups
-def split(
+def split(  # noqa: PLR0913 - a parameter is an option of the command
     context: typer.Context,
     model: common.AnyFile,
     *,

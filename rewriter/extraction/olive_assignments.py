@@ -44,7 +44,7 @@ def olive_assignments(file: PlacedFile, graph: MainGraph, groups: list[list[int]
                 break
         else:
             break
-    first = sorted(assigned, key=lambda path: (-len(path), assigned[path]))[0]
+    first = min(assigned, key=lambda path: (-len(path), assigned[path]))
     ordered = [first, *(path for path in assigned if path != first)]
     return ";".join(f"{'.'.join(path)}={assigned[path]}" for path in ordered)
 

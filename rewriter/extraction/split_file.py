@@ -35,7 +35,7 @@ ASSIGNED = "assigned.onnx"
 
 
 @gc_paused()
-def split(
+def split(  # noqa: PLR0913 - a parameter is an option of the command
     path: str | Path,
     out_dir: str | Path,
     parts: int | Sequence[Sequence[str]],

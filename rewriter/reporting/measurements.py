@@ -23,7 +23,8 @@ def read_errors(path: Path) -> dict[PartRole | None, ErrorsByTag]:
     content = read_object(path, command)
     comparisons: dict[PartRole | None, Comparison] = {}
     if content.keys() and content.keys() <= set(PartRole):
-        comparisons |= convert_object(path, content, dict[PartRole, Comparison], command)
+        of_parts = convert_object(path, content, dict[PartRole, Comparison], command)
+        comparisons.update(of_parts.items())
     else:
         comparisons[None] = convert_object(path, content, Comparison, command)
     return {role: _errors(path, comparison) for role, comparison in comparisons.items()}
