@@ -165,7 +165,9 @@ def _check_complete(file: Path) -> None:
 def _is_copy(file: Path) -> bool:
     """Whether a file is a copy of an input, which may be damaged."""
     source = Path(file.name)
-    return source.is_file() and source.read_bytes() == file.read_bytes()
+    if not source.is_file() or source.samefile(file):
+        return False
+    return source.read_bytes() == file.read_bytes()
 
 
 def _check_page(page: bytes) -> None:

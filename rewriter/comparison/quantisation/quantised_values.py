@@ -173,7 +173,7 @@ class QuantisedValues:
         """
         node = self._graph.nodes[position]
         source = self.by_real.get(node.input[0]) if node.input else None
-        result = self.by_name.get(node.output[0])
+        result = self.by_name.get(node.output[0]) if node.output else None
         if source is None or result is None:
             return None
         scales = [self._graph.nodes[v.quantise].input[1] for v in (source, result)]
