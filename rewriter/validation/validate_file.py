@@ -6,6 +6,7 @@ from pathlib import Path
 from modelexport.hierarchy.record import Record, read_record
 from modelexport.rewriter.annotation.model_file import ModelFile
 from modelexport.rewriter.validation.checked_file import CheckedFile
+from modelexport.rewriter.validation.lost_functions import check_functions
 from modelexport.rewriter.validation.results import Fault, Findings, Validation
 from modelexport.rewriter.validation.run_checks import check_by_onnx, check_runs
 from modelexport.rewriter.validation.tag_checks import check_consistency, check_tags
@@ -55,8 +56,11 @@ def validate(
         if consistency:
             findings += check_consistency(file)
     findings += check_by_onnx(file)
-    plain = None if reference is None else Path(reference)
-    findings += check_runs(file, plain, [str(library) for library in libraries])
+    lost = check_functions(file)
+    findings += lost
+    if not lost.faults:  # else it cannot run, and this is why
+        plain = None if reference is None else Path(reference)
+        findings += check_runs(file, plain, [str(library) for library in libraries])
     if strict:
         findings += Findings(faults=tuple(_strict_faults(file, findings.notes)))
     return Validation(
