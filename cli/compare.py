@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from modelexport.hierarchy.part_files import PartFiles
-    from modelexport.rewriter import Comparison, ModelComparison
+    from modelexport.rewriter import Comparison, ModelComparison, Numeric
 
 
 @expand_groups
@@ -106,34 +106,30 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
     is matched with the record, or with the other file. With --module the answer is about that
     module only. With --depth the deepest modules that are shown stand for all modules inside them.
     """
-    if not numeric and (probe is not None or tolerance is not None or custom_ops or suggest):
-        raise UsageError("--probe, --tolerance, --suggest and --custom-ops need --numeric.")
-    if numeric and no_run:
-        raise UsageError("--numeric cannot be used with --no-run: it runs both files.")
     in_torch = is_source(a) and not is_folder(Path(a))
+    needs_run = probe is not None or tolerance is not None or bool(custom_ops) or suggest
+    _check_options(numeric=numeric, no_run=no_run, needs_run=needs_run)
     _check_side(
         a, in_torch=in_torch, numeric=numeric, has_options=reference is not None or source.any()
     )
     first = STDIO if in_torch else Path(a)
     files = {"B.onnx": b, "--record": record} | ({} if in_torch else {"A.onnx": first})
     check_one_reader(**files)
-    default = modelexport.Numeric().tolerance
-    settings = modelexport.Numeric(
-        probe, default if tolerance is None else tolerance, tuple(custom_ops or ()), suggest
+    settings = _numeric_settings(probe, tolerance, custom_ops, suggest=suggest)
+    compare_files = partial(
+        modelexport.compare,
+        run=not no_run,
+        numeric=settings if numeric else None,
+        module=module,
+        depth=depth,
     )
     if not in_torch and (is_folder(first) or is_folder(b)):
-        compare_files = partial(
-            modelexport.compare,
-            run=not no_run,
-            numeric=settings if numeric else None,
-            module=module,
-            depth=depth,
-        )
         _compare_parts(context, (first, b), record, compare_files, output_format, every=every)
         return
+    compared: Comparison | ModelComparison
     with step_progress(context), input_file(b) as file_b:
         if in_torch:
-            compared: Comparison | ModelComparison = modelexport.compare_source(
+            compared = modelexport.compare_source(
                 a,
                 file_b,
                 record=record,
@@ -146,18 +142,34 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
             )
         else:
             with input_file(first) as file_a:
-                compared = modelexport.compare(
-                    file_a,
-                    file_b,
-                    record=record,
-                    run=not no_run,
-                    numeric=settings if numeric else None,
-                    module=module,
-                    depth=depth,
-                )
+                compared = compare_files(file_a, file_b, record=record)
     _print(compared, output_format, every=every, quiet=verbosity(context).quiet)
     if not compared.same:
         raise typer.Exit(1)
+
+
+def _check_options(*, numeric: bool, no_run: bool, needs_run: bool) -> None:
+    """Refuse options that need a run without one, and a run that is forbidden.
+
+    Raises:
+        UsageError: The options do not go together.
+    """
+    if needs_run and not numeric:
+        raise UsageError("--probe, --tolerance, --suggest and --custom-ops need --numeric.")
+    if numeric and no_run:
+        raise UsageError("--numeric cannot be used with --no-run: it runs both files.")
+
+
+def _numeric_settings(
+    probe: Path | None, tolerance: float | None, custom_ops: list[Path] | None, *, suggest: bool
+) -> "Numeric":
+    defaults = modelexport.Numeric()
+    return modelexport.Numeric(
+        probe=probe,
+        tolerance=defaults.tolerance if tolerance is None else tolerance,
+        libraries=tuple(custom_ops or ()),
+        suggest=suggest,
+    )
 
 
 def _check_side(a: str, *, in_torch: bool, numeric: bool, has_options: bool) -> None:

@@ -55,6 +55,19 @@ CALLS = (
 )
 
 
+def claims_of(case: Aligned, record: Record) -> dict[str, Claim]:
+    """What is claimed about each node of a file."""
+    resolver = NodeResolver(
+        record, case.file.indexed, case.record.indexed, case.values, WeightMatch({}, {}, {})
+    )
+    claims = ClaimBuilder(case.file.keys, record, resolver.resolve({}, structure=True), {})
+    return {
+        case.file.nodes[key.position].name: claim
+        for kind in claims.build()
+        for key, claim in kind.by_node.items()
+    }
+
+
 def test_a_node_that_computes_a_value_between_calls_does_those_before_it() -> None:
     """As far as the node before it does not do them."""
     case = apart()
@@ -106,15 +119,7 @@ def test_claims_tell_the_parts_of_an_op_apart() -> None:
     text = APART.replace("[shift] b = Neg (c)", "").replace("c = MatMul", "b = MatMul")
     case = Aligned(text, RECORDED, file_values={**VALUES, "p": PADDED}, record_values=VALUES)
     record = record_with(case, CALLS[0], MergedCall("one.fc"))
-    resolver = NodeResolver(
-        record, case.file.indexed, case.record.indexed, case.values, WeightMatch({}, {}, {})
-    )
-    claims = ClaimBuilder(case.file.keys, record, resolver.resolve({}, structure=True), {})
-    by_name = {
-        case.file.nodes[key.position].name: claim
-        for kind in claims.build()
-        for key, claim in kind.by_node.items()
-    }
+    by_name = claims_of(case, record)
     assert by_name["padding"] == Claim("one", EvidenceKind.VALUES)
     assert (by_name["product"].module, by_name["product"].covers) == ("one.fc", ())
 
@@ -141,14 +146,6 @@ def test_claims_on_parts_of_an_op_may_be_of_several_modules() -> None:
         record_values=VALUES,
     )
     calls = (MergedCall("one.norm"), CALLS[0], MergedCall("one.fc"))
-    record = record_with(case, msgspec.structs.replace(calls[0]), *calls[1:])
-    resolver = NodeResolver(
-        record, case.file.indexed, case.record.indexed, case.values, WeightMatch({}, {}, {})
-    )
-    claims = ClaimBuilder(case.file.keys, record, resolver.resolve({}, structure=True), {})
-    by_name = {
-        case.file.nodes[key.position].name: claim
-        for kind in claims.build()
-        for key, claim in kind.by_node.items()
-    }
+    record = record_with(case, *calls)
+    by_name = claims_of(case, record)
     assert by_name["padding"] == Claim("one", EvidenceKind.VALUES, ("one", "one.norm"))
