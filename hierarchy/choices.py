@@ -163,7 +163,7 @@ class PartRole(StrEnum):
     """What a part of a model does that is deployed as several files."""
 
     ENCODER = auto()
-    """Reads the whole input once."""
+    """Reads the whole input once; of a model that reads an image beside text, the image."""
     DECODER = auto()
     """Reads the first tokens, and begins the cache."""
     DECODER_WITH_PAST = auto()

@@ -54,8 +54,8 @@ def trace_parts(
     """Trace each part of a generating model, and write a manifest that connects them.
 
     An encoder-decoder model has three parts: the encoder, the decoder for the first tokens, and
-    the decoder that reads its cache. A decoder has the last two. The record of each part has the
-    modules of the whole model.
+    the decoder that reads its cache. A decoder has the last two; one that reads images or sounds
+    beside text has an encoder of these. The record of each part has the modules of the whole model.
 
     Args:
         source: As for `trace_source`.

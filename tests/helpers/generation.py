@@ -40,6 +40,7 @@ def generated_by_parts(folder: Path, inputs: Mapping[str, torch.Tensor], count: 
     arrays = {name: tensor.numpy() for name, tensor in inputs.items()}
     if PartRole.ENCODER in parts.sessions:
         parts.run(PartRole.ENCODER, arrays)
+    if f"decoder_{TOKENS}" in arrays:
         encoder_inputs = {f"encoder_{MASK}": arrays[MASK]}
 
         def step(role: PartRole, tokens: Array, _: Array) -> Array:

@@ -1,6 +1,7 @@
 """Placeholders among tokens, for the features of images, videos and sounds."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -15,26 +16,37 @@ _MESSAGE = re.compile(
 
 def with_placeholders(
     message: str, values: dict[str, Any], extents: Extents
-) -> dict[str, Any] | None:
+) -> Iterator[dict[str, Any]]:
     """As many placeholders among the tokens as there are features.
+
+    Some models count features, others the numbers in all of them.
 
     Args:
         message: What the model complains about.
         values: The inputs that it got.
         extents: The extents of axes.
 
-    Returns:
-        None where the message is about something else, or the model has no placeholder.
+    Yields:
+        Inputs; none where the message is about something else, or the model has no placeholder.
     """
     if (match := _MESSAGE.search(message)) is None:
-        return None
+        return
     kind, count = match[1].lower(), int(match[3])
     names = (f"{kind}_token_id", f"{kind}_token_index", f"{kind}_token")
     token = next((t for n in names if (t := find_setting(extents.config, n)) is not None), None)
-    ids, mask = token_names()
-    tokens = values.get(ids)
+    tokens = values.get(token_names()[0])
     if not isinstance(token, int) or not isinstance(tokens, torch.Tensor) or not count:
-        return None
+        return
+    yield _with_tokens(values, token, count)
+    width = getattr(extents.config.get_text_config(), "hidden_size", None)
+    if isinstance(width, int) and count % width == 0:
+        yield _with_tokens(values, token, count // width)
+
+
+def _with_tokens(values: dict[str, Any], token: int, count: int) -> dict[str, Any]:
+    """The inputs with so many placeholders, in all rows together."""
+    ids, mask = token_names()
+    tokens = values[ids]
     rows = len(tokens) if count % len(tokens) == 0 else 1
     words = tokens[:rows][tokens[:rows] != token].reshape(rows, -1)[:, :LENGTH]
     row = torch.full((rows, count // rows), token)

@@ -34,8 +34,7 @@ def repairs(
         extents: The extents of axes.
     """
     message = " ".join(str(error).split())
-    if (changed := with_placeholders(message, values, extents)) is not None:
-        yield changed
+    yield from with_placeholders(message, values, extents)
     names = dict.fromkeys(named_parameters(message, values, parameters))
     examples = [name for name in names if parameters[name].is_example]
     yield from _with_parameters(examples, values, parameters, extents)

@@ -39,12 +39,28 @@ class GenerationCalls:
         runs: Those of the model itself: the first run reads the prompt, each later one a token.
         decoder_names: The parameters of the decoder that get a tensor of a run as it is, by the
             path of that tensor among the arguments.
+        inputs: What was generated from.
     """
 
     encoder: Values = field(default_factory=dict)
     encoder_result: Any = None
     runs: list[Values] = field(default_factory=list)
     decoder_names: dict[tuple[str, ...], str] = field(default_factory=dict)
+    inputs: Values = field(default_factory=dict)
+
+    def prompt_run(self) -> Values:
+        """The arguments of a run that reads the whole prompt, with its image or its sound.
+
+        Generation may encode these first, and give the model the results in their place. They are
+        given as they were here, so that nothing of the model is left out.
+        """
+        first, step = self.runs[0], self.runs[1]
+        text = _text_inputs()
+        arguments = {n: v for n, v in first.items() if n in step or n in self.inputs}
+        others = {n: v for n, v in self.inputs.items() if n not in first and n not in text}
+        if not self.encoder and others:
+            return {**arguments, **others}
+        return first
 
 
 def can_generate(model: nn.Module) -> bool:
@@ -69,7 +85,7 @@ def capture_generation(model: nn.Module, inputs: Mapping[str, Any]) -> Generatio
     """
     problem: Exception | None = None
     for caches in _empty_caches(model):
-        calls = GenerationCalls()
+        calls = GenerationCalls(inputs=dict(inputs))
         try:
             _generate(model, {**copy.deepcopy(dict(inputs)), **caches}, calls)
         except Exception as error:  # noqa: BLE001 - models fail in any way
@@ -157,6 +173,14 @@ def _captured(model: nn.Module, calls: GenerationCalls) -> Iterator[None]:
             stack.enter_context(_watched(encoder, keep_encoder, keep_encoder_result))
             stack.enter_context(_watched(decoder, keep_names))
         yield
+
+
+def _text_inputs() -> list[str]:
+    """The names of tokens and their mask."""
+    from transformers import PreTrainedTokenizerBase  # noqa: PLC0415 - heavy
+
+    names: list[str] = PreTrainedTokenizerBase.model_input_names
+    return names
 
 
 def named_tensors(arguments: Mapping[str, Any]) -> dict[tuple[str, ...], torch.Tensor]:

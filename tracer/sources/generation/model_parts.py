@@ -8,6 +8,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from modelexport.hierarchy.choices import PartRole
 from modelexport.tracer.sources.caches import is_cache
 from modelexport.tracer.sources.containers import Tensors, take_apart
 from modelexport.tracer.sources.example_inputs import named_inputs
+from modelexport.tracer.sources.generated.signals import with_signal
 from modelexport.tracer.sources.generation.captured_calls import (
     STEPS,
     GenerationCalls,
@@ -26,6 +28,10 @@ from modelexport.tracer.sources.generation.captured_calls import (
     capture_generation,
     has_encoder,
     named_tensors,
+)
+from modelexport.tracer.sources.generation.prompt_encoder import (
+    PromptEncoder,
+    find_prompt_encoder,
 )
 from modelexport.tracer.sources.generation.step_inputs import (
     ENCODER_AXIS,
@@ -121,15 +127,21 @@ def model_parts(model: nn.Module, inputs: Inputs) -> tuple[ModelPart, ...]:
         InputsError: It cannot generate from these inputs.
     """
     _check_generates(model)
-    small, large = _two_captures(model, named_inputs(model, inputs))
+    named = named_inputs(model, inputs)
+    if not has_encoder(model):
+        named = with_signal(model, named)
+    small, large = _two_captures(model, named)
     names = {TOKENS: TOKEN_AXIS, ENCODER_TOKENS: ENCODER_AXIS}
-    first = PastStep(
-        small.runs[0], _axes(small.runs[0], None if large is None else large.runs[0], names)
+    larger_run = None if large is None else large.prompt_run()
+    with_past = _decoder(
+        PartRole.DECODER_WITH_PAST, _step(model, small, large), small.decoder_names
     )
-    decoders = [
-        _decoder(PartRole.DECODER, first, small.decoder_names),
-        _decoder(PartRole.DECODER_WITH_PAST, _step(model, small, large), small.decoder_names),
-    ]
+    prompt = find_prompt_encoder(model, small.prompt_run(), small.runs[1])
+    if prompt is not None:
+        return (*_prompt_parts(model, prompt, large, names), with_past)
+    first_run = small.prompt_run()
+    first = PastStep(first_run, _axes(first_run, larger_run, names))
+    decoders = [_decoder(PartRole.DECODER, first, small.decoder_names), with_past]
     if not small.encoder:
         return tuple(decoders)
     encoder = model.get_encoder()  # type: ignore[operator]
@@ -139,6 +151,29 @@ def model_parts(model: nn.Module, inputs: Inputs) -> tuple[ModelPart, ...]:
         ModelPart(PartRole.ENCODER, inputs, axes, lambda _, values: encoder(**constants, **values)),
         *decoders,
     )
+
+
+def _prompt_parts(
+    model: nn.Module, prompt: PromptEncoder, large: GenerationCalls | None, names: Mapping[int, str]
+) -> tuple[ModelPart, ModelPart]:
+    """The encoder of what only the prompt has, and the decoder that reads what it returns."""
+    larger = None
+    if large is not None:
+        larger = find_prompt_encoder(model, large.prompt_run(), large.runs[1])
+    signals, _ = _split_constants(prompt.signals)
+    signal_axes = _axes(signals, None if larger is None else larger.signals, names)
+    call = PastStep(prompt.others, _axes(prompt.others, larger and larger.others, names))
+    decoder = _decoder(PartRole.DECODER, call, {})
+    features = {prompt.name: prompt.features}
+    feature_axes = _axes(features, larger and {larger.name: larger.features}, names)
+
+    def decode(original: Forward, values: Values) -> Any:
+        others = {name: value for name, value in values.items() if name != prompt.name}
+        return decoder.forward(partial(prompt.decode, original, values[prompt.name]), others)
+
+    encoder = ModelPart(PartRole.ENCODER, signals, signal_axes, prompt.encode)
+    inputs = {**features, **decoder.inputs}
+    return encoder, ModelPart(PartRole.DECODER, inputs, {**feature_axes, **decoder.axes}, decode)
 
 
 def run_part(model: nn.Module, part: ModelPart) -> dict[str, torch.Tensor]:

@@ -1,0 +1,140 @@
+"""Models that read images beside text, as parts: the encoder of the image is a file of its own."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForImageTextToText
+
+from fixtures_gen.registry import randomized
+from modelexport.hierarchy.choices import PartRole
+from modelexport.hierarchy.export_config import TraceOptions
+from modelexport.hierarchy.part_manifest import read_part_manifest
+from modelexport.hierarchy.record import read_record
+from modelexport.pipeline import trace_parts
+from modelexport.tracer import load
+from modelexport.tracer.sources.generated.signals import with_signal
+from modelexport.tracer.sources.generation.prompt_encoder import find_prompt_encoder
+from tests.helpers.generation import MASK, generated_by_parts, generated_by_transformers
+
+COUNT = 6
+"""Tokens that are generated."""
+
+TOKEN_IDS = {"vocab_size": 64, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+TEXT = {
+    "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
+}  # fmt: skip
+IMAGE = {
+    "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "image_size": 8, "patch_size": 4,
+}  # fmt: skip
+MODELS: dict[str, dict[str, Any]] = {
+    "llava": {
+        "vision_config": {"model_type": "clip_vision_model", **IMAGE},
+        "text_config": {"model_type": "llama", **TEXT, **TOKEN_IDS},
+        "image_token_index": 60,
+        "image_token_id": 60,
+        "vision_feature_layer": -1,
+    },
+    "git": {"vision_config": IMAGE, **TEXT, **TOKEN_IDS},
+}
+
+
+class Folders:
+    """Model folders, and the parts of them, each made once."""
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self.model = cache(self._model)
+        self.parts = cache(self._parts)
+
+    def _model(self, name: str) -> Path:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(7)
+            config = AutoConfig.for_model(name, **MODELS[name])
+            model = randomized(AutoModelForImageTextToText.from_config(config))
+        model.save_pretrained(self._place / name)
+        return self._place / name
+
+    def _parts(self, name: str) -> Path:
+        folder = self._place / f"{name}-parts"
+        trace_parts(str(self.model(name)), folder, options=TraceOptions(exporter="torchscript"))
+        return folder
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
+    return Folders(tmp_path_factory.mktemp("vision-text"))
+
+
+def prompt(model: nn.Module, inputs: Any) -> dict[str, torch.Tensor]:
+    """Tokens with padding on the left, and an image."""
+    made = with_signal(model, inputs)
+    made[MASK] = torch.ones_like(made[MASK])
+    made[MASK][-1, 0] = 0
+    return made
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_parts_generate_what_the_model_generates(folders: Folders, name: str) -> None:
+    """For two images: the encoder runs once, and what it gives is what the decoder reads."""
+    loaded = load(str(folders.model(name)))
+    inputs = prompt(loaded.model, loaded.inputs)
+    negative = {n: -value if value.is_floating_point() else value for n, value in inputs.items()}
+    results = []
+    for given in (inputs, negative):
+        expected = generated_by_transformers(loaded.model, given, COUNT).tolist()
+        assert generated_by_parts(folders.parts(name), given, COUNT).tolist() == expected
+        results.append(expected)
+    assert results[0] != results[1]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_image_has_a_part_of_its_own(folders: Folders, name: str) -> None:
+    """The encoder reads only the image; nodes of its modules are in no other part."""
+    folder = folders.parts(name)
+    manifest = read_part_manifest(folder)
+    loaded = load(str(folders.model(name)))
+    signals = {n for n, v in prompt(loaded.model, loaded.inputs).items() if v.is_floating_point()}
+    encoder, *decoders = manifest.parts
+    assert [part.role for part in manifest.parts] == list(PartRole)
+    assert {value.name for value in encoder.inputs} == signals
+    assert not signals & {value.name for part in decoders for value in part.inputs}
+    wires = [c for c in manifest.connections if c.source == encoder.role]
+    assert [c.target for c in wires] == [PartRole.DECODER]
+    records = [read_record(folder / part.record) for part in manifest.parts]
+    tree = {path for path, _ in loaded.model.named_modules(remove_duplicate=False)}
+    assert [{module.path for module in record.modules} for record in records] == [tree] * 3
+    of_encoder, *others = ({op.module for op in record.ops} - {"", None} for record in records)
+    leaves = {m for m in of_encoder if not any(o.startswith(f"{m}.") for o in of_encoder)}
+    assert leaves
+    assert [leaves & modules for modules in others] == [set(), set()]
+
+
+def test_a_model_that_keeps_the_image_is_not_divided() -> None:
+    """Where the decoder needs more of the first run than the last call returned, it stays whole."""
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tower, self.bridge, self.head = (nn.Linear(4, 4) for _ in range(3))
+
+        def forward(
+            self, tokens: torch.Tensor, image: torch.Tensor | None = None, *, skip: bool = True
+        ) -> torch.Tensor:
+            if image is not None:
+                seen = self.tower(image)
+                tokens = tokens + self.bridge(seen) + (seen if skip else 0)
+            return self.head(tokens)
+
+    net = Net()
+    first = {"tokens": torch.randn(2, 4), "image": torch.randn(2, 4)}
+    for skip in (True, False):
+        run = {**first, "skip": skip}
+        found = find_prompt_encoder(net, run, {"tokens": first["tokens"], "skip": skip})
+        assert (found is None) == skip
+    assert found is not None
+    assert [module for module, _ in found.calls] == [net.tower, net.bridge]
