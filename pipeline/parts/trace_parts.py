@@ -23,7 +23,7 @@ from modelexport.support.progress import report_step
 
 if TYPE_CHECKING:
     from modelexport.tracer import Loaded
-    from modelexport.tracer.sources.generation.model_parts import ModelPart
+    from modelexport.tracer.sources.generation.call_parts import ModelPart
 
 
 class PartsResult(msgspec.Struct, frozen=True):

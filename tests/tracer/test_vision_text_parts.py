@@ -16,8 +16,8 @@ from modelexport.hierarchy.part_manifest import read_part_manifest
 from modelexport.hierarchy.record import read_record
 from modelexport.pipeline import trace_parts
 from modelexport.tracer import load
-from modelexport.tracer.sources.generated.signals import with_signal
 from modelexport.tracer.sources.generation.prompt_encoder import find_prompt_encoder
+from modelexport.tracer.sources.signals import with_signal
 from tests.helpers.generation import MASK, generated_by_parts, generated_by_transformers
 
 COUNT = 6

@@ -38,7 +38,8 @@ def with_placeholders(
     if not isinstance(token, int) or not isinstance(tokens, torch.Tensor) or not count:
         return
     yield _with_tokens(values, token, count)
-    width = getattr(extents.config.get_text_config(), "hidden_size", None)
+    text_config = getattr(extents.config, "get_text_config", lambda: extents.config)()
+    width = getattr(text_config, "hidden_size", None)
     if isinstance(width, int) and count % width == 0:
         yield _with_tokens(values, token, count // width)
 

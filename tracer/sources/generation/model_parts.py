@@ -1,13 +1,7 @@
-"""The parts of a generating model that are deployed: each is one call of the whole model.
-
-The encoder and the decoder stay where they are in the model: only the forward of the model's
-instance is another one, for the time of a trace. So each part has the whole model's module tree.
-"""
+"""The parts of a generating model that are deployed: each is one call of the whole model."""
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -16,10 +10,15 @@ from torch import nn
 
 from modelexport.errors import InputsError, SourceError
 from modelexport.hierarchy.choices import PartRole
-from modelexport.tracer.sources.caches import is_cache
-from modelexport.tracer.sources.containers import Tensors, take_apart
 from modelexport.tracer.sources.example_inputs import named_inputs
-from modelexport.tracer.sources.generated.signals import with_signal
+from modelexport.tracer.sources.generation.call_parts import (
+    Forward,
+    ModelPart,
+    PastStep,
+    decoder_part,
+    dynamic_axes,
+    split_constants,
+)
 from modelexport.tracer.sources.generation.captured_calls import (
     STEPS,
     GenerationCalls,
@@ -27,7 +26,6 @@ from modelexport.tracer.sources.generation.captured_calls import (
     can_generate,
     capture_generation,
     has_encoder,
-    named_tensors,
 )
 from modelexport.tracer.sources.generation.prompt_encoder import (
     PromptEncoder,
@@ -40,59 +38,12 @@ from modelexport.tracer.sources.generation.step_inputs import (
     TOKEN_AXIS,
     TOKENS,
     TOTAL_AXIS,
-    Axes,
-    growing_axes,
     larger_inputs,
     merged_steps,
 )
 from modelexport.tracer.sources.model_state import evaluation_mode
-from modelexport.tracer.sources.replaced_forward import replaced_forward
-from modelexport.tracer.sources.signature import Inputs, flat_signature, output_tensors
-
-Forward = Callable[..., Any]
-
-
-@dataclass(frozen=True)
-class ModelPart:
-    """One call of a model, which becomes a file of its own.
-
-    Attributes:
-        role: What the part does.
-        inputs: The inputs of the part by name.
-        axes: The dynamic axes of its inputs.
-        forward: What the model does in this call. It gets the model's own forward, and the inputs
-            by name.
-    """
-
-    role: PartRole
-    inputs: Mapping[str, Any]
-    axes: Axes
-    forward: Callable[[Forward, Values], Any]
-
-    @contextmanager
-    def forward_of(self, model: nn.Module) -> Iterator[None]:
-        """Let a model do what this part does, for the time of the body."""
-        original = model.forward
-        signature = flat_signature(list(self.inputs))
-
-        def forward(*args: Any, **kwargs: Any) -> dict[str, torch.Tensor]:
-            inputs = signature.bind(*args, **kwargs).arguments
-            read = list(named_tensors(inputs).values())  # kept: identities of dead tensors return
-            outputs = output_tensors(self.forward(original, inputs))
-            passed_on = set(map(id, read))
-            return {n: tensor for n, tensor in outputs.items() if id(tensor) not in passed_on}
-
-        forward.__signature__ = signature  # type: ignore[attr-defined]
-        with replaced_forward(model, forward):
-            yield
-
-
-@dataclass(frozen=True)
-class PastStep:
-    """The arguments of a decoder's forward with a cache among them, and their dynamic axes."""
-
-    inputs: Mapping[str, Any]
-    axes: Axes = field(default_factory=dict)
+from modelexport.tracer.sources.signals import with_signal
+from modelexport.tracer.sources.signature import Inputs
 
 
 def step_with_past(model: nn.Module, inputs: Inputs) -> PastStep:
@@ -133,20 +84,20 @@ def model_parts(model: nn.Module, inputs: Inputs) -> tuple[ModelPart, ...]:
     small, large = _two_captures(model, named)
     names = {TOKENS: TOKEN_AXIS, ENCODER_TOKENS: ENCODER_AXIS}
     larger_run = None if large is None else large.prompt_run()
-    with_past = _decoder(
+    with_past = decoder_part(
         PartRole.DECODER_WITH_PAST, _step(model, small, large), small.decoder_names
     )
     prompt = find_prompt_encoder(model, small.prompt_run(), small.runs[1])
     if prompt is not None:
         return (*_prompt_parts(model, prompt, large, names), with_past)
     first_run = small.prompt_run()
-    first = PastStep(first_run, _axes(first_run, larger_run, names))
-    decoders = [_decoder(PartRole.DECODER, first, small.decoder_names), with_past]
+    first = PastStep(first_run, dynamic_axes(first_run, larger_run, names))
+    decoders = [decoder_part(PartRole.DECODER, first, small.decoder_names), with_past]
     if not small.encoder:
         return tuple(decoders)
     encoder = model.get_encoder()  # type: ignore[operator]
-    inputs, constants = _split_constants(small.encoder)
-    axes = _axes(inputs, None if large is None else large.encoder, names)
+    inputs, constants = split_constants(small.encoder)
+    axes = dynamic_axes(inputs, None if large is None else large.encoder, names)
     return (
         ModelPart(PartRole.ENCODER, inputs, axes, lambda _, values: encoder(**constants, **values)),
         *decoders,
@@ -160,12 +111,15 @@ def _prompt_parts(
     larger = None
     if large is not None:
         larger = find_prompt_encoder(model, large.prompt_run(), large.runs[1])
-    signals, _ = _split_constants(prompt.signals)
-    signal_axes = _axes(signals, None if larger is None else larger.signals, names)
-    call = PastStep(prompt.others, _axes(prompt.others, larger and larger.others, names))
-    decoder = _decoder(PartRole.DECODER, call, {})
+    signals, _ = split_constants(prompt.signals)
+    signal_axes = dynamic_axes(signals, None if larger is None else larger.signals, names)
+    call = PastStep(
+        prompt.others, dynamic_axes(prompt.others, None if larger is None else larger.others, names)
+    )
+    decoder = decoder_part(PartRole.DECODER, call, {})
     features = {prompt.name: prompt.features}
-    feature_axes = _axes(features, larger and {larger.name: larger.features}, names)
+    larger_features = None if larger is None else {larger.name: larger.features}
+    feature_axes = dynamic_axes(features, larger_features, names)
 
     def decode(original: Forward, values: Values) -> Any:
         others = {name: value for name, value in values.items() if name != prompt.name}
@@ -237,83 +191,8 @@ def _step_of(small: GenerationCalls, large: GenerationCalls | None, tokens: int)
     if large is not None:
         larger, _ = merged_steps(large.runs[0], large.runs[1 : tokens + 1])
     names = {TOKENS: TOTAL_AXIS, ENCODER_TOKENS: ENCODER_AXIS}
-    axes = _axes(inputs, larger, names, of_caches={**names, TOKENS: PAST_AXIS})
+    axes = dynamic_axes(inputs, larger, names, of_caches={**names, TOKENS: PAST_AXIS})
     if larger is not None and tokens > 1:
         for name, axis in token_axes.items():
             axes[name] = {**axes.get(name, {}), axis: TOKEN_AXIS}
     return PastStep(inputs, axes)
-
-
-def _axes(
-    small: Values,
-    large: Values | None,
-    names: Mapping[int, str],
-    of_caches: Mapping[int, str] | None = None,
-) -> Axes:
-    """The dynamic axes of arguments: those that are longer in the larger example.
-
-    Args:
-        small: The arguments.
-        large: Those of the larger example; None where there is none.
-        names: The names of axes by what they grow by.
-        of_caches: The same for tensors of caches.
-    """
-    if large is None:
-        return {}
-    axes: Axes = {}
-    for name, value in small.items():
-        growth = (of_caches or names) if is_cache(value) else names
-        shapes, larger = (
-            {".".join(path): t.shape for path, t in named_tensors({name: v}).items()}
-            for v in (value, large.get(name))
-        )
-        axes |= growing_axes(shapes, larger, growth)
-    return axes
-
-
-def _decoder(role: PartRole, call: PastStep, names: Mapping[tuple[str, ...], str]) -> ModelPart:
-    """A part that calls the model itself; its inputs have the names that the decoder has for them.
-
-    Args:
-        role: What the part does.
-        call: The arguments of the model.
-        names: The names of the decoder's parameters, by the paths of tensors in the arguments.
-    """
-    inputs: Values = {}
-    axes = dict(call.axes)
-    builders: dict[str, Callable[[Values], Any]] = {}
-    arguments, constants = _split_constants(call.inputs)
-    for own, value in arguments.items():
-        tensors = take_apart(value, (own,))
-        renamed = [names[path] for path, _ in tensors.named if path in names]
-        if not renamed or len(renamed) < len(tensors.named) or is_cache(value):
-            inputs[own] = value
-            builders[own] = _taken(own)
-            continue
-        for name, (path, tensor) in zip(renamed, tensors.named, strict=True):
-            inputs[name] = tensor
-            if (dynamic := axes.pop(".".join(path), None)) is not None:
-                axes[name] = dynamic
-        builders[own] = _rebuilt(tensors, renamed)
-
-    def forward(original: Forward, values: Values) -> Any:
-        built = {own: build(values) for own, build in builders.items()}
-        return original(**copy.deepcopy(constants), **built)  # an empty cache fills
-
-    return ModelPart(role, inputs, axes, forward)
-
-
-def _split_constants(arguments: Mapping[str, Any]) -> tuple[Values, Values]:
-    """The arguments that hold tensors; and those that hold none, flags and empty caches."""
-    inputs = {n: value for n, value in arguments.items() if named_tensors({n: value})}
-    return inputs, {n: value for n, value in arguments.items() if n not in inputs}
-
-
-def _taken(name: str) -> Callable[[Values], Any]:
-    """What takes one input as it is."""
-    return lambda values: values[name]
-
-
-def _rebuilt(tensors: Tensors, names: Sequence[str]) -> Callable[[Values], Any]:
-    """What builds an argument of the inputs that hold its tensors."""
-    return lambda values: tensors.rebuild(iter([values[name] for name in names]))

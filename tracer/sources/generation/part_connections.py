@@ -6,8 +6,9 @@ import torch
 from torch import nn
 
 from modelexport.hierarchy.part_manifest import Connection
+from modelexport.tracer.sources.generation.call_parts import ModelPart
 from modelexport.tracer.sources.generation.captured_calls import named_tensors
-from modelexport.tracer.sources.generation.model_parts import ModelPart, run_part
+from modelexport.tracer.sources.generation.model_parts import run_part
 
 _TOLERANCE = 1e-5
 """Maximum distance of values that are the same: runs of other lengths may round differently."""

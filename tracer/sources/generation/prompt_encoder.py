@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from modelexport.hierarchy.choices import PartRole
 from modelexport.tracer.sources.containers import take_apart
 from modelexport.tracer.sources.generated_inputs import modalities
 from modelexport.tracer.sources.generation.captured_calls import Values
@@ -142,7 +143,7 @@ def find_prompt_encoder(model: nn.Module, first: Values, step: Values) -> Prompt
     if not calls:
         return None
     kinds = [kind for kind in modalities(model) if kind != "text"]
-    name = f"{kinds[0] if kinds else 'encoder'}_features"
+    name = f"{kinds[0] if kinds else PartRole.ENCODER}_features"
     encoder = PromptEncoder(signals, others, calls, later_calls, name)
     return encoder if _computes_the_same(model, encoder) else None
 
