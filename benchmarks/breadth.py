@@ -11,6 +11,7 @@ what is missing or has changed. Files of several machines can be joined with `ca
 import argparse
 import hashlib
 import importlib.metadata
+import os
 import sys
 import time
 import warnings
@@ -66,9 +67,11 @@ def _new_rows(types: list[str], rows: dict[str, Row], options: argparse.Namespac
     """The rows of the types that are missing or have changed, as they are finished."""
     start = time.monotonic()
     key, versions = code_key(), _versions()
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # processes that are forked cannot use a GPU
     todo = [n for n in types if not _is_kept(rows.get(n), key, versions, options.keep)]
     if not todo:
         return
+    todo.sort(key=lambda name: rows[name].seconds if name in rows else 0)  # what is new comes first
     warnings.filterwarnings("ignore")
     _load_libraries(steps.EXPORTERS if options.until is Stage.JUDGED else ())
     work = partial(steps.run_type, until=options.until, seconds=options.type_seconds)

@@ -1,6 +1,6 @@
 """Numbers of a small configuration that must agree with other ones: counts, groups and stages."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from breadth.roles import Role, role_of
@@ -22,6 +22,52 @@ def with_counts(result: dict[str, Any], part: Mapping[str, Any]) -> dict[str, An
         if widths:
             changed[name] = result[widths[0]]
     return changed
+
+
+def stages_of_layers(part: Mapping[str, Any]) -> int:
+    """The number of layers that a part returns, where each layer is a stage; else 0."""
+    names, indices = part.get("stage_names"), part.get("out_indices")
+    layers = {v for k, v in part.items() if role_of(k) is Role.LAYERS and is_count(v)}
+    if not is_list(names) or not is_list(indices) or len(names) - 1 not in layers:
+        return 0
+    return len(indices)
+
+
+def with_smaller_maps(result: dict[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """The sizes of feature maps, as rows of numbers, as the smaller image has them."""
+    ratios = set(_image_ratios(result, config))
+    return _with_maps(result, min(ratios)) if len(ratios) == 1 else result
+
+
+def _image_ratios(result: Mapping[str, Any], part: Mapping[str, Any]) -> Iterator[int]:
+    for name, value in part.items():
+        small = result.get(name)
+        if isinstance(value, Mapping) and isinstance(small, Mapping):
+            yield from _image_ratios(small, value)
+        elif (
+            isinstance(name, str)
+            and role_of(name) is Role.IMAGE
+            and is_count(value)
+            and small
+            and value % small == 0
+        ):
+            yield value // small
+
+
+def _with_maps(part: Mapping[str, Any], ratio: int) -> dict[str, Any]:
+    return {
+        name: _with_maps(value, ratio) if isinstance(value, Mapping)
+        else [[n // ratio for n in row] for row in value] if _is_maps(value, ratio) else value
+        for name, value in part.items()
+    }  # fmt: skip
+
+
+def _is_maps(value: object, ratio: int) -> bool:
+    """Whether a value is rows of two equal numbers that an image's ratio divides."""
+    if not isinstance(value, list | tuple) or not value:
+        return False
+    pairs = [row for row in value if is_list(row) and len(row) == 2 and is_count(row[0])]
+    return len(pairs) == len(value) and all(x == y and x % ratio == 0 for x, y in pairs)
 
 
 def with_last_stages(

@@ -35,6 +35,7 @@ def with_needed_setting(config: PretrainedConfig, error: BaseException) -> bool:
     """
     if (
         _with_sections(config, error)
+        or _with_rotation(config, error)
         or with_fewer_heads(error, _parts(config))
         or _with_layer_kind(config, error)
         or _with_token_in_range(config, error)
@@ -118,6 +119,21 @@ def _with_token_in_range(config: PretrainedConfig, error: BaseException) -> bool
         for name, default in re.findall(r"""getattr\(config, ["'](\w+)["'], ([\d_]+)\)""", code):
             if int(default) == int(match[1]) and not hasattr(config, name):
                 setattr(config, name, int(match[2]) - 2)
+                return True
+    return False
+
+
+def _with_rotation(config: PretrainedConfig, error: BaseException) -> bool:
+    """Set the parts of a rotation where there are none: three that share half a head."""
+    for frame, statement in _frames(error.__traceback__)[:1]:
+        for name in re.findall(r"len\(self\.(\w+)\)", statement):
+            parts = [p for p in _parts(config) if getattr(p, "rope_parameters", None)]
+            if _is_none(frame.f_locals.get("self"), name) and parts:
+                for part in parts:
+                    heads = _of_role(part, part, Role.HEADS) or 1
+                    width = find_setting(part, "head_dim") or part.hidden_size // heads
+                    third = width // 6
+                    part.rope_parameters[name] = [width // 2 - 2 * third, third, third]
                 return True
     return False
 

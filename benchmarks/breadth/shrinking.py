@@ -6,10 +6,18 @@ several degrees. The first is the smallest; a model whose own checks refuse it g
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from breadth.agreeing_numbers import is_count, is_list, patch_side, with_counts, with_last_stages
+from breadth.agreeing_numbers import (
+    is_count,
+    is_list,
+    patch_side,
+    stages_of_layers,
+    with_counts,
+    with_last_stages,
+    with_smaller_maps,
+)
 from breadth.roles import Role, role_of
 
 _NEVER = frozenset(
@@ -70,7 +78,7 @@ def shrink(config: Mapping[str, Any], degree: Degree) -> dict[str, Any]:
         degree: How small.
     """
     factors = _factors(config, degree)
-    return _shrink_part(config, degree, factors, None)
+    return with_smaller_maps(_shrink_part(config, degree, factors, None), config)
 
 
 @dataclass(frozen=True)
@@ -157,6 +165,7 @@ def _shrink_part(
         vocabulary = min(degree.vocabulary, max(sizes))
     elif degree.vocabulary is not None and vocabulary is None:
         vocabulary = min(degree.vocabulary, _vocabulary_below(part) or degree.vocabulary)
+    degree = replace(degree, layers=max(degree.layers, stages_of_layers(part)))
     resize = _resizers(degree, factors, vocabulary, patch_side(part))
     stages = {len(v) for k, v in part.items() if role_of(k) is Role.LAYERS and is_list(v)}
     layers = {v for k, v in part.items() if role_of(k) is Role.LAYERS and is_count(v)} - stages
@@ -201,7 +210,9 @@ def _image_side(side: int, patch: int | None) -> int:
     """A smaller side of an image, in pixels: four patches, or a quarter of what it was."""
     if patch is not None and patch >= 8 and side % patch == 0:
         return min(side, 4 * patch)
-    return side // 4 if side >= 256 and side % 32 == 0 else side
+    if side < 256:
+        return side
+    return side // 4 if side % 32 == 0 or patch is not None else max(64, side // 128 * 32)
 
 
 def _token(token: int, vocabulary: int | None) -> int:

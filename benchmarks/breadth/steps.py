@@ -8,6 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+import onnx
+import onnxruntime
 import torch
 from torch import nn
 
@@ -15,9 +17,9 @@ from agreement.judging import Verdict, judge
 from breadth.building import BuildError, models, rebuilt, save
 from breadth.cpu_limit import OutOfTimeError, cpu_limit
 from breadth.row import Row
-from fixtures_gen.truth import truth
+from fixtures_gen.truth import feeds, truth
 from modelexport.errors import ExportFailedError, ModelExportError, RuntimeFailedError
-from modelexport.rewriter import annotate, validate
+from modelexport.rewriter import AnnotateReport, annotate, validate
 from modelexport.tracer import TraceResult, load, record, trace
 from modelexport.tracer.sources.loading import Loaded
 from modelexport.tracer.sources.model_state import evaluation_mode
@@ -115,13 +117,14 @@ def _trace(
         if traced is None:
             continue
         try:
-            _annotate(row, write, loaded, traced, folder)
+            report = _annotate(row, write, loaded, traced, folder)
         except RuntimeFailedError as error:
             if str(traced.onnx_path) not in str(error):  # the file as the exporter wrote it
                 raise
             row.refusals[exporter] = f"It writes a file, but {error}".replace(str(folder), "")
             row.exporter, row.nodes, row.tagged = "", 0, 0
             continue
+        _judge(row, loaded, traced, report)
         return
     eager = record(loaded.model, loaded.inputs, folder / "eager.json", exporter="eager")
     row.exporter, row.status = "eager", "recorded"
@@ -146,8 +149,14 @@ def _exported(
 
 def _annotate(
     row: Row, write: Callable[[Row], None], loaded: Loaded, traced: TraceResult, folder: Path
-) -> None:
-    """Tag the file, check it, and hold its tags against eager execution."""
+) -> AnnotateReport:
+    """Tag the file and check it.
+
+    Raises:
+        RuntimeFailedError: onnxruntime cannot load or run the file as the exporter wrote it.
+    """
+    graph = onnx.load(traced.onnx_path, load_external_data=False).graph
+    _check_that_it_runs(traced.onnx_path, feeds(loaded.model, dict(loaded.inputs), graph))
     row.exporter, row.status = traced.onnx_path.stem, "annotate"
     annotated = folder / f"{row.exporter}.annotated.onnx"
     report = annotate(traced.onnx_path, traced.record, annotated)
@@ -158,7 +167,14 @@ def _annotate(
     row.faults = [str(fault) for fault in checked.faults][:5]
     row.status = "annotated"
     write(row)
-    _judge(row, loaded, traced, report)
+    return report
+
+
+def _check_that_it_runs(path: Path, inputs: dict[str, Any]) -> None:
+    try:
+        onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, inputs)
+    except Exception as error:
+        raise RuntimeFailedError(f"{path}: onnxruntime cannot run it ({error})") from error
 
 
 def _judge(row: Row, loaded: Loaded, traced: Any, report: Any) -> None:

@@ -240,3 +240,19 @@ def test_sparse_weights_are_refused_or_recorded_eagerly(exporter: str, tmp_path:
             trace(Sparse().eval(), torch.randn(2, 4), tmp_path / "m.onnx", exporter=exporter)
         result = record(Sparse().eval(), torch.randn(2, 4), tmp_path / "r.json")
     assert result.record.source.exporter == RecordExporter.EAGER
+
+
+def test_a_file_that_onnxruntime_cannot_load_is_not_the_first_that_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`auto` takes the next exporter and says why; without another one it keeps the file."""
+    model, inputs = nn.Sequential(nn.Linear(4, 4), nn.ReLU()), torch.randn(2, 4)
+    export = EXPORTERS[Exporter.TORCHSCRIPT]
+    first, second = EXPORTERS
+    monkeypatch.setattr(selection, "EXPORTERS", {first: _unreadable, second: export})
+    result = trace(model, inputs, tmp_path / "m.onnx")
+    assert "NoSuchOperator" not in {n.op_type for n in onnx.load(tmp_path / "m.onnx").graph.node}
+    assert any(first in note and "cannot load" in note for note in result.notes)
+    monkeypatch.setattr(selection, "EXPORTERS", dict.fromkeys(EXPORTERS, _unreadable))
+    kept = trace(model, inputs, tmp_path / "n.onnx")
+    assert any("no other exporter" in note for note in kept.notes)

@@ -9,6 +9,7 @@ from modelexport.hierarchy.choices import Exporter
 from modelexport.support.error_texts import first_line
 from modelexport.support.progress import report_step
 from modelexport.tracer.exporters.exported import ExportedGraph, ExportSettings
+from modelexport.tracer.exporters.loading_check import loading_problem
 from modelexport.tracer.exporters.opset_ranges import DYNAMO_MIN_OPSET, TORCHSCRIPT_MAX_OPSET
 from modelexport.tracer.sources.model_state import restored_state
 from modelexport.tracer.sources.signature import ModelCall
@@ -132,7 +133,9 @@ def _export_with(
 def _export_with_first(
     model: nn.Module, call: ModelCall, settings: ExportSettings, check: Check
 ) -> ExportedGraph:
+    """What the first exporter makes that onnxruntime can load; else what the first makes at all."""
     failures: list[str] = []
+    unloadable: ExportedGraph | None = None
     for name in EXPORTERS:
         report_step(f"exporting with {name}")
         try:
@@ -142,7 +145,15 @@ def _export_with_first(
             continue
         reason = "the first that works" if failures else "the first choice"
         skipped = (f"not {failure}" for failure in failures)
-        return exported.with_notes(before=(f"{name} exporter: {reason}", *skipped))
+        noted = exported.with_notes(before=(f"{name} exporter: {reason}", *skipped))
+        if (problem := loading_problem(exported)) is None:
+            return noted
+        failures.append(f"{name}: {problem}")
+        unloadable = unloadable or noted
+    if unloadable is not None:
+        return unloadable.with_notes(
+            after=("no other exporter makes one that onnxruntime can load",)
+        )
     raise ExportFailedError(
         f"No exporter can write {type(model).__name__} ({'; '.join(failures)})."
     )

@@ -13,7 +13,7 @@ import torch
 from modelexport.errors import RuntimeFailedError
 from modelexport.hierarchy.fingerprints import Array, ValueFingerprint, value_fingerprints
 from modelexport.hierarchy.graph_paths import MAIN, NodeKey, walk_nodes
-from modelexport.hierarchy.runtime_values import run_session, runtime_value
+from modelexport.hierarchy.runtime_values import run_session
 from modelexport.hierarchy.subgraph_runner import SubgraphRunner
 from modelexport.hierarchy.subgraphs import (
     computed_names,
@@ -24,6 +24,7 @@ from modelexport.hierarchy.subgraphs import (
 from modelexport.support.error_texts import first_line
 from modelexport.tracer.eager.arrays import to_numpy
 from modelexport.tracer.exporters.exported import ExportedGraph
+from modelexport.tracer.exporters.loading_check import session_options
 
 NOT_REQUESTED = "not asked for"
 """Why a record has no fingerprints when the user wanted none."""
@@ -184,7 +185,7 @@ def _run_for(
     try:
         session = ort.InferenceSession(
             model.SerializeToString(),
-            _session_options({name: weights[name] for name in weights if name in needed}),
+            session_options({name: weights[name] for name in weights if name in needed}),
             providers=["CPUExecutionProvider"],
             enable_fallback=0,  # it would print, and try the same again
         )
@@ -195,20 +196,6 @@ def _run_for(
         ) from error
     pairs = zip(names, results, strict=True)
     return {name: array for name, array in pairs if isinstance(array, np.ndarray)}
-
-
-def _session_options(weights: Mapping[str, Array]) -> ort.SessionOptions:
-    """Options for one run without optimisations, with weights from memory."""
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads = torch.get_num_threads()  # users limit torch, and mean both
-    options.log_severity_level = 4
-    options.add_session_config_entry("session.disable_prepacking", "1")  # it pays after many runs
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others need the CPU
-    if weights:
-        values = [runtime_value(ort.OrtValue, array) for array in weights.values()]
-        options.add_external_initializers(list(weights), values)
-    return options
 
 
 def _fingerprints(

@@ -37,6 +37,7 @@ _CHANNELS = re.compile(
 _EXTENTS = (
     re.compile(r"shape \[\*, (?P<want>\d+)\], but got input of size\s*\[[\d, ]*?(?P<got>\d+)\]"),
     re.compile(r"suffix torch\.Size\(\[(?P<got>\d+).*? expected suffix .*?\((?P<want>\d+)"),
+    re.compile(r"\((?P<got>\d+)\) doesn't match model \((?P<want>\d+)\)"),
     re.compile(r"inputs: (?P<got>\d+) doesn't correspond to [\w.]+: (?P<want>\d+)"),
     re.compile(r"length (?:to be )?(?P<want>\d+)\b.*?(?:found|got|but)\D*(?P<got>\d+)"),
 )  # fmt: skip

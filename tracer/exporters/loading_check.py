@@ -1,0 +1,51 @@
+"""Whether onnxruntime can load what an exporter made."""
+
+from collections.abc import Mapping
+
+import onnxruntime as ort
+import torch
+
+from modelexport.hierarchy.fingerprints import Array
+from modelexport.hierarchy.runtime_values import runtime_value
+from modelexport.hierarchy.subgraphs import names_read
+from modelexport.support.error_texts import first_line
+from modelexport.tracer.exporters.exported import ExportedGraph
+
+
+def loading_problem(exported: ExportedGraph) -> str | None:
+    """Why onnxruntime cannot load an exported graph; None if it can.
+
+    A graph without the values of its weights cannot be loaded by anything, and is not asked about.
+    """
+    if exported.valueless:
+        return None
+    needed = names_read(exported.model.graph)  # onnxruntime drops other initializers
+    weights = {name: values for name, values in exported.weights.items() if name in needed}
+    try:
+        ort.InferenceSession(
+            exported.model.SerializeToString(),
+            session_options(weights),
+            providers=["CPUExecutionProvider"],
+            enable_fallback=0,  # it would print, and try the same again
+        )
+    except Exception as error:  # noqa: BLE001 - onnxruntime's errors have no class in common
+        return f"onnxruntime cannot load what it made ({first_line(error)})"
+    return None
+
+
+def session_options(weights: Mapping[str, Array]) -> ort.SessionOptions:
+    """Options for one run without optimisations, with weights from memory.
+
+    Args:
+        weights: The values of initializers that refer to memory, by name.
+    """
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = torch.get_num_threads()  # users limit torch, and mean both
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.disable_prepacking", "1")  # it pays after many runs
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others need the CPU
+    if weights:
+        values = [runtime_value(ort.OrtValue, array) for array in weights.values()]
+        options.add_external_initializers(list(weights), values)
+    return options
