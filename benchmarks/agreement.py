@@ -81,15 +81,15 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _chosen(asked: str | None, separator: str, known: Iterable[str]) -> list[str]:
+def _chosen(text: str | None, separator: str, names: Iterable[str]) -> list[str]:
     """The known names that were asked for, in the order of the table."""
-    if asked is None:
-        return list(known)
-    patterns = [part.strip() for part in asked.split(separator) if part.strip()]
+    if text is None:
+        return list(names)
+    patterns = [part.strip() for part in text.split(separator) if part.strip()]
     for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in known):
+        if not any(fnmatchcase(name, pattern) for name in names):
             sys.exit(f"{pattern}: no such name; --list shows them.")
-    return [name for name in known if any(fnmatchcase(name, p) for p in patterns)]
+    return [name for name in names if any(fnmatchcase(name, p) for p in patterns)]
 
 
 def _rows(models: list[str], names: list[str], jobs: int, *, reference: bool) -> Iterator[Row]:

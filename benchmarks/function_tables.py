@@ -53,12 +53,12 @@ def _families(rows: list[Row]) -> str:
 def _told(rows: list[Row]) -> str:
     """What the reports say about blocks that do not share, each sentence once."""
     lines = ["## What does not share, and why", ""]
-    seen: dict[tuple[str, str], Counter[str]] = {}
+    cases_of: dict[tuple[str, str], Counter[str]] = {}
     for row in rows:
         for sentence in row.get("told", ()):
             case = f"{row['exporter']}, {row['shapes']}, {row['file']}"
-            seen.setdefault((row["family"], sentence), Counter())[case] += 1
-    for (family, sentence), cases in seen.items():
+            cases_of.setdefault((row["family"], sentence), Counter())[case] += 1
+    for (family, sentence), cases in cases_of.items():
         where = next(iter(cases)) + (f" and {len(cases) - 1} more" if len(cases) > 1 else "")
         lines.append(f"- {family} ({where}): {sentence}")
     for row in rows:

@@ -219,11 +219,11 @@ def _tests_for(
     """The tests that reach a mutant's function, those of the file beside it first."""
     function = name.partition("__mutmut_")[0]
     folder, _, file = function.removeprefix(PREFIX).rpartition(".")[0].rpartition(".")
-    beside = f"tests/{PACKAGE.partition('/')[2]}/{folder}/test_{file}".replace("//", "/")
+    own = f"tests/{PACKAGE.partition('/')[2]}/{folder}/test_{file}".replace("//", "/")
     tests = [item for item in items if function in reach[item.nodeid].functions]
     return sorted(
         tests,
-        key=lambda item: (not item.nodeid.startswith(beside), reach[item.nodeid].seconds),
+        key=lambda item: (not item.nodeid.startswith(own), reach[item.nodeid].seconds),
     )
 
 

@@ -122,9 +122,9 @@ def measure_model(name: str, forms: Sequence[str], runs: int, folder: Path) -> I
     record = trace(*make_subject(name), plain).record
     feeds = {entry.name: entry.to_array() for entry in record.probe.inputs}
     for form in forms:
-        made, file = folder / f"{name}.made.onnx", folder / f"{name}.{form}.onnx"
-        FORMS[form](plain, made, feeds)
-        _annotate(made, record, file)
+        converted, file = folder / f"{name}.made.onnx", folder / f"{name}.{form}.onnx"
+        FORMS[form](plain, converted, feeds)
+        _annotate(converted, record, file)
         nodes = len(onnx.load(file, load_external_data=False).graph.node)
         figures = [measure_level(file, level, runs) for level in OptimisationLevel]
         yield _row(name, form, nodes, figures)
@@ -132,8 +132,8 @@ def measure_model(name: str, forms: Sequence[str], runs: int, folder: Path) -> I
             print(f"  {level}: {figure}", file=sys.stderr, flush=True)
 
 
-def _annotate(made: Path, record: Record, file: Path) -> None:
-    annotate(made, record, file, inject=[Inject.METADATA, Inject.NAMES], force=True)
+def _annotate(converted: Path, record: Record, file: Path) -> None:
+    annotate(converted, record, file, inject=[Inject.METADATA, Inject.NAMES], force=True)
 
 
 def update_page(page: Path, rows: Sequence[Sequence[str]]) -> None:

@@ -133,25 +133,25 @@ def _extract_from_parts(
     def sources(part: "PartFiles") -> PlacementKeywords:
         return placement.keywords(part)
 
-    found = parts_that_have(
+    parts = parts_that_have(
         folder, lambda part: (part, extract_from(part.onnx, None, sources(part)))
     )
-    names = ", ".join(map(title, found))
+    names = ", ".join(map(title, parts))
     is_file = output.suffix == ".onnx"
-    if len(found) > 1 and (is_file or save_inputs is not None):
+    if len(parts) > 1 and (is_file or save_inputs is not None):
         option = f"-o {output}" if is_file else "--save-inputs"
         raise UsageError(
             f"{option}: one file, but several parts have the module ({names}): name a folder with "
             "-o, or give the file of one part."
         )
     if is_file:
-        return {role: extract_from(p.onnx, output, sources(p)) for role, (p, _) in found.items()}
+        return {role: extract_from(p.onnx, output, sources(p)) for role, (p, _) in parts.items()}
     if output.exists() and output.samefile(folder):
         raise UsageError(f"{output}: the output is also an input; choose another name.")
     with atomic_folder(output, force=force) as stage:
         return {
             role: extract_from(part.onnx, stage / part.onnx.name, sources(part))
-            for role, (part, _) in found.items()
+            for role, (part, _) in parts.items()
         }
 
 

@@ -184,10 +184,10 @@ class CoversFinder:
     def _walk(self, makers: list[Step], read: set[int], outputs: frozenset[int]) -> list[Step]:
         """The operators between what a node reads and what it returns."""
         steps = list(makers)
-        seen: set[int] = set(outputs) | read
+        visited: set[int] = set(outputs) | read
         for step in steps:
-            for value in step.inputs - seen:
-                seen.add(value)
+            for value in step.inputs - visited:
+                visited.add(value)
                 if value in self._computed or value not in self._dependent:
                     continue
                 if not self._is_needed_elsewhere(value, outputs):
@@ -198,13 +198,13 @@ class CoversFinder:
 
     def _is_needed_elsewhere(self, value: int, outputs: frozenset[int]) -> bool:
         """Whether a way leads from a value to the file's values that is not over the outputs."""
-        seen = {value}
+        visited = {value}
         pending = [value]
         while pending:
-            for result in self._results[pending.pop()] - seen - outputs:
+            for result in self._results[pending.pop()] - visited - outputs:
                 if result in self._computed:
                     return True
-                seen.add(result)
+                visited.add(result)
                 pending.append(result)
         return False
 

@@ -120,8 +120,10 @@ def run_eagerly(model: nn.Module, inputs: Inputs) -> Eager:
     """Run a model on its inputs, and keep everything that it computes."""
     eager = Eager()
     args, kwargs = inputs_as_call(inputs)
-    given = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
-    eager.inputs = {c for c in map(eager.classify, given) if c is not None}
+    tensors = [
+        leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)
+    ]
+    eager.inputs = {c for c in map(eager.classify, tensors) if c is not None}
     weights = [*model.parameters(), *model.buffers()]
     eager.weights = {c for c in map(eager.classify, weights) if c is not None}
     # outside of an export, torch's higher-order operators compile themselves, hooks included

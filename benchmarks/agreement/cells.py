@@ -196,19 +196,19 @@ def _paths(decision: Decision, truth: Covers, tree: ModuleTree) -> tuple[set[str
     return tuple({tree.canonical(path) for path in group} for group in groups)
 
 
-def _detail(cell: Cell, said: Decision, true: frozenset[str], verdict: str) -> Detail:
-    where = f"{said.graph}#{said.position} {said.name}"
+def _detail(cell: Cell, decision: Decision, true: frozenset[str], verdict: str) -> Detail:
+    where = f"{decision.graph}#{decision.position} {decision.name}"
     return Detail(
         cell.model,
         cell.transform,
         verdict,
         where,
-        said.op_type,
+        decision.op_type,
         sorted(true),
-        said.module,
-        said.evidence,
-        list(said.covers),
-        said.reason,
+        decision.module,
+        decision.evidence,
+        list(decision.covers),
+        decision.reason,
     )
 
 

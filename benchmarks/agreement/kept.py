@@ -89,7 +89,7 @@ def folded(model: onnx.ModelProto) -> onnx.ModelProto:
     changed.CopyFrom(model)
     nodes = list(changed.graph.node)
     runs = [nodes[i : i + _RUN] for i in range(0, len(nodes), _RUN)]
-    wanted = {value.name for value in changed.graph.output}
+    needed = {value.name for value in changed.graph.output}
     del changed.graph.node[:]
     for number, run in enumerate(runs):
         if any(a.HasField("g") or a.graphs for node in run for a in node.attribute):
@@ -98,7 +98,7 @@ def folded(model: onnx.ModelProto) -> onnx.ModelProto:
         inside = {name for node in run for name in node.output}
         inputs = dict.fromkeys(n for node in run for n in node.input if n and n not in inside)
         later = {n for other in runs[number + 1 :] for node in other for n in reads(node)}
-        outputs = [n for node in run for n in node.output if n in later | wanted and n]
+        outputs = [n for node in run for n in node.output if n in later | needed and n]
         name = f"Run{number}"
         changed.functions.append(
             helper.make_function("folded", name, list(inputs), outputs, run, changed.opset_import)
@@ -132,16 +132,16 @@ def _cut(start: float, end: float) -> Callable[[Conversion], None]:
     def apply(conversion: Conversion) -> None:
         graph = conversion.load().graph
         count = len(graph.node)
-        held = {t.name for t in graph.initializer}
-        inputs = {v.name for v in graph.input} - held
+        initializers = {t.name for t in graph.initializer}
+        inputs = {v.name for v in graph.input} - initializers
         first, last = (round(count * share) for share in (start, end))
         before, inside, after = graph.node[:first], graph.node[first:last], graph.node[last:]
         made_before = {n for node in before for n in node.output} | inputs
         read_inside = [n for node in inside for n in reads(node)]
         made_inside = [n for node in inside for n in node.output if n]
-        wanted = {n for node in after for n in reads(node)} | {v.name for v in graph.output}
+        needed = {n for node in after for n in reads(node)} | {v.name for v in graph.output}
         ins = [n for n in dict.fromkeys(read_inside) if n in made_before]
-        outs = [n for n in made_inside if n in wanted]
+        outs = [n for n in made_inside if n in needed]
         onnx.utils.extract_model(str(conversion.source), str(conversion.target), ins, outs)
 
     return apply

@@ -211,8 +211,8 @@ class Subject:
 
     def _feeds_after(self, before: Variant, step: Step, path: Path) -> Feeds:
         graph = onnx.load(path, load_external_data=False).graph
-        held = {tensor.name for tensor in graph.initializer}
-        names = [value.name for value in graph.input if value.name not in held]
+        initializers = {tensor.name for tensor in graph.initializer}
+        names = [value.name for value in graph.input if value.name not in initializers]
         if step.renames:
             return dict(zip(names, before.feeds.values(), strict=True))
         if step.cuts:

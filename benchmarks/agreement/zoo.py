@@ -117,8 +117,8 @@ _SPECIAL = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_st
 
 
 def _sides(depth: int, width: int) -> dict[str, Any]:
-    each = {"layers": depth, "attention_heads": 4, "ffn_dim": width + 16}
-    sides = {f"{side}_{n}": v for side in ("encoder", "decoder") for n, v in each.items()}
+    sizes = {"layers": depth, "attention_heads": 4, "ffn_dim": width + 16}
+    sides = {f"{side}_{n}": v for side in ("encoder", "decoder") for n, v in sizes.items()}
     return {**sides, **_SPECIAL, "d_model": width}
 
 

@@ -34,8 +34,10 @@ def reads(node: Any) -> Iterator[Any]:
 def inputs_of(nodes: Nodes) -> list[Any]:
     """The variables that some nodes read and do not compute, in the order of their first use."""
     computed = {id(tensor) for node in nodes for tensor in node.outputs}
-    found = {id(tensor): tensor for node in nodes for tensor in reads(node) if is_variable(tensor)}
-    return [tensor for key, tensor in found.items() if key not in computed]
+    variables = {
+        id(tensor): tensor for node in nodes for tensor in reads(node) if is_variable(tensor)
+    }
+    return [tensor for key, tensor in variables.items() if key not in computed]
 
 
 def outputs_of(nodes: Nodes, graph: Any) -> list[Any]:

@@ -128,11 +128,11 @@ def _settled_neighbours(
     number: int, edges: Sequence[Iterable[int]], unsettled: set[int]
 ) -> Iterator[int]:
     """The nearest nodes in one direction that were not inserted."""
-    seen, pending = {number}, list(edges[number])
+    visited, pending = {number}, list(edges[number])
     while pending:
         other = pending.pop()
         if other not in unsettled:
             yield other
-        elif other not in seen:
-            seen.add(other)
+        elif other not in visited:
+            visited.add(other)
             pending += edges[other]

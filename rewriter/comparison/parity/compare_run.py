@@ -221,8 +221,8 @@ class _RunAgainstFile:
                 if match is not None and match.layout == ""
             ]
             after = [*readers.get(index, ()), *self._around(index)]
-            held = any(match is not None for _, match in self._pairs[index])
-            if held and (not lost or restored.intersection(after)):
+            has_match = any(match is not None for _, match in self._pairs[index])
+            if has_match and (not lost or restored.intersection(after)):
                 restored.add(index)
                 continue
             for position, array, match in lost:

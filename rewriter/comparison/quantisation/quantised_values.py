@@ -51,14 +51,14 @@ class QuantisedValues:
         self, graph: MainGraph, keys: Sequence[str | None], derived: Sequence[bool]
     ) -> None:
         self._graph, self._keys, self._derived = graph, keys, derived
-        found = [
+        real_values = [
             value
             for position, node in enumerate(graph.nodes)
             for name in node.output
             if keys[position] is not None and (value := self._quantised(name)) is not None
         ]
-        self.by_name = {value.name: value for value in found}
-        self.by_real = {value.real: value for value in found}
+        self.by_name = {value.name: value for value in real_values}
+        self.by_real = {value.real: value for value in real_values}
         self._handled = self._find_quantised_nodes()
 
     def needed_by_producer(self, name: str) -> bool:
