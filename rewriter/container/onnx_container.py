@@ -261,11 +261,10 @@ class OnnxContainer:
         if not model.opset_import and model.ir_version > _LAST_IR_WITHOUT_OPSETS:
             self._refuse("cut off, or not an ONNX model (it names no operator set)")
         try:
-            reason = exceeded_budget(model)
+            if reason := exceeded_budget(model):
+                self._refuse(reason)
         except TypeError as error:
             self._refuse(f"its {find_broken_text(model)} is not UTF-8 text", error)
-        if reason:
-            self._refuse(reason)
         return model
 
     @cached_property
@@ -295,8 +294,7 @@ class OnnxContainer:
         if place := find_broken_text(self._model):
             self._refuse(f"its {place} is not UTF-8 text", error)
         if isinstance(error, UnicodeDecodeError):
-            text = error.object[:20]
-            self._refuse(f"the bytes {text!r} in it stand for text, but are not UTF-8", error)
+            self._refuse(f"the bytes {error.object[:20]!r} are text that is not UTF-8", error)
 
     def _refuse(self, reason: str, cause: Exception | None = None) -> NoReturn:
         raise OnnxFileError(f"{self.path}: {reason}.") from cause
