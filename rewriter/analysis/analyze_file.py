@@ -95,7 +95,7 @@ def analyze_model(
         nodes=len(graph),
         tagged=tagged,
         coverage=tagged / len(graph) if len(graph) else 1.0,
-        evidence=dict(Counter(str(claim.kind) for claim in claims.by_node.values())),
+        evidence=_evidence(claims),
         op_types=most_frequent_first(totals.op_types),
         untagged_op_types=dict(Counter(node.op_type for node in unresolved).most_common()),
         parameters=totals.parameters,
@@ -130,6 +130,12 @@ def _with_source_lines(
         else row
         for row in rows
     ]
+
+
+def _evidence(claims: Claims) -> dict[str, int]:
+    """Number of nodes by the kind of evidence that gave them their module."""
+    counts = Counter(claim.kind for claim in claims.by_node.values())
+    return {str(kind): count for kind, count in counts.items()}
 
 
 def _unresolved_nodes(graph: ModelGraph, claims: Claims) -> list[UnresolvedNode]:

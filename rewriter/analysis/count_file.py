@@ -1,7 +1,8 @@
 """Counting nodes, parameters and costs: of the whole file, and of each module by its tag."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 
 import onnx
 
@@ -9,7 +10,7 @@ from modelexport.hierarchy.module_tree import ROOT, ModuleTree
 from modelexport.hierarchy.tags import Tagger
 from modelexport.rewriter.analysis.costs import MacCounter, Shapes, stored_weights
 from modelexport.rewriter.analysis.module_rows import subtree_parameters
-from modelexport.rewriter.analysis.totals import Totals
+from modelexport.rewriter.analysis.totals import Totals, add_counts
 from modelexport.rewriter.graph.initializer_parameters import initializer_shapes
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching import CarriedHierarchy
@@ -92,23 +93,32 @@ class FileCounter:
         self.file_totals.parameters = self.parameters.get(self.tagger.tag(ROOT), 0)
 
     def _count_nodes(self) -> None:
-        derived = self._graph.derived
-        for number, (op_type, claim) in enumerate(
-            zip(self._graph.indexed.op_types, self._claims, strict=True)
-        ):
+        """Count each node for its module; then the file's figures are the sum."""
+        outside = Totals()
+        counted: list[str] = []
+        graph, indexed, bytes_of = self._graph, self._graph.indexed, self._shapes.bytes
+        for number, (claim, op_type) in enumerate(zip(self._claims, indexed.op_types, strict=True)):
             if self._op_types and op_type not in self._op_types:
                 continue
-            key, node = self._graph.keys[number], self._graph.nodes[number]
-            macs = self._macs.count(key, node)
-            sizes: list[int | None] = []
-            if not derived[number]:
-                sizes = [self._shapes.bytes(key.graph, name) for name in node.output if name]
-            self.file_totals.add_node(op_type, macs, sizes)
+            values = [] if graph.derived[number] else indexed.output_values(number)
+            sizes = [bytes_of(*indexed.value_names[value]) for value in values]
+            totals = outside if claim is None else self._totals_of(claim.module)
+            macs = self._macs.count(graph.keys[number], graph.nodes[number])
+            totals.add_node(op_type, macs, sizes)
+            counted.append(op_type)
             if claim is not None:
-                totals = self._totals_of(claim.module)
-                totals.add_node(op_type, macs, sizes)
                 kind = str(claim.kind)
                 totals.evidence[kind] = totals.evidence.get(kind, 0) + 1
+        self._add_to_file(counted, [outside, *self.own_totals.values()])
+
+    def _add_to_file(self, op_types: Iterable[str], parts: Iterable[Totals]) -> None:
+        """Add figures of nodes to the file's: operators in the order in which they come."""
+        add_counts(self.file_totals.op_types, Counter(op_types))
+        for part in parts:
+            self.file_totals.macs += part.macs
+            self.file_totals.unknown_macs += part.unknown_macs
+            self.file_totals.activation_bytes += part.activation_bytes
+            self.file_totals.unknown_activations += part.unknown_activations
 
 
 def _listed_parameters(tree: ModuleTree) -> dict[str, dict[str, int]]:

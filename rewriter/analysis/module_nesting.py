@@ -43,10 +43,10 @@ class ModuleNesting:
         self.joined: set[str] = set()
         for name, module_paths in paths.items():
             if name != self.root:
-                above = [path.rpartition(".")[0] for path in module_paths]
+                first, *others = (path.rpartition(".") for path in module_paths)
+                above = [first[0], *(path[0] for path in others)]
                 self.parents[name] = _label_around(above, label)
-                numbered = next(iter(module_paths)).rpartition(".")
-                if numbered[2].isdigit() and resolve(numbered[0]) == numbered[0] != ROOT:
+                if first[2].isdigit() and resolve(first[0]) == first[0] != ROOT:
                     self.joined.add(name)
 
     def upwards(self, name: str) -> Iterator[str]:

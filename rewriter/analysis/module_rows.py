@@ -1,6 +1,7 @@
 """The rows of an analysis: the figures of each module, with those of the modules below it."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import takewhile
 
 from modelexport.hierarchy.module_tree import Module
 from modelexport.hierarchy.tags import Tagger
@@ -57,8 +58,9 @@ def _sums_along_tree(
 ) -> dict[str, Totals]:
     """The figures of each tag, with those of all tags below it.
 
-    Each tag is added to the one around it once, when all below it have been added to it. Its
-    operators are entered before, in the order in which the tags below it have them.
+    Where there are none below it, these are its own. Each other tag is added to the one around it
+    once, when all below it have been added to it. Its operators are entered before, in the order in
+    which the tags below it have them.
 
     Args:
         own: The figures of each tag without those of the tags below it.
@@ -66,19 +68,23 @@ def _sums_along_tree(
         tags: All tags, each before those below it.
     """
     sums: dict[str, Totals] = {}
+    parents, root = nesting.parents, nesting.root
+    leaves = own.keys() - {root, *parents.values()}
     for tag in (*tags, *own):
-        for above in reversed([*nesting.upwards(tag)]):  # a tree may lack a module around another
-            sums.setdefault(above, Totals())
+        new = takewhile(lambda above: above not in sums, nesting.upwards(tag))
+        for above in reversed([*new]):  # a tree may lack a module around another
+            sums[above] = own[above] if above in leaves else Totals()
     operators = {tag: totals.op_types for tag, totals in sums.items()}
     evidence = {tag: totals.evidence for tag, totals in sums.items()}
     for tag, totals in own.items():
-        _enter_upwards(totals.op_types, tag, operators, nesting)
-        _enter_upwards(totals.evidence, tag, evidence, nesting)
+        first = parents.get(tag, root) if tag in leaves else tag
+        _enter_upwards(totals.op_types, first, operators, nesting)
+        _enter_upwards(totals.evidence, first, evidence, nesting)
     for tag in reversed(sums):
-        if tag in own:
+        if tag in own and tag not in leaves:
             sums[tag].add(own[tag])
-        if tag != nesting.root:
-            sums[nesting.parents.get(tag, nesting.root)].add(sums[tag])
+        if tag != root:
+            sums[parents.get(tag, root)].add(sums[tag])
     return sums
 
 
@@ -90,10 +96,11 @@ def _enter_upwards(
     A tag that has a name already ends the way up: all tags around it have the name, too.
     """
     for name in names:
-        for above in nesting.upwards(tag):
-            if name in counts[above]:
-                break
-            counts[above][name] = 0
+        if name not in counts[tag]:
+            for above in nesting.upwards(tag):
+                if name in counts[above]:
+                    break
+                counts[above][name] = 0
 
 
 def _row(

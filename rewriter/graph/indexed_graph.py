@@ -98,7 +98,12 @@ class IndexedGraph:
             graphs: The graphs, as `walk_graphs` gives them.
         """
         rows = [
-            (located.path, op_type(node), node.input, node.output)
+            (
+                located.path,
+                node.op_type if not node.domain else op_type(node),
+                node.input,
+                node.output,
+            )
             for located in graphs
             for node in located.graph.node
         ]
@@ -216,17 +221,22 @@ class IndexedGraph:
             if not name:
                 values.append(NONE)
                 continue
-            value = self._numbers.get((graph, name), NONE)
-            if value == NONE:
-                value = self.value_of(graph, name)
-            if value == NONE:
-                value = self._add_value(graph, name, NONE)
-                self.external_inputs.add(value)
+            value = self._numbers.get((graph, name))
+            if value is None:
+                value = self._find_outside(graph, name)
             values.append(value)
             consumers = self.consumers[value]
             if not consumers or consumers[-1] != node:
                 consumers.append(node)
         return values
+
+    def _find_outside(self, graph: str, name: str) -> int:
+        """The value that a name without a value in its own graph stands for: a new one, if none."""
+        value = self.value_of(graph, name)
+        if value == NONE:
+            value = self._add_value(graph, name, NONE)
+            self.external_inputs.add(value)
+        return value
 
     def _capture_outer_values(self) -> set[int]:
         """Let nodes with subgraphs read what these capture; returns these nodes."""

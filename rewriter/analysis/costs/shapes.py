@@ -1,7 +1,8 @@
 """Shapes and types of the values of a model: as declared, else as onnx infers them."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from functools import lru_cache
 from typing import NamedTuple, cast
 
 import onnx
@@ -96,10 +97,7 @@ class Shapes:
     def bytes(self, graph: str, name: str) -> int | None:
         """Bytes that a value takes; None where that is unknown."""
         tensor_type = self.tensor_type(graph, name)
-        if tensor_type is None or None in tensor_type.dims:
-            return None
-        elements = math.prod(cast("tuple[int, ...]", tensor_type.dims))
-        return tensor_bytes(tensor_type.data_type, elements)
+        return None if tensor_type is None else _bytes_of(tensor_type)
 
     def _lacks_sizes(self, model: onnx.ModelProto) -> bool:
         """Whether some output of a node has an unknown size."""
@@ -114,10 +112,13 @@ class Shapes:
         """Add what onnx infers to what is declared."""
         copy = onnx.ModelProto()
         copy.CopyFrom(model)
+        others = set()
         for node in copy.graph.node:
             node.ClearField("metadata_props")  # often the largest part of the messages
+            if node.domain not in DEFAULT_DOMAINS:
+                others.update(node.output)
         _bind_dimensions(copy, bound)
-        _remove_open_declarations(copy)
+        _remove_open_declarations(copy, others)
         replace_contrib_operators(copy)
         try:
             inferred = onnx.shape_inference.infer_shapes(copy, data_prop=True)
@@ -125,8 +126,18 @@ class Shapes:
             self.note = f"shapes could not be inferred ({first_line(error)})"
             return
         for place, tensor_type in _declared_types(inferred, bound):
-            declared = self._types.get(place)
-            self._types[place] = tensor_type if declared is None else _merge(declared, tensor_type)
+            declared = self._types.setdefault(place, tensor_type)
+            if declared != tensor_type:
+                self._types[place] = _merge(declared, tensor_type)
+
+
+@lru_cache(maxsize=4096)  # many values share few types
+def _bytes_of(tensor_type: TensorType) -> int | None:
+    """Bytes that a value of a type takes; None where that is unknown."""
+    if None in tensor_type.dims:
+        return None
+    elements = math.prod(cast("tuple[int, ...]", tensor_type.dims))
+    return tensor_bytes(tensor_type.data_type, elements)
 
 
 def _merge(declared: TensorType, inferred: TensorType) -> TensorType:
@@ -195,17 +206,18 @@ def _bind_dimensions(model: onnx.ModelProto, bound: Mapping[str, int]) -> None:
                     dim.dim_value = bound[dim.dim_param]
 
 
-def _remove_open_declarations(model: onnx.ModelProto) -> None:
+def _remove_open_declarations(model: onnx.ModelProto, others: Collection[str]) -> None:
     """Remove value infos with open dimensions, because inference keeps a declared open dimension.
 
-    They stay behind operators of other domains: onnx cannot infer what these compute.
+    Args:
+        model: The model. It is changed.
+        others: Values behind operators of other domains: onnx cannot infer what these compute, so
+            their declarations stay.
     """
-    nodes = (node for node in model.graph.node if node.domain not in DEFAULT_DOMAINS)
-    other_domains = {name for node in nodes for name in node.output}
     entries = [
         info.SerializeToString()
         for info in model.graph.value_info
-        if info.name in other_domains
+        if info.name in others
         or (tensor_type := _declared_type(info, {})) is None
         or None not in tensor_type.dims
     ]

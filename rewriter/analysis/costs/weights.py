@@ -53,7 +53,7 @@ def stored_weights(
 
     def owner(name: str) -> str | None:
         path = initializer_parameters.owner(name)
-        if path is None and name in readers:
+        if path is None and readers.get(name):
             return tree.common_ancestor(sorted(readers[name]))
         return path
 
@@ -72,8 +72,8 @@ def _stored_weight(name: str, module: str | None, tensor: onnx.TensorProto) -> S
 
 
 def _constants(graph: ModelGraph, modules: Sequence[str | None]) -> Iterator[StoredWeight]:
-    for node, module in zip(graph.nodes, modules, strict=True):
-        if node.op_type == "Constant" and node.output:
+    for node, kind, module in zip(graph.nodes, graph.indexed.op_types, modules, strict=True):
+        if kind == "Constant" and node.output:
             tensors = (a.t for a in node.attribute if a.HasField("t"))
             yield from (_stored_weight(node.output[0], module, tensor) for tensor in tensors)
 
@@ -81,11 +81,11 @@ def _constants(graph: ModelGraph, modules: Sequence[str | None]) -> Iterator[Sto
 def _readers(
     graph: ModelGraph, modules: Sequence[str | None], names: Collection[str]
 ) -> dict[str, set[str]]:
-    """The modules that read each value of some names, as far as any does."""
+    """The modules that read each value of some names."""
     readers: dict[str, set[str]] = {}
-    for node, module in zip(graph.nodes, modules, strict=True):
-        if module is not None:
-            for name in node.input:
-                if name in names:
-                    readers.setdefault(name, set()).add(module)
+    indexed = graph.indexed
+    for (_, name), consumers in zip(indexed.value_names, indexed.consumers, strict=True):
+        if name in names:
+            paths = (modules[node] for node in consumers)
+            readers.setdefault(name, set()).update(path for path in paths if path is not None)
     return readers

@@ -114,7 +114,7 @@ def _read_metadata(
         modules, rules = embedded.modules, embedded_rules(embedded, where)
         tree = ModuleTree(modules)
         paths = tag_paths(tree, rules)
-        if any(not tag.startswith("/") for tag in tags.values()):
+        if any(not tag.startswith("/") for tag in set(tags.values())):
             tags |= resolve_relative_tags(tags, model, graph, tree, parameters, paths)
     else:
         modules = tree_of_tags(tags.values())
@@ -145,14 +145,16 @@ def _path(tag: str, paths: Mapping[str, str] | None) -> str | None:
 
 def _claim(path: str, entry: Mapping[str, str], paths: Mapping[str, str] | None) -> Claim:
     kind = entry.get(keys.EVIDENCE, EvidenceKind.CARRIED)
-    call = entry.get(keys.CALL)
-    known_call = None if call is None else keys.read_call_number(call)
-    return Claim(path, kind, _covers(entry.get(keys.COVERS), paths), known_call)
+    call, covers = entry.get(keys.CALL), entry.get(keys.COVERS)
+    return Claim(
+        path,
+        kind,
+        () if covers is None else _covers(covers, paths),
+        None if call is None else keys.read_call_number(call),
+    )
 
 
-def _covers(text: str | None, paths: Mapping[str, str] | None) -> tuple[str, ...]:
-    if text is None:
-        return ()
+def _covers(text: str, paths: Mapping[str, str] | None) -> tuple[str, ...]:
     try:
         tags = msgspec.json.decode(text, type=list[str])
     except DECODE_ERRORS:
