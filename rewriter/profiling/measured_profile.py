@@ -15,6 +15,7 @@ import msgspec
 import onnx
 
 from modelexport.errors import RuntimeFailedError
+from modelexport.hierarchy import keys
 from modelexport.hierarchy.annotate_options import MatchOptions
 from modelexport.hierarchy.graph_paths import walk_nodes
 from modelexport.hierarchy.profile_options import ProfileFiles, ProfileOptions
@@ -152,13 +153,28 @@ def match_optimised(
     report = annotate(path, record, None, matching=matching, rules=file.hierarchy.rules)
     model = onnx.load(path, load_external_data=False)
     if files.save_optimised is not None:
-        _save_optimised(path, record, files.save_optimised, matching)
+        _keep_names(path, model)
+        annotate(path, record, files.save_optimised, matching=matching, force=True)
     return model, report.decisions
 
 
-def _save_optimised(path: Path, record: Record, target: Path, matching: MatchOptions) -> None:
-    """Write the optimised form, annotated. onnxruntime gives its nodes unique names."""
-    annotate(path, record, target, matching=matching, force=True)
+def _keep_names(path: Path, model: onnx.ModelProto) -> None:
+    """Keep annotating from giving nodes the names that they had before path names.
+
+    The profile and the values for other tools know nodes by the names that ran. onnxruntime gives
+    its nodes unique names.
+
+    Args:
+        path: The optimised form; it is written again where it tells earlier names.
+        model: The same, loaded.
+    """
+    kept = [entry for entry in model.metadata_props if entry.key != keys.NAMES]
+    if len(kept) < len(model.metadata_props):
+        copy = onnx.ModelProto()
+        copy.CopyFrom(model)
+        del copy.metadata_props[:]
+        copy.metadata_props.extend(kept)
+        onnx.save(copy, path)
 
 
 def extents_of(file: PlacedFile, feeds: Feeds) -> Mapping[str, int]:

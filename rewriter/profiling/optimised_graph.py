@@ -1,13 +1,15 @@
 """The graph that onnxruntime made of a file: which work of which modules each of its nodes does.
 
 The optimised form was matched with the file. What onnxruntime itself tells is added: a node that
-kept its name and its operator is the file's node. What it inserted serves a neighbour.
+kept its name and its operator is the file's node. What it or a quantiser inserted serves a
+neighbour.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.graph_paths import op_type
 from modelexport.hierarchy.module_tree import ROOT, ModuleTree
 from modelexport.rewriter.annotation.placed_file import PlacedFile
@@ -22,6 +24,9 @@ from modelexport.rewriter.profiling.work_by_module import (
     add_works,
     choose_module,
 )
+
+_BY_NAME = frozenset({EvidenceKind.IDENTITY, EvidenceKind.NAMES})
+"""Evidence by which a node itself is known. Other kinds go by what it computes or is near to."""
 
 
 def graph_of_optimised(
@@ -46,7 +51,15 @@ def graph_of_optimised(
         )
         for proto, decision in zip(graph.nodes, decisions, strict=True)
     ]
-    inserted = [n for n, decision in enumerate(decisions) if _is_inserted(decision, nodes[n])]
+    inserted = [
+        number
+        for number, (node, decision) in enumerate(zip(nodes, decisions, strict=True))
+        if not node.works.keys() - {ROOT}
+        and (
+            not decision.origins
+            or (graph.is_auxiliary(number) and not originals.is_recorded(node.name, node.op_type))
+        )
+    ]
     modules = _modules_of_inserted(inserted, nodes, graph, file.tree)
     for number, module in modules.items():
         nodes[number] = replace(nodes[number], works={module: Work()})
@@ -92,22 +105,24 @@ class _OriginalNodes:
         works = add_works(*map(self._counter.count_by_line, numbers))
         return works or dict.fromkeys(decision.source_lines, Work())
 
+    def is_recorded(self, name: str, kind: str) -> bool:
+        """Whether an optimised node is a node of the file that is a recorded op by its name."""
+        kept = self._kept.get((name, kind))
+        claim = None if kept is None else self._file.claims[kept]
+        return claim is not None and claim.kind in _BY_NAME
+
     def _origins(self, decision: Decision) -> list[int]:
         return [n for name in decision.origins for n in self._by_origin.get(name, ())]
-
-
-def _is_inserted(decision: Decision, node: ProfiledNode) -> bool:
-    """Whether a node does no work of a node, and only the root is around its neighbours."""
-    return not decision.origins and not node.works.keys() - {ROOT}
 
 
 def _modules_of_inserted(
     inserted: Iterable[int], nodes: Sequence[ProfiledNode], graph: ModelGraph, tree: ModuleTree
 ) -> dict[int, str]:
-    """The modules that inserted nodes serve, such as casts and changes of layout.
+    """The modules that inserted nodes serve: casts, changes of layout, quantisers of values.
 
-    That is the one module that reads what the node computes; if there are several, or none, the one
-    that computes what it reads. Without either, the node is left out.
+    A quantiser may have inserted them before. It is the one module that reads what the node
+    computes; if there are several, or none, the one that computes what it reads. Without either,
+    the node is left out.
     """
     unsettled = set(inserted)
     modules: dict[int, str] = {}

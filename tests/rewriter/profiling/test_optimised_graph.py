@@ -6,6 +6,8 @@ from pathlib import Path
 import onnx
 import pytest
 
+from modelexport.hierarchy import keys
+from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching import Decision
@@ -91,3 +93,28 @@ def test_an_inserted_node_that_many_read_serves_the_node_that_it_reads(file: Pla
         if node.name in {"proj1", "plus1"}:
             node.input[0] = "c"
     assert _charged(_graph(file, model, {}), "cast") == MODULES["plus0"]
+
+
+def test_what_a_quantiser_put_between_nodes_of_a_module_is_of_this_module(
+    annotated: Path,
+) -> None:
+    """A file whose quantiser nodes are tagged with the root: they serve the module around them."""
+    model = onnx.load(annotated)
+    before = next(n for n, node in enumerate(model.graph.node) if node.name == "bias0")
+    source = model.graph.node[before].input[0]
+    chain = (("q", "QuantizeLinear", source), ("dq", "DequantizeLinear", "q"))
+    for offset, (name, kind, value) in enumerate(chain):
+        node = onnx.helper.make_node(kind, [value, "one"], [name], name)
+        node.metadata_props.add(key=keys.TAG, value="/Net")
+        node.metadata_props.add(key=keys.EVIDENCE, value=EvidenceKind.VALUES)
+        model.graph.node.insert(before + offset, node)
+    model.graph.node[before + 2].input[0] = "dq"
+    onnx.save(model, annotated.with_name("q.onnx"))
+    with PlacedFile.open(annotated.with_name("q.onnx")) as file:
+        assert [file.modules[before + n] for n in (0, 1)] == ["", ""]
+        decisions = {
+            name: Decision("", before + n, name, kind, module="", origins=(name,))
+            for n, (name, kind, _) in enumerate(chain)
+        }
+        graph = _graph(file, model, decisions)
+    assert [_charged(graph, name) for name in ("q", "dq")] == ["layer.0.fc"] * 2

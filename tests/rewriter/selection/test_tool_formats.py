@@ -101,6 +101,29 @@ def test_a_quantiser_leaves_the_selection_alone(
     assert _real_products(out) == (before - inside if inverted else inside)
 
 
+@pytest.mark.parametrize("inverted", [False, True])
+@pytest.mark.parametrize("tool", ["dynamic", "operators", "qdq"])
+def test_a_gemm_is_left_alone_too(run: Run, network: Path, tool: str, inverted: bool) -> None:
+    """The dynamic quantiser splits a Gemm before it looks at names: both names are in the form."""
+    model = onnx.load(network)
+    for number, node in reversed([*enumerate(model.graph.node)]):
+        if node.op_type == "MatMul":  # with the addition behind it
+            node.op_type = "Gemm"
+            addition = model.graph.node[number + 1]
+            node.input.append(addition.input[1])
+            node.output[0] = addition.output[0]
+            del model.graph.node[number + 1]
+    onnx.save(model, network)
+    before = {n.input[1] for n in model.graph.node if n.op_type == "Gemm"}
+    inside = {name for name in before if name.startswith(f"{MODULE}.")}
+    assert 0 < len(inside) < len(before)
+    names = _arguments(run, network, "ort", *(["--not"] if inverted else []))
+    out = network.with_name("q.onnx")
+    QUANTISERS[tool](network, out, names["nodes_to_exclude"])
+    real = {name.removesuffix("_Transposed") for name in _real_products(out)} & before
+    assert real == (before - inside if inverted else inside)
+
+
 @pytest.mark.parametrize("converter", [ort_float16, common_float16])
 def test_a_converter_leaves_the_selection_alone(run: Run, network: Path, converter: object) -> None:
     """Its weights stay in 32 bits; all others have 16."""
