@@ -1,5 +1,6 @@
 """Damaged records, metadata and settings end in one sentence with the file and the place."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,6 +79,37 @@ def test_text_that_is_not_utf8(run: Run, annotated: Path, text: bytes, place: st
         assert place in err or "UTF-8" not in err
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("validate", "select --module layer.0", "extract layer.0 -o new.onnx"),
+        *("split --parts 2 -o new", "annotate --from damaged.onnx -o new.onnx --no-run"),
+    ],
+)
+def test_names_that_are_not_utf8(
+    run: Run, annotated: Path, working_folder: Path, command: str
+) -> None:
+    """Whatever leaves the file with a result is text; else the place is told, and nothing left."""
+    model, data = onnx.load(annotated), annotated.read_bytes()
+    last = model.graph.node[-1]
+    texts = {last.name, *last.input, *last.output, model.graph.initializer[0].name} - {""}
+    assert len(texts) > 3
+    name, *rest = command.split()
+    for text in sorted(texts):
+        old = text.encode()
+        Path("damaged.onnx").write_bytes(data.replace(old, old[:-1] + b"\xff"))
+        before = set(working_folder.iterdir())
+        result = run(name, annotated if name == "annotate" else "damaged.onnx", *rest)
+        assert "unexpected" not in result.err
+        assert result.code in {0, 1, 2}
+        new = set(working_folder.iterdir()) - before
+        if result.code == 2:
+            assert_one_sentence(result, "damaged.onnx")
+            assert not new
+        for path in new:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
 def test_a_module_tree_without_a_root(run: Run, annotated: Path) -> None:
     """Tags begin with the class of the root: without one, the file is named and nothing is read."""
     model = onnx.load(annotated)
@@ -108,6 +140,20 @@ def circle(model: onnx.ModelProto) -> None:
 
 def constant_without_output(model: onnx.ModelProto) -> None:
     del next(n for n in model.graph.node if n.op_type == "Constant").output[:]
+
+
+def quantiser_without_output(model: onnx.ModelProto) -> None:
+    scale = onnx.numpy_helper.from_array(np.float32(1), "a_scale")
+    model.graph.initializer.append(scale)
+    first = model.graph.node[0]
+    name = f"{model.graph.input[0].name}_quantised"
+    quantise = onnx.helper.make_node(
+        "QuantizeLinear", [model.graph.input[0].name, "a_scale"], [name]
+    )
+    read = onnx.helper.make_node("DequantizeLinear", [name, "a_scale"], [f"{name}_back"])
+    other = onnx.helper.make_node("Neg", [f"{name}_back"], [])
+    other.metadata_props.extend(first.metadata_props)
+    model.graph.node.extend([quantise, read, other])
 
 
 def huge_input(model: onnx.ModelProto) -> None:
@@ -152,7 +198,14 @@ def branch_twice(model: onnx.ModelProto) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        *(circle, constant_without_output, huge_input, input_twice, tree_with_a_gap),
+        *(
+            circle,
+            constant_without_output,
+            quantiser_without_output,
+            huge_input,
+            input_twice,
+            tree_with_a_gap,
+        ),
         *(element_type_of_nobody, cast_of_nothing, weights_beyond_any_number, branch_twice),
     ],
 )
