@@ -10,7 +10,7 @@ from transformers import PretrainedConfig
 
 from breadth.constraints import with_fewer_heads
 from breadth.roles import Role, role_of
-from modelexport.tracer.sources.generated.extents import find_setting
+from modelexport.tracer.sources.generated.conventions import find_setting
 
 _SETTING = re.compile(r"""config\.(\w+)|config,\s*["'](\w+)["']""")
 """How code reads a setting."""

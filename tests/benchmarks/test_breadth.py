@@ -1,8 +1,12 @@
 """A sample of `make breadth` that covers the kinds of models: from a folder to judged tags."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from breadth.building import architectures, model_types
+from breadth.constraints import satisfying
 from breadth.roles import Role, role_of
 from breadth.row import Row
 from breadth.shrinking import DEGREES, shrink
@@ -49,6 +53,38 @@ def test_numbers_that_agree_still_do_after_shrinking() -> None:
     assert len(small["layer_types"]) == small["num_hidden_layers"]
     assert set(small["layer_types"]) == {"a", "b"}
     assert role_of("num_key_value_heads") is Role.HEADS
+
+
+@pytest.mark.parametrize(
+    ("check", "valid"),
+    [
+        ("`chunk` must be a multiple of hop length (32), got 70.", lambda s: s["chunk"] == 96),
+        ("chunk (70) must be divisible by pool (16).", lambda s: s["chunk"] == 80),
+        ("width must be 0, got 8", lambda s: s["part"]["width"] == 0),
+    ],
+)
+def test_settings_follow_the_checks_of_a_configuration(
+    check: str, valid: Callable[[dict[str, Any]], bool]
+) -> None:
+    """Also in its parts; a message about no setting changes nothing."""
+    settings = {"chunk": 70, "part": {"width": 8}}
+    changed = satisfying(settings, ValueError(check))
+    assert changed is not None
+    assert valid(changed)
+    assert satisfying({"other": 1}, ValueError(check)) is None
+
+
+def test_feature_maps_and_stages_follow_the_smaller_image() -> None:
+    """A map keeps its share of the image, and a part as many layers as it returns."""
+    stages = ["stem", *(f"stage{k}" for k in range(1, 13))]
+    config = {
+        "image_size": 1024, "patch_size": 16, "image_embedding_size": 64, "maps": [[256, 256]],
+        "num_hidden_layers": 12, "stage_names": stages, "out_indices": [3, 6, 9, 12],
+    }  # fmt: skip
+    small = shrink(config, DEGREES[0])
+    assert small["image_embedding_size"] == small["image_size"] // small["patch_size"]
+    assert small["maps"][0][0] * config["image_size"] == 256 * small["image_size"]
+    assert small["num_hidden_layers"] == len(small["out_indices"])
 
 
 def test_the_page_counts_rows_and_groups_causes() -> None:

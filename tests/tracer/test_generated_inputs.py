@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from modelexport.errors import InputsError
+from modelexport.tracer.sources.generated.conventions import channels_read
 from modelexport.tracer.sources.generated.documented import documented_parameters
 from modelexport.tracer.sources.generated.extents import Extents
 from modelexport.tracer.sources.generated.trials import runnable_inputs
@@ -154,3 +155,68 @@ def test_safety_is_never_advised_away(text: str, named: str) -> None:
     assert named in message
     assert "weights_only=False" not in message
     assert "trust_remote_code=True" not in message
+
+
+class Flat(Documented):
+    """It reads rows of vectors that fit its layer, and nothing of more axes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(5, 3)
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """Compute.
+
+        Args:
+            states (`torch.FloatTensor` of shape `(batch_size, 2, 4, extent)`): What it reads.
+        """
+        _, _, _ = states.shape
+        return self.layer(states)
+
+
+class LookingUp(Documented):
+    """It looks its tokens up in a table that is smaller than the vocabulary it states."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(11, 4)
+
+    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """Compute."""
+        return self.table(input_ids)
+
+
+class Striding(Documented):
+    """Half of the numbers of each row go to a layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(CONFIG["extent"], 3)
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """Compute.
+
+        Args:
+            states (`torch.FloatTensor` of shape `(batch_size, 4, extent*depth**2)`): What it reads.
+        """
+        return self.layer(states[..., ::2])
+
+
+@pytest.mark.parametrize("model", [Flat(), LookingUp(), Striding()], ids=lambda m: type(m).__name__)
+def test_inputs_fit_what_the_modules_of_the_model_hold(model: nn.Module) -> None:
+    """Axes are joined, numbers stay in the table, and extents pass through strides."""
+    inputs = runnable_inputs(
+        model,
+        {"input_ids": torch.arange(24).reshape(2, 12)} if isinstance(model, LookingUp) else {},
+    )
+    assert torch.isfinite(model(**inputs)).all()
+
+
+@pytest.mark.parametrize("channels", [1, 5])
+def test_the_first_convolution_shows_the_channels(channels: int) -> None:
+    """No setting is asked for them."""
+    model = nn.Sequential(nn.Linear(2, 2), nn.Conv2d(channels, 4, 1), nn.Conv2d(4, 7, 1))
+    assert channels_read(model, nn.Conv2d, nn.Conv3d) == channels
+    assert channels_read(model, nn.Conv1d) is None
+    extents = Extents(SimpleNamespace(**CONFIG), (channels, 1))
+    assert extents.of("num_channels", "pixel_values") == channels

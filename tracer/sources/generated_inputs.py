@@ -9,12 +9,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from modelexport.tracer.sources.generated.extents import (
-    SAMPLES,
-    VIDEO_FRAMES,
+from modelexport.tracer.sources.generated.conventions import (
+    CLIP_FRAMES,
+    IMAGE_SIDE,
+    SPECTRUM_BINS,
+    SPECTRUM_FRAMES,
+    channels_read,
     find_setting,
     vocabulary_size,
 )
+from modelexport.tracer.sources.generated.extents import SAMPLES, VIDEO_FRAMES
 
 _BATCH = 2
 _LENGTH = 12
@@ -73,7 +77,7 @@ def generate_inputs(model: nn.Module, accepted: Collection[str]) -> dict[str, to
 
 def _tokens(config: Any, generator: torch.Generator) -> torch.Tensor:
     """Distinct tokens, without the reserved ones at the beginning of the vocabulary."""
-    size = vocabulary_size(config) or find_setting(config, "vocab_size")
+    size = vocabulary_size(config)
     size = size if isinstance(size, int) else _SMALL_VOCABULARY
     start = min(_RESERVED_TOKENS, size - 1)
     picks = torch.randperm(size - start, generator=generator)[: _BATCH * _LENGTH] + start
@@ -90,16 +94,16 @@ def _attention_mask(tokens: torch.Tensor) -> torch.Tensor:
 def _signal(model: nn.Module, generator: torch.Generator) -> torch.Tensor:
     """An image, a spectrogram or a waveform, with the extents in the configuration."""
     config = model.config
-    size = find_setting(config, "image_size")
+    size = find_setting(config, IMAGE_SIDE[0])
     if {"image", "video"} & set(modalities(model)) or size is not None:
         square = (size, size) if isinstance(size, int) else size
         height, width = tuple(square or _DEFAULT_IMAGE_SIZE)[:2]
-        channels = int(find_setting(config, "num_channels") or _DEFAULT_CHANNELS)
+        channels = channels_read(model, nn.Conv2d, nn.Conv3d) or _DEFAULT_CHANNELS
         shape = (_BATCH, *_frames(model), channels, height, width)
         return torch.randn(shape, generator=generator)
-    bins = find_setting(config, "num_mel_bins")
+    bins = find_setting(config, SPECTRUM_BINS)
     if bins is not None:
-        frames = 2 * int(find_setting(config, "max_source_positions") or _DEFAULT_FRAMES)
+        frames = 2 * int(find_setting(config, SPECTRUM_FRAMES) or _DEFAULT_FRAMES)
         return torch.randn(_BATCH, int(bins), frames, generator=generator)
     return torch.randn(_BATCH, SAMPLES, generator=generator)
 
@@ -108,6 +112,5 @@ def _frames(model: nn.Module) -> tuple[int, ...]:
     """The number of frames of a model that reads videos alone; nothing for any other."""
     if "video" not in modalities(model) or "image" in modalities(model):
         return ()
-    names = ("num_frames", "frames_per_clip")
-    settings = [find_setting(model.config, name) for name in names]
+    settings = [find_setting(model.config, name) for name in reversed(CLIP_FRAMES)]
     return (next((n for n in settings if isinstance(n, int)), VIDEO_FRAMES),)

@@ -11,7 +11,7 @@ from torch import nn
 
 from modelexport.errors import InputsError
 from modelexport.support.error_texts import first_line
-from modelexport.tracer.sources.generated.extents import vocabulary_size
+from modelexport.tracer.sources.generated.conventions import vocabulary_size
 
 DEFAULT_TEXT = "The quick brown fox jumps over the lazy dog, and nobody minds."
 _SECOND_TEXT = "A shorter line."

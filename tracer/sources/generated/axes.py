@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
+from modelexport.tracer.sources.generated.conventions import CLIP_FRAMES
 from modelexport.tracer.sources.generated.extents import BATCH, Extents
 from modelexport.tracer.sources.generated.tensors import Values, floating, whole, with_axis
 
@@ -50,10 +51,13 @@ def _with_more_axes(values: Values, match: re.Match[str], extents: Extents) -> I
     if wanted - present != 1:
         return
     floats = floating(values)
+    frames = int(extents.setting(*reversed(CLIP_FRAMES)) or 2)
     for dims in dict.fromkeys((present, wanted)):
         for name, tensor in floats.items():
             if tensor.dim() == dims:
-                frames = int(extents.setting("num_frames") or 2) if dims == _IMAGE_AXES else 2
+                frames = (
+                    int(extents.setting(*reversed(CLIP_FRAMES)) or 2) if dims == _IMAGE_AXES else 2
+                )
                 more = torch.stack([tensor + k / 8 for k in range(frames)], dim=1)
                 yield {**values, name: more}
                 yield {**values, name: more[:, :1]}

@@ -7,6 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from modelexport.tracer.sources.generated.conventions import (
+    CLIP_FRAMES,
+    FUTURE_STEPS,
+    IMAGE_SIDE,
+    LAGS,
+    MERGED_SIDE,
+    PAST_STEPS,
+    SPECTRUM_FRAMES,
+    find_setting,
+)
+
 BATCH = 2
 LENGTH = 12
 """Rows, and tokens in a row."""
@@ -28,15 +39,8 @@ _OPERATORS: dict[type[ast.operator], Callable[[int, int], int]] = {
     ast.Div: operator.floordiv,
     ast.Pow: operator.pow,
 }
-_BINS = (
-    "num_mel_bins",
-    "feature_size",
-    "input_feat_per_channel",
-    "n_mels",
-    "mel_bins",
-    "input_dim",
-)
-_CHANNELS = ("num_channels", "in_channels", "in_chans", "num_input_channels")
+_BINS = 80
+"""Bins of a spectrum, where neither the documentation nor the configuration says how many."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +49,14 @@ class Extents:
 
     Attributes:
         config: The configuration of the model.
+        channels: What the model's convolutions read: colours of an image, channels of a sound.
         batch: Number of rows.
         grid: Whether images come as one row of patches, with a grid that says which is where.
         overrides: Extents that a run of the model has asked for, by axis name.
     """
 
     config: Any
+    channels: tuple[int, int] = (3, 1)
     batch: int = BATCH
     grid: bool = False
     overrides: dict[str, int] = field(default_factory=dict)
@@ -68,7 +74,7 @@ class Extents:
     @property
     def patches(self) -> int:
         """Patches along each side of an image in a grid."""
-        return MERGED_PATCHES * int(self.setting("spatial_merge_size") or 2)
+        return MERGED_PATCHES * int(self.setting(MERGED_SIDE) or 2)
 
     def setting(self, *names: str) -> Any:
         """The first of some settings that the configuration or a part of it has; else None."""
@@ -91,10 +97,9 @@ class Extents:
         if axis in {"channels", "num_channels", "in_channels", "audio_channels"}:
             return self._channels(parameter)
         if re.search(r"mel|feature_(dim|size)|num_bins", axis):
-            value = self.setting(*_BINS)
-            return int(value) if isinstance(value, int) else 80
+            return self._by_expression(axis, "") or _BINS
         if re.search(r"^(num_)?frames$|^time$", axis) and "pixel" in parameter:
-            return int(self.setting("frames_per_clip", "num_frames") or VIDEO_FRAMES)
+            return int(self.setting(*CLIP_FRAMES) or VIDEO_FRAMES)
         if re.search(
             r"seq|length|time|samples|frames|steps|num_(boxes|objects|points|tokens)", axis
         ):
@@ -102,7 +107,7 @@ class Extents:
         return None
 
     def _image_side(self, axis: str) -> int:
-        size = self.setting("image_size", "img_size")
+        size = self.setting(*IMAGE_SIDE)
         if isinstance(size, dict):
             size = size.get("height") or next(iter(size.values()))
         if isinstance(size, list | tuple):
@@ -110,10 +115,8 @@ class Extents:
         return int(size) if isinstance(size, int) else IMAGE_SIZE
 
     def _channels(self, parameter: str) -> int:
-        if "pixel" not in parameter and "image" not in parameter:
-            return int(self.setting("audio_channels", "num_input_channels") or 1)
-        value = self.setting(*_CHANNELS)
-        return int(value) if isinstance(value, int) else 3
+        is_image = "pixel" in parameter or "image" in parameter
+        return self.channels[0 if is_image else 1]
 
     def _length(self, parameter: str) -> int:
         """The length of a row of a parameter."""
@@ -121,12 +124,12 @@ class Extents:
             re.search(r"values_|past_(values|time|observed)", parameter)
             and "pixel" not in parameter
         ):
-            lags = self.setting("lags_sequence") or [0]
-            return int(self.setting("context_length") or 4 * LENGTH) + int(max(lags))
+            lags = self.setting(LAGS) or [0]
+            return int(self.setting(PAST_STEPS) or 4 * LENGTH) + int(max(lags))
         if re.search(r"future", parameter):
-            return int(self.setting("prediction_length") or LENGTH)
+            return int(self.setting(FUTURE_STEPS) or LENGTH)
         if re.search(r"features|_mel", parameter):
-            positions = self.setting("max_source_positions")
+            positions = self.setting(SPECTRUM_FRAMES)
             return 2 * positions if isinstance(positions, int) else FRAMES
         if re.search(r"input_values|audio|waveform", parameter):
             return SAMPLES
@@ -149,25 +152,5 @@ class Extents:
             value = self.setting(node.id)
             if isinstance(value, int) and not isinstance(value, bool):
                 return value
-            return self._by_words(node.id.lower(), parameter)
+            return self._by_words(node.id.lower(), parameter) if parameter else None
         return None
-
-
-def find_setting(config: Any, name: str) -> Any:
-    """A setting of a configuration, or of the first of its parts that has it; else None."""
-    if (value := getattr(config, name, None)) is not None:
-        return value
-    for part_name in getattr(config, "sub_configs", None) or {}:
-        part = getattr(config, part_name, None)
-        if part is not None and (value := find_setting(part, name)) is not None:
-            return value
-    return None
-
-
-def vocabulary_size(config: Any) -> int | None:
-    """The number of tokens that a model reads; None where its configuration does not say it."""
-    try:
-        size = config.get_text_config().vocab_size
-    except (AttributeError, ValueError):  # no part reads text, or several do
-        size = find_setting(config, "vocab_size")
-    return size if isinstance(size, int) else None

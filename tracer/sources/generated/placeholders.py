@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from modelexport.tracer.sources.generated.extents import LENGTH, Extents, find_setting
+from modelexport.tracer.sources.generated.conventions import find_setting, placeholder_settings
+from modelexport.tracer.sources.generated.extents import LENGTH, Extents
 
 _MESSAGE = re.compile(
     r"(image|video|audio|speech)\w*[^,]*?,?\s*tokens:?\s*(\d+),?\s*\w*\s*features:?\s*(\d+)",
@@ -32,7 +33,7 @@ def with_placeholders(
     if (match := _MESSAGE.search(message)) is None:
         return
     kind, count = match[1].lower(), int(match[3])
-    names = (f"{kind}_token_id", f"{kind}_token_index", f"{kind}_token")
+    names = placeholder_settings(kind)
     token = next((t for n in names if (t := find_setting(extents.config, n)) is not None), None)
     tokens = values.get(token_names()[0])
     if not isinstance(token, int) or not isinstance(tokens, torch.Tensor) or not count:

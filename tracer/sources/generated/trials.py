@@ -11,6 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from modelexport.errors import InputsError
 from modelexport.support.error_texts import first_line
+from modelexport.tracer.sources.generated.conventions import channels_read
 from modelexport.tracer.sources.generated.documented import Parameter, documented_parameters
 from modelexport.tracer.sources.generated.extents import Extents
 from modelexport.tracer.sources.generated.repairs import repairs
@@ -43,7 +44,9 @@ def runnable_inputs(
     """
     parameters = documented_parameters(model)
     names = " ".join(parameters)
-    extents = Extents(model.config, grid="grid_thw" in names)
+    images = channels_read(model, nn.Conv2d, nn.Conv3d) or 3
+    channels = images, channels_read(model, nn.Conv1d) or 1
+    extents = Extents(model.config, channels, grid="grid_thw" in names)
     first: Exception | None = None  # of inputs that are complete, where there are such
     first_is_complete = False
     seen: set[_Form] = set()

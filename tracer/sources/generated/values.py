@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
+from modelexport.tracer.sources.generated.conventions import VOCABULARY, find_setting
 from modelexport.tracer.sources.generated.documented import Parameter
-from modelexport.tracer.sources.generated.extents import LENGTH, Extents, find_setting
+from modelexport.tracer.sources.generated.extents import LENGTH, Extents
 
 _RESERVED_TOKENS = 8
 """The first tokens of a vocabulary, which tokenizers often reserve."""
@@ -110,7 +111,7 @@ def _mask(parameter: Parameter, shape: tuple[int, ...]) -> torch.Tensor:
 
 def _tokens(shape: tuple[int, ...], extents: Extents, generator: torch.Generator) -> torch.Tensor:
     """Distinct tokens, without the reserved ones at the beginning of the vocabulary."""
-    size = find_setting(extents.config, "vocab_size")
+    size = find_setting(extents.config, VOCABULARY)
     size = int(size) if isinstance(size, int) else LENGTH
     start = min(_RESERVED_TOKENS, size - 1)
     count = int(torch.Size(shape).numel())
