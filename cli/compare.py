@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from modelexport.rewriter import Comparison, ModelComparison, Numeric
 
 
+_OF_VALUES = {ComparisonFormat.TREE, ComparisonFormat.TABLE, ComparisonFormat.CSV}
+"""The formats that list values."""
+
+
 @expand_groups
 def compare(  # noqa: PLR0913 - a parameter is an option of the command
     context: typer.Context,
@@ -94,7 +98,8 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
         bool, typer.Option("--all", help="Also show modules and values without a difference.")
     ] = False,
     output_format: Annotated[
-        ComparisonFormat, typer.Option(help="Format of the result.")
+        ComparisonFormat,
+        typer.Option(help="Format of the result; tree, table and csv list values of --numeric."),
     ] = ComparisonFormat.TEXT,
 ) -> None:
     """Show by module what differs between two files of a model; exit with 1 if something does.
@@ -106,6 +111,8 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
     is matched with the record, or with the other file. With --module the answer is about that
     module only. With --depth the deepest modules that are shown stand for all modules inside them.
     """
+    if not numeric and output_format in _OF_VALUES:
+        raise UsageError(f"--output-format {output_format} lists values: it needs --numeric.")
     in_torch = is_source(a) and not is_folder(Path(a))
     needs_run = probe is not None or tolerance is not None or bool(custom_ops) or suggest
     _check_options(numeric=numeric, no_run=no_run, needs_run=needs_run)
@@ -193,10 +200,15 @@ def _print(
     every: bool,
     quiet: bool,
 ) -> None:
-    from modelexport.cli import render_comparison  # noqa: PLC0415 - loads rich
+    from modelexport.cli import render_comparison, render_values  # noqa: PLC0415 - loads rich
 
     if output_format is ComparisonFormat.JSON:
         print_json(result)
+    elif output_format is ComparisonFormat.CSV:
+        render_values.write_value_csv({"": result})
+    elif output_format in _OF_VALUES and not (result.same and quiet):
+        for part in render_values.value_parts(result, output_format, every=every):
+            console().print(part)
     elif output_format is ComparisonFormat.MARKDOWN:
         print_document(render_comparison.markdown(result, every=every))
     elif not (result.same and quiet):
@@ -228,6 +240,10 @@ def _compare_parts(
     quiet = verbosity(context).quiet
     if output_format is ComparisonFormat.JSON:
         print_json(results)
+    elif output_format is ComparisonFormat.CSV:
+        from modelexport.cli.render_values import write_value_csv  # noqa: PLC0415 - loads rich
+
+        write_value_csv({str(role): one for role, one in results.items()})
     else:
         for role, part_result in results.items():
             if not (part_result.same and quiet):

@@ -128,7 +128,16 @@ def _values(result: "NumericComparison", *, every: bool) -> Section:
         for value in result.values
         if every or value.diverges or value.paired_by == "output"
     ]  # fmt: skip
-    heads = ["module", "", "operators", ">shape", ">max abs", ">relative", ">cosine", ">SNR dB"]
+    heads = [
+        "module",
+        "status",
+        "operators",
+        ">shape",
+        ">max abs",
+        ">relative",
+        ">cosine",
+        ">SNR dB",
+    ]
     lines = [
         f"{value.tag} begins at {', '.join(value.source_lines)}"
         for value in result.values
@@ -147,7 +156,9 @@ def _unaligned(result: "NumericComparison") -> Section:
 
 
 def _marks(value: "Deviation") -> str:
-    marks = ["begins"] if value.begins else ["diverges"] if value.diverges else []
+    marks = ["begins" if value.begins else str(value.status)]
+    if value.layout is not None:
+        marks.append(f"axes {value.layout}")
     if value.paired_by == "output":
         marks.append("output")
     if value.unlike:

@@ -36,7 +36,13 @@ class ComparisonFormat(StrEnum):
     """Output formats of `compare`."""
 
     TEXT = "text"
+    TREE = "tree"
+    """With --numeric: the modules as a tree, with what each returns."""
+    TABLE = "table"
+    """With --numeric: a line for each value that a module returns."""
     JSON = "json"
+    CSV = "csv"
+    """With --numeric: the table, numbers in full."""
     MARKDOWN = "markdown"
 
 

@@ -15,11 +15,7 @@ if TYPE_CHECKING:
     from modelexport.rewriter.comparison.compare_files import compare
     from modelexport.rewriter.comparison.compare_values import Numeric
     from modelexport.rewriter.comparison.parity.compare_run import compare_run
-    from modelexport.rewriter.comparison.parity.results import (
-        ModelComparison,
-        ModuleComparison,
-        ValueStatus,
-    )
+    from modelexport.rewriter.comparison.parity.results import ModelComparison, ModuleComparison
     from modelexport.rewriter.comparison.quantisation.results import (
         ModuleError,
         SuggestedModule,
@@ -34,6 +30,7 @@ if TYPE_CHECKING:
         Status,
         Unaligned,
     )
+    from modelexport.rewriter.comparison.value_status import ValueStatus
     from modelexport.rewriter.editing.module_graph import ModuleGraph
     from modelexport.rewriter.editing.open_graph import open_graph
     from modelexport.rewriter.extraction.extract_modules import extract
@@ -71,7 +68,8 @@ else:
             "comparison.compare_values": ["Numeric"],
             "comparison.compare_files": ["compare"],
             "comparison.parity.compare_run": ["compare_run"],
-            "comparison.parity.results": ["ModelComparison", "ModuleComparison", "ValueStatus"],
+            "comparison.parity.results": ["ModelComparison", "ModuleComparison"],
+            "comparison.value_status": ["ValueStatus"],
             "comparison.quantisation.results": ["ModuleError", "SuggestedModule", "Suggestion"],
             "annotation.find_decisions": ["find_decisions"],
             "folding": ["FoldReport", "Prototype", "UnfoldReport"],

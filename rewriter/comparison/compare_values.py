@@ -11,7 +11,7 @@ import msgspec
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.comparison.boundaries import Boundaries, BoundaryValue, find_boundaries
 from modelexport.rewriter.comparison.compared_file import ComparedFile, ComparedFiles
-from modelexport.rewriter.comparison.differences import measure_errors
+from modelexport.rewriter.comparison.deviations import deviation_of
 from modelexport.rewriter.comparison.divergence_finder import DivergenceFinder
 from modelexport.rewriter.comparison.file_runner import (
     FileRunner,
@@ -241,22 +241,17 @@ def _measure(
         part = pairs[chunk.start : chunk.stop]
         expected = left.runner.values([pair.a_name for pair in part], left.feeds)
         actual = right.runner.values([pair.b_name for pair in part], right.feeds)
-        for pair in part:
-            errors = measure_errors(expected[pair.a_name], actual[pair.b_name])
-            deviations.append(
-                Deviation(
-                    tag=alignment.tag(pair.key),
-                    a=pair.a_name,
-                    b=pair.b_name,
-                    a_op=pair.a.op,
-                    b_op=pair.b.op,
-                    shape=summaries[pair.a_name].shape,
-                    paired_by=pair.paired_by,
-                    **errors._asdict(),
-                    diverges=errors.diverges(tolerance),
-                    source_lines=lines[0][pair.a.node] or lines[1][pair.b.node],
-                )
+        deviations += [
+            deviation_of(
+                pair,
+                alignment.tag(pair.key),
+                summaries[pair.a_name].shape,
+                (expected[pair.a_name], actual[pair.b_name]),
+                tolerance,
+                lines[0][pair.a.node] or lines[1][pair.b.node],
             )
+            for pair in part
+        ]
     return deviations
 
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 import msgspec
 
 from modelexport.rewriter.comparison.quantisation.results import ModuleError, Suggestion
+from modelexport.rewriter.comparison.value_status import ValueStatus
 
 
 class Status(StrEnum):
@@ -116,6 +117,8 @@ class Deviation(msgspec.Struct, frozen=True):
     unlike: int
     diverges: bool
     begins: bool = False
+    status: ValueStatus = ValueStatus.EQUAL
+    layout: str | None = None
     source_lines: tuple[str, ...] = ()
 
 

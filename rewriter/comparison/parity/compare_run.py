@@ -26,13 +26,14 @@ from modelexport.rewriter.comparison.parity.module_rows import (
     worst,
 )
 from modelexport.rewriter.comparison.parity.own_values import OwnValues
-from modelexport.rewriter.comparison.parity.results import ModelComparison, ValueStatus
+from modelexport.rewriter.comparison.parity.results import ModelComparison
 from modelexport.rewriter.comparison.parity.shown_in_file import ShownInFile
 from modelexport.rewriter.comparison.quantisation.examine import has_fewer_bits, module_errors
 from modelexport.rewriter.comparison.quantisation.examined_file import ExaminedFile
 from modelexport.rewriter.comparison.quantisation.module_groups import group_by_module
 from modelexport.rewriter.comparison.quantisation.results import ModuleError
 from modelexport.rewriter.comparison.thresholds import SAME_VALUE_DISTANCE
+from modelexport.rewriter.comparison.value_status import ValueStatus
 from modelexport.support.gc_pause import gc_paused
 
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from modelexport.hierarchy.module_tree import is_within
 from modelexport.hierarchy.module_values import ModuleValues
 from modelexport.rewriter.comparison.parity.own_values import OwnValues
-from modelexport.rewriter.comparison.parity.results import ValueStatus
+from modelexport.rewriter.comparison.value_status import ValueStatus
 
 
 class _Input(Enum):

@@ -4,7 +4,6 @@ Values are first compared by their sketches and norms. Those that may be an arra
 and compared in full, as many at a time as fit into memory.
 """
 
-import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,9 +16,9 @@ from modelexport.rewriter.comparison.file_runner import FileRunner, memory_chunk
 from modelexport.rewriter.comparison.thresholds import (
     LEAST_SKETCH_SLACK,
     MOST_NEAR_VALUES,
-    MOST_PERMUTED_AXES,
     SKETCH_SLACK,
 )
+from modelexport.rewriter.comparison.value_status import find_axes
 from modelexport.rewriter.comparison.value_summary import ValueSummary
 from modelexport.rewriter.execution.feeds import Feeds
 
@@ -150,11 +149,9 @@ class ValueFinder:
         errors = measure_errors(np.sort(array, axis=None), ordered)
         if errors.diverges(self._tolerance):
             return None
-        if array.ndim <= MOST_PERMUTED_AXES:
-            for axes in itertools.permutations(range(array.ndim)):
-                errors_here = measure_errors(array.transpose(axes), value)
-                if not errors_here.diverges(self._tolerance):
-                    return Match(name, errors_here, agrees=True, layout=",".join(map(str, axes)))
+        axes = find_axes(array, value, self._tolerance)
+        if axes is not None:
+            return Match(name, axes[1], agrees=True, layout=axes[0])
         in_place = measure_errors(array, value)
         return Match(name, errors, agrees=True, layout="", in_place=in_place)
 

@@ -10,7 +10,8 @@ from modelexport.hierarchy.module_values import ModuleValues
 from modelexport.rewriter.comparison.compared_file import ComparedFile
 from modelexport.rewriter.comparison.parity.find_values import Match
 from modelexport.rewriter.comparison.parity.own_values import OwnValues
-from modelexport.rewriter.comparison.parity.results import ModuleComparison, ValueStatus
+from modelexport.rewriter.comparison.parity.results import ModuleComparison
+from modelexport.rewriter.comparison.value_status import ValueStatus
 
 OutputPair = tuple[Array, Match | None]
 """What a module returned, and the value of the file that is this, or is compared with it."""

@@ -1,22 +1,11 @@
 """The results of comparing a run in torch with an ONNX file."""
 
 from collections.abc import Iterator
-from enum import StrEnum
 
 import msgspec
 
 from modelexport.rewriter.comparison.quantisation.results import ModuleError, Suggestion
-
-
-class ValueStatus(StrEnum):
-    """What a file holds of what a module returned."""
-
-    EQUAL = "equal"
-    PERMUTED = "permuted"
-    """The same numbers in another order: the file lays them out in another way."""
-    NO_NODE = "no node"
-    """No value of the file is this one: fused nodes compute it on their way, or nothing does."""
-    DIVERGES = "diverges"
+from modelexport.rewriter.comparison.value_status import ValueStatus
 
 
 class ModuleComparison(msgspec.Struct, frozen=True):
