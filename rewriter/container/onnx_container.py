@@ -107,13 +107,6 @@ class OnnxContainer:
         span = self._borrowed_span(tensor)
         return None if span is None else self._values(span).tobytes()
 
-    def stored_bytes(self, tensor: onnx.TensorProto) -> bytes | None:
-        """The little-endian values of a tensor that are in any file; None if it has them itself."""
-        if tensor.data_location != tensor.EXTERNAL:
-            return None
-        values = self.payload(tensor)
-        return external_bytes(self.path, tensor).tobytes() if values is None else values
-
     def array(self, tensor: onnx.TensorProto) -> npt.NDArray[Any] | None:
         """The values of an initializer; None if numpy cannot hold them.
 

@@ -1,6 +1,7 @@
 """A file as an onnx-graphsurgeon graph whose nodes can be asked for by module."""
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from modelexport.errors import UsageError
 from modelexport.hierarchy.module_tree import is_within
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.annotation.tagged_model import tagged_model, write_claims
+from modelexport.rewriter.container import stored_bytes
 from modelexport.rewriter.editing.node_groups import (
     GapError,
     all_nodes,
@@ -55,7 +57,9 @@ class ModuleGraph:
     def __init__(self, file: PlacedFile) -> None:
         self._file = file
         model = tagged_model(file)
-        self._surgery = Surgery(model, payload=file.container.stored_bytes, label=str(file.path))
+        self._surgery = Surgery(
+            model, payload=partial(stored_bytes, file.container), label=str(file.path)
+        )
         self.graph: Any = self._surgery.graph
         objects = dict(self._surgery.located_nodes(model))
         self._numbers = {
