@@ -11,7 +11,7 @@ from modelexport.errors import UsageError
 from modelexport.hierarchy.module_tree import is_within
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.annotation.tagged_model import tagged_model, write_claims
-from modelexport.rewriter.container import stored_bytes
+from modelexport.rewriter.container.stored_bytes import stored_bytes
 from modelexport.rewriter.editing.node_groups import (
     GapError,
     all_nodes,
