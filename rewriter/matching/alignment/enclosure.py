@@ -131,7 +131,7 @@ class Enclosure:
         starts = {op for other in before for op in self._ops_before(other)}
         ends = {op for other in after for op in self._ops_behind(other, starts)}
         if not after:
-            ends = last_ops(self._record, starts)
+            ends = self._narrower.ops_right_behind(node, starts) or last_ops(self._record, starts)
         if not ends:
             return Enclosed((), "no matched node uses its result")
         region = region_between(self._record, starts, ends)

@@ -101,3 +101,15 @@ class RegionNarrower:
         for value in self._file.inputs(node):
             weights |= self._merged_from.get(value, frozenset())
         return [op for op in region if weights & set(self._record.inputs(op))]
+
+    def ops_right_behind(self, node: int, starts: Collection[int]) -> set[int]:
+        """The ops of a node's operator that read results of some ops and are still to be done.
+
+        Where no paired node follows, a file may have been cut: then the region would go on to where
+        the model ends. In a quantised file operators are done in steps, so nothing is told.
+        """
+        values = self._graphs.values
+        if values is not None and not values.rejects_mismatch:
+            return set()
+        behind = {op for start in starts for op in self._record.successors(start)}
+        return {op for op in behind if op not in self._done and self._graphs.same_op_type(node, op)}
