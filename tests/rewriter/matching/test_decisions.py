@@ -130,3 +130,10 @@ def test_decisions_get_the_source_lines_of_their_nodes() -> None:
     expected = [msgspec.structs.replace(d, source_lines=lines.get(d.key, ())) for d in decisions]
     assert list(found.values()) == expected
     assert found["a"].source_lines == ("net.py:12",)
+
+
+def test_neighbours_of_a_node_of_a_new_module_do_not_tell_its_module() -> None:
+    """Also where the node only passes a value on."""
+    settled = claims(a="m", b="m").by_node
+    assert decided(Claims(settled))["c"].module == "m"
+    assert decided(Claims(settled, not_recorded={NAMES["c"]}))["c"].module is None

@@ -61,3 +61,9 @@ def test_nothing_is_told_without_values() -> None:
     """Then shapes are not known."""
     case = Aligned(FILE, RECORD)
     assert find_shaping_nodes(case.graphs, case.pairs(PAIRS).ops) == {}
+
+
+def test_steps_behind_a_node_that_computes_something_are_not() -> None:
+    """Although it is not paired."""
+    file = FILE.replace("[back] q = Transpose (p)", "[extra] e = Sin (p) [back] q = Transpose (e)")
+    assert shaping(file, {**VALUES, "e": PICKED.T}, RECORDED) == {}

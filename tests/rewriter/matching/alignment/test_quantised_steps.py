@@ -218,3 +218,15 @@ def test_before_a_step_that_reads_a_weight_its_op_is_not_to_be_done() -> None:
     case = Aligned(file, record)
     enclosed = enclose(case, ENDS, anchored={"aside": ("product",), "two": ("add",)})
     assert ops(case, enclosed["one"]) == ["product"]
+
+
+def test_clipping_goes_with_a_node_whose_values_are_not_known() -> None:
+    """Exact values tell nothing about it."""
+    file = """g (float[8,16] x) => (float[8,16] y) <float[16,16] w = {1}> {
+        [product] r = MatMul (x, w)
+        [after] y = Sin (r)
+    }"""
+    values = {"x": numbers(1), "y": numbers(4)}
+    case = Aligned(file, CLIPPED, file_values=values, record_values=values)
+    seeds = {"product": "product", "after": "after"}
+    assert work(case, seeds)["product"] == {"product", "clip"}

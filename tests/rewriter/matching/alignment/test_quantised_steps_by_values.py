@@ -20,6 +20,7 @@ def between_two_ops(
     some: np.ndarray | None,
     rest: np.ndarray | None,
     seeds: dict[str, str] = ENDS,
+    record: str = RECORD,
 ) -> dict[str, list[str]]:
     """The ops of two nodes between `before` and `after`, by what they compute."""
     file = """g (float[8,16] x) => (float[8,16] y) {
@@ -29,7 +30,7 @@ def between_two_ops(
     values |= {name: array for name, array in (("s", some), ("r", rest)) if array is not None}
     case = Aligned(
         file,
-        RECORD,
+        record,
         file_values=values,
         record_values=record_values,
         quantised=True,
@@ -67,7 +68,9 @@ def test_a_step_of_an_op_may_be_near_to_the_step_before_it() -> None:
     step = RECORDED["m"] + 0.01 * numbers(78)
     near = RECORDED["m"] + 0.01 * numbers(77)
     seeds = {**ENDS, "some": "product"}
-    assert between_two_ops(RECORDED, step, near, seeds)["rest"] == ["product"]
+    record = RECORD.replace("[after] y = Abs (m)", "[turn] t = Tanh (m) [after] y = Abs (t)")
+    found = between_two_ops({**RECORDED, "t": numbers(81)}, step, near, seeds, record)
+    assert found["rest"] == ["product"]
 
 
 def test_a_node_that_is_near_to_no_result_is_none_for_sure() -> None:

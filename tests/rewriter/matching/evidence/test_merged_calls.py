@@ -149,3 +149,19 @@ def test_claims_on_parts_of_an_op_may_be_of_several_modules() -> None:
     record = record_with(case, *calls)
     by_name = claims_of(case, record)
     assert by_name["padding"] == Claim("one", EvidenceKind.VALUES, ("one", "one.norm"))
+
+
+def test_of_two_values_between_calls_the_last_one_counts() -> None:
+    """In whatever order a node reads them."""
+    text = APART.replace("Neg (c)", "Add (c, p)")
+    for inputs in ("(c, p)", "(p, c)"):
+        case = Aligned(
+            text.replace("(c, p)", inputs),
+            RECORDED,
+            file_values={**VALUES, "p": PADDED, "c": PRODUCT},
+            record_values=VALUES,
+        )
+        record, op = record_with(case, *CALLS), case.op("merged")
+        merged = MergedCalls(record, case.file.indexed, case.values)
+        part = merged.part_of(case.node("shift"), op, record.ops[op])
+        assert {part.module, *part.also} == {"one.norm"}
