@@ -205,3 +205,25 @@ class Recomputed(nn.Module):
 def checkpointed() -> Built:
     """`torch.utils.checkpoint`."""
     return Recomputed(), rows()
+
+
+class Replacing(nn.Module):
+    """It puts another module in the place of a child before it calls it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner: nn.Module = nn.Linear(WIDTH, WIDTH)
+        self.others = nn.ModuleList([Stage(), Stage()])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        first = self.inner(x)
+        kept, self.inner = self.inner, self.others[0]
+        second = self.inner(first)
+        self.inner = kept
+        return self.others[1](second)  # type: ignore[no-any-return]
+
+
+@unexpected()
+def replaced_at_run_time() -> Built:
+    """A child that another module stands in for while the model runs."""
+    return Replacing(), rows()

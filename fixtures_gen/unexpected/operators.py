@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch._higher_order_ops.map import map as map_rows
 from torch._higher_order_ops.scan import scan
 
 from fixtures_gen.registry import Built, unexpected
@@ -128,3 +129,48 @@ class Counting(nn.Module):
 def changed_buffer() -> Built:
     """A model with a state."""
     return Counting(), rows()
+
+
+class Mapped(nn.Module):
+    """One module for each row of a batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stage = Stage()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = map_rows(self.stage, x)
+        return y.relu()
+
+
+@unexpected(torchscript="it has no map", dynamo="it has no translation of a map")
+def map_of_a_module() -> Built:
+    """A map over the rows of a batch."""
+    return Mapped(), (torch.randn(3, 2, WIDTH),)
+
+
+@torch.library.custom_op("modelexport_fixtures::shifted", mutates_args=())
+def shifted(x: torch.Tensor) -> torch.Tensor:
+    """An operator that no exporter has a translation for."""
+    return x * 2 + 1
+
+
+shifted.register_fake(torch.empty_like)
+
+
+class Calling(nn.Module):
+    """It calls an operator of a library between two layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before = nn.Linear(WIDTH, WIDTH)
+        self.after = Stage()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.after(shifted(self.before(x)))  # type: ignore[no-any-return]
+
+
+@unexpected(torchscript="it has no translation", dynamo="it has no translation")
+def library_operator() -> Built:
+    """An operator of `torch.library`."""
+    return Calling(), rows()
