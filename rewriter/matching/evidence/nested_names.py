@@ -56,9 +56,16 @@ def read_nested_names(model: onnx.ModelProto, graph: ModelGraph) -> CarriedHiera
 
 
 def _scope(node: onnx.NodeProto) -> Steps:
-    """The steps before the last one of a node's name; without a name, of its first output's."""
+    """The steps before the last one of a node's name; without a name, of its first output's.
+
+    A tool that fuses nodes may join their names (`conv/Conv2D;norm/Add`): the steps that all share.
+    """
     name = node.name or next(iter(node.output), "")
-    return tuple(step for step in name.split("/") if step)[:-1]
+    return common_prefix(_steps(part)[:-1] for part in name.split(";"))
+
+
+def _steps(name: str) -> Steps:
+    return tuple(step for step in name.split("/") if step)
 
 
 def _names(step: str) -> str:

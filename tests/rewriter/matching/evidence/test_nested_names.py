@@ -212,3 +212,12 @@ def test_injected_names_survive_what_tools_add(tmp_path: Path, suffix: str, tree
         same = [p for p in rows if p == path or p.startswith(path + ".")]
         wanted = sum(d.module == path for d in report.decisions)
         assert sum(rows[p] for p in same) == wanted
+
+
+def test_joined_names_of_fused_nodes_share_a_scope() -> None:
+    """The steps before those in which the joined names differ are the scope."""
+    layers = [f"net/{layer}" for layer in LAYERS for _ in range(2)]
+    fused = "{0}/conv/Conv2D;{0}/norm/Add"
+    names = [(fused if n % 2 else "{0}/Relu").format(layer) for n, layer in enumerate(layers)]
+    match, _ = match_carried(chain(names), "f")
+    assert [d.module for d in match.decisions] == [layer.replace("/", ".") for layer in layers]
