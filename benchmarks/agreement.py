@@ -42,7 +42,7 @@ def main() -> None:
     names = _chosen(options.transforms, ";", TRANSFORMATIONS)
     start = time.perf_counter()
     cells, details = [], []
-    for done, wrong in _rows(models, names, options.jobs, reference=not options.no_reference):
+    for done, wrong in _rows(models, names, options.jobs, reference=options.reference):
         cells += done
         details += wrong
     cells.sort(key=lambda c: (list(ENTRIES).index(c.model), names.index(c.transform)))
@@ -72,7 +72,7 @@ def _options() -> argparse.Namespace:
     add("--baseline", type=Path, help="cells of an earlier run: tell what has other verdicts now")
     add("--details", type=Path, help="file for every node that is not right, a JSON line each")
     add("--fresh", action="store_true", help="drop everything that was kept")
-    add("--no-reference", action="store_true", help="quantised files: no plain file beside them")
+    add("--reference", action="store_true", help="quantised files: the plain file beside them")
     add("--list", action="store_true", help="show the names and stop")
     options = parser.parse_args()
     if options.list:

@@ -1,6 +1,5 @@
 """One cell of the table: annotate one file of one model, and judge every decision."""
 
-import inspect
 import tempfile
 import time
 from collections import Counter
@@ -100,7 +99,7 @@ def run_cell(
     Args:
         subject: The model.
         row: The transformation.
-        reference: Give the plain file beside quantised ones, where `annotate` takes it.
+        reference: Give the plain file beside quantised ones.
     """
     entry = subject.entry
     cell = Cell(entry.name, entry.held_out, row.name, row.kind, "done")
@@ -114,8 +113,7 @@ def run_cell(
     op_types = dict(walk_nodes(onnx.load(variant.path, load_external_data=False)))
     cell.nodes, cell.known = len(op_types), len(truth.modules)
     more: dict[str, Any] = {}
-    takes = inspect.signature(annotate).parameters
-    if reference and row.kind == QUANTISED and "reference" in takes:
+    if reference and row.kind == QUANTISED:
         more["reference"] = subject.plain_path(row.record)
     start = time.perf_counter()
     report: AnnotateReport | None = None
