@@ -111,12 +111,15 @@ class ModuleFigures(msgspec.Struct, frozen=True):
     code: Mapping[str, CodeLines] = {}
 
 
-def report_file(analysis: "Analysis", figures: ModuleFigures) -> ReportFile:
+def report_file(
+    analysis: "Analysis", figures: ModuleFigures, others: "Sequence[Analysis]" = ()
+) -> ReportFile:
     """The data of one file.
 
     Args:
         analysis: Its sums by module, in the order of the model.
         figures: What was measured of its modules.
+        others: The other files of the page: modules are equal when they are equal in each.
     """
     rows = analysis.modules
     positions = {row.tag: position for position, row in enumerate(rows)}
@@ -126,7 +129,9 @@ def report_file(analysis: "Analysis", figures: ModuleFigures) -> ReportFile:
         nodes=analysis.nodes,
         tagged=analysis.tagged,
         modules=[_module(row, positions, figures) for row in rows],
-        equal=_equal_modules(group_equal_siblings(rows), positions),
+        equal=_equal_modules(
+            group_equal_siblings(rows, *(other.modules for other in others)), positions
+        ),
         unresolved=analysis.unresolved,
         notes=analysis.notes,
         time_unit=figures.time_unit,
@@ -155,11 +160,12 @@ def _module(row: "ModuleRow", positions: Mapping[str, int], figures: ModuleFigur
 def _equal_modules(
     groups: Sequence[ModuleGroup], positions: Mapping[str, int]
 ) -> list[EqualModules]:
-    """All runs of more than one module, also those inside of others."""
+    """All runs of more than one module that the file has, also those inside of others."""
     runs = []
     pending = [*groups]
     for group in pending:
-        if len(group.members) > 1:
+        in_file = all(member.tag in positions for member in group.members)
+        if len(group.members) > 1 and in_file:
             members = tuple(positions[member.tag] for member in group.members)
             runs.append(EqualModules(group.name, members))
         for member in group.members:

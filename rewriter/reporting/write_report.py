@@ -9,6 +9,7 @@ import msgspec
 
 from modelexport.errors import UsageError
 from modelexport.rewriter.analysis.analyze_file import analyze_model
+from modelexport.rewriter.analysis.results import Analysis
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.profiling.results import Profile
 from modelexport.rewriter.profiling.stored_profile import read_profiles
@@ -82,7 +83,7 @@ def report(  # noqa: PLR0913 - keyword-only options of an entry point
     sources = (profile, comparison, *chain(*((f.record, f.inherit_from) for f in shown)))
     inputs = [*(f.path for f in shown), *(Path(s) for s in sources if isinstance(s, str | Path))]
     with atomic_replacement(Path(out_path), force=force, inputs=inputs) as page:
-        pages = []
+        contents = []
         for file in shown:
             figures = _with_times(file, times)
             if file in files_of[-1]:
@@ -94,8 +95,13 @@ def report(  # noqa: PLR0913 - keyword-only options of an entry point
                 run=run,
                 libraries=libraries,
             ) as placed:
-                content = _page_data(placed, figures, dims, code_folder)
-            pages.append(msgspec.structs.replace(content, file=file.name))
+                analysis, figures = _page_data(placed, figures, dims, code_folder)
+            contents.append((msgspec.structs.replace(analysis, file=file.name), figures))
+        every = [analysis for analysis, _ in contents]
+        pages = [
+            report_file(analysis, figures, [other for other in every if other is not analysis])
+            for analysis, figures in contents
+        ]
         page.write_bytes(report_page(pages))
     return pages
 
@@ -114,8 +120,8 @@ def _page_data(
     figures: ModuleFigures,
     dims: Mapping[str, int] | None,
     code_folder: Path | None,
-) -> ReportFile:
-    """What the page shows of one file."""
+) -> tuple[Analysis, ModuleFigures]:
+    """What the page shows of one file: its sums, and these figures with lines and code."""
     analysis = analyze_model(placed.file, dims=dims, hierarchy=placed.hierarchy)
     lines: dict[str, dict[str, None]] = defaultdict(dict)
     for node, node_lines in enumerate(placed.source_lines):
@@ -124,7 +130,7 @@ def _page_data(
             lines[tag].update(dict.fromkeys(node_lines))
     by_tag = {tag: tuple(tag_lines) for tag, tag_lines in lines.items()}
     code = {} if code_folder is None else code_around(chain(*by_tag.values()), code_folder)
-    return report_file(
+    return (
         msgspec.structs.replace(analysis, notes=[*placed.notes, *analysis.notes]),
         msgspec.structs.replace(figures, lines=by_tag, code=code),
     )

@@ -13,6 +13,7 @@ const MEASURES = [
   ["error", "Error", (value) => value.toPrecision(3)],
 ];
 const ROW_HEIGHT = 26;
+const NAMED_WIDTH = 34;
 const MOST_UNRESOLVED = 500;
 const MOST_MATCHES = 300;
 const state = { measure: "parameters", focus: 0, chosen: 0, query: "", open: new Set() };
@@ -67,15 +68,14 @@ for (const other of files.slice(1)) {
   }
 }
 const runs = new Map();
-if (files.length === 1) {
-  for (const run of tree.equal) for (const member of run.members) runs.set(member, run);
-}
+for (const run of tree.equal) for (const member of run.members) runs.set(member, run);
 
 function inFile(file, module) { return file.byTag.get(module.tag); }
 function size(module) {
   const value = module && !module.missing ? module[state.measure] : undefined;
   return typeof value === "number" ? value : undefined;
 }
+function total(modules) { return modules.reduce((sum, module) => sum + (size(module) || 0), 0); }
 function format(value) {
   return value === undefined ? "—" : MEASURES.find(([key]) => key === state.measure)[2](value);
 }
@@ -108,36 +108,59 @@ function icicle(file) {
   const width = byId("icicles").clientWidth || 1000;
   let depth = 0;
   let drawn = 0;
-  const pending = top && size(top) > 0 ? [[top, 0, 1, 0]] : [];
+  const pending = top && size(top) > 0 ? [[[top], 0, 1, 0, 1]] : [];
   while (pending.length) {
-    const [module, left, share, level] = pending.pop();
+    const [members, left, share, level, times] = pending.pop();
+    const module = members[0];
+    const run = members.length > 1 ? runs.get(tree.byTag.get(module.tag).position) : null;
     if (share * width < 2 || level > 11) continue;
     depth = Math.max(depth, level);
     drawn += 1;
-    const button = element("button", share * width > 34 ? module.name : "");
+    const name = run ? run.name : module.name;
+    const button = element("button", share * width > NAMED_WIDTH ? name : "");
     button.type = "button";
     button.tabIndex = -1;
     button.dataset.tag = module.tag;
-    button.title = `${module.tag}  ${module.class_name}\n${format(size(module))}`;
+    const text = `${module.tag}  ${module.class_name}\n${format(size(module))}`;
+    button.title = run ? `${members.length} x ${module.class_name}: ${run.name}\n${format(total(members))}`
+                       : times > 1 ? `the first of ${times} equal modules: ${text}` : text;
     Object.assign(button.style, { left: `${left * 100}%`, width: `${share * 100}%`, top: `${level * ROW_HEIGHT}px`,
                                   background: `hsl(${hue(module)} 45% var(--light))` });
     if (module.tag === tree.modules[state.chosen].tag) button.classList.add("chosen");
-    button.addEventListener("click", () => { choose(tree.byTag.get(module.tag)); focusOn(tree.byTag.get(module.tag)); });
+    const shown = tree.byTag.get(module.tag);
+    button.addEventListener("click", () => { if (run) openRun(shown); choose(shown); focusOn(shown); });
     box.append(button);
-    const sum = module.below.reduce((total, inner) => total + (size(inner) || 0), 0);
+    const sum = total(module.below);
     const whole = Math.max(size(module), sum);  // tied weights count in each module that has them
     let at = left;
-    for (const inner of whole > 0 ? module.below : []) {
-      const part = share * (size(inner) || 0) / whole;
-      pending.push([inner, at, part, level + 1]);
+    for (const block of whole > 0 ? blocks(module, share * width / whole) : []) {
+      const part = share * total(block) / whole;
+      pending.push([block, at, part, level + 1, times * block.length]);
       at += part;
     }
   }
   box.style.height = `${(depth + 1) * ROW_HEIGHT}px`;
-  const total = top ? format(size(top)) : "not in this file";
-  const caption = element("div", `${file.file}: ${total}`, "caption");
+  const whole = top ? format(size(top)) : "not in this file";
+  const caption = element("div", `${file.file}: ${whole}`, "caption");
   if (!drawn) box.style.height = "0";
   return [caption, box];
+}
+// The blocks below a module. Equal modules that are too narrow for their names are one block.
+function blocks(module, scale) {
+  const result = [];
+  let last = null;
+  for (const inner of module.below) {
+    const run = runs.get(tree.byTag.get(inner.tag).position);
+    const narrow = (size(inner) || 0) * scale < NAMED_WIDTH;
+    if (run && narrow && run === last) result[result.length - 1].push(inner);
+    else result.push([inner]);
+    last = narrow ? run : null;
+  }
+  return result;
+}
+function openRun(module) {
+  for (const above of path(module).slice(0, -1)) state.open.add(String(above.position));
+  state.open.add("run:" + module.position);
 }
 function focusOn(module) { state.focus = module.position; drawIcicles(); }
 
@@ -185,6 +208,7 @@ function treeRow(row, whole) {
   const line = element("div", undefined, "row");
   line.setAttribute("role", "treeitem");
   line.dataset.key = key(row);
+  line.setAttribute("aria-level", String(row.level + 1));
   const label = element("div", undefined, "label");
   label.style.paddingLeft = `${row.level * 16}px`;
   const opens = run || module.below.length > 0;
@@ -192,9 +216,16 @@ function treeRow(row, whole) {
   if (opens && !row.match) line.setAttribute("aria-expanded", String(state.open.has(key(row))));
   const times = run ? `${run.members.length} x ` : "";
   label.append(turn, element("span", run ? run.name : row.match ? module.tag : module.name, "name"), element("span", times + (module.class_name || ""), "class"));
-  const values = files.map((file) => { const value = size(inFile(file, module)); return run && value !== undefined ? value * run.members.length : value; });
+  const members = run ? run.members.map((member) => tree.modules[member]) : [module];
+  const sizes = files.map((file) => members.map((member) => size(inFile(file, member))));
+  const values = sizes.map((some) => some.every((value) => value === undefined) ? undefined : state.measure === "error"
+    ? Math.max(...some.filter((value) => value !== undefined)) : some.reduce((sum, value) => sum + (value || 0), 0));
   let text = values.map(format).join("  →  ");
-  if (run && values[0] !== undefined) text = `${text} (each ${format(size(module))})`;
+  if (run && values[0] !== undefined) {
+    const known = sizes[0].filter((value) => value !== undefined);
+    const [least, most] = [format(Math.min(...known)), format(Math.max(...known))];
+    text = `${text} (each ${least === most ? least : `${least} to ${most}`})`;
+  }
   const meter = element("meter");
   meter.max = whole || 1;
   meter.value = Math.min(whole, values[0] || 0);

@@ -17,6 +17,7 @@ from modelexport.hierarchy.tags import TagRules
 from modelexport.rewriter.inject.metadata import model_entries
 from tests.helpers.browser import Browser, started_browser
 from tests.helpers.commands import Run
+from tests.helpers.printed import save_layers
 
 LAYERS, NODES_A_LAYER = 500, 10
 HOSTILE = "</script><script>document.title='broken'</script><img src=x onerror=alert(1)>"
@@ -132,6 +133,55 @@ def test_two_files_are_side_by_side(annotated: Path, tmp_path: Path, browser: Br
     assert figure == f"{nodes}  →  {LAYERS * NODES_A_LAYER - 1}"
     assert browser.run("tree.byTag.has('/Net/layers.7')") is True
     assert browser.complaints() == []
+
+
+def test_equal_layers_are_folded_in_two_files(tmp_path: Path, browser: Browser) -> None:
+    """A run in both files is one line, with the sums of both; its layers are below it."""
+    for name in ("one.onnx", "two.onnx"):
+        large_model(tmp_path / name)
+    report(tmp_path / "one.onnx", tmp_path / "r.html", tmp_path / "two.onnx")
+    browser.open(tmp_path / "r.html")
+    browser.run("state.measure = 'nodes'; state.open.add('1'); drawTree()")
+    rows = browser.run("[...document.querySelectorAll('#tree .row')].map(e => e.textContent)")
+    (line,) = [row for row in rows if f"{LAYERS - 1} x " in row]
+    nodes = (LAYERS - 1) * NODES_A_LAYER
+    assert f"{nodes}  →  {nodes} (each {NODES_A_LAYER})" in line
+    assert len(rows) < 10
+    assert browser.complaints() == []
+
+
+def test_equal_layers_that_are_too_narrow_are_one_block(large: Path, browser: Browser) -> None:
+    """Hundreds of layers are one block with a name, not slivers; a click opens them."""
+    browser.open(large)
+    browser.run("state.measure = 'nodes'; drawIcicles()")
+    named = "[...document.querySelectorAll('.icicle button')].filter(e => e.textContent)"
+    texts = browser.run(f"{named}.map(e => e.textContent)")
+    run = f"layers.(0-{LAYERS - 2})"
+    assert any(text and run.endswith(text) for text in texts[1:]), texts
+    title = browser.run(f"{named}.map(e => e.title).find(t => t.startsWith('{LAYERS - 1} x'))")
+    assert str((LAYERS - 1) * NODES_A_LAYER) in title
+    browser.run(f"{named}.find(e => e.title.startsWith('{LAYERS - 1} x')).click()")
+    first = browser.run("tree.modules[state.chosen].tag")
+    assert first == "/Net/layers.0"
+    names = browser.run("[...document.querySelectorAll('#tree .name')].map(e => e.textContent)")
+    assert f"layers.{LAYERS - 3}" in names or str(LAYERS - 3) in names
+    assert browser.complaints() == []
+
+
+def test_a_run_shows_the_sum_of_its_times(tmp_path: Path, browser: Browser, run: Run) -> None:
+    """Equal layers take different times: the line has their sum, the shortest and the longest."""
+    file = save_layers(tmp_path, "net.onnx", *["Relu"] * 4)
+    ran = run("profile", file, "--runs", "1", "--level", "disable", "--output-format", "json")
+    (tmp_path / "p.json").write_text(ran.out)
+    report(file, tmp_path / "r.html", profile=tmp_path / "p.json")
+    times = [m["time"] for m in json.loads(ran.out)["modules"] if m["path"].count(".") == 1]
+    assert len(times) == 4
+    browser.open(tmp_path / "r.html")
+    browser.run("state.measure = 'time'; state.open.add('0'); state.open.add('1'); drawTree()")
+    rows = browser.run("[...document.querySelectorAll('#tree .row')].map(e => e.textContent)")
+    (line,) = [row for row in rows if "4 x " in row]
+    assert f"{sum(times):.1f} µs" in line
+    assert f"{min(times):.1f} µs" in line
 
 
 def test_times_and_errors_are_measures(annotated: Path, tmp_path: Path, run: Run) -> None:
