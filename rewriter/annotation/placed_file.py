@@ -172,4 +172,16 @@ class PlacedFile:
             for number, claim in enumerate(self.claims)
             if claim is not None and is_within(claim.module, path)
         ]
-        return [number for number, claim in inside if call is None or (claim.call or 0) == call]
+        return [number for number, claim in inside if call in {None, self.call_of(claim, path)}]
+
+    def call_of(self, claim: Claim, path: str) -> int:
+        """In which call of a module the node of a claim inside it ran, from 0.
+
+        A module that is called several times in each call of the one around it is taken to be
+        called equally often in each.
+        """
+        call = claim.call or 0
+        if claim.module not in self.tree or path not in self.tree:
+            return call
+        inner, outer = self.tree[claim.module].calls or 0, self.tree[path].calls or 0
+        return call // (inner // outer) if outer and inner > outer and not inner % outer else call

@@ -3,19 +3,20 @@
 import onnx
 
 from modelexport.rewriter.annotation.placed_file import PlacedFile
+from modelexport.rewriter.annotation.tagged_model import tagged_model
 from modelexport.rewriter.extraction.graph_parts import GraphPart
 from modelexport.rewriter.extraction.value_types import ValueInfos
 
 
 def part_model(file: PlacedFile, part: GraphPart, types: ValueInfos) -> onnx.ModelProto:
-    """The model of a part; its weights stay where they are.
+    """The model of a part, with the tags of its nodes; its weights stay where they are.
 
     Args:
         file: The file.
         part: The part.
         types: Value infos of its inputs and outputs.
     """
-    whole = file.model
+    whole = tagged_model(file)
     model = onnx.ModelProto()
     for field, value in whole.ListFields():
         if field.name not in {"graph", "training_info"}:

@@ -75,7 +75,8 @@ def nodes_of_calls(file: PlacedFile, calls: list[ModuleCall]) -> set[int]:
 
 
 def _call_numbers(file: PlacedFile, path: str) -> Iterator[int]:
+    path = file.tagger.resolve(path)
     for number in file.nodes_of(path):
         claim = file.claims[number]
         if claim is not None:
-            yield claim.call or 0
+            yield file.call_of(claim, path)

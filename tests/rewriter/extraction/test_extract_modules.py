@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
 import onnxruntime as ort
@@ -13,7 +14,7 @@ from modelexport.hierarchy.graph_paths import walk_nodes
 from modelexport.rewriter import annotate, extract
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from tests.helpers.commands import Run
-from tests.helpers.handmade import TWO_LAYERS_MODULES, record_of, two_layers
+from tests.helpers.handmade import TWO_LAYERS_MODULES, parse, record_of, two_layers
 from tests.helpers.traced import TracedModels
 
 
@@ -60,6 +61,24 @@ def test_saved_inputs_run_the_part(annotated: Path, tmp_path: Path) -> None:
     session = ort.InferenceSession(part, providers=["CPUExecutionProvider"])
     outputs = session.run(None, dict(np.load(saved)))
     assert len(outputs) == len(result.outputs) == 1
+
+
+def test_a_call_has_the_calls_of_modules_inside_it(tmp_path: Path) -> None:
+    """A module that runs twice in each of two calls: its third and fourth call are of the second."""
+    text = "g (float[4] x) => (float[4] y) { [n0] a = Relu (x) [n1] b = Tanh (a) [n2] c = Relu (b) "
+    model = parse(text + "[n3] d = Tanh (c) [n4] y = Abs (d) }")
+    onnx.save(model, tmp_path / "m.onnx")
+    record = record_of(model, {"": "Net", "b": "Block", "b.f": "Act"}, [*["b.f"] * 4, ""])
+    modules = [msgspec.structs.replace(m, calls=c) for m, c in zip(record.modules, (1, 2, 4), strict=True)]
+    ops = [msgspec.structs.replace(o, call=n if n < 4 else 0) for n, o in enumerate(record.ops)]
+    record = msgspec.structs.replace(record, modules=tuple(modules), ops=type(record.ops)(ops))
+    annotate(tmp_path / "m.onnx", record, tmp_path / "a.onnx")
+    for name, nodes in {"b@0": ["n0", "n1"], "b@1": ["n2", "n3"], "b.f@2": ["n2"]}.items():
+        part = tmp_path / "part.onnx"
+        assert extract(tmp_path / "a.onnx", name, part, check=True, force=True).equal
+        assert [node.name for node in onnx.load(part).graph.node] == nodes
+    with pytest.raises(UsageError, match="its calls are @0, @1"):
+        extract(tmp_path / "a.onnx", "b@2", None)
 
 
 def _external(annotated: Path, folder: Path) -> Path:
@@ -144,6 +163,12 @@ def test_a_file_without_tags_is_cut_by_its_ancestor(
     expected = extract(annotated, "layer.1", None)
     assert result.equal
     assert (result.nodes, result.outputs) == (expected.nodes, expected.outputs)
+    with PlacedFile.open(annotated) as whole, PlacedFile.open(tmp_path / "p.onnx") as part:
+        tags = {whole.graph.nodes[n].name: whole.tag(n) for n in range(len(whole.graph))}
+        assert [part.tag(n) for n in range(len(part.graph))] == [
+            tags[node.name] for node in part.graph.nodes
+        ]
+        assert list(part.tree) == list(whole.tree)
 
 
 def test_a_real_layer_equals_the_whole(traced: TracedModels, tmp_path: Path) -> None:
