@@ -1,62 +1,148 @@
-"""Every module of some models as a file of its own: does it run, and equal the whole bit for bit?
+"""Every module of some models as a file of its own, and splits: are they equal bit for bit?
 
-`python benchmarks/extraction.py bert gpt2` traces models of the zoo; `--file ANNOTATED.onnx` takes
-a file. `--large FOLDER` makes a file with 8 GB of external data (with holes: it takes no space) and
-measures what extracting one layer of it takes.
+    python benchmarks/extraction.py                       # all models, forms and levels
+    python benchmarks/extraction.py bert lstm --levels all --modules 20 --out docs/extraction.md
+    python benchmarks/extraction.py --large FOLDER
+
+Each model is traced and made in four forms: fp32, fp16, int8 dynamic, int8 static. Each form is
+checked as it is and optimised by onnxruntime at each level. Every module that has nodes is
+extracted and checked, then the file is split into 2, 3 and 8 parts. `--modules` takes only so many modules of
+each file, evenly. `--large` makes a file with 8 GB of external data (with holes: it takes no space)
+and measures what extracting one layer of it takes.
 """
 
 import argparse
+import logging
 import resource
 import sys
 import tempfile
 import time
+import warnings
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 from onnx import TensorProto, helper
 
-from modelexport import UsageError, annotate, extract
+from attribution.forms import FORMS
+from attribution.subjects import SUBJECTS, make_subject
+from modelexport import UsageError, annotate, extract, split, trace
 from modelexport.errors import ModelExportError
+from modelexport.hierarchy.choices import OptimisationLevel
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 
 _LAYERS, _WIDTH = 32, 8192
 """Layers of the large file, and rows and columns of their weights: 32 x 8192 x 8192 x 4 bytes."""
 
+_SPLITS = (2, 3, 8)
+_DEFAULT = [name for name in SUBJECTS if not name.endswith("_full")]
+_AS_IT_IS = "as it is"
+_HEADS = ("model", "form", "level", "modules", "equal", "not convex", "in a subgraph", "splits")
 
-def check_modules(path: Path) -> Counter[str]:
-    """Extract and check every module that has nodes; print those that fail."""
-    results: Counter[str] = Counter()
+
+def modules_of(path: Path, most: int | None) -> list[str]:
+    """Paths of the modules that have nodes, or hold some that have; at most so many, evenly."""
     with PlacedFile.open(path) as file:
         modules = sorted({m for m in file.modules if m})
-        for module in list(modules):
-            steps = module.split(".")
-            modules += [".".join(steps[:count]) for count in range(1, len(steps))]
-    for module in dict.fromkeys(modules):
+    for module in list(modules):
+        steps = module.split(".")
+        modules += [".".join(steps[:count]) for count in range(1, len(steps))]
+    modules = list(dict.fromkeys(modules))
+    step = 1 if most is None else max(1, len(modules) / most)
+    return [modules[int(place * step)] for place in range(int(len(modules) / step))]
+
+
+def check_modules(path: Path, modules: Sequence[str]) -> Counter[str]:
+    """Extract and check modules; print those that fail."""
+    results: Counter[str] = Counter()
+    for module in modules:
         with tempfile.TemporaryDirectory() as folder:
             try:
                 part = extract(path, module, Path(folder, "part.onnx"), check=True)
             except UsageError as error:
-                kind = "not convex" if "between its nodes" in str(error) else "inside a subgraph"
-                results[kind] += 1
+                results[_refusal(error)] += 1
+                if _refusal(error) == "error":
+                    print(f"  {path.name}: {module}: {error}")
             except ModelExportError as error:
                 results["error"] += 1
-                print(f"  {module}: {error}")
+                print(f"  {path.name}: {module}: {error}")
             else:
                 results["equal" if part.equal else "different"] += 1
                 if not part.equal:
-                    print(f"  {module}: {part.different}")
+                    print(f"  {path.name}: {module}: differs in {part.different}")
     return results
 
 
-def check_zoo(name: str, folder: Path) -> Counter[str]:
-    """Trace a model of the zoo and check all its modules."""
-    from modelexport import trace_source
+def _refusal(error: UsageError) -> str:
+    text = str(error)
+    if "between its nodes" in text:
+        return "not convex"
+    return "in a subgraph" if "runs inside a branch" in text else "error"
 
-    plain, annotated = folder / f"{name}.onnx", folder / f"{name}.annotated.onnx"
-    traced = trace_source(f"fixtures_gen.zoo:{name}", plain)
-    annotate(plain, traced.record, annotated)
-    return check_modules(annotated)
+
+def check_splits(path: Path) -> tuple[list[str], bool]:
+    """Split a file; returns the result of each number of parts, and whether all are equal."""
+    results = []
+    failed = False
+    for parts in _SPLITS:
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                equal = split(path, Path(folder, "parts"), parts, check=True).equal
+            except ModelExportError as error:
+                results.append(f"{parts}: refused")
+                print(f"  {path.name}: {parts} parts: {error}")
+                failed |= "cannot be" not in str(error)
+            else:
+                results.append(f"{parts}: {'equal' if equal else 'DIFFERENT'}")
+                failed |= not equal
+    return results, failed
+
+
+def files_of(name: str, levels: Sequence[str], folder: Path) -> Iterator[tuple[str, str, Path]]:
+    """Form, level and annotated file, for each form of a model at each level."""
+    model, inputs = make_subject(name)
+    plain = folder / "plain.onnx"
+    record = trace(model, inputs, plain).record
+    feeds = {entry.name: entry.to_array() for entry in record.probe.inputs}
+    for form, write in FORMS.items():
+        source = folder / f"{form.replace(' ', '_')}.onnx"
+        write(plain, source, feeds)
+        for level in levels:
+            target = source
+            if level != _AS_IT_IS:
+                target = source.with_name(f"{source.stem}.{level}.onnx")
+                options = onnxruntime.SessionOptions()
+                options.log_severity_level = 4
+                options.graph_optimization_level = _level(level)
+                options.optimized_model_filepath = str(target)
+                onnxruntime.InferenceSession(str(source), options)
+            ready = target.with_name(f"{name}.{target.stem}.annotated.onnx")
+            annotate(target, record, ready)
+            yield form, level, ready
+
+
+def _level(name: str) -> onnxruntime.GraphOptimizationLevel:
+    prefix = "ORT_DISABLE_ALL" if name == "disable" else f"ORT_ENABLE_{name.upper()}"
+    return getattr(onnxruntime.GraphOptimizationLevel, prefix)
+
+
+def check_model(name: str, levels: Sequence[str], most: int | None) -> tuple[list[str], bool]:
+    """The rows of a model's table, and whether something failed."""
+    rows: list[str] = []
+    failed = False
+    with tempfile.TemporaryDirectory() as folder:
+        for form, level, path in files_of(name, levels, Path(folder)):
+            modules = modules_of(path, most)
+            results = check_modules(path, modules)
+            splits, split_failed = check_splits(path)
+            failed |= split_failed or bool(results["different"] + results["error"])
+            counts = [results[key] for key in ("equal", "not convex", "in a subgraph")]
+            cells = [name, form, level, len(modules), *counts, ", ".join(splits)]
+            rows.append(f"| {' | '.join(map(str, cells))} |")
+            print(rows[-1], flush=True)
+    return rows, failed
 
 
 def measure_large(folder: Path) -> None:
@@ -94,27 +180,56 @@ def measure_large(folder: Path) -> None:
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
 
 
+def write_page(target: Path, rows: Sequence[str]) -> None:
+    """Write the page, or the rows of these models in it."""
+    heads = f"| {' | '.join(_HEADS)} |\n|---|---|---|---:|---:|---:|---:|---|"
+    earlier: list[str] = []
+    if target.exists():
+        lines = target.read_text().splitlines()
+        earlier = [line for line in lines if line.startswith("| ") and line.split()[1] != "model"]
+    names = {row.split()[1] for row in rows}
+    kept = [row for row in earlier if row.split()[1] not in names]
+    target.write_text(_PAGE + "\n".join([heads, *kept, *rows]) + "\n")
+
+
+_PAGE = """# Extracting and splitting, measured
+
+`python benchmarks/extraction.py --out docs/extraction.md` writes this page. Every model is made
+in four forms, as it is and optimised by onnxruntime at each level. Modules are extracted with
+`--check`: the part and the whole run without optimisations, and each output has to be equal bit
+for bit. *Not convex*: values leave the module and come back, so it is refused; *in a subgraph*: it
+runs in a branch or loop. Then the file is split into 2, 3 and 8 parts, which are checked in the
+same way.
+
+"""
+
+
 def main() -> int:
-    """Print a line for each model."""
+    """Print a line for each file; 1 if anything is different."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("models", nargs="*")
-    parser.add_argument("--file", type=Path, action="append", default=[])
+    parser.add_argument("models", nargs="*", help=f"of {', '.join(SUBJECTS)}")
+    levels = [_AS_IT_IS, *map(str, OptimisationLevel)]
+    parser.add_argument("--levels", nargs="*", default=[_AS_IT_IS, "basic", "extended", "all"])
+    parser.add_argument("--modules", type=int, help="at most so many modules of each file")
+    parser.add_argument("--out", type=Path, help="the page to write")
     parser.add_argument("--large", type=Path)
     arguments = parser.parse_args()
-    failed = 0
-    with tempfile.TemporaryDirectory() as folder:
-        for name in arguments.models:
-            results = check_zoo(name, Path(folder))
-            failed += results["different"] + results["error"]
-            print(name, dict(results), flush=True)
-    for path in arguments.file:
-        results = check_modules(path)
-        failed += results["different"] + results["error"]
-        print(path.name, dict(results), flush=True)
+    if unknown := set(arguments.levels) - set(levels):
+        parser.error(f"unknown levels: {', '.join(unknown)}; choose from {', '.join(levels)}")
+    logging.disable(logging.WARNING)
+    warnings.simplefilter("ignore")
+    rows: list[str] = []
+    failed = False
+    for name in arguments.models or ([] if arguments.large else _DEFAULT):
+        own, own_failed = check_model(name, arguments.levels, arguments.modules)
+        rows += own
+        failed |= own_failed
+    if arguments.out is not None:
+        write_page(arguments.out, rows)
     if arguments.large is not None:
         arguments.large.mkdir(parents=True, exist_ok=True)
         measure_large(arguments.large)
-    return bool(failed)
+    return int(failed)
 
 
 if __name__ == "__main__":

@@ -64,12 +64,13 @@ def test_saved_inputs_run_the_part(annotated: Path, tmp_path: Path) -> None:
 
 
 def test_a_call_has_the_calls_of_modules_inside_it(tmp_path: Path) -> None:
-    """A module that runs twice in each of two calls: its third and fourth call are of the second."""
+    """A module that runs twice in each of two calls: its last two calls are of the second."""
     text = "g (float[4] x) => (float[4] y) { [n0] a = Relu (x) [n1] b = Tanh (a) [n2] c = Relu (b) "
     model = parse(text + "[n3] d = Tanh (c) [n4] y = Abs (d) }")
     onnx.save(model, tmp_path / "m.onnx")
     record = record_of(model, {"": "Net", "b": "Block", "b.f": "Act"}, [*["b.f"] * 4, ""])
-    modules = [msgspec.structs.replace(m, calls=c) for m, c in zip(record.modules, (1, 2, 4), strict=True)]
+    calls = zip(record.modules, (1, 2, 4), strict=True)
+    modules = [msgspec.structs.replace(module, calls=count) for module, count in calls]
     ops = [msgspec.structs.replace(o, call=n if n < 4 else 0) for n, o in enumerate(record.ops)]
     record = msgspec.structs.replace(record, modules=tuple(modules), ops=type(record.ops)(ops))
     annotate(tmp_path / "m.onnx", record, tmp_path / "a.onnx")
