@@ -143,7 +143,10 @@ def bind_inputs(
     try:
         bound = inspect.signature(model.forward).bind(*args, **kwargs)
     except TypeError as error:
-        raise InputsError(f"The example inputs do not fit {forward}: {error}.") from error
+        raise InputsError(
+            f"The example inputs do not fit {forward}: {error}. Numbers and flags cannot be given "
+            "with --input-shape: let a factory (FILE.py:FUNCTION) return the model and its inputs."
+        ) from error
     names = _parameter_names(bound, args, kwargs)
     values = (*args, *kwargs.values())
     parts = [take_apart(*pair) for pair in zip(values, names, strict=True)]

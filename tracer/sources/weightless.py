@@ -4,6 +4,7 @@ Such a model is run on *fake* tensors: these have a shape, a type and a device, 
 pretend to be on the CPU, so that the model takes the same branches as with weights.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -32,14 +33,18 @@ def fake_weights(model: nn.Module) -> Iterator[FakeTensorMode | None]:
         return
     originals = [(state, dict(state)) for state in _states(model)]
     mode = FakeTensorMode(allow_non_fake_inputs=True)
+    log = logging.getLogger(FakeTensorMode.__module__)
+    was_disabled = log.disabled
     fakes: dict[int, torch.Tensor] = {}
     try:
         for state, original in originals:
             for name, tensor in original.items():
                 if tensor is not None and tensor.is_meta:
                     state[name] = fakes.setdefault(id(tensor), _fake(mode, tensor))
+        log.disabled = True  # it prints the traceback of an error that is caught and reported
         yield mode
     finally:
+        log.disabled = was_disabled
         for state, original in originals:
             state.update(original)
 
