@@ -4,7 +4,7 @@ import hypothesis.strategies as st
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis.extra.numpy import arrays
 
 from modelexport.hierarchy.fingerprints import (
@@ -67,6 +67,7 @@ def test_what_is_not_finite_is_counted(kind: type) -> None:
     assert known.statistics().tolist() == [1, 2, 3]
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # other work may run beside
 @given(arrays(np.float32, st.integers(0, 60), elements=st.floats(width=32)))
 def test_any_numbers_have_a_fingerprint(array: np.ndarray) -> None:
     """Nothing that a tensor holds stops it, and counts add up."""

@@ -9,7 +9,10 @@ import onnx
 import pytest
 import torch
 from torch import nn
+from transformers.exporters import exporter_onnx
+from transformers.exporters.exporter_onnx import OnnxExporter
 
+from fixtures_gen.zoo import FIXTURES
 from modelexport.errors import ExportFailedError, SourceError, UsageError
 from modelexport.hierarchy.choices import Exporter, RecordExporter
 from modelexport.hierarchy.export_config import TraceOptions
@@ -256,3 +259,23 @@ def test_a_file_that_onnxruntime_cannot_load_is_not_the_first_that_works(
     monkeypatch.setattr(selection, "EXPORTERS", dict.fromkeys(EXPORTERS, _unreadable))
     kept = trace(model, inputs, tmp_path / "n.onnx")
     assert any("no other exporter" in note for note in kept.notes)
+
+
+def test_the_exporter_of_earlier_releases_of_transformers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the same work under another name."""
+
+    class Earlier:
+        def export(self, *arguments: Any) -> Any:
+            calls.append(arguments)
+            return OnnxExporter().export_program(*arguments)
+
+    calls: list[Any] = []
+    monkeypatch.setattr(exporter_onnx, "OnnxExporter", Earlier)
+    model, inputs = FIXTURES["bert"].build()
+    traced = trace(model, inputs, tmp_path / "m.onnx", exporter=Exporter.DYNAMO)
+    assert len(calls) == 1
+    paths = {path for path, _ in model.named_modules()}
+    assert {op.module for op in traced.record.ops if op.module is not None} <= paths
+    assert {op.module for op in traced.record.ops} - {None, ""}

@@ -61,7 +61,9 @@ def transformers_exporter(model: nn.Module) -> TransformersExport | None:
             mock.patch.object(torch.onnx, "export", keep_program),
             _named_outputs(model, call),
         ):
-            OnnxExporter().export_program(model, inputs, config)
+            exporter = OnnxExporter()
+            # in earlier releases of transformers (5.17), `export` does it
+            getattr(exporter, "export_program", exporter.export)(model, inputs, config)
         _name_inputs(programs[-1].model.graph.inputs, by_name(call.arguments()), call)
         return programs[-1]
 
