@@ -7,8 +7,8 @@
 Each model is traced and made in four forms: fp32, fp16, int8 dynamic, int8 static. Each form is
 checked as it is and optimised by onnxruntime at each level. Every module that has nodes is
 extracted and checked, then the file is split into 2, 3 and 8 parts. `--modules` takes only so many
-modules of each file, evenly. `--large` makes a file with 8 GB of external data (with holes: it takes no space)
-and measures what extracting one layer of it takes.
+modules of each file, evenly. `--large` makes a file with 8 GB of external data (with holes: it
+takes no space) and measures what extracting one layer of it takes.
 """
 
 import argparse

@@ -54,7 +54,8 @@ class MainGraph:
         producer: Position of the node that computes each value.
         consumers: Positions of the nodes that read each value.
         is_constant: Whether each node depends on weights and constants alone.
-        work: Positions of the nodes that depend on inputs, or whose results the graph returns.
+        work: Positions of the nodes that depend on inputs, or whose results the graph returns; each
+            behind those that it reads from, which some tools do not write in this order.
         reads: The values that each node reads, with what its subgraphs read.
         returned: The outputs of the graph.
     """
@@ -76,9 +77,26 @@ class MainGraph:
         self.is_constant = self._find_constants()
         self.work = [
             position
-            for position, node in enumerate(graph.node)
-            if not self.is_constant[position] or self.returned.intersection(node.output)
+            for position in self._in_order()
+            if not self.is_constant[position]
+            or self.returned.intersection(graph.node[position].output)
         ]
+
+    def _in_order(self) -> list[int]:
+        """The positions of the nodes, each behind those that it reads from."""
+        ordered: dict[int, None] = {}
+        opened: set[int] = set()  # a damaged file may have circles
+        for start in range(len(self.nodes)):
+            pending = [start]
+            while pending:
+                position = pending[-1]
+                opened.add(position)
+                missing = [p for p in self.before(position) if p not in opened]
+                if missing and position not in ordered:
+                    pending += missing
+                else:
+                    ordered[pending.pop()] = None
+        return list(ordered)
 
     def _find_constants(self) -> list[bool]:
         """Whether each node depends on weights and constants alone."""

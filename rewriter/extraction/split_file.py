@@ -6,11 +6,13 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
+import onnx
 
 from modelexport.hierarchy.choices import SplitBalance
 from modelexport.hierarchy.record import Record
+from modelexport.hierarchy.subgraphs import expose_values
 from modelexport.rewriter.annotation.placed_file import PlacedFile
-from modelexport.rewriter.container import SessionSource
+from modelexport.rewriter.container import SessionSource, session_source
 from modelexport.rewriter.execution.generated_feeds import generate_feeds
 from modelexport.rewriter.execution.outputs import same_bits
 from modelexport.rewriter.execution.session import Session
@@ -179,7 +181,10 @@ def _write_parts(
 def _different_outputs(
     file: PlacedFile, folder: Path, data: Path, parts: list[SplitPart], libraries: list[str]
 ) -> list[str]:
-    """Outputs in which the parts, run in order, differ from the whole.
+    """Outputs of the whole and of parts in which the parts, run in order, differ from the whole.
+
+    In the whole, the values that cross parts are outputs, too: onnxruntime computes half precision
+    on a CPU in single precision, and rounds only what is looked at.
 
     Args:
         file: The whole.
@@ -188,9 +193,16 @@ def _different_outputs(
         parts: The parts.
         libraries: Custom operator libraries that onnxruntime loads.
     """
-    source = file.session_source()
+    own = Session(file.path, source=file.session_source(), libraries=libraries)
+    feeds = generate_feeds(own, distinctive=True)
+    model = onnx.ModelProto()
+    model.CopyFrom(file.model)
+    returned = [value.name for value in model.graph.output]
+    del model.graph.output[:]
+    crossing = (name for part in parts for name in part.outputs)
+    expose_values(model.graph, list(dict.fromkeys([*returned, *crossing])))
+    source = session_source(file.container, model)
     whole = Session(file.path, source=source, plain=True, libraries=libraries)
-    feeds = generate_feeds(Session(file.path, source=source, libraries=libraries), distinctive=True)
     expected, values = whole.run(feeds), dict(feeds)
     for part in parts:
         part_file = folder / part.file

@@ -46,6 +46,19 @@ def test_too_many_parts_are_refused(annotated: Path, tmp_path: Path) -> None:
         split(annotated, tmp_path / "s", 99)
 
 
+def test_nodes_in_any_order_are_split(annotated: Path, tmp_path: Path) -> None:
+    """Some converters write nodes behind those that read from them, and onnxruntime runs that."""
+    model = onnx.load(annotated)
+    nodes = list(reversed(model.graph.node))
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.save(model, tmp_path / "backwards.onnx")
+    result = split(tmp_path / "backwards.onnx", tmp_path / "p", 2, check=True)
+    expected = split(annotated, tmp_path / "q", 2, check=True)
+    assert (result.equal, expected.equal) == (True, True)
+    assert len(result.parts[0].tags) < len({*result.parts[0].tags, *result.parts[1].tags})
+
+
 def test_one_costly_node_leaves_the_rest_balanced(tmp_path: Path) -> None:
     """The parts behind it share what is left, instead of getting one node each."""
     model, record = layers(*["Relu"] * 9)
