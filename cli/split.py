@@ -103,10 +103,15 @@ def split(  # noqa: PLR0913 - a parameter is an option of the command
 
     quiet = verbosity(context).quiet
     if is_folder(model):
+        if profile is not None or assignments is not None:
+            raise UsageError(
+                f"{model}: --profile and --assignments are for one file of this folder."
+            )
         with step_progress(context):
             results = parts_that_have(model, split_part)
         for role, part_result in results.items() if output_format is TextFormat.TEXT else ():
-            print_document(f"# {title(role)}")
+            if not quiet:
+                print_document(f"# {title(role)}")
             _print_result(part_result, quiet=quiet)
         if output_format is TextFormat.JSON:
             print_json(results)
