@@ -73,8 +73,7 @@ def split(  # noqa: PLR0913 - a parameter is an option of the command
     """Write parts of a file that run one after the other, and a manifest."""
     if placement.no_run and check:
         raise UsageError("--no-run cannot be used with --check: it runs the files.")
-    if profile is not None and balance is not SplitBalance.TIME:
-        raise UsageError("--profile is for --balance time.")
+    _check_profile(model, profile, balance)
     if placement.no_run and profile is None and balance is SplitBalance.TIME:
         raise UsageError("--balance time runs the file: give --profile, or leave out --no-run.")
     check_one_reader(**{"FILE": model, "--record": placement.record})
@@ -103,16 +102,10 @@ def split(  # noqa: PLR0913 - a parameter is an option of the command
 
     quiet = verbosity(context).quiet
     if is_folder(model):
-        if profile is not None or assignments is not None:
-            raise UsageError(
-                f"{model}: --profile and --assignments are for one file of this folder."
-            )
         with step_progress(context):
             results = parts_that_have(model, split_part)
         for role, part_result in results.items() if output_format is TextFormat.TEXT else ():
-            if not quiet:
-                print_document(f"# {title(role)}")
-            _print_result(part_result, quiet=quiet)
+            _print_result(part_result, quiet=quiet, heading=f"# {title(role)}")
         if output_format is TextFormat.JSON:
             print_json(results)
         _exit_if_different(list(results.values()))
@@ -126,14 +119,24 @@ def split(  # noqa: PLR0913 - a parameter is an option of the command
     _exit_if_different([result])
 
 
+def _check_profile(model: Path, profile: Path | None, balance: SplitBalance) -> None:
+    """Refuse a profile that is of no use."""
+    if profile is not None and balance is not SplitBalance.TIME:
+        raise UsageError("--profile is for --balance time.")
+    if profile is not None and is_folder(model):
+        raise UsageError(f"{model}: --profile is for one file of this folder.")
+
+
 def _exit_if_different(results: "list[Split]") -> None:
     if any(result.equal is False for result in results):
         raise typer.Exit(1)
 
 
-def _print_result(result: "Split", *, quiet: bool) -> None:
+def _print_result(result: "Split", *, quiet: bool, heading: str | None = None) -> None:
     if quiet:
         return
+    if heading is not None:
+        print_document(heading)
     from modelexport.cli.tables import Grid  # noqa: PLC0415 - loads rich
 
     out = console()

@@ -110,7 +110,7 @@ def test_split_divides_each_part(unequal_parts: Path, run: Run, tmp_path: Path) 
     ran = run(*line, "--stages", "layer.0;layer.1", "--force")
     assert (ran.code, ran.out.count("# ")) == (0, 1)
     assert ran.out.startswith(f"# {roles(unequal_parts)[-1]}\n")
-    refused = run(*line, "--parts", "2", "--force", "--assignments", tmp_path / "a.txt")
+    refused = run(*line, "--parts", "2", "--balance", "time", "--profile", "p.json")
     assert (refused.code, "one file of this folder" in refused.err) == (2, True)
 
 
