@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
+from modelexport.hierarchy.module_tree import Module
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.matching.evidence.idle_weights import IdleWeights, find_idle_weights
 from modelexport.rewriter.matching.thresholds import MOST_IDLE_SHARE
@@ -62,3 +63,13 @@ def test_idle_weights_prevail_above_a_share_of_the_matrices(more: int, prevail: 
 def test_a_file_without_weights_has_no_idle_ones() -> None:
     """Nothing prevails."""
     assert not IdleWeights().prevail
+
+
+def test_a_module_that_ran_under_another_name_ran() -> None:
+    """Whichever name the owner of a weight has."""
+    known = record()
+    ops = tuple(msgspec.structs.replace(op, module="twin") for op in known.ops)
+    modules = (*known.modules, Module("twin", "Part", alias_of="idle"))
+    twin = msgspec.structs.replace(known, ops=ops, modules=modules)
+    candidates, owners = {1: {90}, 2: {91}}, {1: "idle", 2: "twin"}
+    assert find_idle_weights(twin, candidates, ABSENT, owners, {1, 2}) == IdleWeights(compared=2)
