@@ -156,6 +156,16 @@ def quantiser_without_output(model: onnx.ModelProto) -> None:
     model.graph.node.extend([quantise, read, other])
 
 
+def quantiser_without_scale(model: onnx.ModelProto) -> None:
+    quantiser_without_output(model)
+    del model.graph.node[-3].input[1:]
+    model.graph.node[-1].output.append("last")
+
+
+def copy_without_output(model: onnx.ModelProto) -> None:
+    model.graph.node.add(op_type="Identity", input=[model.graph.node[0].output[0]])
+
+
 def huge_input(model: onnx.ModelProto) -> None:
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2**40
 

@@ -89,12 +89,16 @@ class QuantisedValues:
         return QuantisedValue(name, quantise, dequantise, self._graph.nodes[dequantise].output[0])
 
     def _only_reader(self, name: str, operator: str) -> int | None:
-        """Position of the operator that reads a value; None if something else does."""
+        """Position of the operator that reads a value; None if something else does.
+
+        One without a scale or an output is damaged.
+        """
         consumers = self._graph.consumers.get(name, ())
         if len(consumers) != 1 or name in self._graph.returned:
             return None
         node = self._graph.nodes[consumers[0]]
-        return consumers[0] if node.op_type == operator and node.input[0] == name else None
+        reads_it = node.op_type == operator and node.input[0] == name
+        return consumers[0] if reads_it and len(node.input) > 1 and node.output else None
 
     def _find_quantised_nodes(self) -> set[int]:
         """The nodes that the quantiser handled, so that their inputs and outputs are quantised.

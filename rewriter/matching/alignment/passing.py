@@ -8,6 +8,7 @@ they stand between the same two paired neighbours.
 from collections.abc import Callable, Iterator, Mapping
 
 from modelexport.rewriter.graph.graph_view import GraphView
+from modelexport.rewriter.graph.indexed_graph import NONE
 from modelexport.rewriter.matching.alignment.graph_pair import GraphPair
 
 
@@ -38,9 +39,9 @@ def find_passing_ops(
 
 
 def _source(view: GraphView, node: int) -> int:
-    """The node that computes what a node passes on."""
-    value = next(iter(view.graph.output_values(node)))
-    return view.graph.producer[view.origin[value]]
+    """The node that computes what a node passes on; `NONE` for one that passes nothing on."""
+    value = next(iter(view.graph.output_values(node)), None)
+    return NONE if value is None else view.graph.producer[view.origin[value]]
 
 
 def _readers(view: GraphView, node: int) -> list[int]:

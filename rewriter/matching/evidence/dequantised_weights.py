@@ -96,7 +96,7 @@ def _dequantise_blocks(
     columns, rows = attributes["K"], attributes["N"]
     bits, block = attributes["bits"], attributes["block_size"]
     scales, zero_points = _input(node, _BLOCK_SCALES, read), _input(node, _BLOCK_ZERO_POINTS, read)
-    if scales is None or stored.dtype != np.uint8:
+    if scales is None or stored.dtype != np.uint8 or not 0 < bits <= _BITS_PER_BYTE:
         return None
     try:
         blocks = -(-columns // block)
