@@ -208,14 +208,8 @@ def branch_twice(model: onnx.ModelProto) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        *(
-            circle,
-            constant_without_output,
-            quantiser_without_output,
-            huge_input,
-            input_twice,
-            tree_with_a_gap,
-        ),
+        *(circle, constant_without_output, huge_input, input_twice, tree_with_a_gap),
+        *(quantiser_without_output, quantiser_without_scale, copy_without_output),
         *(element_type_of_nobody, cast_of_nothing, weights_beyond_any_number, branch_twice),
     ],
 )
