@@ -49,6 +49,7 @@ modelexport compare fp32.onnx int8.onnx --record net.trace.json --numeric --sugg
     "profile": """
 modelexport profile net.annotated.onnx
 modelexport profile net.annotated.onnx --level basic --runs 50 --sort time --output-format table
+modelexport profile net.annotated.onnx --record net.trace.json --by line
 modelexport profile optimised.onnx --record net.trace.json --trace trace.json
 modelexport profile fp32.onnx int8.onnx --threads 1
 modelexport profile net.annotated.onnx --import trt_profile.json --layer-info trt_layers.json
@@ -68,6 +69,7 @@ modelexport split net.annotated.onnx --parts 2 --assignments -o olive
     "select": """
 modelexport select net.annotated.onnx --module layers.1
 modelexport select net.annotated.onnx --module 'layers.*' --op-type Gemm --format ort
+modelexport select net.annotated.onnx --record net.trace.json --line net.py:13
 modelexport select optimised.onnx --record net.trace.json --class Linear --not --format fp16
 modelexport select net.annotated.onnx --module head --format layer-ann --device cpu -o placed.onnx
 """,
