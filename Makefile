@@ -11,7 +11,7 @@ WORKERS ?= 2
 CASES ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format benchmark agreement breadth functions fuzz mutation figure schema snapshots docs clean
+.PHONY: help demo test lint format bench benchmark agreement breadth functions fuzz mutation figure schema snapshots docs clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -67,6 +67,9 @@ benchmark: $(READY) ## Measure speed and memory; prints tables
 	$(BIN)/python benchmarks/match_speed.py
 	$(BIN)/python benchmarks/batch_speed.py
 	$(BIN)/python benchmarks/wide_graphs.py
+
+bench: $(READY) ## Measure each command beside other tools; writes docs/performance.md
+	$(BIN)/python benchmarks/bench.py --page docs/performance.md
 
 agreement: $(READY) ## Measure right and wrong tags over models and what tools do to them
 	$(BIN)/python benchmarks/agreement.py --jobs $(WORKERS) --out docs
