@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 _Row = TypeVar("_Row", bound=ListedRow)
 
+_MAX_DIGITS = 9
+"""Maximum number of digits of the number of a sibling; Python does not read thousands of them."""
+
 
 @dataclass(frozen=True)
 class GroupMember:
@@ -225,7 +228,8 @@ class _Grouping:
 def _split_number(tag: str) -> tuple[str, int, str] | None:
     """The tag up to its last number, this number, and the tag; None where no number is last."""
     stem, _, last = tag.rpartition(".")
-    return (stem, int(last), tag) if last.isdecimal() and str(int(last)) == last else None
+    is_number = last.isdecimal() and len(last) <= _MAX_DIGITS and str(int(last)) == last
+    return (stem, int(last), tag) if is_number else None
 
 
 def _tag_of_run(run: Sequence[str]) -> str:
