@@ -14,6 +14,7 @@ from typing import NamedTuple
 import onnx
 
 from modelexport.hierarchy.opsets import DEFAULT_DOMAINS
+from modelexport.support.numerals import is_numeral
 
 MAIN = ""
 """Path of the main graph."""
@@ -77,7 +78,7 @@ def split_subgraph_path(path: str) -> SubgraphPath | None:
     """
     parent, slash, step = path.rpartition("/")
     position, _, attribute = step.partition(".")
-    if not slash or not position.isdecimal():  # the name of a function may have a slash in it
+    if not slash or not is_numeral(position):  # the name of a function may have a slash in it
         return None
     return SubgraphPath(parent, int(position), attribute)
 

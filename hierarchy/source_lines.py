@@ -10,6 +10,7 @@ import msgspec
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.record import Op
 from modelexport.support.decode_errors import DECODE_ERRORS
+from modelexport.support.numerals import is_numeral
 
 
 def lines_of_ops(ops: Iterable[Op]) -> tuple[str, ...]:
@@ -51,4 +52,4 @@ def split_line(line: str) -> tuple[str, int] | None:
     ('models/net.py', 12)
     """
     file, colon, number = line.rpartition(":")
-    return (file, int(number)) if colon and file and number.isdecimal() else None
+    return (file, int(number)) if colon and file and is_numeral(number) else None

@@ -4,6 +4,7 @@ from modelexport.errors import UsageError
 from modelexport.hierarchy.graph_paths import MAIN
 from modelexport.rewriter.annotation.report import AnnotateReport
 from modelexport.rewriter.matching import Decision
+from modelexport.support.numerals import is_numeral
 
 _MOST_SUGGESTIONS = 3
 """Maximum number of similar names in the error about an unknown node."""
@@ -24,7 +25,7 @@ def find_decisions(report: AnnotateReport, node: str) -> list[Decision]:
     if named:
         return named
     graph, mark, position = node.rpartition("#")
-    if mark and position.isdigit():
+    if mark and is_numeral(position):
         address = (graph or MAIN, int(position))
         placed = [d for d in report.decisions if (d.graph, d.position) == address]
         if placed:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from modelexport.errors import NoSuchModuleError
 from modelexport.rewriter.annotation.placed_file import PlacedFile
+from modelexport.support.numerals import is_numeral
 
 
 class ModuleCall(NamedTuple):
@@ -49,7 +50,7 @@ def match_modules(file: PlacedFile, pattern: str) -> list[ModuleCall]:
 def split_call(file: PlacedFile, name: str) -> tuple[str, int | None]:
     """A name without the `@` and number at its end, and the number; None without one."""
     stem, at, number = name.rpartition("@")
-    if not at or not number.isdecimal() or name in file.tree:
+    if not at or not is_numeral(number) or name in file.tree:
         return name, None
     return stem, int(number)
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from modelexport.errors import UsageError
 from modelexport.hierarchy.source_lines import split_line
 from modelexport.rewriter.annotation.placed_file import PlacedFile
+from modelexport.support.numerals import is_numeral
 
 _SHOWN = 5
 """Maximum number of lines that an error lists."""
@@ -52,7 +53,7 @@ def parse_lines(text: str) -> LineRange:
     if not colon:
         file, numbers = text, ""
     first, dash, last = numbers.partition("-")
-    if not file or (colon and not first.isdecimal()) or (dash and not last.isdecimal()):
+    if not file or (colon and not is_numeral(first)) or (dash and not is_numeral(last)):
         raise UsageError(f"{text!r} is no source line: write FILE:N, FILE:N-M or FILE.")
     if not first:
         return LineRange(file)

@@ -166,6 +166,11 @@ def copy_without_output(model: onnx.ModelProto) -> None:
     model.graph.node.add(op_type="Identity", input=[model.graph.node[0].output[0]])
 
 
+def number_without_end(model: onnx.ModelProto) -> None:
+    (entry,) = (e for e in model.metadata_props if e.key == keys.MODULES)
+    entry.value = entry.value.replace('"path":"layer.0', f'"path":"layer.{"9" * 5000}')
+
+
 def huge_input(model: onnx.ModelProto) -> None:
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2**40
 
@@ -209,7 +214,12 @@ def branch_twice(model: onnx.ModelProto) -> None:
     "change",
     [
         *(circle, constant_without_output, huge_input, input_twice, tree_with_a_gap),
-        *(quantiser_without_output, quantiser_without_scale, copy_without_output),
+        *(
+            quantiser_without_output,
+            quantiser_without_scale,
+            copy_without_output,
+            number_without_end,
+        ),
         *(element_type_of_nobody, cast_of_nothing, weights_beyond_any_number, branch_twice),
     ],
 )

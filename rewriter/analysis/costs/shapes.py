@@ -14,6 +14,7 @@ from modelexport.rewriter.analysis.costs.sizes import tensor_bytes
 from modelexport.rewriter.analysis.costs.surrogates import replace_contrib_operators
 from modelexport.rewriter.graph.onnx_errors import ONNX_ERRORS
 from modelexport.support.error_texts import first_line
+from modelexport.support.numerals import is_numeral
 
 
 class TensorType(NamedTuple):
@@ -42,7 +43,7 @@ def parse_dimension(text: str) -> tuple[str, int]:
         UsageError: The text has another form.
     """
     name, _, size = text.rpartition("=")
-    if not name or not size.isdecimal():
+    if not name or not is_numeral(size):
         raise UsageError(f"--dim {text}: write the name and the size of a dimension as NAME=8.")
     return name, int(size)
 
