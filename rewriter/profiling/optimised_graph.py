@@ -8,6 +8,7 @@ neighbour.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.graph_paths import op_type
@@ -40,7 +41,7 @@ def graph_of_optimised(
         file: The file.
         dims: Sizes of open dimensions by their names.
     """
-    originals = _OriginalNodes(file, dims)
+    originals = _OriginalNodes(file, dims, decisions)
     nodes = [
         ProfiledNode(
             proto.name,
@@ -72,15 +73,20 @@ class _OriginalNodes:
     Args:
         file: The file.
         dims: Sizes of open dimensions by their names.
+        decisions: Which of them the optimised nodes do.
     """
 
-    def __init__(self, file: PlacedFile, dims: Mapping[str, int]) -> None:
+    def __init__(
+        self, file: PlacedFile, dims: Mapping[str, int], decisions: Sequence[Decision]
+    ) -> None:
         self._file = file
         self._counter = WorkCounter(file, dims)
         self._by_origin: dict[str, list[int]] = {}
         for number, (key, proto) in enumerate(zip(file.graph.keys, file.graph.nodes, strict=True)):
             output = next(filter(None, proto.output), f"{key.graph}#{key.position}")
             self._by_origin.setdefault(proto.name or output, []).append(number)
+        sure = (d for d in decisions if d.evidence != EvidenceKind.STRUCTURE)
+        self._done = {number for decision in sure for number in self._origins(decision)}
         names = [(n.name, kind) for n, kind in zip(file.graph.nodes, file.op_types, strict=True)]
         count = Counter(names)
         self._kept = {key: n for n, key in enumerate(names) if key[0] and count[key] == 1}
@@ -93,9 +99,13 @@ class _OriginalNodes:
             own = self._counter.count(kept)
             fused = self._file.modules[kept] in covers and any(map(any, own.values()))
             return dict.fromkeys(covers if fused else (), Work()) | own
+        numbers = self._origins(decision)
+        absorbed = self._absorbed(numbers, kind)
+        works = [self._counter.count(number) for number in absorbed]
+        covers = tuple(dict.fromkeys([*covers, *chain.from_iterable(works)]))
         if len(covers) == 1:
             return {covers[0]: Work()}
-        total = add_works(*map(self._counter.count, self._origins(decision)))
+        total = add_works(*map(self._counter.count, numbers), *works)
         return {module: total.get(module, Work()) for module in covers}
 
     def line_works(self, decision: Decision, name: str, kind: str) -> WorkByLine:
@@ -111,8 +121,33 @@ class _OriginalNodes:
         claim = None if kept is None else self._file.claims[kept]
         return claim is not None and claim.kind in _BY_NAME
 
+    def _absorbed(self, numbers: Sequence[int], kind: str) -> list[int]:
+        """The nodes in front of some nodes that a node of an operator must do, too.
+
+        A convolution of which matching found only the activation does also the convolution in
+        front of it, if no other optimised node does.
+        """
+        operator = _plain_operator(kind)
+        if any(_plain_operator(self._file.op_types[number]) == operator for number in numbers):
+            return []
+        absorbed: list[int] = []
+        reached, pending = set(numbers), list(numbers)
+        while pending and not absorbed:
+            for other in self._file.graph.predecessors[pending.pop()]:
+                if other not in reached and other not in self._done:
+                    reached.add(other)
+                    pending.append(other)
+                    if _plain_operator(self._file.op_types[other]) == operator:
+                        absorbed.append(other)
+        return absorbed
+
     def _origins(self, decision: Decision) -> list[int]:
         return [n for name in decision.origins for n in self._by_origin.get(name, ())]
+
+
+def _plain_operator(kind: str) -> str:
+    """An operator without its domain, and without what fused and quantised ones add to its name."""
+    return kind.rpartition("::")[2].removeprefix("Fused").removeprefix("QLinear")
 
 
 def _modules_of_inserted(

@@ -118,3 +118,18 @@ def test_what_a_quantiser_put_between_nodes_of_a_module_is_of_this_module(
         }
         graph = _graph(file, model, decisions)
     assert [_charged(graph, name) for name in ("q", "dq")] == ["layer.0.fc"] * 2
+
+
+@pytest.mark.parametrize(("other", "module"), [(None, "layer.0.fc"), ("proj0", "layer.0")])
+def test_a_product_does_the_product_in_front_of_what_was_found_in_it(
+    file: PlacedFile, other: str | None, module: str
+) -> None:
+    """Only the activation was found in a product; another optimised node may do the product."""
+    model = two_layers()
+    fused = model.graph.node[NAMES.index("relu0")]
+    fused.op_type, fused.name = "FusedMatMul", "fused"
+    model.graph.node[NAMES.index("proj0")].name = "product"
+    decisions = {"fused": Decision("", 3, "fused", "FusedMatMul", "layer.0", origins=("relu0",))}
+    if other is not None:
+        decisions["product"] = Decision("", 1, "product", "MatMul", "layer.0.fc", origins=(other,))
+    assert _charged(_graph(file, model, decisions), "fused") == module
