@@ -12,6 +12,7 @@ from functools import cached_property
 from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.graph_paths import split_subgraph_path, subgraph_path
 from modelexport.hierarchy.record import Op
+from modelexport.rewriter.graph.operators import is_data_movement
 from modelexport.rewriter.matching.alignment.call_order import pair_calls
 from modelexport.rewriter.matching.alignment.graph_pair import GraphPair
 from modelexport.rewriter.matching.alignment.pairs import Pairs
@@ -253,6 +254,7 @@ def find_nearby_ops(graphs: GraphPair, skipped: set[int]) -> dict[int, dict[int,
     """In a quantised file, the recorded ops whose results are near to a node's.
 
     Quantisation moves every number, so that being near proves nothing. It counts in the score.
+    A node that splits a value computes none of the parts: it is not the op which computes one.
 
     Args:
         graphs: What is aligned; its values are calibrated.
@@ -269,8 +271,15 @@ def find_nearby_ops(graphs: GraphPair, skipped: set[int]) -> dict[int, dict[int,
         node: {
             op: distance
             for op, distance in quantised.candidate_ops(node).items()
-            if not pass_through[op]
+            if not pass_through[op] and _may_split(graphs, node, op)
         }
         for node in range(len(graphs.file.graph))
         if node not in skipped and not graphs.is_auxiliary(node)
     }
+
+
+def _may_split(graphs: GraphPair, node: int, op: int) -> bool:
+    """Whether a recorded op may split a value, if a node does. Torch's operators do not tell."""
+    if graphs.file.graph.op_types[node] != "Split" or graphs.record.graph.has_torch_op_types:
+        return True
+    return is_data_movement("", graphs.record.graph.op_types[op])

@@ -359,6 +359,43 @@ def test_an_op_that_passes_values_through_is_not_near() -> None:
     assert find_nearby_ops(case.graphs, set()) == {0: {}, 1: {}, 2: {}}
 
 
+@pytest.mark.parametrize(
+    ("op_type", "torch_op_types", "near"),
+    [
+        ("MatMul", False, []),
+        ("Split", False, ["left"]),
+        ("Slice", False, ["left"]),
+        ("aten::linear", True, ["left"]),
+    ],
+)
+def test_a_node_that_splits_a_value_is_not_the_op_that_computes_a_part(
+    op_type: str, torch_op_types: bool, near: list[str]
+) -> None:
+    """Merged projections are split again: the parts are near to what each projection computes.
+
+    Torch's operators are not compared.
+    """
+    operator = op_type.replace("::", ".")
+    file = """g (float[8,16] x) => (float[4,16] a, float[4,16] b) <float[16,16] w = {1}> {
+        [packed] h = MatMul (x, w) [split] a, b = Split (h)
+    }"""
+    record = f"""g (float[8,16] x) => (float[4,16] a, float[4,16] b) <float[16,16] w = {{1}}> {{
+        [left] a = {operator} (x, w) [right] b = Tanh (x)
+    }}"""
+    values = {"a": numbers(1, (4, 16))}
+    noisy = {"a": values["a"] + 0.05 * numbers(9, (4, 16)), "b": numbers(2, (4, 16))}
+    case = Aligned(
+        file,
+        record,
+        file_values=noisy,
+        record_values=values,
+        quantised=True,
+        torch_op_types=torch_op_types,
+    )
+    ops = find_nearby_ops(case.graphs, set())[case.node("split")]
+    assert [case.op_name(op) for op in ops] == near
+
+
 @pytest.mark.parametrize("quantised", [True, False])
 def test_auxiliary_nodes_have_no_near_ops(quantised: bool) -> None:
     """A reshape has the numbers of what it reads."""
