@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from modelexport.errors import InputsError
+from modelexport.tracer.sources.generated.conventions import IMAGE_GRID
 from modelexport.tracer.sources.generated.documented import documented_parameters
 from modelexport.tracer.sources.generated.extents import Extents
 from modelexport.tracer.sources.generated.placeholders import token_names
@@ -38,7 +39,7 @@ def with_signal(model: nn.Module, inputs: Mapping[str, Any]) -> dict[str, Any]:
     if has_signal or _TEXT not in kinds or len(kinds) == 1:
         return dict(inputs)
     parameters = documented_parameters(model)
-    extents = Extents(model.config, grid="grid_thw" in " ".join(parameters))
+    extents = Extents(model.config, grid=IMAGE_GRID in " ".join(parameters))
     rows = len(next(v for v in inputs.values() if torch.is_tensor(v)))
     running = _running_modules(model, inputs)
     for parameter in parameters.values():
@@ -48,11 +49,11 @@ def with_signal(model: nn.Module, inputs: Mapping[str, Any]) -> dict[str, Any]:
         if value is None or not value.is_floating_point():
             continue
         try:
-            made = runnable_inputs(model, {**inputs, parameter.name: value})
+            extended = runnable_inputs(model, {**inputs, parameter.name: value})
         except InputsError:
             continue
-        if parameter.name in made and _running_modules(model, made) - running:
-            return _with_padding(made)
+        if parameter.name in extended and _running_modules(model, extended) - running:
+            return _with_padding(extended)
     return dict(inputs)
 
 

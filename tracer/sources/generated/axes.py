@@ -46,13 +46,13 @@ def with_other_axes(message: str, values: Values, extents: Extents) -> Iterator[
 
 def _with_more_axes(values: Values, match: re.Match[str], extents: Extents) -> Iterator[Values]:
     """The input that has too few axes with one more behind its rows: of frames, images or one."""
-    wanted = int(match[1] or match[3] or int(match[5]) + 1)
-    present = next((int(n) for n in (match[2], match[4]) if n), wanted - 1)
-    if wanted - present != 1:
+    expected = int(match[1] or match[3] or int(match[5]) + 1)
+    present = next((int(n) for n in (match[2], match[4]) if n), expected - 1)
+    if expected - present != 1:
         return
     floats = floating(values)
     frames = int(extents.setting(*reversed(CLIP_FRAMES)) or 2)
-    for dims in dict.fromkeys((present, wanted)):
+    for dims in dict.fromkeys((present, expected)):
         for name, tensor in floats.items():
             if tensor.dim() == dims:
                 frames = (
@@ -63,14 +63,14 @@ def _with_more_axes(values: Values, match: re.Match[str], extents: Extents) -> I
                 yield {**values, name: more[:, :1]}
 
 
-def _with_fewer_axes(values: Values, wanted: int) -> Iterator[Values]:
+def _with_fewer_axes(values: Values, expected: int) -> Iterator[Values]:
     """The inputs that have too many axes: one row of vectors for each row, or the first of each."""
     for name, tensor in floating(values).items():
-        if tensor.dim() <= wanted:
+        if tensor.dim() <= expected:
             continue
-        if wanted == 3:
+        if expected == 3:
             yield {**values, name: tensor.flatten(1, -2)}
-        if tensor.dim() == wanted + 1:
+        if tensor.dim() == expected + 1:
             yield {**values, name: tensor[:, 0]}
             yield {**values, name: tensor[0]}
 

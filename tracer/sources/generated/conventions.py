@@ -17,6 +17,8 @@ CLIP_FRAMES = ("frames_per_clip", "num_frames")
 SPECTRUM_BINS, SPECTRUM_FRAMES = "num_mel_bins", "max_source_positions"
 PAST_STEPS, FUTURE_STEPS, LAGS = "context_length", "prediction_length", "lags_sequence"
 """Tokens; pixels; patches; frames of a video, of a spectrogram; steps of a time series."""
+IMAGE_GRID = "grid_thw"
+"""Input: how many frames, rows and columns of patches an image has."""
 
 
 def placeholder_settings(kind: str) -> tuple[str, ...]:

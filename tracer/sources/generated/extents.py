@@ -68,8 +68,8 @@ class Extents:
             return self.overrides[axis]
         if axis.isdigit():
             return int(axis)
-        known = self._by_words(axis.split("(")[0].strip().lower(), parameter)
-        return known if known is not None else self._by_expression(axis, parameter)
+        extent = self._by_words(axis.split("(")[0].strip().lower(), parameter)
+        return extent if extent is not None else self._by_expression(axis, parameter)
 
     @property
     def patches(self) -> int:

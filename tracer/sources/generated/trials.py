@@ -11,7 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from modelexport.errors import InputsError
 from modelexport.support.error_texts import first_line
-from modelexport.tracer.sources.generated.conventions import channels_read
+from modelexport.tracer.sources.generated.conventions import IMAGE_GRID, channels_read
 from modelexport.tracer.sources.generated.documented import Parameter, documented_parameters
 from modelexport.tracer.sources.generated.extents import Extents
 from modelexport.tracer.sources.generated.repairs import repairs
@@ -46,20 +46,22 @@ def runnable_inputs(
     names = " ".join(parameters)
     images = channels_read(model, nn.Conv2d, nn.Conv3d) or 3
     channels = images, channels_read(model, nn.Conv1d) or 1
-    extents = Extents(model.config, channels, grid="grid_thw" in names)
+    extents = Extents(model.config, channels, grid=IMAGE_GRID in names)
     first: Exception | None = None  # of inputs that are complete, where there are such
     first_is_complete = False
-    seen: set[_Form] = set()
+    tried: set[_Form] = set()
     with (
         evaluation_mode(model),
         ready_for_export(model),
         fake_weights(model) as mode,
         torch.no_grad(),
     ):
-        given = {name: base[name] for name in fixed}
+        fixed_values = {name: base[name] for name in fixed}
         for likely in _proposals(dict(base), parameters, extents):
-            proposal = {**likely, **given}
-            for values, error in _trials(model, proposal, parameters, extents, mode, seen, given):
+            proposal = {**likely, **fixed_values}
+            for values, error in _trials(
+                model, proposal, parameters, extents, mode, tried, fixed_values
+            ):
                 if error is None:
                     return values
                 complete = all(p.name in values for p in parameters.values() if p.required)
@@ -82,29 +84,30 @@ def _proposals(
         parameters[n] for n, v in base.items()
         if n in parameters and isinstance(v, torch.Tensor) and v.is_floating_point()
     ]  # fmt: skip
-    documented = {**base, **_made([p for p in signals if p.axes], {}, parameters, extents)}
-    made = _made(required, documented, parameters, extents)
-    more = _made(optional, {**documented, **made}, parameters, extents)
+    documented = {**base, **_make_values([p for p in signals if p.axes], {}, parameters, extents)}
+    needed = _make_values(required, documented, parameters, extents)
+    more = _make_values(optional, {**documented, **needed}, parameters, extents)
     yield from filter(None, [
-        base, {**base, **made}, {**made, **documented}, documented, {**made, **base},
-        {**more, **made, **base}, {**more, **made, **documented}, {**documented, **made}, made,
+        base, {**base, **needed}, {**needed, **documented}, documented, {**needed, **base},
+        {**more, **needed, **base}, {**more, **needed, **documented}, {**documented, **needed},
+        needed,
     ])  # fmt: skip
 
 
-def _made(
-    wanted: Iterable[Parameter],
-    given: Values,
+def _make_values(
+    targets: Iterable[Parameter],
+    others: Values,
     parameters: Mapping[str, Parameter],
     extents: Extents,
 ) -> Values:
-    """Values of parameters; axes of the same name have the same extent as in those given."""
-    made: Values = {}
-    for parameter in wanted:
-        axes = shared_axes(parameter, {**given, **made}, parameters)
+    """Values of parameters; axes of the same name have the same extent as in the other values."""
+    values: Values = {}
+    for parameter in targets:
+        axes = shared_axes(parameter, {**others, **values}, parameters)
         value = make_value(parameter, replace(extents, overrides=axes))
         if value is not None:
-            made[parameter.name] = value
-    return made
+            values[parameter.name] = value
+    return values
 
 
 _Form = tuple[tuple[str, tuple[int, ...], str, int], ...]
@@ -125,8 +128,8 @@ def _trials(
     parameters: Mapping[str, Parameter],
     extents: Extents,
     mode: FakeTensorMode | None,
-    seen: set[_Form],
-    given: Values,
+    tried: set[_Form],
+    fixed: Values,
 ) -> Iterator[tuple[Values, Exception | None]]:
     """Runs of the model on a proposal, and on what its errors make of it, depth first.
 
@@ -137,12 +140,12 @@ def _trials(
     """
     waiting = [(proposal, 0)]
     for _ in range(_MAX_RUNS):
-        while waiting and _form(waiting[-1][0]) in seen:
+        while waiting and _form(waiting[-1][0]) in tried:
             waiting.pop()
         if not waiting:
             return
         values, changes = waiting.pop()
-        seen.add(_form(values))
+        tried.add(_form(values))
         try:
             with mode or nullcontext():
                 model(**values)
@@ -153,7 +156,7 @@ def _trials(
                 waiting += [
                     (other, changes + 1)
                     for other in reversed(changed)
-                    if all(other.get(name) is value for name, value in given.items())
+                    if all(other.get(name) is value for name, value in fixed.items())
                 ]
         else:
             yield values, None

@@ -37,11 +37,11 @@ def shared_axes(
     an axis: a mask goes with what it masks.
     """
     names = sorted(values, key=lambda name: -_common_beginning(name, parameter.name))
-    wanted = {axis for axes in parameter.axes for axis in axes}
+    own_axes = {axis for axes in parameter.axes for axis in axes}
     for name in names:
         shape = tuple(getattr(values[name], "shape", ()))
         for axes in parameters[name].axes if name in parameters else ():
-            if len(axes) == len(shape) and wanted & set(axes[1:]):
+            if len(axes) == len(shape) and own_axes & set(axes[1:]):
                 return {a: e for a, e in zip(axes, shape, strict=True) if not a.isdigit()}
     return {}
 
