@@ -94,7 +94,7 @@ def test_a_file_that_was_cut_out_does_nothing_before_what_it_is_given(tmp_path: 
         )
         path = tmp_path / "cut.onnx"
         onnx.save(graph, path)
-        found = derive_truth(
+        actual = derive_truth(
             observe(path, {"given": given.detach().numpy()}), run_eagerly(model, {"x": x})
         )
-        assert found.covers[NodeKey(MAIN, 0)] == Covers(frozenset({"dense"}), frozenset({"dense"}))
+        assert actual.covers[NodeKey(MAIN, 0)] == Covers(frozenset({"dense"}), frozenset({"dense"}))

@@ -132,5 +132,5 @@ def test_wrong_endings_are_noticed(
 ) -> None:
     """The judge names what is wrong, and only that."""
     (working_folder / "cut.json").write_text("{")
-    found = find_fault(ANALYZE, ending, left)
-    assert found is None if fault is None else fault in str(found)
+    actual = find_fault(ANALYZE, ending, left)
+    assert actual is None if fault is None else fault in str(actual)

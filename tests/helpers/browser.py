@@ -115,15 +115,15 @@ class Browser:
 
     def complaints(self) -> list[str]:
         """What the console, the policy and scripts complained of, and what was fetched."""
-        found = []
+        actual = []
         for event in self.events:
             method, values = event.get("method"), event.get("params", {})
             if method in {"Log.entryAdded", "Runtime.exceptionThrown"}:
-                found.append(json.dumps(values))
+                actual.append(json.dumps(values))
             elif method == "Network.requestWillBeSent":
                 url = values["request"]["url"]
-                found += [] if url.startswith("file:") else [url]
-        return found
+                actual += [] if url.startswith("file:") else [url]
+        return actual
 
 
 @contextmanager

@@ -45,8 +45,8 @@ def resolve(
     return resolver.resolve(pairs, structure=structure)
 
 
-def paired(case: Aligned, found: Resolution) -> dict[str, list[str]]:
+def paired(case: Aligned, actual: Resolution) -> dict[str, list[str]]:
     return {
         case.node_name(node): [case.op_name(op) for op in ops]
-        for node, ops in sorted(found.paired.items())
+        for node, ops in sorted(actual.paired.items())
     }

@@ -28,10 +28,13 @@ def test_the_formats_say_the_same(tmp_path: Path, suffix: str) -> None:
     """JSON, TOML and YAML; axes are numbers, as text or not."""
     path = tmp_path / f"config{suffix}"
     path.write_text(WRITERS[suffix](CONFIG))
-    found = read_export_config(path)
-    assert found.dynamic_axes == {"x": {0: "batch", 1: "length"}, "mask": {0: "batch", 1: "length"}}
-    assert found.inputs["mask"] == InputSpec((3, 4), "int64", (7, 9))
-    assert (found.exporter, found.opset, found.output_names) == (
+    actual = read_export_config(path)
+    assert actual.dynamic_axes == {
+        "x": {0: "batch", 1: "length"},
+        "mask": {0: "batch", 1: "length"},
+    }
+    assert actual.inputs["mask"] == InputSpec((3, 4), "int64", (7, 9))
+    assert (actual.exporter, actual.opset, actual.output_names) == (
         *("torchscript", 15),
         ("scaled", "mean"),
     )

@@ -44,8 +44,8 @@ def test_sketches_estimate_distances(size: int) -> None:
     for amount in (0.01, 0.1, 1.0):
         other = array + amount * random.standard_normal(size)
         true = np.sqrt(np.mean((array - other) ** 2))
-        found = np.sqrt(np.mean((sketch(array) - sketch(other)) ** 2))
-        assert true / 2 < found < true * 2
+        actual = np.sqrt(np.mean((sketch(array) - sketch(other)) ** 2))
+        assert true / 2 < actual < true * 2
 
 
 def test_shape_does_not_matter_but_layout_does() -> None:

@@ -101,7 +101,7 @@ def sources() -> list[Path]:
 def violations_by_file(names: frozenset[str]) -> dict[str, list[tuple[int, str]]]:
     """The files of the rooms that name something in a model, with lines and names."""
     lines = {str(p.relative_to(ROOT)): violations(p.read_text(), names) for p in sources()}
-    return {path: found for path, found in lines.items() if found}
+    return {path: actual for path, actual in lines.items() if actual}
 
 
 def test_packages_know_no_model_of_transformers() -> None:

@@ -10,7 +10,7 @@ from modelexport.support.threads import short_switch_interval
 
 
 @pytest.fixture(params=[5e-3, 1e-4])
-def found(request: pytest.FixtureRequest) -> Iterator[float]:
+def actual(request: pytest.FixtureRequest) -> Iterator[float]:
     """How long turns are when we come."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(request.param)
@@ -18,21 +18,21 @@ def found(request: pytest.FixtureRequest) -> Iterator[float]:
     sys.setswitchinterval(before)
 
 
-def test_turns_are_short_until_the_last_one_leaves(found: float) -> None:
+def test_turns_are_short_until_the_last_one_leaves(actual: float) -> None:
     """Two that overlap, the first to come being the first to go; turns never get longer."""
     first, second = ExitStack(), ExitStack()
     first.enter_context(short_switch_interval())
     during = sys.getswitchinterval()
-    assert during <= min(found, 1e-3)
+    assert during <= min(actual, 1e-3)
     second.enter_context(short_switch_interval())
     first.close()
     assert sys.getswitchinterval() == during
     second.close()
-    assert sys.getswitchinterval() == found
+    assert sys.getswitchinterval() == actual
 
 
-def test_turns_are_restored_after_an_error(found: float) -> None:
+def test_turns_are_restored_after_an_error(actual: float) -> None:
     """Whatever went wrong inside."""
     with pytest.raises(ValueError, match="wrong"), short_switch_interval():
         raise ValueError("wrong")
-    assert sys.getswitchinterval() == found
+    assert sys.getswitchinterval() == actual

@@ -203,8 +203,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def marked_attention(*args: object, **options: object) -> tuple[torch.Tensor, None]:
     """Attention that leaves an operator in the graph which no model has."""
-    found, _ = ALL_ATTENTION_FUNCTIONS["sdpa"](*args, **options)
-    return torch.atan(found), None
+    actual, _ = ALL_ATTENTION_FUNCTIONS["sdpa"](*args, **options)
+    return torch.atan(actual), None
 
 
 @pytest.mark.parametrize("exporter", EXPORTERS)

@@ -32,8 +32,8 @@ class Reads(nn.Module):
         x = self.table(ids)
         hidden = (1.0 - mask[:, None, :].float()) * torch.finfo(torch.float32).min
         weights = (x @ x.transpose(1, 2) + hidden).softmax(-1)
-        found: torch.Tensor = self.out(weights @ x)
-        return found
+        actual: torch.Tensor = self.out(weights @ x)
+        return actual
 
 
 class Roots(nn.Module):
@@ -45,8 +45,8 @@ class Roots(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Of the square root."""
-        found: torch.Tensor = self.out(x.sqrt())
-        return found
+        actual: torch.Tensor = self.out(x.sqrt())
+        return actual
 
 
 class Chooses(nn.Module):
@@ -58,8 +58,8 @@ class Chooses(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """One or the other."""
-        found: torch.Tensor = self.none(x) if float(x.abs().sum()) == 0 else self.some(x)
-        return found
+        actual: torch.Tensor = self.none(x) if float(x.abs().sum()) == 0 else self.some(x)
+        return actual
 
 
 def probes(record: Record) -> dict[str, np.ndarray]:

@@ -67,15 +67,15 @@ EXPECTED = {
 def records(tmp_path_factory) -> dict[str, Record]:
     folder = tmp_path_factory.mktemp("lines")
     model, inputs = Outer().eval(), (torch.rand(2, 3, 4),)
-    found = {}
+    actual = {}
     for exporter in (Exporter.TORCHSCRIPT, Exporter.DYNAMO):
         path = folder / f"{exporter}.onnx"
         trace(model, inputs, path, exporter=exporter)
-        found[exporter] = (path, read_record(path.with_suffix(".trace.json")))
+        actual[exporter] = (path, read_record(path.with_suffix(".trace.json")))
     path = folder / "eager.trace.json"
     record(model, inputs, path, exporter="eager")
-    found["eager"] = (None, read_record(path))
-    return found
+    actual["eager"] = (None, read_record(path))
+    return actual
 
 
 def lines_by_module(content: Record) -> dict[str, set[str]]:

@@ -229,8 +229,8 @@ class Waves(torch.nn.Module):
         def multiplied(y: torch.Tensor) -> torch.Tensor:
             return self.fast(y) * self.slow(y)
 
-        found: torch.Tensor = torch.cond(x.mean() > 0, added, multiplied, (x,))
-        return found
+        actual: torch.Tensor = torch.cond(x.mean() > 0, added, multiplied, (x,))
+        return actual
 
 
 def test_what_only_numbers_tell_apart_in_a_subgraph(tmp_path: Path) -> None:
@@ -255,9 +255,9 @@ def test_what_only_numbers_tell_apart_in_a_subgraph(tmp_path: Path) -> None:
     onnx.save(model, tmp_path / "b.onnx")
     report = annotate(tmp_path / "b.onnx", done.record, tmp_path / "c.onnx")
     recorded = {NodeKey(op.graph, op.index): op.module for op in done.record.ops}
-    found = {d.key: d.module for d in report.decisions if d.key in places}
-    assert {"slow", "fast"} <= set(found.values())
-    assert found == {key: recorded[places[key]] for key in places}
+    actual = {d.key: d.module for d in report.decisions if d.key in places}
+    assert {"slow", "fast"} <= set(actual.values())
+    assert actual == {key: recorded[places[key]] for key in places}
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # onnx's own data

@@ -63,7 +63,7 @@ def test_every_tag_is_what_eager_execution_shows(name: str, exporter: str, tmp_p
     ]
     true = truth(model, inputs, traced.onnx_path) if can_run(traced.onnx_path) else Truth()
     assert bool(true.modules) is can_run(traced.onnx_path)
-    assert [found for case in reports if (found := contradicted(true, *case))] == []
+    assert [actual for case in reports if (actual := contradicted(true, *case))] == []
     silent = [d for report, *_ in reports for d in report.decisions if not (d.tag or d.reason)]
     assert silent == []
     assert [op for op in eager.ops if op.module is None] == []

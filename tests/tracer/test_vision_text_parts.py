@@ -134,7 +134,7 @@ def test_a_model_that_keeps_the_image_is_not_divided() -> None:
     first = {"tokens": torch.randn(2, 4), "image": torch.randn(2, 4)}
     for skip in (True, False):
         run = {**first, "skip": skip}
-        found = find_prompt_encoder(net, run, {"tokens": first["tokens"], "skip": skip})
-        assert (found is None) == skip
-    assert found is not None
-    assert [module for module, _ in found.calls] == [net.tower, net.bridge]
+        actual = find_prompt_encoder(net, run, {"tokens": first["tokens"], "skip": skip})
+        assert (actual is None) == skip
+    assert actual is not None
+    assert [module for module, _ in actual.calls] == [net.tower, net.bridge]

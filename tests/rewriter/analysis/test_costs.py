@@ -50,17 +50,17 @@ def flops_by_module(name: str) -> dict[str, int]:
 
 def outside(report: AnnotateReport, record: Record) -> set[str]:
     """Modules of which nodes elsewhere do some work, or that are called under several names."""
-    found = {path for m in record.modules if m.alias_of for path in (m.path, m.alias_of)}
-    found |= {
-        m.path for m in record.modules for path in set(found) if path.startswith(m.path + ".")
+    actual = {path for m in record.modules if m.alias_of for path in (m.path, m.alias_of)}
+    actual |= {
+        m.path for m in record.modules for path in set(actual) if path.startswith(m.path + ".")
     }
     for decision in report.decisions:
         for path in decision.covers:
             above = path
             while above and above != decision.module:
-                found.add(above)
+                actual.add(above)
                 above = above.rpartition(".")[0]
-    return found
+    return actual
 
 
 @pytest.mark.parametrize(("name", "exporter"), CASES)

@@ -122,9 +122,9 @@ def test_no_order_loses_a_module(spec: Spec, random: Random) -> None:
     random.shuffle(rows)
     groups = group_equal_siblings(rows)
     assert sorted(unfolded(groups)) == sorted(row.tag for row in rows)
-    found = list(every_group(groups))
-    assert found
-    for _, group in found:
+    actual = list(every_group(groups))
+    assert actual
+    for _, group in actual:
         places = [stem_and_number(member.tag) for member in group.members]
         steps = [None if a is None else (a[0], a[1] + 1) for a in places[:-1]]
         assert None not in steps

@@ -154,11 +154,11 @@ def test_nodes_of_branches_are_found(tmp_path: Path) -> None:
     scopes = ["in" if key.graph else "out" for key in places]
     record = record_of(model, {"": "Net", "in": "In", "out": "Out"}, scopes)
     with open_graph(path, record=record) as graph:
-        found = graph.nodes("in")
-        assert len(found) == scopes.count("in")
-        assert {graph.module_of(node) for node in found} == {"in"}
+        actual = graph.nodes("in")
+        assert len(actual) == scopes.count("in")
+        assert {graph.module_of(node) for node in actual} == {"in"}
         producers = {id(node) for tensor in graph.inputs("in") for node in tensor.inputs}
-        assert producers.isdisjoint(map(id, found))
+        assert producers.isdisjoint(map(id, actual))
         with pytest.raises(UsageError, match="inside a branch"):
             graph.replace("in", "Fused")
         graph.save(tmp_path / "edited.onnx")

@@ -51,9 +51,9 @@ def test_recorded_values_get_the_recorded_statistics() -> None:
     random = np.random.default_rng(5)
     values = generate(random)
     recorded = fingerprints_of(values)
-    found = RecordedValueIndex(recorded).fingerprints([noisy(value, random) for value in values])
+    actual = RecordedValueIndex(recorded).fingerprints([noisy(value, random) for value in values])
     assert recorded
-    for known, original in zip(found, recorded, strict=True):
+    for known, original in zip(actual, recorded, strict=True):
         assert known is not None
         assert msgspec.structs.replace(known, sketch=original.sketch) == original
 
@@ -64,10 +64,10 @@ def test_infinite_values_and_zeros_do_not_disturb_the_others() -> None:
     value = random.standard_normal(4096).astype(np.float32)
     masked = np.where(value < 0, -np.inf, value).astype(np.float32)
     observed = [noisy(value, random), masked, np.zeros_like(value)]
-    found = RecordedValueIndex(fingerprints_of([value])).fingerprints(observed)
+    actual = RecordedValueIndex(fingerprints_of([value])).fingerprints(observed)
     expected = value_fingerprints([value, *observed[1:]])
     assert len(expected) == len(observed)
-    for known, true in zip(found, expected, strict=True):
+    for known, true in zip(actual, expected, strict=True):
         assert known is not None
         assert true is not None
         assert known.quantiles == true.quantiles
@@ -84,12 +84,12 @@ def test_it_finds_the_classes_that_sorting_finds() -> None:
     for part in (observed, observed[: len(values)], observed[len(values) :]):
         recalled = RecordedValueIndex(fingerprints_of(values)).fingerprints(part, threads=2)
         plain = value_fingerprints(part)
-        found, expected = (
+        actual, expected = (
             match_classes(classes, record, FULL_PRECISION.tolerance)
             for classes in (classes_of([p for p in each if p]) for each in (recalled, plain))
         )
         ours, theirs = (classes_of([p for p in each if p]).class_of for each in (recalled, plain))
-        assert [found[ours[n]].keys() for n in range(len(part))] == [
+        assert [actual[ours[n]].keys() for n in range(len(part))] == [
             expected[theirs[n]].keys() for n in range(len(part))
         ]
 
@@ -100,8 +100,8 @@ def test_the_same_numbers_in_another_order_stay_one_class() -> None:
     value = random.standard_normal((60, 50)).astype(np.float32)
     recorded = fingerprints_of([value])
     here = noisy(value, random)
-    found = RecordedValueIndex(recorded).fingerprints([here, here.T])
-    assert len(classes_of([p for p in found if p]).members) == 1
+    actual = RecordedValueIndex(recorded).fingerprints([here, here.T])
+    assert len(classes_of([p for p in actual if p]).members) == 1
 
 
 @pytest.mark.parametrize("apart", [1e-7, 1e-6, 3e-6])
@@ -110,8 +110,8 @@ def test_between_values_that_are_nearly_equal_sorting_decides(apart: float) -> N
     random = np.random.default_rng(9)
     value = 1 + random.random(4096).astype(np.float32)
     both = [value, (value + np.float32(apart)).astype(np.float32)]
-    found = RecordedValueIndex(fingerprints_of(both)).fingerprints(both)
-    assert found == value_fingerprints(both)
+    actual = RecordedValueIndex(fingerprints_of(both)).fingerprints(both)
+    assert actual == value_fingerprints(both)
 
 
 @given(
@@ -123,17 +123,17 @@ def test_any_numbers_have_the_statistics_that_sorting_gives(
 ) -> None:
     """Infinite, not a number, zero or huge: what differs is within the tolerance of matching."""
     assert values
-    for found, expected in zip(
+    for actual, expected in zip(
         RecordedValueIndex(fingerprints_of(values[:known])).fingerprints(values),
         map(value_fingerprint, values),
         strict=True,
     ):
-        assert found is not None
+        assert actual is not None
         assert expected is not None
         assert (
-            msgspec.structs.replace(found, quantiles=expected.quantiles, sketch=expected.sketch)
+            msgspec.structs.replace(actual, quantiles=expected.quantiles, sketch=expected.sketch)
             == expected
         )
-        ours, theirs = found.statistics(), expected.statistics()
+        ours, theirs = actual.statistics(), expected.statistics()
         scale = np.abs(theirs).max(initial=0)
         assert (np.abs(ours - theirs) <= FULL_PRECISION.tolerance * scale).all()

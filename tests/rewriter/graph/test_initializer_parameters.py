@@ -70,8 +70,8 @@ def test_absent_parameters_are_those_that_no_initializer_holds() -> None:
     """A parameter whose initializer is gone is listed with its shape."""
     model = two_layers()
     gone = model.graph.initializer.pop()
-    found = InitializerParameters(model, two_layers_record().tree).absent()
-    assert found == {gone.name: tuple(gone.dims)}
+    actual = InitializerParameters(model, two_layers_record().tree).absent()
+    assert actual == {gone.name: tuple(gone.dims)}
 
 
 def test_an_annotated_file_carries_the_mapping(tmp_path: Path) -> None:

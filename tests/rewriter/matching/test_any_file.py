@@ -86,9 +86,9 @@ def verdicts(report: AnnotateReport, known: Truth, record: Record) -> list[Verdi
     ]
 
 
-def share_right(found: list[Verdict]) -> float:
-    good = sum(verdict in {Verdict.EXACT, Verdict.IN_COVERS} for verdict in found)
-    return good / len(found)
+def share_right(actual: list[Verdict]) -> float:
+    good = sum(verdict in {Verdict.EXACT, Verdict.IN_COVERS} for verdict in actual)
+    return good / len(actual)
 
 
 @pytest.mark.parametrize("exporter", EXPORTERS)
@@ -100,9 +100,9 @@ def test_values_tell_where_nothing_is_called_as_it_was(
     start = subject(name, exporter)
     scrambled = start.step(SCRAMBLED)
     report = decide(scrambled, start.record)
-    found = verdicts(report, start.truth, start.record)
-    assert {Verdict.WRONG, Verdict.UNRESOLVED}.isdisjoint(found)
-    assert share_right(found) >= ENOUGH
+    actual = verdicts(report, start.truth, start.record)
+    assert {Verdict.WRONG, Verdict.UNRESOLVED}.isdisjoint(actual)
+    assert share_right(actual) >= ENOUGH
     assert EvidenceKind.NAMES not in report.evidence
     assert report.evidence[EvidenceKind.VALUES] > 0
 
@@ -113,9 +113,9 @@ def test_a_file_of_the_other_exporter(subject: Subjects, name: str, exporter: st
     """A record of one exporter's file tells the modules of the other's, its names scrambled."""
     record = subject(name, exporter).record
     other = subject(name, OTHER_EXPORTER[exporter])
-    found = verdicts(decide(other.step(SCRAMBLED), record), other.truth, record)
-    assert {Verdict.WRONG, Verdict.UNRESOLVED}.isdisjoint(found)
-    assert share_right(found) >= ENOUGH
+    actual = verdicts(decide(other.step(SCRAMBLED), record), other.truth, record)
+    assert {Verdict.WRONG, Verdict.UNRESOLVED}.isdisjoint(actual)
+    assert share_right(actual) >= ENOUGH
 
 
 @pytest.mark.parametrize("level", [ORT_BASIC, ORT_EXTENDED, ORT_ALL], ids=lambda s: s.name)
@@ -125,9 +125,9 @@ def test_an_optimised_file(subject: Subjects, name: str, level: Step) -> None:
     start = subject(name, "dynamo")
     path = start.step(SCRAMBLED, start.step(level))
     known = moved(start.truth_of(start.step(level)), path)
-    found = verdicts(decide(path, start.record), known, start.record)
-    assert {Verdict.WRONG, Verdict.UNRESOLVED}.isdisjoint(found)
-    assert share_right(found) >= ENOUGH
+    actual = verdicts(decide(path, start.record), known, start.record)
+    assert {Verdict.WRONG, Verdict.UNRESOLVED}.isdisjoint(actual)
+    assert share_right(actual) >= ENOUGH
 
 
 def moved(known: Truth, path: Path) -> Truth:
@@ -143,9 +143,9 @@ def test_no_run_decides_by_weights_and_structure(subject: Subjects, name: str) -
     report = decide(start.step(SCRAMBLED), start.record, run=False)
     assert EvidenceKind.VALUES not in report.evidence
     assert any("--no-run" in note for note in report.notes)
-    found = verdicts(report, start.truth, start.record)
-    assert Verdict.WRONG not in found
-    assert share_right(found) >= ENOUGH
+    actual = verdicts(report, start.truth, start.record)
+    assert Verdict.WRONG not in actual
+    assert share_right(actual) >= ENOUGH
 
 
 @pytest.mark.parametrize(
@@ -162,10 +162,10 @@ def test_rounded_files(subject: Subjects, name: str, step: Step) -> None:
         pytest.fail(f"the tool cannot make it: {error}")
     report = decide(start.step(SCRAMBLED, rounded), start.record, reference=start.path)
     known = by_names(onnx.load(source), start.truth_of(source), onnx.load(rounded))
-    found = verdicts(report, known, start.record)
-    assert len(found) > len(start.truth.modules) // 2
-    assert {Verdict.WRONG, Verdict.UNRESOLVED}.isdisjoint(found)
-    assert share_right(found) >= 0.99
+    actual = verdicts(report, known, start.record)
+    assert len(actual) > len(start.truth.modules) // 2
+    assert {Verdict.WRONG, Verdict.UNRESOLVED}.isdisjoint(actual)
+    assert share_right(actual) >= 0.99
 
 
 @pytest.mark.parametrize("name", ["bert", "gpt2", "vit"])
@@ -228,8 +228,8 @@ def test_a_file_that_cannot_run_says_so(subject: Subjects, tmp_path) -> None:
     onnx.save(model, tmp_path / "custom.onnx")
     report = decide(tmp_path / "custom.onnx", start.record)
     assert any("values were not compared" in note and "Mystery" in note for note in report.notes)
-    found = verdicts(report, start.truth, start.record)
-    assert share_right(found) >= ENOUGH
+    actual = verdicts(report, start.truth, start.record)
+    assert share_right(actual) >= ENOUGH
 
 
 def test_evidence_can_be_limited(subject: Subjects) -> None:
@@ -287,9 +287,9 @@ def test_another_opset(subject: Subjects, tmp_path) -> None:
     onnx.save(new, tmp_path / "new.onnx")
     path = start.step(SCRAMBLED, tmp_path / "new.onnx")
     known = start.truth_of(tmp_path / "new.onnx")
-    found = verdicts(decide(path, start.record), known, start.record)
-    assert {Verdict.WRONG, Verdict.UNRESOLVED}.isdisjoint(found)
-    assert share_right(found) >= ENOUGH
+    actual = verdicts(decide(path, start.record), known, start.record)
+    assert {Verdict.WRONG, Verdict.UNRESOLVED}.isdisjoint(actual)
+    assert share_right(actual) >= ENOUGH
 
 
 def test_reordered_nodes(subject: Subjects) -> None:

@@ -42,37 +42,37 @@ def decided(*kinds: Claims, **options: bool) -> dict[str, Decision]:
 def test_a_decision_has_the_node_and_the_claim() -> None:
     """Its address, name and operator; module, evidence, covers and call."""
     claim = Claim("m", "values", ("m", "n"), 3)
-    found = decided(Claims({NAMES["a"]: claim}), propagation=False)["a"]
-    assert found == Decision(
+    actual = decided(Claims({NAMES["a"]: claim}), propagation=False)["a"]
+    assert actual == Decision(
         *("", 1, "a", "Add"), module="m", evidence="values", covers=("m", "n"), call=3
     )
 
 
 def test_the_strongest_claim_has_the_node() -> None:
     """A weaker claim of another module is a contradiction, one of the same is not."""
-    found = decided(
+    actual = decided(
         claims("names", a="m", b="m"), claims("weights", a="n", b="m"), claims("values", a="")
     )
-    assert (found["a"].module, found["a"].evidence) == ("m", "names")
-    assert found["a"].contradictions == ("weights says n", "values says the root")
-    assert (found["b"].module, found["b"].contradictions) == ("m", ())
+    assert (actual["a"].module, actual["a"].evidence) == ("m", "names")
+    assert actual["a"].contradictions == ("weights says n", "values says the root")
+    assert (actual["b"].module, actual["b"].contradictions) == ("m", ())
 
 
 def test_what_was_overruled_is_a_contradiction_as_well() -> None:
     """Behind the claims of others; of an open node there is nothing to contradict."""
     overruled = Claims(overruled=by_name({"a": "names say n", "b": "names say m"}))
-    found = decided(overruled, claims(a="m"), claims("structure", a="n"), propagation=False)
-    assert found["a"].contradictions == ("structure says n", "names say n")
-    assert found["b"] == Decision("", 2, "b", "Tanh", reason="no evidence speaks of it")
+    actual = decided(overruled, claims(a="m"), claims("structure", a="n"), propagation=False)
+    assert actual["a"].contradictions == ("structure says n", "names say n")
+    assert actual["b"] == Decision("", 2, "b", "Tanh", reason="no evidence speaks of it")
 
 
 def test_an_open_node_has_all_reasons() -> None:
     """Of the kinds in their order, of nodes without a module, and of propagation."""
     first = Claims(reasons=by_name({"b": "one", "a": "other"}))
     second = Claims(reasons=by_name({"b": "two"}), without_module=by_name({"b": "three"}))
-    found = decided(first, second, propagation=False)
-    assert (found["b"].reason, found["a"].reason) == ("one; two; three", "other")
-    assert found["k"].reason == "no evidence speaks of it"
+    actual = decided(first, second, propagation=False)
+    assert (actual["b"].reason, actual["a"].reason) == ("one; two; three", "other")
+    assert actual["k"].reason == "no evidence speaks of it"
     spread = decided(claims(a="m"), first)
     assert spread["b"].reason == (
         "one; it computes, and its neighbours are of several modules or unresolved"
@@ -82,9 +82,14 @@ def test_an_open_node_has_all_reasons() -> None:
 
 def test_propagation_fills_in_what_lies_between() -> None:
     """Unless it may not speak."""
-    found = decided(claims(a="m", b="n"))
-    assert {name: d.module for name, d in found.items()} == {"k": "m", "a": "m", "b": "n", "c": "n"}
-    assert found["c"].evidence == EvidenceKind.PROPAGATION
+    actual = decided(claims(a="m", b="n"))
+    assert {name: d.module for name, d in actual.items()} == {
+        "k": "m",
+        "a": "m",
+        "b": "n",
+        "c": "n",
+    }
+    assert actual["c"].evidence == EvidenceKind.PROPAGATION
     silent = decided(claims(a="m", b="n"), propagation=False)
     assert (silent["k"].module, silent["c"].module) == (None, None)
 
@@ -98,9 +103,9 @@ def test_a_node_without_a_module_gets_that_of_its_neighbours() -> None:
 
 def test_only_constants_follow_where_evidence_leaves_modules_out() -> None:
     """An identity behind a computation may be of a module that nothing is known of."""
-    found = decided(claims(a="m", b="n"), constants_only=True)
-    assert (found["k"].module, found["c"].module) == ("m", None)
-    assert found["c"].reason == "no evidence speaks of it"
+    actual = decided(claims(a="m", b="n"), constants_only=True)
+    assert (actual["k"].module, actual["c"].module) == ("m", None)
+    assert actual["c"].reason == "no evidence speaks of it"
 
 
 @pytest.mark.parametrize("evidence", [None, "values"])
@@ -126,10 +131,10 @@ def test_decisions_get_the_source_lines_of_their_nodes() -> None:
     """Those of nodes without lines stay as they are."""
     decisions = list(decided(claims(a="m"), propagation=False).values())
     lines = {NAMES["a"]: ("net.py:12",), NAMES["b"]: ()}
-    found = {decision.name: decision for decision in with_source_lines(decisions, lines)}
+    actual = {decision.name: decision for decision in with_source_lines(decisions, lines)}
     expected = [msgspec.structs.replace(d, source_lines=lines.get(d.key, ())) for d in decisions]
-    assert list(found.values()) == expected
-    assert found["a"].source_lines == ("net.py:12",)
+    assert list(actual.values()) == expected
+    assert actual["a"].source_lines == ("net.py:12",)
 
 
 def test_neighbours_of_a_node_of_a_new_module_do_not_tell_its_module() -> None:

@@ -149,11 +149,11 @@ def test_recorded_values_are_expected_without_a_reference(
 def test_inputs_are_read_from_an_archive(tmp_path: Path) -> None:
     """By their names; text becomes strings as the runtime takes them."""
     np.savez(tmp_path / "own.npz", x=X, words=np.array(["a", "bc"]))
-    found = dict(read_inputs(tmp_path / "own.npz"))
-    assert np.array_equal(found["x"], X)
-    assert found["words"].dtype == object
-    assert found["words"].tolist() == ["a", "bc"]
-    assert found["x"].dtype == np.float32
+    actual = dict(read_inputs(tmp_path / "own.npz"))
+    assert np.array_equal(actual["x"], X)
+    assert actual["words"].dtype == object
+    assert actual["words"].tolist() == ["a", "bc"]
+    assert actual["x"].dtype == np.float32
 
 
 @pytest.mark.parametrize(

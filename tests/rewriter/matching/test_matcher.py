@@ -58,9 +58,9 @@ def test_renamed_nodes_leave_output_names() -> None:
     for number, node in enumerate(model.graph.node):
         node.name = f"n{number}"
     match = match_record(model, two_layers_record(), "f")
-    found = [decision.module for decision in match.decisions]
+    actual = [decision.module for decision in match.decisions]
     expected = [truth()[name] for name in names]
-    assert [f for f, e in zip(found, expected, strict=True) if e] == [e for e in expected if e]
+    assert [f for f, e in zip(actual, expected, strict=True) if e] == [e for e in expected if e]
 
 
 def test_shifted_numbers_are_not_believed() -> None:
@@ -136,8 +136,10 @@ def test_records_without_inputs_still_match() -> None:
     record = two_layers_record()
     ops = tuple(msgspec.structs.replace(op, inputs=()) for op in record.ops)
     record = msgspec.structs.replace(record, digest="other", ops=ops)
-    found = modules(match_record(two_layers(), record, "f"))
-    assert {k: found[k] for k, v in truth().items() if v} == {k: v for k, v in truth().items() if v}
+    actual = modules(match_record(two_layers(), record, "f"))
+    assert {k: actual[k] for k, v in truth().items() if v} == {
+        k: v for k, v in truth().items() if v
+    }
 
 
 def test_names_are_given_once() -> None:
@@ -185,8 +187,10 @@ def with_torch_keys(prefix: str = "") -> onnx.ModelProto:
 def test_torch_keys_are_read_without_a_record(prefix: str, root: str) -> None:
     """The metadata of torch tells modules and classes; a wrapper that weights do not know goes."""
     match, carried = match_carried(with_torch_keys(prefix), "f")
-    found = modules(match)
-    assert {k: found[k] for k, v in truth().items() if v} == {k: v for k, v in truth().items() if v}
+    actual = modules(match)
+    assert {k: actual[k] for k, v in truth().items() if v} == {
+        k: v for k, v in truth().items() if v
+    }
     assert match.tree.root.class_name == root
     assert match.tree["layer.0.fc"].class_name == "Linear"
     assert carried.scheme == "torch's metadata"
@@ -199,9 +203,9 @@ def test_scoped_names_are_read_without_a_record() -> None:
     for node in model.graph.node:
         node.name = names.get(node.name, "")
     match, _ = match_carried(model, "f")
-    found = modules(match)
-    assert found[names["proj0"]] == "layer.0.fc"
-    assert found[names["relu1"]] == "layer.1"
+    actual = modules(match)
+    assert actual[names["proj0"]] == "layer.0.fc"
+    assert actual[names["relu1"]] == "layer.1"
 
 
 def test_attributes_of_older_tools_are_read() -> None:

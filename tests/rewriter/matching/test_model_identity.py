@@ -70,55 +70,55 @@ def vectors(count: int, *, conflicts: int) -> tuple[Shapes, Shapes]:
 @pytest.mark.parametrize(("count", "same"), [(10, True), (9, False)])
 def test_more_than_a_tenth_of_conflicting_weights_is_another_size(count: int, same: bool) -> None:
     """One conflict in ten is tolerated, one in nine is not."""
-    found = difference(*vectors(count, conflicts=1))
-    assert (found.common, found.conflicts, found.same_size) == (count, 1, same)
+    actual = difference(*vectors(count, conflicts=1))
+    assert (actual.common, actual.conflicts, actual.same_size) == (count, 1, same)
 
 
 @pytest.mark.parametrize(("count", "same"), [(4, True), (3, False)])
 def test_more_than_a_quarter_of_surplus_matrices_is_another_size(count: int, same: bool) -> None:
     """One matrix too many among four is tolerated, one among three is not."""
-    found = difference(equal_matrices(count), equal_matrices(count - 1))
-    assert (found.surplus, found.in_file, found.same_size) == (1, count, same)
+    actual = difference(equal_matrices(count), equal_matrices(count - 1))
+    assert (actual.surplus, actual.in_file, actual.same_size) == (1, count, same)
 
 
 @pytest.mark.parametrize(("count", "same"), [(4, True), (3, False)])
 def test_more_than_a_quarter_of_missing_matrices_is_another_size(count: int, same: bool) -> None:
     """One of four recorded matrices may be missing, one of three may not."""
-    found = difference(equal_matrices(count - 1), equal_matrices(count))
-    assert (found.missing, found.recorded, found.same_size) == (1, count, same)
+    actual = difference(equal_matrices(count - 1), equal_matrices(count))
+    assert (actual.missing, actual.recorded, actual.same_size) == (1, count, same)
 
 
 @pytest.mark.parametrize(("shape", "same"), [((2, 6), True), ((2, 5), False)])
 def test_matrices_of_new_shapes_replace_missing_ones(shape: tuple[int, ...], same: bool) -> None:
     """They must hold half of the elements of the missing ones."""
-    found = difference({"merged": shape}, equal_matrices(1))
-    assert (found.missing, found.surplus) == (1, 0)
-    assert found.replaced is found.same_size is same
+    actual = difference({"merged": shape}, equal_matrices(1))
+    assert (actual.missing, actual.surplus) == (1, 0)
+    assert actual.replaced is actual.same_size is same
     parts = {"a": (3, 4), "b": (3, 4)}
     assert difference(parts, {"whole": (12, 4)}).replaced
 
 
 def test_surplus_matrices_replace_nothing() -> None:
     """A matrix of a recorded shape is no new one, however large."""
-    found = difference({f"m{n}": (8, 8) for n in range(9)}, {"a": (8, 8), "b": (4, 6)})
-    assert (found.missing, found.surplus, found.replaced) == (1, 8, False)
+    actual = difference({f"m{n}": (8, 8) for n in range(9)}, {"a": (8, 8), "b": (4, 6)})
+    assert (actual.missing, actual.surplus, actual.replaced) == (1, 8, False)
 
 
 def test_only_matrices_are_counted_transposed_or_not() -> None:
     """A vector has no shape of its own; a transposed matrix is the same one."""
-    found = difference(
+    actual = difference(
         {"m": (6, 4), "v": (9,), "row": (1, 9), "scalar": ()},
         {"m": (4, 6), "v": (7,), "row": (7, 1), "scalar": ()},
     )
-    assert (found.recorded, found.in_file, found.missing, found.surplus) == (1, 1, 0, 0)
-    assert found.conflicts == 2
-    assert not found.complete
+    assert (actual.recorded, actual.in_file, actual.missing, actual.surplus) == (1, 1, 0, 0)
+    assert actual.conflicts == 2
+    assert not actual.complete
 
 
 def test_weights_of_equal_size_do_not_conflict() -> None:
     """A weight may be reshaped: the element count decides."""
-    found = difference({"m": (24,)}, {"m": (4, 6)})
-    assert (found.common, found.conflicts, found.example) == (1, 0, None)
+    actual = difference({"m": (24,)}, {"m": (4, 6)})
+    assert (actual.common, actual.conflicts, actual.example) == (1, 0, None)
 
 
 @pytest.mark.parametrize("change", [{"missing": 1}, {"surplus": 1}, {"conflicts": 1}], ids=str)
@@ -131,16 +131,16 @@ def test_complete_means_that_every_matrix_has_its_counterpart(change: dict[str, 
 def test_parameters_of_the_root_and_buffers_are_recorded_weights() -> None:
     """A root's parameter has no path in its name; a buffer counts like a parameter."""
     record = record_with({"w": (4, 6)}, path="", buffers={"b": (3, 5)})
-    found = compare_weight_shapes(file_with({"w": (4, 6), "b": (3, 5)}), record)
-    assert (found.common, found.recorded, found.missing) == (2, 2, 0)
+    actual = compare_weight_shapes(file_with({"w": (4, 6), "b": (3, 5)}), record)
+    assert (actual.common, actual.recorded, actual.missing) == (2, 2, 0)
 
 
 def test_constants_of_the_exporter_are_no_recorded_weights() -> None:
     """A recorded tensor without a parameter is not compared."""
     record = record_with({"w": (4, 6)})
     record = msgspec.structs.replace(record, tensors=(Tensor("w"),))
-    found = compare_weight_shapes(file_with({"w": (4, 7)}), record)
-    assert (found.common, found.recorded) == (0, 0)
+    actual = compare_weight_shapes(file_with({"w": (4, 7)}), record)
+    assert (actual.common, actual.recorded) == (0, 0)
 
 
 def test_only_constants_with_an_output_hold_weights() -> None:
@@ -149,8 +149,8 @@ def test_only_constants_with_an_output_hold_weights() -> None:
     model = file_with({})
     model.graph.node.append(helper.make_node("ConstantOfShape", ["s"], ["w"], value=tensor))
     model.graph.node.append(helper.make_node("Constant", [], [], value=tensor))
-    found = compare_weight_shapes(model, record_with({"w": (1,)}))
-    assert found.common == 0
+    actual = compare_weight_shapes(model, record_with({"w": (1,)}))
+    assert actual.common == 0
 
 
 def test_weights_in_constants_and_in_subgraphs_are_found() -> None:
@@ -168,16 +168,16 @@ def test_weights_in_constants_and_in_subgraphs_are_found() -> None:
         }
         <domain: "own", opset_import: ["" : 17]> f (v) => (r) { r = Identity (v) }"""
     )
-    found = compare_weight_shapes(model, record_with({"w": (2, 3), "inner": (2, 3), "one": (7,)}))
-    assert (found.common, found.in_file) == (2, 2)
+    actual = compare_weight_shapes(model, record_with({"w": (2, 3), "inner": (2, 3), "one": (7,)}))
+    assert (actual.common, actual.in_file) == (2, 2)
 
 
 def test_the_difference_is_described() -> None:
     """The message counts, and gives one example with both shapes."""
-    found = difference(
+    actual = difference(
         {"a": (), "b": (2,), "m": (5, 5), "n": (5, 5)}, {"a": (2, 3), "b": (2,), "x": (5, 5)}
     )
-    assert found.describe() == (
+    assert actual.describe() == (
         "1 of 2 common weights agree in size, a is a scalar in the file and 2x3 in the record, "
         "1 of 2 matrices have no counterpart in the record, "
         "1 of the record's 2 matrices have no counterpart in the file"
@@ -187,15 +187,15 @@ def test_the_difference_is_described() -> None:
 
 def test_replaced_matrices_are_not_described_as_missing() -> None:
     """Merged weights are no difference to speak of."""
-    found = difference({"merged": (4, 12)}, equal_matrices(2))
-    assert found.describe() == "0 of 0 common weights agree in size"
+    actual = difference({"merged": (4, 12)}, equal_matrices(2))
+    assert actual.describe() == "0 of 0 common weights agree in size"
 
 
 def refused(
-    found: WeightDifference, paired: int, nodes: int, recorded_ops: int | None = None
+    actual: WeightDifference, paired: int, nodes: int, recorded_ops: int | None = None
 ) -> bool:
     try:
-        refuse_foreign(found, paired, nodes, "f.onnx", recorded_ops=recorded_ops)
+        refuse_foreign(actual, paired, nodes, "f.onnx", recorded_ops=recorded_ops)
     except ForeignRecordError:
         return True
     return False
@@ -228,8 +228,8 @@ def test_a_part_without_matrices_is_known_by_its_names(
 
 def test_a_model_without_matrices_is_no_part() -> None:
     """Where the record has no matrices either, a quarter of the names is enough."""
-    found = msgspec.structs.replace(NO_MATRIX, missing=0, recorded=0)
-    assert not refused(found, 1, 4)
+    actual = msgspec.structs.replace(NO_MATRIX, missing=0, recorded=0)
+    assert not refused(actual, 1, 4)
 
 
 @pytest.mark.parametrize(
@@ -269,9 +269,9 @@ def test_a_refusal_says_what_was_compared() -> None:
 @pytest.mark.parametrize("common", [0, 4])
 def test_a_refusal_suspects_other_names_where_common_weights_agree(common: int) -> None:
     """Equal sizes say that it may be the model all the same, if there are any to compare."""
-    found = msgspec.structs.replace(SAME, common=common)
+    actual = msgspec.structs.replace(SAME, common=common)
     with pytest.raises(ForeignRecordError) as caught:
-        refuse_foreign(found, 0, 9, "f.onnx")
+        refuse_foreign(actual, 0, 9, "f.onnx")
     doubt = ", or of this model with other node names" if common else ""
     assert str(caught.value) == (
         f"f.onnx: the record is of another model{doubt}: 0 of 9 node names pair with it, "

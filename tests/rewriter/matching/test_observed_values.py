@@ -92,10 +92,10 @@ def test_the_first_run_starts_at_once_in_another_thread() -> None:
         observed = ObservedValues(model, record, sources, executor)
         assert started.wait(10)
         graph = ModelGraph(model).indexed
-        found = observed.compare(graph, IndexedGraph.from_record(record), try_half_precision=True)
+        actual = observed.compare(graph, IndexedGraph.from_record(record), try_half_precision=True)
     assert steps == [True, (False, FULL)]
-    assert found.values is not None
-    assert found.values.file_share == 1
+    assert actual.values is not None
+    assert actual.values.file_share == 1
 
 
 def test_the_first_run_reports_to_the_listener_of_the_caller() -> None:
@@ -115,10 +115,10 @@ def test_the_first_run_reports_to_the_listener_of_the_caller() -> None:
 def test_a_file_that_computes_what_was_recorded_runs_once() -> None:
     """In full precision, on the recorded inputs."""
     observe = FakeObserver(chain)
-    found = compare(recorded(), MatchSources(observe=observe))
-    assert found.notes == ()
-    assert found.values is not None
-    assert (found.values.mode, found.values.rejects_mismatch) == (FULL_PRECISION, True)
+    actual = compare(recorded(), MatchSources(observe=observe))
+    assert actual.notes == ()
+    assert actual.values is not None
+    assert (actual.values.mode, actual.values.rejects_mismatch) == (FULL_PRECISION, True)
     [(feeds, threshold)] = observe.runs
     assert (list(feeds), threshold) == (["x"], FULL)
     assert np.array_equal(feeds["x"], X)
@@ -131,28 +131,28 @@ def halved(feeds: Arrays) -> dict[str, np.ndarray]:
 def test_a_file_in_half_precision_runs_twice() -> None:
     """Larger numbers count as infinite in the second run."""
     observe = FakeObserver(halved)
-    found = compare(recorded(), MatchSources(observe=observe))
-    assert found.values is not None
-    assert (found.values.mode, found.values.rejects_mismatch) == (HALF_PRECISION, True)
-    assert (found.notes, observe.thresholds) == ((), [FULL, HALF])
+    actual = compare(recorded(), MatchSources(observe=observe))
+    assert actual.values is not None
+    assert (actual.values.mode, actual.values.rejects_mismatch) == (HALF_PRECISION, True)
+    assert (actual.notes, observe.thresholds) == ((), [FULL, HALF])
 
 
 def test_half_precision_is_tried_only_if_asked() -> None:
     """A model that was trained further computes other numbers anyway."""
     observe = FakeObserver(halved)
-    found = compare(recorded(), MatchSources(observe=observe), try_half_precision=False)
-    assert found.values is not None
-    assert (found.values.mode, observe.thresholds) == (QUANTISED, [FULL])
+    actual = compare(recorded(), MatchSources(observe=observe), try_half_precision=False)
+    assert actual.values is not None
+    assert (actual.values.mode, observe.thresholds) == (QUANTISED, [FULL])
 
 
 def test_any_other_file_is_compared_as_a_quantised_one() -> None:
     """With what it computes in full precision."""
     observe = FakeObserver(lambda feeds: {n: a * 2 for n, a in chain(feeds).items()})
-    found = compare(recorded(), MatchSources(observe=observe))
-    assert found.values is not None
-    assert found.values.mode is QUANTISED
-    assert found.values.quantised is not None
-    assert (found.notes, observe.thresholds) == ((), [FULL, HALF])
+    actual = compare(recorded(), MatchSources(observe=observe))
+    assert actual.values is not None
+    assert actual.values.mode is QUANTISED
+    assert actual.values.quantised is not None
+    assert (actual.notes, observe.thresholds) == ((), [FULL, HALF])
 
 
 def test_half_precision_that_fails_is_noted() -> None:
@@ -164,10 +164,10 @@ def test_half_precision_that_fails_is_noted() -> None:
             return FakeObserver(halved, failures=1)(feeds, threshold)
         return observe(feeds, threshold)
 
-    found = compare(recorded(), MatchSources(observe=once))
-    assert found.values is not None
-    assert found.values.mode is QUANTISED
-    assert found.notes == ("values were not compared: run 1 failed",)
+    actual = compare(recorded(), MatchSources(observe=once))
+    assert actual.values is not None
+    assert actual.values.mode is QUANTISED
+    assert actual.notes == ("values were not compared: run 1 failed",)
 
 
 def test_a_file_that_may_not_be_run_is_not_run() -> None:
@@ -187,8 +187,8 @@ def test_the_reason_why_a_file_is_not_run_is_noted() -> None:
     assert compare(record, forbidden) == (None, ("values were not compared: --no-run was given",))
     assert compare(without, forbidden) == compare(record, forbidden)
     observe = FakeObserver(chain)
-    found = compare(without, MatchSources(observe=observe))
-    assert found == (None, ("values were not compared: it has none",))
+    actual = compare(without, MatchSources(observe=observe))
+    assert actual == (None, ("values were not compared: it has none",))
     assert observe.runs == []
     assert compare(record, MatchSources()) == (None, ())
 
@@ -196,8 +196,8 @@ def test_the_reason_why_a_file_is_not_run_is_noted() -> None:
 def test_a_run_that_fails_is_noted() -> None:
     """There is one way to feed the file."""
     observe = FakeObserver(chain, failures=1)
-    found = compare(recorded(), MatchSources(observe=observe))
-    assert found == (None, ("values were not compared: run 1 failed",))
+    actual = compare(recorded(), MatchSources(observe=observe))
+    assert actual == (None, ("values were not compared: run 1 failed",))
 
 
 def test_recorded_values_tell_the_extents_of_inputs_that_were_not_recorded() -> None:
@@ -214,9 +214,9 @@ def test_inputs_that_do_not_fit_are_noted() -> None:
     observe = FakeObserver(chain)
     steps: list[str] = []
     sources = MatchSources(observe=observe, prepare=lambda: steps.append("prepared"))
-    found = compare(recorded(), sources, CHAIN.replace("float[4, 8] x", "float[5, 8] x"))
-    assert found.values is None
-    [note] = found.notes
+    actual = compare(recorded(), sources, CHAIN.replace("float[4, 8] x", "float[5, 8] x"))
+    assert actual.values is None
+    [note] = actual.notes
     assert note.startswith("values were not compared: its input x is float32[5, 8]")
     assert (steps, observe.runs) == ([], [])
 
@@ -225,9 +225,9 @@ def test_a_part_from_the_middle_is_not_fed() -> None:
     """It reads what the recorded model computes, and no recorded input is that."""
     observe = FakeObserver(chain)
     part = "g (float[4, 8] a) => (float[4, 8] c) { b = Tanh (a) c = Exp (b) }"
-    found = compare(recorded(), MatchSources(observe=observe), part)
+    actual = compare(recorded(), MatchSources(observe=observe), part)
     note = "values were not compared: its input a is computed inside the recorded model"
-    assert found == (None, (note,))
+    assert actual == (None, (note,))
     assert observe.runs == []
 
 
@@ -270,9 +270,9 @@ def test_inputs_are_fed_in_the_way_under_which_most_is_recorded() -> None:
     """Inputs of one type and other names may stand in another order."""
     record = recorded(TWO, two({"p": X, "q": Y}), y=Y, x=X)
     observe = in_order(2)
-    found = compare(record, MatchSources(observe=observe), RENAMED)
-    assert found.values is not None
-    assert found.values.file_share == 2 / 3
+    actual = compare(record, MatchSources(observe=observe), RENAMED)
+    assert actual.values is not None
+    assert actual.values.file_share == 2 / 3
     assert [np.array_equal(feeds["p"], X) for feeds, _ in observe.runs] == [False, True]
 
 
@@ -289,18 +289,18 @@ def test_the_recorded_order_stays_where_no_way_fits() -> None:
         return {name: noise(4, 8, seed=n + 7) for n, name in enumerate("abcd")} | kept
 
     observe = FakeObserver(compute)
-    found = compare(record, MatchSources(observe=observe), renamed, try_half_precision=False)
-    assert found.values is not None
-    assert found.values.file_share == 0
+    actual = compare(record, MatchSources(observe=observe), renamed, try_half_precision=False)
+    assert actual.values is not None
+    assert actual.values.file_share == 0
     assert len(observe.runs) == 2
 
 
 def test_a_way_that_fails_is_left_out() -> None:
     """The next one may work; if none does, the first failure is noted."""
     record = recorded(TWO, two({"p": X, "q": Y}), x=X, y=Y)
-    found = compare(record, MatchSources(observe=FakeObserver(two, failures=1)), RENAMED)
-    assert found.values is not None
-    assert found.notes == ()
+    actual = compare(record, MatchSources(observe=FakeObserver(two, failures=1)), RENAMED)
+    assert actual.values is not None
+    assert actual.notes == ()
     failing = compare(record, MatchSources(observe=FakeObserver(two, failures=9)), RENAMED)
     assert failing == (None, ("values were not compared: run 1 failed",))
 
@@ -313,9 +313,9 @@ def test_a_reference_is_run_in_place_of_the_recorded_fingerprints() -> None:
         observe=observe, reference=reference, inputs=(("unused", X), ("x", other))
     )
     record = recorded(values=dict.fromkeys(NAMES, X))
-    found = compare(record, sources)
-    assert found.values is not None
-    assert found.values.mode is HALF_PRECISION
+    actual = compare(record, sources)
+    assert actual.values is not None
+    assert actual.values.mode is HALF_PRECISION
     [(feeds, threshold)] = reference.runs
     assert (list(feeds), threshold) == (["x"], FULL)
     assert np.array_equal(feeds["x"], other)
@@ -331,9 +331,9 @@ def test_a_reference_needs_no_recorded_fingerprints() -> None:
     probe = msgspec.structs.replace(record.probe, missing="it has none")
     record = msgspec.structs.replace(record, probe=probe)
     sources = MatchSources(observe=FakeObserver(chain), reference=FakeObserver(chain))
-    found = compare(record, sources)
-    assert found.values is not None
-    assert found.values.file_share == 1
+    actual = compare(record, sources)
+    assert actual.values is not None
+    assert actual.values.file_share == 1
 
 
 def test_inputs_that_lack_one_of_the_reference_are_noted() -> None:
@@ -341,8 +341,8 @@ def test_inputs_that_lack_one_of_the_reference_are_noted() -> None:
     record = recorded(TWO, two({"p": X, "q": Y}), x=X, y=Y)
     reference = FakeObserver(chain)
     sources = MatchSources(observe=FakeObserver(chain), reference=reference, inputs=(("z", X),))
-    found = compare(record, sources)
-    assert found == (None, ("values were not compared: the given inputs lack x, y",))
+    actual = compare(record, sources)
+    assert actual == (None, ("values were not compared: the given inputs lack x, y",))
     assert reference.runs == []
 
 
@@ -350,9 +350,9 @@ def test_inputs_that_lack_one_of_the_reference_are_noted() -> None:
 def test_values_that_the_graph_does_not_have_are_left_out(name: str) -> None:
     """An observer may give more than nodes compute."""
     observe = FakeObserver(lambda feeds: chain(feeds) | {name: X})
-    found = compare(recorded(), MatchSources(observe=observe))
-    assert found.values is not None
-    assert len(found.values.file.fingerprints) == 4
+    actual = compare(recorded(), MatchSources(observe=observe))
+    assert actual.values is not None
+    assert len(actual.values.file.fingerprints) == 4
 
 
 RELATED = {"a": chain({"x": X})["a"], "b": noise(4, 8, seed=5), "c": noise(4, 8, seed=6)}
@@ -376,12 +376,12 @@ def test_a_file_with_the_recorded_weights_computes_exactly_up_to_where_it_differ
     observe = FakeObserver(lambda _: dict(values))
     with ThreadPoolExecutor(1) as executor:
         observed = ObservedValues(model, record, MatchSources(observe=observe), executor)
-        found = observed.compare(
+        actual = observed.compare(
             ModelGraph(model).indexed,
             IndexedGraph.from_record(record),
             try_half_precision=False,
             **({"may_be_related": True} if related else {}),
         )
-    assert found.notes == ()
-    assert found.values is not None
-    assert (found.values.rejects_mismatch, found.values.may_diverge) == (rejects, diverges)
+    assert actual.notes == ()
+    assert actual.values is not None
+    assert (actual.values.rejects_mismatch, actual.values.may_diverge) == (rejects, diverges)

@@ -157,8 +157,8 @@ class Spoilt(nn.Module):
         infinite = torch.exp(a * 1e3)
         nothing = self.act(a[:, :0])
         joined = torch.cat([nothing, self.second(a)], 1)
-        found: torch.Tensor = joined + self.act(roots) + infinite
-        return found
+        actual: torch.Tensor = joined + self.act(roots) + infinite
+        return actual
 
 
 @pytest.mark.parametrize("exporter", sorted(EXPORTERS))

@@ -54,15 +54,15 @@ def test_a_file_of_quantised_operators(traced: TracedModels, name: str, tmp_path
     true = derive_truth(observe(prepared, given_), run_eagerly(model, inputs))
     known = by_names(onnx.load(prepared), true, onnx.load(quantised))
     report = annotate(scrambled, done.record, None)
-    found = [
+    actual = [
         judge(known.modules[d.key], d.module, d.covers, done.record.tree)
         for d in report.decisions
         if d.key in known.modules
     ]
-    assert len(found) > len(true.modules) // 2
-    assert Verdict.WRONG not in found
-    good = sum(verdict in {Verdict.EXACT, Verdict.IN_COVERS} for verdict in found)
-    assert good >= ENOUGH * len(found)
+    assert len(actual) > len(true.modules) // 2
+    assert Verdict.WRONG not in actual
+    good = sum(verdict in {Verdict.EXACT, Verdict.IN_COVERS} for verdict in actual)
+    assert good >= ENOUGH * len(actual)
 
 
 @given(

@@ -141,8 +141,8 @@ def test_a_file_that_computes_the_same_is_not_retrained() -> None:
     """Its weights were folded into each other; in a quantised file values say nothing of that."""
     weights, values = weights_of(100, "w"), values_of(1)
     same = dataclasses.replace(values, rejects_mismatch=True)
-    kept, found = _resolve_retraining(weights, ComparedValues(same, ()))
-    assert (kept.retrained, kept.differing, found) == (False, (), same)
+    kept, actual = _resolve_retraining(weights, ComparedValues(same, ()))
+    assert (kept.retrained, kept.differing, actual) == (False, (), same)
     unlike = dataclasses.replace(values, mode=QUANTISED, rejects_mismatch=False)
     assert _resolve_retraining(weights, ComparedValues(unlike, ())) == (weights, None)
     assert _resolve_retraining(weights, ComparedValues(None, ())) == (weights, None)
@@ -195,60 +195,60 @@ def kinds_of(recognition: Recognition) -> set[str]:
 
 def test_a_renamed_file_is_recognised_by_weights_and_structure() -> None:
     """Without running it; the initializers are known as parameters."""
-    found = recognised()
-    assert kinds_of(found) == {EvidenceKind.WEIGHTS, EvidenceKind.STRUCTURE}
-    assert found.notes == ()
-    assert found.parameters == {
+    actual = recognised()
+    assert kinds_of(actual) == {EvidenceKind.WEIGHTS, EvidenceKind.STRUCTURE}
+    assert actual.notes == ()
+    assert actual.parameters == {
         f"v_layer.{n}.fc.{name}": f"layer.{n}.fc.{name}" for n in (0, 1) for name in ("weight",)
     }
-    assert len(found.origins) > NODES // 2
-    assert found.graph.nodes[1].name == "n1"
+    assert len(actual.origins) > NODES // 2
+    assert actual.graph.nodes[1].name == "n1"
 
 
 def test_a_renamed_file_is_recognised_by_values() -> None:
     """And what was weighed is kept."""
-    found = recognised(EvidenceKind.VALUES, observe=observing())
-    assert kinds_of(found) == {EvidenceKind.VALUES}
-    assert found.parameters == {}
+    actual = recognised(EvidenceKind.VALUES, observe=observing())
+    assert kinds_of(actual) == {EvidenceKind.VALUES}
+    assert actual.parameters == {}
 
 
 def test_weights_that_may_not_be_used_settle_nothing() -> None:
     """They still speak for the record."""
-    found = recognised(EvidenceKind.STRUCTURE)
-    assert (kinds_of(found), found.parameters) == (set(), {})
+    actual = recognised(EvidenceKind.STRUCTURE)
+    assert (kinds_of(actual), actual.parameters) == (set(), {})
 
 
 def test_names_say_why_nodes_stay_open() -> None:
     """Before all other kinds; of settled nodes they say nothing."""
-    found = recognised()
-    settled = {key for kind in found.claims for key in kind.by_node}
-    assert set(found.claims[0].reasons) == set(found.graph.keys) - settled
-    assert set(found.claims[0].reasons.values()) == {"the record has no op of its names"}
-    assert (found.claims[0].by_node, len(found.claims)) == ({}, 5)
+    actual = recognised()
+    settled = {key for kind in actual.claims for key in kind.by_node}
+    assert set(actual.claims[0].reasons) == set(actual.graph.keys) - settled
+    assert set(actual.claims[0].reasons.values()) == {"the record has no op of its names"}
+    assert (actual.claims[0].by_node, len(actual.claims)) == ({}, 5)
 
 
 def test_names_that_may_not_be_used_say_nothing() -> None:
     """Not even why they do not tell."""
-    found = recognised(EvidenceKind.WEIGHTS)
-    assert len(found.claims) == 4
-    assert not any(kind.reasons for kind in found.claims)
+    actual = recognised(EvidenceKind.WEIGHTS)
+    assert len(actual.claims) == 4
+    assert not any(kind.reasons for kind in actual.claims)
 
 
 def test_a_retrained_file_is_not_compared_in_half_precision() -> None:
     """Its values are put aside, with a note."""
     observe = observing(factor=2)
-    found = recognised(observe=observe, change=0.02)
+    actual = recognised(observe=observe, change=0.02)
     assert len(observe.runs) == 1
-    assert EvidenceKind.VALUES not in kinds_of(found)
-    [note] = found.notes
+    assert EvidenceKind.VALUES not in kinds_of(actual)
+    [note] = actual.notes
     assert note.startswith("the weights are not the recorded ones")
 
 
 def test_notes_about_values_come_before_those_about_weights() -> None:
     """Both are kept."""
     failing = FakeObserver(computed, failures=9)
-    found = recognised(observe=failing, change=0.02)
-    assert [note.partition(" ")[0] for note in found.notes] == ["values", "the"]
+    actual = recognised(observe=failing, change=0.02)
+    assert [note.partition(" ")[0] for note in actual.notes] == ["values", "the"]
 
 
 def test_a_file_of_other_weights_and_names_is_refused() -> None:
@@ -270,25 +270,25 @@ def test_parameters_are_those_of_the_main_graph_that_are_known_for_sure() -> Non
         tensors = tuple(changed if t.name == changed.name else t for t in record.tensors)
         other = msgspec.structs.replace(record, tensors=tensors)
         sources = MatchSources(numpy_helper.to_array)
-        found = recognise_file(renamed(two_layers()), other, "f", sources)
-        assert f"v_{first.name}" not in found.parameters
+        actual = recognise_file(renamed(two_layers()), other, "f", sources)
+        assert f"v_{first.name}" not in actual.parameters
     assert second.name != first.name
 
 
 def test_a_file_in_half_precision_is_compared_as_such() -> None:
     """A hundredth off is another value in full precision; the weights are the recorded ones."""
     observe = observing(factor=1.01)
-    found = recognised(EvidenceKind.VALUES, observe=observe)
+    actual = recognised(EvidenceKind.VALUES, observe=observe)
     assert observe.thresholds == [
         FULL_PRECISION.infinity_threshold,
         HALF_PRECISION.infinity_threshold,
     ]
-    assert kinds_of(found) == {EvidenceKind.VALUES}
+    assert kinds_of(actual) == {EvidenceKind.VALUES}
 
 
 def test_values_alone_are_enough_to_recognise_a_file() -> None:
     """Its weights cannot be read, and its names are others."""
     record = record_with(two_layers())
     sources = MatchSources(observe=observing())
-    found = recognise_file(renamed(two_layers()), record, "f", sources)
-    assert EvidenceKind.VALUES in kinds_of(found)
+    actual = recognise_file(renamed(two_layers()), record, "f", sources)
+    assert EvidenceKind.VALUES in kinds_of(actual)

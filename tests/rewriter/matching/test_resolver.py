@@ -18,14 +18,14 @@ GRAPH = """g (float[8,16] x) => (float[8,16] y) <float[16,16] w = {1}, float[16]
 def test_one_pair_resolves_a_graph_that_did_not_change() -> None:
     """Casts, shape arithmetic and what passes values through come last, edge by edge."""
     case = Aligned(GRAPH, GRAPH)
-    found = resolve(case, {"second": "second"})
-    assert paired(case, found) == {
+    actual = resolve(case, {"second": "second"})
+    assert paired(case, actual) == {
         name: [name] for name in ("first", "cast", "second", "shape", "third")
     }
-    kinds = {case.node_name(node): kind for node, kind in found.evidence.items()}
+    kinds = {case.node_name(node): kind for node, kind in actual.evidence.items()}
     assert kinds.pop("second") == EvidenceKind.NAMES
     assert set(kinds.values()) == {EvidenceKind.STRUCTURE}
-    assert found.origins() == {n: (n,) for n in range(len(case.file))}
+    assert actual.origins() == {n: (n,) for n in range(len(case.file))}
 
 
 def test_without_structure_only_seeds_are_resolved() -> None:
@@ -37,19 +37,19 @@ def test_without_structure_only_seeds_are_resolved() -> None:
         file_values={"h": numbers(1)},
         record_values={"h": numbers(1)},
     )
-    found = resolve(case, {"third": "third"}, structure=False)
-    assert paired(case, found) == {name: [name] for name in ("first", "second", "third")}
-    assert not found.considered
-    assert (found.regions, found.reasons) == ({}, {})
+    actual = resolve(case, {"third": "third"}, structure=False)
+    assert paired(case, actual) == {name: [name] for name in ("first", "second", "third")}
+    assert not actual.considered
+    assert (actual.regions, actual.reasons) == ({}, {})
 
 
 def test_a_name_that_values_overrule_is_kept_for_the_report() -> None:
     """The node is paired with what it computes."""
     values = {"h": numbers(1), "a": numbers(2)}
     case = Aligned(GRAPH, GRAPH, file_values=values, record_values=values)
-    found = resolve(case, {"first": "second"})
-    assert paired(case, found)["first"] == ["first"]
-    assert found.overruled == {case.node("first"): case.op("second")}
+    actual = resolve(case, {"first": "second"})
+    assert paired(case, actual)["first"] == ["first"]
+    assert actual.overruled == {case.node("first"): case.op("second")}
 
 
 FUSED = """g (float[8,16] x) => (float[8,16] y) <float[16,16] w = {1}, float[16] b = {1}> {
@@ -62,8 +62,8 @@ FUSED = """g (float[8,16] x) => (float[8,16] y) <float[16,16] w = {1}, float[16]
 def test_a_fused_node_does_all_the_ops_of_its_weights() -> None:
     """The last one first."""
     case = Aligned(FUSED, GRAPH, weights={"w": ["w"], "b": ["b"]})
-    found = resolve(case)
-    assert paired(case, found)["gemm"] == ["second", "first"]
+    actual = resolve(case)
+    assert paired(case, actual)["gemm"] == ["second", "first"]
 
 
 def test_an_auxiliary_node_does_one_op() -> None:
@@ -118,9 +118,9 @@ def test_quantised_values_are_trusted_as_far_as_seeds_show() -> None:
         file = {name: array + noise * numbers(9) for name, array in recorded.items()}
         case = Aligned(GRAPH, GRAPH, file_values=file, record_values=recorded, quantised=True)
         case = _without_veto(case)
-        found = resolve(case, {"first": "first"})
-        assert found.graphs.values is not None
-        assert (found.graphs.values.quantised is not None) is trusted
+        actual = resolve(case, {"first": "first"})
+        assert actual.graphs.values is not None
+        assert (actual.graphs.values.quantised is not None) is trusted
 
 
 def _without_veto(case: Aligned) -> Aligned:
@@ -136,12 +136,12 @@ def test_nodes_that_are_no_op_get_a_region_or_a_reason() -> None:
         [third] y = Expand (q, z) [lost] l = other.Lost (z)
     }"""
     case = Aligned(file, GRAPH)
-    found = resolve(case, {"first": "first", "third": "third"})
+    actual = resolve(case, {"first": "first", "third": "third"})
     region = (case.op("second"),)
-    assert found.regions == {case.node("step"): region, case.node("more"): region}
+    assert actual.regions == {case.node("step"): region, case.node("more"): region}
     reason = "no output needs its result, so nothing tells where it belongs"
-    assert found.reasons == {case.node("lost"): reason}
-    assert found.origins()[case.node("step")] == (case.op("second"),)
+    assert actual.reasons == {case.node("lost"): reason}
+    assert actual.origins()[case.node("step")] == (case.op("second"),)
 
 
 def test_a_merged_weight_tells_where_nothing_encloses_a_node() -> None:
@@ -150,8 +150,8 @@ def test_a_merged_weight_tells_where_nothing_encloses_a_node() -> None:
         [all] y = other.All (z, v)
     }"""
     case = Aligned(file, GRAPH)
-    found = resolve(case, merged={"v": ["w", "b"]})
-    assert found.regions == {case.node("all"): (case.op("first"), case.op("second"))}
+    actual = resolve(case, merged={"v": ["w", "b"]})
+    assert actual.regions == {case.node("all"): (case.op("first"), case.op("second"))}
 
 
 SUBGRAPHS = """g (float[8,16] x, bool c) => (float[8,16] y) {
@@ -168,8 +168,8 @@ SUBGRAPHS = """g (float[8,16] x, bool c) => (float[8,16] y) {
 def test_nodes_in_subgraphs_are_resolved_from_an_operator_that_occurs_once() -> None:
     """And from there along the edges inside."""
     case = Aligned(SUBGRAPHS, SUBGRAPHS)
-    found = resolve(case, {"end": "end"})
-    assert paired(case, found) == {
+    actual = resolve(case, {"end": "end"})
+    assert paired(case, actual) == {
         name: [name] for name in ("if", "end", "one", "two", "three", "other")
     }
 
@@ -183,8 +183,8 @@ def test_operators_that_the_record_does_not_have_are_resolved_by_their_place() -
     file = record.replace("Neg", "other.Neg").replace("Abs", "other.Abs")
     case = Aligned(file, record)
     named = {"one": "one", "three": "three", "five": "five"}
-    found = resolve(case, named)
-    assert paired(case, found) == {name: [name] for name in (*named, "two", "four")}
+    actual = resolve(case, named)
+    assert paired(case, actual) == {name: [name] for name in (*named, "two", "four")}
 
 
 def test_equal_candidates_are_ambiguous() -> None:
@@ -194,9 +194,9 @@ def test_equal_candidates_are_ambiguous() -> None:
     }"""
     values = {"a": numbers(1), "b": numbers(1)}
     case = Aligned(text, text, file_values=values, record_values=values)
-    found = resolve(case)
-    assert {case.node_name(node) for node in found.ambiguous} == {"one", "two"}
-    assert found.considered.keys() >= found.ambiguous.keys()
+    actual = resolve(case)
+    assert {case.node_name(node) for node in actual.ambiguous} == {"one", "two"}
+    assert actual.considered.keys() >= actual.ambiguous.keys()
 
 
 def test_inputs_are_a_seed_by_name_and_by_what_they_were_fed() -> None:
@@ -219,9 +219,9 @@ CALLS = """g (float[8,16] x, float[8,16] z) => (float[8,16] y) <float[16,16] w =
 def test_calls_of_a_module_are_resolved_by_their_order() -> None:
     """The order goes before the structure."""
     case = Aligned(CALLS, CALLS, weights={"w": ["w"]})
-    found = resolve(case, owners={"w": "layer"}, structure=False)
-    assert paired(case, found) == {"one": ["one"], "three": ["three"]}
-    assert set(found.evidence.values()) == {EvidenceKind.WEIGHTS}
+    actual = resolve(case, owners={"w": "layer"}, structure=False)
+    assert paired(case, actual) == {"one": ["one"], "three": ["three"]}
+    assert set(actual.evidence.values()) == {EvidenceKind.WEIGHTS}
 
 
 def test_near_results_are_weighed_in_a_quantised_file() -> None:
@@ -240,10 +240,10 @@ def test_near_results_are_weighed_in_a_quantised_file() -> None:
         quantised=True,
         rejects_mismatch=False,
     )
-    found = resolve(case, {"root": "root"})
-    names = paired(case, found)
+    actual = resolve(case, {"root": "root"})
+    names = paired(case, actual)
     assert (names["one"], names["two"]) == (["two"], ["one"])
-    scored = [(case.op_name(s.op), s.score) for s in found.considered[case.node("one")]]
+    scored = [(case.op_name(s.op), s.score) for s in actual.considered[case.node("one")]]
     assert scored == [("two", 1.5)]
 
 
@@ -282,8 +282,8 @@ def test_an_auxiliary_node_does_all_of_its_op() -> None:
         [before] h = Neg (x) [middle] m = Exp (h) [ceil] c = Ceil (m) [after] y = Abs (c)
     }"""
     case = Aligned(file, record)
-    found = resolve(case, {name: name for name in ("before", "middle", "after")})
-    assert found.regions == {case.node("extra"): (case.op("ceil"),)}
+    actual = resolve(case, {name: name for name in ("before", "middle", "after")})
+    assert actual.regions == {case.node("extra"): (case.op("ceil"),)}
 
 
 def test_an_auxiliary_node_that_reads_other_values_leaves_its_op_to_others() -> None:
@@ -309,8 +309,8 @@ def test_a_part_of_a_merged_weight_may_be_read_by_no_op() -> None:
         [all] y = other.All (z, v)
     }"""
     case = Aligned(file, GRAPH.replace("Add (c, b)", "Neg (c)"))
-    found = resolve(case, merged={"v": ["w", "b"]})
-    assert found.regions == {case.node("all"): (case.op("first"),)}
+    actual = resolve(case, merged={"v": ["w", "b"]})
+    assert actual.regions == {case.node("all"): (case.op("first"),)}
 
 
 def test_a_node_with_candidates_is_not_weighed_by_near_results() -> None:
@@ -327,8 +327,8 @@ def test_a_node_with_candidates_is_not_weighed_by_near_results() -> None:
         quantised=True,
         rejects_mismatch=False,
     )
-    found = resolve(case, {"root": "root"})
-    ambiguous = {case.node_name(node): scored for node, scored in found.ambiguous.items()}
+    actual = resolve(case, {"root": "root"})
+    ambiguous = {case.node_name(node): scored for node, scored in actual.ambiguous.items()}
     assert {name: {s.score for s in scored} for name, scored in ambiguous.items()} == {
         "one": {1.0},
         "two": {1.0},

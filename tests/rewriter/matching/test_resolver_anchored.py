@@ -40,10 +40,10 @@ def aligned(file: str, record: str, weights: str = "b") -> Aligned:
 
 def regions(case: Aligned, **options: object) -> dict[str, list[str]]:
     """The ops that enclose the nodes which are paired with none."""
-    found = resolve(case, ENDS, **options)
+    actual = resolve(case, ENDS, **options)
     return {
         case.node_name(node): [case.op_name(op) for op in ops]
-        for node, ops in sorted(found.regions.items())
+        for node, ops in sorted(actual.regions.items())
     }
 
 

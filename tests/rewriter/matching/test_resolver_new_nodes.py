@@ -108,5 +108,5 @@ def test_the_ops_between_which_new_nodes_stand_are_resolved() -> None:
     record = record_of(case.record.model, {"": "Net"}, [""] * len(case.record))
     resolver = NodeResolver(record, case.file.indexed, case.record.indexed, None, weights)
     pairs = {case.node("base"): case.op("base"), case.node("sum"): case.op("bias")}
-    found = resolver.resolve(pairs, structure=True)
-    assert found.between[case.node("up")] == (case.op("bias"),)
+    actual = resolver.resolve(pairs, structure=True)
+    assert actual.between[case.node("up")] == (case.op("bias"),)

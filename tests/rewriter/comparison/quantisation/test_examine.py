@@ -51,8 +51,8 @@ def outputs(model: onnx.ModelProto, folder: Path, *names: str) -> list[np.ndarra
     known = {value.name for value in exposed.graph.output}
     exposed.graph.output.extend(onnx.ValueInfoProto(name=n) for n in names if n not in known)
     onnx.save(exposed, folder / "exposed.onnx")
-    found: list[np.ndarray] = open_session(folder / "exposed.onnx").run(list(names), {"x": INPUT})
-    return found
+    actual: list[np.ndarray] = open_session(folder / "exposed.onnx").run(list(names), {"x": INPUT})
+    return actual
 
 
 def relative(exact: np.ndarray, other: np.ndarray) -> float:

@@ -37,9 +37,9 @@ ALL = {name: name for name in ("root", "left", "right", "join", "last")}
 @pytest.mark.parametrize("seed", ["root", "left", "last"])
 def test_one_seed_grows_along_all_edges(seed: str) -> None:
     """Backwards and forwards, to neighbours of the same operator."""
-    pairs, _, found = grow(Aligned(TREE, TREE), {seed: seed})
+    pairs, _, actual = grow(Aligned(TREE, TREE), {seed: seed})
     assert pairs == ALL
-    kinds = {kind for node, kind in found.evidence.items()} - {EvidenceKind.NAMES}
+    kinds = {kind for node, kind in actual.evidence.items()} - {EvidenceKind.NAMES}
     assert kinds == {EvidenceKind.STRUCTURE}
 
 
@@ -138,18 +138,18 @@ def test_of_equal_candidates_the_one_that_no_node_does_is_taken() -> None:
     """Several nodes may do one op, but it is less likely."""
     case = Aligned(TWINS, TWINS)
     both = {case.op("one"): 1e-6, case.op("two"): 1e-6}
-    pairs, aligner, found = grow(case, {"root": "root", "two": "two"}, {case.node("one"): both})
+    pairs, aligner, actual = grow(case, {"root": "root", "two": "two"}, {case.node("one"): both})
     assert pairs["one"] == "one"
-    assert found.evidence[case.node("one")] == EvidenceKind.VALUES
+    assert actual.evidence[case.node("one")] == EvidenceKind.VALUES
     assert not aligner.ambiguous
 
 
 def test_a_node_with_candidates_can_be_no_other_op() -> None:
     """Also where its place and its operator say otherwise; equal ones do not matter then."""
     case = Aligned(TREE, TREE)
-    pairs, _, found = grow(case, {"root": "root"}, case.by_op("left", {"right": 1e-6}))
+    pairs, _, actual = grow(case, {"root": "root"}, case.by_op("left", {"right": 1e-6}))
     assert pairs["left"] == "right"
-    assert found.evidence[case.node("left")] == EvidenceKind.VALUES
+    assert actual.evidence[case.node("left")] == EvidenceKind.VALUES
 
 
 def test_neighbours_decide_between_equal_candidates() -> None:

@@ -86,19 +86,19 @@ def called_at(*places: int, readers: int = 1) -> GraphView:
     return GraphView(IndexedGraph(rows, [("", name) for name in weights]))
 
 
-@pytest.mark.parametrize(("steps", "found"), [(20_000, True), (20_001, False)])
-def test_the_search_visits_20000_nodes_at_most(steps: int, found: bool) -> None:
+@pytest.mark.parametrize(("steps", "is_found"), [(20_000, True), (20_001, False)])
+def test_the_search_visits_20000_nodes_at_most(steps: int, is_found: bool) -> None:
     """Holds MOST_CALL_SEARCH_STEPS: the first call and each node up to the second are visited."""
     view = called_at(0, steps)
     pairs = list(pair_calls(view, view, {0: frozenset([0])}))
-    assert pairs == ([[(0, 0), (steps, steps)]] if found else [])
+    assert pairs == ([[(0, 0), (steps, steps)]] if is_found else [])
 
 
-@pytest.mark.parametrize(("steps", "found"), [(10_000, True), (10_001, False)])
-def test_all_searches_of_a_file_share_their_steps(steps: int, found: bool) -> None:
+@pytest.mark.parametrize(("steps", "is_found"), [(10_000, True), (10_001, False)])
+def test_all_searches_of_a_file_share_their_steps(steps: int, is_found: bool) -> None:
     """What the way to the second call takes is not there for the way to the third."""
     view = called_at(0, 10_000, 10_000 + steps)
-    assert bool(list(pair_calls(view, view, {0: frozenset([0])}))) is found
+    assert bool(list(pair_calls(view, view, {0: frozenset([0])}))) is is_found
 
 
 def test_two_nodes_are_searched_once() -> None:

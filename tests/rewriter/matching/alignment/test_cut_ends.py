@@ -35,8 +35,8 @@ def test_ops_that_other_nodes_do_are_left_out() -> None:
     """Without one of its operator, all ops up to the end of the model may be meant."""
     file = CUT.replace("[cut]", "[done] a = Mul (h, h) [cut]")
     case = Aligned(file, RECORD, file_values=VALUES, record_values=VALUES)
-    found = enclose(case, {"before": "before", "done": "half"})
-    assert ops(case, found["cut"]) == ["square"]
+    actual = enclose(case, {"before": "before", "done": "half"})
+    assert ops(case, actual["cut"]) == ["square"]
     case = Aligned(
         CUT.replace("Mul", "other.Mul"), RECORD, file_values=VALUES, record_values=VALUES
     )

@@ -25,9 +25,9 @@ ENDS = {"before": "before", "after": "after"}
 def test_steps_between_paired_nodes_are_the_ops_between_their_ops() -> None:
     """All of them may be any of the ops that no other node does."""
     case = Aligned(DECOMPOSED, RECORD)
-    found = enclose(case, ENDS)
-    assert ops(case, found["one"]) == ["multiply", "add"]
-    assert ops(case, found["two"]) == ["multiply", "add"]
+    actual = enclose(case, ENDS)
+    assert ops(case, actual["one"]) == ["multiply", "add"]
+    assert ops(case, actual["two"]) == ["multiply", "add"]
 
 
 def test_an_op_that_a_fused_neighbour_does_is_not_enclosed_again() -> None:
@@ -38,8 +38,8 @@ def test_an_op_that_a_fused_neighbour_does_is_not_enclosed_again() -> None:
     file = DECOMPOSED.replace("Abs (q)", "other.Last (q)")
     case = Aligned(file, RECORD)
     half = Span((case.op("after"),), frozenset(), closed=False)
-    found = enclose(case, ENDS, spans={"after": half})
-    assert ops(case, found["one"]) == ["multiply", "add", "after"]
+    actual = enclose(case, ENDS, spans={"after": half})
+    assert ops(case, actual["one"]) == ["multiply", "add", "after"]
     half = Span((case.op("after"),), frozenset(), closed=True)
     assert ops(case, enclose(case, ENDS, spans={"after": half})["one"]) == ["multiply", "add"]
 
@@ -54,13 +54,13 @@ def test_a_node_whose_weight_is_known_parts_those_before_it_from_those_behind(ex
     )
     values = {"x": numbers(1), "h": numbers(2)}
     case = Aligned(file, record, file_values=values, record_values=values, rejects_mismatch=exact)
-    found = enclose(case, ENDS, anchored={"two": ("add",)})
-    assert ops(case, found["one"]) == ["multiply", "mid"]
-    assert ops(case, found["three"]) == ["tail"]
+    actual = enclose(case, ENDS, anchored={"two": ("add",)})
+    assert ops(case, actual["one"]) == ["multiply", "mid"]
+    assert ops(case, actual["three"]) == ["tail"]
     without = Aligned(file, record)
-    found = enclose(without, ENDS, anchored={"two": ("add",)})
-    assert ops(without, found["one"]) == ["multiply", "mid"]
-    assert ops(without, found["three"]) == ["tail"]
+    actual = enclose(without, ENDS, anchored={"two": ("add",)})
+    assert ops(without, actual["one"]) == ["multiply", "mid"]
+    assert ops(without, actual["three"]) == ["tail"]
 
 
 def test_a_node_is_the_op_that_computes_what_it_computes() -> None:
@@ -86,8 +86,8 @@ def test_a_node_that_splits_what_ops_before_it_compute_is_these() -> None:
     }"""
     values = {name: numbers(n) for n, name in enumerate("xqky")}
     case = Aligned(file, record, file_values=values, record_values=values)
-    found = enclose(case, {"join": "join"}, anchored={"packed": ("query", "key")})
-    assert ops(case, found["split"]) == ["query", "key"]
+    actual = enclose(case, {"join": "join"}, anchored={"packed": ("query", "key")})
+    assert ops(case, actual["split"]) == ["query", "key"]
 
 
 def test_an_op_whose_weight_another_node_reads_is_left_to_that_node() -> None:
@@ -97,8 +97,8 @@ def test_an_op_whose_weight_another_node_reads_is_left_to_that_node() -> None:
     file = file.replace("Abs (q)", "other.Last (q, b)")
     case = Aligned(file, record, weights={"b": ["b"]})
     half = Span((case.op("after"),), frozenset(), closed=False)
-    found = enclose(case, ENDS, spans={"after": half})
-    assert ops(case, found["one"]) == ["multiply", "add"]
+    actual = enclose(case, ENDS, spans={"after": half})
+    assert ops(case, actual["one"]) == ["multiply", "add"]
     seeds = {"before": "add", "after": "after"}
     assert ops(case, enclose(case, seeds, spans={"after": half})["one"]) == ["after"]
 
@@ -127,9 +127,9 @@ def test_of_the_enclosed_ops_those_that_read_its_weights_are_the_node() -> None:
     text = DECOMPOSED.replace("(float[8,16] y) {", "(float[8,16] y) <float[16] v = {1}> {")
     file = text.replace("other.One (h)", "other.One (h, v)")
     case = Aligned(file, RECORD, weights={"v": ["b"]})
-    found = enclose(case, ENDS)
-    assert ops(case, found["one"]) == ["add"]
-    assert ops(case, found["two"]) == ["multiply", "add"]
+    actual = enclose(case, ENDS)
+    assert ops(case, actual["one"]) == ["add"]
+    assert ops(case, actual["two"]) == ["multiply", "add"]
     case = Aligned(file, RECORD)
     value = case.file.indexed.value_of("", "v")
     for names, expected in (("wb", ["multiply", "add"]), ("b", ["add"])):
@@ -143,8 +143,8 @@ def test_without_a_paired_successor_the_last_ops_end_the_region() -> None:
         [before] h = Neg (x) [rest] y = other.Rest (h)
     }"""
     case = Aligned(file, RECORD)
-    found = enclose(case, {"before": "before"})
-    assert ops(case, found["rest"]) == ["multiply", "add", "after"]
+    actual = enclose(case, {"before": "before"})
+    assert ops(case, actual["rest"]) == ["multiply", "add", "after"]
     assert enclose(case, {})["rest"] == Enclosed((), "no matched node uses its result")
 
 
@@ -161,8 +161,8 @@ def test_a_region_that_is_too_large_is_no_answer() -> None:
     assert enclose(case, seeds)["rest"] == Enclosed((), reason)
 
 
-@pytest.mark.parametrize(("length", "found"), [(48, True), (49, False)])
-def test_paired_neighbours_are_looked_for_among_48_nodes(length: int, found: bool) -> None:
+@pytest.mark.parametrize(("length", "is_found"), [(48, True), (49, False)])
+def test_paired_neighbours_are_looked_for_among_48_nodes(length: int, is_found: bool) -> None:
     """Holds MOST_NEIGHBOURHOOD_NODES. Beyond them, the last ops of the model end the region."""
     file = f"""g (float[8,16] x) => (float[8,16] y) {{
         [before] h = Abs (x)
@@ -174,7 +174,7 @@ def test_paired_neighbours_are_looked_for_among_48_nodes(length: int, found: boo
         [before] h = Abs (x) [inner] k = Ceil (h) [after] a = Exp (k) [end] y = Relu (a)
     }"""
     case = Aligned(file, record)
-    assert ops(case, enclose(case, ENDS)["n0"]) == (["inner"] if found else ["inner", "end"])
+    assert ops(case, enclose(case, ENDS)["n0"]) == (["inner"] if is_found else ["inner", "end"])
 
 
 DEAD = """g (float[8,16] x) => (float[8,16] y) {
@@ -190,11 +190,11 @@ DEAD = """g (float[8,16] x) => (float[8,16] y) {
 def test_a_node_whose_result_is_not_used_is_what_its_predecessors_are() -> None:
     """All of them must be known; a paired one is not a step."""
     case = Aligned(DEAD, RECORD)
-    found = enclose(case, ENDS)
-    assert ops(case, found["side"]) == ["multiply", "add"]
-    assert ops(case, found["further"]) == ["multiply", "add"]
+    actual = enclose(case, ENDS)
+    assert ops(case, actual["side"]) == ["multiply", "add"]
+    assert ops(case, actual["further"]) == ["multiply", "add"]
     reason = "no output needs its result, so nothing tells where it belongs"
-    assert found["lost"] == Enclosed((), reason)
+    assert actual["lost"] == Enclosed((), reason)
     mixed = DEAD.replace("other.Side (p)", "other.Side (p, h)")
     assert enclose(Aligned(mixed, RECORD), ENDS)["side"] == Enclosed((), reason)
 
@@ -205,8 +205,8 @@ def test_a_node_may_be_there_twice() -> None:
     case = Aligned(file, RECORD)
     assert ops(case, enclose(case, ENDS)["lost"]) == ["multiply"]
     twice = RECORD.replace("[after]", "[again] n = MatMul (h, b) [after]")
-    found = enclose(Aligned(file, twice), ENDS)["lost"]
-    assert found.ops == ()
+    actual = enclose(Aligned(file, twice), ENDS)["lost"]
+    assert actual.ops == ()
 
 
 def test_predecessors_that_depend_on_no_input_do_not_count() -> None:
@@ -228,8 +228,8 @@ def test_an_op_that_another_node_does_is_not_either_side() -> None:
         [before] h = Neg (x) [middle] m = Exp (h) [after] y = Add (h, m)
     }"""
     case = Aligned(file, record)
-    found = enclose(case, {**ENDS, "middle": "middle"})
-    assert ops(case, found["extra"]) == ["before", "after"]
+    actual = enclose(case, {**ENDS, "middle": "middle"})
+    assert ops(case, actual["extra"]) == ["before", "after"]
 
 
 def test_every_input_of_a_node_is_followed() -> None:
@@ -243,8 +243,8 @@ def test_every_input_of_a_node_is_followed() -> None:
         [sum] s = Add (m, i) [after] y = Abs (s)
     }"""
     case = Aligned(file, record)
-    found = enclose(case, {**ENDS, "side": "side"})
-    assert ops(case, found["two"]) == ["ceil", "floor", "sum"]
+    actual = enclose(case, {**ENDS, "side": "side"})
+    assert ops(case, actual["two"]) == ["ceil", "floor", "sum"]
 
 
 def test_two_ops_of_its_operator_are_not_told_from_the_third() -> None:

@@ -25,8 +25,8 @@ PAIRS = {"first": "first", "picked": "picked", "last": "last"}
 
 def shaping(file: str, values: dict[str, Array], recorded: dict[str, Array]) -> dict[str, str]:
     case = Aligned(file, RECORD, file_values=values, record_values=recorded)
-    found = find_shaping_nodes(case.graphs, case.pairs(PAIRS).ops)
-    return {case.node_name(node): case.op_name(op) for node, op in found.items()}
+    actual = find_shaping_nodes(case.graphs, case.pairs(PAIRS).ops)
+    return {case.node_name(node): case.op_name(op) for node, op in actual.items()}
 
 
 HIDDEN, PICKED = numbers(1), numbers(2, (8, 2))

@@ -20,8 +20,8 @@ ENDS = {"first": "first", "last": "last"}
 def passing(file: str, seeds: dict[str, str], record: str = RECORD) -> dict[str, list[str]]:
     case = Aligned(file, record)
     pairs = case.pairs(seeds)
-    found = find_passing_ops(case.graphs, pairs.ops, pairs.is_free)
-    return {case.node_name(n): [case.op_name(op) for op in ops] for n, ops in found.items()}
+    actual = find_passing_ops(case.graphs, pairs.ops, pairs.is_free)
+    return {case.node_name(n): [case.op_name(op) for op in ops] for n, ops in actual.items()}
 
 
 def test_between_the_same_neighbours_all_that_pass_the_value_on_are_meant() -> None:

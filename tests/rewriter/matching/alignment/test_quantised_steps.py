@@ -168,10 +168,10 @@ def test_clipping_is_left_to_the_node_that_does_it() -> None:
     seeds = {"product": "product", "clip": "clip", "after": "after"}
     assert work(Aligned(CLIPPED, CLIPPED), seeds)["product"] == {"product"}
     steps = CLIPPED.replace("[clip] r = Relu (m)", "[scale] r = Mul (m, m)")
-    found = work(
+    actual = work(
         Aligned(steps, CLIPPED), {"product": "product", "scale": "product", "after": "after"}
     )
-    assert found["product"] == {"product"}
+    assert actual["product"] == {"product"}
     twice = CLIPPED.replace("Sin (r)", "Sum (r, m)")
     file = twice.replace("[clip] r = Relu (m)", "").replace("Sum (r, m)", "Sum (m, m)")
     assert (

@@ -41,7 +41,7 @@ def between_two_ops(
         for node, op in seeds.items()
         if node not in ENDS
     }
-    return {name: ops(case, found) for name, found in enclose(case, seeds, spans=spans).items()}
+    return {name: ops(case, actual) for name, actual in enclose(case, seeds, spans=spans).items()}
 
 
 RECORDED = {name: numbers(n) for n, name in enumerate("xhsmy")}
@@ -69,8 +69,8 @@ def test_a_step_of_an_op_may_be_near_to_the_step_before_it() -> None:
     near = RECORDED["m"] + 0.01 * numbers(77)
     seeds = {**ENDS, "some": "product"}
     record = RECORD.replace("[after] y = Abs (m)", "[turn] t = Tanh (m) [after] y = Abs (t)")
-    found = between_two_ops({**RECORDED, "t": numbers(81)}, step, near, seeds, record)
-    assert found["rest"] == ["product"]
+    actual = between_two_ops({**RECORDED, "t": numbers(81)}, step, near, seeds, record)
+    assert actual["rest"] == ["product"]
 
 
 def test_a_node_that_is_near_to_no_result_is_none_for_sure() -> None:

@@ -23,13 +23,13 @@ def case() -> Aligned:
 
 
 def region(starts: list[str], ends: list[str]) -> set[str]:
-    found = region_between(
+    actual = region_between(
         case().graphs.record,
         {case().op(name) for name in starts},
         {case().op(name) for name in ends},
     )
-    assert found is not None
-    return {case().op_name(op) for op in found}
+    assert actual is not None
+    return {case().op_name(op) for op in actual}
 
 
 def test_a_region_has_the_ops_on_paths_from_starts_to_ends() -> None:
@@ -57,9 +57,9 @@ def test_a_region_of_more_than_96_ops_says_nothing(length: int, told: bool) -> N
     ops = chain(length, first="h")
     text = f"g (float[8,16] x) => (float[8,16] y) {{ [start] h = Abs (x)\n{ops} }}"
     graphs = Aligned(text, text).graphs
-    found = region_between(graphs.record, {0}, {length})
-    assert (found == set(range(1, length + 1))) is told
-    assert (found is None) is not told
+    actual = region_between(graphs.record, {0}, {length})
+    assert (actual == set(range(1, length + 1))) is told
+    assert (actual is None) is not told
     assert last_ops(graphs.record, {1}) == ({length} if told else set())
 
 

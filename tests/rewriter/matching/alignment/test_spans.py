@@ -79,10 +79,10 @@ def test_a_span_is_looked_for_again_while_nothing_is_known() -> None:
     node, op = case.node("fused"), case.op("relu")
     assert not finder.span(node, op).closed
     ops[case.node("before")] = case.op("before")
-    found = finder.span(node, op)
-    assert found.closed
+    actual = finder.span(node, op)
+    assert actual.closed
     del ops[case.node("before")]
-    assert finder.span(node, op) == found
+    assert finder.span(node, op) == actual
 
 
 def test_a_span_that_is_known_is_not_looked_for() -> None:

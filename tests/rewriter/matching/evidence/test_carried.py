@@ -33,13 +33,13 @@ def read(model: onnx.ModelProto) -> CarriedHierarchy | None:
 
 
 def carried(model: onnx.ModelProto) -> CarriedHierarchy:
-    found = read(model)
-    assert found is not None
-    return found
+    actual = read(model)
+    assert actual is not None
+    return actual
 
 
-def modules(found: CarriedHierarchy) -> dict[int, str]:
-    return {key.position: claim.module for key, claim in found.claims.by_node.items()}
+def modules(actual: CarriedHierarchy) -> dict[int, str]:
+    return {key.position: claim.module for key, claim in actual.claims.by_node.items()}
 
 
 def tags(*texts: str, **more: str) -> list[dict[str, str]]:
@@ -54,29 +54,29 @@ def test_a_file_without_any_carries_nothing() -> None:
 
 def test_tags_are_looked_up_in_the_module_tree() -> None:
     """One that is not in it is a reason."""
-    found = carried(with_tree(tags("/Net/a/b", "/Net/c", "/Net"), parameters={"w": "a.w"}))
-    assert (found.scheme, found.modules, found.rules) == (OURS, MODULES, TagRules())
-    assert found.parameters == {"w": "a.w"}
-    assert modules(found) == {0: "a.b", 2: ""}
+    actual = carried(with_tree(tags("/Net/a/b", "/Net/c", "/Net"), parameters={"w": "a.w"}))
+    assert (actual.scheme, actual.modules, actual.rules) == (OURS, MODULES, TagRules())
+    assert actual.parameters == {"w": "a.w"}
+    assert modules(actual) == {0: "a.b", 2: ""}
     why = "its tag /Net/c is not in the module tree that the file carries"
-    assert found.claims.reasons == {NodeKey("", 1): why}
+    assert actual.claims.reasons == {NodeKey("", 1): why}
 
 
 def test_tags_are_read_by_the_rules_by_which_they_were_written() -> None:
     """Class names stand for paths, cut tags for the first module that has them."""
-    found = carried(with_tree(tags("/Net/Part/Part", "/Net"), tag_style="class"))
-    assert found.rules == TagRules(TagStyle.CLASS)
-    assert modules(found) == {0: "a.b", 1: ""}
+    actual = carried(with_tree(tags("/Net/Part/Part", "/Net"), tag_style="class"))
+    assert actual.rules == TagRules(TagStyle.CLASS)
+    assert modules(actual) == {0: "a.b", 1: ""}
     cut = carried(with_tree(tags("/Net/a", "/Net/a/b"), depth=1))
     assert modules(cut) == {0: "a"}
 
 
 def test_tags_without_a_module_tree_are_paths() -> None:
     """An older file has no tree: it is made of the tags."""
-    found = carried(with_entries(tags("/Net/a/b", "/Net")))
-    assert modules(found) == {0: "a.b", 1: ""}
-    assert [module.path for module in found.modules] == ["", "a", "a.b"]
-    assert found.rules == TagRules()
+    actual = carried(with_entries(tags("/Net/a/b", "/Net")))
+    assert modules(actual) == {0: "a.b", 1: ""}
+    assert [module.path for module in actual.modules] == ["", "a", "a.b"]
+    assert actual.rules == TagRules()
 
 
 def test_a_claim_has_the_evidence_the_call_and_the_covers_of_the_entry() -> None:
@@ -103,11 +103,11 @@ def with_attributes(model: onnx.ModelProto, *texts: str) -> onnx.ModelProto:
 def test_attributes_of_ours_are_looked_up_in_the_module_tree() -> None:
     """They are tags by the file's rules; one that is not in the tree says nothing."""
     model = with_tree(tag_style="class", parameters={"w": "a.w"})
-    found = carried(with_attributes(model, "/Net/Part", "/Net/Other"))
-    assert (found.scheme, found.modules) == (ATTRIBUTES, MODULES)
-    assert found.rules == TagRules(TagStyle.CLASS)
-    assert found.parameters == {"w": "a.w"}
-    assert list(found.claims.by_node.values()) == [Claim("a", "carried")]
+    actual = carried(with_attributes(model, "/Net/Part", "/Net/Other"))
+    assert (actual.scheme, actual.modules) == (ATTRIBUTES, MODULES)
+    assert actual.rules == TagRules(TagStyle.CLASS)
+    assert actual.parameters == {"w": "a.w"}
+    assert list(actual.claims.by_node.values()) == [Claim("a", "carried")]
 
 
 def named(model: onnx.ModelProto, *names: str) -> onnx.ModelProto:
@@ -121,11 +121,11 @@ def test_names_of_ours_are_paths_whatever_the_style_of_tags() -> None:
     given = {"/a/b/Relu": "one", "/c/Tanh": "two", "/a/Other": None}
     rules = {"tag_style": "class", "torch_nn": "roll-up", "depth": 3}
     model = with_tree(names=given, parameters={"w": "a.w"}, **rules)
-    found = carried(named(model, "/a/b/Relu", "/c/Tanh", "/a/Exp"))
-    assert found.scheme == SCOPED_NAMES
-    assert found.rules == TagRules(TagStyle.PATH, TorchNN.ROLL_UP, 3)
-    assert found.claims.by_node == {NodeKey("", 0): Claim("a.b", "carried")}
-    assert (found.modules, found.parameters) == (MODULES, {"w": "a.w"})
+    actual = carried(named(model, "/a/b/Relu", "/c/Tanh", "/a/Exp"))
+    assert actual.scheme == SCOPED_NAMES
+    assert actual.rules == TagRules(TagStyle.PATH, TorchNN.ROLL_UP, 3)
+    assert actual.claims.by_node == {NodeKey("", 0): Claim("a.b", "carried")}
+    assert (actual.modules, actual.parameters) == (MODULES, {"w": "a.w"})
 
 
 def test_torchs_metadata_tells_more_than_the_module_tree_alone() -> None:
@@ -140,11 +140,11 @@ def test_a_tree_without_tags_is_read_with_names_of_weights() -> None:
     model = with_tree(tag_style="class", parameters={"v": "a.b.w"})
     model.graph.initializer.append(numpy_helper.from_array(np.ones(2, np.float32), "v"))
     model.graph.node[1].input.append("v")
-    found = carried(model)
-    assert (found.scheme, found.modules) == (TREE_NAMES, MODULES)
-    assert (found.rules, found.parameters) == (TagRules(TagStyle.CLASS), {"v": "a.b.w"})
-    assert found.claims.by_node == {NodeKey("", 1): Claim("a.b", "carried")}
-    assert found.notes == (TAGS_ARE_LOST,)
+    actual = carried(model)
+    assert (actual.scheme, actual.modules) == (TREE_NAMES, MODULES)
+    assert (actual.rules, actual.parameters) == (TagRules(TagStyle.CLASS), {"v": "a.b.w"})
+    assert actual.claims.by_node == {NodeKey("", 1): Claim("a.b", "carried")}
+    assert actual.notes == (TAGS_ARE_LOST,)
 
 
 def test_relative_tags_are_those_of_their_call() -> None:
@@ -153,9 +153,9 @@ def test_relative_tags_are_those_of_their_call() -> None:
     model = with_tree([*relative, *tags("/Net")], parameters={"v": "a.b.w"})
     model.graph.initializer.append(numpy_helper.from_array(np.ones(2, np.float32), "v"))
     model.graph.node[0].input.append("v")
-    found = carried(model)
-    assert modules(found) == {0: "a.b", 2: ""}
-    [reason] = found.claims.reasons.values()
+    actual = carried(model)
+    assert modules(actual) == {0: "a.b", 2: ""}
+    [reason] = actual.claims.reasons.values()
     assert reason.startswith("its tag c is that of a node in a function")
     for node in model.graph.node[1:]:
         del node.metadata_props[:]
@@ -246,5 +246,7 @@ def test_source_lines_of_nodes_are_carried() -> None:
     """Nodes without any have none."""
     entries = tags("/Net/a", "/Net/b")
     entries[1][keys.SOURCE] = '["net.py:12"]'
-    found = carried(with_entries(entries))
-    assert {key.position: lines for key, lines in found.source_lines.items()} == {1: ("net.py:12",)}
+    actual = carried(with_entries(entries))
+    assert {key.position: lines for key, lines in actual.source_lines.items()} == {
+        1: ("net.py:12",)
+    }

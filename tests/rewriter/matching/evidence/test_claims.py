@@ -16,8 +16,8 @@ def op(*also: str) -> Op:
 
 def test_an_op_of_one_module_claims_it_with_the_call() -> None:
     """It covers nothing else."""
-    found = claim_of(op(), "a.b", EvidenceKind.NAMES, TREE)
-    assert found == Claim("a.b", "names", (), 2)
+    actual = claim_of(op(), "a.b", EvidenceKind.NAMES, TREE)
+    assert actual == Claim("a.b", "names", (), 2)
 
 
 @pytest.mark.parametrize(
@@ -28,5 +28,5 @@ def test_an_op_of_several_modules_claims_their_ancestor(
     module: str, also: str, ancestor: str, call: int | None
 ) -> None:
     """And covers them all; the call is known only if the ancestor is the op's own module."""
-    found = claim_of(op(also), module, EvidenceKind.IDENTITY, TREE)
-    assert found == Claim(ancestor, "identity", tuple(sorted({module, also})), call)
+    actual = claim_of(op(also), module, EvidenceKind.IDENTITY, TREE)
+    assert actual == Claim(ancestor, "identity", tuple(sorted({module, also})), call)

@@ -78,13 +78,13 @@ def new_nodes(
     def numbers(names: tuple[str, ...]) -> set[int]:
         return {graph.indexed.value_of("", name) for name in names}
 
-    found = find_new_nodes(
+    actual = find_new_nodes(
         GraphView(graph.indexed),
         numbers(new),
         numbers(known),
         lambda node: graph.nodes[node].name in recorded,
     )
-    return names_of(graph, found)
+    return names_of(graph, actual)
 
 
 def test_a_node_that_reads_a_new_weight_is_new() -> None:

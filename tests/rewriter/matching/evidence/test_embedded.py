@@ -22,8 +22,8 @@ from tests.helpers.annotated import MODULES, with_entries, with_tree
 
 def test_the_module_tree_is_read_back() -> None:
     """None where there is none."""
-    found = embedded_tree(with_tree(tag_style="class", torch_nn="roll-up", depth=2), "f")
-    assert found == EmbeddedTree(MODULES, "class", "roll-up", 2)
+    actual = embedded_tree(with_tree(tag_style="class", torch_nn="roll-up", depth=2), "f")
+    assert actual == EmbeddedTree(MODULES, "class", "roll-up", 2)
     assert embedded_tree(with_entries(), "f") is None
 
 

@@ -27,8 +27,8 @@ def test_a_merged_weight_is_peeled(
     parts = [numbers.standard_normal((4 * width, columns)).astype(np.float32) for width in widths]
     recorded = recorded_by_size([part.T.copy() if transposed else part for part in parts])
     whole = np.concatenate(parts, axis=0)
-    found = match_concatenated(whole if by_rows else whole.T.copy(), recorded)
-    assert found == [[n] for n in range(len(parts))]
+    actual = match_concatenated(whole if by_rows else whole.T.copy(), recorded)
+    assert actual == [[n] for n in range(len(parts))]
     other = numbers.standard_normal(whole.shape).astype(np.float32)
     assert match_concatenated(other, recorded) == []
 
@@ -107,9 +107,9 @@ def test_so_many_sizes_are_tried_at_an_edge(sizes: int, expected: bool) -> None:
     others = [noise(n, 4, seed=n) for n in range(1, sizes)]
     unfitting = [noise(1, n) for n in (5, 6, 7)]
     recorded = recorded_by_size([*unfitting, *others, part])
-    found = match_concatenated(np.concatenate([part, part]), recorded)
+    actual = match_concatenated(np.concatenate([part, part]), recorded)
     label = sizes - 1 + len(unfitting)
-    assert found == ([[label], [label]] if expected else [])
+    assert actual == ([[label], [label]] if expected else [])
 
 
 def test_the_order_of_sizes_does_not_lose_a_part() -> None:
@@ -149,8 +149,8 @@ WHOLE = noise(6, 12)
 def test_parts_that_share_an_input_are_put_together(axis: int) -> None:
     """Along either axis, in any order."""
     b, a, c = np.split(WHOLE, 3, axis)
-    found = split_of(graph_of("a", "b", "c"), {"a": a, "b": b, "c": c}, WHOLE)
-    assert found == [("abc", [0])]
+    actual = split_of(graph_of("a", "b", "c"), {"a": a, "b": b, "c": c}, WHOLE)
+    assert actual == [("abc", [0])]
 
 
 def test_parts_of_several_sizes_are_put_together() -> None:
@@ -173,8 +173,8 @@ def test_at_most_four_parts_are_put_together(parts: int, expected: bool) -> None
     whole = noise(6, 20)
     names = "abcde"[:parts]
     arrays = dict(zip(names, np.split(whole[:, : 4 * parts], parts, axis=1), strict=True))
-    found = split_of(graph_of(*names), arrays, whole[:, : 4 * parts])
-    assert found == ([(names, [0])] if expected else [])
+    actual = split_of(graph_of(*names), arrays, whole[:, : 4 * parts])
+    assert actual == ([(names, [0])] if expected else [])
 
 
 def test_only_neighbours_are_put_together() -> None:

@@ -107,15 +107,15 @@ def test_names_of_outputs_count_before_those_of_nodes() -> None:
     """A tool may number its nodes anew and keep the tensors."""
     record = recorded("g (float[4] x) => (float[4] b) { [n0] a = Relu (x) [n1] b = Relu (a) }")
     swapped = "g (float[4] x) => (float[4] b) { [n1] a = Relu (x) [n0] b = Relu (a) }"
-    found = Pairs(swapped, record)
-    assert found.match.pairs == {0: 0, 1: 1}
+    actual = Pairs(swapped, record)
+    assert actual.match.pairs == {0: 0, 1: 1}
 
 
 def test_nothing_in_common_is_seen_at_once() -> None:
     """And each node says so; unnamed nodes have no name in common."""
     other = "g (float[4] p) => (float[4] r) { q = Relu (p) r = Tanh (q) }"
-    found = Pairs(other, recorded(PLAIN))
-    assert (found.pairs, found.reasons) == ({}, {"q": NO_OP, "r": NO_OP})
+    actual = Pairs(other, recorded(PLAIN))
+    assert (actual.pairs, actual.reasons) == ({}, {"q": NO_OP, "r": NO_OP})
     unnamed = PLAIN.replace("[one]", "").replace("[two]", "").replace("[three]", "")
     assert Pairs(other, recorded(unnamed)).pairs == {}
 
@@ -123,9 +123,9 @@ def test_nothing_in_common_is_seen_at_once() -> None:
 def test_another_operator_of_the_name_does_not_pair() -> None:
     """The reason says which one was recorded."""
     changed = PLAIN.replace("Tanh", "Sigmoid")
-    found = Pairs(changed, recorded(PLAIN))
-    assert "two" not in found.pairs
-    assert found.reasons == {"two": "the record's op of its name is a Tanh, not a Sigmoid"}
+    actual = Pairs(changed, recorded(PLAIN))
+    assert "two" not in actual.pairs
+    assert actual.reasons == {"two": "the record's op of its name is a Tanh, not a Sigmoid"}
 
 
 def test_the_reason_names_each_recorded_operator() -> None:
@@ -135,16 +135,16 @@ def test_the_reason_names_each_recorded_operator() -> None:
         [three] b = Sin (a)
         [two] c = Exp (b)
     }"""
-    found = Pairs(crossed, recorded(PLAIN))
-    assert found.reasons == {"three": "the record's op of its name is a Exp or Tanh, not a Sin"}
+    actual = Pairs(crossed, recorded(PLAIN))
+    assert actual.reasons == {"three": "the record's op of its name is a Exp or Tanh, not a Sin"}
 
 
 def test_a_name_is_given_once() -> None:
     """The first node of two with one name pairs; the other one says so."""
     twice = PLAIN.replace("[three]", "[other] d = Tanh (x) [two] e = Tanh (a) [three]")
-    found = Pairs(twice, recorded(PLAIN))
-    assert found.match.pairs == {0: 0, 1: 1, 4: 2}
-    assert found.reasons == {"other": NO_OP, "two": TAKEN}
+    actual = Pairs(twice, recorded(PLAIN))
+    assert actual.match.pairs == {0: 0, 1: 1, 4: 2}
+    assert actual.reasons == {"other": NO_OP, "two": TAKEN}
 
 
 def test_an_op_that_is_taken_leaves_the_next_one() -> None:
@@ -194,9 +194,9 @@ SWAPPED = WEIGHTED.replace("a.w", "c.w").replace("b.w", "a.w").replace("c.w", "b
 
 def test_a_pair_that_reads_other_weights_is_dropped() -> None:
     """It is the other layer, whatever it is called; one that reads no known weight is not."""
-    found = Pairs(SWAPPED, recorded(WEIGHTED, WEIGHTS), WEIGHTS)
-    assert {"p", "r"}.isdisjoint(found.pairs)
-    assert found.reasons["p"] == found.reasons["r"] == OTHER_WEIGHTS
+    actual = Pairs(SWAPPED, recorded(WEIGHTED, WEIGHTS), WEIGHTS)
+    assert {"p", "r"}.isdisjoint(actual.pairs)
+    assert actual.reasons["p"] == actual.reasons["r"] == OTHER_WEIGHTS
     renamed = WEIGHTED.replace("a.w", "u").replace("b.w", "v")
     other = Pairs(renamed, recorded(WEIGHTED, WEIGHTS), {"u": (4, 4), "v": (4, 4)})
     assert set(other.pairs) == set("pqrs")
@@ -244,18 +244,18 @@ def test_one_common_weight_is_enough() -> None:
 
 def test_what_stands_among_other_weights_is_dropped_with_them() -> None:
     """Nodes without weights are judged by those around them."""
-    found = Pairs(SWAPPED, recorded(WEIGHTED, WEIGHTS), WEIGHTS)
-    assert found.pairs == {}
-    assert found.reasons["q"] == found.reasons["s"] == OTHER_SURROUNDINGS
+    actual = Pairs(SWAPPED, recorded(WEIGHTED, WEIGHTS), WEIGHTS)
+    assert actual.pairs == {}
+    assert actual.reasons["q"] == actual.reasons["s"] == OTHER_SURROUNDINGS
 
 
 def test_what_stands_between_right_and_wrong_weights_stays() -> None:
     """As many votes for as against are no reason to drop it."""
     shapes = {**WEIGHTS, "c.w": (4, 4)}
     record = recorded(WEIGHTED + "", {**WEIGHTS, "c.w": (4, 4)})
-    found = Pairs(WEIGHTED.replace("b.w", "c.w"), record, shapes)
-    assert set(found.pairs) == {"p", "q"}
-    assert found.reasons == {"r": OTHER_WEIGHTS, "s": OTHER_SURROUNDINGS}
+    actual = Pairs(WEIGHTED.replace("b.w", "c.w"), record, shapes)
+    assert set(actual.pairs) == {"p", "q"}
+    assert actual.reasons == {"r": OTHER_WEIGHTS, "s": OTHER_SURROUNDINGS}
 
 
 LONG = """g (float[4] x) => (float[4] e) {
@@ -269,13 +269,13 @@ LONG = """g (float[4] x) => (float[4] e) {
 
 def test_votes_reach_all_connected_nodes_without_weights() -> None:
     """A chain of them is one component, with the votes at both of its ends."""
-    found = Pairs(LONG.replace("a.w", "b.w"), recorded(LONG, WEIGHTS), WEIGHTS)
-    assert set(found.pairs) == {"q", "r", "s", "t"}
-    found = Pairs(LONG.replace("b.w", "u"), recorded(LONG, WEIGHTS), {"a.w": (4, 4), "u": (4, 4)})
-    assert set(found.pairs) == set("pqrst")
+    actual = Pairs(LONG.replace("a.w", "b.w"), recorded(LONG, WEIGHTS), WEIGHTS)
+    assert set(actual.pairs) == {"q", "r", "s", "t"}
+    actual = Pairs(LONG.replace("b.w", "u"), recorded(LONG, WEIGHTS), {"a.w": (4, 4), "u": (4, 4)})
+    assert set(actual.pairs) == set("pqrst")
     shapes = {"b.w": (4, 4), "u": (4, 4)}
-    found = Pairs(LONG.replace("b.w", "u").replace("a.w", "b.w"), recorded(LONG, WEIGHTS), shapes)
-    assert {found.reasons[name] for name in "qrs"} == {OTHER_SURROUNDINGS}
+    actual = Pairs(LONG.replace("b.w", "u").replace("a.w", "b.w"), recorded(LONG, WEIGHTS), shapes)
+    assert {actual.reasons[name] for name in "qrs"} == {OTHER_SURROUNDINGS}
 
 
 SHARED = """g (float[4] x) => (float[4] d) {
@@ -292,9 +292,9 @@ def test_constants_connect_nothing() -> None:
     """Every module shares them: the votes of one layer do not reach the other through them."""
     shapes = {**WEIGHTS, "c.w": (4, 4)}
     record = recorded(SHARED, shapes)
-    found = Pairs(SHARED.replace("MatMul (b, b.w)", "MatMul (b, c.w)"), record, shapes)
-    assert set(found.pairs) == {"k", "n", "p", "q"}
-    assert found.reasons == {"r": OTHER_WEIGHTS, "s": OTHER_SURROUNDINGS}
+    actual = Pairs(SHARED.replace("MatMul (b, b.w)", "MatMul (b, c.w)"), record, shapes)
+    assert set(actual.pairs) == {"k", "n", "p", "q"}
+    assert actual.reasons == {"r": OTHER_WEIGHTS, "s": OTHER_SURROUNDINGS}
 
 
 def test_a_pair_without_a_common_neighbour_is_dropped() -> None:
@@ -309,9 +309,9 @@ def test_a_pair_without_a_common_neighbour_is_dropped() -> None:
         [out] h = Abs (f)
     }"""
     moved = text.replace("Cos (e)", "Cos (c)").replace("[out] h = Abs (f)", "[new] i = Ceil (f)")
-    found = Pairs(moved, recorded(text))
-    assert found.reasons == {"last": OTHER_NEIGHBOURS, "new": NO_OP}
-    assert set(found.pairs) == {"one", "two", "three", "pre", "far"}
+    actual = Pairs(moved, recorded(text))
+    assert actual.reasons == {"last": OTHER_NEIGHBOURS, "new": NO_OP}
+    assert set(actual.pairs) == {"one", "two", "three", "pre", "far"}
 
 
 def test_dropping_goes_on_until_all_have_a_neighbour() -> None:
@@ -330,9 +330,9 @@ def test_dropping_goes_on_until_all_have_a_neighbour() -> None:
         [s] f = Exp (e)
         [r] h = Sin (f)
     }"""
-    found = Pairs(file, record)
-    assert found.pairs == {}
-    assert {found.reasons[name] for name in "psr"} == {OTHER_NEIGHBOURS}
+    actual = Pairs(file, record)
+    assert actual.pairs == {}
+    assert {actual.reasons[name] for name in "psr"} == {OTHER_NEIGHBOURS}
 
 
 @pytest.mark.parametrize(
@@ -385,9 +385,9 @@ def test_an_input_that_a_node_computes_is_no_common_input() -> None:
         [one] a = Relu (x)
         [three] t = Exp (a)
     }"""
-    found = Pairs(file, recorded(PLAIN))
-    assert found.pairs == {}
-    assert found.reasons["one"] == OTHER_NEIGHBOURS
+    actual = Pairs(file, recorded(PLAIN))
+    assert actual.pairs == {}
+    assert actual.reasons["one"] == OTHER_NEIGHBOURS
 
 
 def test_neighbours_are_found_across_graphs() -> None:
@@ -399,8 +399,8 @@ def test_neighbours_are_found_across_graphs() -> None:
             else_branch = e () => (float[4] q) { [m] q = Tanh (x) [l] o = Exp (q) }
         >
     }"""
-    found = Pairs(text, recorded(text))
-    assert set(found.pairs) == {"pre", "if", "n", "m", "l"}
+    actual = Pairs(text, recorded(text))
+    assert set(actual.pairs) == {"pre", "if", "n", "m", "l"}
 
 
 def test_a_record_without_inputs_drops_none_for_its_neighbours() -> None:
@@ -426,9 +426,9 @@ def test_surroundings_are_counted_one_by_one() -> None:
     }"""
     weights = {"a.w": (2, 2), "b.w": (2, 2), "c.w": (2, 2)}
     swapped = text.replace("b.w", "o.w").replace("c.w", "b.w").replace("o.w", "c.w")
-    found = Pairs(swapped, recorded(text, weights), weights)
-    assert found.pairs == {"p": "p"}
-    assert found.reasons["s"] == OTHER_SURROUNDINGS
+    actual = Pairs(swapped, recorded(text, weights), weights)
+    assert actual.pairs == {"p": "p"}
+    assert actual.reasons["s"] == OTHER_SURROUNDINGS
 
 
 def test_a_neighbour_without_a_recorded_name_does_not_vote() -> None:
@@ -454,6 +454,6 @@ def test_all_neighbours_of_dropped_pairs_are_looked_at_again() -> None:
         [o] o = Tanh (x)
         [a] a1 = Neg (o) [b] b1 = Abs (a1) [c] c1 = Sin (o) [d] d1 = Cos (c1)
     }"""
-    found = Pairs(file, msgspec.structs.replace(record, ops=tuple(ops)))
-    assert found.pairs == {}
-    assert {found.reasons[name] for name in "abcd"} == {OTHER_NEIGHBOURS}
+    actual = Pairs(file, msgspec.structs.replace(record, ops=tuple(ops)))
+    assert actual.pairs == {}
+    assert {actual.reasons[name] for name in "abcd"} == {OTHER_NEIGHBOURS}

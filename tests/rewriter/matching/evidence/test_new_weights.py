@@ -10,9 +10,9 @@ PRIME = 101
 
 def is_new(size: int, *missing: int) -> bool:
     """Whether a weight of a number of elements is new, where weights of some sizes are missing."""
-    found = find_new_weights({7: size}, missing)
-    assert found <= {7}
-    return bool(found)
+    actual = find_new_weights({7: size}, missing)
+    assert actual <= {7}
+    return bool(actual)
 
 
 def test_where_nothing_is_missing_all_weights_are_new() -> None:

@@ -32,8 +32,8 @@ def settle(text: str, known: dict[str, str], *, anywhere: bool = False) -> dict[
     given = {key: known[name] for key, name in names.items() if name in known}
     known = graph.keys if anywhere else ()
     claims = propagate(graph, tree, known, given).by_node
-    found = given | {key: claim.module for key, claim in claims.items()}
-    return {name: found.get(key) for key, name in names.items()}
+    actual = given | {key: claim.module for key, claim in claims.items()}
+    return {name: actual.get(key) for key, name in names.items()}
 
 
 def reasons(text: str, known: dict[str, str], free: set[str] = frozenset()) -> dict[str, str]:
@@ -54,9 +54,9 @@ CHAIN = """g (float[2] x) => (float[2] y) {
 
 def test_an_open_node_says_why() -> None:
     """It computes between modules, or a node that uses it does."""
-    found = reasons(CHAIN, {"a": "stack.0.left"})
+    actual = reasons(CHAIN, {"a": "stack.0.left"})
     computes = "it computes, and its neighbours are of several modules or unresolved"
-    assert found == {"n": computes, "c": "a node that uses it is unresolved", "b": computes}
+    assert actual == {"n": computes, "c": "a node that uses it is unresolved", "b": computes}
 
 
 def test_a_node_without_neighbours_says_so() -> None:
@@ -90,8 +90,8 @@ def test_makers_settle_a_chain_from_its_beginning() -> None:
     text = """g (float[2] x) => (float[2] y) {
         [a] a = Relu (x)
         [one] b = Identity (a) [two] c = Identity (b) [three] y = Identity (c) }"""
-    found = settle(text, {"a": "stack.0.left"})
-    assert found == dict.fromkeys(["a", "one", "two", "three"], "stack.0.left")
+    actual = settle(text, {"a": "stack.0.left"})
+    assert actual == dict.fromkeys(["a", "one", "two", "three"], "stack.0.left")
 
 
 def test_makers_do_not_settle_what_an_open_node_uses() -> None:
@@ -113,13 +113,13 @@ def test_open_surroundings_settle_nothing() -> None:
     """Computing nodes in a row, all of them open, have no module in common."""
     text = """g (float[2] x) => (float[2] y) {
         [n] n = Sigmoid (x) [m] m = Sigmoid (n) [o] y = Sigmoid (m) [a] z = Relu (x) }"""
-    found = settle(text, {"a": "stack.0.left"})
-    assert (found["n"], found["m"], found["o"]) == (None, None, None)
+    actual = settle(text, {"a": "stack.0.left"})
+    assert (actual["n"], actual["m"], actual["o"]) == (None, None, None)
 
 
 def test_a_constant_belongs_to_its_users() -> None:
     """One user: its module; several: their lowest common ancestor that can run ops."""
-    found = settle(
+    actual = settle(
         """g (float[2] x) => (float[2] y) {
         [c] c = Constant <value = float {1.0}> ()
         [d] d = Constant <value = float {2.0}> ()
@@ -138,12 +138,12 @@ def test_a_constant_belongs_to_its_users() -> None:
             "i": "stack.1",
         },
     )
-    assert (found["c"], found["d"], found["e"]) == ("stack.0.left", "stack.0", "")
+    assert (actual["c"], actual["d"], actual["e"]) == ("stack.0.left", "stack.0", "")
 
 
 def test_shape_arithmetic_follows_to_a_fixpoint() -> None:
     """A chain of shape arithmetic ends up where its last link is used."""
-    found = settle(
+    actual = settle(
         """g (float[2,3] x) => (float[m,n] y) {
         [shape] s = Shape (x)
         [zero] z = Constant <value_int = 0> ()
@@ -156,16 +156,16 @@ def test_shape_arithmetic_follows_to_a_fixpoint() -> None:
         }""",
         {"use": "stack.1.left"},
     )
-    assert set(found.values()) == {"stack.1.left"}
+    assert set(actual.values()) == {"stack.1.left"}
 
 
 def test_a_last_identity_belongs_to_its_producer() -> None:
     """Who has no users with a module is asked for its makers."""
-    found = settle(
+    actual = settle(
         "g (float[2] x) => (float[2] y) { [a] a = Relu (x) [i] y = Identity (a) }",
         {"a": "stack.0.left"},
     )
-    assert found["i"] == "stack.0.left"
+    assert actual["i"] == "stack.0.left"
 
 
 def test_a_computing_node_is_left_open_between_modules() -> None:
@@ -220,22 +220,22 @@ IF = """g (float[2] x, bool flag) => (float[2] y) {
 def test_subgraphs_depend_on_the_graph_around_them() -> None:
     """A captured constant belongs to the subgraph that uses it; a result to the If around it."""
     known = {"if": "stack.0", "inner": "stack.0.left", "other": "stack.0.right"}
-    found = settle(IF, known)
-    assert found["shared"] == "stack.0.left"
-    assert found["two"] == "stack.0.right"
-    assert found["out"] == "stack.0"
+    actual = settle(IF, known)
+    assert actual["shared"] == "stack.0.left"
+    assert actual["two"] == "stack.0.right"
+    assert actual["out"] == "stack.0"
 
 
 def test_a_loop_feeds_its_subgraph() -> None:
     """An Identity that only hands on what the loop carries belongs to the loop's module."""
-    found = settle(
+    actual = settle(
         """g (float[2] x, int64 n, bool go) => (float[2] y) {
         [loop] y = Loop (n, go, x) < body = b (int64 i, bool c, float[2] v)
             => (bool co, float[2] vo) { [cond] co = Identity (c) [step] vo = Relu (v) } >
         }""",
         {"loop": "stack.1", "step": "stack.1.left"},
     )
-    assert found["cond"] == "stack.1"
+    assert actual["cond"] == "stack.1"
 
 
 FUNCTION = """
@@ -258,8 +258,8 @@ def test_nodes_in_functions_follow_their_calls() -> None:
     given = {NodeKey("", 0): "stack.0.left", NodeKey("", 1): "stack.0.right"}
     claims = propagate(graph, tree, graph.keys, given).by_node
     names = {key: node.name for key, node in zip(graph.keys, graph.nodes, strict=True)}
-    found = {names[key]: claim.module for key, claim in claims.items()}
-    assert found == {"half": "stack.0", "mul": "stack.0", "give": "stack.0"}
+    actual = {names[key]: claim.module for key, claim in claims.items()}
+    assert actual == {"half": "stack.0", "mul": "stack.0", "give": "stack.0"}
 
 
 def test_origins_are_kept() -> None:
@@ -311,5 +311,5 @@ def test_results_are_followed_from_where_they_are_computed() -> None:
     text = """g (float[2] x) => (float[2] y) {
         [s] s = Relu (x) [p] p = Identity (s) [u] u = Identity (p)
         [q] q = Tanh (x) [y] y = Add (u, q) }"""
-    found = settle(text, {"s": "stack.0.left", "q": "stack.0.right"}, anywhere=True)
-    assert (found["p"], found["u"], found["y"]) == ("stack.0.left", "stack.0.left", "stack.0")
+    actual = settle(text, {"s": "stack.0.left", "q": "stack.0.right"}, anywhere=True)
+    assert (actual["p"], actual["u"], actual["y"]) == ("stack.0.left", "stack.0.left", "stack.0")

@@ -57,17 +57,17 @@ def in_eight_bits(array: np.ndarray, zero_point: int = 0) -> np.ndarray:
 
 def test_a_noisy_value_is_near_its_recorded_one() -> None:
     """And far from all others, which are as large."""
-    found = quantised({"b": RECORDED["b"] + 0.1 * noise(4, 16, seed=9)})
-    assert set(found.candidate_ops(1)) == {1}
-    assert found.candidate_ops(1)[1] == found.distance(1, 1) < 0.2
-    assert found.candidate_ops(0) == {}
+    actual = quantised({"b": RECORDED["b"] + 0.1 * noise(4, 16, seed=9)})
+    assert set(actual.candidate_ops(1)) == {1}
+    assert actual.candidate_ops(1)[1] == actual.distance(1, 1) < 0.2
+    assert actual.candidate_ops(0) == {}
 
 
 @pytest.mark.parametrize(("distance", "expected"), [(0.34, {0: 0.34}), (0.36, {})])
 def test_a_candidate_is_near(distance: float, expected: dict[int, float]) -> None:
     """A third of the longer sketch, about."""
-    found = quantised({"a": at(distance)}, {"a": sketched(1)})
-    assert found.candidate_ops(0) == {op: pytest.approx(d) for op, d in expected.items()}
+    actual = quantised({"a": at(distance)}, {"a": sketched(1)})
+    assert actual.candidate_ops(0) == {op: pytest.approx(d) for op, d in expected.items()}
 
 
 @pytest.mark.parametrize(("distance", "expected"), [(0.169, {0, 1}), (0.171, {0})])
@@ -81,8 +81,8 @@ def test_candidates_are_about_as_near_as_the_nearest(distance: float, expected: 
 def test_the_longer_sketch_is_the_measure() -> None:
     """Of a value twice as large the distance is a half, not the whole."""
     for one, other in ((1, 2), (2, 1)):
-        found = quantised({"a": sketched(one)}, {"a": sketched(other)})
-        assert found.distance(0, 0) == 0.5
+        actual = quantised({"a": sketched(one)}, {"a": sketched(other)})
+        assert actual.distance(0, 0) == 0.5
 
 
 def test_sketches_of_zeros_are_not_divided_by_zero() -> None:
@@ -123,8 +123,8 @@ def test_only_real_values_of_the_size_that_depend_on_inputs_are_compared() -> No
 def test_a_value_that_does_not_compare_has_no_candidates() -> None:
     """Of a size that was not recorded, or whole numbers without a sketch."""
     whole = msgspec.structs.replace(fingerprint(np.arange(64)), sketch=b"")
-    found = quantised({"a": noise(65), "b": whole})
-    assert (found.candidate_ops(0), found.candidate_ops(1)) == ({}, {})
+    actual = quantised({"a": noise(65), "b": whole})
+    assert (actual.candidate_ops(0), actual.candidate_ops(1)) == ({}, {})
 
 
 @pytest.mark.parametrize("first", [None, noise(65)], ids=["unknown", "another size"])
@@ -133,14 +133,14 @@ def test_an_output_that_does_not_compare_leaves_the_others(first: np.ndarray | N
     graph = indexed("g (float[64] x) => (float[64] b) { a, b = Unknown (x) }")
     a, b = graph.value_of("", "a"), graph.value_of("", "b")
     file = {b: sketched(1)} if first is None else {a: fingerprint(first), b: sketched(1)}
-    found = QuantisedValues.of(graph, graph, file, {b: sketched(1)})
-    assert found.candidate_ops(0) == {0: 0}
+    actual = QuantisedValues.of(graph, graph, file, {b: sketched(1)})
+    assert actual.candidate_ops(0) == {0: 0}
 
 
 def test_a_recorded_input_is_no_candidate() -> None:
     """No op computes it."""
-    found = quantised({"a": RECORDED["a"]}, {"x": RECORDED["a"]})
-    assert found.candidate_ops(0) == {}
+    actual = quantised({"a": RECORDED["a"]}, {"x": RECORDED["a"]})
+    assert actual.candidate_ops(0) == {}
 
 
 def test_the_nearest_output_of_a_recorded_op_counts() -> None:
@@ -150,20 +150,20 @@ def test_the_nearest_output_of_a_recorded_op_counts() -> None:
     for near, far in ((a, b), (b, a)):
         record = {near: sketched(1), far: sketched(1.02)}
         for file in ({a: sketched(1)}, {a: sketched(1.02), b: sketched(1)}):
-            found = QuantisedValues.of(graph, graph, file, record)
-            assert found.candidate_ops(0) == {0: 0}
-            assert found.distance(0, 0) == 0
+            actual = QuantisedValues.of(graph, graph, file, record)
+            assert actual.candidate_ops(0) == {0: 0}
+            assert actual.distance(0, 0) == 0
 
 
 @pytest.mark.parametrize("zero_point", [0, 100])
 def test_a_value_in_eight_bits_is_compared_by_its_direction(zero_point: int) -> None:
     """Whatever its scale and zero point."""
     stored = in_eight_bits(RECORDED["c"] * 7, zero_point)
-    found = quantised({"c": stored})
-    assert set(found.candidate_ops(2)) == {2}
-    assert found.distance(2, 2) == pytest.approx(found.candidate_ops(2)[2])
-    assert found.compatible(2, 2) is True
-    assert found.distance(2, 0) > 0.8
+    actual = quantised({"c": stored})
+    assert set(actual.candidate_ops(2)) == {2}
+    assert actual.distance(2, 2) == pytest.approx(actual.candidate_ops(2)[2])
+    assert actual.compatible(2, 2) is True
+    assert actual.distance(2, 0) > 0.8
 
 
 @pytest.mark.parametrize(
@@ -181,10 +181,10 @@ def test_whole_numbers_within_eight_bits_may_be_real_ones(
     stored: np.ndarray, expected: bool
 ) -> None:
     """Not indices, masks and counts, which are larger or have fewer steps."""
-    found = quantised({"a": stored.astype(np.int64)}, {"a": stored.astype(np.float32)})
-    assert bool(found.candidate_ops(0)) is expected
-    assert (found.distance(0, 0) is not None) is expected
-    assert found.compatible(0, 0) is (True if expected else None)
+    actual = quantised({"a": stored.astype(np.int64)}, {"a": stored.astype(np.float32)})
+    assert bool(actual.candidate_ops(0)) is expected
+    assert (actual.distance(0, 0) is not None) is expected
+    assert actual.compatible(0, 0) is (True if expected else None)
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.int8])
@@ -209,9 +209,9 @@ def test_the_distance_is_of_the_nearest_known_pair_of_outputs() -> None:
     """None where sizes differ, a side is unknown, or the recorded value is no real one."""
     a, c = (fingerprint(RECORDED[name]) for name in "ac")
     unsketched = msgspec.structs.replace(c, sketch=b"")
-    found = quantised({"a": a, "b": noise(65), "c": unsketched})
-    assert found.distance(0, 0) == 0
-    assert [found.distance(node, node) for node in (1, 2, 3)] == [None, None, None]
+    actual = quantised({"a": a, "b": noise(65), "c": unsketched})
+    assert actual.distance(0, 0) == 0
+    assert [actual.distance(node, node) for node in (1, 2, 3)] == [None, None, None]
     assert quantised({"c": c}, {"c": unsketched}).distance(2, 2) is None
     whole = msgspec.structs.replace(a, kind="i")
     assert quantised({"a": a}, {"a": whole}).distance(0, 0) is None
@@ -222,9 +222,9 @@ def test_the_distance_is_of_the_nearest_known_pair_of_outputs() -> None:
 def test_values_that_are_far_apart_speak_against_a_pair(distance: float, expected: bool) -> None:
     """Once pairs have shown that values are near; before, they say nothing."""
     other = sketched(1, quantiles=np.arange(16.0, dtype="<f4").tobytes())
-    found = quantised({"a": at(distance)}, {"a": other})
-    assert found.compatible(0, 0) is (True if expected else None)
-    rejecting = dataclasses.replace(found, rejects_mismatch=True)
+    actual = quantised({"a": at(distance)}, {"a": other})
+    assert actual.compatible(0, 0) is (True if expected else None)
+    rejecting = dataclasses.replace(actual, rejects_mismatch=True)
     assert rejecting.compatible(0, 0) is expected
 
 
@@ -239,8 +239,8 @@ def test_order_statistics_speak_for_another_layout(
     moved[3] += change / 10
     wide, near = (k.astype("<f4").tobytes() for k in (known, moved))
     file, record = (wide, near) if larger == "record" else (near, wide)
-    found = quantised({"a": sketched(1, quantiles=file)}, {"a": sketched(0, 1, quantiles=record)})
-    assert dataclasses.replace(found, rejects_mismatch=True).compatible(0, 0) is expected
+    actual = quantised({"a": sketched(1, quantiles=file)}, {"a": sketched(0, 1, quantiles=record)})
+    assert dataclasses.replace(actual, rejects_mismatch=True).compatible(0, 0) is expected
 
 
 @pytest.mark.parametrize(("factor", "expected"), [(1.16, True), (1.19, False)])
@@ -254,46 +254,46 @@ def test_the_larger_value_is_the_measure_of_order_statistics(
     moved[0] *= factor
     near, wide = (k.astype("<f4").tobytes() for k in (known, moved))
     file, record = (wide, near) if larger == "file" else (near, wide)
-    found = quantised({"a": sketched(1, quantiles=file)}, {"a": sketched(0, 1, quantiles=record)})
-    assert dataclasses.replace(found, rejects_mismatch=True).compatible(0, 0) is expected
+    actual = quantised({"a": sketched(1, quantiles=file)}, {"a": sketched(0, 1, quantiles=record)})
+    assert dataclasses.replace(actual, rejects_mismatch=True).compatible(0, 0) is expected
 
 
 def test_other_counts_of_order_statistics_do_not_compare() -> None:
     """Where one value has infinite elements and the other has none."""
     few = np.zeros(3, "<f4").tobytes()
-    found = quantised({"a": sketched(1, quantiles=few)}, {"a": sketched(0, 1)})
-    assert dataclasses.replace(found, rejects_mismatch=True).compatible(0, 0) is None
+    actual = quantised({"a": sketched(1, quantiles=few)}, {"a": sketched(0, 1)})
+    assert dataclasses.replace(actual, rejects_mismatch=True).compatible(0, 0) is None
 
 
 def test_values_without_order_statistics_agree() -> None:
     """All of their elements are infinite."""
-    found = quantised({"a": sketched(1, quantiles=b"")}, {"a": sketched(0, 1, quantiles=b"")})
-    assert found.compatible(0, 0) is True
+    actual = quantised({"a": sketched(1, quantiles=b"")}, {"a": sketched(0, 1, quantiles=b"")})
+    assert actual.compatible(0, 0) is True
 
 
 def test_order_statistics_of_zeros_agree() -> None:
     """A magnitude of zero is not divided by."""
     zeros = np.zeros(16, "<f4").tobytes()
-    found = quantised({"a": sketched(1, quantiles=zeros)}, {"a": sketched(0, 1, quantiles=zeros)})
-    assert found.compatible(0, 0) is True
+    actual = quantised({"a": sketched(1, quantiles=zeros)}, {"a": sketched(0, 1, quantiles=zeros)})
+    assert actual.compatible(0, 0) is True
 
 
 def test_a_value_in_eight_bits_that_is_far_says_nothing() -> None:
     """Saturated numbers lose their direction."""
     stored = in_eight_bits(RECORDED["a"])
-    found = dataclasses.replace(quantised({"a": stored}), rejects_mismatch=True)
-    assert found.compatible(0, 0) is True
-    assert found.compatible(0, 1) is None
+    actual = dataclasses.replace(quantised({"a": stored}), rejects_mismatch=True)
+    assert actual.compatible(0, 0) is True
+    assert actual.compatible(0, 1) is None
 
 
 def test_values_of_other_sizes_speak_against_a_pair() -> None:
     """Of other kinds they do not compare, nor where one is unknown."""
-    found = dataclasses.replace(
+    actual = dataclasses.replace(
         quantised({"a": noise(65), "b": np.arange(64) * 1000}), rejects_mismatch=True
     )
-    assert found.compatible(0, 0) is False
-    assert found.compatible(1, 1) is None
-    assert found.compatible(2, 2) is None
+    assert actual.compatible(0, 0) is False
+    assert actual.compatible(1, 1) is None
+    assert actual.compatible(2, 2) is None
     longer = dataclasses.replace(quantised({"a": np.arange(65) * 1000}), rejects_mismatch=True)
     assert longer.compatible(0, 0) is None
     unknown = dataclasses.replace(quantised(RECORDED, {}), rejects_mismatch=True)
@@ -303,8 +303,8 @@ def test_values_of_other_sizes_speak_against_a_pair() -> None:
 def test_whole_numbers_are_compared_with_whole_numbers() -> None:
     """They have no distance, so they say nothing but by their size."""
     whole = {"a": np.arange(64) * 1000}
-    found = dataclasses.replace(quantised(whole, whole), rejects_mismatch=True)
-    assert found.compatible(0, 0) is None
+    actual = dataclasses.replace(quantised(whole, whole), rejects_mismatch=True)
+    assert actual.compatible(0, 0) is None
     shorter = dataclasses.replace(quantised({"a": np.arange(63)}, whole), rejects_mismatch=True)
     assert shorter.compatible(0, 0) is False
     unsigned = {"a": np.arange(64, dtype=np.uint8)}
@@ -320,8 +320,8 @@ def calibrated(*distances: float) -> QuantisedValues | None:
     numbers = [graph.value_of("", name) for name in names]
     file = {number: at(distance) for number, distance in zip(numbers, distances, strict=True)}
     record = {number: sketched(1) for number in numbers}
-    found = QuantisedValues.of(graph, graph, file, record)
-    return found.calibrated({n: n for n in range(len(distances))})
+    actual = QuantisedValues.of(graph, graph, file, record)
+    return actual.calibrated({n: n for n in range(len(distances))})
 
 
 @pytest.mark.parametrize(
@@ -359,16 +359,16 @@ def test_a_mismatch_rejects_if_nine_of_ten_pairs_are_near(
     distances: tuple[float, ...], rejects: bool
 ) -> None:
     """Else values only speak for pairs."""
-    found = calibrated(*distances)
-    assert found is not None
-    assert found.rejects_mismatch is rejects
+    actual = calibrated(*distances)
+    assert actual is not None
+    assert actual.rejects_mismatch is rejects
 
 
 def test_pairs_that_do_not_compare_do_not_calibrate() -> None:
     """Only known distances are counted."""
-    found = quantised({"a": at(0.1), "b": noise(65)}, {"a": sketched(1), "b": sketched(1)})
-    assert found.calibrated({1: 1}) is None
-    trusted = found.calibrated({0: 0, 1: 1})
+    actual = quantised({"a": at(0.1), "b": noise(65)}, {"a": sketched(1), "b": sketched(1)})
+    assert actual.calibrated({1: 1}) is None
+    trusted = actual.calibrated({0: 0, 1: 1})
     assert trusted is not None
     assert trusted.rejects_mismatch
-    assert not found.rejects_mismatch
+    assert not actual.rejects_mismatch

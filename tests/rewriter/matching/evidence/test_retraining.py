@@ -58,9 +58,9 @@ def test_zeros_are_not_divided_by_zero() -> None:
     """A weight of zeros is itself, and nothing else."""
     zeros = np.zeros(8, np.float32)
     assert number_distance(zeros, known(zeros)) == 0
-    found = number_distance(ARRAY, known(zeros))
-    assert found is not None
-    assert found > 1e20
+    actual = number_distance(ARRAY, known(zeros))
+    assert actual is not None
+    assert actual > 1e20
     assert number_distance(zeros, known(ARRAY, count=0, sums=(0.0, 0.0, 0.0, 0.0))) == 1
 
 
@@ -110,9 +110,9 @@ def test_the_recorded_weights_need_no_note() -> None:
 def test_other_weights_are_noted_with_an_example() -> None:
     """How many were compared, and the first that differs."""
     arrays = {"a": noise(3, 4), "b": noise(8), "c": noise(4, 4)}
-    found = note({**arrays, "a": noise(3, 4, seed=1), "c": noise(4, 4, seed=2)}, record_of(arrays))
-    assert found == describe_retraining(2, 3, "a")
-    assert found == (
+    actual = note({**arrays, "a": noise(3, 4, seed=1), "c": noise(4, 4, seed=2)}, record_of(arrays))
+    assert actual == describe_retraining(2, 3, "a")
+    assert actual == (
         "the weights are not the recorded ones (2 of 3 compared weights differ, for example a): "
         "the model was trained further, or anew"
     )

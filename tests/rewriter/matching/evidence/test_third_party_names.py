@@ -31,13 +31,13 @@ def with_weights(model: onnx.ModelProto, *names: str) -> onnx.ModelProto:
     return model
 
 
-def claims(found: CarriedHierarchy | None) -> dict[int, Claim]:
-    assert found is not None
-    return {key.position: claim for key, claim in found.claims.by_node.items()}
+def claims(actual: CarriedHierarchy | None) -> dict[int, Claim]:
+    assert actual is not None
+    return {key.position: claim for key, claim in actual.claims.by_node.items()}
 
 
-def modules(found: CarriedHierarchy | None) -> dict[int, str]:
-    return {position: claim.module for position, claim in claims(found).items()}
+def modules(actual: CarriedHierarchy | None) -> dict[int, str]:
+    return {position: claim.module for position, claim in claims(actual).items()}
 
 
 def torch_file(
@@ -59,11 +59,11 @@ def test_the_last_but_one_scope_is_the_module() -> None:
     """The last one is the op itself; the classes are those of the scopes."""
     classes = ["pkg.Net", "pkg.A", "torch.nn.B", "aten"]
     model = torch_file(["", "a", "a.b", "relu"], ["", "a", "tanh"], classes=classes)
-    found = read_torch(model)
-    assert claims(found) == {0: Claim("a.b", "carried"), 1: Claim("a", "carried")}
-    assert found is not None
-    assert found.scheme == TORCH
-    assert found.modules == (
+    actual = read_torch(model)
+    assert claims(actual) == {0: Claim("a.b", "carried"), 1: Claim("a", "carried")}
+    assert actual is not None
+    assert actual.scheme == TORCH
+    assert actual.modules == (
         Module("", "Net", "pkg"),
         Module("a", "A", "pkg"),
         Module("a.b", "B", "torch.nn"),
@@ -93,10 +93,10 @@ def test_what_torch_writes_on_its_own_ops_is_no_scope(scopes: str) -> None:
 def test_nodes_without_scopes_have_no_claim() -> None:
     """A file may have them on some of its nodes; without classes the graph's name is the root's."""
     model = torch_file(["", "a", "relu"])
-    found = read_torch(model)
-    assert modules(found) == {0: "a"}
-    assert found is not None
-    assert found.modules == (Module("", "g", ""), Module("a", "", ""))
+    actual = read_torch(model)
+    assert modules(actual) == {0: "a"}
+    assert actual is not None
+    assert actual.modules == (Module("", "g", ""), Module("a", "", ""))
 
 
 @pytest.mark.parametrize(
@@ -125,25 +125,25 @@ def test_the_class_of_the_wrapped_model_is_the_roots() -> None:
     model = torch_file(
         ["", "m", "m.a", "relu"], classes=["W", "Net", "A", "aten"], weights=("a.w",)
     )
-    found = read_torch(model)
-    assert found is not None
-    assert found.modules == (Module("", "Net", ""), Module("a", "A", ""))
+    actual = read_torch(model)
+    assert actual is not None
+    assert actual.modules == (Module("", "Net", ""), Module("a", "A", ""))
 
 
 def test_a_module_beside_the_wrapper_is_not_the_root() -> None:
     """A path that does not begin with the wrapper's stays as it is."""
     classes = ["W", "Net", "Other", "A", "aten"]
     model = torch_file(["", "m", "zz", "m.a", "relu"], classes=classes, weights=("a.w",))
-    found = read_torch(model)
-    assert found is not None
-    assert found.modules == (Module("", "Net", ""), Module("a", "A", ""))
+    actual = read_torch(model)
+    assert actual is not None
+    assert actual.modules == (Module("", "Net", ""), Module("a", "A", ""))
 
 
 def test_the_root_keeps_its_class_where_there_is_no_wrapper() -> None:
     """Two first steps, and the class of each module."""
-    found = read_torch(torch_file(["", "m", "x"], ["", "n", "x"], classes=["Net", "Part", "aten"]))
-    assert found is not None
-    assert found.modules[0] == Module("", "Net", "")
+    actual = read_torch(torch_file(["", "m", "x"], ["", "n", "x"], classes=["Net", "Part", "aten"]))
+    assert actual is not None
+    assert actual.modules[0] == Module("", "Net", "")
 
 
 def test_only_a_common_first_step_is_a_wrapper() -> None:
@@ -179,11 +179,11 @@ def test_tag_attributes_are_read(name: str) -> None:
         0: "/Net/a/b",
         2: "no tag",
     }
-    found = read_tag_attributes(graph)
-    assert claims(found) == {0: Claim("a.b", "carried")}
-    assert found is not None
-    assert found.scheme == ATTRIBUTES
-    assert [module.path for module in found.modules] == ["", "a", "a.b"]
+    actual = read_tag_attributes(graph)
+    assert claims(actual) == {0: Claim("a.b", "carried")}
+    assert actual is not None
+    assert actual.scheme == ATTRIBUTES
+    assert [module.path for module in actual.modules] == ["", "a", "a.b"]
 
 
 def test_attributes_that_are_no_tags_are_no_hierarchy() -> None:
@@ -205,15 +205,15 @@ def scoped(*names: str, weights: tuple[str, ...] = ()) -> CarriedHierarchy | Non
 
 def test_names_of_scopes_end_with_the_operator() -> None:
     """A number may follow it; other names are no scopes."""
-    found = scoped("/a/b/Relu", "/a/Tanh_12", "/Exp")
-    assert claims(found) == {
+    actual = scoped("/a/b/Relu", "/a/Tanh_12", "/Exp")
+    assert claims(actual) == {
         0: Claim("a.b", "carried"),
         1: Claim("a", "carried"),
         2: Claim("", "carried"),
     }
-    assert found is not None
-    assert found.scheme == SCOPED_NAMES
-    assert found.modules == (Module("", "g", ""), Module("a", "", ""), Module("a.b", "", ""))
+    assert actual is not None
+    assert actual.scheme == SCOPED_NAMES
+    assert actual.modules == (Module("", "g", ""), Module("a", "", ""), Module("a.b", "", ""))
 
 
 @pytest.mark.parametrize(
@@ -260,8 +260,8 @@ def test_a_name_that_a_tool_changed_has_the_innermost_known_scope(
     name: str, expected: str | None
 ) -> None:
     """Known are the scopes of other names and those above them, and the owners of weights."""
-    found = scoped("/a/b/c/Relu", name, weights=("w.0.v",))
-    assert modules(found).get(1) == expected
+    actual = scoped("/a/b/c/Relu", name, weights=("w.0.v",))
+    assert modules(actual).get(1) == expected
 
 
 def test_a_wrapper_of_scoped_names_is_left_out() -> None:

@@ -51,8 +51,8 @@ def owners(
 ) -> dict[str, tuple[str, ...]]:
     """The owners of the weights of each node, by the node's name."""
     model, graph = file_of(nodes, weights)
-    found = weight_owners_by_node(model, graph, tree, parameters)
-    return {graph.nodes[number].name: paths for number, paths in found.items()}
+    actual = weight_owners_by_node(model, graph, tree, parameters)
+    return {graph.nodes[number].name: paths for number, paths in actual.items()}
 
 
 def test_a_node_reads_the_weights_of_its_module() -> None:
@@ -187,8 +187,8 @@ def resolved(
     graph = ModelGraph(model)
     tags = {key: tag for key, (_, tag, _) in zip(graph.keys, nodes, strict=True) if tag is not None}
     paths = paths or TAG_PATHS
-    found = resolve_relative_tags(tags, model, graph, LAYERS, {}, paths)
-    return [found.get(key) for key in graph.keys]
+    actual = resolve_relative_tags(tags, model, graph, LAYERS, {}, paths)
+    return [actual.get(key) for key in graph.keys]
 
 
 def call(layer: int, *, known: bool = True) -> Sequence[tuple[str, str | None, str | None]]:
@@ -209,8 +209,8 @@ def tags_of(layer: int) -> list[str | None]:
 
 def test_calls_follow_each_other() -> None:
     """Each is a copy of one body: what stands before and behind the known node is of its call."""
-    found = resolved(*call(0), *call(1), *call(2))
-    assert found == [*tags_of(0), *tags_of(1), *tags_of(2)]
+    actual = resolved(*call(0), *call(1), *call(2))
+    assert actual == [*tags_of(0), *tags_of(1), *tags_of(2)]
 
 
 def test_a_call_without_a_known_node_is_taken_for_the_one_before() -> None:
@@ -222,8 +222,8 @@ def test_a_call_without_a_known_node_is_taken_for_the_one_before() -> None:
 def test_tagged_nodes_part_runs_of_calls() -> None:
     """Behind a node of the model itself another call may begin, at any of its nodes."""
     outside = ("Exp", "/Net", None)
-    found = resolved(*call(0)[1:], outside, *call(1)[:2], outside, outside, *call(2))
-    assert found == [*tags_of(0)[1:], None, *tags_of(1)[:2], None, None, *tags_of(2)]
+    actual = resolved(*call(0)[1:], outside, *call(1)[:2], outside, outside, *call(2))
+    assert actual == [*tags_of(0)[1:], None, *tags_of(1)[:2], None, None, *tags_of(2)]
 
 
 def test_bodies_that_differ_are_told_by_their_own_nodes_alone() -> None:
@@ -238,16 +238,16 @@ def test_bodies_that_differ_are_told_by_their_own_nodes_alone() -> None:
 
 def test_calls_that_are_mixed_are_told_by_their_own_nodes_alone() -> None:
     """A call goes on behind another one: the nodes between them may be of either."""
-    found = resolved(*call(0), *call(1), *call(0))
-    assert found == [tag and (tag if tag.endswith("a") else None) for tag in found]
-    assert [tag for tag in found if tag] == ["/Net/l.0/a", "/Net/l.1/a", "/Net/l.0/a"]
+    actual = resolved(*call(0), *call(1), *call(0))
+    assert actual == [tag and (tag if tag.endswith("a") else None) for tag in actual]
+    assert [tag for tag in actual if tag] == ["/Net/l.0/a", "/Net/l.1/a", "/Net/l.0/a"]
 
 
 def test_a_call_may_have_several_known_nodes() -> None:
     """They agree about it."""
     again = [*call(0), ("MatMul", "a", "l.0.a.w")]
-    found = resolved(*again, *call(1), ("MatMul", "a", "l.1.a.w"))
-    assert found == [*tags_of(0), "/Net/l.0/a", *tags_of(1), "/Net/l.1/a"]
+    actual = resolved(*again, *call(1), ("MatMul", "a", "l.1.a.w"))
+    assert actual == [*tags_of(0), "/Net/l.0/a", *tags_of(1), "/Net/l.1/a"]
 
 
 def test_absolute_tags_are_not_resolved() -> None:
@@ -307,7 +307,7 @@ def test_the_file_says_which_parameters_its_initializers_hold() -> None:
     """By another name, they tell as much."""
     model = parse("g (float[2] x) => (float[2] y) { y = MatMul (x, one) }", {"one": (2, 2)})
     graph = ModelGraph(model)
-    found = resolve_relative_tags(
+    actual = resolve_relative_tags(
         {graph.keys[0]: "a"}, model, graph, LAYERS, {"one": "l.1.a.w"}, TAG_PATHS
     )
-    assert found == {graph.keys[0]: "/Net/l.1/a"}
+    assert actual == {graph.keys[0]: "/Net/l.1/a"}

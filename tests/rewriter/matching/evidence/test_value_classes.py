@@ -21,9 +21,9 @@ def steps(count: int, distinct: int) -> np.ndarray:
 def test_reordered_and_reshaped_values_are_one_class() -> None:
     """Other numbers, another size or another count of infinities make another class."""
     array = noise(4, 6)
-    found = classes(array, array.T, array.reshape(2, 12), array + 1, array[:2])
-    assert found.members == [[0, 1, 2], [3], [4]]
-    assert found.class_of == {0: 0, 1: 0, 2: 0, 3: 1, 4: 2}
+    actual = classes(array, array.T, array.reshape(2, 12), array + 1, array[:2])
+    assert actual.members == [[0, 1, 2], [3], [4]]
+    assert actual.class_of == {0: 0, 1: 0, 2: 0, 3: 1, 4: 2}
 
 
 @pytest.mark.parametrize("odd", [np.inf, -np.inf, np.nan])
@@ -33,16 +33,16 @@ def test_counts_of_infinity_and_nan_tell_classes_apart(odd: float) -> None:
     one, two = array.copy(), array.copy()
     one[[0, 1]] = two[0] = odd
     two[1] = -odd if np.isinf(odd) else 0
-    found = classes(one, two)
-    assert len(found.members) == len(found.by_counts) == 2
+    actual = classes(one, two)
+    assert len(actual.members) == len(actual.by_counts) == 2
     assert match_classes(classes(one), classes(two), np.inf) == [{}]
 
 
 @pytest.mark.parametrize(("count", "expected"), [(12, True), (11, False)])
 def test_a_value_of_few_elements_is_not_distinctive(count: int, expected: bool) -> None:
     """It needs twelve order statistics, however different they are."""
-    found = classes(steps(count, count))
-    assert found.distinctive == found.unambiguous == [expected]
+    actual = classes(steps(count, count))
+    assert actual.distinctive == actual.unambiguous == [expected]
 
 
 def test_infinite_elements_are_no_order_statistics() -> None:
@@ -60,14 +60,14 @@ def test_a_value_of_few_different_numbers_is_not_distinctive(
     distinct: int, distinctive: bool, unambiguous: bool
 ) -> None:
     """Masks have two or three; positions and counts are matched with their neighbours' help."""
-    found = classes(steps(16, distinct))
-    assert (found.distinctive, found.unambiguous) == ([distinctive], [unambiguous])
+    actual = classes(steps(16, distinct))
+    assert (actual.distinctive, actual.unambiguous) == ([distinctive], [unambiguous])
 
 
 def test_whole_numbers_are_never_unambiguous() -> None:
     """What counts up is computed everywhere."""
-    found = classes(np.arange(16))
-    assert (found.distinctive, found.unambiguous) == ([True], [False])
+    actual = classes(np.arange(16))
+    assert (actual.distinctive, actual.unambiguous) == ([True], [False])
 
 
 @pytest.mark.parametrize(("step", "expected"), [(1.1e-4, True), (0.9e-4, False)])
@@ -80,25 +80,25 @@ def test_steps_that_rounding_makes_do_not_count(step: float, expected: bool) -> 
 
 def test_the_distance_of_two_classes_is_relative() -> None:
     """Largest difference of order statistics over the greatest magnitude of either."""
-    found = classes(np.arange(16), np.arange(16) * 2, np.zeros(16))
-    assert found.distance(0, 1) == found.distance(1, 0) == 0.5
-    assert found.distance(2, 2) == 0
-    assert found.distance(0, 2) == 1
+    actual = classes(np.arange(16), np.arange(16) * 2, np.zeros(16))
+    assert actual.distance(0, 1) == actual.distance(1, 0) == 0.5
+    assert actual.distance(2, 2) == 0
+    assert actual.distance(0, 2) == 1
 
 
 def test_no_values_make_no_classes() -> None:
     """A file of which nothing is known has nothing to compare."""
-    found = classes()
-    assert (found.members, found.distinctive, found.unambiguous) == ([], [], [])
-    assert match_classes(found, classes(noise(20)), EXACT_TOLERANCE) == []
+    actual = classes()
+    assert (actual.members, actual.distinctive, actual.unambiguous) == ([], [], [])
+    assert match_classes(actual, classes(noise(20)), EXACT_TOLERANCE) == []
 
 
 def test_each_class_is_judged_by_its_own_numbers() -> None:
     """Equal numbers, zeros too, have no steps between them, whatever other classes hold."""
-    found = classes(steps(16, 16), np.zeros(20), np.full(20, 7.0), steps(16, 4))
-    assert found.distinctive == [True, False, False, True]
-    assert found.unambiguous == [True, False, False, False]
-    assert found.scale.tolist() == [15, 0, 7, 3]
+    actual = classes(steps(16, 16), np.zeros(20), np.full(20, 7.0), steps(16, 4))
+    assert actual.distinctive == [True, False, False, True]
+    assert actual.unambiguous == [True, False, False, False]
+    assert actual.scale.tolist() == [15, 0, 7, 3]
 
 
 def test_magnitudes_count_whatever_their_sign() -> None:
@@ -118,10 +118,10 @@ def test_classes_match_within_the_tolerance(factor: float, expected: bool) -> No
     """The distance is kept beside each candidate."""
     array = np.linspace(-2, 1, 16)
     moved = shifted(array, factor * EXACT_TOLERANCE)
-    [found] = match_classes(classes(array), classes(moved), EXACT_TOLERANCE)
-    assert set(found) == ({0} if expected else set())
+    [actual] = match_classes(classes(array), classes(moved), EXACT_TOLERANCE)
+    assert set(actual) == ({0} if expected else set())
     distances = [factor * EXACT_TOLERANCE] if expected else []
-    assert list(found.values()) == pytest.approx(distances, rel=1e-2)
+    assert list(actual.values()) == pytest.approx(distances, rel=1e-2)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -129,8 +129,8 @@ def test_classes_match_when_all_numbers_move(sign: int) -> None:
     """Comparing means first loses no pair whose numbers have all moved by nearly the tolerance."""
     arrays = [np.linspace(-2, 1, 16) + 10 * n for n in range(3)]
     moved = [array + sign * 0.99 * 0.01 * np.abs(array).max() for array in arrays]
-    found = match_classes(classes(*arrays), classes(*moved), 0.01)
-    assert [set(candidates) for candidates in found] == [{0}, {1}, {2}]
+    actual = match_classes(classes(*arrays), classes(*moved), 0.01)
+    assert [set(candidates) for candidates in actual] == [{0}, {1}, {2}]
 
 
 def test_a_distance_of_exactly_the_tolerance_matches() -> None:
@@ -143,8 +143,8 @@ def test_the_tolerance_is_of_the_greatest_magnitude_of_both(larger: str) -> None
     """Values of half the size are one unit apart whoever is the larger one."""
     small, large = np.linspace(0, 1, 16), np.linspace(0, 2, 16)
     file, record = (small, large) if larger == "record" else (large, small)
-    [found] = match_classes(classes(file), classes(record), 0.9)
-    assert found == {0: 0.5}
+    [actual] = match_classes(classes(file), classes(record), 0.9)
+    assert actual == {0: 0.5}
 
 
 def test_zeros_match_zeros() -> None:
@@ -186,8 +186,8 @@ def test_every_pair_within_the_tolerance_is_found(
         }
         for n in range(24)
     ]
-    found = match_classes(file, record, tolerance)
-    assert [set(candidates) for candidates in found] == expected
+    actual = match_classes(file, record, tolerance)
+    assert [set(candidates) for candidates in actual] == expected
     assert 24 < sum(map(len, expected)) < 24 * 36
     assert len(sizes) == {1 << 18: 1, 30: 7, 1: 24}[batch]
     assert max(sizes) <= {1 << 18: 24 * 36, 30: 30, 1: 12}[batch]

@@ -156,105 +156,105 @@ def test_shares_count_what_either_side_has_of_the_other() -> None:
     """One of three is recorded, of two recorded ones that are computed."""
     two = "g (float[4, 8] x) => (float[4, 8] b) { a = Relu (x) b = Tanh (a) }"
     record = value_side(two, {"x": X, "a": A, "b": Y})
-    found = matched(chain(), record)
-    assert (found.file_share, found.record_share) == (1 / 3, 1 / 2)
+    actual = matched(chain(), record)
+    assert (actual.file_share, actual.record_share) == (1 / 3, 1 / 2)
 
 
 def test_shares_of_nothing_are_nothing() -> None:
     """A file of which nothing is known has none of it recorded."""
     empty = value_side(CHAIN, {})
-    found = matched(empty, empty)
-    assert (found.file_share, found.record_share, found.rejects_mismatch) == (0, 0, False)
+    actual = matched(empty, empty)
+    assert (actual.file_share, actual.record_share, actual.rejects_mismatch) == (0, 0, False)
 
 
 def test_what_equals_an_input_speaks_for_no_model() -> None:
     """Every model that is fed the same passes it on."""
-    found = matched(chain(a=X, b=Y, c=Y + 1))
-    assert (found.file_share, found.record_share) == (0, 0)
+    actual = matched(chain(a=X, b=Y, c=Y + 1))
+    assert (actual.file_share, actual.record_share) == (0, 0)
 
 
 @pytest.mark.parametrize(("wrong", "expected"), [(1, True), (2, False)])
 def test_a_mismatch_rejects_a_pair_where_most_is_recorded(wrong: int, expected: bool) -> None:
     """Two of three are enough in full precision, one is not."""
     others = {name: Y + n for n, name in enumerate("cb"[:wrong])}
-    found = matched(chain(**others))
-    assert found.rejects_mismatch is expected
-    assert found.compatible(0, 0) is True
-    assert found.compatible(2, 2) is (False if expected else None)
+    actual = matched(chain(**others))
+    assert actual.rejects_mismatch is expected
+    assert actual.compatible(0, 0) is True
+    assert actual.compatible(2, 2) is (False if expected else None)
 
 
 def test_the_mode_decides_how_near_values_must_be() -> None:
     """A hundredth off is another value in full precision, and the same in half precision."""
     file = chain(a=A * 1.01, b=B * 1.01, c=C * 1.01)
     assert match_values(file, chain(), FULL_PRECISION).file_share == 0
-    found = match_values(file, chain(), HALF_PRECISION)
-    assert (found.file_share, found.rejects_mismatch) == (1, True)
-    assert found.mode is HALF_PRECISION
+    actual = match_values(file, chain(), HALF_PRECISION)
+    assert (actual.file_share, actual.rejects_mismatch) == (1, True)
+    assert actual.mode is HALF_PRECISION
 
 
 def test_nodes_of_unknown_values_may_be_anything() -> None:
     """None where a value of either side is not known."""
     file = value_side(CHAIN, {"x": X, "a": A, "b": B})
-    found = matched(file, chain())
-    assert found.rejects_mismatch
-    assert found.compatible(2, 2) is None
+    actual = matched(file, chain())
+    assert actual.rejects_mismatch
+    assert actual.compatible(2, 2) is None
     assert matched(chain(), file).compatible(2, 2) is None
-    assert found.compatible(1, 2) is False
+    assert actual.compatible(1, 2) is False
 
 
 def test_an_unknown_output_takes_nothing_back() -> None:
     """A known output that is not the recorded one rejects the pair, whatever comes after it."""
     text = "g (float[4, 8] x) => (float[4, 8] b) { a, b = Unknown (x) }"
     record = value_side("g (float[4, 8] x) => (float[4, 8] a) { a = Relu (x) }", {"a": B})
-    found = dataclasses.replace(matched(value_side(text, {"a": A}), record), rejects_mismatch=True)
-    assert found.compatible(0, 0) is False
+    actual = dataclasses.replace(matched(value_side(text, {"a": A}), record), rejects_mismatch=True)
+    assert actual.compatible(0, 0) is False
 
 
 def test_one_common_output_is_enough() -> None:
     """A node may have outputs that the recorded op has not."""
     text = "g (float[4, 8] x) => (float[4, 8] c) { a = Relu (x) b, c = Unknown (a) }"
-    found = matched(value_side(text, {"x": X, "a": A, "b": Y, "c": C}))
-    assert found.compatible(1, 2) is True
-    assert found.compatible(1, 1) is False
+    actual = matched(value_side(text, {"x": X, "a": A, "b": Y, "c": C}))
+    assert actual.compatible(1, 2) is True
+    assert actual.compatible(1, 1) is False
 
 
 def test_values_agree_when_one_is_a_candidate_of_the_other() -> None:
     """None when one of them is unknown."""
-    found = matched(value_side(CHAIN, {"a": A, "b": B}))
-    a, c = value(found.file, "a"), value(found.file, "c")
-    recorded_a = value(found.record, "a")
-    assert found.values_agree(a, recorded_a) is True
-    assert found.values_agree(a, value(found.record, "b")) is False
-    assert found.values_agree(c, value(found.record, "c")) is None
-    assert found.values_agree(a, 99) is None
-    assert found.candidate_classes(a) == {found.record.classes.class_of[recorded_a]: 0}
-    assert found.candidate_classes(c) == {}
+    actual = matched(value_side(CHAIN, {"a": A, "b": B}))
+    a, c = value(actual.file, "a"), value(actual.file, "c")
+    recorded_a = value(actual.record, "a")
+    assert actual.values_agree(a, recorded_a) is True
+    assert actual.values_agree(a, value(actual.record, "b")) is False
+    assert actual.values_agree(c, value(actual.record, "c")) is None
+    assert actual.values_agree(a, 99) is None
+    assert actual.candidate_classes(a) == {actual.record.classes.class_of[recorded_a]: 0}
+    assert actual.candidate_classes(c) == {}
 
 
 def test_shapes_are_compared_by_outputs() -> None:
     """A transposed result holds the same numbers in another shape; an unknown one has none."""
-    found = matched(chain(b=B.T))
-    assert found.same_shape(0, 0)
-    assert not found.same_shape(1, 1)
+    actual = matched(chain(b=B.T))
+    assert actual.same_shape(0, 0)
+    assert not actual.same_shape(1, 1)
     assert not matched(value_side(CHAIN, {})).same_shape(0, 0)
 
 
-def ops(found: ValueMatch, node: int) -> set[int]:
-    return set(found.candidate_ops(node))
+def ops(actual: ValueMatch, node: int) -> set[int]:
+    return set(actual.candidate_ops(node))
 
 
 def test_the_candidates_of_a_node_compute_what_it_computes() -> None:
     """With the distance, over the magnitude."""
-    found = matched(chain(b=B * (1 + 1e-4)))
-    assert found.candidate_ops(0) == {0: 0}
-    assert found.candidate_ops(1) == {1: pytest.approx(1e-4, rel=1e-2)}
+    actual = matched(chain(b=B * (1 + 1e-4)))
+    assert actual.candidate_ops(0) == {0: 0}
+    assert actual.candidate_ops(1) == {1: pytest.approx(1e-4, rel=1e-2)}
 
 
 def test_a_node_of_plain_or_unknown_values_has_no_candidates() -> None:
     """What is not distinctive is not looked up."""
     plain = (np.arange(32) % 3).reshape(4, 8)
-    found = matched(chain(b=plain), chain(b=plain))
-    assert ops(found, 1) == set()
+    actual = matched(chain(b=plain), chain(b=plain))
+    assert ops(actual, 1) == set()
     assert ops(matched(value_side(CHAIN, {"a": A})), 1) == set()
 
 
@@ -272,9 +272,9 @@ def test_a_result_near_its_input_may_be_that_of_another_op() -> None:
     numbers = np.abs(X)
     file = value_side(text, {"x": numbers, "a": numbers * 1.004})
     record = value_side(text, {"x": numbers, "a": numbers * 1.022})
-    found = match_values(file, record, HALF_PRECISION)
-    assert set(found.candidate_classes(value(file, "a"))) == {0, 1}
-    assert found.candidate_ops(0) == {0: pytest.approx(0.018 / 1.022, rel=1e-3)}
+    actual = match_values(file, record, HALF_PRECISION)
+    assert set(actual.candidate_classes(value(file, "a"))) == {0, 1}
+    assert actual.candidate_ops(0) == {0: pytest.approx(0.018 / 1.022, rel=1e-3)}
 
 
 def test_the_nearest_of_several_outputs_counts() -> None:
@@ -301,8 +301,8 @@ def test_an_input_that_is_something_else_is_not_passed_on() -> None:
     """A node's input may be near its result by itself: then it has no common candidate."""
     wide = np.linspace(0, 1, 32).astype(np.float32).reshape(4, 8)
     near = wide + np.float32(1e-3)
-    found = matched(chain(a=wide, b=near), chain(b=near))
-    assert ops(found, 1) == {1}
+    actual = matched(chain(a=wide, b=near), chain(b=near))
+    assert ops(actual, 1) == {1}
 
 
 def test_every_node_that_computes_the_value_is_a_candidate() -> None:
@@ -311,8 +311,8 @@ def test_every_node_that_computes_the_value_is_a_candidate() -> None:
         a = Relu (x)
         b = Tanh (x)
     }"""
-    found = matched(chain(), value_side(text, {"x": X, "a": A, "b": A}))
-    assert ops(found, 0) == {0, 1}
+    actual = matched(chain(), value_side(text, {"x": X, "a": A, "b": A}))
+    assert ops(actual, 0) == {0, 1}
 
 
 def test_a_constant_is_no_candidate_for_what_is_computed() -> None:
@@ -344,17 +344,17 @@ def test_a_node_with_subgraphs_is_no_candidate_for_one_without() -> None:
 def test_a_node_is_unambiguous_by_any_of_its_outputs() -> None:
     """One output with enough different numbers is enough."""
     text = "g (float[4, 8] x) => (float[4, 8] b) { a, b = Unknown (x) c = Neg (x) }"
-    found = matched(value_side(text, {"a": np.zeros(32), "b": B, "c": np.arange(32)}))
-    assert found.is_unambiguous(0)
-    assert not found.is_unambiguous(1)
+    actual = matched(value_side(text, {"a": np.zeros(32), "b": B, "c": np.arange(32)}))
+    assert actual.is_unambiguous(0)
+    assert not actual.is_unambiguous(1)
     assert not matched(value_side(text, {})).is_unambiguous(0)
 
 
 def test_as_quantised_compares_sketches_and_rejects_nothing() -> None:
     """The match that it was made of stays as it was."""
-    found = matched(chain())
-    quantised = found.as_quantised()
-    assert (found.quantised, found.rejects_mismatch) == (None, True)
+    actual = matched(chain())
+    quantised = actual.as_quantised()
+    assert (actual.quantised, actual.rejects_mismatch) == (None, True)
     assert (quantised.mode, quantised.rejects_mismatch) == (QUANTISED, False)
     assert quantised.quantised is not None
     assert quantised.quantised.candidate_ops(1) == {1: 0}
@@ -364,20 +364,20 @@ def test_as_quantised_compares_sketches_and_rejects_nothing() -> None:
 def test_in_a_quantised_file_sketches_tell_where_order_statistics_do_not() -> None:
     """A value that is noisy all over is near its recorded one."""
     noisy = B + 0.1 * noise(4, 8, seed=7)
-    found = matched(chain(b=noisy)).as_quantised()
-    assert found.compatible(1, 1) is True
-    assert found.compatible(1, 2) is None
+    actual = matched(chain(b=noisy)).as_quantised()
+    assert actual.compatible(1, 1) is True
+    assert actual.compatible(1, 2) is None
 
 
 def test_calibrating_trusts_quantised_values_as_far_as_pairs_show() -> None:
     """Without quantised values nothing changes; without near pairs they are not used."""
-    found = matched(chain())
-    assert found.calibrated({0: 0}) is found
-    trusted = found.as_quantised().calibrated({0: 0, 1: 1})
+    actual = matched(chain())
+    assert actual.calibrated({0: 0}) is actual
+    trusted = actual.as_quantised().calibrated({0: 0, 1: 1})
     assert trusted.quantised is not None
     assert trusted.quantised.rejects_mismatch
     assert trusted.compatible(1, 2) is False
-    untrusted = found.as_quantised().calibrated({0: 1, 1: 2})
+    untrusted = actual.as_quantised().calibrated({0: 1, 1: 2})
     assert untrusted.quantised is None
     assert untrusted.compatible(1, 1) is True
     assert untrusted.compatible(1, 2) is None
@@ -393,8 +393,8 @@ def test_recorded_fingerprints_are_those_of_ops_and_probe_inputs() -> None:
     second = msgspec.structs.replace(record.ops[1], values=(None,))
     record = msgspec.structs.replace(record, ops=(first, second))
     graph = IndexedGraph.from_record(record)
-    found = recorded_fingerprints(record, graph)
-    names = {graph.value_names[v][1]: entry for v, entry in found.items()}
+    actual = recorded_fingerprints(record, graph)
+    names = {graph.value_names[v][1]: entry for v, entry in actual.items()}
     assert names == {"x": fingerprint(np.ones(4, np.float32)), "b": known}
 
 
@@ -444,9 +444,9 @@ def test_a_value_is_computed_where_a_recorded_op_returns_it() -> None:
 
 def test_as_related_rejects_what_differs_until_a_node_has_diverged() -> None:
     """There it computes something new, and so does what reads it."""
-    found = matched(chain(b=Y, c=noise(4, 8, seed=9)))
-    assert (found.rejects_mismatch, found.may_diverge, found.diverged) == (False, False, set())
-    related = found.as_related()
+    actual = matched(chain(b=Y, c=noise(4, 8, seed=9)))
+    assert (actual.rejects_mismatch, actual.may_diverge, actual.diverged) == (False, False, set())
+    related = actual.as_related()
     assert (related.rejects_mismatch, related.may_diverge) == (True, True)
     assert related.diverged == {1, 2}
     assert related.compatible(1, 1) is False
@@ -455,5 +455,5 @@ def test_as_related_rejects_what_differs_until_a_node_has_diverged() -> None:
 
 def test_whether_a_value_is_recorded_is_not_known_of_one_of_equal_numbers() -> None:
     """Nor of one that was not computed."""
-    found = matched(chain(a=np.zeros((4, 8), np.float32), c=Y))
-    assert [found.is_recorded(node) for node in range(3)] == [None, True, False]
+    actual = matched(chain(a=np.zeros((4, 8), np.float32), c=Y))
+    assert [actual.is_recorded(node) for node in range(3)] == [None, True, False]

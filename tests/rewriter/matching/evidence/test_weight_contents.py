@@ -19,10 +19,10 @@ def test_weights_are_compared_with_recorded_ones_of_their_size() -> None:
     """Which they may be, whether their numbers are the very same, and which are left."""
     other, short = noise(6, 4, seed=7), noise(3, 4)
     arrays = {30: TWO * 2, 31: LONG, 32: other, 33: short, 34: ONE}
-    found = match_contents(arrays, recorded_by_size([ONE, TWO, LONG, ONE.T.copy()]))
-    assert found.candidates == {30: frozenset([1]), 34: frozenset([0, 3]), 31: frozenset([2])}
-    assert found.exact == {31, 34}
-    assert {value: array.shape for value, array in found.unmatched.items()} == {
+    actual = match_contents(arrays, recorded_by_size([ONE, TWO, LONG, ONE.T.copy()]))
+    assert actual.candidates == {30: frozenset([1]), 34: frozenset([0, 3]), 31: frozenset([2])}
+    assert actual.exact == {31, 34}
+    assert {value: array.shape for value, array in actual.unmatched.items()} == {
         32: (6, 4),
         33: (3, 4),
     }

@@ -29,9 +29,9 @@ def named(nodes: str, weights: Shapes) -> dict[str, object]:
     """The claim of each node, else the reason why there is none."""
     model = parse("g (float[2] x) => (float[2] y) {" + nodes + "}", weights)
     graph = ModelGraph(model)
-    found = read_weight_names(model, graph)
-    assert found is not None
-    said = found.claims.by_node | found.claims.reasons
+    actual = read_weight_names(model, graph)
+    assert actual is not None
+    said = actual.claims.by_node | actual.claims.reasons
     return {node.name: said.get(key) for key, node in zip(graph.keys, graph.nodes, strict=True)}
 
 
@@ -44,11 +44,11 @@ def test_a_node_that_reads_a_parameter_is_of_its_module() -> None:
     nodes = "[p] a = MatMul (x, a.b.weight) [q] b = Relu (a) [r] y = Add (b, c.bias)"
     weights = {"a.b.weight": (2, 2), "c.bias": (2,)}
     assert named(nodes, weights) == {"p": carried("a.b"), "q": NO_WEIGHT, "r": carried("c")}
-    found = read(nodes, weights)
-    assert found is not None
-    assert found.scheme == WEIGHT_NAMES
-    assert [module.path for module in found.modules] == ["", "a", "a.b", "c"]
-    assert found.modules[0].class_name == "g"
+    actual = read(nodes, weights)
+    assert actual is not None
+    assert actual.scheme == WEIGHT_NAMES
+    assert [module.path for module in actual.modules] == ["", "a", "a.b", "c"]
+    assert actual.modules[0].class_name == "g"
 
 
 def test_names_that_are_no_parameters_tell_nothing() -> None:
@@ -66,8 +66,8 @@ def test_a_weight_may_be_transposed_on_its_way() -> None:
 def test_a_node_that_reads_weights_of_several_modules_has_their_ancestor() -> None:
     """And covers them."""
     weights = {"a.b.w": (2, 2), "a.c.v": (2,), "a.b.v": (2,)}
-    found = named("[p] y = Gemm (x, a.b.w, a.c.v) [q] z = Add (x, a.b.v)", weights)
-    assert found == {"p": carried("a", "a.b", "a.c"), "q": carried("a.b")}
+    actual = named("[p] y = Gemm (x, a.b.w, a.c.v) [q] z = Add (x, a.b.v)", weights)
+    assert actual == {"p": carried("a", "a.b", "a.c"), "q": carried("a.b")}
 
 
 def test_two_weights_of_one_module_are_one_module() -> None:
@@ -120,10 +120,13 @@ def test_weights_of_subgraphs_tell_their_modules() -> None:
     branch.node[0].input.append("a.v")
     branch.initializer.append(numpy_helper.from_array(np.ones(2, np.float32), "a.v"))
     graph = ModelGraph(model)
-    found = read_weight_names(model, graph)
-    assert found is not None
+    actual = read_weight_names(model, graph)
+    assert actual is not None
     names = {key: node.name for key, node in zip(graph.keys, graph.nodes, strict=True)}
-    assert {names[key]: c.module for key, c in found.claims.by_node.items()} == {"n": "a", "k": "c"}
+    assert {names[key]: c.module for key, c in actual.claims.by_node.items()} == {
+        "n": "a",
+        "k": "c",
+    }
 
 
 def test_a_sparse_weight_is_no_copy_of_another() -> None:
@@ -134,6 +137,6 @@ def test_a_sparse_weight_is_no_copy_of_another() -> None:
     places = numpy_helper.from_array(np.zeros(1, np.int64), "places")
     model.graph.node[0].input[1] = "a.w"
     model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, places, [2, 2]))
-    found = read_weight_names(model, ModelGraph(model))
-    assert found is not None
-    assert [claim.module for claim in found.claims.by_node.values()] == ["a"]
+    actual = read_weight_names(model, ModelGraph(model))
+    assert actual is not None
+    assert [claim.module for claim in actual.claims.by_node.values()] == ["a"]

@@ -73,17 +73,17 @@ def test_a_vector_is_laid_out_as_one_row(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(weight_sketches, "weight_sketches", sketch)
     array = noise(48)
-    found = labels(recorded(array), array, array.reshape(1, 48), array.reshape(2, 24))
-    assert found == [[10], [10], [10]]
+    actual = labels(recorded(array), array, array.reshape(1, 48), array.reshape(2, 24))
+    assert actual == [[10], [10], [10]]
     assert sizes == [2, 1]
 
 
 def test_a_scale_and_a_zero_point_do_not_matter() -> None:
     """The numbers are not exactly the recorded ones then."""
     weight = noise(*SHAPE)
-    found = recorded(weight).match([weight * 3, weight + 5, weight, (weight * 3 + 100).T])
-    assert [match.labels for match in found] == [[10]] * 4
-    assert [match.exact for match in found] == [False, False, True, False]
+    actual = recorded(weight).match([weight * 3, weight + 5, weight, (weight * 3 + 100).T])
+    assert [match.labels for match in actual] == [[10]] * 4
+    assert [match.exact for match in actual] == [False, False, True, False]
     assert recorded(weight).match([noise(*SHAPE, seed=9)]) == [([], False)]
 
 
@@ -154,11 +154,11 @@ def test_a_weight_that_was_recorded_in_two_layouts_is_both() -> None:
     """Tied weights that one op reads as they lie, another one transposed: neither is preferred."""
     table, other = noise(11, 8, seed=1), noise(11, 8, seed=2)
     coarse = np.round(table * 3) / 3
-    found = recorded(table, other, np.ascontiguousarray(table.T)).match(
+    actual = recorded(table, other, np.ascontiguousarray(table.T)).match(
         [table, table.T, coarse, other]
     )
-    assert [match.labels for match in found] == [[10, 12], [10, 12], [10, 12], [11]]
-    assert [match.exact for match in found] == [True, True, False, True]
+    assert [match.labels for match in actual] == [[10, 12], [10, 12], [10, 12], [11]]
+    assert [match.exact for match in actual] == [True, True, False, True]
 
 
 @pytest.mark.parametrize("place", [1, 3])
@@ -216,6 +216,6 @@ def test_many_weights_of_several_layouts_are_found(
     arrays.append(weights[0].reshape(4, 12))
     monkeypatch.setattr(weight_sketches, "_BATCH_WEIGHTS", batch)
     monkeypatch.setattr(weight_sketches, "weight_sketches", sketch)
-    found = [[10], [11], [12], [], [13], [14], [15], [10]]
-    assert labels(known, *arrays) == found
+    actual = [[10], [11], [12], [], [13], [14], [15], [10]]
+    assert labels(known, *arrays) == actual
     assert sizes == calls

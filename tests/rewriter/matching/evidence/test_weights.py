@@ -17,17 +17,17 @@ W, OTHER = noise(6, 4), noise(6, 4, seed=1)
 
 def test_the_name_of_a_parameter_counts_whatever_it_holds() -> None:
     """A model that was trained further keeps its names; that the numbers differ is noted."""
-    found = matched({"a.w": OTHER}, recorded(W, "a.w", "a.w"))
-    assert found.candidates == {"a.w": {"a.w"}}
-    assert (found.match.compared, found.match.differing) == (1, ("a.w",))
+    actual = matched({"a.w": OTHER}, recorded(W, "a.w", "a.w"))
+    assert actual.candidates == {"a.w": {"a.w"}}
+    assert (actual.match.compared, actual.match.differing) == (1, ("a.w",))
 
 
 def test_a_name_of_the_exporters_making_counts_if_the_numbers_agree() -> None:
     """Another file may call another weight so."""
     tensor = recorded(W, "val_1", "a.w")
     assert matched({"val_1": W}, tensor).candidates == {"val_1": {"val_1"}}
-    found = matched({"val_1": OTHER}, tensor)
-    assert (found.candidates, found.match.compared) == ({}, 0)
+    actual = matched({"val_1": OTHER}, tensor)
+    assert (actual.candidates, actual.match.compared) == ({}, 0)
 
 
 @pytest.mark.parametrize(("change", "expected"), [(0.9e-5, True), (1.1e-5, False)])
@@ -69,9 +69,9 @@ def test_a_weight_is_found_by_its_numbers() -> None:
 def test_a_small_weight_is_not_found_by_its_numbers(size: int, expected: bool) -> None:
     """Other weights may hold the same few."""
     array = noise(size)
-    found = matched({"v": array}, recorded(array, "a.w", "a.w"))
-    assert bool(found.candidates) is expected
-    assert found.match.distinctive_elements == (size if expected else 0)
+    actual = matched({"v": array}, recorded(array, "a.w", "a.w"))
+    assert bool(actual.candidates) is expected
+    assert actual.match.distinctive_elements == (size if expected else 0)
 
 
 @pytest.mark.parametrize(
@@ -89,25 +89,25 @@ def test_a_small_weight_is_not_found_by_its_numbers(size: int, expected: bool) -
 def test_weights_of_different_numbers_are_distinctive(array: np.ndarray, expected: bool) -> None:
     """All-ones scales are found in every layer; bools and strings are no numbers."""
     kept = array.astype(np.float32) if array.dtype.kind != "O" else W
-    found = matched({"v": array}, recorded(kept, "a.w", "a.w"))
-    assert found.match.distinctive_elements == (array.size if expected else 0)
-    assert bool(found.candidates) is expected
+    actual = matched({"v": array}, recorded(kept, "a.w", "a.w"))
+    assert actual.match.distinctive_elements == (array.size if expected else 0)
+    assert bool(actual.candidates) is expected
 
 
 def test_a_weight_that_cannot_be_read_is_not_found() -> None:
     """Nor compared, where its name is that of a parameter."""
     record = record_of([recorded(W, "a.w", "a.w"), recorded(OTHER, "val_1")])
-    found = Matched(file_of({"a.w": W, "val_1": OTHER, "v": W}), record, lambda _: None)
-    assert found.candidates == {"a.w": {"a.w"}}
-    assert found.match.differing == ("a.w",)
-    assert found.match.distinctive_elements == 24
+    actual = Matched(file_of({"a.w": W, "val_1": OTHER, "v": W}), record, lambda _: None)
+    assert actual.candidates == {"a.w": {"a.w"}}
+    assert actual.match.differing == ("a.w",)
+    assert actual.match.distinctive_elements == 24
 
 
 def test_a_named_weight_without_numbers_differs() -> None:
     """What is not finite cannot be the recorded numbers."""
     nothing = np.full((6, 4), np.nan, np.float32)
-    found = matched({"a.w": nothing}, recorded(W, "a.w", "a.w"))
-    assert found.match.differing == ("a.w",)
+    actual = matched({"a.w": nothing}, recorded(W, "a.w", "a.w"))
+    assert actual.match.differing == ("a.w",)
 
 
 def quantised(zero_point: int) -> tuple[Arrays, list[onnx.NodeProto]]:
@@ -147,8 +147,8 @@ def test_the_scale_of_a_quantised_weight_is_looked_up_in_its_graph() -> None:
     branch = model.graph.node[0].attribute[0].g
     model.graph.initializer.append(numpy_helper.from_array(arrays["s"], "s"))
     branch.initializer.append(numpy_helper.from_array(arrays["q"], "q"))
-    found = Matched(model, record_of([recorded(W, "a.w", "a.w")]))
-    assert found.candidates == {"q": {"a.w"}}
+    actual = Matched(model, record_of([recorded(W, "a.w", "a.w")]))
+    assert actual.candidates == {"q": {"a.w"}}
 
 
 def test_a_scale_that_is_computed_is_not_known() -> None:
@@ -192,11 +192,11 @@ def test_merged_and_split_weights_are_matched() -> None:
     left, right = np.split(OTHER, 2, axis=1)
     arrays = {"both": np.concatenate([W, noise(3, 4)]), "l": left, "r": right}
     tensors = (recorded(W, "a.w"), recorded(noise(3, 4), "c.w"), recorded(OTHER, "b.w"))
-    found = matched(arrays, *tensors)
-    assert found.merged_from == {"both": {"a.w", "c.w"}}
-    assert found.candidates == {"l": {"b.w"}, "r": {"b.w"}}
+    actual = matched(arrays, *tensors)
+    assert actual.merged_from == {"both": {"a.w", "c.w"}}
+    assert actual.candidates == {"l": {"b.w"}, "r": {"b.w"}}
     elements = sum(array.size for array in arrays.values())
-    assert found.match.matched_elements == found.match.distinctive_elements == elements
+    assert actual.match.matched_elements == actual.match.distinctive_elements == elements
 
 
 def test_elements_of_distinctive_weights_are_counted() -> None:
@@ -204,10 +204,10 @@ def test_elements_of_distinctive_weights_are_counted() -> None:
     scalar, unknown = np.ones((), np.float32), noise(10, seed=7)
     arrays = {"a.w": W, "b.w": scalar, "v": OTHER, "u": unknown, "one": scalar}
     tensors = (recorded(W, "a.w", "a.w"), recorded(scalar, "b.w", "b.w"), recorded(OTHER, "c.w"))
-    found = matched(arrays, *tensors).match
-    assert found.matched_elements == 24 + 1 + 24
-    assert found.distinctive_elements == 24 + 1 + 24 + 10
-    assert found.matched_share == 49 / 59
+    actual = matched(arrays, *tensors).match
+    assert actual.matched_elements == 24 + 1 + 24
+    assert actual.distinctive_elements == 24 + 1 + 24 + 10
+    assert actual.matched_share == 49 / 59
 
 
 def test_the_share_of_nothing_is_nothing() -> None:
@@ -220,8 +220,8 @@ def test_the_share_of_nothing_is_nothing() -> None:
 @pytest.mark.parametrize(("size", "compared"), [(8, 1), (7, 0)])
 def test_small_weights_tell_no_training(size: int, compared: int) -> None:
     """A scale or a counter changes easily."""
-    found = matched({"a.w": noise(size, seed=1)}, recorded(noise(size), "a.w", "a.w")).match
-    assert found.compared == compared
+    actual = matched({"a.w": noise(size, seed=1)}, recorded(noise(size), "a.w", "a.w")).match
+    assert actual.compared == compared
 
 
 @pytest.mark.parametrize(("weights", "compared"), [(16, 16), (17, 9), (32, 16), (33, 11)])
@@ -230,10 +230,10 @@ def test_a_sample_of_named_weights_is_compared(weights: int, compared: int) -> N
     arrays = {f"a.w{n}": noise(3, 4, seed=n) for n in range(weights)}
     tensors = [recorded(array, name, name) for name, array in arrays.items()]
     changed = {name: array + 1 for name, array in arrays.items()}
-    found = matched(changed, *tensors).match
-    assert found.compared == compared
+    actual = matched(changed, *tensors).match
+    assert actual.compared == compared
     step = -(-weights // 16)
-    assert found.differing == tuple(f"a.w{n}" for n in range(0, weights, step))
+    assert actual.differing == tuple(f"a.w{n}" for n in range(0, weights, step))
 
 
 @pytest.mark.parametrize(("differing", "expected"), [(2, True), (1, False)])
@@ -242,9 +242,9 @@ def test_a_model_is_retrained_if_most_of_its_weights_differ(differing: int, expe
     arrays = {f"a.w{n}": noise(3, 4, seed=n) for n in range(3)}
     tensors = [recorded(array, name, name) for name, array in arrays.items()]
     changed = {name: array + (n < differing) for n, (name, array) in enumerate(arrays.items())}
-    found = matched(changed, *tensors).match
-    assert len(found.differing) == differing
-    assert found.retrained is expected
+    actual = matched(changed, *tensors).match
+    assert len(actual.differing) == differing
+    assert actual.retrained is expected
 
 
 def test_half_of_the_weights_is_not_most_of_them() -> None:
@@ -257,8 +257,8 @@ def test_half_of_the_weights_is_not_most_of_them() -> None:
 def test_weights_found_by_content_are_compared_if_not_rounded() -> None:
     """One in proportion to the recorded one was trained, or folded; a rounded one was rounded."""
     tensors = (recorded(W, "a.w", "a.w"), recorded(OTHER, "b.w", "b.w"))
-    found = matched({"v": W, "u": OTHER * 2}, *tensors).match
-    assert (found.compared, found.differing) == (2, ("u",))
+    actual = matched({"v": W, "u": OTHER * 2}, *tensors).match
+    assert (actual.compared, actual.differing) == (2, ("u",))
     rounded = matched({"v": W.astype(np.float16), "u": OTHER * 2}, *tensors).match
     assert (rounded.compared, rounded.differing) == (1, ("u",))
 
@@ -266,16 +266,16 @@ def test_weights_found_by_content_are_compared_if_not_rounded() -> None:
 def test_named_weights_are_reported_before_those_found_by_content() -> None:
     """Both samples are one list."""
     tensors = (recorded(W, "a.w", "a.w"), recorded(OTHER, "b.w", "b.w"))
-    found = matched({"v": OTHER * 2, "a.w": W + 1}, *tensors).match
-    assert (found.compared, found.differing) == (2, ("a.w", "v"))
+    actual = matched({"v": OTHER * 2, "a.w": W + 1}, *tensors).match
+    assert (actual.compared, actual.differing) == (2, ("a.w", "v"))
 
 
 def test_a_weight_that_holds_the_numbers_of_one_candidate_does_not_differ() -> None:
     """Tied and transposed weights are both candidates."""
     tensors = (recorded(W, "a.w", "a.w"), recorded(W.T.copy(), "b.w", "b.w"))
-    found = matched({"v": np.round(W, 6)}, *tensors)
-    assert found.candidates == {"v": {"a.w", "b.w"}}
-    assert (found.match.compared, found.match.differing) == (1, ())
+    actual = matched({"v": np.round(W, 6)}, *tensors)
+    assert actual.candidates == {"v": {"a.w", "b.w"}}
+    assert (actual.match.compared, actual.match.differing) == (1, ())
 
 
 def test_the_owner_is_the_module_of_all_candidates() -> None:
@@ -288,9 +288,9 @@ def test_the_owner_is_the_module_of_all_candidates() -> None:
         recorded(OTHER.T.copy(), "c.w", "c.w"),
         recorded(third, "k"),
     )
-    found = matched({"one": W, "two": OTHER, "three": third}, *tensors)
-    assert found.candidates["two"] == {"b.w", "c.w"}
-    assert found.owners == {"one": "a"}
+    actual = matched({"one": W, "two": OTHER, "three": third}, *tensors)
+    assert actual.candidates["two"] == {"b.w", "c.w"}
+    assert actual.owners == {"one": "a"}
 
 
 def test_a_parameter_of_the_root_is_the_roots() -> None:
@@ -301,18 +301,18 @@ def test_a_parameter_of_the_root_is_the_roots() -> None:
 def test_a_parameter_that_the_plain_file_lacks_tells_the_owner() -> None:
     """Another exporter keeps what was folded away; no recorded op reads it."""
     absent = [Tensor("b.w", "b.w", weight_fingerprint(W))]
-    found = matched({"v": W}, recorded(OTHER, "a.w", "a.w"), absent=absent)
-    assert found.candidates == {}
-    assert found.owners == {"v": "b"}
-    assert found.match.matched_elements == 24
+    actual = matched({"v": W}, recorded(OTHER, "a.w", "a.w"), absent=absent)
+    assert actual.candidates == {}
+    assert actual.owners == {"v": "b"}
+    assert actual.match.matched_elements == 24
 
 
 def test_a_candidate_that_the_plain_file_has_is_kept_beside_absent_ones() -> None:
     """The recorded graph knows only its own."""
     absent = [Tensor("a.v", "a.v", weight_fingerprint(W.T.copy()))]
-    found = matched({"v": W}, recorded(W, "a.w", "a.w"), absent=absent)
-    assert found.candidates == {"v": {"a.w"}}
-    assert found.owners == {"v": "a"}
+    actual = matched({"v": W}, recorded(W, "a.w", "a.w"), absent=absent)
+    assert actual.candidates == {"v": {"a.w"}}
+    assert actual.owners == {"v": "a"}
 
 
 def test_weights_in_subgraphs_are_matched_in_theirs() -> None:

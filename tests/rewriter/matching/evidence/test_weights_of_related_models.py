@@ -14,9 +14,9 @@ ONES = np.ones((6, 4), np.float32)
 def test_a_weight_that_nothing_recorded_can_be_is_new() -> None:
     """All recorded weights of its size are in the file, under their names or others."""
     tensors = (recorded(W, "a.w", "a.w"), recorded(OTHER, "b.w", "b.w"))
-    found = matched({"a.w": W, "v": OTHER, "u": NEW}, *tensors)
-    assert found.new == {"u"}
-    assert (found.match.rounded, found.match.misnamed) == (False, False)
+    actual = matched({"a.w": W, "v": OTHER, "u": NEW}, *tensors)
+    assert actual.new == {"u"}
+    assert (actual.match.rounded, actual.match.misnamed) == (False, False)
     assert matched({"a.w": W, "u": NEW}, *tensors).new == set()
 
 
@@ -45,9 +45,11 @@ def test_a_missing_weight_of_another_size_or_of_equal_numbers_does_not_count() -
 def test_a_quantised_file_has_no_new_weights(kind: type, rounded: bool) -> None:
     """It has scales, and weights that are not recognised; weights of a few numbers do not tell."""
     tensors = (recorded(W, "a.w", "a.w"), recorded(W[0, :3], "a.v", "a.v"))
-    found = matched({"a.w": W.astype(kind), "a.v": W[0, :3].astype(np.float16), "u": NEW}, *tensors)
-    assert found.match.rounded is rounded
-    assert found.new == (set() if rounded else {"u"})
+    actual = matched(
+        {"a.w": W.astype(kind), "a.v": W[0, :3].astype(np.float16), "u": NEW}, *tensors
+    )
+    assert actual.match.rounded is rounded
+    assert actual.new == (set() if rounded else {"u"})
 
 
 def test_weights_of_equal_numbers_are_told() -> None:
@@ -67,16 +69,16 @@ def test_names_that_moved_by_a_layer_do_not_count() -> None:
     """The first layer was removed; numbers tell, and names of small weights still do."""
     small = np.array([1.0, 2.0, 3.0], np.float32)
     tensors = (*THREE, recorded(small, "a.v", "a.v"), recorded(ONES, "b.v", "b.v"))
-    found = matched({"a.w": OTHER, "b.w": THIRD, "a.v": small * 2, "b.v": ONES}, *tensors)
-    assert found.candidates == {"a.w": {"b.w"}, "b.w": {"c.w"}, "a.v": {"a.v"}}
-    assert found.match.misnamed is True
+    actual = matched({"a.w": OTHER, "b.w": THIRD, "a.v": small * 2, "b.v": ONES}, *tensors)
+    assert actual.candidates == {"a.w": {"b.w"}, "b.w": {"c.w"}, "a.v": {"a.v"}}
+    assert actual.match.misnamed is True
 
 
 def test_layers_that_changed_their_places_are_found_by_a_sample() -> None:
     """All recorded names are in the file."""
-    found = matched({"a.w": OTHER, "b.w": W, "c.w": THIRD}, *THREE)
-    assert found.candidates == {"a.w": {"b.w"}, "b.w": {"a.w"}, "c.w": {"c.w"}}
-    assert found.match.misnamed is True
+    actual = matched({"a.w": OTHER, "b.w": W, "c.w": THIRD}, *THREE)
+    assert actual.candidates == {"a.w": {"b.w"}, "b.w": {"a.w"}, "c.w": {"c.w"}}
+    assert actual.match.misnamed is True
 
 
 @pytest.mark.parametrize("missing", [True, False])
@@ -86,8 +88,8 @@ def test_all_weights_are_compared_where_a_recorded_name_is_missing(missing: bool
     last = noise(3, 4, seed=17)
     tensors = [recorded(array, name, name) for name, array in arrays.items()]
     tensors += [recorded(last, "a.w17", "a.w17")] * missing
-    found = matched(arrays | {"a.w1": last if missing else arrays["a.w3"]}, *tensors)
-    assert found.candidates["a.w1"] == {"a.w17" if missing else "a.w1"}
+    actual = matched(arrays | {"a.w1": last if missing else arrays["a.w3"]}, *tensors)
+    assert actual.candidates["a.w1"] == {"a.w17" if missing else "a.w1"}
 
 
 def coarse(array: np.ndarray) -> np.ndarray:
