@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import onnx
 import onnxruntime as ort
 import torch
 
@@ -19,18 +20,31 @@ def loading_problem(exported: ExportedGraph) -> str | None:
     """
     if exported.valueless:
         return None
-    needed = names_read(exported.model.graph)  # onnxruntime drops other initializers
-    weights = {name: values for name, values in exported.weights.items() if name in needed}
     try:
-        ort.InferenceSession(
-            exported.model.SerializeToString(),
-            session_options(weights),
-            providers=["CPUExecutionProvider"],
-            enable_fallback=0,  # it would print, and try the same again
-        )
+        open_exported(exported.model, exported.weights)
     except Exception as error:  # noqa: BLE001 - onnxruntime's errors have no class in common
         return f"onnxruntime cannot load what it made ({first_line(error)})"
     return None
+
+
+def open_exported(model: onnx.ModelProto, weights: Mapping[str, Array]) -> ort.InferenceSession:
+    """A session of an exported model, without optimisations.
+
+    Args:
+        model: The model.
+        weights: The values of initializers that refer to memory, by name.
+
+    Raises:
+        Exception: onnxruntime cannot load it; its errors have no class in common.
+    """
+    outputs = (value.name for value in model.graph.output)
+    needed = {*names_read(model.graph), *outputs}  # onnxruntime drops other initializers
+    return ort.InferenceSession(
+        model.SerializeToString(),
+        session_options({name: weights[name] for name in weights if name in needed}),
+        providers=["CPUExecutionProvider"],
+        enable_fallback=0,  # it would print, and try the same again
+    )
 
 
 def session_options(weights: Mapping[str, Array]) -> ort.SessionOptions:

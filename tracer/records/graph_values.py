@@ -19,12 +19,11 @@ from modelexport.hierarchy.subgraphs import (
     computed_names,
     expose_values,
     extract_subgraph,
-    names_read,
 )
 from modelexport.support.error_texts import first_line
 from modelexport.tracer.eager.arrays import to_numpy
 from modelexport.tracer.exporters.exported import ExportedGraph
-from modelexport.tracer.exporters.loading_check import session_options
+from modelexport.tracer.exporters.loading_check import open_exported
 
 NOT_REQUESTED = "not asked for"
 """Why a record has no fingerprints when the user wanted none."""
@@ -179,16 +178,9 @@ def _run_for(
     names: Sequence[str],
 ) -> dict[str, Array]:
     """Those of some values that are tensors, by name; otherwise as `_run`."""
-    outputs = {value.name for value in model.graph.output}
     expose_values(model.graph, names)
-    needed = {*names_read(model.graph), *outputs}  # onnxruntime drops other initializers
     try:
-        session = ort.InferenceSession(
-            model.SerializeToString(),
-            session_options({name: weights[name] for name in weights if name in needed}),
-            providers=["CPUExecutionProvider"],
-            enable_fallback=0,  # it would print, and try the same again
-        )
+        session = open_exported(model, weights)
         results = run_session(session, ort.OrtValue, names, feed)
     except Exception as error:
         raise RuntimeFailedError(
