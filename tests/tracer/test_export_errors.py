@@ -261,26 +261,6 @@ def test_a_file_that_onnxruntime_cannot_load_is_not_the_first_that_works(
     assert any("no other exporter" in note for note in kept.notes)
 
 
-class Backwards(nn.Module):
-    """Calls its modules in another order than it holds them, and returns a weight."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.parts = nn.ModuleList(nn.Linear(48, 48) for _ in range(3))
-
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        for part in reversed(self.parts):
-            x = part(x)
-        return x, self.parts[1].weight
-
-
-def test_weights_in_any_order_can_be_loaded(tmp_path: Path) -> None:
-    """`auto` keeps what its first exporter makes."""
-    result = trace(Backwards().eval(), torch.randn(2, 48), tmp_path / "m.onnx")
-    assert result.record.source.exporter == next(iter(EXPORTERS))
-    assert not any("load" in note for note in result.notes)
-
-
 def test_the_exporter_of_earlier_releases_of_transformers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
