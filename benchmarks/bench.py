@@ -40,14 +40,14 @@ SECONDS, MEGABYTES = 2.0, 300.0
 BEGIN, END = "<!-- bench -->", "<!-- end of bench -->"
 """Lines of the page between which the table stands."""
 
-_LAYERS, _WIDTH = 32, 8192
+LARGE_LAYERS, _WIDTH = 32, 8192
 """Layers of the large file, and rows and columns of their weights: 32 x 8192 x 8192 x 4 bytes."""
 
 Row = dict[str, list[float]]
 """The seconds and megabytes of a contender, one of each round."""
 
 
-def make_files(folder: Path, megabytes: int, nodes: int, layers: int = _LAYERS) -> None:
+def make_files(folder: Path, megabytes: int, nodes: int, layers: int = LARGE_LAYERS) -> None:
     """Write the files of all tasks.
 
     Args:

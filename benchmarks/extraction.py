@@ -13,7 +13,6 @@ takes no space) and measures what extracting one layer of it takes.
 
 import argparse
 import logging
-import resource
 import sys
 import tempfile
 import time
@@ -22,19 +21,16 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import onnxruntime
-from onnx import TensorProto, helper
 
 from attribution.forms import FORMS
 from attribution.subjects import SUBJECTS, make_subject
+from bench import LARGE_LAYERS, make_large
 from modelexport import UsageError, annotate, extract, split, trace
 from modelexport.errors import ModelExportError
 from modelexport.hierarchy.choices import OptimisationLevel
 from modelexport.rewriter.annotation.placed_file import PlacedFile
-
-_LAYERS, _WIDTH = 32, 8192
-"""Layers of the large file, and rows and columns of their weights: 32 x 8192 x 8192 x 4 bytes."""
+from peers import BLOCK, LARGE, LARGE_TAGGED
 
 _SPLITS = (2, 3, 8)
 _DEFAULT = [name for name in SUBJECTS if not name.endswith("_full")]
@@ -146,38 +142,16 @@ def check_model(name: str, levels: Sequence[str], most: int | None) -> tuple[lis
 
 
 def measure_large(folder: Path) -> None:
-    """Extract one layer of a file with 8 GB of external data."""
-    size = _WIDTH * _WIDTH * 4
-    nodes, weights = [], []
-    for layer in range(_LAYERS):
-        node = helper.make_node("MatMul", [f"h{layer}", f"w{layer}"], [f"h{layer + 1}"])
-        node.metadata_props.add(key="hierarchy_tag", value=f"/Net/layer.{layer}")
-        nodes.append(node)
-        weight = TensorProto(name=f"w{layer}", data_type=TensorProto.FLOAT, dims=[_WIDTH, _WIDTH])
-        weight.data_location = TensorProto.EXTERNAL
-        entries = {"location": "large.data", "offset": layer * size, "length": size}
-        for key, value in entries.items():
-            weight.external_data.add(key=key, value=str(value))
-        weights.append(weight)
-    values = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, _WIDTH])
-        for name in ("h0", f"h{_LAYERS}")
-    ]
-    graph = helper.make_graph(nodes, "large", values[:1], values[1:], weights)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    (folder / "large.onnx").write_bytes(model.SerializeToString())
-    with (folder / "large.data").open("wb") as data:
-        data.truncate(_LAYERS * size)
-        for layer in range(0, _LAYERS, _LAYERS // 4):
-            data.seek(layer * size)
-            data.write(np.full(1024, layer, np.float32).tobytes())
+    """Extract one layer of a file with 8 GB of external data, beside it and elsewhere."""
+    plain, tagged = folder / LARGE, folder / LARGE_TAGGED
+    make_large(plain, LARGE_LAYERS)
+    annotate(plain, plain.with_suffix(".trace.json"), tagged, force=True)
     (folder / "out").mkdir(exist_ok=True)
     for target in (folder / "part.onnx", folder / "out" / "part.onnx"):
         before = time.perf_counter()
-        extract(folder / "large.onnx", "layer.8", target, force=True)
+        extract(tagged, BLOCK, target, force=True)
         took = time.perf_counter() - before
-        print(f"{_LAYERS * size / 1e9:.1f} GB, layer.8 to {target.parent.name}/: {took:.2f} s")
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+        print(f"{BLOCK} to {target.parent.name}/: {took:.2f} s")
 
 
 def write_page(target: Path, rows: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ class LineRange(NamedTuple):
     """Lines of a Python file.
 
     Attributes:
-        file: The file, or the end of its path: `modeling_bert.py`.
+        file: The file, or the end of its path: `net.py`.
         first, last: Numbers of the first and the last line; None for the whole file.
     """
 
