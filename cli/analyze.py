@@ -8,12 +8,13 @@ import typer
 import modelexport
 from modelexport.cli.console import console, print_document, print_json
 from modelexport.cli.options import common
-from modelexport.cli.part_folders import files_of, is_folder, those_that_have
+from modelexport.cli.part_folders import files_of, is_folder
 from modelexport.cli.stdio_files import input_file
 from modelexport.cli.step_progress import step_progress
 from modelexport.cli.verbosity import verbosity
 from modelexport.errors import UsageError
 from modelexport.hierarchy.choices import AnalysisFormat, ModuleOrder
+from modelexport.pipeline.parts.module_search import those_that_have
 
 if TYPE_CHECKING:
     from modelexport.rewriter import Analysis

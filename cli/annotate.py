@@ -17,6 +17,7 @@ from modelexport.cli.render_decisions import (
     print_annotation,
     print_explanation,
     print_report,
+    write_reports,
 )
 from modelexport.cli.stdio_files import (
     check_named,
@@ -31,7 +32,6 @@ from modelexport.cli.verbosity import verbosity
 from modelexport.errors import UsageError
 from modelexport.hierarchy.annotate_options import AnnotateOptions
 from modelexport.hierarchy.choices import PartRole, TextFormat
-from modelexport.support.files import atomic_replacement
 from modelexport.support.stdio import STDIO
 
 if TYPE_CHECKING:
@@ -148,8 +148,6 @@ def _print_parts(
     force: bool,
 ) -> None:
     """Print what was decided in each part."""
-    import msgspec  # noqa: PLC0415 - only for reports of folders
-
     decisions = {
         role: [
             decision
@@ -158,11 +156,7 @@ def _print_parts(
         ]
         for role, result in results.items()
     }
-    if report == STDIO:
-        print_json(results)
-    elif report is not None:
-        with atomic_replacement(report, force=force) as file:
-            file.write_bytes(msgspec.json.encode(results))
+    write_reports(results, report, force=force)
     if output_format is TextFormat.JSON:
         print_json(decisions if explain else results)
     elif not verbosity(context).quiet:

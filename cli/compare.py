@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,21 +12,26 @@ from modelexport.cli.options import common
 from modelexport.cli.options.groups import expand_groups
 from modelexport.cli.options.matching import CustomOps, NoRun
 from modelexport.cli.options.sources import SourceOptions
-from modelexport.cli.part_folders import counterpart, is_folder, those_that_have, title
+from modelexport.cli.part_folders import counterpart, is_folder, title
 from modelexport.cli.stdio_files import check_one_reader, input_file
 from modelexport.cli.step_progress import step_progress
 from modelexport.cli.verbosity import verbosity
 from modelexport.errors import UsageError
 from modelexport.hierarchy.choices import ComparisonFormat
 from modelexport.hierarchy.source_names import is_source
+from modelexport.pipeline.parts.module_search import those_that_have
 from modelexport.support.stdio import STDIO
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from modelexport.hierarchy.choices import PartRole
     from modelexport.hierarchy.part_files import PartFiles
     from modelexport.rewriter import Comparison, ModelComparison, Numeric
 
+    Results = (
+        Comparison | ModelComparison | dict[PartRole, Comparison] | dict[PartRole, ModelComparison]
+    )
 
 _OF_VALUES = {ComparisonFormat.TREE, ComparisonFormat.TABLE, ComparisonFormat.CSV}
 """The formats that list values."""
@@ -104,7 +109,7 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
 ) -> None:
     """Show by module what differs between two files of a model; exit with 1 if something does.
 
-    Two folders of parts are compared part by part.
+    Two folders of parts are compared part by part, and so are a model in torch and a folder.
 
     With --numeric the first side may also be a model in torch: it runs as it is, and what each of
     its modules returns is compared with what the file holds there. A file that is not annotated
@@ -123,36 +128,45 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
     files = {"B.onnx": b, "--record": record} | ({} if in_torch else {"A.onnx": first})
     check_one_reader(**files)
     settings = _numeric_settings(probe, tolerance, custom_ops, suggest=suggest)
-    compare_files = partial(
-        modelexport.compare,
-        run=not no_run,
-        numeric=settings if numeric else None,
-        module=module,
-        depth=depth,
-    )
-    if not in_torch and (is_folder(first) or is_folder(b)):
-        _compare_parts(context, (first, b), record, compare_files, output_format, every=every)
-        return
-    compared: Comparison | ModelComparison
-    with step_progress(context), input_file(b) as file_b:
-        if in_torch:
-            compared = modelexport.compare_source(
-                a,
-                file_b,
-                record=record,
-                reference=reference,
-                numeric=settings,
-                options=source.trace_options(),
-                input_specs=source.input_specs(),
-                module=module,
-                depth=depth,
-            )
-        else:
-            with input_file(first) as file_a:
-                compared = compare_files(file_a, file_b, record=record)
-    _print(compared, output_format, every=every, quiet=verbosity(context).quiet)
-    if not compared.same:
+    shown: dict[str, Any] = {"module": module, "depth": depth}
+    if in_torch:
+        in_source = {
+            **shown,
+            "record": record,
+            "reference": reference,
+            "numeric": settings,
+            "options": source.trace_options(),
+            "input_specs": source.input_specs(),
+        }
+        results = _compare_with_model(context, a, b, in_source)
+    else:
+        of_files = {**shown, "run": not no_run, "numeric": settings if numeric else None}
+        results = _compare_files(context, first, b, record, of_files)
+    _print_results(results, output_format, every=every, quiet=verbosity(context).quiet)
+    if not all(compared.same for compared in _each(results)):
         raise typer.Exit(1)
+
+
+def _compare_with_model(
+    context: typer.Context, source: str, path: Path, keywords: dict[str, Any]
+) -> "Results":
+    """Compare a model in torch with a file, or with each file in a folder of parts."""
+    with step_progress(context):
+        if is_folder(path):
+            return modelexport.compare_source_parts(source, path, **keywords)
+        with input_file(path) as file:
+            return modelexport.compare_source(source, file, **keywords)
+
+
+def _compare_files(
+    context: typer.Context, a: Path, b: Path, record: Path | None, keywords: dict[str, Any]
+) -> "Results":
+    """Compare two files, or the parts of two folders, pair by pair."""
+    with step_progress(context):
+        if is_folder(a) or is_folder(b):
+            return _compare_parts((a, b), record, partial(modelexport.compare, **keywords))
+        with input_file(b) as file_b, input_file(a) as file_a:
+            return modelexport.compare(file_a, file_b, record=record, **keywords)
 
 
 def _check_options(*, numeric: bool, no_run: bool, needs_run: bool) -> None:
@@ -216,16 +230,34 @@ def _print(
             console().print(part)
 
 
-def _compare_parts(
-    context: typer.Context,
-    folders: tuple[Path, Path],
-    record: Path | None,
-    compare_files: "Callable[..., Comparison]",
-    output_format: ComparisonFormat,
-    *,
-    every: bool,
+def _print_results(
+    results: "Results", output_format: ComparisonFormat, *, every: bool, quiet: bool
 ) -> None:
-    """Compare the parts of two folders, pair by pair, and exit with 1 if something differs."""
+    """Print the comparison of two sides; of folders, that of each part with its title."""
+    if not isinstance(results, dict):
+        _print(results, output_format, every=every, quiet=quiet)
+    elif output_format is ComparisonFormat.JSON:
+        print_json(results)
+    elif output_format is ComparisonFormat.CSV:
+        from modelexport.cli.render_values import write_value_csv  # noqa: PLC0415 - loads rich
+
+        write_value_csv({str(role): compared for role, compared in results.items()})
+    else:
+        for role, compared in results.items():
+            if not (compared.same and quiet):
+                print_document(f"# {title(role)}")
+            _print(compared, output_format, every=every, quiet=quiet)
+
+
+def _each(results: "Results") -> "list[Comparison | ModelComparison]":
+    """The comparison of two files; of two folders, those of all parts."""
+    return list(results.values()) if isinstance(results, dict) else [results]
+
+
+def _compare_parts(
+    folders: tuple[Path, Path], record: Path | None, compare_files: "Callable[..., Comparison]"
+) -> "dict[PartRole, Comparison]":
+    """Compare the parts of two folders, pair by pair."""
     from modelexport.pipeline.parts.part_folder import paired_parts  # noqa: PLC0415 - only folders
 
     def compare_part(pair: "tuple[PartFiles, PartFiles]") -> "Comparison":
@@ -234,20 +266,5 @@ def _compare_parts(
         used = counterpart(record, part.role, record=True) or own
         return compare_files(part.onnx, other.onnx, record=used)
 
-    with step_progress(context):
-        pairs = list(paired_parts(*folders))
-        results = {part.role: result for (part, _), result in those_that_have(pairs, compare_part)}
-    quiet = verbosity(context).quiet
-    if output_format is ComparisonFormat.JSON:
-        print_json(results)
-    elif output_format is ComparisonFormat.CSV:
-        from modelexport.cli.render_values import write_value_csv  # noqa: PLC0415 - loads rich
-
-        write_value_csv({str(role): one for role, one in results.items()})
-    else:
-        for role, part_result in results.items():
-            if not (part_result.same and quiet):
-                print_document(f"# {title(role)}")
-            _print(part_result, output_format, every=every, quiet=quiet)
-    if not all(part_result.same for part_result in results.values()):
-        raise typer.Exit(1)
+    pairs = list(paired_parts(*folders))
+    return {part.role: result for (part, _), result in those_that_have(pairs, compare_part)}

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import typer
 
 import modelexport
-from modelexport.cli.console import console, print_json
+from modelexport.cli.console import console, print_document, print_json
 from modelexport.cli.options.tracing import TracingOptions
+from modelexport.cli.part_folders import title
 from modelexport.cli.step_progress import step_progress
 from modelexport.hierarchy.choices import TextFormat
 
@@ -52,6 +53,42 @@ def print_dry_run(
         print_json(plan)
     else:
         _print_plan(plan)
+
+
+def print_parts_dry_run(
+    context: typer.Context,
+    source: str,
+    folder: Path,
+    tracing: TracingOptions,
+    *,
+    force: bool,
+    output_format: TextFormat,
+) -> None:
+    """Print what a command with --parts would do, and do nothing.
+
+    Args:
+        context: Of the command.
+        source: The model's source.
+        folder: The folder that would be made.
+        tracing: How the parts would be traced.
+        force: Whether existing files may be overwritten.
+        output_format: Format of the plan.
+    """
+    with step_progress(context):
+        plan = modelexport.plan_parts(
+            source,
+            folder,
+            options=tracing.trace_options(),
+            input_specs=tracing.input_specs(),
+            force=force,
+        )
+    if output_format is TextFormat.JSON:
+        print_json(plan)
+        return
+    for role, part in plan.parts.items():
+        print_document(f"# {title(role)}")
+        _print_plan(part)
+    console().print(f"  would write {plan.files[-1]}")
 
 
 def _print_plan(plan: "TracePlan") -> None:

@@ -6,17 +6,18 @@ from typing import Annotated
 import typer
 
 import modelexport
-from modelexport.cli.dry_run import print_dry_run
+from modelexport.cli.dry_run import print_dry_run, print_parts_dry_run
 from modelexport.cli.options import common
 from modelexport.cli.options.groups import expand_groups
 from modelexport.cli.options.hierarchy import CleanOnnx, HierarchyOptions
 from modelexport.cli.options.tracing import TracingOptions
 from modelexport.cli.part_folders import check_parts
-from modelexport.cli.render_decisions import exit_if_undecided, print_report
+from modelexport.cli.render_decisions import exit_if_undecided, print_report, write_reports
 from modelexport.cli.render_export import print_export, print_parts
 from modelexport.cli.stdio_files import check_named, check_one_writer, named_file
 from modelexport.cli.step_progress import step_progress
 from modelexport.hierarchy.choices import TextFormat
+from modelexport.support.files import check_target
 from modelexport.support.stdio import STDIO
 
 
@@ -44,7 +45,14 @@ def export(  # noqa: PLR0913 - a parameter is an option of the command
     check_named(**{"OUT.onnx": output, "--record": record})
     check_one_writer(report=report, output_format=output_format)
     if tracing.parts:
-        folder = check_parts(output, record or report, dry_run=dry_run)
+        folder = check_parts(output, record)
+        if (report_file := named_file(report)) is not None:
+            check_target(report_file, force=force)
+        if dry_run:
+            print_parts_dry_run(
+                *(context, source, folder, tracing), force=force, output_format=output_format
+            )
+            return
         with step_progress(context):
             parts = modelexport.trace_parts(
                 source,
@@ -54,7 +62,8 @@ def export(  # noqa: PLR0913 - a parameter is an option of the command
                 annotate_options=annotate_options,
                 force=force,
             )
-        print_parts(context, parts, output_format)
+        write_reports(parts.annotations, report, force=force)
+        print_parts(context, parts, output_format, stderr=report == STDIO)
         for annotation in parts.annotations.values() if strict else ():
             exit_if_undecided(annotation)
         return

@@ -1,27 +1,26 @@
 """Commands on a folder of parts: they do with each of its files what they do with one file."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from modelexport.errors import FileProblem, NoSuchModuleError, UsageError
+from modelexport.errors import UsageError
 from modelexport.hierarchy.choices import PartRole
+from modelexport.pipeline.parts.module_search import those_that_have
 from modelexport.support.stdio import STDIO
 
 if TYPE_CHECKING:
     from modelexport.hierarchy.part_files import PartFiles
 
-Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def check_parts(output: Path | None, other: Path | None, *, dry_run: bool) -> Path:
+def check_parts(output: Path | None, other: Path | None) -> Path:
     """Refuse what cannot be done with --parts.
 
     Args:
         output: The folder of the parts.
-        other: A record or a report that is asked for.
-        dry_run: Whether nothing is to be written.
+        other: A record that is asked for.
 
     Returns:
         The folder.
@@ -33,10 +32,8 @@ def check_parts(output: Path | None, other: Path | None, *, dry_run: bool) -> Pa
         raise UsageError("--parts needs the folder to write to, in place of OUT.onnx.")
     if other is not None:
         raise UsageError(
-            "--parts writes a record for each part: leave out --record, --record-only and --report."
+            "--parts writes a record for each part: leave out --record and --record-only."
         )
-    if dry_run:
-        raise UsageError("--dry-run cannot be used with --parts, which are found by a run.")
     return output
 
 
@@ -54,32 +51,6 @@ def files_of(path: Path) -> list[Path]:
     if not is_folder(path):
         return [path]
     return [part.onnx for part in parts_by_role(path).values()]
-
-
-def those_that_have(
-    items: Iterable[Item], work: Callable[[Item], Result]
-) -> Iterator[tuple[Item, Result]]:
-    """Each item with its result, without the files that lack the module that is asked for.
-
-    Args:
-        items: Files or parts.
-        work: Does something with one of them.
-
-    Raises:
-        NoSuchModuleError: All of them lack it; the error is that of the first.
-    """
-    missing: NoSuchModuleError | None = None
-    some_have = False
-    for item in items:
-        try:
-            result = work(item)
-        except NoSuchModuleError as error:
-            missing = missing or error
-            continue
-        some_have = True
-        yield item, result
-    if missing is not None and not some_have:
-        raise missing
 
 
 def parts_by_role(folder: Path) -> "dict[PartRole, PartFiles]":
@@ -184,7 +155,6 @@ def counterpart(path: Path | None, role: PartRole, *, record: bool = False) -> P
     """
     if path is None or not is_folder(path):
         return path
-    part = parts_by_role(path).get(role)
-    if part is None:
-        raise FileProblem(f"{path}: it has no {title(role)}.")
-    return part.record if record else part.onnx
+    from modelexport.hierarchy.part_files import file_of_role  # noqa: PLC0415 - only folders
+
+    return file_of_role(path, role, record=record)

@@ -1,10 +1,15 @@
 """Printing what was decided about nodes."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from modelexport.cli.console import print_json_text
+from modelexport.cli.console import print_json, print_json_text
+from modelexport.hierarchy.choices import PartRole
+from modelexport.support.files import atomic_replacement
+from modelexport.support.stdio import STDIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,6 +33,28 @@ def print_annotation(report: "AnnotateReport", name: str, out: "Console") -> Non
         out.print(f"  {report.unresolved} unresolved:")
         for reason, count in report.reasons().items():
             out.print(f"    {count}: {reason}")
+
+
+def write_reports(
+    reports: Mapping[PartRole, "AnnotateReport"], path: Path | None, *, force: bool
+) -> None:
+    """Write the decisions about all parts of a folder, by part.
+
+    Args:
+        reports: The decisions.
+        path: The file to write; `-` for standard output, None for nowhere.
+        force: Whether an existing file may be overwritten.
+
+    Raises:
+        FileProblem: The file exists or cannot be written.
+    """
+    if path == STDIO:
+        print_json(reports)
+    elif path is not None:
+        import msgspec  # noqa: PLC0415 - only for reports of folders
+
+        with atomic_replacement(path, force=force) as file:
+            file.write_bytes(msgspec.json.encode(reports))
 
 
 def print_report(report: "AnnotateReport") -> None:

@@ -44,12 +44,25 @@ def print_export(
         print_annotation(result.annotation, f"hierarchy ({places})", out)
 
 
-def print_parts(context: typer.Context, result: "PartsResult", output_format: TextFormat) -> None:
-    """Print the parts that were traced."""
+def print_parts(
+    context: typer.Context,
+    result: "PartsResult",
+    output_format: TextFormat,
+    *,
+    stderr: bool = False,
+) -> None:
+    """Print the parts that were traced.
+
+    Args:
+        context: Of the command.
+        result: The result.
+        output_format: Its format.
+        stderr: Print text on standard error, because standard output has the report.
+    """
     if output_format is TextFormat.JSON:
         print_json(result)
     elif not verbosity(context).quiet:
-        out = console()
+        out = console(stderr=stderr)
         for role, summary in result.traces.items():
             _trace_lines(summary, out)
             if (report := result.annotations.get(role)) is not None:

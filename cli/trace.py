@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import modelexport
-from modelexport.cli.dry_run import print_dry_run
+from modelexport.cli.dry_run import print_dry_run, print_parts_dry_run
 from modelexport.cli.options import common
 from modelexport.cli.options.groups import expand_groups
 from modelexport.cli.options.tracing import TracingOptions
@@ -48,7 +48,12 @@ def trace(
         raise UsageError("--record-only writes one file: leave out OUT.onnx and --record.")
     check_named(**{"OUT.onnx": output, "--record": record, "--record-only": record_only})
     if tracing.parts:
-        folder = check_parts(output, record or record_only, dry_run=dry_run)
+        folder = check_parts(output, record or record_only)
+        if dry_run:
+            print_parts_dry_run(
+                *(context, source, folder, tracing), force=force, output_format=output_format
+            )
+            return
         with step_progress(context):
             result = modelexport.trace_parts(
                 source,

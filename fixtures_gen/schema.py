@@ -16,7 +16,7 @@ from modelexport.hierarchy.export_config import ExportConfig
 from modelexport.hierarchy.part_manifest import PartManifest
 from modelexport.hierarchy.record import FORMAT, VERSION, Record
 from modelexport.hierarchy.trace_summary import TracePlan, TraceSummary
-from modelexport.pipeline import Diagnosis, ExportResult, PartsResult
+from modelexport.pipeline import Diagnosis, ExportResult, PartsPlan, PartsResult
 from modelexport.pipeline.batch import Plan, Summary
 from modelexport.pipeline.batch.jobs import Job
 from modelexport.rewriter import (
@@ -96,6 +96,12 @@ SCHEMAS: dict[str, Published] = {
     "schemas/compare.schema.json": Published("compare --output-format json", Comparison),
     "schemas/compare-source.schema.json": Published(
         "compare SOURCE FILE --numeric --output-format json", ModelComparison
+    ),
+    "schemas/compare-source-parts.schema.json": Published(
+        "compare SOURCE FOLDER --numeric --output-format json", dict[PartRole, ModelComparison]
+    ),
+    "schemas/parts-plan.schema.json": Published(
+        "--parts --dry-run --output-format json", PartsPlan
     ),
     "schemas/profile.schema.json": Published("profile --output-format json", Profile),
     "schemas/profile-comparison.schema.json": Published(

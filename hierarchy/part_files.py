@@ -35,7 +35,7 @@ def part_files(folder: Path) -> tuple[PartFiles, ...]:
     """
     if not is_part_folder(folder):
         raise FileProblem(
-            f"{folder}: a folder without {MANIFEST}, so not one of parts; give an ONNX file."
+            f"{folder}: it is no folder of parts, because there is no {MANIFEST} in it."
         )
     manifest = read_part_manifest(folder)
     parts = tuple(
@@ -45,3 +45,29 @@ def part_files(folder: Path) -> tuple[PartFiles, ...]:
         if not part.onnx.is_file():
             raise FileProblem(f"{part.onnx}: {MANIFEST} lists it, but there is no such file.")
     return parts
+
+
+def part_of_file(file: Path) -> PartFiles | None:
+    """The part that an ONNX file is; None where its folder has no manifest that lists it."""
+    try:
+        parts = part_files(file.parent) if is_part_folder(file.parent) else ()
+    except FileProblem:
+        return None  # another tool's file of that name, or a part that is of no concern here
+    return next((part for part in parts if part.onnx.name == file.name), None)
+
+
+def file_of_role(folder: Path, role: PartRole, *, record: bool = False) -> Path:
+    """The file of a part.
+
+    Args:
+        folder: The folder of parts.
+        role: The role of the part.
+        record: Whether the record is wanted, not the ONNX file.
+
+    Raises:
+        FileProblem: The folder has no such part.
+    """
+    part = next((part for part in part_files(folder) if part.role is role), None)
+    if part is None:
+        raise FileProblem(f"{folder}: it has no {role.replace('_', ' ')}.")
+    return part.record if record else part.onnx

@@ -59,7 +59,13 @@ if TYPE_CHECKING:
     from modelexport.pipeline.batch import load_plan, run_plan
     from modelexport.pipeline.diagnosing import Diagnosis, diagnose
     from modelexport.pipeline.exporting import ExportResult, export
-    from modelexport.pipeline.parts.trace_parts import PartsResult, trace_parts
+    from modelexport.pipeline.parts.compare_parts import compare_source_parts
+    from modelexport.pipeline.parts.trace_parts import (
+        PartsPlan,
+        PartsResult,
+        plan_parts,
+        trace_parts,
+    )
     from modelexport.pipeline.source_comparison import compare_source
     from modelexport.pipeline.source_tracing import plan_source, trace_source
     from modelexport.rewriter import (
@@ -147,7 +153,10 @@ else:
             "pipeline.batch": ["load_plan", "run_plan"],
             "pipeline.diagnosing": ["Diagnosis", "diagnose"],
             "pipeline.exporting": ["ExportResult", "export"],
-            "pipeline.parts.trace_parts": ["PartsResult", "trace_parts"],
+            "pipeline.parts.compare_parts": ["compare_source_parts"],
+            "pipeline.parts.trace_parts": [
+                *("PartsPlan", "PartsResult", "plan_parts", "trace_parts"),
+            ],
             "pipeline.source_comparison": ["compare_source"],
             "pipeline.source_tracing": ["plan_source", "trace_source"],
             "rewriter": [
@@ -214,6 +223,7 @@ __all__ = [
     "Numeric",
     "NumericComparison",
     "OnnxFileError",
+    "PartsPlan",
     "PartsProfile",
     "PartsResult",
     "PlanError",
@@ -255,6 +265,7 @@ __all__ = [
     "compare",
     "compare_profiles",
     "compare_source",
+    "compare_source_parts",
     "diagnose",
     "export",
     "extract",
@@ -262,6 +273,7 @@ __all__ = [
     "load",
     "load_plan",
     "open_graph",
+    "plan_parts",
     "plan_source",
     "profile",
     "read_export_config",

@@ -7,7 +7,12 @@ from modelexport.support.lazy_exports import lazy_exports
 if TYPE_CHECKING:
     from modelexport.pipeline.diagnosing import Diagnosis, PackageState, diagnose
     from modelexport.pipeline.exporting import ExportResult, export
-    from modelexport.pipeline.parts.trace_parts import PartsResult, trace_parts
+    from modelexport.pipeline.parts.trace_parts import (
+        PartsPlan,
+        PartsResult,
+        plan_parts,
+        trace_parts,
+    )
     from modelexport.pipeline.source_tracing import plan_source, trace_source
 else:
     __getattr__ = lazy_exports(
@@ -15,7 +20,7 @@ else:
         {
             "diagnosing": ["Diagnosis", "PackageState", "diagnose"],
             "exporting": ["ExportResult", "export"],
-            "parts.trace_parts": ["PartsResult", "trace_parts"],
+            "parts.trace_parts": ["PartsPlan", "PartsResult", "plan_parts", "trace_parts"],
             "source_tracing": ["plan_source", "trace_source"],
         },
     )
@@ -24,9 +29,11 @@ __all__ = [
     "Diagnosis",
     "ExportResult",
     "PackageState",
+    "PartsPlan",
     "PartsResult",
     "diagnose",
     "export",
+    "plan_parts",
     "plan_source",
     "trace_parts",
     "trace_source",

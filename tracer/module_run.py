@@ -69,15 +69,15 @@ def _with_feeds(call: ModelCall, feeds: Mapping[str, Array], name: str) -> Model
     """The call on other numbers; inputs that have none keep their example.
 
     Raises:
-        UsageError: No input of the model has the name of an array.
+        UsageError: The model has no input of the name of an array.
     """
     tensors = {
         key: torch.from_numpy(feeds[key].copy()).to(tensor.dtype) if key in feeds else tensor
         for key, tensor in call.tensors.items()
     }
-    if not feeds.keys() & tensors.keys():
+    if unknown := [key for key in feeds if key not in tensors]:
         raise UsageError(
-            f"{name}: the inputs are for {', '.join(feeds)}; the model's inputs are called "
-            f"{', '.join(tensors)}."
+            f"{name}: it has no input {', '.join(unknown)}; its inputs are {', '.join(tensors)}. "
+            "--task chooses what is loaded; a decoder that reads a cache is TASK-with-past."
         )
     return replace(call, tensors=tensors)

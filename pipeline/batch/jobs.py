@@ -58,6 +58,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         timeout: Limit in seconds.
         memory: Limit in bytes.
         threads: Number of threads; None to share the cores with the other workers.
+        parts: Whether the model is a folder of parts.
     """
 
     id: str
@@ -72,10 +73,15 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float | None = None
     memory: int | None = None
     threads: int | None = None
+    parts: bool = False
 
     def file(self, kind: str) -> str:
-        """The name of one of its files: `onnx`, `trace.json`, `annotated.onnx`, `report.json`."""
-        return f"{self.id}.{kind}"
+        """The name of one of its files: `onnx`, `trace.json`, `annotated.onnx`, `report.json`.
+
+        Where the model is a folder of parts, a folder stands in place of an ONNX file.
+        """
+        is_folder = self.parts and kind.endswith("onnx")
+        return f"{self.id}.{kind.removesuffix('onnx') + 'parts' if is_folder else kind}"
 
     @property
     def traces(self) -> bool:
@@ -83,10 +89,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         return bool({Step.TRACE, Step.EXPORT} & set(self.steps))
 
     def outputs(self) -> list[str]:
-        """The files that it will write, except the weights beside a large model."""
+        """The files and folders that it will write, except the weights beside a large model."""
         names = []
         if self.traces:
-            names += [self.file("onnx"), self.file("trace.json")]
+            names.append(self.file("onnx"))
+        if self.traces and not self.parts:
+            names.append(self.file("trace.json"))
         if Step.ANNOTATE in self.steps:
             names.append(self.file("annotated.onnx"))
         if self.annotate.report and {Step.ANNOTATE, Step.EXPORT} & set(self.steps):
@@ -193,6 +201,7 @@ def _job(
         timeout=settings.get("timeout"),
         memory=None if memory is None else size_in_bytes(memory),
         threads=settings.get("threads"),
+        parts=settings.get("parts", False),
         **tables,
     )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from modelexport.errors import FileProblem, UsageError
+from modelexport.hierarchy.part_manifest import MANIFEST
 from modelexport.pipeline.batch.digests import MISSING, content_digest, options_digest
 from modelexport.pipeline.batch.jobs import Job
 from modelexport.pipeline.batch.outcome import Outcome, State
@@ -120,6 +121,7 @@ class Ledger:
         """
         entry = self.entry(job) if resume else None
         written_before = set() if entry is None else set(entry.outcome.files)
+        written_before |= {name.partition("/")[0] for name in written_before}  # folders of parts
         for name in job.outputs():
             target = self._out / name
             if target.exists() and name not in written_before and not force:
@@ -128,7 +130,8 @@ class Ledger:
                     "what is done."
                 )
             if self._out.is_dir():
-                check_target(target, force=True)
+                is_folder = job.parts and target.is_dir()
+                check_target(target / MANIFEST if is_folder else target, force=True)
 
     def commit(self, job: Job, outcome: Outcome, scratch: Path) -> None:
         """Move a complete job's files to their places, and write its entry.
@@ -143,6 +146,7 @@ class Ledger:
         # the file of weights goes before the model that reads it
         for name in sorted(outcome.files, key=lambda name: (name.endswith(".onnx"), name)):
             try:
+                (self._out / name).parent.mkdir(exist_ok=True)
                 (scratch / name).replace(self._out / name)
             except OSError as error:
                 raise write_error(self._out / name, error) from error

@@ -106,6 +106,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=
         timeout: Seconds after which a job is ended.
         memory: Memory that a job's process may use, as "4 GiB". Its libraries count (0.7 GiB).
         threads: Threads that a job may use; by default the workers share the cores.
+        parts: The model is a folder of parts: `source` is traced into one, or `onnx` is one.
         trace: Options of tracing.
         annotate: Options of annotating.
         validate: Options of validating.
@@ -115,6 +116,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=
     timeout: Seconds | None = None
     memory: Size | None = None
     threads: Annotated[int, Meta(ge=1)] | None = None
+    parts: bool = False
     trace: TraceOptions = TraceOptions()
     annotate: AnnotateSettings = AnnotateSettings()
     validate: ValidateSettings = ValidateSettings()
@@ -141,8 +143,8 @@ class Model(Settings, forbid_unknown_fields=True, frozen=True, kw_only=True):
 
     Attributes:
         source: Hugging Face folder or id, `package.module:factory`, or `file.py:factory`.
-        onnx: An existing file, to be annotated or validated.
-        record: The trace record of `onnx`.
+        onnx: An existing file, to be annotated or validated; a folder of parts with `parts`.
+        record: The trace record of `onnx`; of a folder of parts, a folder with other records.
         name: Name of the results; made from the source by default.
         inputs: Files and folders that the model is made from and that cannot be seen by watching
             it load. `--resume` compares their content.

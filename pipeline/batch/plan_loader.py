@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 
 from modelexport.errors import FileProblem, PlanError, SourceError
+from modelexport.hierarchy.part_files import part_files
+from modelexport.hierarchy.part_manifest import is_part_folder
 from modelexport.hierarchy.source_names import (
     check_file,
     check_folder,
@@ -104,8 +106,13 @@ def _check_jobs(jobs: Iterable[Job], folder: Path, plan: Path) -> None:
 
 
 def _check_sources(job: Job) -> None:
-    for file in filter(None, (job.onnx, job.record)):
-        check_file(file)
+    for path in filter(None, (job.onnx, job.record)):
+        if job.parts:
+            part_files(Path(path))
+        elif is_part_folder(Path(path)):
+            raise SourceError(f"{path}: it is a folder of parts; say `parts = true`.")
+        else:
+            check_file(path)
     for path in job.inputs:
         if not Path(path).exists():
             raise SourceError(f"{path}: there is no such file or folder.")

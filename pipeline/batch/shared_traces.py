@@ -77,7 +77,7 @@ class SharedTraces:
 
 def _trace_key(job: Job) -> bytes:
     """Everything that a job's trace depends on, and its limits."""
-    fields = [job.source, job.inputs, job.trace, job.timeout, job.memory, job.threads]
+    fields = [job.source, job.inputs, job.trace, job.timeout, job.memory, job.threads, job.parts]
     return msgspec.json.encode(fields, order="deterministic")
 
 
@@ -92,6 +92,7 @@ def _trace_job(job: Job) -> Job:
         timeout=job.timeout,
         memory=job.memory,
         threads=job.threads,
+        parts=job.parts,
     )
 
 
@@ -115,10 +116,13 @@ def copy_trace(traced: TracedFiles, plain: Path, record: Path) -> None:
 
     Args:
         traced: The files.
-        plain: Where the plain file goes.
-        record: Where the record goes.
+        plain: Where the plain file, or the folder of parts, goes.
+        record: Where the record goes. Parts have theirs in their folder.
     """
     source = Path(traced.folder, traced.job.file("onnx"))
+    if traced.job.parts:
+        shutil.copytree(source, plain)
+        return
     data = external_weights_path(source)
     if data.exists():
         data_target = external_weights_path(plain)

@@ -129,7 +129,8 @@ def markdown(summary: Summary) -> str:
     lines = ["| job | state | seconds | files | nodes | tagged | unresolved | error |"]
     lines.append("|---|---|--:|---|--:|--:|--:|---|")
     for row in summary.jobs:
-        cells = [row.job, row.state, f"{row.seconds:.1f}", ", ".join(row.files)]
+        files = dict.fromkeys(file.partition("/")[0] for file in row.files)
+        cells = [row.job, row.state, f"{row.seconds:.1f}", ", ".join(files)]
         cells += ["" if n is None else str(n) for n in (row.nodes, row.tagged, row.unresolved)]
         cells.append(" ".join((row.error or "").split("\n")))
         lines.append(f"| {' | '.join(map(markdown_cell, cells))} |")

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from modelexport.errors import ExportFailedError, FileProblem, SourceError, UsageError
+from modelexport.errors import ExportFailedError, FileProblem, UsageError
 from modelexport.hierarchy.annotate_options import AnnotateOptions
 from modelexport.hierarchy.choices import PartRole, RecordExporter
 from modelexport.hierarchy.export_config import InputSpec, TraceOptions
 from modelexport.hierarchy.part_manifest import MANIFEST, Part, PartManifest, encode_part_manifest
 from modelexport.hierarchy.record import record_path
-from modelexport.hierarchy.trace_summary import TraceSummary, summarize
+from modelexport.hierarchy.trace_summary import TracePlan, TraceSummary, summarize
+from modelexport.pipeline.parts.loaded_parts import LoadedParts, load_parts
 from modelexport.pipeline.parts.part_values import part_values
-from modelexport.pipeline.source_tracing import load_source
 from modelexport.rewriter.annotation.annotate_file import annotate
 from modelexport.rewriter.annotation.report import AnnotateReport
 from modelexport.support.files import atomic_replacement, write_error
@@ -22,7 +22,6 @@ from modelexport.support.folders import atomic_folder
 from modelexport.support.progress import report_step
 
 if TYPE_CHECKING:
-    from modelexport.tracer import Loaded
     from modelexport.tracer.sources.generation.call_parts import ModelPart
 
 
@@ -40,6 +39,20 @@ class PartsResult(msgspec.Struct, frozen=True):
     manifest: PartManifest
     traces: dict[PartRole, TraceSummary]
     annotations: dict[PartRole, AnnotateReport] = {}
+
+
+class PartsPlan(msgspec.Struct, frozen=True):
+    """What tracing the parts of a model would do.
+
+    Attributes:
+        folder: The folder that would be made.
+        parts: What would be done for each part.
+        files: All files that would be written.
+    """
+
+    folder: str
+    parts: dict[PartRole, TracePlan]
+    files: tuple[str, ...]
 
 
 def trace_parts(
@@ -72,34 +85,95 @@ def trace_parts(
     _check_options(options)
     target = Path(folder)
     _check_folder(target, force=force)
-    if not options.weights:
-        raise SourceError(f"{source}: its parts are found by a run, so it needs the weights.")
-    whole = msgspec.structs.replace(options, with_past=False, task=options.plain_task)
-    loaded = load_source(source, whole, input_specs)
+    parts = load_parts(source, options, input_specs)
+    return write_parts(parts, target, options, annotate_options, force=force)
+
+
+def plan_parts(
+    source: str,
+    folder: str | Path,
+    *,
+    options: TraceOptions = TraceOptions(),  # noqa: B008 - frozen
+    input_specs: Mapping[str, InputSpec] | None = None,
+    force: bool = False,
+) -> PartsPlan:
+    """Describe what `trace_parts` would do, without doing it. The model generates a few tokens.
+
+    Args:
+        source: As for `trace_parts`.
+        folder: As for `trace_parts`.
+        options: As for `trace_parts`.
+        input_specs: As for `trace_parts`.
+        force: Whether existing files may be overwritten.
+
+    Raises:
+        ModelExportError: `trace_parts` would refuse this, too.
+    """
+    _check_options(options)
+    target = Path(folder)
+    _check_folder(target, force=force)
+    parts = load_parts(source, options, input_specs)
     from modelexport import tracer  # noqa: PLC0415 - torch loads when a model is traced
 
-    report_step("generating")
-    parts = tracer.model_parts(loaded.model, loaded.inputs)
-    connections = tracer.part_connections(loaded.model, parts)
-    with atomic_folder(target, force=force) as stage:
+    plans = {}
+    for part in parts.parts:
+        path = target / _file_name(part.role)
+        with parts.as_part(part) as loaded:
+            plans[part.role] = tracer.plan_trace(loaded, options, [path, record_path(path)])
+    files = [file for plan in plans.values() for file in plan.files]
+    return PartsPlan(str(target), plans, (*files, str(target / MANIFEST)))
+
+
+def write_parts(
+    parts: LoadedParts,
+    folder: Path,
+    options: TraceOptions,
+    annotate_options: AnnotateOptions | None = None,
+    *,
+    force: bool = False,
+) -> PartsResult:
+    """Trace the parts of a model in memory.
+
+    Args:
+        parts: The model.
+        folder: The folder to write to; it is made.
+        options: How the parts are traced.
+        annotate_options: How the hierarchy is written into the files; None for plain files.
+        force: Overwrite existing files.
+
+    Raises:
+        ModelExportError: A part cannot be exported or written, or an option is for a single file.
+    """
+    _check_options(options)
+    from modelexport import tracer  # noqa: PLC0415 - torch loads when a model is traced
+
+    model, origin = parts.loaded.model, parts.loaded.origin
+    connections = tracer.part_connections(model, parts.parts)
+    with atomic_folder(folder, force=force) as stage:
         written = [
-            _make_part(part, loaded, stage, target, options, annotate_options) for part in parts
+            _make_part(part, parts, stage, folder, options, annotate_options)
+            for part in parts.parts
         ]
         manifest = PartManifest(
-            model=loaded.origin.name,
-            class_name=f"{type(loaded.model).__module__}.{type(loaded.model).__qualname__}",
-            task=loaded.origin.task,
+            model=origin.name,
+            class_name=f"{type(model).__module__}.{type(model).__qualname__}",
+            task=origin.task,
             parts=tuple(entry for entry, _, _ in written),
             connections=connections,
         )
         with atomic_replacement(stage / MANIFEST) as file:
             file.write_bytes(encode_part_manifest(manifest))
     return PartsResult(
-        folder=str(target),
+        folder=str(folder),
         manifest=manifest,
         traces={entry.role: summary for entry, summary, _ in written},
         annotations={entry.role: report for entry, _, report in written if report is not None},
     )
+
+
+def _file_name(role: PartRole) -> str:
+    """The name of a part's ONNX file, as runtimes know it."""
+    return f"{role}_model.onnx"
 
 
 def _check_options(options: TraceOptions) -> None:
@@ -127,7 +201,7 @@ def _check_folder(folder: Path, *, force: bool) -> None:
 
 def _make_part(
     part: "ModelPart",
-    loaded: "Loaded",
+    parts: LoadedParts,
     stage: Path,
     folder: Path,
     options: TraceOptions,
@@ -136,14 +210,14 @@ def _make_part(
     """Trace one part into a folder for unfinished files, and annotate its file there."""
     from modelexport import tracer  # noqa: PLC0415 - torch loads when a model is traced
 
-    path = stage / f"{part.role}_model.onnx"
-    with part.forward_of(loaded.model):
+    path = stage / _file_name(part.role)
+    with parts.as_part(part) as loaded:
         try:
             traced = tracer.trace(
                 loaded.model,
-                part.inputs,
+                loaded.inputs,
                 path,
-                **tracer.trace_arguments(options, part.axes),
+                **tracer.trace_arguments(options, loaded.axes),
                 origin=loaded.origin,
             )
         except ExportFailedError as error:

@@ -16,6 +16,7 @@ LINES = {
     "trace --record-only": ("trace_source", "trace net.py:build --record-only net.json"),
     "trace --parts": ("trace_parts", "trace net.py:build out --parts"),
     "export --parts": ("trace_parts", "export net.py:build out --parts"),
+    "trace --parts --dry-run": ("plan_parts", "trace net.py:build out --parts --dry-run"),
     "annotate": ("annotate", "annotate net.onnx -o a.onnx"),
     "export": ("export", "export net.py:build net.onnx"),
     "export --dry-run": ("plan_source", "export net.py:build net.onnx --dry-run"),

@@ -10,6 +10,7 @@ import onnx
 from modelexport.hierarchy.record import encode_record
 from tests.helpers.commands import CommandResult, running_command
 from tests.helpers.handmade import two_layers, two_layers_record
+from tests.helpers.part_folders import part_folder
 
 MODELS = """
 import os
@@ -43,6 +44,19 @@ def greedy():
         kept.append(torch.ones(1 << 22))
 
 
+def generating():
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    tokens = {"vocab_size": 64, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+    sizes = {"n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 64}
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model("gpt2", **sizes, **tokens))
+    text = torch.arange(2, 14).reshape(2, 6)
+    mask = torch.ones_like(text)
+    mask[0, 0] = 0
+    return model.eval(), {"input_ids": text, "attention_mask": mask}
+
+
 def broken():
     raise ValueError("no such weights")
 
@@ -52,10 +66,69 @@ def dying():
 """
 
 
+MIXED = """
+[defaults]
+steps = ["trace", "annotate", "validate"]
+[defaults.trace]
+exporter = "torchscript"
+[[models]]
+source = "models.py:tiny"
+[[models]]
+name = "exported"
+source = "models.py:tiny"
+steps = ["export", "validate"]
+annotate = {report = true}
+[[models]]
+source = "models.py:broken"
+[[models]]
+source = "models.py:dying"
+[[models]]
+source = "models.py:endless"
+timeout = 1.5
+[[models]]
+source = "models.py:greedy"
+memory = "1.5 GiB"
+[[models]]
+onnx = "plain.onnx"
+record = "plain.trace.json"
+[[models]]
+name = "untagged"
+onnx = "plain.onnx"
+steps = ["validate"]
+[[models]]
+name = "last"
+source = "models.py:tiny"
+[[models]]
+name = "generating"
+source = "models.py:generating"
+parts = true
+annotate = {report = true, strict = true}
+[[models]]
+name = "generated"
+source = "models.py:generating"
+parts = true
+steps = ["export"]
+[[models]]
+onnx = "parts"
+parts = true
+[[models]]
+name = "untagged-parts"
+onnx = "parts"
+parts = true
+steps = ["validate"]
+"""
+"""Good and bad jobs: models, files, and folders of parts."""
+
+
 def write_sources(folder: Path) -> Path:
-    """Write a plain file, its record, and factories of models into a folder; gives the folder."""
+    """Write a plain file, its record, a folder of parts, and factories of models into a folder.
+
+    Returns:
+        The folder.
+    """
     onnx.save(two_layers(), folder / "plain.onnx")
     (folder / "plain.trace.json").write_bytes(encode_record(two_layers_record()))
+    part_folder(folder / "parts")
     (folder / "models.py").write_text(MODELS)
     (folder / "helper.py").write_text("WIDTH = 4\n")
     return folder
