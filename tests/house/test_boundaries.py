@@ -23,9 +23,9 @@ PUBLIC = {
         *("SourceError", "Status", "StripResult", "SurgeryError", "TagRules", "TagStyle"),
         *("TorchNN", "TraceOptions", "TracePlan", "TraceResult", "TraceSummary", "Unaligned"),
         *("UnfoldReport", "UnresolvedNode", "UsageError", "Validation", "analyze", "annotate"),
-        *("report", "PartsResult", "trace_parts"),
+        *("report", "PartsPlan", "PartsResult", "plan_parts", "trace_parts"),
         *("ModelComparison", "ModuleComparison", "ModuleError", "SuggestedModule", "Suggestion"),
-        *("ValueStatus", "compare_source", "ModuleGraph", "open_graph"),
+        *("ValueStatus", "compare_source", "compare_source_parts", "ModuleGraph", "open_graph"),
         *("compare", "diagnose", "export", "find_decisions", "load", "load_plan", "plan_source"),
         *("read_export_config", "read_record", "record", "run_plan", "strip", "trace"),
         *("trace_source", "unfold", "validate"),
@@ -59,7 +59,8 @@ PUBLIC = {
     },
     "modelexport.pipeline": {
         *("Diagnosis", "ExportResult", "PackageState", "diagnose", "export"),
-        *("PartsResult", "plan_source", "trace_parts", "trace_source"),
+        *("PartsPlan", "PartsResult", "plan_parts", "plan_source"),
+        *("trace_parts", "trace_source"),
     },
     "modelexport.cli": {"app", "main"},
 }
