@@ -73,7 +73,7 @@ def check_modules(path: Path, modules: Sequence[str]) -> Counter[str]:
 
 def _refusal(error: UsageError) -> str:
     text = str(error)
-    if "between its nodes" in text:
+    if "come back through" in text:
         return "not convex"
     return "in a subgraph" if "runs inside a branch" in text else "error"
 

@@ -1,6 +1,6 @@
 """A file as an onnx-graphsurgeon graph whose nodes can be asked for by module."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from modelexport.rewriter.editing.node_groups import (
     outputs_of,
     replace_nodes,
 )
+from modelexport.rewriter.graph.texts import gap_reason
 from modelexport.rewriter.matching import Claim
 from modelexport.rewriter.selection.module_calls import ModuleCall, match_modules, nodes_of_calls
 from modelexport.rewriter.surgery import Surgery
@@ -28,9 +29,6 @@ GraphNode = Any
 
 GraphTensor = Any
 """An `onnx_graphsurgeon.Tensor`."""
-
-_MAX_LISTED = 5
-"""Maximum number of nodes that an error names."""
 
 
 class ModuleGraph:
@@ -172,10 +170,8 @@ class ModuleGraph:
                 self.graph, nodes, op=op, name=name or module, domain=domain, attrs=attrs or {}
             )
         except GapError as error:
-            raise UsageError(
-                f"{module} cannot become one node: {_listed(error.nodes)} between its nodes are "
-                "outside of it. Take the module around it, or one call (PATH@1)."
-            ) from error
+            reason = gap_reason(map(_name, error.nodes))
+            raise UsageError(f"{module} cannot become one node: {reason}") from error
         ancestor = self._file.tree.common_ancestor(call.path for call in calls)
         self._placed[id(new)] = new, calls[0] if len(calls) == 1 else ModuleCall(ancestor)
         return new
@@ -214,7 +210,5 @@ class ModuleGraph:
         )
 
 
-def _listed(nodes: Iterable[GraphNode]) -> str:
-    names = [f"{node.name or 'a node without a name'} ({node.op})" for node in nodes]
-    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
-    return ", ".join(names[:_MAX_LISTED]) + more
+def _name(node: GraphNode) -> str:
+    return f"{node.name or 'a node without a name'} ({node.op})"

@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -9,11 +11,12 @@ import onnx
 
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.annotation.placed_file import PlacedFile
+from modelexport.rewriter.container import session_source
 from modelexport.rewriter.extraction.graph_parts import GraphPart, MainGraph, weight_bytes
-from modelexport.rewriter.extraction.part_check import check_part, whole_values
+from modelexport.rewriter.extraction.part_check import PartCheck, RunnablePart, written_part
 from modelexport.rewriter.extraction.part_inputs import save_arrays
 from modelexport.rewriter.extraction.part_model import part_model
-from modelexport.rewriter.extraction.results import BoundaryTensor, Extraction
+from modelexport.rewriter.extraction.results import BoundaryTensor, Extraction, checked
 from modelexport.rewriter.extraction.value_types import ValueInfos, value_types
 from modelexport.rewriter.graph.texts import require_text
 from modelexport.rewriter.selection.module_calls import ModuleCall, match_modules, nodes_of_calls
@@ -91,12 +94,13 @@ def extract(
             result = msgspec.structs.replace(result, output=Path(out_path).name)
         if not check and save_inputs is None:
             return result
-        values = whole_values(file, part, paths)
+        border = PartCheck(file, [*part.inputs, *part.outputs], types, paths)
         if check:
-            different = check_part(file, model, out_path, part, values, paths)
-            result = msgspec.structs.replace(result, equal=not different, different=different)
+            with _runnable_part(file, model, out_path) as runnable:
+                different = border.different(runnable, part.inputs, part.outputs)
+            result = checked(result, different, border.rounding_note(part.outputs))
         if save_inputs is not None:
-            inputs = {name: values[name] for name in part.inputs}
+            inputs = {name: border.values[name] for name in part.inputs}
             save_arrays(Path(save_inputs), inputs, force=force)
             written.append(Path(save_inputs))
     return result
@@ -109,6 +113,16 @@ def expand_range(name: str) -> Iterable[str]:
         return [name]
     stem, first, last = match[1], int(match[2]), int(match[3])
     return [f"{stem}{number}" for number in range(first, last + 1)]
+
+
+def _runnable_part(
+    file: PlacedFile, model: onnx.ModelProto, written: str | Path | None
+) -> AbstractContextManager[RunnablePart]:
+    """The part as it was written; where none was, as it is in memory."""
+    if written is not None:
+        return written_part(Path(written), Path(written).parent)
+    source = partial(session_source, file.container)
+    return nullcontext(RunnablePart(file.path, model, source))
 
 
 def _extraction(

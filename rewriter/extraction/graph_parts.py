@@ -16,13 +16,10 @@ from modelexport.rewriter.analysis.costs.sizes import tensor_bytes
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.graph.indexed_graph import NONE
 from modelexport.rewriter.graph.subgraph_names import captured_names, initializer_names
-from modelexport.rewriter.graph.texts import require_text
+from modelexport.rewriter.graph.texts import gap_reason, require_text
 
 _RANDOM = {"RandomNormal", "RandomUniform"}
 """Operators without inputs that compute other values at every run."""
-
-_MAX_LISTED = 5
-"""Maximum number of nodes that an error names."""
 
 
 @dataclass(frozen=True)
@@ -152,14 +149,9 @@ class MainGraph:
     def _refuse_gaps(self, inside: set[int], label: str) -> None:
         after = self._reached(inside, forwards=True)
         between = sorted((after & self._reached(inside, forwards=False)) - inside)
-        if not between:
-            return
-        names = ", ".join(self.describe(position) for position in between[:_MAX_LISTED])
-        more = f" and {len(between) - _MAX_LISTED} more" if len(between) > _MAX_LISTED else ""
-        raise UsageError(
-            f"{self._file.path}: {label} cannot be cut out: {len(between)} nodes between its nodes "
-            f"are outside of it: {names}{more}. Take the module around it, or one call (PATH@1)."
-        )
+        if between:
+            reason = gap_reason(map(self.describe, between))
+            raise UsageError(f"{self._file.path}: {label} cannot be cut out: {reason}")
 
     def describe(self, position: int) -> str:
         """A node as errors name it."""

@@ -1,73 +1,158 @@
-"""Checking a part: on the values of the whole file it must compute the same bits."""
+"""Checking parts: on the values of the whole file they must compute the same bits.
 
+The whole and the parts run without optimisations, and round every value that crosses the border
+of a part to its own type (`rounded_values`): both compute the same then.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import onnx
 
-from modelexport.hierarchy.fingerprints import Array
 from modelexport.hierarchy.subgraphs import expose_values
 from modelexport.rewriter.annotation.placed_file import PlacedFile
-from modelexport.rewriter.container import session_source
+from modelexport.rewriter.container import OnnxContainer, SessionSource, session_source
 from modelexport.rewriter.execution.feeds import Feeds
 from modelexport.rewriter.execution.generated_feeds import generate_feeds
 from modelexport.rewriter.execution.outputs import same_bits
-from modelexport.rewriter.execution.session import Session, open_session
-from modelexport.rewriter.extraction.graph_parts import GraphPart
+from modelexport.rewriter.execution.session import Session
+from modelexport.rewriter.extraction.rounded_values import expose_rounded
+from modelexport.rewriter.extraction.value_types import ValueInfos
+
+_HALF_PRECISION = {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
+
+Expose = Callable[[onnx.GraphProto, Iterable[str], ValueInfos], None]
+"""Makes values outputs of a graph."""
 
 
-def whole_values(
-    file: PlacedFile, part: GraphPart, libraries: list[str], feeds: Feeds | None = None
-) -> dict[str, Array]:
-    """The values that enter and leave a part, when the whole file runs without optimisations.
+@dataclass(frozen=True)
+class RunnablePart:
+    """A part that can be run.
+
+    Attributes:
+        path: Its file, or that of the whole.
+        model: Its model; large weights are left out.
+        source: Turns a changed copy of the model into what onnxruntime loads.
+    """
+
+    path: Path
+    model: onnx.ModelProto
+    source: Callable[[onnx.ModelProto], SessionSource]
+
+
+@contextmanager
+def written_part(path: Path, data_folder: Path) -> Iterator[RunnablePart]:
+    """A part that was written.
+
+    Args:
+        path: Its file.
+        data_folder: The folder of its external data, if it has any.
+
+    Raises:
+        OnnxFileError: It is no ONNX model, or its external data cannot be read.
+    """
+    if data_folder != path.parent:  # its weights are external, so the file is small
+        model = onnx.ModelProto.FromString(path.read_bytes())
+        yield RunnablePart(path, model, lambda m: SessionSource(m.SerializeToString(), data_folder))
+        return
+    with OnnxContainer.open(path) as container:
+        yield RunnablePart(path, container.skeleton(), partial(session_source, container))
+
+
+class PartCheck:
+    """Compares parts with the whole file on generated inputs.
 
     Args:
         file: The whole file.
-        part: The part.
+        names: The values that enter and leave the parts.
+        types: Their value infos.
         libraries: Custom operator libraries that onnxruntime loads.
-        feeds: Inputs of the whole file; generated ones by default.
+
+    Attributes:
+        values: These values, when the whole file runs without optimisations.
 
     Raises:
         RuntimeFailedError: The whole file does not run.
     """
-    if feeds is None:
+
+    def __init__(
+        self, file: PlacedFile, names: Iterable[str], types: ValueInfos, libraries: list[str]
+    ) -> None:
+        self._types, self._libraries = types, libraries
         session = Session(file.path, source=file.session_source(), libraries=libraries)
-        feeds = generate_feeds(session, distinctive=True)
-    fed = {name: feeds[name] for name in part.inputs if name in feeds}
-    names = list(dict.fromkeys([*part.inputs, *part.outputs]))
-    model = onnx.ModelProto()
-    model.CopyFrom(file.model)
-    del model.graph.output[:]
-    expose_values(model.graph, [name for name in names if name not in fed])
-    source = session_source(file.container, model)
-    values = Session(file.path, source=source, plain=True, libraries=libraries).run(feeds)
-    return fed | values
+        self._feeds = generate_feeds(session, distinctive=True)
+        self._whole = RunnablePart(file.path, file.model, partial(session_source, file.container))
+        computed = [name for name in dict.fromkeys(names) if name not in self._feeds]
+        self.values: Feeds = {**self._feeds, **self._run(self._whole, computed, self._feeds)}
+
+    def different(self, part: RunnablePart, inputs: list[str], outputs: list[str]) -> list[str]:
+        """The outputs of a part that differ from those of the whole file in any bit.
+
+        Args:
+            part: The part.
+            inputs: Names of its inputs.
+            outputs: Names of its outputs.
+
+        Raises:
+            RuntimeFailedError: The part does not run.
+        """
+        results = self._run(part, outputs, {name: self.values[name] for name in inputs})
+        return [name for name in outputs if not same_bits(results[name], self.values[name])]
+
+    def rounding_note(self, names: list[str]) -> str | None:
+        """How far values are off when the whole file runs in one piece; None where they are equal.
+
+        Args:
+            names: Values that the whole file computes.
+        """
+        if not any(_element_type(value) in _HALF_PRECISION for value in self._types.values()):
+            return None
+        exact = self._run(self._whole, names, self._feeds, expose=_expose_as_they_are)
+        distances = {name: _distance(exact[name], self.values[name]) for name in names}
+        worst = max(distances, key=lambda name: distances[name], default="")
+        if not worst or not distances[worst]:
+            return None
+        return (
+            "most operators have no float16 kernel on a CPU. onnxruntime computes them in float32 "
+            "and rounds where a file ends; for the check, the whole rounds there, too. In one "
+            f"piece, its {worst!r} differs by up to {distances[worst]:.2g}."
+        )
+
+    def _run(
+        self,
+        part: RunnablePart,
+        names: list[str],
+        feeds: Feeds,
+        expose: Expose = expose_rounded,
+    ) -> Feeds:
+        """Values of a file or part, without optimisations."""
+        model = onnx.ModelProto()
+        model.CopyFrom(part.model)
+        del model.graph.output[:]
+        expose(model.graph, names, self._types)
+        source = part.source(model)
+        session = Session(part.path, source=source, plain=True, libraries=self._libraries)
+        return session.run(feeds)
 
 
-def check_part(
-    file: PlacedFile,
-    model: onnx.ModelProto,
-    written: str | Path | None,
-    part: GraphPart,
-    values: dict[str, Array],
-    libraries: list[str],
-) -> list[str]:
-    """The outputs of a part that differ from those of the whole file in any bit.
+def _expose_as_they_are(graph: onnx.GraphProto, names: Iterable[str], _: ValueInfos) -> None:
+    expose_values(graph, names)
 
-    Args:
-        file: The whole file.
-        model: The part.
-        written: The file of the part; None to run it from memory.
-        part: The part.
-        values: What the whole file computes, see `whole_values`.
-        libraries: Custom operator libraries that onnxruntime loads.
 
-    Raises:
-        RuntimeFailedError: The part does not run.
-    """
-    if written is None:
-        source = session_source(file.container, model)
-        session = Session(file.path, source=source, plain=True, libraries=libraries)
-    else:
-        session = open_session(Path(written), plain=True, libraries=libraries)
-    outputs = session.run({name: values[name] for name in part.inputs})
-    return [name for name in part.outputs if not same_bits(outputs[name], values[name])]
+def _element_type(value: onnx.ValueInfoProto) -> int:
+    return value.type.tensor_type.elem_type
+
+
+def _distance(left: object, right: object) -> float:
+    """The largest difference of two arrays of numbers; 0 for what is no number."""
+    if not (isinstance(left, np.ndarray) and isinstance(right, np.ndarray)):
+        return 0.0
+    if left.dtype.kind not in "fiuV" or not left.size:
+        return 0.0
+    with np.errstate(invalid="ignore"):  # infinities
+        distances = np.abs(left.astype(np.float64) - right.astype(np.float64))
+    return float(np.nan_to_num(distances, nan=0.0, posinf=np.inf).max())

@@ -1,5 +1,7 @@
 """The results of extracting and splitting."""
 
+from typing import TypeVar
+
 import msgspec
 
 from modelexport.hierarchy.choices import SplitBalance
@@ -96,3 +98,18 @@ class Split(msgspec.Struct, frozen=True):
     notes: list[str] = []
     balance: SplitBalance | None = None
     assignments: str | None = None
+
+
+_Result = TypeVar("_Result", Extraction, Split)
+
+
+def checked(result: _Result, different: list[str], note: str | None) -> _Result:
+    """A result with the verdict of its check.
+
+    Args:
+        result: The result.
+        different: Names of the outputs that are not equal.
+        note: What the user should know about the check.
+    """
+    notes = [*result.notes, *([] if note is None else [note])]
+    return msgspec.structs.replace(result, equal=not different, different=different, notes=notes)

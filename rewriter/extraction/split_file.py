@@ -6,23 +6,18 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
-import onnx
 
 from modelexport.hierarchy.choices import SplitBalance
 from modelexport.hierarchy.record import Record
-from modelexport.hierarchy.subgraphs import expose_values
 from modelexport.rewriter.annotation.placed_file import PlacedFile
-from modelexport.rewriter.container import SessionSource, session_source
-from modelexport.rewriter.execution.generated_feeds import generate_feeds
-from modelexport.rewriter.execution.outputs import same_bits
-from modelexport.rewriter.execution.session import Session
 from modelexport.rewriter.extraction.extract_modules import expand_range
 from modelexport.rewriter.extraction.graph_parts import MainGraph
 from modelexport.rewriter.extraction.measured_times import module_times
 from modelexport.rewriter.extraction.node_costs import node_costs
 from modelexport.rewriter.extraction.olive_assignments import assigned_model, olive_assignments
+from modelexport.rewriter.extraction.part_check import PartCheck, written_part
 from modelexport.rewriter.extraction.part_model import part_model
-from modelexport.rewriter.extraction.results import Split, SplitPart
+from modelexport.rewriter.extraction.results import Split, SplitPart, checked
 from modelexport.rewriter.extraction.stages import balanced_stages, named_stages
 from modelexport.rewriter.extraction.value_types import ValueInfos, value_types
 from modelexport.support.files import atomic_replacement, check_target
@@ -109,8 +104,7 @@ def split(  # noqa: PLR0913 - a parameter is an option of the command
         if check:
             paths = list(map(str, libraries))
             data = folder if _is_beside(file, folder) else staging
-            different = _different_outputs(file, staging, data, result.parts, paths)
-            result = msgspec.structs.replace(result, equal=not different, different=different)
+            result = _check(file, result, types, staging, data, paths)
         with atomic_replacement(staging / MANIFEST) as manifest:
             manifest.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2))
     return result
@@ -178,35 +172,24 @@ def _write_parts(
     return written, types
 
 
-def _different_outputs(
-    file: PlacedFile, folder: Path, data: Path, parts: list[SplitPart], libraries: list[str]
-) -> list[str]:
-    """Outputs of the whole and of parts in which the parts, run in order, differ from the whole.
-
-    In the whole, the values that cross parts are outputs, too: onnxruntime computes half precision
-    on a CPU in single precision, and rounds only what is looked at.
+def _check(
+    file: PlacedFile, result: Split, types: ValueInfos, folder: Path, data: Path, paths: list[str]
+) -> Split:
+    """The result with the verdict of its check.
 
     Args:
         file: The whole.
+        result: The parts.
+        types: The value infos of what they read and compute.
         folder: Where the parts are.
         data: The folder of their external data.
-        parts: The parts.
-        libraries: Custom operator libraries that onnxruntime loads.
+        paths: Custom operator libraries that onnxruntime loads.
     """
-    own = Session(file.path, source=file.session_source(), libraries=libraries)
-    feeds = generate_feeds(own, distinctive=True)
-    model = onnx.ModelProto()
-    model.CopyFrom(file.model)
-    returned = [value.name for value in model.graph.output]
-    del model.graph.output[:]
-    crossing = (name for part in parts for name in part.outputs)
-    expose_values(model.graph, list(dict.fromkeys([*returned, *crossing])))
-    source = session_source(file.container, model)
-    whole = Session(file.path, source=source, plain=True, libraries=libraries)
-    expected, values = whole.run(feeds), dict(feeds)
-    for part in parts:
-        part_file = folder / part.file
-        read = SessionSource(part_file.read_bytes(), data)
-        session = Session(part_file, source=read, plain=True, libraries=libraries)
-        values |= session.run({name: values[name] for name in part.inputs})
-    return [name for name in expected if not same_bits(expected[name], values.get(name))]
+    computed = [name for part in result.parts for name in part.outputs]
+    border = PartCheck(file, computed, types, paths)
+    different: list[str] = []
+    for part in result.parts:
+        with written_part(folder / part.file, data) as runnable:
+            different += border.different(runnable, part.inputs, part.outputs)
+    returned = {value.name for value in file.model.graph.output}
+    return checked(result, different, border.rounding_note([n for n in computed if n in returned]))

@@ -1,5 +1,9 @@
 """Text of a model that leaves it: names in results, records and lists for other tools."""
 
+from collections.abc import Iterable
+
+from modelexport.support.error_texts import listed
+
 
 def require_text(*texts: object) -> None:
     """Refuse what protobuf gave as bytes because it is not UTF-8.
@@ -15,3 +19,15 @@ def require_text(*texts: object) -> None:
     for text in texts:
         if isinstance(text, bytes):
             raise UnicodeError(f"{text!r} is not UTF-8 text")
+
+
+def gap_reason(nodes: Iterable[str]) -> str:
+    """Why nodes are not convex: they cannot be one part, and cannot become one node.
+
+    Args:
+        nodes: The nodes outside of them through which values come back, as errors name them.
+    """
+    return (
+        f"values leave it and come back through nodes outside of it: {listed(list(nodes))}. "
+        "Take the module around it, or one call (PATH@1)."
+    )
