@@ -26,6 +26,7 @@ from modelexport.cli.step_progress import step_progress
 from modelexport.cli.verbosity import verbosity
 from modelexport.errors import UsageError
 from modelexport.hierarchy.choices import PartRole, TextFormat
+from modelexport.support.error_texts import listed
 from modelexport.support.folders import atomic_folder
 from modelexport.support.stdio import STDIO
 
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from modelexport.cli.tables import Grid
     from modelexport.hierarchy.part_files import PartFiles
     from modelexport.rewriter.extraction.results import Extraction
+
+_MAX_READERS = 2
+"""Maximum number of modules that the table names as readers of a tensor."""
 
 
 @expand_groups
@@ -179,6 +183,6 @@ def _boundary(result: "Extraction") -> "Grid":
         for tensor in tensors:
             shape = "?" if tensor.shape is None else "x".join(str(e or "?") for e in tensor.shape)
             source = " ".join(filter(None, [tensor.source, tensor.op_type]))
-            readers = "" if direction == "in" else ", ".join(tensor.readers[:2])
+            readers = listed(tensor.readers, _MAX_READERS)
             rows.append([direction, tensor.name, tensor.type.lower(), shape, source, readers])
     return Grid(["", "name", "type", "shape", "computed by", "read by"], rows, ["read by"])

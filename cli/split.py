@@ -140,18 +140,18 @@ def _print_result(result: "Split", *, quiet: bool, heading: str | None = None) -
     from modelexport.cli.tables import Grid  # noqa: PLC0415 - loads rich
 
     out = console()
-    cost = f">{result.balance}" if result.balance else ">share"
+    balance = [] if result.balance is None else [f">{result.balance}"]
     rows = [
         [
             part.file,
             str(part.nodes),
-            "" if part.share is None else f"{part.share:.1%}",
+            *([] if part.share is None else [f"{part.share:.1%}"]),
             ", ".join(part.inputs),
             ", ".join(part.outputs),
         ]
         for part in result.parts
     ]
-    out.print(Grid(["part", ">nodes", cost, "inputs", "outputs"], rows))
+    out.print(Grid(["part", ">nodes", *balance, "inputs", "outputs"], rows))
     if result.assignments is not None:
         out.print("  assigned.onnx: the whole, with the part of each node")
     if result.equal is not None:

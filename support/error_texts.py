@@ -10,20 +10,21 @@ MAX_LENGTH = 300
 _MAX_UNEXPECTED = 500
 """Maximum number of characters of an unexpected error, which is all that a bug report has."""
 
-_MAX_LISTED = 5
-"""Maximum number of names that an error lists."""
 
-
-def listed(names: Sequence[str]) -> str:
-    """The first five names, and how many more there are.
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """The first names, and how many more there are.
 
     >>> listed(["a", "b"])
     'a, b'
     >>> listed(list("abcdefg"))
     'a, b, c, d, e and 2 more'
+
+    Args:
+        names: The names.
+        most: Maximum number of names that are listed.
     """
-    more = len(names) - _MAX_LISTED
-    return ", ".join(names[:_MAX_LISTED]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def first_line(error: BaseException, *, with_type: bool = False) -> str:

@@ -19,7 +19,12 @@ from modelexport.rewriter.extraction.part_model import part_model
 from modelexport.rewriter.extraction.results import BoundaryTensor, Extraction, checked
 from modelexport.rewriter.extraction.value_types import ValueInfos, value_types
 from modelexport.rewriter.graph.texts import require_text
-from modelexport.rewriter.selection.module_calls import ModuleCall, match_modules, nodes_of_calls
+from modelexport.rewriter.selection.module_calls import (
+    ModuleCall,
+    named_calls,
+    notes_about_empty,
+)
+from modelexport.support.error_texts import listed
 from modelexport.support.files import check_target
 from modelexport.support.gc_pause import gc_paused
 from modelexport.support.part_folders import removed_on_error
@@ -80,13 +85,14 @@ def extract(
         ) as file,
     ):
         names = [name for pattern in patterns for name in expand_range(pattern)]
-        calls = [call for name in names for call in match_modules(file, name)]
-        label = ", ".join(str(call) or "the root" for call in calls)
-        part = MainGraph(file).part(nodes_of_calls(file, calls), label)
+        calls, nodes_of = named_calls(file, names)
+        label = listed([str(call) or "the root" for call in calls])
+        part = MainGraph(file).part(set().union(*nodes_of.values()), label)
         paths = list(map(str, libraries))
         types = value_types(file, [*part.inputs, *part.outputs], paths)
         model = part_model(file, part, types)
-        result = _extraction(file, part, types, calls, model)
+        notes = [*file.notes, *notes_about_empty(nodes_of)]
+        result = _extraction(file, part, types, calls, model, notes)
         if save_inputs is not None:
             check_target(Path(save_inputs), force=force)
         if out_path is not None:
@@ -131,6 +137,7 @@ def _extraction(
     types: ValueInfos,
     calls: list[ModuleCall],
     model: onnx.ModelProto,
+    notes: list[str],
 ) -> Extraction:
     boundary = _Boundary(file, part, types)
     return Extraction(
@@ -141,7 +148,7 @@ def _extraction(
         weight_bytes=sum(map(weight_bytes, model.graph.initializer)),
         inputs=[boundary.tensor(name) for name in part.inputs],
         outputs=[boundary.tensor(name) for name in part.outputs],
-        notes=list(file.notes),
+        notes=notes,
     )
 
 

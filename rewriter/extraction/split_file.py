@@ -94,7 +94,7 @@ def split(  # noqa: PLR0913 - a parameter is an option of the command
             file.path.name,
             written,
             balance=balance if isinstance(parts, int) else None,
-            notes=list(file.notes),
+            notes=[*file.notes, *division.notes],
         )
         if assignments:
             text = olive_assignments(file, division.graph, division.groups)
@@ -123,11 +123,13 @@ class _Division:
         graph: Its main graph.
         groups: Positions of the nodes of each part.
         shares: The share (0-1) of each part of the cost that is balanced; None for named parts.
+        notes: What the user should know.
     """
 
     graph: MainGraph
     groups: list[list[int]]
     shares: list[float] | None = None
+    notes: Sequence[str] = ()
 
 
 def _divide(
@@ -139,7 +141,8 @@ def _divide(
     graph = MainGraph(file)
     if not isinstance(parts, int):
         names = [[n for name in stage for n in expand_range(name)] for stage in parts]
-        return _Division(graph, named_stages(file, graph, names))
+        groups, notes = named_stages(file, graph, names)
+        return _Division(graph, groups, notes=notes)
     costs = node_costs(file, graph, balance, times)
     groups = balanced_stages(file, graph, parts, costs)
     cost_of = dict(zip(graph.work, costs, strict=True))

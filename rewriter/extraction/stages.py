@@ -6,7 +6,7 @@ from modelexport.errors import NoSuchModuleError, UsageError
 from modelexport.hierarchy.graph_paths import MAIN
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.extraction.graph_parts import MainGraph
-from modelexport.rewriter.selection.module_calls import match_modules, nodes_of_calls
+from modelexport.rewriter.selection.module_calls import named_calls, notes_about_empty
 
 _WINDOW = 0.25
 """Maximum distance of a cut from the place of equal costs, as a share (0-1) of the cost of a part.
@@ -15,8 +15,11 @@ Within it, the cut goes where the fewest values cross it."""
 
 def named_stages(
     file: PlacedFile, graph: MainGraph, stages: Sequence[Sequence[str]]
-) -> list[list[int]]:
-    """The nodes of each stage. A node of another module goes into the first stage where it can run.
+) -> tuple[list[list[int]], list[str]]:
+    """The nodes of each stage, and notes about modules without nodes.
+
+    A node of two stages goes into the first. A node of another module goes into the first stage
+    where it can run.
 
     Args:
         file: The file.
@@ -27,9 +30,11 @@ def named_stages(
         UsageError: There is no such module, or a stage needs what a later one computes.
     """
     own: dict[int, int] = {}
+    notes: list[str] = []
     for number, patterns in enumerate(stages):
-        calls = [call for pattern in patterns for call in match_modules(file, pattern)]
-        for node in nodes_of_calls(file, calls):
+        _, nodes_of = named_calls(file, patterns)
+        notes += notes_about_empty(nodes_of)
+        for node in set().union(*nodes_of.values()):
             if file.graph.keys[node].graph == MAIN:
                 own.setdefault(file.graph.keys[node].position, number)
     stage_of: dict[int, int] = {}
@@ -42,7 +47,7 @@ def named_stages(
                 f"{file.path}: stage {own[position]} cannot run before stage {needed}: its node "
                 f"{graph.describe(position)} reads a value that the later stage computes."
             )
-    return _grouped(stage_of, len(stages), file)
+    return _grouped(stage_of, len(stages), file), notes
 
 
 def balanced_stages(

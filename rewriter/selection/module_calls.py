@@ -1,6 +1,6 @@
 """The modules that a path, a tag, a pattern or one call (`PATH@1`) stands for."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
@@ -45,6 +45,32 @@ def match_modules(file: PlacedFile, pattern: str) -> list[ModuleCall]:
         if fnmatchcase(path, name) or fnmatchcase(file.tagger.tag(path), name)
     ]
     return matches or [ModuleCall(file.find_module(name), call)]
+
+
+def named_calls(
+    file: PlacedFile, names: Iterable[str]
+) -> tuple[list[ModuleCall], dict[str, set[int]]]:
+    """The modules that some patterns match, and the nodes of each pattern.
+
+    Args:
+        file: The file.
+        names: The patterns, as for `match_modules`.
+
+    Raises:
+        UsageError: One matches no module of the file.
+    """
+    matches = {name: match_modules(file, name) for name in names}
+    calls = [call for own in matches.values() for call in own]
+    return calls, {name: nodes_of_calls(file, own) for name, own in matches.items()}
+
+
+def notes_about_empty(nodes_of: Mapping[str, set[int]]) -> list[str]:
+    """A note for each pattern whose modules have no nodes.
+
+    Args:
+        nodes_of: The nodes of each pattern.
+    """
+    return [f"{name} has no nodes in this file." for name, nodes in nodes_of.items() if not nodes]
 
 
 def split_call(file: PlacedFile, name: str) -> tuple[str, int | None]:
