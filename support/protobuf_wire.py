@@ -71,10 +71,12 @@ def submessages(data: Buffer, parent: Field, number: int) -> Iterator[Field]:
     expected_tag = number << 3 | LENGTH
     while offset < end:
         tag = data[offset]
-        if 7 < tag < 0x80 and tag & 7 == LENGTH and tag != expected_tag and offset + 1 < end:
-            length = data[offset + 1]
-            if length < 0x80 and offset + 2 + length <= end:
-                offset += 2 + length  # skip a short field without the cost of reading it
+        if 7 < tag < 0x80 and tag & 7 == LENGTH and offset + 1 < end:
+            stop = offset + 2 + data[offset + 1]
+            if data[offset + 1] < 0x80 and stop <= end:  # short: no need for `read_field`
+                if tag == expected_tag:
+                    yield Field(number, LENGTH, offset, offset + 1, offset + 2, stop)
+                offset = stop
                 continue
         field = read_field(data, offset, end)
         if field.number == number and field.wire_type == LENGTH:
@@ -109,6 +111,8 @@ def encode_varint(value: int, width: int = 0) -> bytes:
     """Encode a number, padded to `width` bytes if it needs fewer."""
     if value < len(_ONE_BYTE_VARINTS) and width <= 1:
         return _ONE_BYTE_VARINTS[value]
+    if value < 1 << 14 and width <= 2:
+        return bytes((value & 0x7F | 0x80, value >> 7))
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)
@@ -118,6 +122,11 @@ def encode_varint(value: int, width: int = 0) -> bytes:
         encoded[-1] |= 0x80
         encoded.append(0)
     return bytes(encoded)
+
+
+def varint_size(value: int) -> int:
+    """Number of bytes of a number in its shortest form."""
+    return max(1, (value.bit_length() + 6) // 7)
 
 
 def encode_length_header(number: int, length: int) -> bytes:

@@ -79,7 +79,7 @@ def analyze_model(
     """
     model, graph, carried = file.model, file.graph, hierarchy or file.carried
     claims = carried.claims if carried is not None else Claims()
-    shapes = Shapes(model, dims)
+    shapes = Shapes(model, dims, graph.graphs)
     counter = FileCounter(model, graph, carried, shapes, op_types)
     rows = []
     if counter.tagger is not None:

@@ -41,7 +41,7 @@ class FileCounter:
         shapes: Shapes,
         op_types: Collection[str] = (),
     ) -> None:
-        self._model, self._graph, self._shapes = model, graph, shapes
+        self._graph, self._shapes = graph, shapes
         self._macs = MacCounter(shapes)
         self._op_types = frozenset(op_types)
         self._tree = ModuleTree(() if carried is None else carried.modules)
@@ -77,7 +77,9 @@ class FileCounter:
         return path if path and path in self._tree else readers.get(name) or ROOT
 
     def _count_parameters(self, readers: Mapping[str, str | None]) -> None:
-        sizes = {name: math.prod(shape) for name, shape in initializer_shapes(self._model).items()}
+        sizes = {
+            name: math.prod(shape) for name, shape in initializer_shapes(self._graph.graphs).items()
+        }
         if self.tagger is None:
             self.file_totals.parameters = sum(sizes.values())
             return
@@ -86,6 +88,9 @@ class FileCounter:
         if not traced and not any(own.values()):
             for name, size in sizes.items():  # no list of parameters: initializers stand for them
                 own.setdefault(self._owner(name, readers), {})[name] = size
+        for module in self._tree:  # so the totals have the order of the tree
+            if module.alias_of is None:
+                self._totals_of(module.path)
         for path, of_module in own.items():
             if self._tree.canonical(path) == path:
                 self._totals_of(path).parameters += sum(of_module.values())
@@ -94,17 +99,17 @@ class FileCounter:
 
     def _count_nodes(self) -> None:
         """Count each node for its module; then the file's figures are the sum."""
-        outside = Totals()
+        outside, derived = Totals(), self._graph.derived
         counted: list[str] = []
-        graph, indexed, bytes_of = self._graph, self._graph.indexed, self._shapes.bytes
+        graph, indexed = self._graph, self._graph.indexed
+        value_bytes = self._shapes.bytes_of_values(indexed.value_names)
         for number, (claim, op_type) in enumerate(zip(self._claims, indexed.op_types, strict=True)):
             if self._op_types and op_type not in self._op_types:
                 continue
-            values = [] if graph.derived[number] else indexed.output_values(number)
-            sizes = [bytes_of(*indexed.value_names[value]) for value in values]
+            values = () if derived[number] else indexed.output_values(number)
             totals = outside if claim is None else self._totals_of(claim.module)
             macs = self._macs.count(graph.keys[number], graph.nodes[number])
-            totals.add_node(op_type, macs, sizes)
+            totals.add_node(op_type, macs, [value_bytes[value] for value in values])
             counted.append(op_type)
             if claim is not None:
                 kind = str(claim.kind)
@@ -131,6 +136,7 @@ def _listed_parameters(tree: ModuleTree) -> dict[str, dict[str, int]]:
             for parameter in module.parameters
         }
         for module in tree
+        if module.parameters
     }
 
 

@@ -43,10 +43,13 @@ class ModuleNesting:
         self.joined: set[str] = set()
         for name, module_paths in paths.items():
             if name != self.root:
-                first, *others = (path.rpartition(".") for path in module_paths)
-                above = [first[0], *(path[0] for path in others)]
-                self.parents[name] = _label_around(above, label)
-                if first[2].isdigit() and resolve(first[0]) == first[0] != ROOT:
+                (above, _, last_name), *others = (path.rpartition(".") for path in module_paths)
+                self.parents[name] = (
+                    _label_around([above, *(path[0] for path in others)], label)
+                    if others
+                    else label(above)
+                )
+                if last_name.isdigit() and resolve(above) == above != ROOT:
                     self.joined.add(name)
 
     def upwards(self, name: str) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """The rows of an analysis: the figures of each module, with those of the modules below it."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import takewhile
 
 from modelexport.hierarchy.module_tree import Module
@@ -71,15 +72,16 @@ def _sums_along_tree(
     parents, root = nesting.parents, nesting.root
     leaves = own.keys() - {root, *parents.values()}
     for tag in (*tags, *own):
-        new = takewhile(lambda above: above not in sums, nesting.upwards(tag))
-        for above in reversed([*new]):  # a tree may lack a module around another
+        if tag in sums:
+            continue
+        for above in _new_upwards(tag, sums, nesting):
             sums[above] = own[above] if above in leaves else Totals()
     operators = {tag: totals.op_types for tag, totals in sums.items()}
     evidence = {tag: totals.evidence for tag, totals in sums.items()}
     for tag, totals in own.items():
         first = parents.get(tag, root) if tag in leaves else tag
-        _enter_upwards(totals.op_types, first, operators, nesting)
-        _enter_upwards(totals.evidence, first, evidence, nesting)
+        _enter_upwards(totals.op_types.keys(), first, operators, nesting)
+        _enter_upwards(totals.evidence.keys(), first, evidence, nesting)
     for tag in reversed(sums):
         if tag in own and tag not in leaves:
             sums[tag].add(own[tag])
@@ -88,13 +90,26 @@ def _sums_along_tree(
     return sums
 
 
+def _new_upwards(tag: str, sums: Container[str], nesting: ModuleNesting) -> Sequence[str]:
+    """A tag and those around it that are not among the sums, the outermost first."""
+    if nesting.parents.get(tag) in sums:
+        return (tag,)
+    new = [*takewhile(lambda above: above not in sums, nesting.upwards(tag))]
+    return new[::-1]  # a tree may lack a module around another
+
+
 def _enter_upwards(
-    names: Iterable[str], tag: str, counts: Mapping[str, dict[str, int]], nesting: ModuleNesting
+    names: AbstractSet[str],
+    tag: str,
+    counts: Mapping[str, dict[str, int]],
+    nesting: ModuleNesting,
 ) -> None:
     """Give names a place in the counts of a tag and of those around it.
 
     A tag that has a name already ends the way up: all tags around it have the name, too.
     """
+    if names <= counts[tag].keys():
+        return
     for name in names:
         if name not in counts[tag]:
             for above in nesting.upwards(tag):

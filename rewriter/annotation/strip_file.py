@@ -158,9 +158,13 @@ def _injected(model: onnx.ModelProto, *, renamed: bool) -> frozenset[Inject]:
     """The kinds of injections that a model has on its nodes."""
     kinds = {Inject.NAMES} if renamed else set()
     for _, node in walk_nodes(model):
-        if any(entry.key == keys.TAG for entry in node.metadata_props):
+        if Inject.METADATA not in kinds and any(
+            entry.key == keys.TAG for entry in node.metadata_props
+        ):
             kinds.add(Inject.METADATA)
-        if any(attribute.name == keys.TAG_ATTRIBUTE for attribute in node.attribute):
+        if Inject.ATTRIBUTES not in kinds and any(
+            attribute.name == keys.TAG_ATTRIBUTE for attribute in node.attribute
+        ):
             kinds.add(Inject.ATTRIBUTES)
     return frozenset(kinds)
 

@@ -160,16 +160,22 @@ class _ContentCounter:
 
     def _count_nodes(self) -> None:
         operators, claims = self._file.op_types, self._file.claims
+        has_lines = bool(self._file.hierarchy.source_lines)
+        content_of: dict[str, _ModuleContent] = {}
         for number, (operator, claim) in enumerate(zip(operators, claims, strict=True)):
             if claim is None:
                 continue
-            key = self._shown_key(claim.module)
-            content = self._content(key)
-            add_counts(content.ops, {operator: 1})
-            content.source_lines.update(dict.fromkeys(self._file.source_lines[number]))
+            path = claim.module
+            if path not in content_of:
+                content_of[path] = self._content(self._shown_key(path))
+            content = content_of[path]
+            content.ops[operator] = content.ops.get(operator, 0) + 1
+            if has_lines:
+                content.source_lines.update(dict.fromkeys(self._file.source_lines[number]))
             if claim.covers and not self._file.graph.is_auxiliary(number):
-                for other in {self._shown_key(path) for path in claim.covers} - {key}:
-                    add_counts(self._content(other).covered, {operator: 1})
+                covered = {self._shown_key(other) for other in claim.covers}
+                for key in covered - {self._shown_key(path)}:
+                    add_counts(self._content(key).covered, {operator: 1})
 
 
 def shown_operators(

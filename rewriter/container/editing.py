@@ -10,6 +10,7 @@ from modelexport.hierarchy import keys
 from modelexport.hierarchy.choices import Inject
 from modelexport.hierarchy.graph_paths import LocatedGraph, NodeKey, has_subgraphs, walk_graphs
 from modelexport.rewriter.container.edits import Changes, Edits, Entries
+from modelexport.rewriter.container.metadata_entries import EntryReader
 from modelexport.rewriter.container.splicing import Splices, resized_prefix
 from modelexport.support.protobuf_wire import (
     LENGTH,
@@ -51,6 +52,8 @@ class _EditSplicer:
     def __init__(self, data: Buffer, model: ModelProto, edits: Edits) -> None:
         self._data = data
         self._edits = edits
+        self._reader = EntryReader(data)
+        self._removals: dict[tuple[str, ...], list[bool]] = {}
         self._encoded: dict[int, dict[tuple[str, str], bytes]] = {}
         places = list(walk_graphs(model))
         self._has_subgraphs = len(places) > 1
@@ -82,7 +85,7 @@ class _EditSplicer:
 
     def _splice_model_entries(self, entries: Iterable[Field]) -> None:
         for entry in entries:
-            key = self._entry_key(entry)
+            key = self._reader.key(entry)
             if self._edits.removes_from_model(key):
                 self.splices.remove(entry.start, entry.end)
                 self.changes.removed_from_model[key] += 1
@@ -173,14 +176,22 @@ class _EditSplicer:
 
     def _remove_entries(self, node: Field, new: Entries) -> None:
         """Remove our entries, and the entries of others that the new ones replace."""
-        entries = list(submessages(self._data, node, NodeProto.METADATA_PROPS_FIELD_NUMBER))
-        entry_keys = [self._entry_key(entry) for entry in entries]
-        removed = self._edits.removed_entries(entry_keys, new)
-        for entry, key, is_removed in zip(entries, entry_keys, removed, strict=True):
+        entries = [*self._reader.entries(node, NodeProto.METADATA_PROPS_FIELD_NUMBER)]
+        removed = self._removed_entries(tuple([entry.key for entry in entries]), new)
+        for (start, end, key), is_removed in zip(entries, removed, strict=True):
             if is_removed:
-                self.splices.remove(entry.start, entry.end)
+                self.splices.remove(start, end)
                 self.changes.removed[key] += 1
         self.changes.nodes_cleared += any(removed)
+
+    def _removed_entries(self, entry_keys: tuple[str, ...], new: Entries) -> list[bool]:
+        """Whether each entry of a node is removed. Many nodes have entries of the same keys."""
+        if new and self._edits.replace:
+            return self._edits.removed_entries(entry_keys, new)
+        removed = self._removals.get(entry_keys)
+        if removed is None:
+            removed = self._removals[entry_keys] = self._edits.removed_entries(entry_keys)
+        return removed
 
     def _append_entries(self, offset: int, entries: Entries, *, field_number: int) -> None:
         if not entries:
@@ -193,13 +204,6 @@ class _EditSplicer:
                 payload = Entry(key=key, value=value).SerializeToString(deterministic=True)
                 encoded[entry] = encode_field(field_number, payload)
         self.splices.insert(offset, b"".join([encoded[entry] for entry in entries]))
-
-    def _entry_key(self, entry: Field) -> str:
-        """The key of a metadata entry; bytes that are not UTF-8 are escaped with backslashes."""
-        key = b""
-        for part in submessages(self._data, entry, Entry.KEY_FIELD_NUMBER):
-            key = self._data[part.payload : part.end]
-        return key.decode(errors="backslashreplace")
 
 
 def _node_field_number(place: LocatedGraph) -> int:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from operator import itemgetter
 from typing import NamedTuple
 
-from modelexport.support.protobuf_wire import Buffer, Field, WireError, encode_varint
+from modelexport.support.protobuf_wire import Buffer, Field, WireError, encode_varint, varint_size
 
 _MIN_SEPARATE_BYTES = 1 << 16
 """Shorter unchanged ranges are collected in memory: one system call each would be slower."""
@@ -140,7 +140,7 @@ def resized_prefix(field: Field, length: int) -> bytes:
     """
     width = field.payload - field.length_at
     shortest = encode_varint(length)
-    if width == len(encode_varint(field.end - field.payload)):
+    if width == varint_size(field.end - field.payload):
         return shortest
     if len(shortest) >= width:
         raise WireError(

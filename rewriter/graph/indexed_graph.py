@@ -204,10 +204,11 @@ class IndexedGraph:
         return {value for node in quantisers for value in self.outputs[node][1:]}
 
     def _add_value(self, graph: str, name: str, producer: int) -> int:
-        number = self._numbers.get((graph, name))
+        scoped_name = graph, name
+        number = self._numbers.get(scoped_name)
         if number is None:
-            number = self._numbers[graph, name] = len(self.value_names)
-            self.value_names.append((graph, name))
+            number = self._numbers[scoped_name] = len(self.value_names)
+            self.value_names.append(scoped_name)
             self.producer.append(producer)
             self.consumers.append([])
         elif producer != NONE:

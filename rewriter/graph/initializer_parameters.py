@@ -1,21 +1,25 @@
 """Which parameter each initializer holds, and which module owns that parameter."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import onnx
 
-from modelexport.hierarchy.graph_paths import walk_graphs
+from modelexport.hierarchy.graph_paths import LocatedGraph, walk_graphs
 from modelexport.hierarchy.module_tree import ModuleTree
 
 Shape = tuple[int, ...]
 
 
-def initializer_shapes(model: onnx.ModelProto) -> dict[str, Shape]:
-    """Name and shape of every initializer, those of subgraphs included."""
+def initializer_shapes(graphs: Iterable[LocatedGraph]) -> dict[str, Shape]:
+    """Name and shape of every initializer.
+
+    Args:
+        graphs: The graphs of the model, as `walk_graphs` gives them.
+    """
     return {
         initializer.name: tuple(initializer.dims)
-        for place in walk_graphs(model)
+        for place in graphs
         if isinstance(place.graph, onnx.GraphProto)
         for initializer in place.graph.initializer
     }
@@ -32,6 +36,7 @@ class InitializerParameters:
         tree: Its modules.
         claimed: Initializer name to parameter, as a record or the file says. An initializer that
             is not in it is taken to have the name of its parameter.
+        graphs: The graphs of the model, as `walk_graphs` gives them, where they are known.
 
     Attributes:
         shapes: Shape of each initializer by its name.
@@ -39,12 +44,16 @@ class InitializerParameters:
     """
 
     def __init__(
-        self, model: onnx.ModelProto, tree: ModuleTree, claimed: Mapping[str, str] | None = None
+        self,
+        model: onnx.ModelProto,
+        tree: ModuleTree,
+        claimed: Mapping[str, str] | None = None,
+        graphs: Iterable[LocatedGraph] | None = None,
     ) -> None:
         claimed = claimed or {}
         self._tree = tree
         self._parameter_shapes = _parameter_shapes(tree)
-        self.shapes = initializer_shapes(model)
+        self.shapes = initializer_shapes(walk_graphs(model) if graphs is None else graphs)
         self.parameters = {
             name: parameter
             for name, shape in self.shapes.items()

@@ -61,9 +61,10 @@ def name_outputs(model: onnx_ir.Model, call: ModelCall) -> None:
     outputs = model.graph.outputs
     if not call.requested_outputs:
         return
-    if len(outputs) != len(call.requested_outputs):
+    names = [name for name in call.requested_outputs if name not in call.left_out]
+    if len(outputs) != len(names):
         raise ExportFailedError(
-            f"it writes {len(outputs)} outputs, but {len(call.requested_outputs)} names are given"
+            f"it writes {len(outputs)} outputs, but {len(names)} names are given"
         )
-    for value, name in zip(outputs, call.requested_outputs, strict=True):
+    for value, name in zip(outputs, names, strict=True):
         value.name = name

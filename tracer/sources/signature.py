@@ -47,6 +47,7 @@ class ModelCall:
             name (None) may become fixed if the model's code fixes it.
         requested_outputs: Names for the outputs; empty to name them as the model does.
         output_names: Names of the outputs. They are known after a run of the model.
+        left_out: Names of outputs that are not exported.
         mode: The mode under which the model runs; None for none. A model without weights runs on
             fake tensors.
     """
@@ -56,6 +57,7 @@ class ModelCall:
     axes: Axes = field(default_factory=dict)
     requested_outputs: tuple[str, ...] = ()
     output_names: tuple[str, ...] = ()
+    left_out: frozenset[str] = frozenset()
     mode: TorchDispatchMode | None = None
 
     def arguments(self, values: Iterable[Any] | None = None) -> Arguments:
@@ -83,12 +85,19 @@ class ModelCall:
                     if tensor._version != version:
                         tensor.copy_(values)
 
+    def without_outputs(self, names: frozenset[str]) -> "ModelCall":
+        """The same call, of which some outputs are not exported."""
+        kept = tuple(name for name in self.output_names if name not in names)
+        return replace(self, output_names=kept, left_out=names)
+
     def with_tensor(self, name: str, tensor: torch.Tensor) -> "ModelCall":
         """The same call with another tensor for one input."""
         return replace(self, tensors={**self.tensors, name: tensor})
 
     def named_outputs(self, result: object) -> dict[str, torch.Tensor]:
         """The tensors that the model returned, by the names of the ONNX outputs.
+
+        Those that are not exported are left out.
 
         Raises:
             InputsError: There are no tensors, or the requested names do not fit.
@@ -98,8 +107,8 @@ class ModelCall:
             raise InputsError("The model returns no tensors, so there is nothing to export.")
         if self.requested_outputs:
             self._check_requested(list(outputs))
-            return dict(zip(self.requested_outputs, outputs.values(), strict=True))
-        return outputs
+            outputs = dict(zip(self.requested_outputs, outputs.values(), strict=True))
+        return {name: tensor for name, tensor in outputs.items() if name not in self.left_out}
 
     def _check_requested(self, own_names: Sequence[str]) -> None:
         names = self.requested_outputs

@@ -10,6 +10,7 @@ from itertools import groupby
 
 import torch
 
+from modelexport.tracer.sources.weightless import has_values
 from modelexport.tracer.stamping.sibling_calls import Origin, SiblingCall
 
 Links = tuple[int | None, ...]
@@ -54,6 +55,35 @@ class EqualRun:
     def last(self) -> Block:
         """The calls of the last block, which are exported."""
         return self.blocks[-1]
+
+    def input_names(self, block: Block) -> tuple[str, ...]:
+        """The inputs of the model that a block reads, apart from what the first gets as a link."""
+        names: list[str] = []
+        for call in block:
+            arguments = zip(call.input_names, self.links, strict=True)
+            names += [name for name, link in arguments if link is None and name is not None]
+            names += call.model_inputs
+        return tuple(names)
+
+    def own_inputs(self, block: Block) -> dict[str, str]:
+        """For inputs of the model that only the template reads, those that a block reads."""
+        pairs = zip(self.input_names(self.template), self.input_names(block), strict=True)
+        return {own: other for own, other in pairs if own != other}
+
+    def own_outputs(self, block: Block) -> dict[str, str]:
+        """For outputs of the model that the template computes, those that a block computes."""
+        return {
+            name: other.model_outputs[origin]
+            for call, other in zip(self.template, block, strict=True)
+            for origin, name in call.model_outputs.items()
+        }
+
+    @property
+    def left_out_outputs(self) -> frozenset[str]:
+        """The outputs of the model that the stamped calls compute."""
+        return frozenset(
+            name for block in self.stamped for name in self.own_outputs(block).values()
+        )
 
     @property
     def passed_on(self) -> tuple[int, ...]:
@@ -140,7 +170,9 @@ def _runs_of_chain(calls: Sequence[SiblingCall], links: Links) -> Iterator[Equal
     end = first + stamped + _EXPORTED_BLOCKS * period
     yield from _runs_of_chain(calls[:first], links)
     blocks = tuple(tuple(calls[k : k + period]) for k in range(first, end, period))
-    yield EqualRun(blocks, links)
+    run = EqualRun(blocks, links)
+    if _has_uniform_inputs(run):
+        yield run
     yield from _runs_of_chain(calls[end:], links)
 
 
@@ -151,18 +183,24 @@ def _do_the_same(call: SiblingCall, other: SiblingCall, links: Links) -> bool:
         and call.output_spec == other.output_spec
         and call.ops == other.ops
         and call.output_origins == other.output_origins
+        and call.model_outputs.keys() == other.model_outputs.keys()
         and _other_inputs_agree(call, other, links)
         and _constants_agree(call, other)
     )
 
 
 def _other_inputs_agree(call: SiblingCall, other: SiblingCall, links: Links) -> bool:
-    """Whether two calls get the same tensors from elsewhere."""
+    """Whether two calls get the same tensors from elsewhere, or inputs of the model."""
     if len(links) != len(call.inputs):
         return False
+    leaves = zip(call.inputs, other.inputs, links, strict=True)
+    names = zip(call.input_names, other.input_names, strict=True)
     return all(
-        link is not None or a is b or not (torch.is_tensor(a) or torch.is_tensor(b))
-        for a, b, link in zip(call.inputs, other.inputs, links, strict=True)
+        link is not None
+        or a is b
+        or not (torch.is_tensor(a) or torch.is_tensor(b))
+        or (None not in (name_a, name_b) and (a.shape, a.dtype) == (b.shape, b.dtype))
+        for (a, b, link), (name_a, name_b) in zip(leaves, names, strict=True)
     )
 
 
@@ -177,10 +215,26 @@ def _constants_agree(call: SiblingCall, other: SiblingCall) -> bool:
         twin = other.constants[origin]
         if tensor.shape != twin.shape or tensor.dtype != twin.dtype:
             return False
-        if tensor.numel() == 1 and not torch.equal(tensor, twin):
+        if tensor.numel() == 1 and not _are_equal_numbers(tensor, twin):
             return False
     pairs = zip(call.outputs, other.outputs, strict=True)
     return all(torch.is_tensor(a) or a == b for a, b in pairs)
+
+
+def _are_equal_numbers(left: torch.Tensor, right: torch.Tensor) -> bool:
+    """Whether two tensors of one element are equal; those without values are alike."""
+    if has_values(left) and has_values(right):
+        return torch.equal(left, right)
+    return has_values(left) == has_values(right)
+
+
+def _has_uniform_inputs(run: EqualRun) -> bool:
+    """Whether each input of the model is read by all blocks of a run, or by one of them."""
+    names = [run.input_names(block) for block in run.blocks]
+    return (
+        all(len(set(of_blocks)) in {1, len(of_blocks)} for of_blocks in zip(*names, strict=True))
+        and len({*map(len, names)}) == 1
+    )
 
 
 def _outermost(runs: Sequence[EqualRun]) -> list[EqualRun]:

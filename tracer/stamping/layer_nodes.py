@@ -7,6 +7,7 @@ import onnx
 
 from modelexport.hierarchy.graph_paths import MAIN, NodeKey, has_subgraphs
 from modelexport.tracer.exporters.exported import Scope
+from modelexport.tracer.stamping.graph_ends import GraphEnds
 
 
 class StampingError(Exception):
@@ -24,6 +25,7 @@ class LayerPair:
         links: For each value that the first reads of the block before, the one that the second
             reads of the first.
         weights: For each initializer that only the first reads, the one that the second reads.
+        ends: The inputs and outputs of the graph that belong to them.
     """
 
     first: Sequence[int]
@@ -31,6 +33,7 @@ class LayerPair:
     values: dict[str, str] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
     weights: dict[str, str] = field(default_factory=dict)
+    ends: GraphEnds = field(default_factory=GraphEnds)
 
 
 def pair_layers(
@@ -38,6 +41,7 @@ def pair_layers(
     scopes: Mapping[NodeKey, Scope],
     first: Sequence[str],
     second: Sequence[str],
+    ends: GraphEnds,
 ) -> LayerPair:
     """Pair the nodes of two blocks of layers.
 
@@ -46,11 +50,13 @@ def pair_layers(
         scopes: The module of each node.
         first: Paths of the layers of a block.
         second: Paths of the layers of an equal one, which reads what the first computes.
+        ends: The inputs and outputs of the graph that belong to them.
 
     Raises:
         StampingError: Their nodes are not the same.
     """
-    pair = LayerPair(_members(graph, scopes, first), _members(graph, scopes, second))
+    members = _members(graph, scopes, first), _members(graph, scopes, second)
+    pair = LayerPair(*members, ends=ends)
     if not pair.first or len(pair.first) != len(pair.second):
         raise StampingError(
             f"{first[0]} has {len(pair.first)} nodes in the graph, and {second[0]} has "
@@ -117,6 +123,8 @@ def _pair_nodes(
     for v, w in zip(a.input, b.input, strict=True):
         if v in pair.values:
             is_pair = pair.values[v] == w
+        elif v in pair.ends.inputs:
+            is_pair = pair.ends.inputs[v] == w
         elif w in computed:
             is_pair = pair.links.setdefault(v, w) == w
         elif v == w:
@@ -136,6 +144,8 @@ def _attributes(node: onnx.NodeProto) -> list[bytes]:
 def _check_readers(graph: onnx.GraphProto, pair: LayerPair) -> None:
     """Check that nothing but the second layer reads what the first computes.
 
+    Outputs of the graph that belong to the layers may be among it.
+
     Raises:
         StampingError: Something else reads it, or the second layer reads nothing of it.
     """
@@ -143,6 +153,9 @@ def _check_readers(graph: onnx.GraphProto, pair: LayerPair) -> None:
         raise StampingError("a layer reads nothing of the one before")
     layers = {*pair.first, *pair.second}
     read = {name for p, node in enumerate(graph.node) if p not in layers for name in node.input}
-    read.update(value.name for value in graph.output)
+    own = {v for v, w in pair.ends.outputs.items() if pair.values.get(v) == w}
+    if missing := pair.ends.outputs.keys() - own:
+        raise StampingError(f"the nodes of a layer do not compute its output {min(missing)}")
+    read.update(value.name for value in graph.output if value.name not in own)
     if both := read & pair.values.keys():
         raise StampingError(f"what is outside of the layers reads {min(both)}")

@@ -7,12 +7,14 @@ import torch
 
 from modelexport.hierarchy.fingerprints import Array
 from modelexport.tracer.eager.arrays import to_numpy
+from modelexport.tracer.sources.weightless import has_values
 from modelexport.tracer.stamping.equal_runs import Block, EqualRun, constants
 from modelexport.tracer.stamping.layer_nodes import StampingError
 from modelexport.tracer.stamping.sibling_calls import Origin
 
-WeightOf = Callable[[Block], tuple[str | None, Array]]
-"""The name of a block's parameter that an initializer is, where it is one, and its values."""
+WeightOf = Callable[[Block], tuple[str | None, Array | None]]
+"""The name of a block's parameter that an initializer is, where it is one, and its values; None for
+those of a model without weights."""
 
 _Place = tuple[int, Origin]
 """The position of a call in its block, and the origin of a tensor in it."""
@@ -53,6 +55,22 @@ def weight_of(name: str, pair: tuple[Array, Array], run: EqualRun) -> WeightOf:
     return values_of
 
 
+def valueless_weight_of(names: tuple[str, str], run: EqualRun) -> WeightOf:
+    """How the name of an initializer whose values nobody knows follows from a block.
+
+    Args:
+        names: The name that the template reads, and the name that the last block reads.
+        run: The run of the blocks.
+
+    Raises:
+        StampingError: The initializers are not the same parameter of both blocks.
+    """
+    for place in constants(run.template):
+        if names == (_state_name(run.template, place), _state_name(run.last, place)):
+            return lambda block: (_state_name(block, place), None)
+    raise StampingError(f"no parameter explains the initializer {names[0]}, which has no values")
+
+
 def _state_name(block: Block, place: _Place) -> str | None:
     """The name of a parameter or buffer in the model; None for what is computed."""
     position, (kind, name, *_) = place
@@ -77,7 +95,7 @@ def _chosen(name: str, places: Sequence[_Place], run: EqualRun) -> _Place:
 
 
 def _values(tensor: torch.Tensor) -> Array | None:
-    return to_numpy(tensor.detach())
+    return to_numpy(tensor.detach()) if has_values(tensor) else None
 
 
 def _are_equal(left: Array | None, right: Array | None) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -19,7 +19,8 @@ from modelexport.tracer.stamping.siblings import siblings
 Origin = tuple[object, ...]
 """Where a tensor comes from, as seen by a call: `("state", path)` of a parameter or buffer of the
 module, `("input", k)` of the k-th leaf of its arguments, `("op", j, k)` of the k-th output of its
-j-th operator call, or `("outside", id)`."""
+j-th operator call, `("model input", k, shape, dtype)` of the k-th input of the model that it reads
+and does not get as an argument (from a cache, for example), or `("outside", id)`."""
 
 _PLAIN_LEAVES = (type(None), bool, int, float, str)
 
@@ -39,6 +40,9 @@ class SiblingCall:
         output_origins: Where each of these comes from; None for what is no tensor.
         output_spec: How the result holds these leaves.
         readers: The calls of its siblings that read what it computed; None among them for others.
+        input_names: For each leaf of its arguments, the input of the model that it is, or None.
+        model_inputs: The inputs of the model that it reads and does not get as arguments.
+        model_outputs: The outputs of the model that it computes, by origin.
         is_plain: Whether its result consists of tensors and plain values.
     """
 
@@ -53,6 +57,10 @@ class SiblingCall:
     output_spec: Any = None
     readers: set["SiblingCall | None"] = field(default_factory=set)
     is_plain: bool = True
+    input_names: list[str | None] = field(default_factory=list)
+    model_inputs: list[str] = field(default_factory=list)
+    model_outputs: dict[Origin, str] = field(default_factory=dict)
+    _names_of_inputs: Mapping[int, str] = field(default_factory=dict)
     _origins: dict[int, Origin] = field(default_factory=dict)
 
     def begin(self, module: nn.Module) -> None:
@@ -61,6 +69,7 @@ class SiblingCall:
             for name, tensor in named():
                 self.constants["state", name] = tensor
                 self._origins[id(tensor)] = ("state", name)
+        self.input_names = [self._names_of_inputs.get(id(leaf)) for leaf in self.inputs]
         for index, leaf in enumerate(self.inputs):
             if isinstance(leaf, torch.Tensor):
                 self._origins.setdefault(id(leaf), ("input", index))
@@ -102,7 +111,38 @@ class SiblingCall:
 
     def origin(self, tensor: torch.Tensor) -> Origin:
         """Where a tensor comes from, as this call sees it."""
-        return self._origins.get(id(tensor), ("outside", id(tensor)))
+        origin = self._origins.get(id(tensor))
+        if origin is not None:
+            return origin
+        name = self._names_of_inputs.get(id(tensor))
+        if name is None:
+            return ("outside", id(tensor))
+        number = len(self.model_inputs)
+        self.model_inputs.append(name)
+        origin = ("model input", number, tuple(tensor.shape), tensor.dtype)
+        self._origins[id(tensor)] = origin
+        return origin
+
+    def returns(self, tensor: torch.Tensor, name: str) -> None:
+        """Note that what it computed is an output of the model."""
+        origin = self.origin(tensor)
+        if origin in self.model_outputs:
+            self.readers.add(None)  # one value for two outputs
+        self.model_outputs[origin] = name
+
+
+class OpInSiblings(NamedTuple):
+    """An operator call of a run.
+
+    Attributes:
+        operator: What was called.
+        shapes: The shapes of its results.
+        siblings: The siblings in whose calls it happened.
+    """
+
+    operator: Any
+    shapes: tuple[torch.Size, ...]
+    siblings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -110,25 +150,37 @@ class SiblingRun:
     """What siblings did in a run of a model.
 
     Attributes:
+        groups: The paths of the siblings, by group.
         calls: Their calls, in the order in which they began.
         outputs: The outputs of the model by name.
+        ops: All operator calls of the run.
     """
 
+    groups: Sequence[Sequence[str]]
     calls: Sequence[SiblingCall]
     outputs: Mapping[str, torch.Tensor]
+    ops: Sequence[OpInSiblings]
 
 
 class _SiblingObserver:
-    """Reports the operator calls of a run to the calls of siblings that make them."""
+    """Reports the operator calls of a run to the calls of siblings that make them.
 
-    def __init__(self) -> None:
+    Args:
+        call: The call of the model.
+    """
+
+    def __init__(self, call: ModelCall) -> None:
+        self._names_of_inputs = {id(tensor): name for name, tensor in call.tensors.items()}
         self.calls: list[SiblingCall] = []
+        self.ops: list[OpInSiblings] = []
         self._running: list[SiblingCall] = []
         self._makers: dict[int, tuple[torch.Tensor, tuple[SiblingCall, ...]]] = {}
 
     def observe(self, call: OperatorCall) -> None:
         """Take one operator call into account."""
         running = tuple(self._running)
+        shapes = tuple(tensor.shape for tensor in call.outputs)
+        self.ops.append(OpInSiblings(call.operator, shapes, tuple(c.path for c in running)))
         self.read(call.inputs)
         for sibling in running:
             sibling.add(call)
@@ -144,11 +196,23 @@ class _SiblingObserver:
                     siblings = (c for c in self._running if c.group == maker.group)
                     maker.readers.add(next(siblings, None))
 
+    def finish(self, outputs: Mapping[str, torch.Tensor]) -> None:
+        """Note which outputs of the model the calls computed.
+
+        Args:
+            outputs: The outputs by name.
+        """
+        for name, tensor in outputs.items():
+            _, makers = self._makers.get(id(tensor), (None, ()))
+            for maker in makers:
+                maker.returns(tensor, name)
+
     def enter(
         self, path: str, group: int, module: nn.Module, args: Any, kwargs: Mapping[str, Any]
     ) -> None:
         """A call begins."""
-        call = SiblingCall(path, group, *pytree.tree_flatten((args, dict(kwargs))))
+        leaves, spec = pytree.tree_flatten((args, dict(kwargs)))
+        call = SiblingCall(path, group, leaves, spec, _names_of_inputs=self._names_of_inputs)
         call.begin(module)
         self.calls.append(call)
         self._running.append(call)
@@ -172,28 +236,30 @@ class _SiblingObserver:
             yield
 
 
-def observe_siblings(model: nn.Module, call: ModelCall) -> tuple[ModelRun, SiblingRun | None]:
+def observe_siblings(
+    model: nn.Module, call: ModelCall, groups: Sequence[Sequence[str]] | None = None
+) -> tuple[ModelRun, SiblingRun | None]:
     """Run a model once, and observe the calls of siblings beside everything else.
 
     Args:
         model: The model.
         call: How to call it.
+        groups: The paths of the siblings, by group; by default, they are looked for.
 
     Returns:
-        The run; and what the siblings did in it, None where there are none. Without weights nobody
-        looks for them: nothing that is made of equal layers could be verified.
+        The run; and what the siblings did in it, None where there are none.
 
     Raises:
         InputsError: The model cannot run on the inputs.
     """
-    groups = siblings(model) if call.mode is None else []
+    groups = siblings(model) if groups is None else groups
     if not groups:
         return observe_run(model, call), None
-    observer = _SiblingObserver()
+    observer = _SiblingObserver(call)
     with gc_paused(), observer.watching(model, groups):
         run = observe_run(model, call, observer.observe)
-    observer.read([*run.outputs.values()])
-    return run, SiblingRun(observer.calls, run.outputs)
+    observer.finish(run.outputs)
+    return run, SiblingRun(groups, observer.calls, run.outputs, observer.ops)
 
 
 def _enter(

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from modelexport.errors import ExportFailedError, RuntimeFailedError
+from modelexport.errors import ExportFailedError, InputsError, RuntimeFailedError
 from modelexport.hierarchy.choices import Exporter
 from modelexport.support.gc_pause import gc_paused
 from modelexport.support.progress import report_step
@@ -15,7 +15,7 @@ from modelexport.tracer.stamping.layer_nodes import StampingError
 from modelexport.tracer.stamping.short_model import shortened
 from modelexport.tracer.stamping.sibling_calls import SiblingRun
 from modelexport.tracer.stamping.stamping import stamp
-from modelexport.tracer.stamping.verification import verify
+from modelexport.tracer.stamping.verification import verify, verify_structure
 
 
 def export_equal_layers_once(
@@ -47,7 +47,7 @@ def export_equal_layers_once(
     if siblings is not None:
         try:
             exported = _export_stamped(model, call, exporter, settings, siblings)
-        except (StampingError, RuntimeFailedError, ExportFailedError) as error:
+        except (StampingError, RuntimeFailedError, ExportFailedError, InputsError) as error:
             note = (f"equal layers were not stamped out: {error}",)
         else:
             if exported is not None:
@@ -73,19 +73,23 @@ def _export_stamped(
     runs = equal_runs(siblings.calls)
     if not runs:
         return None
+    short_call = call.without_outputs(frozenset().union(*(run.left_out_outputs for run in runs)))
     with shortened(model, runs):
-        exported = export_model(model, call, exporter, settings, _accept)
+        if call.mode is not None:  # without weights, no values will show what goes wrong
+            verify_structure(model, call, siblings, runs)
+        exported = export_model(model, short_call, exporter, settings, _accept)
     exported = exported.with_notes(after=tuple(_note(run) for run in runs))
     taken = {tensor.name for tensor in exported.model.graph.initializer}
-    exported = lower_opset(exported, call, settings.opset)  # copies are as their template is
+    exported = lower_opset(exported, short_call, settings.opset)  # copies are as their template is
     report_step("stamping out equal layers")
     boundaries = []
     with gc_paused():
         for run in runs:
-            stamped = stamp(exported, run, taken)
+            stamped = stamp(exported, run, call, taken)
             exported = stamped.exported
             boundaries.append((run, stamped.boundaries))
-        verify(exported, call, siblings.outputs, boundaries)
+        if call.mode is None:
+            verify(exported, call, siblings.outputs, boundaries)
     return exported
 
 

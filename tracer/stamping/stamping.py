@@ -10,9 +10,19 @@ from modelexport.hierarchy.fingerprints import Array
 from modelexport.hierarchy.graph_paths import MAIN, NodeKey
 from modelexport.support.unique_names import UniqueNames
 from modelexport.tracer.exporters.exported import ExportedGraph, Scope
+from modelexport.tracer.sources.signature import ModelCall
 from modelexport.tracer.stamping.equal_runs import Block, EqualRun, paths
-from modelexport.tracer.stamping.layer_nodes import LayerPair, StampingError, pair_layers
-from modelexport.tracer.stamping.layer_weights import WeightOf, weight_of
+from modelexport.tracer.stamping.graph_ends import GraphEnds, add_values
+from modelexport.tracer.stamping.layer_nodes import (
+    LayerPair,
+    StampingError,
+    pair_layers,
+)
+from modelexport.tracer.stamping.layer_weights import (
+    WeightOf,
+    valueless_weight_of,
+    weight_of,
+)
 
 _COUNTER = re.compile(r"_\d+$")
 """What exporters append to a name that is in use."""
@@ -44,34 +54,42 @@ class _PlacedNode:
     origin: int | None
 
 
-def stamp(short: ExportedGraph, run: EqualRun, taken: Collection[str] = ()) -> StampedGraph:
+def stamp(
+    short: ExportedGraph, run: EqualRun, call: ModelCall, taken: Collection[str] = ()
+) -> StampedGraph:
     """Give an exported graph the layers of a run that were left out.
 
     Args:
         short: The graph. It stays as it is.
         run: The run.
+        call: The call of the whole model.
         taken: Names that no copy may get.
 
     Raises:
         StampingError: The exported layers are not equal in the graph.
     """
-    return _Stamper(short, run, taken).stamp()
+    return _Stamper(short, run, call, taken).stamp()
 
 
 class _Stamper:
-    def __init__(self, short: ExportedGraph, run: EqualRun, taken: Collection[str]) -> None:
+    def __init__(
+        self, short: ExportedGraph, run: EqualRun, call: ModelCall, taken: Collection[str]
+    ) -> None:
         self._short = short
         self._run = run
+        self._call = call
         self._model = onnx.ModelProto()
         self._model.CopyFrom(short.model)
         self._large = dict(short.weights)
+        self._valueless = set(short.valueless)
         graph = self._model.graph
         template, last = paths(run.template), paths(run.last)
-        self._pair: LayerPair = pair_layers(graph, short.scopes, template, last)
+        ends = GraphEnds(run.own_inputs(run.last), run.own_outputs(run.last))
+        self._pair: LayerPair = pair_layers(graph, short.scopes, template, last, ends)
         self._initializers = {tensor.name: tensor for tensor in graph.initializer}
         self._types = {value.name: value for value in graph.value_info}
         self._weights = self._find_weights()
-        names = set(taken).union(
+        names = {*taken, *call.tensors, *call.output_names}.union(
             n for node in graph.node for n in (*node.input, *node.output, node.name)
         )
         names.update(value.name for value in (*graph.input, *graph.output, *graph.initializer))
@@ -86,8 +104,9 @@ class _Stamper:
         boundaries = {}
         for block in self._run.stamped:
             names = {v: before[w] for v, w in self._pair.links.items()}
-            names |= self._copy_weights(block)
-            before = {name: self._new_name(name) for name in self._pair.values}
+            names |= self._copy_weights(block) | self._run.own_inputs(block)
+            outputs = self._run.own_outputs(block)
+            before = {name: outputs.get(name) or self._new_name(name) for name in self._pair.values}
             copies += self._copy_nodes(block, names | before)
             boundaries[block] = tuple({before[w]: None for w in self._pair.links.values()})
         for position in self._pair.second:
@@ -97,13 +116,26 @@ class _Stamper:
         del graph.node[:]
         graph.node.extend(item.node for item in placed)
         _check_order(graph)
+        self._add_ends(graph)
         return StampedGraph(self._exported(placed), boundaries)
+
+    def _add_ends(self, graph: onnx.GraphProto) -> None:
+        """Add the inputs and outputs of the stamped blocks, with the types of the template's."""
+        for block in self._run.stamped:
+            for values, own, order in (
+                (graph.input, self._run.own_inputs(block), [*self._call.tensors]),
+                (graph.output, self._run.own_outputs(block), self._call.output_names),
+            ):
+                add_values(values, own, order)
 
     def _find_weights(self) -> dict[str, WeightOf]:
         """How the values of each initializer that belongs to the template follow from a block."""
         arrays = {name: array for path, name, array in self._short.initializers() if path == MAIN}
         weights = {}
         for v, w in self._pair.weights.items():
+            if v in self._valueless and w in self._valueless:
+                weights[v] = valueless_weight_of((v, w), self._run)
+                continue
             values, others = arrays[v], arrays[w]
             if values is None or others is None:
                 raise StampingError(f"the values of the initializer {v} are not known")
@@ -158,7 +190,9 @@ class _Stamper:
             tensor = self._model.graph.initializer.add()
             tensor.CopyFrom(self._initializers[name])
             tensor.name = names[name]
-            if name in self._short.weights:
+            if values is None:
+                self._valueless.add(names[name])
+            elif name in self._short.weights:
                 self._large[names[name]] = values
             else:
                 _set_values(tensor, values)
@@ -186,8 +220,14 @@ class _Stamper:
         for key, line in short.source_lines.items():
             if key.graph != MAIN:
                 lines[_moved(key, moved)] = line
-        model, weights = self._model, self._large
-        return replace(short, model=model, weights=weights, scopes=scopes, source_lines=lines)
+        return replace(
+            short,
+            model=self._model,
+            weights=self._large,
+            scopes=scopes,
+            source_lines=lines,
+            valueless=frozenset(self._valueless),
+        )
 
 
 def _rename(names: MutableSequence[str], new_names: Mapping[str, str]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
+from torch import nn
 
 from modelexport.hierarchy.fingerprints import Array, value_fingerprint
 from modelexport.tracer.eager.arrays import real_numbers
@@ -11,8 +12,9 @@ from modelexport.tracer.exporters.exported import ExportedGraph
 from modelexport.tracer.records.graph_values import graph_feed, run_graph
 from modelexport.tracer.records.value_equality import TOLERANCE, values_agree
 from modelexport.tracer.sources.signature import ModelCall
-from modelexport.tracer.stamping.equal_runs import Block, EqualRun
+from modelexport.tracer.stamping.equal_runs import Block, EqualRun, paths
 from modelexport.tracer.stamping.layer_nodes import StampingError
+from modelexport.tracer.stamping.sibling_calls import SiblingRun, observe_siblings
 
 Boundaries = Mapping[Block, Sequence[str]]
 """For each stamped block, the names of the values that the next one reads."""
@@ -50,6 +52,32 @@ def verify(
     for value, tensor in zip(graph.output, outputs.values(), strict=True):
         if not _agree(values.get(value.name), tensor):
             raise StampingError(f"the values of the output {value.name} are not the model's")
+
+
+def verify_structure(
+    model: nn.Module, call: ModelCall, siblings: SiblingRun, runs: Sequence[EqualRun]
+) -> None:
+    """Check that a shortened model does the same as the whole one outside of its equal layers.
+
+    Args:
+        model: The shortened model.
+        call: The call on the example inputs.
+        siblings: What siblings did in the run of the whole model.
+        runs: The runs of layers.
+
+    Raises:
+        StampingError: It does not.
+        InputsError: The shortened model cannot run.
+    """
+    layers = {path for run in runs for block in run.blocks for path in paths(block)}
+    _, short = observe_siblings(model, call, siblings.groups)
+    assert short is not None
+    whole, shortened = (
+        [(op.operator, op.shapes) for op in observed.ops if layers.isdisjoint(op.siblings)]
+        for observed in (siblings, short)
+    )
+    if whole != shortened:
+        raise StampingError("without some of its layers, the model does something else elsewhere")
 
 
 def _agree(computed: Array | None, expected: torch.Tensor) -> bool:

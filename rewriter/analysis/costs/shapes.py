@@ -1,17 +1,20 @@
 """Shapes and types of the values of a model: as declared, else as onnx infers them."""
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple, cast
 
 import onnx
 
 from modelexport.errors import UsageError
-from modelexport.hierarchy.graph_paths import parent_graph, walk_graphs, walk_nodes
+from modelexport.hierarchy.graph_paths import MAIN, LocatedGraph, parent_graph, walk_graphs
 from modelexport.hierarchy.opsets import DEFAULT_DOMAINS
 from modelexport.rewriter.analysis.costs.sizes import tensor_bytes
-from modelexport.rewriter.analysis.costs.surrogates import replace_contrib_operators
+from modelexport.rewriter.analysis.costs.surrogates import (
+    may_have_surrogate,
+    replace_contrib_operators,
+)
 from modelexport.rewriter.graph.onnx_errors import ONNX_ERRORS
 from modelexport.support.error_texts import first_line
 from modelexport.support.numerals import is_numeral
@@ -54,6 +57,7 @@ class Shapes:
     Args:
         model: The model; its weights may be left out. It is not changed.
         bound: Sizes of open dimensions by their names.
+        graphs: Its graphs, as `walk_graphs` gives them, where they are known.
 
     Attributes:
         note: Why shapes could not be inferred; None when they could.
@@ -62,13 +66,19 @@ class Shapes:
         UsageError: The model has no dimension of such a name.
     """
 
-    def __init__(self, model: onnx.ModelProto, bound: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        bound: Mapping[str, int] | None = None,
+        graphs: Sequence[LocatedGraph] | None = None,
+    ) -> None:
         self.note: str | None = None
         bound = bound or {}
+        graphs = list(walk_graphs(model)) if graphs is None else graphs
         _refuse_unknown_names(model, bound)
-        self._types: TensorTypes = dict(_declared_types(model, bound))
-        if bound or self._lacks_sizes(model):
-            self._infer(model, bound)
+        self._types: TensorTypes = dict(_declared_types(graphs, bound))
+        if bound or self._lacks_sizes(graphs):
+            self._infer(model, bound, has_subgraphs=len(graphs) > 1)
 
     def tensor_type(self, graph: str, name: str) -> TensorType | None:
         """Shape and type of a value, as seen from a graph.
@@ -100,33 +110,54 @@ class Shapes:
         tensor_type = self.tensor_type(graph, name)
         return None if tensor_type is None else _bytes_of(tensor_type)
 
-    def _lacks_sizes(self, model: onnx.ModelProto) -> bool:
+    def bytes_of_values(self, places: Iterable[tuple[str, str]]) -> list[int | None]:
+        """Bytes that each of some values takes; None where that is unknown.
+
+        Args:
+            places: Path of the graph and name of each value.
+        """
+        types = self._types
+        return [
+            self.bytes(*place)
+            if (tensor_type := types.get(place)) is None
+            else _bytes_of(tensor_type)
+            for place in places
+        ]
+
+    def _lacks_sizes(self, graphs: Iterable[LocatedGraph]) -> bool:
         """Whether some output of a node has an unknown size."""
         return any(
-            self.elements(key.graph, name) is None
-            for key, node in walk_nodes(model)
+            self.elements(located.path, name) is None
+            for located in graphs
+            for node in located.graph.node
             for name in node.output
             if name
         )
 
-    def _infer(self, model: onnx.ModelProto, bound: Mapping[str, int]) -> None:
+    def _infer(
+        self, model: onnx.ModelProto, bound: Mapping[str, int], *, has_subgraphs: bool
+    ) -> None:
         """Add what onnx infers to what is declared."""
         copy = onnx.ModelProto()
         copy.CopyFrom(model)
-        others = set()
+        contrib = []
         for node in copy.graph.node:
             node.ClearField("metadata_props")  # often the largest part of the messages
-            if node.domain not in DEFAULT_DOMAINS:
-                others.update(node.output)
+            if may_have_surrogate(node):
+                contrib.append(node)
         _bind_dimensions(copy, bound)
+        others = {n for node in contrib if node.domain not in DEFAULT_DOMAINS for n in node.output}
         _remove_open_declarations(copy, others)
-        replace_contrib_operators(copy)
+        if contrib:
+            replace_contrib_operators(copy)
         try:
             inferred = onnx.shape_inference.infer_shapes(copy, data_prop=True)
         except ONNX_ERRORS as error:
             self.note = f"shapes could not be inferred ({first_line(error)})"
             return
-        for place, tensor_type in _declared_types(inferred, bound):
+        main = LocatedGraph(MAIN, inferred.graph, None)
+        graphs = walk_graphs(inferred) if has_subgraphs else [main]
+        for place, tensor_type in _declared_types(graphs, bound):
             declared = self._types.setdefault(place, tensor_type)
             if declared != tensor_type:
                 self._types[place] = _merge(declared, tensor_type)
@@ -150,11 +181,11 @@ def _merge(declared: TensorType, inferred: TensorType) -> TensorType:
 
 
 def _declared_types(
-    model: onnx.ModelProto, bound: Mapping[str, int]
+    graphs: Iterable[LocatedGraph], bound: Mapping[str, int]
 ) -> Iterator[tuple[tuple[str, str], TensorType]]:
     """Types of initializers, and what inputs, outputs and value infos declare."""
     types: dict[bytes, TensorType | None] = {}
-    for place in walk_graphs(model):
+    for place in graphs:
         graph = place.graph
         infos: list[onnx.ValueInfoProto] = list(graph.value_info)
         if isinstance(graph, onnx.GraphProto):

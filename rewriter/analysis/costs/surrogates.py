@@ -56,8 +56,6 @@ def replace_contrib_operators(model: onnx.ModelProto) -> None:
     Args:
         model: A copy that is used for shapes alone. It is changed.
     """
-    if not any(map(_may_have_surrogate, model.graph.node)):
-        return
     weights = _Weights(model)
     nodes = [surrogate for node in model.graph.node for surrogate in _surrogates(node, weights)]
     messages = [node.SerializeToString() for node in nodes]
@@ -88,7 +86,8 @@ class _Weights:
         return name
 
 
-def _may_have_surrogate(node: NodeProto) -> bool:
+def may_have_surrogate(node: NodeProto) -> bool:
+    """Whether `replace_contrib_operators` may replace a node."""
     return node.domain not in DEFAULT_DOMAINS or node.op_type in SAME_SHAPE
 
 

@@ -48,7 +48,7 @@ def stored_weights(
         modules: The module of each node, in the order of `walk_nodes`.
         parameters: Initializer name to parameter, as the file or a record says.
     """
-    initializer_parameters = InitializerParameters(model, tree, parameters)
+    initializer_parameters = InitializerParameters(model, tree, parameters, graph.graphs)
     readers = _readers(graph, modules, initializer_parameters.shapes)
 
     def owner(name: str) -> str | None:

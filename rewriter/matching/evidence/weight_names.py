@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import onnx
 
 from modelexport.hierarchy.choices import EvidenceKind
-from modelexport.hierarchy.graph_paths import MAIN
+from modelexport.hierarchy.graph_paths import MAIN, walk_graphs
 from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.rewriter.graph.graph_view import ContractedGraph
 from modelexport.rewriter.graph.initializer_parameters import initializer_shapes
@@ -58,7 +58,7 @@ def _tied_weights(
     of its own making. It is known by its size.
     """
     tied = {value for value in owners if len(contracted.consumers(value)) > 1}
-    graph, shapes = contracted.graph, initializer_shapes(model)
+    graph, shapes = contracted.graph, initializer_shapes(walk_graphs(model))
     unnamed_sizes = {
         math.prod(shape)
         for name, shape in shapes.items()
