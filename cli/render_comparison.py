@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from modelexport.cli import render_model_comparison
-from modelexport.cli.render_errors import Section, error_sections, number
+from modelexport.cli.render_errors import Section, error_sections, number, verdict
 from modelexport.cli.tables import Grid, list_counts, plural, short_count
 from modelexport.rewriter import ModelComparison
 from modelexport.support.visible_text import markdown_text
@@ -65,19 +65,21 @@ def _sections(result: "Comparison", *, every: bool) -> Iterator[Section]:
     if result.numeric is not None:
         yield _values(result.numeric, every=every)
         numeric = result.numeric
-        yield from error_sections(numeric.local, numeric.suggestion, numeric.tolerance)
+        yield from error_sections(
+            numeric.weights, numeric.local, numeric.suggestion, numeric.tolerance
+        )
         if result.numeric.unaligned:
             yield _unaligned(result.numeric)
 
 
 def _files(result: "Comparison") -> Section:
     """The two files and the verdict."""
-    verdict = "no difference was found" if result.same else "they differ"
+    outcome = "no difference was found" if result.same else "they differ"
     if result.module is not None:
-        verdict += f" in {result.module}"
+        outcome += f" in {result.module}"
     files = [f"A {_file(result.a)}", f"B {_file(result.b)}"]
     notes = [f"note: {note}" for note in result.notes]
-    return Section(f"{result.a.file} and {result.b.file}: {verdict}", [*files, *notes])
+    return Section(f"{result.a.file} and {result.b.file}: {outcome}", [*files, *notes])
 
 
 def _file(facts: "FileFacts") -> str:
@@ -116,11 +118,6 @@ def _values(result: "NumericComparison", *, every: bool) -> Section:
     """The values that were compared, and where they diverge first."""
     inputs = result.inputs if result.inputs.endswith(".npz") else f"{result.inputs} inputs"
     compared = f"{plural(len(result.values), 'value')} compared on {inputs}"
-    verdict = (
-        f"nothing is more than {result.tolerance:g} apart"
-        if result.first is None
-        else f"they diverge first in {result.first} (by more than {result.tolerance:g})"
-    )
     rows = [
         [value.tag, _marks(value), _operators(value), "x".join(map(str, value.shape)),
          f"{value.max_abs:.3g}", number(value.relative, ".3g"),
@@ -143,7 +140,8 @@ def _values(result: "NumericComparison", *, every: bool) -> Section:
         for value in result.values
         if value.begins and value.source_lines
     ]
-    return Section(f"{compared}: {verdict}", lines, Grid(heads, rows))
+    begins = verdict(result.first, result.cause, result.tolerance)
+    return Section(f"{compared}: {begins}", lines, Grid(heads, rows))
 
 
 def _unaligned(result: "NumericComparison") -> Section:

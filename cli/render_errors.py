@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from modelexport.cli.tables import Grid, plural
 
 if TYPE_CHECKING:
-    from modelexport.rewriter import ModuleError, Suggestion
+    from modelexport.rewriter import ChangedWeight, ModuleError, Suggestion
 
 _LISTED_MODULES = 20
 """The most modules that are listed in a table of errors."""
@@ -35,20 +35,53 @@ def number(value: float | None, spec: str) -> str:
     return "-" if value is None else format(value, spec)
 
 
-def error_sections(
-    local: Sequence["ModuleError"], suggestion: "Suggestion | None", tolerance: float
-) -> Iterator[Section]:
-    """The errors of modules by themselves, then what to leave out.
+def verdict(first: str | None, cause: str | None, tolerance: float) -> str:
+    """Where two sides begin to diverge, and which module to look at first.
 
     Args:
+        first: The module in which they diverge first; None where they do not.
+        cause: The module that is the likely cause.
+        tolerance: Relative distance above which values diverge.
+    """
+    if first is None:
+        return f"nothing is more than {tolerance:g} apart"
+    begins = f"they diverge first in {first} (by more than {tolerance:g})"
+    return begins if cause in {first, None} else f"{begins}; look at {cause} first"
+
+
+def error_sections(
+    weights: Sequence["ChangedWeight"],
+    local: Sequence["ModuleError"],
+    suggestion: "Suggestion | None",
+    tolerance: float,
+) -> Iterator[Section]:
+    """The weights that were changed, the errors of modules by themselves, what to leave out.
+
+    Args:
+        weights: The weights that are not those of the reference.
         local: The errors.
         suggestion: What to leave out.
         tolerance: Relative error up to which a module is not listed.
     """
+    if weights:
+        yield _weights(weights)
     if local:
         yield _errors(local, tolerance)
     if suggestion is not None:
         yield _suggestion(suggestion)
+
+
+def _weights(weights: Sequence["ChangedWeight"]) -> Section:
+    rows = [
+        [weight.tag, weight.weight, f"{weight.relative:.3g}", number(weight.steps, ".1f")]
+        for weight in weights[:_LISTED_MODULES]
+    ]
+    more = len(weights) - len(rows)
+    lines = [f"the {plural(more, 'weight')} with the smallest differences are left out"]
+    modules = plural(len({weight.tag for weight in weights}), "module")
+    title = f"{modules} with other weights than the reference, beyond rounding"
+    heads = ["module", "weight", ">relative", ">rounding steps"]
+    return Section(title, lines if more else [], Grid(heads, rows, ["weight"]))
 
 
 def _errors(local: Sequence["ModuleError"], tolerance: float) -> Section:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from modelexport.cli.render_errors import Section, error_sections, number
+from modelexport.cli.render_errors import Section, error_sections, number, verdict
 from modelexport.cli.tables import Grid, plural
 from modelexport.rewriter import ModelComparison, ModuleComparison, ValueStatus
 
@@ -16,21 +16,22 @@ def sections(result: ModelComparison, *, every: bool) -> Iterator[Section]:
     """
     yield _verdict(result)
     yield _modules(result, every=every)
-    yield from error_sections(result.local, result.suggestion, result.tolerance)
+    yield from error_sections(result.weights, result.local, result.suggestion, result.tolerance)
 
 
 def _verdict(result: ModelComparison) -> Section:
     inputs = result.inputs if result.inputs.endswith(".npz") else f"{result.inputs} inputs"
-    verdict = (
-        f"nothing is more than {result.tolerance:g} apart"
-        if result.first is None
-        else f"they diverge first in {result.first} (by more than {result.tolerance:g})"
-    )
+    begins = verdict(result.first, result.cause, result.tolerance)
     lines = []
     if result.suspects:
         lines.append(f"or in {', '.join(result.suspects)}, of which the file has no value")
+    lines += [
+        f"{row.tag} begins at {', '.join(row.source_lines)}"
+        for row in result.modules
+        if row.begins and row.source_lines
+    ]
     lines += [f"note: {note}" for note in result.notes]
-    return Section(f"{result.source} and {result.file} on {inputs}: {verdict}", lines)
+    return Section(f"{result.source} and {result.file} on {inputs}: {begins}", lines)
 
 
 def _modules(result: ModelComparison, *, every: bool) -> Section:

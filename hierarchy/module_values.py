@@ -3,10 +3,13 @@
 This is how a run in torch reaches the ONNX side, which never imports torch.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from modelexport.hierarchy.fingerprints import Array
+
+WeightSource = Callable[[], Array | None]
+"""Gives the numbers of a weight; None where numpy cannot hold them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +42,11 @@ class ModelValues:
         feeds_from: Where they come from.
         calls: The calls of its modules, in the order in which they returned: a module comes after
             those inside it.
+        weights: By the path of a module what gives its own weights, by their names.
     """
 
     name: str
     feeds: Mapping[str, Array]
     feeds_from: str
     calls: tuple[ModuleValues, ...]
+    weights: Mapping[str, Mapping[str, WeightSource]] = field(default_factory=dict)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Unaligned,
     )
     from modelexport.rewriter.comparison.value_status import ValueStatus
+    from modelexport.rewriter.comparison.weights.results import ChangedWeight
     from modelexport.rewriter.editing.module_graph import ModuleGraph
     from modelexport.rewriter.editing.open_graph import open_graph
     from modelexport.rewriter.extraction.extract_modules import extract
@@ -70,6 +71,7 @@ else:
             "comparison.parity.compare_run": ["compare_run"],
             "comparison.parity.results": ["ModelComparison", "ModuleComparison"],
             "comparison.value_status": ["ValueStatus"],
+            "comparison.weights.results": ["ChangedWeight"],
             "comparison.quantisation.results": ["ModuleError", "SuggestedModule", "Suggestion"],
             "annotation.find_decisions": ["find_decisions"],
             "folding": ["FoldReport", "Prototype", "UnfoldReport"],
@@ -102,6 +104,7 @@ __all__ = [
     "AnnotateReport",
     "BoundaryTensor",
     "Candidate",
+    "ChangedWeight",
     "Comparison",
     "Decision",
     "Deviation",

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import nn
 
 from modelexport.errors import UsageError
 from modelexport.hierarchy.fingerprints import Array
-from modelexport.hierarchy.module_values import ModelValues
+from modelexport.hierarchy.module_values import ModelValues, WeightSource
 from modelexport.support.progress import report_step
 from modelexport.tracer.eager.arrays import to_numpy
 from modelexport.tracer.eager.lazy_modules import initialise_lazy_modules
@@ -62,7 +63,21 @@ def run_modules(
             run_model(model, call)
     arrays = {key: to_numpy(tensor) for key, tensor in call.tensors.items()}
     readable = {key: array for key, array in arrays.items() if array is not None}
-    return ModelValues(name, readable, feeds_from, tuple(collector.calls))
+    return ModelValues(name, readable, feeds_from, tuple(collector.calls), _weights(model))
+
+
+def _weights(model: nn.Module) -> dict[str, dict[str, WeightSource]]:
+    """What gives the parameters and buffers of each module, under each path of the module."""
+    return {
+        path: {
+            name: partial(to_numpy, tensor.detach())
+            for name, tensor in (
+                *module.named_parameters(recurse=False),
+                *module.named_buffers(recurse=False),
+            )
+        }
+        for path, module in model.named_modules(remove_duplicate=False)
+    }
 
 
 def _with_feeds(call: ModelCall, feeds: Mapping[str, Array], name: str) -> ModelCall:

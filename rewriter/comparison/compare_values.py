@@ -35,6 +35,8 @@ from modelexport.rewriter.comparison.quantisation.read_values import (
 from modelexport.rewriter.comparison.results import Deviation, NumericComparison, Unaligned
 from modelexport.rewriter.comparison.shown_modules import ShownModules
 from modelexport.rewriter.comparison.value_pairing import ComparedValues, Pair, ValuePairing
+from modelexport.rewriter.comparison.weights.likely_cause import likely_cause
+from modelexport.rewriter.comparison.weights.two_files import changed_weights
 from modelexport.rewriter.execution.feeds import Feeds
 from modelexport.rewriter.matching import read_inputs
 
@@ -112,6 +114,9 @@ def compare_values(
     if options.suggest or (first is not None and has_fewer_bits(files[1], files[0])):
         compared = [(pairs[index], deviations[index]) for index in kept]
         examined = _examine(files, runs, compared, alignment, shown, options)
+    weights = [] if first is None else changed_weights(files, alignment, shown)
+    first_tag = None if first is None else alignment.tag(first)
+    local = list(examined.errors.values())
     return NumericComparison(
         inputs=inputs,
         tolerance=options.tolerance,
@@ -122,15 +127,17 @@ def compare_values(
             for index in kept
             if (key := shown.innermost(pairs[index].keys)) is not None
         ],
-        first=None if first is None else alignment.tag(first),
+        first=first_tag,
         unaligned=[
             Unaligned(alignment.tag(key), "ab"[index], value.name, value.op, reason)
             for index, value, keys, reason in _left_out(pairing, mispaired)
             if (key := shown.innermost(keys)) is not None
         ],
         same=first is None,
-        local=list(examined.errors.values()),
+        local=local,
         suggestion=examined.suggestion,
+        weights=weights,
+        cause=likely_cause(first_tag, (), weights, local),
     )
 
 

@@ -7,6 +7,7 @@ import msgspec
 
 from modelexport.rewriter.comparison.quantisation.results import ModuleError, Suggestion
 from modelexport.rewriter.comparison.value_status import ValueStatus
+from modelexport.rewriter.comparison.weights.results import ChangedWeight
 
 
 class Status(StrEnum):
@@ -154,6 +155,10 @@ class NumericComparison(msgspec.Struct, frozen=True):
         local: For a second file of fewer bits: the error that each module adds by itself, the
             largest first.
         suggestion: Which modules to leave out of quantisation; None when that was not asked for.
+        weights: Where something diverges: the weights that are not those of the first file,
+            rounded, the most changed first.
+        cause: Tag of the module to look at first: one whose weights were changed, else for a
+            second file of fewer bits the one with the largest error by itself, else `first`.
     """
 
     inputs: str
@@ -164,6 +169,8 @@ class NumericComparison(msgspec.Struct, frozen=True):
     same: bool
     local: list[ModuleError] = []
     suggestion: Suggestion | None = None
+    weights: list[ChangedWeight] = []
+    cause: str | None = None
 
 
 class Comparison(msgspec.Struct, frozen=True):

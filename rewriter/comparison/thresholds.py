@@ -50,3 +50,10 @@ MOST_SUGGESTED_MODULES = 10
 
 MOST_MEASURED_MODULES = 256
 """Maximum number of modules that are left out in turn, to measure what that gains."""
+
+WEIGHT_SLACK = 1e-5
+"""Difference (0 or more), over the largest element of a weight, up to which weights are equal:
+far below any change that matters, above what converters round towards zero or away from it."""
+
+MOST_CHANGED_WEIGHTS = 0.5
+"""Maximum share (0 to 1) of weights beyond rounding up to which these count as changed."""

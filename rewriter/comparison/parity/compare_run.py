@@ -34,6 +34,10 @@ from modelexport.rewriter.comparison.quantisation.module_groups import group_by_
 from modelexport.rewriter.comparison.quantisation.results import ModuleError
 from modelexport.rewriter.comparison.thresholds import SAME_VALUE_DISTANCE
 from modelexport.rewriter.comparison.value_status import ValueStatus
+from modelexport.rewriter.comparison.weights.likely_cause import likely_cause
+from modelexport.rewriter.comparison.weights.results import ChangedWeight
+from modelexport.rewriter.comparison.weights.weight_differences import find_changed_weights
+from modelexport.rewriter.comparison.weights.weight_numbers import WeightReader
 from modelexport.support.gc_pause import gc_paused
 
 
@@ -146,6 +150,9 @@ class _RunAgainstFile:
         )
         rows = [row for row in candidates if row is not None]
         first, suspects = self._first(start)
+        few_bits = first is not None and has_fewer_bits(self._file)
+        local = self._local_errors() if few_bits else []
+        weights = [] if first is None else self._changed_weights()
         counts = Counter(row.status for row in rows)
         return ModelComparison(
             source=self._values.name,
@@ -157,7 +164,17 @@ class _RunAgainstFile:
             suspects=suspects,
             counts={status.value: counts[status] for status in ValueStatus},
             modules=rows,
-            local=[] if first is None or not has_fewer_bits(self._file) else self._local_errors(),
+            local=local,
+            weights=weights,
+            cause=likely_cause(first, suspects, weights, local),
+        )
+
+    def _changed_weights(self) -> list[ChangedWeight]:
+        """The weights of the modules that are shown that are not those of the model, rounded."""
+        return find_changed_weights(
+            WeightReader(self._file),
+            lambda path: self._values.weights.get(path, {}),
+            self._shown.tag,
         )
 
     def _first(self, start: DivergenceStart) -> tuple[str | None, list[str]]:

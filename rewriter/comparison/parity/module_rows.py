@@ -60,6 +60,7 @@ class ModuleRows:
         if match is None:
             return msgspec.structs.replace(row, reason=self._reason(path))
         errors, computed_in = match.errors, self._own.module(match.name)
+        node = self._own.producer(match.name)
         return msgspec.structs.replace(
             row,
             value=match.name,
@@ -70,6 +71,7 @@ class ModuleRows:
             relative=errors.relative,
             cosine=errors.cosine,
             snr_db=errors.snr_db,
+            source_lines=() if node is None else self._file.source_lines[node],
         )
 
     def _reason(self, path: str) -> str:

@@ -6,6 +6,7 @@ import msgspec
 
 from modelexport.rewriter.comparison.quantisation.results import ModuleError, Suggestion
 from modelexport.rewriter.comparison.value_status import ValueStatus
+from modelexport.rewriter.comparison.weights.results import ChangedWeight
 
 
 class ModuleComparison(msgspec.Struct, frozen=True):
@@ -30,6 +31,7 @@ class ModuleComparison(msgspec.Struct, frozen=True):
         cosine: Cosine of the angle between both (-1 to 1).
         snr_db: Signal to noise ratio in decibels; None when there is no noise, or no signal.
         reason: Why the file has no such value; None when it has one.
+        source_lines: Lines of Python (`file:line`) behind the node that computes the value.
     """
 
     tag: str
@@ -48,6 +50,7 @@ class ModuleComparison(msgspec.Struct, frozen=True):
     cosine: float | None = None
     snr_db: float | None = None
     reason: str | None = None
+    source_lines: tuple[str, ...] = ()
 
 
 class ModelComparison(msgspec.Struct, frozen=True):
@@ -68,6 +71,10 @@ class ModelComparison(msgspec.Struct, frozen=True):
             first.
         suggestion: Which modules to leave out of quantisation; None when that was not asked for.
         notes: What the user should know beyond that.
+        weights: Where something diverges: the weights of the file that are not those of the model,
+            rounded, the most changed first.
+        cause: Tag of the module to look at first: one whose weights were changed, else for a file
+            of fewer bits the one with the largest error by itself, else `first`.
     """
 
     source: str
@@ -82,6 +89,8 @@ class ModelComparison(msgspec.Struct, frozen=True):
     local: list[ModuleError] = []
     suggestion: Suggestion | None = None
     notes: list[str] = []
+    weights: list[ChangedWeight] = []
+    cause: str | None = None
 
     def differences(self) -> Iterator[ModuleComparison]:
         """The calls whose outputs diverge."""

@@ -65,6 +65,10 @@ class QuantisedValues:
         """Whether the node that computes a value is quantised itself."""
         return self._graph.producer[name] in self._handled
 
+    def is_passed_on(self, name: str) -> bool:
+        """Whether a value is quantised because the one that it is made of is."""
+        return self._passed_on(self._graph.producer[name]) is not None
+
     def applies(self, name: str, left_out: Collection[str]) -> bool:
         """Whether a value is still quantised when some modules are left out.
 

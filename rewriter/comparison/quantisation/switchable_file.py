@@ -91,7 +91,8 @@ class SwitchableFile:
                 values.remove(cycle)
             else:
                 break
-        self.modules, self._rounded = builder.modules, builder.rounded
+        self.modules = builder.modules
+        self._rounded = [*builder.rounded, *builder.passed_on]
         self._feeds = dict(quantised.feeds)
         model = self._model(nodes)
         source = session_source(quantised.file.container, model)
@@ -169,6 +170,11 @@ class _GraphBuilder:
         self.modules = list(dict.fromkeys(self._keys.values()))
         quantised_values = quantised.groups.quantised.by_name
         self.rounded = [v.quantised for v in self._values if v.quantised in quantised_values]
+        self.passed_on = [
+            name
+            for name in quantised_values
+            if name not in self._keys and quantised.groups.quantised.is_passed_on(name)
+        ]
         in_quantised = {v.quantised: v for v in self._values}
         in_reference = {v.reference: v for v in self._values}
         rounded = {v.reference for v in self._values if v.quantised in quantised_values}
@@ -180,6 +186,7 @@ class _GraphBuilder:
             replace_quantised=lambda name: (
                 f"{in_quantised[name].chosen}/q" if name in in_quantised else None
             ),
+            replace_inside=lambda name: _inside(name) if name in self.passed_on else None,
         )
         copy = onnx.ModelProto()
         copy.CopyFrom(reference.file.model)
@@ -206,7 +213,8 @@ class _GraphBuilder:
         results = {name: self._own.resolve(name, outside) for name in outputs}
         ends = [helper.make_node("Identity", [results[n]], [_OUTPUT + n]) for n in outputs]
         switches = [node for value in self._values for node in self._switch(value)]
-        every = [*self._own.nodes, *self._other.nodes, *switches, *ends]
+        inside = [self._quantised_inside(name) for name in self.passed_on]
+        every = [*self._own.nodes, *self._other.nodes, *switches, *inside, *ends]
         return needed_nodes(every, [_OUTPUT + name for name in outputs])
 
     def _switch(self, value: SharedValue) -> Iterator[onnx.NodeProto]:
@@ -223,6 +231,11 @@ class _GraphBuilder:
         yield from converted(name, real, f"{value.chosen}/q", value.quantised_form)
         yield from converted(name, real, f"{value.chosen}/r", value.reference_form)
 
+    def _quantised_inside(self, name: str) -> onnx.NodeProto:
+        """A value inside a module, quantised as long as the one that is passed on to it is."""
+        value = self._quantised.groups.quantised.by_name[name]
+        return helper.make_node("Where", [_QUANTISED + name, value.real, name], [_inside(name)])
+
     def _rounded_or_not(self, value: SharedValue) -> Iterator[onnx.NodeProto]:
         """Quantise a chosen value as the file does, where a module needs that."""
         name, form, groups = value.chosen, value.quantised_form, self._quantised.groups
@@ -237,6 +250,11 @@ class _GraphBuilder:
         yield from converted(f"{name}/2", form, f"{name}/rounded", value.real_form)
         switch = _QUANTISED + value.quantised
         yield helper.make_node("Where", [switch, f"{name}/rounded", name], [f"{name}/final"])
+
+
+def _inside(name: str) -> str:
+    """What the nodes of a module read of a value that is passed on to it."""
+    return f"{_CHOSEN}{name}/inside"
 
 
 def _in_subgraphs(graph: onnx.GraphProto) -> bool:

@@ -1,0 +1,168 @@
+"""Which weights of a file are not those of its reference, and more than rounded.
+
+A file of fewer bits has other numbers everywhere, but each of them is the nearest that it can
+store. A weight that is further away was changed. If most weights are, the quantiser did not round
+to the nearest number, and nothing follows from it.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from modelexport.hierarchy.fingerprints import Array
+from modelexport.hierarchy.module_values import WeightSource
+from modelexport.rewriter.comparison.thresholds import (
+    MOST_CHANGED_WEIGHTS,
+    MOST_PERMUTED_AXES,
+    SAME_VALUE_DISTANCE,
+    WEIGHT_SLACK,
+)
+from modelexport.rewriter.comparison.weights.results import ChangedWeight
+from modelexport.rewriter.comparison.weights.weight_numbers import (
+    WeightNumbers,
+    WeightRead,
+    WeightReader,
+)
+
+References = Mapping[str, WeightSource]
+"""What gives the weights of a module of the reference, by their names."""
+
+
+@dataclass(frozen=True)
+class _Difference:
+    """The difference of a weight from that of the reference.
+
+    Attributes:
+        reference: The name of the latter.
+        relative: Norm of the difference over the norm of the reference's.
+        steps: Greatest difference in steps; None where it has none.
+        excess: Norm of what is more than rounding, over the norm of the reference's.
+        in_order: Whether both have their numbers in the same order, up to that of the axes.
+        same_numbers: Whether both have the same numbers in any order.
+    """
+
+    reference: str
+    relative: float
+    steps: float | None
+    excess: float
+    in_order: bool
+    same_numbers: bool
+
+
+def find_changed_weights(
+    reader: WeightReader, references: Callable[[str], References], tag: Callable[[str], str | None]
+) -> list[ChangedWeight]:
+    """The weights of a file that were changed, the most changed first.
+
+    Args:
+        reader: Reads the weights of the file.
+        references: The weights of a module of the reference, by the path of the module.
+        tag: The tag of a module by its path; None for one that is not shown.
+    """
+    differences = list(_differences(reader, references))
+    orders = {read.place for read, difference in differences if difference.in_order}
+    changed = [
+        (read, difference)
+        for read, difference in differences
+        if difference.excess > 0 and (not difference.same_numbers or read.place in orders)
+    ]
+    if len(changed) > MOST_CHANGED_WEIGHTS * len(differences):
+        return []
+    changed.sort(key=lambda pair: -pair[1].excess)
+    return [
+        ChangedWeight(shown_tag, read.name, match.reference, match.relative, match.steps)
+        for read, match in changed
+        if (shown_tag := tag(read.path)) is not None
+    ]
+
+
+def _differences(
+    reader: WeightReader, references: Callable[[str], References]
+) -> Iterator[tuple[WeightRead, _Difference]]:
+    """Each weight of a module with the nearest one of the reference's module."""
+    for path, reads in _by_module(reader.reads()).items():
+        weights = references(path)
+        arrays = {name: array for name, get in weights.items() if (array := get()) is not None}
+        candidates = [
+            (read, _difference(name, array, numbers))
+            for read in reads
+            if arrays and (numbers := reader.numbers(read)) is not None
+            for name, array in arrays.items()
+            if 1 < array.size == numbers.array.size
+        ]
+        yield from _nearest(candidates)
+
+
+def _nearest(
+    candidates: Sequence[tuple[WeightRead, _Difference]],
+) -> Iterator[tuple[WeightRead, _Difference]]:
+    """Each weight once: those of one name first, then the nearest."""
+    used: tuple[set[str], set[str]] = set(), set()
+    for read, difference in sorted(
+        candidates, key=lambda pair: (pair[0].name != pair[1].reference, pair[1].relative)
+    ):
+        if read.name not in used[0] and difference.reference not in used[1]:
+            used[0].add(read.name)
+            used[1].add(difference.reference)
+            yield read, difference
+
+
+def _by_module(reads: Iterable[WeightRead]) -> dict[str, Sequence[WeightRead]]:
+    modules: dict[str, dict[str, WeightRead]] = {}
+    for read in reads:
+        modules.setdefault(read.path, {}).setdefault(read.name, read)
+    return {path: list(names.values()) for path, names in modules.items()}
+
+
+def _difference(name: str, exact: Array, weight: WeightNumbers) -> _Difference:
+    exact = exact.astype(np.float32)
+    norm = float(np.linalg.norm(exact)) or 1.0
+    ordered = min(_orders(exact, weight.array), key=lambda a: _distance(a, weight.array))
+    relative = _distance(ordered, weight.array) / norm
+    sorted_pair = np.sort(ordered, axis=None), np.sort(weight.array, axis=None)
+    in_order = relative < SAME_VALUE_DISTANCE or exact.ndim <= 1
+    most = None if weight.step is None else np.max(weight.step)
+    over, steps = _beyond_rounding(*sorted_pair, most, None)
+    same_numbers = not over.any()
+    if in_order or same_numbers:
+        over, steps = _beyond_rounding(ordered, weight.array, weight.step, weight.at_edge)
+    excess = float(np.linalg.norm(over)) / norm
+    is_one_dimensional = exact.ndim <= 1
+    return _Difference(
+        name, relative, steps, excess, in_order, same_numbers and not is_one_dimensional
+    )
+
+
+def _beyond_rounding(
+    exact: Array, actual: Array, step: Array | None, at_edge: Array | None
+) -> tuple[Array, float | None]:
+    """By how much each element is further away than rounding takes it; and the most steps."""
+    distance = np.abs(actual - exact)
+    slack = WEIGHT_SLACK * float(np.abs(exact).max(initial=0.0)) + WEIGHT_SLACK**2
+    allowed: Array | float = slack
+    steps = None
+    if step is not None:
+        share = 0.5 if at_edge is None else np.where(at_edge, 1.0, 0.5)
+        allowed = slack + share * step
+        steps = float((distance / np.maximum(step, np.finfo(np.float32).tiny)).max(initial=0.0))
+    return np.maximum(distance - allowed, 0.0), steps
+
+
+def _orders(exact: Array, actual: Array) -> Iterator[Array]:
+    """An array in each order of its axes that has the shape of another one, extents of 1 aside."""
+    shape = tuple(extent for extent in actual.shape if extent != 1)
+    squeezed = exact.reshape([extent for extent in exact.shape if extent != 1])
+    fits = False
+    if squeezed.ndim <= MOST_PERMUTED_AXES:
+        for axes in itertools.permutations(range(squeezed.ndim)):
+            if tuple(squeezed.shape[axis] for axis in axes) == shape:
+                fits = True
+                yield squeezed.transpose(axes).reshape(actual.shape)
+    if not fits:
+        yield exact.reshape(actual.shape)
+
+
+def _distance(exact: Array, actual: Array) -> float:
+    return float(np.linalg.norm(actual - exact))

@@ -1,0 +1,193 @@
+"""The real numbers that the weights of a file stand for, and how finely the file stores them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+
+from modelexport.hierarchy.fingerprints import Array
+from modelexport.rewriter.comparison.compared_file import ComparedFile
+from modelexport.rewriter.comparison.quantisation_scales import QuantisationScales, Scale
+from modelexport.rewriter.comparison.weights.integer_scales import integer_scale
+from modelexport.rewriter.extraction.graph_parts import MainGraph
+from modelexport.rewriter.matching.evidence.dequantised_weights import ReadByName, dequantise
+
+_MANTISSA_BITS: dict[int, int] = {onnx.TensorProto.FLOAT16: 10, onnx.TensorProto.BFLOAT16: 7}
+"""Bits behind the leading one of numbers that are stored in half precision."""
+
+_SMALLEST_EXPONENT: dict[int, int] = {
+    onnx.TensorProto.FLOAT16: -14,
+    onnx.TensorProto.BFLOAT16: -126,
+}
+"""Exponent of the smallest number that is stored with all of these bits."""
+
+_FLOATS = {onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, *_MANTISSA_BITS}
+
+_MOVING = {"Identity", "Cast", "Transpose", "Reshape", "Unsqueeze", "Squeeze", "Flatten"}
+"""Operators whose output holds the numbers of their first input."""
+
+_ONES = {bits: sum(1 << place for place in range(0, 8, bits)) for bits in (1, 2, 4, 8)}
+"""For numbers of so many bits: the byte in which all of them are 1."""
+
+
+@dataclass(frozen=True)
+class WeightRead:
+    """A weight as a node reads it.
+
+    Attributes:
+        name: The initializer.
+        node: Position of the node that reads it, or that dequantises it.
+        reader: Position of the node of a module that reads it.
+        path: Path of this module.
+        place: The operator of the reader, and which input the weight is.
+    """
+
+    name: str
+    node: int
+    reader: int
+    path: str
+    place: tuple[str, int]
+
+
+@dataclass(frozen=True, eq=False)
+class WeightNumbers:
+    """The numbers of a weight.
+
+    Attributes:
+        array: The real numbers.
+        step: Distance between numbers that the file can store, for each element or for all; None
+            for numbers in single precision or more.
+        at_edge: Where the stored number is the smallest or the largest of its type: quantisers
+            clip there.
+    """
+
+    array: Array
+    step: Array | None = None
+    at_edge: Array | None = None
+
+
+class WeightReader:
+    """Reads the weights of the modules of a file.
+
+    Nodes that work for several modules are left out: an optimiser may have merged their weights.
+
+    Args:
+        file: The file.
+    """
+
+    def __init__(self, file: ComparedFile) -> None:
+        self._file, self._graph = file, MainGraph(file)
+        self._scales = QuantisationScales(file.model.graph)
+        self._tensors = {tensor.name: tensor for tensor in file.model.graph.initializer}
+
+    def reads(self) -> Iterator[WeightRead]:
+        """The weights that modules read, in the order of the nodes."""
+        scales = self._scale_names()
+        for position, node in enumerate(self._graph.nodes):
+            claim = self._file.claims[position]  # the main graph's nodes have the first numbers
+            if claim is None or claim.covers or self._graph.is_constant[position]:
+                continue
+            for index, name in enumerate(node.input):
+                source, weight = self._source(name, position)
+                if weight in self._tensors and weight not in scales:
+                    place = node.op_type, index
+                    yield WeightRead(weight, source, position, claim.module, place)
+
+    def _source(self, name: str, reader: int) -> tuple[int, str]:
+        """The node that reads an initializer, and the initializer, behind what moves numbers."""
+        position = self._graph.producer.get(name)
+        while position is not None and self._graph.is_constant[position]:
+            node = self._graph.nodes[position]
+            if node.op_type not in {*_MOVING, "DequantizeLinear"}:
+                break
+            reader = position if node.op_type == "DequantizeLinear" else reader
+            name = node.input[0]
+            position = self._graph.producer.get(name)
+        return reader, name
+
+    def _scale_names(self) -> set[str]:
+        """The initializers that are scales and zero points of weights."""
+        names: set[str] = set()
+        for position, node in enumerate(self._graph.nodes):
+            if node.op_type in {"DequantizeLinear", "QuantizeLinear"}:
+                names.update(node.input[1:])
+            for name in filter(self._tensors.__contains__, node.input):
+                if self._tensors[name].data_type not in _FLOATS:
+                    names.update(self._scale(position, name) or ())
+        return names
+
+    def _scale(self, position: int, name: str) -> Scale | None:
+        return integer_scale(self._graph, position, name) or self._scales.of(name)
+
+    def numbers(self, read: WeightRead) -> WeightNumbers | None:
+        """The numbers of a weight; None where it holds none, or its scale is not known."""
+        tensor = self._tensors[read.name]
+        stored = self._array(read.name)
+        if stored is None:
+            return None
+        if tensor.data_type in _FLOATS:
+            return WeightNumbers(stored, _float_step(stored, tensor.data_type))
+        node = self._graph.nodes[read.node]
+        numbers = dequantise(node, stored, self._array)
+        if numbers is not None:
+            return _with_step(numbers, node, stored, self._array)
+        scale = self._scale(read.node, read.name)
+        return None if scale is None else self._scaled(stored, *scale)
+
+    def array(self, read: WeightRead) -> Array | None:
+        """The real numbers of a weight; None where these are not known."""
+        numbers = self.numbers(read)
+        return None if numbers is None else numbers.array
+
+    def _array(self, name: str) -> Array | None:
+        tensor = self._tensors.get(name)
+        return None if tensor is None else self._file.container.array(tensor)
+
+    def _scaled(self, stored: Array, scale_name: str, zero_name: str) -> WeightNumbers | None:
+        """The numbers of a weight with one scale, or with one for each channel."""
+        scale, zero_point = self._array(scale_name), self._array(zero_name)
+        if scale is None:
+            return None
+        for axis in range(stored.ndim - 1, -1, -1):
+            shape = [1] * stored.ndim
+            if scale.size > 1:
+                shape[axis] = stored.shape[axis]
+            if scale.size in {1, stored.shape[axis]}:
+                step = scale.astype(np.float32).reshape(shape)
+                centred = stored.astype(np.float32)
+                if zero_point is not None:
+                    zero_shape = shape if zero_point.size > 1 else [1] * stored.ndim
+                    centred -= zero_point.astype(np.float32).reshape(zero_shape)
+                return WeightNumbers(centred * step, step, _edges(stored))
+        return None
+
+
+def _with_step(
+    numbers: Array, node: onnx.NodeProto, stored: Array, read: ReadByName
+) -> WeightNumbers:
+    """Numbers that a node dequantised, with their steps: what it makes of ones, less of zeros."""
+    bits = next((a.i for a in node.attribute if a.name == "bits"), 8)
+    is_packed = node.op_type != "DequantizeLinear"
+    one = _ONES.get(bits, 1) if is_packed else 1
+    low, high = (dequantise(node, np.full_like(stored, fill), read) for fill in (0, one))
+    if low is None or high is None:
+        return WeightNumbers(numbers)
+    return WeightNumbers(numbers, np.abs(high - low), None if is_packed else _edges(stored))
+
+
+def _edges(stored: Array) -> Array:
+    """Where a stored number is the smallest or the largest of all."""
+    edges: Array = (stored == stored.min()) | (stored == stored.max())
+    return edges
+
+
+def _float_step(stored: Array, data_type: int) -> Array | None:
+    """The distance between neighbours in half precision; None for more than that."""
+    bits = _MANTISSA_BITS.get(data_type)
+    if bits is None:
+        return None
+    _, exponents = np.frexp(np.abs(stored.astype(np.float32)))
+    smallest = _SMALLEST_EXPONENT[data_type]
+    step: Array = np.exp2(np.maximum(exponents - 1, smallest) - bits).astype(np.float32)
+    return step
