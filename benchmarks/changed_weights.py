@@ -75,6 +75,8 @@ class StoredWeights:
         self, name: str, exact: np.ndarray, changed: np.ndarray
     ) -> dict[str, np.ndarray]:
         """A weight in integers, with another scale: by as much as its largest number grew."""
+        if f"{name}_quantized" not in self._tensors:
+            name = f"{name}_Transposed"  # of a Gemm that became a MatMul
         integers = self._array(f"{name}_quantized")
         scale_name = next(n for n in self._scale_names(name) if n in self._tensors)
         scale, zero = (

@@ -133,7 +133,7 @@ class ChangeTrials:
                 self.counts[side] += _is_named(cause or "", tag)
                 if not _is_named(cause or "", tag):
                     names = f"{side} names {cause or 'nothing'}, not {tag} ({how})"
-                    print(f"  {self._subject.loaded.origin.source}, {self._form}: {names}")
+                    print(f"  {self._form}: {names}")
 
     def _causes(
         self, exact: dict[str, np.ndarray], changed: dict[str, np.ndarray]
@@ -182,6 +182,7 @@ def outputs_of(model: Path, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarra
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
+    options.intra_op_num_threads = 1  # a quantised LSTM computes other numbers with more
     session = onnxruntime.InferenceSession(str(model), options)
     names = [value.name for value in session.get_outputs()]
     return dict(zip(names, session.run(names, feeds), strict=True))

@@ -108,8 +108,8 @@ def compare_values(
     kept = [index for index in range(len(pairs)) if index not in mispaired]
     hidden = {index for index in kept if shown.hides(pairs[index].keys)}
     beginnings = finder.beginnings(mispaired | hidden)
-    diverging = (shown.shown_as(pairs[index].key) for index in kept if deviations[index].diverges)
-    first = next((key for key in diverging if key is not None), None)
+    shown_keys = ((i, shown.shown_as(pairs[i].key)) for i in kept if deviations[i].diverges)
+    start, first = next(((i, key) for i, key in shown_keys if key is not None), (None, None))
     examined = Examined({})
     if options.suggest or (first is not None and has_fewer_bits(files[1], files[0])):
         compared = [(pairs[index], deviations[index]) for index in kept]
@@ -137,7 +137,9 @@ def compare_values(
         local=local,
         suggestion=examined.suggestion,
         weights=weights,
-        cause=likely_cause(first_tag, (), weights, local),
+        cause=likely_cause(
+            *(first_tag, (), weights, local), -1 if start is None else pairs[start].b.node
+        ),
     )
 
 

@@ -8,7 +8,15 @@ import pytest
 
 PUBLIC = {
     "modelexport": {
-        *("Analysis", "AnnotateOptions", "AnnotateReport", "Candidate", "Comparison", "Decision"),
+        *(
+            "Analysis",
+            "AnnotateOptions",
+            "AnnotateReport",
+            "Candidate",
+            "ChangedWeight",
+            "Comparison",
+            "Decision",
+        ),
         *("Deviation", "Diagnosis", "EvidenceKind", "ExportConfig", "ExportFailedError"),
         *("ExportResult", "Exporter", "Fault", "FileFacts", "FileProblem", "FoldMode"),
         *("FoldReport", "FoldRules", "ForeignRecordError", "Inject", "InputSpec", "InputsError"),
@@ -35,7 +43,14 @@ PUBLIC = {
         *("TagStyle", "Tagger", "TorchNN", "read_record", "record_path"),
     },
     "modelexport.rewriter": {
-        *("Analysis", "AnnotateOptions", "AnnotateReport", "Candidate", "Comparison"),
+        *(
+            "Analysis",
+            "AnnotateOptions",
+            "AnnotateReport",
+            "Candidate",
+            "ChangedWeight",
+            "Comparison",
+        ),
         *("Decision", "Deviation", "ModelComparison", "ModuleComparison", "ModuleError"),
         *("SuggestedModule", "Suggestion", "ValueStatus", "compare_run"),
         *("ModuleGraph", "open_graph"),

@@ -51,7 +51,7 @@ def _factor_behind(graph: MainGraph, position: int) -> str | None:
         for factor in factors:
             source = graph.producer.get(factor)
             names = [factor] if source is None else graph.nodes[source].input
-            stored = [name for name in names if name in graph.initializers]
+            stored: list[str] = [name for name in names if name in graph.initializers]
             if len(stored) == 1:
                 return stored[0]
         casts = [node for node in readers if node.op_type == "Cast"]

@@ -68,14 +68,25 @@ def find_changed_weights(
         for read, difference in differences
         if difference.excess > 0 and (not difference.same_numbers or read.place in orders)
     ]
-    if len(changed) > MOST_CHANGED_WEIGHTS * len(differences):
-        return []
-    changed.sort(key=lambda pair: -pair[1].excess)
+    if not _is_rounding(differences, changed):
+        changed = [(read, difference) for read, difference in changed if difference.steps is None]
+    changed.sort(key=lambda pair: (-float(f"{pair[1].excess:.2e}"), pair[0].reader))
     return [
-        ChangedWeight(shown_tag, read.name, match.reference, match.relative, match.steps)
+        ChangedWeight(
+            *(shown_tag, read.name, match.reference, match.relative, read.reader, match.steps)
+        )
         for read, match in changed
         if (shown_tag := tag(read.path)) is not None
     ]
+
+
+_Pairs = Sequence[tuple[WeightRead, _Difference]]
+
+
+def _is_rounding(differences: _Pairs, changed: _Pairs) -> bool:
+    """Whether the file has rounded its weights: most of those in fewer bits are not changed."""
+    count, most = (sum(d.steps is not None for _, d in pairs) for pairs in (changed, differences))
+    return count <= MOST_CHANGED_WEIGHTS * most
 
 
 def _differences(

@@ -70,7 +70,8 @@ class WeightNumbers:
 class WeightReader:
     """Reads the weights of the modules of a file.
 
-    Nodes that work for several modules are left out: an optimiser may have merged their weights.
+    Nodes that work for several modules with weights are left out: an optimiser may have merged
+    these.
 
     Args:
         file: The file.
@@ -85,14 +86,23 @@ class WeightReader:
         """The weights that modules read, in the order of the nodes."""
         scales = self._scale_names()
         for position, node in enumerate(self._graph.nodes):
-            claim = self._file.claims[position]  # the main graph's nodes have the first numbers
-            if claim is None or claim.covers or self._graph.is_constant[position]:
+            path = self._module(position)
+            if path is None or self._graph.is_constant[position]:
                 continue
             for index, name in enumerate(node.input):
                 source, weight = self._source(name, position)
                 if weight in self._tensors and weight not in scales:
                     place = node.op_type, index
-                    yield WeightRead(weight, source, position, claim.module, place)
+                    yield WeightRead(weight, source, position, path, place)
+
+    def _module(self, position: int) -> str | None:
+        """The module of a node; of a fused one the only module with weights."""
+        claim = self._file.claims[position]  # the main graph's nodes have the first numbers
+        if claim is None or not claim.covers:
+            return None if claim is None else claim.module
+        modules = (self._file.tree[path] for path in claim.covers if path in self._file.tree)
+        owners = [module.path for module in modules if module.parameters or module.buffers]
+        return owners[0] if len(owners) == 1 else None
 
     def _source(self, name: str, reader: int) -> tuple[int, str]:
         """The node that reads an initializer, and the initializer, behind what moves numbers."""

@@ -14,6 +14,8 @@ const MEASURES = [
 ];
 const ROW_HEIGHT = 26;
 const NAMED_WIDTH = 34;
+const LETTER_WIDTH = 7;
+const FIRST_ROWS = 8;
 const MOST_UNRESOLVED = 500;
 const MOST_MATCHES = 300;
 const state = { measure: "parameters", focus: 0, chosen: 0, query: "", open: new Set() };
@@ -117,7 +119,8 @@ function icicle(file) {
     depth = Math.max(depth, level);
     drawn += 1;
     const name = run ? run.name : module.name;
-    const button = element("button", share * width > NAMED_WIDTH ? name : "");
+    const readable = share * width > 12 + LETTER_WIDTH * Math.min(name.length, 6);
+    const button = element("button", readable && share * width > NAMED_WIDTH ? name : "");
     button.type = "button";
     button.tabIndex = -1;
     button.dataset.tag = module.tag;
@@ -141,7 +144,7 @@ function icicle(file) {
   }
   box.style.height = `${(depth + 1) * ROW_HEIGHT}px`;
   const whole = top ? format(size(top)) : "not in this file";
-  const caption = element("div", `${file.file}: ${whole}`, "caption");
+  const caption = element("div", `${files.length > 1 ? `${file.file}, ` : ""}${MEASURES.find(([name]) => name === state.measure)[1]}: ${whole}`, "caption");
   if (!drawn) box.style.height = "0";
   return [caption, box];
 }
@@ -201,7 +204,11 @@ function key(row) { return (row.run ? "run:" : "") + row.module.position; }
 
 function drawTree() {
   const whole = size(tree.modules[0]) || 0;
-  byId("tree").replaceChildren(...rows().map((row) => treeRow(row, whole)));
+  const visible = rows();
+  const lines = visible.map((row) => treeRow(row, whole));
+  if (state.query && !lines.length) lines.push(element("p", `No module, class or operator is called “${state.query}”.`));
+  if (state.query && lines.length === MOST_MATCHES) lines.push(element("p", `The first ${MOST_MATCHES} modules are listed.`));
+  byId("tree").replaceChildren(...lines);
 }
 function treeRow(row, whole) {
   const { module, run } = row;
@@ -215,7 +222,9 @@ function treeRow(row, whole) {
   const turn = element("span", opens && !row.match ? (state.open.has(key(row)) ? "▾" : "▸") : "", "turn");
   if (opens && !row.match) line.setAttribute("aria-expanded", String(state.open.has(key(row))));
   const times = run ? `${run.members.length} x ` : "";
-  label.append(turn, element("span", run ? run.name : row.match ? module.tag : module.name, "name"), element("span", times + (module.class_name || ""), "class"));
+  const kind = module.class_name === module.name && !row.match ? "" : times + (module.class_name || "");
+  label.append(turn, marked(run ? run.name : row.match ? module.tag : module.name, "name", row.match), marked(kind, "class", row.match));
+  if (row.match) for (const name of Object.keys(module.op_types)) if (found(name) >= 0) label.append(marked(`${name} ${module.op_types[name]}`, "class", true));
   const members = run ? run.members.map((member) => tree.modules[member]) : [module];
   const sizes = files.map((file) => members.map((member) => size(inFile(file, member))));
   const values = sizes.map((some) => some.every((value) => value === undefined) ? undefined : state.measure === "error"
@@ -230,19 +239,36 @@ function treeRow(row, whole) {
   meter.max = whole || 1;
   meter.value = Math.min(whole, values[0] || 0);
   line.append(label, element("div", text, "figure"), meter);
-  if (row.match) line.classList.add("match");
   if (module.position === state.chosen && !run) { line.classList.add("chosen"); line.setAttribute("aria-selected", "true"); }
   turn.addEventListener("click", (event) => { event.stopPropagation(); toggle(row); });
   line.addEventListener("click", () => { if (run) toggle(row); else { choose(module); byId("tree").focus(); } });
   line.addEventListener("dblclick", () => { if (opens && !run) toggle(row); });
   return line;
 }
+function found(text) { return text.toLowerCase().indexOf(state.query.toLowerCase()); }
+// A text in which the searched part is marked.
+function marked(text, className, searched) {
+  const at = searched ? found(text) : -1;
+  if (at < 0) return element("span", text, className);
+  const whole = element("span", text.slice(0, at), className);
+  whole.append(element("mark", text.slice(at, at + state.query.length)), text.slice(at + state.query.length));
+  return whole;
+}
 function toggle(row) {
   if (!state.open.delete(key(row))) state.open.add(key(row));
   drawTree();
 }
+// Opens what is around a module, so that it has a row of its own.
+function reveal(module) {
+  for (const above of path(module)) {
+    if (above !== module) state.open.add(String(above.position));
+    const run = runs.get(above.position);
+    if (run) state.open.add("run:" + run.members[0]);
+  }
+}
 function choose(module) {
   state.chosen = module.position;
+  reveal(module);
   drawTree();
   drawDetails();
   for (const button of document.querySelectorAll(".icicle button")) button.classList.toggle("chosen", button.dataset.tag === module.tag);
@@ -254,7 +280,7 @@ function table(heads, lines) {
   const grid = element("table");
   const head = element("tr");
   head.append(...heads.map((text, number) => element("th", text, number && heads.length <= 3 ? "figure" : "")));
-  grid.append(head);
+  if (heads.some(Boolean)) grid.append(head);
   for (const cells of lines) {
     const line = element("tr");
     line.append(...cells.map((text, number) => element("td", text, number && heads.length <= 3 ? "figure" : "")));
@@ -265,11 +291,11 @@ function table(heads, lines) {
 function drawDetails() {
   const module = tree.modules[state.chosen];
   const sides = files.map((file) => inFile(file, module));
-  const heads = ["", ...files.map((file) => file.file)];
+  const heads = ["", ...files.map((file) => files.length > 1 ? file.file : "")];
   const figures = MEASURES.filter(([name]) => usable(name)).map(([name, label, show]) =>
-    [label, ...sides.map((side) => side && typeof side[name] === "number" ? show(side[name]) : "—")]);
+    [label, ...sides.map((side, number) => side && typeof side[name] === "number" ? show(side[name]) + share(name, side, files[number]) : "—")]);
   const operators = new Set(sides.flatMap((side) => side ? Object.keys(side.op_types) : []));
-  const parts = [element("h2", module.tag), element("p", module.class_name || "class unknown"), element("h3", "Figures"), table(heads, figures)];
+  const parts = [element("h2", module.tag), element("p", module.class_name ? `class ${module.class_name}` : "class unknown"), element("h3", "Figures"), table(heads, figures)];
   parts.push(element("h3", "Operators"), table(heads, [...operators].map((name) => [name, ...sides.map((side) => side ? String(side.op_types[name] || 0) : "—")])));
   const lines = new Set(sides.flatMap((side) => side && side.lines ? side.lines : []));
   if (lines.size) {
@@ -277,6 +303,11 @@ function drawDetails() {
     for (const line of lines) parts.push(...sourceLine(line));
   }
   byId("details").replaceChildren(...parts);
+}
+// A figure's share of the whole model; errors have none.
+function share(name, side, file) {
+  const whole = file.modules[0][name];
+  return name === "error" || !whole || side === file.modules[0] ? "" : `  (${(100 * side[name] / whole).toFixed(1)} %)`;
 }
 function sourceLine(line) {
   const entry = element("div");
@@ -310,7 +341,11 @@ function dark() {
   const set = document.documentElement.dataset.theme;
   return set ? set === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
 }
-function nameTheme() { byId("theme").textContent = dark() ? "Light" : "Dark"; }
+function nameTheme() {
+  byId("theme").textContent = dark() ? "Light" : "Dark";
+  byId("theme").title = `Change to ${dark() ? "light" : "dark"} colours`;
+}
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", nameTheme);
 byId("theme").addEventListener("click", () => { document.documentElement.dataset.theme = dark() ? "light" : "dark"; nameTheme(); });
 byId("measure").addEventListener("change", (event) => { state.measure = event.target.value; drawIcicles(); drawTree(); });
 byId("search").addEventListener("input", (event) => { state.query = event.target.value.trim(); drawTree(); });
@@ -341,7 +376,12 @@ for (const [name, label] of MEASURES) if (usable(name)) { const option = element
 state.measure = byId("measure").value || "nodes";
 byId("title").textContent = files.map((file) => file.file).join("  →  ");
 document.title = byId("title").textContent;
-byId("facts").textContent = files.map((file) => `${file.file}: ${file.nodes} nodes, ${file.tagged} with a module, ${file.modules.filter((module) => !module.missing).length} modules` + (file.source ? ` (from ${file.source})` : "")).join("; ");
+byId("facts").textContent = files.map((file) => (files.length > 1 ? `${file.file}: ` : "") + `${file.nodes} nodes, ${file.tagged} with a module, ${file.modules.filter((module) => !module.missing).length} modules` + (file.source ? ` (from ${file.source})` : "")).join("; ");
 state.open.add("0");
+// The tree is open down to the first level that has something to compare.
+for (let at = tree.modules[0]; at && rows().length < FIRST_ROWS && !runs.has(at.position);) {
+  state.open.add(String(at.position));
+  at = at.below.reduce((most, module) => (most && (size(most) || 0) >= (size(module) || 0) ? most : module), null);
+}
 if (tree.modules.length) { nameTheme(); drawIcicles(); drawTree(); drawDetails(); }
 drawUnresolved();

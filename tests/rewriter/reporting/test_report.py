@@ -91,12 +91,20 @@ def test_a_page_in_a_browser(large: Path, browser: Browser) -> None:
     browser.type(f"layers.{LAYERS - 3}")
     tags = browser.run("[...document.querySelectorAll('#tree .name')].map(e => e.textContent)")
     assert tags == [f"/Net/layers.{LAYERS - 3}"]
+    marked = browser.run("[...document.querySelectorAll('#tree mark')].map(e => e.textContent)")
+    assert marked == [f"layers.{LAYERS - 3}"]
     browser.click("#tree .row")
     details = browser.run("document.getElementById('details').textContent")
     assert f"/Net/layers.{LAYERS - 3}" in details
     assert "line_4 = '<b>'" in details
     browser.press("Escape")
     assert browser.run("document.getElementById('search').value") == ""
+    chosen = browser.run("document.querySelector('#tree .chosen .name').textContent")
+    assert chosen == str(LAYERS - 3)  # its row is still there without the search
+    browser.press("/")
+    browser.type("nothing has this name")
+    assert "nothing has this name" in browser.run("document.getElementById('tree').textContent")
+    browser.press("Escape")
     browser.run("choose(tree.modules[0])")
     browser.press("ArrowDown")
     assert browser.run("state.chosen") == 1
@@ -115,6 +123,7 @@ def test_both_themes(large: Path, browser: Browser) -> None:
     browser.theme(dark=True)
     dark = browser.run(background)
     assert light != dark
+    assert browser.run("document.getElementById('theme').textContent") == "Light"
     browser.click("#theme")
     assert browser.run(background) == light
     browser.theme(dark=False)
