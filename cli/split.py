@@ -20,6 +20,8 @@ from modelexport.cli.step_progress import step_progress
 from modelexport.cli.verbosity import verbosity
 from modelexport.errors import UsageError
 from modelexport.hierarchy.choices import SplitBalance, TextFormat
+from modelexport.support.files import check_target
+from modelexport.support.folders import atomic_folder
 
 if TYPE_CHECKING:
     from modelexport.hierarchy.part_files import PartFiles
@@ -97,12 +99,16 @@ def split(  # noqa: PLR0913 - a parameter is an option of the command
             force=force,
         )
 
-    def split_part(part: "PartFiles") -> "Split":
-        return split_file(part.onnx, output / part.role, placement.keywords(part))
-
     quiet = verbosity(context).quiet
     if is_folder(model):
-        with step_progress(context):
+        with step_progress(context), atomic_folder(output, force=force) as stage:
+
+            def split_part(part: "PartFiles") -> "Split":
+                target = output / part.role
+                if target.exists():
+                    check_target(target / "manifest.json", force=force)
+                return split_file(part.onnx, stage / part.role, placement.keywords(part))
+
             results = parts_that_have(model, split_part)
         for role, part_result in results.items() if output_format is TextFormat.TEXT else ():
             _print_result(part_result, quiet=quiet, heading=f"# {title(role)}")

@@ -1,10 +1,10 @@
 """Folders of files that belong together: all of them appear, or none."""
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from modelexport.errors import FileProblem
 from modelexport.support.files import check_target, move_complete, part_folder, write_error
 from modelexport.support.part_folders import removed_on_error
 
@@ -37,7 +37,8 @@ def atomic_folder(target: Path, *, force: bool = False) -> Iterator[Path]:
     """Write files in a folder aside; they get to their place when all are complete.
 
     A folder that does not exist yet appears with all its files at once. In a folder that exists,
-    the files get their names one after the other, in the order in which they were written.
+    the files get their names one after the other, in the order in which they were written; folders
+    inside it are made where they are missing.
 
     Args:
         target: The folder; it is made, with those above it.
@@ -55,7 +56,8 @@ def atomic_folder(target: Path, *, force: bool = False) -> Iterator[Path]:
         stack.enter_context(made_folder(target.parent))
         staging = stack.enter_context(part_folder(target)) / target.name
         staging.mkdir()
-        yield staging
+        with _named_as(target, staging):
+            yield staging
         try:
             if not target.exists():
                 staging.rename(target)
@@ -66,18 +68,33 @@ def atomic_folder(target: Path, *, force: bool = False) -> Iterator[Path]:
         _move_files(staging, target, force=force)
 
 
+@contextmanager
+def _named_as(target: Path, staging: Path) -> Iterator[None]:
+    """Name the final place in errors about unfinished files."""
+    try:
+        yield
+    except FileProblem as error:
+        text = str(error)
+        if text.startswith(str(staging)):
+            raise type(error)(f"{target}{text[len(str(staging)) :]}") from error
+        raise
+
+
 def _move_files(source: Path, target: Path, *, force: bool) -> None:
-    """Move all files of a folder into another one, or none of them."""
-    with os.scandir(source) as entries:
-        ordered = sorted(entries, key=lambda entry: entry.stat().st_mtime_ns)
-    for entry in ordered:
-        check_target(target / entry.name, force=force)
-    moved: list[Path] = []
-    with removed_on_error(moved):
-        for entry in ordered:
-            file = target / entry.name
+    """Move all files below a folder into another one, or none of them."""
+    files = [path for path in source.rglob("*") if not path.is_dir()]
+    ordered = sorted(files, key=lambda file: file.stat().st_mtime_ns)
+    places = {file: target / file.relative_to(source) for file in ordered}
+    with ExitStack() as stack:
+        for folder in dict.fromkeys(place.parent for place in places.values()):
+            stack.enter_context(made_folder(folder))
+        for place in places.values():
+            check_target(place, force=force)
+        moved: list[Path] = []
+        stack.enter_context(removed_on_error(moved))
+        for file, place in places.items():
             try:
-                move_complete(Path(entry), file, force=force)
+                move_complete(file, place, force=force)
             except OSError as error:
-                raise write_error(file, error) from error
-            moved.append(file)
+                raise write_error(place, error) from error
+            moved.append(place)

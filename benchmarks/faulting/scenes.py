@@ -9,8 +9,15 @@ import numpy as np
 import onnx
 from onnx import numpy_helper, parser
 
+from modelexport.hierarchy.choices import PartRole
 from modelexport.hierarchy.graph_digest import graph_digest
 from modelexport.hierarchy.module_tree import Module
+from modelexport.hierarchy.part_manifest import (
+    MANIFEST,
+    Part,
+    PartManifest,
+    encode_part_manifest,
+)
 from modelexport.hierarchy.probe_input import ProbeInput
 from modelexport.hierarchy.record import Op, Probe, Record, Source, Tensor, encode_record
 from modelexport.rewriter import annotate
@@ -25,6 +32,18 @@ g (float[2, {WIDTH}] x) => (float[2, {WIDTH}] y) {{
 }}"""
 _SCOPES = ("part.0", "part.0", "part.1", "part.1")
 _PATHS = ("", "part", "part.0", "part.1")
+
+
+_SOURCE = """import torch
+
+
+def build():
+    layers = [torch.nn.Linear(300, 300) for _ in range(3)]
+    for layer in layers:
+        torch.nn.init.ones_(layer.weight)
+        torch.nn.init.zeros_(layer.bias)
+    return torch.nn.Sequential(*layers), (torch.ones(2, 300),)
+"""
 
 
 @dataclass(frozen=True)
@@ -83,7 +102,17 @@ SCENES = (
         "weights.bin",
     ),
     Scene("split", "split annotated.onnx -o new --parts 2 --check", ("new",)),
+    Scene("split, assignments", "split annotated.onnx -o new --parts 2 --assignments", ("new",)),
+    Scene("split, parts", "split parts -o new --parts 2", ("new",), "parts/annotated.onnx"),
+    Scene("annotate, parts", "annotate parts -o new --no-run", ("new",), "parts/plain.onnx"),
     Scene("report", "report annotated.onnx -o new.html", ("new.html",)),
+    Scene("report, two", "report annotated.onnx taggedout.onnx -o new.html", ("new.html",)),
+    Scene(
+        "trace",
+        "trace net.py:build new.onnx --exporter torchscript",
+        ("new.onnx", "new.trace.json"),
+        "net.py",
+    ),
     Scene(
         "select",
         "select annotated.onnx --module part.0 --format layer-ann -o new.onnx",
@@ -117,8 +146,23 @@ def write_inputs(folder: Path) -> None:
             size_threshold=0,
         )
     _share_weights(folder / "taggedout.onnx", folder / "tagged.bin")
+    _write_parts(folder)
+    (folder / "net.py").write_text(_SOURCE)
     times = [{"name": node.name, "averageMs": 2.0} for node in model.graph.node]
     (folder / "times.json").write_text(str([{"count": 7}, *times]).replace("'", '"'))
+
+
+def _write_parts(folder: Path) -> None:
+    """Write a folder of two parts: the plain file and the annotated one, each with its record."""
+    inner = folder / "parts"
+    inner.mkdir()
+    parts = []
+    for role, name in ((PartRole.ENCODER, "plain"), (PartRole.DECODER, "annotated")):
+        parts.append(Part(role, f"{name}.onnx", f"{name}.json", (), ()))
+        shutil.copy(folder / f"{name}.onnx", inner)
+        shutil.copy(folder / "record.json", inner / f"{name}.json")
+    manifest = PartManifest(model="net", class_name="Net", parts=tuple(parts), connections=())
+    (inner / MANIFEST).write_bytes(encode_part_manifest(manifest))
 
 
 def _share_weights(file: Path, own: Path) -> None:

@@ -16,7 +16,7 @@ numbers of these steps."""
 KINDS = {
     ".onnx": "onnx",
     ".json": "json",
-    **dict.fromkeys((".toml", ".yaml", ".csv", ".xml", ""), "text"),
+    **dict.fromkeys((".toml", ".yaml", ".csv", ".xml", ".py", ""), "text"),
 }
 """How files are damaged, by suffix; others by their bytes only."""
 

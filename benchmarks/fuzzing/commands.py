@@ -19,7 +19,7 @@ class Command(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The command itself."""
+        """The command itself; `open_graph` for edits by the function of this name."""
         return self.arguments[0]
 
     @property
@@ -90,7 +90,7 @@ _TABLE = """
 3 extract out.onnx part.0 -o new.onnx --record record.json
 6 split annotated.onnx -o new --parts 2
 4 split all.onnx -o new --stages part.0;part.1 --check --output-format json
-3 split flow.onnx -o new --parts 2 --balance params
+3 split flow.onnx -o new --parts 2 --balance bytes
 6 report annotated.onnx -o new.html
 3 report annotated.onnx all.onnx -o new.html --no-run
 6 report annotated.onnx -o new.html --profile profile.json
@@ -114,14 +114,69 @@ _TABLE = """
 4 annotate . -o new --no-run + parts.json annotated.onnx flow.json
 4 strip . -o new + parts.json all.onnx annotated.onnx
 4 compare . . --no-run --output-format json + parts.json flow.onnx
+4 open_graph annotated.onnx part.0 new.onnx
+4 open_graph all.onnx part.1 new.onnx
+4 open_graph flow.onnx body new.onnx
+3 open_graph int8.onnx part new.onnx
+3 open_graph out.onnx part.0 new.onnx record.json
+3 open_graph torch.onnx part.0 new.onnx
+4 analyze torch.onnx --output-format json
+4 strip torch.onnx -o new.onnx --keep metadata
+3 strip all.onnx -o new.onnx --functions
+3 strip all.onnx -o new.onnx --function P*
+3 annotate torch.onnx -o new.onnx --torch-keys --replace-keys --record record.json
+4 annotate int8.onnx --record record.json -o new.onnx --evidence values --evidence weights
+3 annotate int8.onnx --from annotated.onnx -o new.onnx --source-lines
+3 annotate plain.onnx --record record.json -o new.onnx --reference plain.onnx --probe inputs.npz
+3 annotate all.onnx -o new.onnx --inject functions --functions all --min-nodes 1 --tag-style class
+3 annotate flow.onnx --record flow.json -o new.onnx --depth 1 --torch-nn roll-up --report -
+2 annotate - --record record.json -o - < plain.onnx
+2 annotate plain.onnx --record - -o new.onnx < record.json
+4 compare annotated.onnx int8.onnx --numeric --suggest --output-format json
+3 compare annotated.onnx int8.onnx --numeric --suggest --depth 1
+3 compare annotated.onnx int8.onnx --numeric --output-format table --all
+3 compare annotated.onnx int8.onnx --numeric --output-format csv --tolerance 0
+3 compare annotated.onnx int8.onnx --numeric --output-format tree --module part
+3 compare flow.onnx flow.onnx --numeric --output-format markdown --all
+3 compare plain.onnx int8.onnx --record record.json --numeric --output-format markdown
+4 select annotated.onnx --line net.py:1
+3 select flow.onnx --line net.py:2-9 --format ort
+2 select int8.onnx --class P* --format modelopt
+2 select int8.onnx --module part.0@0 --format quark
+2 select int8.onnx --module part.0 --format inc
+2 select flow.onnx --op-type MatMul --op-type If --format regex
+2 select all.onnx --module part.1 --format olive-split
+2 select plain.onnx --record record.json --line net.py --format fp16
+3 select . --module part --format json + parts.json annotated.onnx flow.onnx
+2 select . --class * --format layer-ann -o new --device cpu + parts.json annotated.onnx flow.onnx
+2 extract . part.0 -o new + parts.json annotated.onnx record.json
+2 split . -o new --parts 2 --output-format json + parts.json annotated.onnx flow.onnx
+4 split annotated.onnx -o new --parts 2 --assignments
+4 split annotated.onnx -o new --parts 2 --balance time --profile profile.json
+3 split flow.onnx -o new --parts 2 --balance bytes --assignments --output-format json
+3 split int8.onnx -o new --stages part.0;part.1 --assignments --check
+2 split out.onnx -o new --parts 2 --record record.json
+4 report flow.onnx -o new.html --source-root . + net.py
+3 report annotated.onnx int8.onnx -o new.html --comparison suggestion.json --source-root . + net.py
+3 report annotated.onnx int8.onnx -o new.html --profile profile.json
+3 report plain.onnx -o new.html --record record.json --source-root . + net.py
+4 profile annotated.onnx --import trtexec.json --by line
+3 profile annotated.onnx --import ort.json --by line --output-format csv --sort self
+3 profile annotated.onnx --import openvino.csv --all --depth 1 --output-format table
+3 profile annotated.onnx --import ort.json --speedscope new.json --node-data new2.json
+3 profile plain.onnx --import qnn.csv --record record.json --by line --output-format markdown
+2 profile annotated.onnx --import trtexec.json --module part --output-format json
+0.3 profile flow.onnx --runs 1 --warmup 0 --save-optimised new.onnx --output-format csv
+0.3 profile annotated.onnx int8.onnx --runs 1 --warmup 0 --output-format json
+4 batch - --dry-run < plan.json
 12 batch plan.toml --dry-run
 6 batch plan.yaml --dry-run --output-format json
-10 trace nothing.py:make plain.onnx --config config.json
-6 trace nothing.py:make plain.onnx --config config.toml
-6 export nothing.py:make plain.onnx --config config.yaml
-4 export nothing.py:make plain.onnx --config config.json --dry-run
-4 trace nothing.py:make plain.onnx --config - < config.json
-0.5 doctor METADATA
+10 trace nothing.py:make new.onnx --config config.json
+6 trace nothing.py:make new.onnx --config config.toml
+6 export nothing.py:make new.onnx --config config.yaml
+4 export nothing.py:make new.onnx --config config.json --dry-run
+4 trace nothing.py:make new.onnx --config - < config.json
+0.5 doctor + METADATA
 """
 
 

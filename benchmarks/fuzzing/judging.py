@@ -16,6 +16,7 @@ import typer
 from google.protobuf.message import DecodeError
 
 from fuzzing.commands import Command
+from fuzzing.graph_edits import EDIT, edit_graph
 
 SECONDS = 20
 """Time limit of a case."""
@@ -75,7 +76,11 @@ def run_command(command: Command, stdin: bytes = b"") -> Ending:
     signal.alarm(SECONDS)
     start = time.monotonic()
     try:
-        code: object = cli.main(list(command.arguments))
+        code: object = (
+            edit_graph(*command.arguments[1:])
+            if command.name == EDIT
+            else cli.main(list(command.arguments))
+        )
     except SystemExit as ended:
         code = ended.code
     except _TimeoutReached:

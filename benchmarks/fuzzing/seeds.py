@@ -1,11 +1,6 @@
 """Small good files of every kind, from which damaged ones are made."""
 
-import contextlib
-import io
-import json
-import os
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +8,9 @@ import onnx
 import onnxruntime
 from onnx import numpy_helper, parser
 
-from modelexport.cli.main import main
+from fuzzing.seed_texts import CODE, write_profiles, write_texts
 from modelexport.hierarchy.choices import Inject, PartRole
+from modelexport.hierarchy.fingerprints import Array, value_fingerprint, weight_fingerprint
 from modelexport.hierarchy.graph_digest import graph_digest
 from modelexport.hierarchy.graph_paths import op_type, walk_nodes
 from modelexport.hierarchy.module_tree import Module
@@ -71,57 +67,23 @@ _FLOW_SCOPES = {
     "keep": "tail",
 }
 
-_PLAN = """out = "results"
-[defaults]
-steps = ["annotate", "validate"]
-timeout = 600
-memory = "8 GiB"
-[defaults.trace]
-exporter = "auto"
-opset = 18
-[defaults.annotate]
-tag_style = "path"
-[matrix]
-inject = ["metadata", ["functions", "names"]]
-[[models]]
-onnx = "plain.onnx"
-record = "record.json"
-[[models]]
-name = "second"
-source = "nothing.py:make"
-steps = ["trace", "annotate"]
-matrix = { exporter = ["dynamo", "torchscript"] }
-annotate = { depth = 1, report = true }
-"""
-_PLAN_YAML = """out: results
-defaults: &usual
-  steps: [annotate, validate]
-  annotate: {depth: 2, inject: [metadata]}
-models:
-  - {onnx: plain.onnx, record: record.json, name: one}
-  - onnx: flow.onnx
-    record: flow.json
-    matrix: {inject: [metadata, names]}
-"""
-_CONFIG = {
-    "inputs": {"x": {"shape": [1, 8], "dtype": "int64", "range": [0, 5]}},
-    "opset": 18,
-    "exporter": "dynamo",
-    "dynamic_axes": {"x": {"0": "batch"}},
-    "output_names": ["y"],
-    "task": "text-classification",
-}
-_CONFIG_TOML = """opset = 18
-exporter = "torchscript"
-input_text = "words"
-[inputs.x]
-shape = [1, 8]
-dtype = "float32"
-[dynamic_axes.x]
-0 = "batch"
-"""
-_CONFIG_YAML = "opset: 17\ndynamic: true\ninputs:\n  x: {shape: [2, 3], range: [0.5, 1.5]}\n"
-_METADATA = "Metadata-Version: 2.4\nName: modelexport\nVersion: 1.0\nRequires-Dist: numpy>=1.26\n"
+_QUANTISED_GRAPH = """<ir_version: 10, opset_import: ["": 18]>
+g (float[2, 4] x) => (float[2, 4] y)
+<float s = {0.05}, int8 z = {0}, float ws = {0.02}, int8 wz = {0}>
+{
+    [q0] xq = QuantizeLinear (x, s, z)
+    [d0] xd = DequantizeLinear (xq, s, z)
+    [dw0] v0 = DequantizeLinear (w0_q, ws, wz)
+    [m0] a = MatMul (xd, v0)
+    [r0] b = Relu (a)
+    [q1] bq = QuantizeLinear (b, s, z)
+    [d1] bd = DequantizeLinear (bq, s, z)
+    [dw1] v1 = DequantizeLinear (w1_q, ws, wz)
+    [m1] c = MatMul (bd, v1)
+    [r1] y = Relu (c)
+}"""
+_WEIGHT_SCALE = 0.02
+"""Step between the quantised weights of that graph."""
 
 
 def write_seeds(folder: Path) -> None:
@@ -131,22 +93,39 @@ def write_seeds(folder: Path) -> None:
     onnx.save(model, folder / "plain.onnx")
     scopes = dict(zip((node.name for node in model.graph.node), _SCOPES, strict=True))
     _write_record(folder / "record.json", model, _CLASSES, scopes)
-    annotate(folder / "plain.onnx", folder / "record.json", folder / "annotated.onnx")
-    injected = list(Inject)
-    annotate(folder / "plain.onnx", folder / "record.json", folder / "all.onnx", inject=injected)
+    plain, record = folder / "plain.onnx", folder / "record.json"
+    annotate(plain, record, folder / "annotated.onnx", source_lines=True)
+    annotate(plain, record, folder / "all.onnx", inject=list(Inject))
+    annotate(plain, record, folder / "torch.onnx", torch_keys=True)
+    _annotate_copy(_quantised(model), folder / "int8.onnx", record)
     location = "weights.bin"
     onnx.save(
         model, folder / "out.onnx", save_as_external_data=True, location=location, size_threshold=0
     )
     flow = _with_weights(_FLOW_GRAPH)
-    onnx.save(flow, folder / "bare.onnx")
-    _write_record(folder / "flow.json", flow, _FLOW_CLASSES, _FLOW_SCOPES)
-    annotate(folder / "bare.onnx", folder / "flow.json", folder / "flow.onnx")
-    (folder / "bare.onnx").unlink()
-    _write_texts(folder)
+    _annotate_copy(flow, folder / "flow.onnx", _write_flow_record(folder / "flow.json", flow))
+    write_texts(folder)
     np.savez(folder / "inputs.npz", x=np.ones((2, 4), np.float32))
     _write_parts(folder)
-    _write_profiles(folder, list(scopes))
+    write_profiles(folder, list(scopes))
+
+
+def _annotate_copy(model: onnx.ModelProto, target: Path, record: Path) -> None:
+    plain = target.with_name("bare.onnx")
+    onnx.save(model, plain)
+    annotate(plain, record, target, source_lines=True)
+    plain.unlink()
+
+
+def _quantised(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with its weights and what it computes as numbers of 8 bits."""
+    quantised = parser.parse_model(_QUANTISED_GRAPH)
+    for tensor in model.graph.initializer:
+        steps = np.round(numpy_helper.to_array(tensor) / _WEIGHT_SCALE).clip(-128, 127)
+        quantised.graph.initializer.append(
+            numpy_helper.from_array(steps.astype(np.int8), f"{tensor.name}_q")
+        )
+    return quantised
 
 
 def _write_parts(folder: Path) -> None:
@@ -170,108 +149,64 @@ def _with_weights(text: str) -> onnx.ModelProto:
     return model
 
 
+def _write_flow_record(file: Path, model: onnx.ModelProto) -> Path:
+    _write_record(file, model, _FLOW_CLASSES, _FLOW_SCOPES)
+    return file
+
+
 def _write_record(
     file: Path, model: onnx.ModelProto, classes: dict[str, str], scopes: dict[str, str | None]
 ) -> None:
     """Write the record of a model; the classes are by module path, the scopes by node name."""
+    inputs = tuple(_probe_inputs(model))
+    values = _values(model, inputs)
     ops = tuple(
         Op(
             *(key.graph, key.position, node.name, op_type(node), tuple(node.output)),
             scopes.get(node.name),
+            source=f"{CODE}:{number + 1}",
+            values=tuple(
+                value_fingerprint(values[name]) if not key.graph and name in values else None
+                for name in node.output
+            ),
             inputs=tuple(node.input),
         )
-        for key, node in walk_nodes(model)
+        for number, (key, node) in enumerate(walk_nodes(model))
     )
+    weights = [numpy_helper.to_array(tensor) for tensor in model.graph.initializer]
     record = Record(
         source=Source("net", "dynamo", 18),
         digest=graph_digest(model),
         modules=tuple(Module(path, name, "net", calls=1) for path, name in classes.items()),
         ops=ops,
         tensors=tuple(
-            Tensor(f"w{n}", f"{path}.weight") for n, path in enumerate(list(classes)[2:4])
+            Tensor(f"w{n}", f"{path}.weight", weight_fingerprint(weights[n]))
+            for n, path in enumerate(list(classes)[2:4])
         ),
-        probe=Probe(tuple(_probe_inputs(model))),
+        probe=Probe(inputs),
     )
     file.write_bytes(encode_record(record))
 
 
+def _values(model: onnx.ModelProto, inputs: tuple[ProbeInput, ...]) -> dict[str, Array]:
+    """What the nodes of the main graph compute from some inputs, by name."""
+    exposed = onnx.ModelProto()
+    exposed.CopyFrom(model)
+    names = [name for node in model.graph.node for name in node.output if name]
+    returned = {output.name for output in model.graph.output}
+    exposed.graph.output.extend(onnx.ValueInfoProto(name=n) for n in names if n not in returned)
+    session = onnxruntime.InferenceSession(
+        exposed.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    feeds = {probe.name: probe.to_array() for probe in inputs}
+    return dict(zip(names, session.run(names, feeds), strict=True))
+
+
 def _probe_inputs(model: onnx.ModelProto) -> Iterator[ProbeInput]:
+    numbers = np.random.default_rng(1)
     for value in model.graph.input:
         tensor = value.type.tensor_type
         shape = [axis.dim_value or 2 for axis in tensor.shape.dim]
         dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
-        yield ProbeInput.from_array(value.name, np.ones(shape, dtype))
-
-
-def _write_texts(folder: Path) -> None:
-    (folder / "plan.toml").write_text(_PLAN)
-    (folder / "plan.yaml").write_text(_PLAN_YAML)
-    (folder / "config.json").write_text(json.dumps(_CONFIG))
-    (folder / "config.toml").write_text(_CONFIG_TOML)
-    (folder / "config.yaml").write_text(_CONFIG_YAML)
-    (folder / "METADATA").write_text(_METADATA)
-
-
-def _write_profiles(folder: Path, nodes: Sequence[str]) -> None:
-    """Write profiles of `annotated.onnx` in all formats, and what commands print as JSON."""
-    times = [{"name": n, "timeMs": 7.0, "averageMs": 2.0, "medianMs": 1.5} for n in nodes]
-    (folder / "trtexec.json").write_text(json.dumps([{"count": 7}, *times]))
-    layers = [
-        {"Name": n, "LayerType": "a", "Metadata": f"[ONNX Layer: {n}]\x1e[ONNX Layer: {n}]"}
-        for n in nodes
-    ]
-    (folder / "layers.json").write_text(json.dumps({"Layers": layers}))
-    head = "layerName;execStatus;layerType;execType;realTime (ms);cpuTime (ms)"
-    rows = [f"{n};Status.EXECUTED;Any;jit;0.{i + 1:03};0.001" for i, n in enumerate(nodes)]
-    (folder / "openvino.csv").write_text("\n".join([head, *rows, "Total;;;;1;1"]))
-    ran = [
-        {"name": n, "node_type": "A", "status": "Status.EXECUTED", "real_time": "0.1"}
-        for n in nodes
-    ]
-    report = {"report_type": "detailed", "detailed_performance": [{"nodes": ran}] * 2}
-    (folder / "openvino.json").write_text(json.dumps(report))
-    data = '<data originalLayersNames="{}" execTimeMcs="{}" execOrder="{}"/>'
-    layers = "".join(
-        f'<layer id="{i}" name="L{i}" type="A">{data.format(n, i + 1, i)}</layer>'
-        for i, n in enumerate(nodes)
-    )
-    (folder / "graph.xml").write_text(f'<net name="graph"><layers>{layers}</layers></net>')
-    columns = "Msg Timestamp,Message,Time,Unit of Measurement,Timing Source,Event Level"
-    rows = [
-        f"1,NODE,{i + 1},CYCLES,BACKEND,SUB-EVENT,{n}:OpId_{i} (cycles)"
-        for i, n in enumerate(nodes)
-    ]
-    (folder / "qnn.csv").write_text("\n".join([f"{columns},Event Identifier", *rows]))
-    (folder / "ort.json").write_bytes(_onnxruntime_profile(folder / "plain.onnx"))
-    shown = ("annotated.onnx", "--output-format", "json")
-    _write_printed(folder / "profile.json", "profile", *shown, "--runs", "1", "--warmup", "0")
-    _write_printed(folder / "comparison.json", "compare", "all.onnx", *shown, "--numeric")
-
-
-def _onnxruntime_profile(model: Path) -> bytes:
-    """The profile that onnxruntime writes of a run."""
-    options = onnxruntime.SessionOptions()
-    options.enable_profiling = True
-    options.intra_op_num_threads = 1
-    options.profile_file_prefix = str(model.with_name("ort"))
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    session.run(None, {"x": np.ones((2, 4), np.float32)})
-    profile = Path(session.end_profiling())
-    try:
-        return profile.read_bytes()
-    finally:
-        profile.unlink()
-
-
-def _write_printed(file: Path, *command: str) -> None:
-    """Write what a command prints; it runs in the file's folder."""
-    printed, before = io.StringIO(), Path.cwd()
-    os.chdir(file.parent)
-    try:
-        with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
-            main(list(command))
-    finally:
-        os.chdir(before)
-    if not printed.getvalue():
-        sys.exit(f"{command[0]} printed nothing for {file.name}")
-    file.write_text(printed.getvalue())
+        drawn = numbers.standard_normal(shape) if dtype == np.float32 else np.ones(shape)
+        yield ProbeInput.from_array(value.name, drawn.astype(dtype))

@@ -39,7 +39,7 @@ class Surgery:
         self._source = onnx.ModelProto()
         self._source.CopyFrom(model)
         self._origins = Origins(payload or (lambda _: None))
-        with _without_warnings():
+        with _without_messages():
             try:
                 self.graph: Any = gs.import_onnx(self._source)
                 functions = zip(self.graph.functions, self._source.functions, strict=True)
@@ -57,7 +57,7 @@ class Surgery:
 
     def model(self) -> onnx.ModelProto:
         """The edited model; what no edit touched is as it was."""
-        with _without_warnings():
+        with _without_messages():
             return self._write()
 
     def located_nodes(self, model: onnx.ModelProto) -> Iterator[LocatedNode]:
@@ -91,9 +91,12 @@ class Surgery:
                     entry.version = self.graph.opset
 
 
-def _without_warnings() -> AbstractContextManager[None]:
-    """Keep graphsurgeon from printing warnings about losses: nothing is lost here."""
-    return cast(AbstractContextManager[None], G_LOGGER.suppress())
+def _without_messages() -> AbstractContextManager[None]:
+    """Keep graphsurgeon from printing to standard output.
+
+    It warns about losses, but nothing is lost here. What it calls critical is an exception, too.
+    """
+    return cast(AbstractContextManager[None], G_LOGGER.suppress(G_LOGGER.CRITICAL + 1))
 
 
 def _first_difference(left: onnx.ModelProto, right: onnx.ModelProto) -> str | None:

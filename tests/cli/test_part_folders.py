@@ -149,7 +149,12 @@ def test_no_folder_is_left_of_a_failure(annotated_parts: Path, run: Run, tmp_pat
     """The folder appears with all its files, or not at all."""
     last = annotated_parts / read_part_manifest(annotated_parts).parts[-1].onnx
     last.write_bytes(last.read_bytes()[:-200])
-    for command in (("strip",), ("annotate",), ("extract", "layer.0")):
-        ran = run(command[0], annotated_parts, *command[1:], "-o", tmp_path / "new" / "parts")
-        assert (ran.code, last.name in ran.err) == (2, True), ran.err
-        assert not (tmp_path / "new").exists()
+    existing = tmp_path / "existing"
+    existing.mkdir()
+    commands = (("strip",), ("annotate",), ("extract", "layer.0"), ("split", "--parts", "2"))
+    for command in commands:
+        for target in (tmp_path / "new" / "parts", existing):
+            ran = run(command[0], annotated_parts, *command[1:], "-o", target)
+            assert (ran.code, last.name in ran.err) == (2, True), ran.err
+            assert not (tmp_path / "new").exists()
+            assert names(existing) == []
