@@ -50,9 +50,12 @@ def main(exporters: list[str]) -> None:
 
 def _preload(exporters: list[str]) -> None:
     """Load what jobs need, including what an exporter loads only when it runs."""
-    import modelexport.rewriter  # noqa: F401, PLC0415 - loading is the point
-
     try:
+        from modelexport.pipeline.batch import steps  # noqa: F401, PLC0415 - what a job runs
+        from modelexport.rewriter import annotate, validate  # noqa: F401, PLC0415 - likewise
+        from modelexport.rewriter.execution.session import load_onnxruntime  # noqa: PLC0415 - heavy
+
+        load_onnxruntime()
         if exporters:
             from modelexport.tracer.preload import preload  # noqa: PLC0415 - torch loads only where a model is traced
 

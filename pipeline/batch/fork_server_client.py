@@ -21,6 +21,10 @@ _THREAD_VARIABLES = (
 )
 """Environment variables that tell libraries how many threads they may start."""
 
+_QUIET = {"ORT_DISABLE_TELEMETRY": "1"}
+"""onnxruntime's telemetry sends data, and runs a thread, which a process that forks must not have.
+A value that the user has set stays."""
+
 
 class ForkServerClient:
     """One fork server, started when it is first needed and again after it died."""
@@ -82,7 +86,7 @@ class ForkServerClient:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                env={**os.environ, **path, **limits, "TOKENIZERS_PARALLELISM": "false"},
+                env={**_QUIET, **os.environ, **path, **limits, "TOKENIZERS_PARALLELISM": "false"},
                 start_new_session=True,  # Ctrl-C must not reach it: the run handles that
             )
         self._server, self._exporters = server, exporters

@@ -14,6 +14,11 @@ from modelexport.support.lost_memory import add_mapped_files
 EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
 
 
+def load_onnxruntime() -> None:
+    """Load onnxruntime, in a process that forks: its children have it then."""
+    import onnxruntime  # noqa: F401, PLC0415 - heavy, and not every reader of a file runs it
+
+
 class Session:
     """A file in onnxruntime, on one thread so that every run gives the same bits.
 
