@@ -44,6 +44,8 @@ def part_files(folder: Path) -> tuple[PartFiles, ...]:
     for part in parts:
         if not part.onnx.is_file():
             raise FileProblem(f"{part.onnx}: {MANIFEST} lists it, but there is no such file.")
+        if part.record.exists() and not part.record.is_file():
+            raise FileProblem(f"{part.record}: {MANIFEST} lists it, but it is not a regular file.")
     return parts
 
 

@@ -69,8 +69,8 @@ def check_folder(source: str) -> None:
     """Refuse a source that is neither a Hugging Face folder nor a hub id.
 
     Raises:
-        SourceError: The source is a folder without a configuration, a file, or a path that does
-            not exist.
+        SourceError: The source is a folder without a configuration, a file, a device, or a path
+            that does not exist.
     """
     path = Path(source)
     if is_sentence_folder(source) or is_adapter_folder(source):
@@ -82,10 +82,14 @@ def check_folder(source: str) -> None:
             f"{source}: a file; give its folder, file.py:factory, a TorchScript file (.pt) or an "
             "exported program (.pt2)."
         )
+    if path.exists() and not path.is_dir():
+        raise SourceError(f"{source}: neither a folder nor a regular file.")
     if not path.exists() and (
         path.is_absolute() or source.startswith(".") or len(path.parts) > _MAX_HUB_PARTS
     ):
         raise SourceError(f"{source}: there is no such folder.")
+    if not path.exists() and path.suffix.lower() in {*_SCRIPT_SUFFIXES, _PROGRAM_SUFFIX}:
+        raise SourceError(f"{source}: there is no such file.")
 
 
 def check_file(file: str) -> None:

@@ -1,5 +1,6 @@
 """Reading files that people write by hand, in JSON, TOML or YAML, into Structs."""
 
+import re
 import sys
 import tomllib
 from collections.abc import Callable, Mapping
@@ -10,9 +11,16 @@ import msgspec
 
 from modelexport.errors import SettingsError
 from modelexport.support.decode_errors import DECODE_ERRORS, explain_decode_error
-from modelexport.support.stdio import STDIO
+from modelexport.support.stdio import STDIO, input_name
 
 T = TypeVar("T")
+
+_MAX_STEPS = 100
+"""Maximum number of steps of a dotted key in TOML: reading one takes the square of its length."""
+
+_LONG_KEY = re.compile(
+    rf"""(?<![\w"'-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){{{_MAX_STEPS}}}"""
+)
 
 
 def read_settings(path: Path, type_: type[T]) -> T:
@@ -27,7 +35,7 @@ def read_settings(path: Path, type_: type[T]) -> T:
             names the key (`$.inputs.x.shape`).
     """
     if path == STDIO:
-        return decode_settings(sys.stdin.buffer.read(), ".json", type_, "standard input")
+        return decode_settings(sys.stdin.buffer.read(), ".json", type_, input_name(path))
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
@@ -70,6 +78,13 @@ def decode_settings(data: bytes, suffix: str, type_: type[T], file: str) -> T:
         raise SettingsError(f"{file}: {reason}.") from error
 
 
+def _decode_toml(data: bytes) -> object:
+    text = data.decode()
+    if _LONG_KEY.search(text):
+        raise ValueError(f"a key has more than {_MAX_STEPS} steps")
+    return tomllib.loads(text)
+
+
 def _decode_yaml(data: bytes) -> object:
     import yaml  # noqa: PLC0415 - few settings are YAML
 
@@ -78,7 +93,7 @@ def _decode_yaml(data: bytes) -> object:
 
 _DECODERS: dict[str, Callable[[bytes], object]] = {
     ".json": msgspec.json.decode,
-    ".toml": lambda data: tomllib.loads(data.decode()),
+    ".toml": _decode_toml,
     ".yaml": _decode_yaml,
     ".yml": _decode_yaml,
 }

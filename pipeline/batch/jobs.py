@@ -106,14 +106,14 @@ MAX_JOBS = 10_000
 """Maximum number of jobs of a plan."""
 
 
-def jobs_of(plan: Plan, raw: dict[str, Any], path: Path) -> list[Job]:
+def jobs_of(plan: Plan, raw: dict[str, Any], name: str) -> list[Job]:
     """Every job of a plan, in the plan's order.
 
     Args:
         plan: The plan.
         raw: The plan as it was written. It tells a key that a model leaves out from one whose
             value is the default.
-        path: The plan's file, for messages.
+        name: Name of the plan's file, for messages.
 
     Raises:
         PlanError: Steps, sources or options do not fit together, or there are too many jobs.
@@ -121,7 +121,7 @@ def jobs_of(plan: Plan, raw: dict[str, Any], path: Path) -> list[Job]:
     defaults = raw.get("defaults", {})
     jobs: list[Job] = []
     for index, (model, written) in enumerate(zip(plan.models, raw["models"], strict=True)):
-        place = f"{path}: $.models[{index}]"
+        place = f"{name}: $.models[{index}]"
         steps = _steps(model, plan, place)
         read = set().union(*(_TABLES_OF_STEP[step] for step in steps))
         if unread := sorted((set(_TABLES) & set(written)) - read):

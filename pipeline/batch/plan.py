@@ -26,7 +26,9 @@ class Step(StrEnum):
 
 Depth = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[float, Meta(gt=0)]
-Size = Annotated[str, Meta(pattern=r"^\d+(\.\d+)? ?([KMGT]i)?B$", examples=["4 GiB", "512 MiB"])]
+Size = Annotated[
+    str, Meta(pattern=r"^\d{1,15}(\.\d{1,9})? ?([KMGT]i)?B$", examples=["4 GiB", "512 MiB"])
+]
 Name = Annotated[str, Meta(pattern=r"^[\w+-][\w.+-]*$")]
 InjectAxis = list[Inject] | Inject
 """One value of the axis `inject`: several injections together, or one."""

@@ -24,6 +24,7 @@ from modelexport.pipeline.batch.jobs import Job, jobs_of
 from modelexport.pipeline.batch.plan import Plan
 from modelexport.support.decode_errors import explain_decode_error
 from modelexport.support.settings import read_settings
+from modelexport.support.stdio import input_name
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ def load_plan(path: str | Path) -> LoadedPlan:
     path = Path(path)
     plan, raw = _read_plan(path)
     folder = path.resolve().parent
-    jobs = jobs_of(plan, raw, path)
-    _check_jobs(jobs, folder, path)
+    jobs = jobs_of(plan, raw, input_name(path))
+    _check_jobs(jobs, folder, input_name(path))
     return LoadedPlan(path, jobs, folder, path.parent / plan.out, plan.out)
 
 
@@ -75,16 +76,16 @@ def _read_plan(path: Path) -> tuple[Plan, dict[str, Any]]:
         return msgspec.convert(raw, Plan, str_keys=True), raw
     except msgspec.ValidationError as error:
         reason = explain_decode_error(error, type_=Plan, data=raw)
-        raise PlanError(f"{path}: {reason}.") from error
+        raise PlanError(f"{input_name(path)}: {reason}.") from error
 
 
-def _check_jobs(jobs: Iterable[Job], folder: Path, plan: Path) -> None:
+def _check_jobs(jobs: Iterable[Job], folder: Path, plan: str) -> None:
     """Refuse jobs whose sources are missing, and jobs that would write the same file.
 
     Args:
         jobs: The jobs.
         folder: The plan's folder, which its paths are relative to.
-        plan: The plan's file, for messages.
+        plan: Name of the plan's file, for messages.
 
     Raises:
         PlanError: A job is refused. The message names the job or the file.

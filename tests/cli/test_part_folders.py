@@ -1,6 +1,7 @@
 """Commands on a folder of parts: what they do with one file they do with each."""
 
 import json
+import os
 from pathlib import Path
 
 import onnx
@@ -143,6 +144,15 @@ def test_records_elsewhere_are_not_copied(annotated_parts: Path, run: Run, tmp_p
     assert ran.code == 2
     assert "link" in ran.err
     assert not (tmp_path / "new").exists()
+
+
+def test_pipes_are_no_records(plain_parts: Path, run: Run, tmp_path: Path) -> None:
+    """Nothing waits for a pipe in the place of a record."""
+    record = plain_parts / read_part_manifest(plain_parts).parts[0].record
+    record.unlink()
+    os.mkfifo(record)
+    ran = run("annotate", plain_parts, "-o", tmp_path / "new")
+    assert (ran.code, "not a regular file" in ran.err) == (2, True), ran.err
 
 
 def test_no_folder_is_left_of_a_failure(annotated_parts: Path, run: Run, tmp_path: Path) -> None:

@@ -52,6 +52,8 @@ BAD = {
     "an opset too low": (ONE + "trace = {opset = 3}", "$.models[0].trace.opset"),
     "no time at all": (ONE + "timeout = 0", "$.models[0].timeout"),
     "a size without unit": (ONE + "memory = '4'", "$.models[0].memory"),
+    "a size without end": (ONE + f"memory = '{'9' * 400} GiB'", "$.models[0].memory"),
+    "a key without end": ("a." * 50_000 + "b = 1", "not TOML (a key has more than"),
     "a name with a slash": (ONE + "name = 'a/b'", "$.models[0].name"),
     "neither source nor file": ("[[models]]\nname = 'x'", "$.models[0]: a model needs either"),
     "both source and file": (ONE + "onnx = 'plain.onnx'", "$.models[0]: a model needs either"),

@@ -1,5 +1,6 @@
 """Exported programs (`.pt2`): their modules come back, and are recorded and exported."""
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -95,8 +96,13 @@ def test_a_program_must_be_trusted(exported: Program, run: Run, tmp_path: Path) 
     assert written.source.name == path.name
 
 
-def test_other_files_are_refused(tmp_path: Path) -> None:
-    """The sentence names the file."""
+def test_other_files_are_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The sentence names the file, and nothing else is written."""
     (tmp_path / "text.pt2").write_text("no archive")
-    with pytest.raises(SourceError, match=r"text\.pt2: torch cannot load it"):
+    with pytest.raises(SourceError, match=r"text\.pt2: not an exported program"):
         load(str(tmp_path / "text.pt2"), trust_remote_code=True)
+    with zipfile.ZipFile(tmp_path / "other.pt2", "w") as archive:
+        archive.writestr("data.pkl", b"other")
+    with pytest.raises(SourceError, match=r"other\.pt2: torch cannot load it .*archive"):
+        load(str(tmp_path / "other.pt2"), trust_remote_code=True)
+    assert capfd.readouterr().err == ""

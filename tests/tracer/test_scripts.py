@@ -140,6 +140,28 @@ def test_a_file_is_a_source(run: Run, tmp_path: Path) -> None:
     assert made.source.name == "m.pt"
 
 
+class Formatting(nn.Module):
+    """Its error shows a text with braces."""
+
+    def forward(self, x: torch.Tensor, n: int = 3) -> torch.Tensor:
+        """Fail."""
+        text = "{0.__class__} {}".format(n)  # noqa: F525 - torch knows no numbers in braces
+        if n > 0:
+            raise ValueError(text)
+        return x
+
+
+def test_a_script_reads_no_attributes(tmp_path: Path) -> None:
+    """Texts are filled as torch fills them: nothing of a value is read."""
+    torch.jit.save(torch.jit.script(Formatting()), tmp_path / "f.pt")
+    with pytest.raises(torch.jit.Error) as by_torch:
+        torch.jit.load(tmp_path / "f.pt")(torch.ones(1))
+    with pytest.raises(RuntimeError) as by_us:
+        interpret(torch.jit.load(tmp_path / "f.pt"))(torch.ones(1))
+    assert str(by_us.value) == "{0.__class__} 3"
+    assert str(by_us.value) in str(by_torch.value)
+
+
 def test_files_that_are_no_scripts(tmp_path: Path) -> None:
     """Weights alone hold no code; the sentence says what to do."""
     torch.save(Stage().state_dict(), tmp_path / "weights.pt")

@@ -1,5 +1,6 @@
 """A source that `trace` cannot take is bad input: one sentence, code 2, nothing written."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,7 @@ def sources(working_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     config.save_pretrained(working_folder / "weightless")
     (working_folder / "empty").mkdir()
     (working_folder / "exists.onnx").write_bytes(b"mine")
+    os.mkfifo(working_folder / "pipe.pt")
     return working_folder
 
 
@@ -69,6 +71,13 @@ BAD = {
     "the output exists": ("factories_here.py:good exists.onnx", "--force"),
     "the record exists": ("factories_here.py:good out.onnx --record exists.onnx", "--force"),
     "no folder for the output": ("factories_here.py:good none/out.onnx", "none"),
+    "a pipe": ("pipe.pt out.onnx", "neither a folder nor a regular file"),
+    "no such script": ("missing.pt out.onnx", "missing.pt: there is no such file"),
+    "an input without end": (
+        "factories_here.py:good out.onnx --input-shape input=2x9000000000000",
+        "input cannot be made",
+    ),
+    "an opset that nobody has": ("factories_here.py:good out.onnx --opset 1000", "opset 1000"),
     "a bad shape": ("factories_here.py:good out.onnx --input-shape x=axb", "x=axb"),
 }
 

@@ -22,6 +22,7 @@ from modelexport.hierarchy.choices import Exporter
 from modelexport.hierarchy.fingerprints import Array
 from modelexport.hierarchy.graph_digest import MIN_WEIGHT_BYTES
 from modelexport.hierarchy.graph_paths import NodeKey, walk_graphs, walk_nodes
+from modelexport.hierarchy.opsets import default_opset
 from modelexport.support.error_texts import first_line
 from modelexport.tracer.exporters.axes_and_outputs import automatic_axes, name_axes, name_outputs
 from modelexport.tracer.exporters.dynamo_scopes import DynamoScopes
@@ -75,7 +76,7 @@ def export(model: nn.Module, call: ModelCall, settings: ExportSettings) -> Expor
     scopes, source_lines = _read_metadata(exported, DynamoScopes(program.exported_program, model))
     _remove_metadata(exported)
     return ExportedGraph(
-        *(Exporter.DYNAMO, exported, weights, scopes, source_lines, settings.opset),
+        *(Exporter.DYNAMO, exported, weights, scopes, source_lines, default_opset(exported)),
         valueless=valueless,
     )
 

@@ -1,5 +1,9 @@
 """The opsets that torch's exporters write."""
 
+import onnx
+
+from modelexport.errors import UsageError
+
 DYNAMO_MIN_OPSET = 18
 """The lowest of the dynamo exporter. Torch converts to lower ones, and loses metadata by that.
 
@@ -8,3 +12,14 @@ DYNAMO_MIN_OPSET = 18
 
 TORCHSCRIPT_MAX_OPSET = 20
 """The highest of the TorchScript exporter."""
+
+
+def check_opset(opset: int) -> None:
+    """Refuse an opset that onnx does not know.
+
+    Raises:
+        UsageError: onnx knows lower ones only.
+    """
+    highest = onnx.defs.onnx_opset_version()
+    if opset > highest:
+        raise UsageError(f"opset {opset}: onnx {onnx.__version__} knows none above {highest}.")

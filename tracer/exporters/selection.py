@@ -10,7 +10,11 @@ from modelexport.support.error_texts import first_line
 from modelexport.support.progress import report_step
 from modelexport.tracer.exporters.exported import ExportedGraph, ExportSettings
 from modelexport.tracer.exporters.loading_check import loading_problem
-from modelexport.tracer.exporters.opset_ranges import DYNAMO_MIN_OPSET, TORCHSCRIPT_MAX_OPSET
+from modelexport.tracer.exporters.opset_ranges import (
+    DYNAMO_MIN_OPSET,
+    TORCHSCRIPT_MAX_OPSET,
+    check_opset,
+)
 from modelexport.tracer.sources.model_state import restored_state
 from modelexport.tracer.sources.signature import ModelCall
 from modelexport.tracer.sources.translations import Translations
@@ -56,8 +60,9 @@ def export_settings(
     """How a model is exported.
 
     Raises:
-        UsageError: There are translations for an exporter that uses none.
+        UsageError: There are translations for an exporter that uses none, or no such opset.
     """
+    check_opset(opset)
     if translations and exporter is Exporter.TORCHSCRIPT:
         raise UsageError(
             "Only the dynamo exporter uses a translation table (--custom-translation)."
@@ -66,7 +71,12 @@ def export_settings(
 
 
 def planned_exporters(exporter: Exporter, opset: int) -> list[tuple[Exporter, int]]:
-    """The exporters that will be tried in turn, each with the opset that it exports at."""
+    """The exporters that will be tried in turn, each with the opset that it exports at.
+
+    Raises:
+        UsageError: There is no such opset.
+    """
+    check_opset(opset)
     candidates = EXPORTERS if exporter is Exporter.AUTO else [exporter]
     lowest = {Exporter.DYNAMO: DYNAMO_MIN_OPSET}
     highest = {Exporter.TORCHSCRIPT: TORCHSCRIPT_MAX_OPSET}

@@ -13,6 +13,7 @@ from torch import nn
 
 from modelexport.errors import ModelExportError, SourceError
 from modelexport.hierarchy.source_names import ADAPTER_CONFIG
+from modelexport.support.error_texts import first_line
 from modelexport.support.extras import require_extra
 from modelexport.tracer.sources.hugging_face import (
     load_pretrained,
@@ -106,8 +107,8 @@ def _settings(source: str) -> dict[str, Any]:
     file = Path(source) / ADAPTER_CONFIG
     try:
         settings = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SourceError(f"{file}: cannot be read ({error}).") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise SourceError(f"{file}: cannot be read ({first_line(error)}).") from error
     if not isinstance(settings, dict):
         raise SourceError(f"{file}: not the settings of an adapter.")
     return settings

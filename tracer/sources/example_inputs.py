@@ -2,7 +2,7 @@
 
 import inspect
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from torch import nn
 
 from modelexport.errors import InputsError
 from modelexport.hierarchy.export_config import InputRequest, InputSpec
+from modelexport.support.error_texts import first_line
 from modelexport.tracer.sources.generated.trials import runnable_inputs
 from modelexport.tracer.sources.generated_inputs import generate_inputs, modalities
 from modelexport.tracer.sources.signature import Inputs
@@ -128,6 +129,24 @@ def _make_input(name: str, spec: InputSpec, example: object) -> Any:
     if shape is None:
         raise InputsError(f"The shape of input {name} is unknown: give it one.")
     dtype = getattr(torch, spec.dtype) if spec.dtype else getattr(tensor, "dtype", torch.float32)
+    try:
+        return _draw(name, shape, dtype, spec, tensor)
+    except RuntimeError as error:  # it does not fit into the memory
+        raise InputsError(f"input {name} cannot be made ({first_line(error)}).") from error
+
+
+def _draw(
+    name: str,
+    shape: Sequence[int],
+    dtype: torch.dtype,
+    spec: InputSpec,
+    example: torch.Tensor | None,
+) -> torch.Tensor:
+    """Random numbers, the same for each name.
+
+    Raises:
+        InputsError: The range does not fit the dtype.
+    """
     generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
     if dtype is torch.bool:
         return torch.rand(shape, generator=generator) > 0.5
@@ -136,7 +155,7 @@ def _make_input(name: str, spec: InputSpec, example: object) -> Any:
             return torch.randn(shape, generator=generator).to(dtype)
         low, high = spec.range
         return (torch.rand(shape, generator=generator) * (high - low) + low).to(dtype)
-    low, high = _integer_range(name, spec, tensor, dtype)
+    low, high = _integer_range(name, spec, example, dtype)
     return torch.randint(low, high + 1, shape, generator=generator).to(dtype)
 
 

@@ -5,7 +5,11 @@ modules with the original names from it, each of which runs its part of the grap
 """
 
 import inspect
+import logging
 import warnings
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -32,13 +36,15 @@ def load_program(source: str, *, trusted: bool) -> tuple[nn.Module, Inputs | Non
             f"{source}: torch may run code that an exported program (.pt2) brings. If you trust "
             "the file, give --trust-remote-code."
         )
+    if not zipfile.is_zipfile(source):
+        raise SourceError(f"{source}: not an exported program, which is a zip archive.")
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _logged_errors() as logged:
             warnings.simplefilter("ignore")  # torch warns about types of its own
             program = torch.export.load(source)
             model: nn.Module = torch.export.unflatten(program)
     except Exception as error:
-        reason = first_line(error, with_type=True)
+        reason = first_line(logged[0] if logged else error, with_type=True)
         raise SourceError(f"{source}: torch cannot load it ({reason}).") from error
     model.eval()
     for module in model.modules():
@@ -49,6 +55,24 @@ def load_program(source: str, *, trusted: bool) -> tuple[nn.Module, Inputs | Non
     args, kwargs = program.example_inputs
     bound = inspect.signature(model.forward).bind(*args, **kwargs)
     return model, dict(bound.arguments)
+
+
+@contextmanager
+def _logged_errors() -> Iterator[list[BaseException]]:
+    """Collect the errors that torch would write to standard error as tracebacks."""
+    errors: list[BaseException] = []
+
+    def keep(entry: logging.LogRecord) -> bool:
+        if entry.exc_info and entry.exc_info[1] is not None:
+            errors.append(entry.exc_info[1])
+        return False
+
+    logger = logging.getLogger("torch.export")
+    logger.addFilter(keep)
+    try:
+        yield errors
+    finally:
+        logger.removeFilter(keep)
 
 
 def _name_class(module: Any) -> None:

@@ -1,5 +1,6 @@
 """Loading models of transformers from a Hugging Face folder or hub id."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -38,7 +39,8 @@ def load_pretrained(
     with require_extra("trace", "Loading Hugging Face models"):
         import transformers  # noqa: PLC0415 - heavy, and only some sources need it
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
-    with without_progress_bars(transformers.utils.logging):
+    with without_progress_bars(transformers.utils.logging), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what matters is an error
         try:
             config = transformers.AutoConfig.from_pretrained(source, **options)
             if not _has_own_code(config):

@@ -85,7 +85,7 @@ def _check_kind(source: str) -> None:
     file = Path(source) / _SETTINGS
     try:
         settings = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SourceError(f"{file}: cannot be read ({first_line(error)}).") from error
     kind = settings.get("model_type") if isinstance(settings, Mapping) else None
     if kind not in (None, "SentenceTransformer"):

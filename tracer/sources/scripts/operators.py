@@ -30,7 +30,9 @@ def _contains(values: Any, value: Any) -> bool:
 
 
 def _format(text: str, *values: object) -> str:
-    return text.format(*values)
+    """What torch does: each `{}` becomes a value. Python's own would read attributes of values."""
+    first, *rest = text.split("{}", len(values))
+    return first + "".join(f"{value}{part}" for value, part in zip(values, rest, strict=False))
 
 
 def _percent_format(text: str, *values: object) -> str:
