@@ -15,6 +15,9 @@ from modelexport.errors import UsageError
 from modelexport.hierarchy.choices import FoldMode, Inject, MatchEvidence
 from modelexport.hierarchy.tags import TagRules
 
+DEFAULT_MEMORY = 1 << 30
+"""Bytes of values that may be held at a time."""
+
 _CLASS = "class:"
 """Opens a pattern of class names among the patterns of functions to fold."""
 
@@ -29,6 +32,8 @@ class MatchOptions(msgspec.Struct, frozen=True):
             It needs `reference`: the recorded fingerprints belong to the recorded inputs.
         reference: The plain file that was traced. It is run beside the file that is matched.
         libraries: Custom operator libraries that onnxruntime loads first.
+        memory: Bytes of values that may be held at a time, about. Where a file computes more, it
+            runs several times, each time for a part of its values.
     """
 
     evidence: frozenset[str] = frozenset(MatchEvidence)
@@ -36,6 +41,7 @@ class MatchOptions(msgspec.Struct, frozen=True):
     probe: Path | None = None
     reference: Path | None = None
     libraries: tuple[Path, ...] = ()
+    memory: int = DEFAULT_MEMORY
 
     def check(self) -> None:
         """Refuse options that do not fit together.
@@ -53,6 +59,8 @@ class MatchOptions(msgspec.Struct, frozen=True):
                 "--probe needs --reference PLAIN.onnx: the record knows what the model computes "
                 "on the recorded inputs only."
             )
+        if self.memory < 1:
+            raise UsageError("--memory takes at least one byte.")
         if not self.run and (self.probe or self.reference or self.libraries):
             raise UsageError(
                 "--no-run cannot be used with --probe, --reference or --custom-ops: they run files."

@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from modelexport.cli.options.common import inherit_from_option
+from modelexport.errors import UsageError
 from modelexport.hierarchy.annotate_options import MatchOptions
 from modelexport.hierarchy.choices import MatchEvidence
+from modelexport.support.byte_sizes import read_byte_size
 
 _TOPIC = "Matching"
 
@@ -70,6 +72,15 @@ class MatchingOptions:
         ),
     ] = None
     custom_ops: CustomOps = None
+    memory: Annotated[
+        str,
+        typer.Option(
+            metavar="SIZE",
+            help="How much memory the values of the file may take at a time (2GB, 512MiB); a file "
+            "that computes more runs several times, for a part of its values each time.",
+            rich_help_panel=_TOPIC,
+        ),
+    ] = "1GiB"
 
     def match_options(self) -> MatchOptions:
         """The options as `annotate` takes them."""
@@ -79,4 +90,16 @@ class MatchingOptions:
             probe=self.probe,
             reference=self.reference,
             libraries=tuple(self.custom_ops or ()),
+            memory=self._memory(),
         )
+
+    def _memory(self) -> int:
+        """The bytes of `--memory`.
+
+        Raises:
+            UsageError: It is no size.
+        """
+        size = read_byte_size(self.memory)
+        if size is None:
+            raise UsageError(f"--memory {self.memory}: write a size such as 2GB or 512MiB.")
+        return size

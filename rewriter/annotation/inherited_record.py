@@ -109,7 +109,8 @@ def _observed(
         if feeds is None:
             session = Session(file.path, source=file.session_source(), libraries=libraries)
             feeds = generate_feeds(session, distinctive=True)
-        observer = Observer(file.container, file.model, _expected_bytes(graph), libraries)
+        size = _expected_bytes(graph)
+        observer = Observer(file.container, file.model, size, libraries, memory=matching.memory)
         fingerprints = observer.fingerprints(feeds, INFINITY_THRESHOLD)
     except RuntimeFailedError as error:
         return Probe(missing=str(error).rstrip(".")), {}

@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 import onnx
 
+from modelexport.hierarchy.annotate_options import DEFAULT_MEMORY
 from modelexport.hierarchy.fingerprints import (
     Array,
     ValueFingerprint,
@@ -40,9 +41,6 @@ Fingerprints = dict[tuple[str, str], ValueFingerprint]
 _FINGERPRINT_THREADS = 2
 """Number of threads that compute fingerprints."""
 
-_MEMORY_BUDGET = 1 << 30
-"""Bytes of values that may be held at a time; a file that computes more runs several times."""
-
 
 def recorded_values(record: Record) -> Iterator[ValueFingerprint]:
     """The fingerprints of all recorded values."""
@@ -62,6 +60,7 @@ class Observer:
         model: Its model: the container's skeleton, or what was made of that.
         expected_bytes: Bytes that all its values take together, as far as a record tells.
             Decides in how many passes they are fetched.
+        memory: Bytes of values that may be held at a time, about.
         libraries: Custom operator libraries to load.
         recorded: Fingerprints that most of its values are expected to have.
     """
@@ -73,10 +72,11 @@ class Observer:
         expected_bytes: int,
         libraries: Iterable[str] = (),
         recorded: Iterable[ValueFingerprint] = (),
+        memory: int = DEFAULT_MEMORY,
     ) -> None:
         self._container = container
         self._model = model
-        self._passes = 1 + expected_bytes // _MEMORY_BUDGET
+        self._passes = 1 + expected_bytes // memory
         self._libraries = tuple(libraries)
         self._recorded = recorded
         self._only_session: Session | None = None
@@ -97,7 +97,7 @@ class Observer:
         Raises:
             RuntimeFailedError: onnxruntime cannot load or run the file.
         """
-        report_step(f"running {self._container.path.name}")
+        report_step(f"running {self._container.path.name}{self._told_passes()}")
         fingerprints: Fingerprints = {}
         seen_by_subgraphs = dict(feeds)
         for values in self._values(feeds):
@@ -113,6 +113,13 @@ class Observer:
         if self._read_by_subgraphs:
             fingerprints |= self._run_subgraphs(seen_by_subgraphs, infinity_threshold)
         return fingerprints
+
+    def _told_passes(self) -> str:
+        """What users read about passes; empty where there is one."""
+        passes = len(self._parts)
+        if passes < 2:
+            return ""
+        return f" {passes} times: its values take more than --memory allows at a time"
 
     def _fingerprints_of(
         self, arrays: list[Array], infinity_threshold: float

@@ -92,9 +92,11 @@ def open_sources(
         if options.reference is not None:
             traced = stack.enter_context(OnnxContainer.open(options.reference))
             _check_reference(traced, record, options.reference)
-            reference = Observer(traced, traced.skeleton(), size, libraries).fingerprints
+            reference = Observer(
+                traced, traced.skeleton(), size, libraries, memory=options.memory
+            ).fingerprints
         expected = recorded_values(record) if reference is None else ()
-        observer = Observer(container, model, size, libraries, expected)
+        observer = Observer(container, model, size, libraries, expected, options.memory)
         yield MatchSources(
             container.array,
             observer.fingerprints,

@@ -46,6 +46,8 @@ WRONG = {
     "no such style": ("annotate plain.onnx -o out.onnx --tag-style round", "round"),
     "no such injection": ("annotate plain.onnx -o out.onnx --inject magic", "magic"),
     "no such evidence": ("annotate plain.onnx -o out.onnx --evidence magic", "magic"),
+    "no size of memory": ("annotate plain.onnx -o out.onnx --memory lots", "--memory lots"),
+    "no memory": ("annotate plain.onnx -o out.onnx --memory 0", "--memory"),
     "no such exporter": ("trace good.py:good out.onnx --exporter magic", "magic"),
     "no such strategy": ("export good.py:good out.onnx --strategy magic", "magic"),
     "no number": ("trace good.py:good out.onnx --opset new", "--opset"),

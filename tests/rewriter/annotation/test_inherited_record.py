@@ -17,6 +17,7 @@ from modelexport.hierarchy.tags import TagRules
 from modelexport.rewriter import MatchOptions, annotate
 from modelexport.rewriter.annotation.inherited_record import INHERITED, inherited_record
 from modelexport.rewriter.matching import OURS
+from modelexport.support.progress import reporting_steps_to
 from tests.helpers.commands import Run
 from tests.helpers.descendants import TOOLS, ZooModel
 from tests.helpers.handmade import record_of, two_layers, two_layers_record
@@ -156,6 +157,18 @@ def test_a_file_that_cannot_be_run_is_matched_by_the_rest(tmp_path: Path) -> Non
         tmp_path / "nameless.onnx", None, None, inherit_from=tmp_path / "annotated.onnx"
     )
     assert [d.tag for d in report.decisions] == tags(tmp_path / "annotated.onnx")
+
+
+def test_a_limit_of_memory_changes_no_tag(annotated: Path, tmp_path: Path) -> None:
+    """A byte is less than any value takes: the file runs once for each value."""
+    matching = MatchOptions(memory=1)
+    steps: list[str] = []
+    with reporting_steps_to(steps.append):
+        report = annotate(renamed(tmp_path), None, None, inherit_from=annotated, matching=matching)
+    free = annotate(renamed(tmp_path), None, None, inherit_from=annotated)
+    assert report.decisions == free.decisions
+    assert any(decision.tag for decision in report.decisions)
+    assert any("times: its values take more than --memory" in step for step in steps)
 
 
 def test_own_inputs_may_be_given(annotated: Path, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import pytest
 from modelexport.hierarchy.fingerprints import value_fingerprint
 from modelexport.hierarchy.sketches import INFINITY_THRESHOLD
 from modelexport.rewriter.container import OnnxContainer
-from modelexport.rewriter.execution import observer as observing
 from modelexport.rewriter.execution.observer import Fingerprints, Observer
 from tests.helpers.handmade import parse
 
@@ -24,10 +23,13 @@ LOOP = """agraph (float[2, 8] x) => (float[2, 8] y) <int64 n = {3}, bool go = {1
 }"""
 
 
+MEMORY = 100
+
+
 def observe(text: str, folder: Path, expected_bytes: int = 0, runs: int = 1) -> Fingerprints:
     onnx.save(parse(text), folder / "m.onnx")
     with OnnxContainer.open(folder / "m.onnx") as container:
-        observer = Observer(container, container.skeleton(), expected_bytes)
+        observer = Observer(container, container.skeleton(), expected_bytes, memory=MEMORY)
         observer.prepare()
         for _ in range(runs):
             fingerprints = observer.fingerprints({"x": X}, INFINITY_THRESHOLD)
@@ -36,12 +38,9 @@ def observe(text: str, folder: Path, expected_bytes: int = 0, runs: int = 1) -> 
 
 @pytest.mark.parametrize("passes", [1, 2, 3])
 @pytest.mark.parametrize("runs", [1, 2])
-def test_each_value_has_its_fingerprint(
-    passes: int, runs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_value_has_its_fingerprint(passes: int, runs: int, tmp_path: Path) -> None:
     """Inputs included; values that do not fit into memory together take several passes."""
-    monkeypatch.setattr(observing, "_MEMORY_BUDGET", 100)
-    fingerprints = observe(CHAIN, tmp_path, 100 * (passes - 1), runs)
+    fingerprints = observe(CHAIN, tmp_path, MEMORY * (passes - 1), runs)
     expected = {"x": X, "a": -X, "b": np.abs(X), "y": np.exp(np.abs(X))}
     assert fingerprints.keys() == {("", name) for name in expected}
     for name, array in expected.items():
