@@ -24,6 +24,7 @@ class ReportModule(msgspec.Struct, frozen=True, omit_defaults=True):
         op_types: Number of nodes by operator, the most frequent first.
         time: Time of its nodes, in the profile's unit; None without a profile.
         error: Greatest relative error of a value that leaves it; None when it was not compared.
+        local_error: Relative error that it adds by itself, in a file of fewer bits.
         lines: Lines of Python (`file:line`) behind its own nodes.
     """
 
@@ -39,6 +40,7 @@ class ReportModule(msgspec.Struct, frozen=True, omit_defaults=True):
     op_types: dict[str, int]
     time: float | None = None
     error: float | None = None
+    local_error: float | None = None
     lines: tuple[str, ...] = ()
 
 
@@ -100,6 +102,7 @@ class ModuleFigures(msgspec.Struct, frozen=True):
         times: Time of each module.
         time_unit: Its unit; None when there is no profile.
         errors: Greatest relative error of a value that leaves the module.
+        local_errors: Relative error that the module adds by itself.
         lines: Lines of Python behind the module's own nodes.
         code: The code around these lines.
     """
@@ -107,6 +110,7 @@ class ModuleFigures(msgspec.Struct, frozen=True):
     times: Mapping[str, float] = {}
     time_unit: str | None = None
     errors: Mapping[str, float] = {}
+    local_errors: Mapping[str, float] = {}
     lines: Mapping[str, tuple[str, ...]] = {}
     code: Mapping[str, CodeLines] = {}
 
@@ -153,6 +157,7 @@ def _module(row: "ModuleRow", positions: Mapping[str, int], figures: ModuleFigur
         op_types=row.op_types,
         time=figures.times.get(row.tag),
         error=figures.errors.get(row.tag),
+        local_error=figures.local_errors.get(row.tag),
         lines=figures.lines.get(row.tag, ()),
     )
 

@@ -13,7 +13,7 @@ from modelexport.rewriter.analysis.results import Analysis
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.profiling.results import Profile
 from modelexport.rewriter.profiling.stored_profile import read_profiles
-from modelexport.rewriter.reporting.measurements import read_errors
+from modelexport.rewriter.reporting.measurements import MeasuredErrors, read_errors
 from modelexport.rewriter.reporting.report_data import ModuleFigures, ReportFile, report_file
 from modelexport.rewriter.reporting.report_page import report_page
 from modelexport.rewriter.reporting.shown_files import RecordSource, ShownFile, shown_files
@@ -87,7 +87,10 @@ def report(  # noqa: PLR0913 - keyword-only options of an entry point
         for file in shown:
             figures = _with_times(file, times)
             if file in files_of[-1]:
-                figures = msgspec.structs.replace(figures, errors=errors.get(file.role, {}))
+                measured = errors.get(file.role, MeasuredErrors())
+                figures = msgspec.structs.replace(
+                    figures, errors=measured.values, local_errors=measured.local
+                )
             with PlacedFile.open(
                 file.path,
                 record=file.record,

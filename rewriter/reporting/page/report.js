@@ -10,8 +10,10 @@ const MEASURES = [
   ["weight_bytes", "Weight bytes", bytes],
   ["activation_bytes", "Activation bytes", bytes],
   ["time", "Time", time],
+  ["local_error", "Error by itself", (value) => value.toPrecision(3)],
   ["error", "Error", (value) => value.toPrecision(3)],
 ];
+const ERRORS = ["error", "local_error"];
 const ROW_HEIGHT = 26;
 const NAMED_WIDTH = 34;
 const LETTER_WIDTH = 7;
@@ -55,6 +57,13 @@ for (const file of files) {
     if (module.parent >= 0) file.modules[module.parent].below.push(module);
   }
   file.modules.forEach((module, position) => { module.position = position; });
+  // A module has the largest error of those inside it, where it has none of its own.
+  for (const module of [...file.modules].reverse()) {
+    for (const kind of ERRORS) {
+      const inside = module.below.map((inner) => inner[kind]).filter((error) => error !== undefined);
+      if (module[kind] === undefined && inside.length) module[kind] = Math.max(...inside);
+    }
+  }
 }
 // A module of either file is one row. The second file's modules stand where the first lacks them.
 const tree = files[0];
@@ -77,6 +86,8 @@ function size(module) {
   const value = module && !module.missing ? module[state.measure] : undefined;
   return typeof value === "number" ? value : undefined;
 }
+// The files that have figures of the chosen kind.
+function measured() { return files.filter((file) => file.modules.some((module) => size(module) !== undefined)); }
 function total(modules) { return modules.reduce((sum, module) => sum + (size(module) || 0), 0); }
 function format(value) {
   return value === undefined ? "—" : MEASURES.find(([key]) => key === state.measure)[2](value);
@@ -102,7 +113,7 @@ function drawIcicles() {
     trail.append(button, "›");
   }
   trail.lastChild.remove();
-  byId("icicles").replaceChildren(...files.flatMap(icicle));
+  byId("icicles").replaceChildren(...measured().flatMap(icicle));
 }
 function icicle(file) {
   const top = inFile(file, tree.modules[state.focus]);
@@ -203,7 +214,7 @@ function rows() {
 function key(row) { return (row.run ? "run:" : "") + row.module.position; }
 
 function drawTree() {
-  const whole = size(tree.modules[0]) || 0;
+  const whole = Math.max(0, ...measured().map((file) => size(inFile(file, tree.modules[0])) || 0));
   const visible = rows();
   const lines = visible.map((row) => treeRow(row, whole));
   if (state.query && !lines.length) lines.push(element("p", `No module, class or operator is called “${state.query}”.`));
@@ -226,10 +237,11 @@ function treeRow(row, whole) {
   label.append(turn, marked(run ? run.name : row.match ? module.tag : module.name, "name", row.match), marked(kind, "class", row.match));
   if (row.match) for (const name of Object.keys(module.op_types)) if (found(name) >= 0) label.append(marked(`${name} ${module.op_types[name]}`, "class", true));
   const members = run ? run.members.map((member) => tree.modules[member]) : [module];
-  const sizes = files.map((file) => members.map((member) => size(inFile(file, member))));
-  const values = sizes.map((some) => some.every((value) => value === undefined) ? undefined : state.measure === "error"
+  const sizes = measured().map((file) => members.map((member) => size(inFile(file, member))));
+  const values = sizes.map((some) => some.every((value) => value === undefined) ? undefined : ERRORS.includes(state.measure)
     ? Math.max(...some.filter((value) => value !== undefined)) : some.reduce((sum, value) => sum + (value || 0), 0));
-  let text = values.map(format).join("  →  ");
+  const figures = values.map(format);
+  let text = (new Set(figures).size === 1 ? figures.slice(0, 1) : figures).join("  →  ");
   if (run && values[0] !== undefined) {
     const known = sizes[0].filter((value) => value !== undefined);
     const [least, most] = [format(Math.min(...known)), format(Math.max(...known))];
@@ -237,7 +249,7 @@ function treeRow(row, whole) {
   }
   const meter = element("meter");
   meter.max = whole || 1;
-  meter.value = Math.min(whole, values[0] || 0);
+  meter.value = Math.min(whole, values.find((value) => value !== undefined) || 0);
   line.append(label, element("div", text, "figure"), meter);
   if (module.position === state.chosen && !run) { line.classList.add("chosen"); line.setAttribute("aria-selected", "true"); }
   turn.addEventListener("click", (event) => { event.stopPropagation(); toggle(row); });
@@ -295,7 +307,9 @@ function drawDetails() {
   const figures = MEASURES.filter(([name]) => usable(name)).map(([name, label, show]) =>
     [label, ...sides.map((side, number) => side && typeof side[name] === "number" ? show(side[name]) + share(name, side, files[number]) : "—")]);
   const operators = new Set(sides.flatMap((side) => side ? Object.keys(side.op_types) : []));
-  const parts = [element("h2", module.tag), element("p", module.class_name ? `class ${module.class_name}` : "class unknown"), element("h3", "Figures"), table(heads, figures)];
+  const title = element("h2");
+  for (const step of module.tag.split(/(?=\/)/)) title.append(step, document.createElement("wbr"));
+  const parts = [title, element("p", module.class_name ? `class ${module.class_name}` : "class unknown"), element("h3", "Figures"), table(heads, figures)];
   parts.push(element("h3", "Operators"), table(heads, [...operators].map((name) => [name, ...sides.map((side) => side ? String(side.op_types[name] || 0) : "—")])));
   const lines = new Set(sides.flatMap((side) => side && side.lines ? side.lines : []));
   if (lines.size) {
@@ -307,7 +321,7 @@ function drawDetails() {
 // A figure's share of the whole model; errors have none.
 function share(name, side, file) {
   const whole = file.modules[0][name];
-  return name === "error" || !whole || side === file.modules[0] ? "" : `  (${(100 * side[name] / whole).toFixed(1)} %)`;
+  return ERRORS.includes(name) || !whole || side === file.modules[0] ? "" : `  (${(100 * side[name] / whole).toFixed(1)} %)`;
 }
 function sourceLine(line) {
   const entry = element("div");

@@ -5,11 +5,18 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import onnx
 import pytest
 from onnx import helper
 
-from modelexport import report
+from modelexport import (
+    ModelComparison,
+    ModuleComparison,
+    ModuleError,
+    ValueStatus,
+    report,
+)
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.module_tree import Module, ModuleTree
 from modelexport.hierarchy.source_lines import encode_lines
@@ -123,6 +130,7 @@ def test_both_themes(large: Path, browser: Browser) -> None:
     browser.theme(dark=True)
     dark = browser.run(background)
     assert light != dark
+    browser.send("Page.captureScreenshot")  # the page hears of the system's change with a frame
     assert browser.run("document.getElementById('theme').textContent") == "Light"
     browser.click("#theme")
     assert browser.run(background) == light
@@ -154,7 +162,8 @@ def test_equal_layers_are_folded_in_two_files(tmp_path: Path, browser: Browser) 
     rows = browser.run("[...document.querySelectorAll('#tree .row')].map(e => e.textContent)")
     (line,) = [row for row in rows if f"{LAYERS - 1} x " in row]
     nodes = (LAYERS - 1) * NODES_A_LAYER
-    assert f"{nodes}  →  {nodes} (each {NODES_A_LAYER})" in line
+    assert f"{nodes} (each {NODES_A_LAYER})" in line  # what is the same in both stands once
+    assert "→" not in line
     assert len(rows) < 10
     assert browser.complaints() == []
 
@@ -174,6 +183,35 @@ def test_equal_layers_that_are_too_narrow_are_one_block(large: Path, browser: Br
     assert first == "/Net/layers.0"
     names = browser.run("[...document.querySelectorAll('#tree .name')].map(e => e.textContent)")
     assert f"layers.{LAYERS - 3}" in names or str(LAYERS - 3) in names
+    assert browser.complaints() == []
+
+
+def test_errors_of_modules_reach_those_around_them(
+    annotated: Path, tmp_path: Path, browser: Browser
+) -> None:
+    """A module has the largest error of those inside it; a run in torch gives errors, too."""
+    tags = ["/Net/layer.0/fc", "/Net/layer.1/fc"]
+    rows = [
+        ModuleComparison(
+            tag, "", "", 0, ValueStatus.DIVERGES, begins=False, shape=(), relative=error
+        )
+        for tag, error in zip(tags, (0.25, 0.5), strict=True)
+    ]
+    local = [ModuleError(tags[0], "v", 1, 0.125, None, 0.0, None, None)]
+    result = ModelComparison(
+        *("net.py", "m.onnx", "", 0.0),
+        same=False, first=tags[0], suspects=[], counts={}, modules=rows, local=local,
+    )  # fmt: skip
+    (tmp_path / "c.json").write_bytes(msgspec.json.encode(result))
+    report(annotated, tmp_path / "r.html", comparison=tmp_path / "c.json")
+    browser.open(tmp_path / "r.html")
+    figure = "document.querySelector('#tree .figure').textContent"
+    for measure, error in (("error", 0.5), ("local_error", 0.125)):
+        browser.run(f"state.measure = '{measure}'; drawTree(); drawIcicles()")
+        assert float(browser.run(figure)) == error
+        buttons = "[...document.querySelectorAll('.icicle button')]"
+        drawn = browser.run(f"{buttons}.map(e => e.dataset.tag)")
+        assert tags[0] in drawn
     assert browser.complaints() == []
 
 
