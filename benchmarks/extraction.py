@@ -75,7 +75,7 @@ def _refusal(error: UsageError) -> str:
     text = str(error)
     if "come back through" in text:
         return "not convex"
-    return "in a subgraph" if "runs inside a branch" in text else "error"
+    return "in a subgraph" if "inside a branch" in text else "error"
 
 
 def check_splits(path: Path) -> tuple[list[str], bool]:

@@ -156,6 +156,7 @@ def _ops(
             outputs=tuple(node.output),
             inputs=tuple(node.input),
             module=module,
+            call=0 if claim is None else claim.call or 0,
             also=others,
             values=values if any(values) else (),
             source=source,

@@ -18,6 +18,7 @@ from modelexport.hierarchy.record import Record, read_record
 from modelexport.hierarchy.tags import Tagger
 from modelexport.rewriter.annotation.find_module import find_module
 from modelexport.rewriter.annotation.model_file import ModelFile
+from modelexport.rewriter.annotation.node_calls import node_calls
 from modelexport.rewriter.annotation.node_placement import PlacementSources, place_nodes
 from modelexport.rewriter.container import OnnxContainer, SessionSource
 from modelexport.rewriter.graph.model_graph import ModelGraph
@@ -163,25 +164,29 @@ class PlacedFile:
 
         Args:
             path: Path of the module.
-            call: Only nodes of this call of it, from 0; None for all. Where the call of a node
-                is not known, it is taken to be the first.
+            call: Only nodes of this call of it, from 0; None for all.
         """
         path = self.tagger.resolve(path)
         inside = [
-            (number, claim)
+            number
             for number, claim in enumerate(self.claims)
             if claim is not None and is_within(claim.module, path)
         ]
-        return [number for number, claim in inside if call in {None, self.call_of(claim, path)}]
+        return [n for n in inside if call is None or call == self.call_of(n, path)]
 
-    def call_of(self, claim: Claim, path: str) -> int:
-        """In which call of a module the node of a claim inside it ran, from 0.
+    def call_of(self, node: int, path: str) -> int:
+        """In which call of a module a node inside it ran, from 0.
 
         A module that is called several times in each call of the one around it is taken to be
         called equally often in each.
         """
-        call = claim.call or 0
-        if claim.module not in self.tree or path not in self.tree:
+        module, call = self.modules[node], self._calls[node]
+        if module is None or module not in self.tree or path not in self.tree:
             return call
-        inner, outer = self.tree[claim.module].calls or 0, self.tree[path].calls or 0
+        inner, outer = self.tree[module].calls or 0, self.tree[path].calls or 0
         return call // (inner // outer) if outer and inner > outer and not inner % outer else call
+
+    @cached_property
+    def _calls(self) -> list[int]:
+        """The call of each node's module, in the order of the graph."""
+        return node_calls(self.graph, self.claims, self.tree)

@@ -120,15 +120,31 @@ class MainGraph:
         """
         if not chosen:
             raise NoSuchModuleError(f"{self._file.path}: {label} has no nodes in this file.")
-        keys = self._file.graph.keys
-        inside = {keys[number].position for number in chosen if keys[number].graph == MAIN}
-        if not inside:
+        keys = [self._file.graph.keys[number] for number in chosen]
+        inside = {key.position for key in keys if key.graph == MAIN}
+        holders = {holder for path in {key.graph for key in keys} for holder in self.holders(path)}
+        if not inside or holders - inside:
             raise UsageError(
-                f"{self._file.path}: {label} runs inside a branch, a loop or a function, and "
+                f"{self._file.path}: {label}: nodes run inside a branch, a loop or a function, and "
                 "cannot be cut out of it."
             )
         self._refuse_gaps(inside, label)
         return self.convex_part(inside)
+
+    def holders(self, path: str) -> set[int]:
+        """Positions of the nodes that hold a subgraph or call a function, directly or around it."""
+        graph, holders = self._file.graph, set[int]()
+        pending = [path]
+        seen = {MAIN}
+        while pending:
+            current = pending.pop()
+            for node in graph.nodes_around(current) if current not in seen else ():
+                key = graph.keys[node]
+                if key.graph == MAIN:
+                    holders.add(key.position)
+                pending.append(key.graph)
+            seen.add(current)
+        return holders
 
     def convex_part(self, positions: Iterable[int]) -> GraphPart:
         """The part of some convex nodes, with the nodes that only depend on weights."""

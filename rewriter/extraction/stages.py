@@ -18,8 +18,9 @@ def named_stages(
 ) -> tuple[list[list[int]], list[str]]:
     """The nodes of each stage, and notes about modules without nodes.
 
-    A node of two stages goes into the first. A node of another module goes into the first stage
-    where it can run.
+    A node of two stages goes into the first; a node of a module that no stage names goes into the
+    first where it can run. A module inside a branch or a loop takes the node that holds it into its
+    stage, unless a stage names the module of that node.
 
     Args:
         file: The file.
@@ -30,13 +31,18 @@ def named_stages(
         UsageError: There is no such module, or a stage needs what a later one computes.
     """
     own: dict[int, int] = {}
+    around: dict[int, int] = {}
     notes: list[str] = []
     for number, patterns in enumerate(stages):
         _, nodes_of = named_calls(file, patterns)
         notes += notes_about_empty(nodes_of)
         for node in set().union(*nodes_of.values()):
-            if file.graph.keys[node].graph == MAIN:
-                own.setdefault(file.graph.keys[node].position, number)
+            path, position = file.graph.keys[node]
+            if path == MAIN:
+                own.setdefault(position, number)
+            for holder in graph.holders(path):
+                around.setdefault(holder, number)
+    own = around | own
     stage_of: dict[int, int] = {}
     for position in graph.work:
         before = [stage_of.get(p, 0) for p in graph.before(position)]

@@ -147,7 +147,7 @@ class ModelGraph:
         parts = split_subgraph_path(path)
         return None if parts is None else self._first_node[parts.parent] + parts.position
 
-    def _nodes_around(self, path: str) -> Iterable[int]:
+    def nodes_around(self, path: str) -> Iterable[int]:
         """The node that holds a subgraph, or the nodes that call a function."""
         node = self._node_around(path)
         return self._callers.get(path, ()) if node is None else (node,)
@@ -171,7 +171,7 @@ class ModelGraph:
         for path, name in returned_names(self.graphs):
             value = graph.value_of(path, name)
             producer = NONE if value == NONE else graph.producer[value]
-            for node in self._nodes_around(path) if producer != NONE else ():
+            for node in self.nodes_around(path) if producer != NONE else ():
                 predecessors[node].append(producer)
                 successors[producer].append(node)
         return predecessors, successors
@@ -188,9 +188,9 @@ class ModelGraph:
         declaring: str | None = path
         while declaring is not None:
             if name in self._input_names[declaring]:
-                return self._nodes_around(declaring)
+                return self.nodes_around(declaring)
             declaring = parent_graph(declaring)
-        return self._nodes_around(path)
+        return self.nodes_around(path)
 
     @cached_property
     def _input_names(self) -> dict[str, frozenset[str]]:

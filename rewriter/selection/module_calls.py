@@ -103,7 +103,4 @@ def nodes_of_calls(file: PlacedFile, calls: list[ModuleCall]) -> set[int]:
 
 def _call_numbers(file: PlacedFile, path: str) -> Iterator[int]:
     path = file.tagger.resolve(path)
-    for number in file.nodes_of(path):
-        claim = file.claims[number]
-        if claim is not None:
-            yield file.call_of(claim, path)
+    return (file.call_of(number, path) for number in file.nodes_of(path))

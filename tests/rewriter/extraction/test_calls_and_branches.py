@@ -1,0 +1,89 @@
+"""One call of a module where nodes do not tell their call, and modules inside branches."""
+
+from pathlib import Path
+
+import msgspec
+import onnx
+import pytest
+
+from modelexport.errors import UsageError
+from modelexport.hierarchy import keys
+from modelexport.hierarchy.graph_paths import walk_nodes
+from modelexport.hierarchy.record import Record
+from modelexport.rewriter import annotate, extract, split
+from tests.helpers.handmade import parse, record_of
+
+CALLS = {"f@0": ["n0", "n1"], "f@1": ["n3", "n4"]}
+
+
+@pytest.fixture
+def twice(tmp_path: Path) -> Path:
+    """An annotated file beside the plain one: a module of two nodes runs twice."""
+    text = "g (float[4] x) => (float[4] y) { [n0] a = Abs (x) [n1] b = Exp (a) [n2] c = Sin (b) "
+    model = parse(text + "[n3] d = Abs (c) [n4] y = Exp (d) }")
+    onnx.save(model, tmp_path / "plain.onnx")
+    record = record_of(model, {"": "Net", "f": "Act"}, ["f", "f", "", "f", "f"])
+    modules = [msgspec.structs.replace(m, calls=2 if m.path else 1) for m in record.modules]
+    ops = [msgspec.structs.replace(op, call=int(n > 2)) for n, op in enumerate(record.ops)]
+    record = msgspec.structs.replace(record, modules=tuple(modules), ops=type(record.ops)(ops))
+    annotate(tmp_path / "plain.onnx", record, tmp_path / "twice.onnx")
+    return tmp_path / "twice.onnx"
+
+
+@pytest.mark.parametrize("silent", [["n0", "n3"], ["n1", "n4"]])
+def test_the_call_of_a_node_is_that_of_its_neighbours(
+    twice: Path, tmp_path: Path, silent: list[str]
+) -> None:
+    """Of the nodes that read it, else of those that it reads from, in the same module."""
+    model = onnx.load(twice)
+    for node in model.graph.node:
+        entries = [e for e in node.metadata_props if node.name in silent and e.key == keys.CALL]
+        assert len(entries) == (node.name in silent)
+        for entry in entries:
+            node.metadata_props.remove(entry)
+    onnx.save(model, tmp_path / "silent.onnx")
+    for name, nodes in CALLS.items():
+        part = tmp_path / "part.onnx"
+        assert extract(tmp_path / "silent.onnx", name, part, check=True, force=True).equal
+        assert [node.name for node in onnx.load(part).graph.node] == nodes
+
+
+def test_calls_are_inherited(twice: Path, tmp_path: Path) -> None:
+    """A file that is placed by an annotated one has its calls."""
+    part = tmp_path / "part.onnx"
+    for name, nodes in CALLS.items():
+        extract(twice.with_name("plain.onnx"), name, part, inherit_from=twice, force=True)
+        assert [node.name for node in onnx.load(part).graph.node] == nodes
+
+
+def _branching(folder: Path) -> tuple[Path, Record]:
+    """A module in a branch of an If of the root, between two others."""
+    model = parse(
+        "g (float[4] x, bool flag) => (float[4] y) { [n0] a = Abs (x)"
+        "[n1] b = If (flag) <then_branch = t () => (float[4] r) { [inner] r = Exp (a) },"
+        "else_branch = e () => (float[4] s) { [other] s = Sin (a) }> [n2] y = Abs (b) }"
+    )
+    onnx.save(model, folder / "m.onnx")
+    scopes = ["inside" if key.graph else "" for key, _ in walk_nodes(model)]
+    scopes[0], scopes[2] = "before", "after"
+    modules = dict.fromkeys(["", "before", "inside", "after"], "Part")
+    return folder / "m.onnx", record_of(model, modules, scopes)
+
+
+def test_a_part_without_its_branch_is_refused(tmp_path: Path) -> None:
+    """Nodes that are in a branch would be missing from it; with the If they are not."""
+    path, record = _branching(tmp_path)
+    for modules in (["inside"], ["inside", "after"]):
+        with pytest.raises(UsageError, match="inside a branch"):
+            extract(path, modules, None, record=record)
+    assert extract(path, "", tmp_path / "p.onnx", record=record, check=True).equal
+
+
+def test_a_stage_takes_the_node_around_its_module(tmp_path: Path) -> None:
+    """The If goes into the stage of the module in its branch, not where it could run first."""
+    path, record = _branching(tmp_path)
+    stages = [["before"], ["inside"], ["after"]]
+    result = split(path, tmp_path / "s", stages, record=record, check=True)
+    files = [onnx.load(tmp_path / "s" / part.file) for part in result.parts]
+    assert result.equal
+    assert [[node.name for node in file.graph.node] for file in files] == [["n0"], ["n1"], ["n2"]]
