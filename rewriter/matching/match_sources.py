@@ -121,11 +121,15 @@ def read_inputs(path: Path) -> Iterator[tuple[str, Array]]:
     Raises:
         UsageError: It is no such file.
     """
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path}: not a regular file.")
     try:
         with path.open("rb") as stream, _open_archive(stream) as archive:
             _check_size(archive)
             for name in archive.files:
                 array = archive[name]
+                if isinstance(array, bytes):
+                    raise ValueError(f"{name} is no array")  # noqa: TRY004 - the file's fault
                 yield name, array.astype(object) if array.dtype.kind == "U" else array
     except _ARCHIVE_ERRORS as error:
         raise UsageError(f"{path}: not an .npz file of arrays by input name ({error}).") from error

@@ -34,8 +34,11 @@ def code_around(lines: Iterable[str], folder: Path) -> dict[str, CodeLines]:
 
 
 def _text(root: Path, file: str) -> list[str]:
-    """The lines of a Python file of a folder; none where the folder has no such file."""
-    path = (root / file).resolve()
-    if path.suffix != ".py" or not path.is_relative_to(root) or not path.is_file():
-        return []
-    return path.read_text("utf-8", errors="replace").splitlines()
+    """The lines of a Python file of a folder; none where no such file can be read there."""
+    try:
+        path = (root / file).resolve()
+        if path.suffix != ".py" or not path.is_relative_to(root) or not path.is_file():
+            return []
+        return path.read_text("utf-8", errors="replace").splitlines()
+    except (OSError, ValueError):
+        return []  # no file can have such a name, or it may not be read

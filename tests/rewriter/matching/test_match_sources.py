@@ -1,5 +1,6 @@
 """What matching may look at besides the graph, opened as options say."""
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -172,6 +173,21 @@ def test_what_is_no_archive_is_refused(content: object, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         list(read_inputs(path))
     assert str(caught.value).startswith(f"{path}: not an .npz file of arrays by input name (")
+
+
+def test_an_entry_that_is_no_array_is_refused(tmp_path: Path) -> None:
+    """Numpy gives the bytes of such an entry."""
+    with zipfile.ZipFile(tmp_path / "own.npz", "w") as archive:
+        archive.writestr("x.npy", b"no array")
+    with pytest.raises(UsageError, match=r"x is no array"):
+        list(read_inputs(tmp_path / "own.npz"))
+
+
+def test_a_pipe_is_no_archive(tmp_path: Path) -> None:
+    """Nothing waits for what someone may write into it."""
+    os.mkfifo(tmp_path / "own.npz")
+    with pytest.raises(UsageError, match=r"own\.npz: not a regular file"):
+        list(read_inputs(tmp_path / "own.npz"))
 
 
 def test_a_single_array_is_said_to_be_one(tmp_path: Path) -> None:

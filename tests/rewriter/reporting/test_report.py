@@ -1,6 +1,7 @@
 """The page of `report`: what is in it, and how it behaves in a real browser."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -275,9 +276,11 @@ def test_code_outside_of_the_folder_is_not_read(tmp_path: Path) -> None:
     inside = tmp_path / "inside"
     inside.mkdir()
     (tmp_path / "net.py").write_text("secret")
+    os.mkfifo(inside / "pipe.py")
     for node in model.graph.node[:-1]:
         entry = next(e for e in node.metadata_props if e.key == keys.SOURCE)
-        entry.value = encode_lines(["../net.py:1", f"{tmp_path}/net.py:1"])
+        names = ("../net.py", f"{tmp_path}/net.py", "pipe.py", "a\0b.py", f"{'a' * 5000}.py")
+        entry.value = encode_lines([f"{name}:1" for name in names])
     onnx.save(model, tmp_path / "m.onnx")
     (file,) = report(tmp_path / "m.onnx", tmp_path / "r.html", source_root=inside)
     assert any(module.lines for module in file.modules)
