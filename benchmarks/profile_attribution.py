@@ -4,10 +4,13 @@
     python benchmarks/profile_attribution.py bert lstm --out docs/profiling.md
 
 Each model is traced, made in four precisions, given path names and profiled twice at every level.
-Columns: nodes of the file; share of node time below the root, at each level; share that is judged,
-and share at a wrong layer, by the path names that onnxruntime kept on its nodes; the largest
-difference of a module above 1 % of the time between the two profiles, at each level; seconds that
-`profile` takes besides the runs. With --out, the rows of the page's table are replaced.
+Columns: nodes of the file; share of node time below the root, at each level; the largest share in
+nodes that the record places in the root's own forward, and in nodes that are neither; share that is
+judged, and share at a wrong layer, by the path names and the names of values that onnxruntime kept;
+the largest difference of a module above 1 % of the time between the two profiles, at each level;
+processor time of `profile` outside of onnxruntime's sessions that run the file; seconds that it
+takes besides the runs, with the creation of the sessions. With --out, the rows of the page's table
+are replaced.
 
 Times are those of one thread. Nothing else should run on the machine.
 """
@@ -18,9 +21,12 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import onnx
 
@@ -30,10 +36,13 @@ from modelexport import Inject, Profile, annotate, profile, trace
 from modelexport.hierarchy.choices import OptimisationLevel
 from modelexport.hierarchy.profile_options import ProfileOptions
 from modelexport.hierarchy.record import Record
+from modelexport.rewriter.execution.profiled_run import ProfiledRun
+from modelexport.rewriter.profiling import measured_profile
 
 HEADS = (
-    *("file", "precision", "nodes", "below the root: disable / basic / extended / all", "judged"),
-    *("wrong layer", "two profiles: disable / basic / extended / all", "besides the runs"),
+    *("file", "precision", "nodes", "below the root: disable / basic / extended / all"),
+    *("root's own work", "lost", "judged", "wrong layer"),
+    *("two profiles: disable / basic / extended / all", "processor time", "besides the runs"),
 )
 _LARGE = 0.01
 """Share of the time from which a module is compared between two profiles."""
@@ -46,17 +55,27 @@ class LevelFigures:
 
     Attributes:
         below_root: Share of node time below the root.
+        root_work: Share in nodes that the record places in the root's own forward.
         judged, wrong: Share of nodes whose names tell a layer; share at another layer than that.
         difference: The largest difference of a module between two profiles; its name is `module`.
+        processor: Seconds of processor time that a profile took outside of the sessions that run
+            the file.
         overhead: Seconds that a profile took besides the runs.
     """
 
     below_root: float
+    root_work: float
     judged: float
     wrong: float
     difference: float
     module: str
+    processor: float
     overhead: float
+
+    @property
+    def lost(self) -> float:
+        """Share of node time that should be below the root and is not."""
+        return max(0.0, 1 - self.below_root - self.root_work)
 
 
 def layer_of(path: str) -> str | None:
@@ -69,10 +88,13 @@ def layer_of(path: str) -> str | None:
 def judge_layers(result: Profile, path: Path) -> tuple[float, float]:
     """Share of node time whose layer is known by path names, and share at another layer."""
     graph = onnx.load(path, load_external_data=False).graph
-    names = sorted((n.name for n in graph.node if n.name.startswith("/")), key=len, reverse=True)
+    named = [node for node in graph.node if node.name.startswith("/")]
+    names = sorted((node.name for node in named), key=len, reverse=True)
+    values = {name: node.name for node in named for name in node.output}
     judged = wrong = 0.0
     for node in result.nodes:
         name = next((name for name in names if name in node.name), None)
+        name = name or _named_after_value(node.name, values)
         if name is None or node.module is None:
             continue
         expected = layer_of(name.strip("/").rpartition("/")[0].replace("/", "."))
@@ -82,6 +104,30 @@ def judge_layers(result: Profile, path: Path) -> tuple[float, float]:
             wrong += node.time if expected != charged else 0.0
     total = result.node_time or 1.0
     return judged / total, wrong / total
+
+
+def _named_after_value(name: str, values: Mapping[str, str]) -> str | None:
+    """The node that computes the value after which onnxruntime named a node (`relu_1_nchwc`)."""
+    steps = name.split("_")
+    starts = ("_".join(steps[:count]) for count in range(len(steps), 0, -1))
+    return next((values[start] for start in starts if start in values), None)
+
+
+@contextmanager
+def _timed_sessions() -> Iterator[list[float]]:
+    """Collects the processor time of each session that runs a file for a profile."""
+    seconds: list[float] = []
+    run = measured_profile.run_profiled
+
+    def run_timed(*arguments: Any, **options: Any) -> ProfiledRun:
+        start = time.process_time()
+        try:
+            return run(*arguments, **options)
+        finally:
+            seconds.append(time.process_time() - start)
+
+    with patch.object(measured_profile, "run_profiled", run_timed):
+        yield seconds
 
 
 def largest_difference(a: Profile, b: Profile) -> tuple[float, str]:
@@ -94,24 +140,32 @@ def largest_difference(a: Profile, b: Profile) -> tuple[float, str]:
 def measure_level(file: Path, level: OptimisationLevel, runs: int) -> LevelFigures:
     """Profile a file twice at a level."""
     options = ProfileOptions(level=level, runs=runs, threads=1)
-    start = time.perf_counter()
-    first = profile(file, options=options)
+    start, processor = time.perf_counter(), time.process_time()
+    with _timed_sessions() as sessions:
+        first = profile(file, options=options)
     seconds = time.perf_counter() - start
+    processor = time.process_time() - processor - sum(sessions)
     all_runs = runs + options.sessions * options.warmup
     second = profile(file, options=options)
     difference, module = largest_difference(first, second)
     overhead = seconds - all_runs * (first.run_time or 0.0) / 1e6
     judged, wrong = judge_layers(first, file)
-    return LevelFigures(first.attributed, judged, wrong, difference, module, overhead)
+    return LevelFigures(
+        *(first.attributed, first.root_work, judged, wrong, difference, module),
+        *(processor, overhead),
+    )
 
 
 def _row(model: str, form: str, nodes: int, figures: Sequence[LevelFigures]) -> list[str]:
     return [
         *(model, form, str(nodes)),
         " / ".join(f"{100 * level.below_root:.1f}" for level in figures) + " %",
+        f"{max(level.root_work for level in figures):.1%}",
+        f"{max(level.lost for level in figures):.1%}",
         f"{min(level.judged for level in figures):.0%}",
         f"{max(level.wrong for level in figures):.2%}",
         " / ".join(f"{100 * level.difference:.0f}" for level in figures) + " %",
+        f"{max(level.processor for level in figures):.1f} s",
         f"{max(level.overhead for level in figures):.1f} s",
     ]
 

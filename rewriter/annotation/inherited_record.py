@@ -76,7 +76,20 @@ def record_of_file(
         feeds: An array for each input; None to generate them.
         matching: Whether the file may be run, and with which libraries.
     """
-    probe, fingerprints = _observed(file, feeds, matching)
+    return record_of_values(file, hierarchy, *_observed(file, feeds, matching))
+
+
+def record_of_values(
+    file: ModelFile, hierarchy: CarriedHierarchy, probe: Probe, fingerprints: Fingerprints
+) -> Record:
+    """Make the record that a file stands for, with given fingerprints of its values.
+
+    Args:
+        file: The file.
+        hierarchy: Its modules, and the module of each node.
+        probe: Inputs on which it runs.
+        fingerprints: Of the values that it computes, by graph and name.
+    """
     model = file.model
     return Record(
         source=Source(

@@ -5,12 +5,13 @@ from modelexport.hierarchy.opsets import DEFAULT_DOMAINS
 SHAPE_OPERATORS = frozenset({"Shape", "Size"})
 """Operators whose result depends on the shape of their input only."""
 
-_PASS_THROUGH = frozenset(
-    {
-        *("Identity", "Cast", "CastLike", "Reshape", "Flatten", "Squeeze", "Unsqueeze"),
-        *("Transpose", "Dropout", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"),
-    }
-)
+_QUANTISERS = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"})
+"""Operators that store numbers in few bits, or the reverse."""
+
+_PASS_THROUGH = _QUANTISERS | {
+    *("Identity", "Cast", "CastLike", "Reshape", "Flatten", "Squeeze", "Unsqueeze"),
+    *("Transpose", "Dropout"),
+}
 """Operators that return the numbers of their first input, in another shape, order or type."""
 
 _SCALING = frozenset({"Mul", "Div"})
@@ -58,6 +59,15 @@ def is_pass_through(op_type: str) -> bool:
         op_type: The operator, with or without its domain: several domains have quantisers.
     """
     return op_type.rpartition("::")[2] in _PASS_THROUGH
+
+
+def is_quantiser(op_type: str) -> bool:
+    """Whether an operator stores numbers in few bits, or the reverse.
+
+    Args:
+        op_type: The operator, with or without its domain.
+    """
+    return op_type.rpartition("::")[2] in _QUANTISERS
 
 
 def rescales_codes(op_type: str) -> bool:

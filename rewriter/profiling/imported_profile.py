@@ -11,11 +11,8 @@ from modelexport.rewriter.execution.profiled_run import optimise
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.profiling.importers.read_profile import read_profile
 from modelexport.rewriter.profiling.join_layers import join_layers
-from modelexport.rewriter.profiling.measured_profile import (
-    Measurement,
-    choose_feeds,
-    match_optimised,
-)
+from modelexport.rewriter.profiling.match_optimised import match_optimised
+from modelexport.rewriter.profiling.measured_profile import Measurement, choose_feeds
 from modelexport.rewriter.profiling.optimised_graph import graph_of_optimised
 from modelexport.rewriter.profiling.profiled_graph import ProfiledGraph, graph_of_file
 from modelexport.rewriter.profiling.recorded_profile import RecordedProfile

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from modelexport.hierarchy.module_tree import ROOT
 from modelexport.rewriter.profiling.profiled_graph import ProfiledGraph
 from modelexport.rewriter.profiling.recorded_profile import RecordedLayer
 from modelexport.rewriter.profiling.work_by_module import add_works, choose_line, choose_module
@@ -19,6 +20,7 @@ class Charge(NamedTuple):
         nodes: Numbers of the nodes that the layer runs.
         reason: Why no module is known.
         lines: The source lines behind the layer; the one that it is charged to comes first.
+        is_root_work: Whether it is known to be work of the root's own forward.
     """
 
     module: str | None
@@ -26,6 +28,7 @@ class Charge(NamedTuple):
     nodes: tuple[int, ...] = ()
     reason: str | None = None
     lines: tuple[str, ...] = ()
+    is_root_work: bool = False
 
 
 def charge_layers(layers: Sequence[RecordedLayer], graph: ProfiledGraph) -> list[Charge]:
@@ -112,7 +115,9 @@ def _charge(numbers: tuple[int, ...], graph: ProfiledGraph) -> Charge:
         reason = graph.nodes[numbers[0]].reason or "the node has no module"
         return Charge(None, nodes=numbers, reason=reason, lines=lines)
     covers = tuple(sorted(works)) if len(works) > 1 else ()
-    return Charge(choose_module(works, graph.tree), covers, numbers, lines=lines)
+    module = choose_module(works, graph.tree)
+    root_work = module == ROOT and all(graph.nodes[number].is_root_op for number in numbers)
+    return Charge(module, covers, numbers, lines=lines, is_root_work=root_work)
 
 
 def _by_neighbours(

@@ -4,24 +4,17 @@ onnxruntime merges and renames nodes before it runs them. It writes its optimise
 file; that form is matched with the file in memory, as any other file made from it would be.
 """
 
-import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import onnx
 
-from modelexport.errors import RuntimeFailedError
-from modelexport.hierarchy import keys
-from modelexport.hierarchy.annotate_options import MatchOptions
 from modelexport.hierarchy.graph_paths import walk_nodes
 from modelexport.hierarchy.profile_options import ProfileFiles, ProfileOptions
 from modelexport.hierarchy.record import Record
-from modelexport.rewriter.annotation.annotate_file import annotate
-from modelexport.rewriter.annotation.inherited_record import own_feeds, record_of_file
+from modelexport.rewriter.annotation.inherited_record import own_feeds
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.container import SessionSource, file_source, session_source
 from modelexport.rewriter.execution.empty_inputs import read_extents
@@ -30,14 +23,13 @@ from modelexport.rewriter.execution.generated_feeds import generate_feeds
 from modelexport.rewriter.execution.profiled_run import run_profiled
 from modelexport.rewriter.execution.session import Session
 from modelexport.rewriter.graph.model_graph import ModelGraph
-from modelexport.rewriter.matching import Decision
+from modelexport.rewriter.profiling.importers.onnxruntime_events import read_events
 from modelexport.rewriter.profiling.importers.onnxruntime_json import read_onnxruntime
+from modelexport.rewriter.profiling.match_optimised import match_optimised
 from modelexport.rewriter.profiling.optimised_graph import graph_of_optimised
 from modelexport.rewriter.profiling.profiled_graph import ProfiledGraph
 from modelexport.rewriter.profiling.recorded_profile import RecordedProfile
 from modelexport.rewriter.profiling.sessions import join_sessions, split_runs
-from modelexport.support.decode_errors import DECODE_ERRORS
-from modelexport.support.error_texts import first_line
 from modelexport.support.progress import report_step
 from modelexport.support.unique_names import UniqueNames
 
@@ -111,7 +103,7 @@ def _run_sessions(
             provider=options.provider,
             libraries=[str(library) for library in options.libraries],
         )
-        profile = read_onnxruntime(_read_events(run.events, file.path), options.warmup)
+        profile = read_onnxruntime(read_events(run.events, file.path), options.warmup)
         profiles.append(profile.with_providers(f"onnxruntime {run.version}", run.providers))
     return join_sessions(profiles)
 
@@ -131,50 +123,6 @@ def choose_feeds(
     session = Session(file.path, source=file_source(file.container), libraries=libraries)
     feeds = generate_feeds(session, distinctive=True)
     return feeds, (f"inputs were generated ({_shapes(feeds)}): --probe takes your own",)
-
-
-def match_optimised(
-    file: PlacedFile, path: Path, feeds: Feeds, options: ProfileOptions, files: ProfileFiles
-) -> tuple[onnx.ModelProto, list[Decision]]:
-    """Match the optimised form of a file with the file.
-
-    Args:
-        file: The file.
-        path: The optimised form.
-        feeds: Inputs on which the file runs.
-        options: The libraries that are loaded.
-        files: Says where the optimised form is written, if at all.
-
-    Returns:
-        The optimised model without weights, and a decision for each of its nodes.
-    """
-    matching = MatchOptions(libraries=options.libraries)
-    record = record_of_file(file.file, file.hierarchy, feeds, matching)
-    report = annotate(path, record, None, matching=matching, rules=file.hierarchy.rules)
-    model = onnx.load(path, load_external_data=False)
-    if files.save_optimised is not None:
-        _keep_names(path, model)
-        annotate(path, record, files.save_optimised, matching=matching, force=True)
-    return model, report.decisions
-
-
-def _keep_names(path: Path, model: onnx.ModelProto) -> None:
-    """Keep annotating from giving nodes the names that they had before path names.
-
-    The profile and the values for other tools know nodes by the names that ran. onnxruntime gives
-    its nodes unique names.
-
-    Args:
-        path: The optimised form; it is written again where it tells earlier names.
-        model: The same, loaded.
-    """
-    kept = [entry for entry in model.metadata_props if entry.key != keys.NAMES]
-    if len(kept) < len(model.metadata_props):
-        copy = onnx.ModelProto()
-        copy.CopyFrom(model)
-        del copy.metadata_props[:]
-        copy.metadata_props.extend(kept)
-        onnx.save(copy, path)
 
 
 def extents_of(file: PlacedFile, feeds: Feeds) -> Mapping[str, int]:
@@ -211,26 +159,6 @@ def _distinctly_named(file: PlacedFile) -> SessionSource | None:
 def _is_written_well(name: str | bytes) -> bool:
     """Whether onnxruntime writes a name so that it can be read; it is bytes if it is no UTF-8."""
     return isinstance(name, str) and name != "" and name.isprintable() and not _ESCAPED & set(name)
-
-
-def _read_events(events: Path, path: Path) -> list[dict[str, Any]]:
-    """The events of onnxruntime's profile, which has no escapes for characters in names.
-
-    Raises:
-        RuntimeFailedError: It is no JSON.
-    """
-    text = events.read_text(encoding="utf-8", errors="replace")
-    try:
-        return msgspec.json.decode(text, type=list[dict[str, Any]])  # ten times faster
-    except DECODE_ERRORS:
-        report_step("reading the profile")
-    try:
-        document: list[dict[str, Any]] = json.loads(text, strict=False)
-    except (ValueError, RecursionError) as error:
-        raise RuntimeFailedError(
-            f"{path}: the profile that onnxruntime wrote cannot be read ({first_line(error)})."
-        ) from error
-    return document
 
 
 def _shapes(feeds: Feeds) -> str:

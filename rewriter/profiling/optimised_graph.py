@@ -15,8 +15,14 @@ from modelexport.hierarchy.graph_paths import op_type
 from modelexport.hierarchy.module_tree import ROOT, ModuleTree
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.graph.model_graph import ModelGraph
+from modelexport.rewriter.graph.operators import real_operator
 from modelexport.rewriter.matching import Decision
-from modelexport.rewriter.profiling.profiled_graph import ProfiledGraph, ProfiledNode
+from modelexport.rewriter.profiling.profiled_graph import (
+    UNSURE,
+    ProfiledGraph,
+    ProfiledNode,
+    is_root_op,
+)
 from modelexport.rewriter.profiling.work_by_module import (
     Work,
     WorkByLine,
@@ -49,21 +55,18 @@ def graph_of_optimised(
             originals.works(decision, proto.name, op_type(proto)),
             decision.reason,
             originals.line_works(decision, proto.name, op_type(proto)),
+            originals.is_root_op(decision, proto.name, op_type(proto)),
         )
         for proto, decision in zip(graph.nodes, decisions, strict=True)
     ]
     inserted = [
         number
         for number, (node, decision) in enumerate(zip(nodes, decisions, strict=True))
-        if not node.works.keys() - {ROOT}
-        and (
-            not decision.origins
-            or (graph.is_auxiliary(number) and not originals.is_recorded(node.name, node.op_type))
-        )
+        if originals.is_inserted(node, decision, auxiliary=graph.is_auxiliary(number))
     ]
     modules = _modules_of_inserted(inserted, nodes, graph, file.tree)
     for number, module in modules.items():
-        nodes[number] = replace(nodes[number], works={module: Work()})
+        nodes[number] = replace(nodes[number], works={module: Work()}, is_root_op=False)
     return ProfiledGraph(tuple(nodes), file.tree, graph)
 
 
@@ -87,14 +90,15 @@ class _OriginalNodes:
             self._by_origin.setdefault(proto.name or output, []).append(number)
         sure = (d for d in decisions if d.evidence != EvidenceKind.STRUCTURE)
         self._done = {number for decision in sure for number in self._origins(decision)}
-        names = [(n.name, kind) for n, kind in zip(file.graph.nodes, file.op_types, strict=True)]
+        kinds = map(plain_operator, file.op_types)
+        names = [(node.name, kind) for node, kind in zip(file.graph.nodes, kinds, strict=True)]
         count = Counter(names)
         self._kept = {key: n for n, key in enumerate(names) if key[0] and count[key] == 1}
 
     def works(self, decision: Decision, name: str, kind: str) -> WorkByModule:
         """The work of an optimised node by module; of those without work only its own is listed."""
         covers = decision.covers or (() if decision.module is None else (decision.module,))
-        kept = self._kept.get((name, kind))
+        kept = self._kept.get((name, plain_operator(kind)))
         if kept is not None and self._file.modules[kept] is not None:
             own = self._counter.count(kept)
             fused = self._file.modules[kept] in covers and any(map(any, own.values()))
@@ -110,14 +114,39 @@ class _OriginalNodes:
 
     def line_works(self, decision: Decision, name: str, kind: str) -> WorkByLine:
         """The work of an optimised node by source line."""
-        kept = self._kept.get((name, kind))
+        kept = self._kept.get((name, plain_operator(kind)))
         numbers = self._origins(decision) if kept is None else [kept]
         works = add_works(*map(self._counter.count_by_line, numbers))
         return works or dict.fromkeys(decision.source_lines, Work())
 
-    def is_recorded(self, name: str, kind: str) -> bool:
+    def is_root_op(self, decision: Decision, name: str, kind: str) -> bool:
+        """Whether an optimised node does nothing but ops of the root's own forward."""
+        kept = self._kept.get((name, plain_operator(kind)))
+        numbers = self._origins(decision) if kept is None else [kept]
+        claims, kinds = self._file.claims, self._file.op_types
+        sure = kept is not None or decision.evidence not in UNSURE or len(numbers) == 1
+        return sure and bool(numbers) and all(is_root_op(claims[n], kinds[n]) for n in numbers)
+
+    def is_kept(self, name: str, kind: str) -> bool:
+        """Whether an optimised node is a node of the file."""
+        return (name, plain_operator(kind)) in self._kept
+
+    def is_inserted(self, node: ProfiledNode, decision: Decision, *, auxiliary: bool) -> bool:
+        """Whether an optimised node has no module of its own: the runtime or a quantiser put it in.
+
+        Args:
+            node: The node, with the work that was found for it.
+            decision: What matching found.
+            auxiliary: Whether it only moves or casts values.
+        """
+        if not node.works.keys() - {ROOT}:
+            return not decision.origins or (auxiliary and not self._is_recorded(node))
+        kept = self.is_kept(node.name, node.op_type)
+        return auxiliary and not kept and decision.evidence in UNSURE
+
+    def _is_recorded(self, node: ProfiledNode) -> bool:
         """Whether an optimised node is a node of the file that is a recorded op by its name."""
-        kept = self._kept.get((name, kind))
+        kept = self._kept.get((node.name, plain_operator(node.op_type)))
         claim = None if kept is None else self._file.claims[kept]
         return claim is not None and claim.kind in _BY_NAME
 
@@ -127,8 +156,8 @@ class _OriginalNodes:
         A convolution of which matching found only the activation does also the convolution in
         front of it, if no other optimised node does.
         """
-        operator = _plain_operator(kind)
-        if any(_plain_operator(self._file.op_types[number]) == operator for number in numbers):
+        operator = plain_operator(kind)
+        if any(plain_operator(self._file.op_types[number]) == operator for number in numbers):
             return []
         absorbed: list[int] = []
         reached, pending = set(numbers), list(numbers)
@@ -137,7 +166,7 @@ class _OriginalNodes:
                 if other not in reached and other not in self._done:
                     reached.add(other)
                     pending.append(other)
-                    if _plain_operator(self._file.op_types[other]) == operator:
+                    if plain_operator(self._file.op_types[other]) == operator:
                         absorbed.append(other)
         return absorbed
 
@@ -145,9 +174,9 @@ class _OriginalNodes:
         return [n for name in decision.origins for n in self._by_origin.get(name, ())]
 
 
-def _plain_operator(kind: str) -> str:
+def plain_operator(kind: str) -> str:
     """An operator without its domain, and without what fused and quantised ones add to its name."""
-    return kind.rpartition("::")[2].removeprefix("Fused").removeprefix("QLinear")
+    return real_operator(kind).rpartition("::")[2].removeprefix("Fused")
 
 
 def _modules_of_inserted(

@@ -162,6 +162,7 @@ def _result(
     run_time = recorded.run_time
     pairs = list(zip(times, charges, strict=True))
     below_root = sum(time for time, charge in pairs if charge.module not in {None, ROOT})
+    root_work = sum(time for time, charge in pairs if charge.is_root_work)
     return Profile(
         file=file.path.name,
         runtime=recorded.runtime,
@@ -180,6 +181,7 @@ def _result(
         op_types=times_by_operator(layers),
         modules=module_times(layers, charges, file.tagger),
         nodes=_node_times(layers, charges, measured, file.tagger),
+        root_work=root_work / total if total else 0.0,
         notes=[*file.notes, *measured.notes, *recorded.notes, *_overlap(run_time, total)],
     )
 

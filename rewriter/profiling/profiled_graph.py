@@ -3,10 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from modelexport.hierarchy.module_tree import ModuleTree
+from modelexport.hierarchy.choices import EvidenceKind
+from modelexport.hierarchy.module_tree import ROOT, ModuleTree
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.graph.model_graph import ModelGraph
+from modelexport.rewriter.graph.operators import is_quantiser
+from modelexport.rewriter.matching import Claim
 from modelexport.rewriter.profiling.work_by_module import WorkByLine, WorkByModule, WorkCounter
+
+UNSURE = frozenset({None, EvidenceKind.STRUCTURE, EvidenceKind.PROPAGATION})
+"""Evidence of decisions that go by the neighbours alone."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +25,7 @@ class ProfiledNode:
         works: Its work by module; empty where no module is known.
         reason: Why no module is known.
         line_works: Its work by source line; empty where no line is known.
+        is_root_op: Whether it is known to be an op of the root's own forward.
     """
 
     name: str
@@ -26,6 +33,7 @@ class ProfiledNode:
     works: WorkByModule
     reason: str | None = None
     line_works: WorkByLine = field(default_factory=dict)
+    is_root_op: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,21 @@ class ProfiledGraph:
         return numbers
 
 
+def is_root_op(claim: Claim | None, kind: str) -> bool:
+    """Whether a node is known to be an op of the root's own forward.
+
+    The root is also the common ancestor where nothing better is known, and of what several modules
+    share. That is no work of its own.
+
+    Args:
+        claim: The module of the node; None where no module is known.
+        kind: Its operator.
+    """
+    if claim is None or claim.module != ROOT or claim.covers or is_quantiser(kind):
+        return False
+    return claim.kind not in UNSURE
+
+
 def graph_of_file(file: PlacedFile, dims: Mapping[str, int]) -> ProfiledGraph:
     """The nodes of a file as it is.
 
@@ -67,6 +90,7 @@ def graph_of_file(file: PlacedFile, dims: Mapping[str, int]) -> ProfiledGraph:
             counter.count(number),
             reasons.get(file.graph.keys[number], "the node has no module"),
             counter.count_by_line(number),
+            is_root_op(file.claims[number], kind),
         )
         for number, (proto, kind) in enumerate(zip(file.graph.nodes, file.op_types, strict=True))
     )

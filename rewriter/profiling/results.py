@@ -117,6 +117,8 @@ class Profile(msgspec.Struct, frozen=True):
         outside_nodes: `run_time` without `node_time`; None when unknown.
         no_module: Time of nodes for which no module is known.
         attributed: Share (0-1) of `node_time` that is charged to modules below the root.
+        root_work: Share (0-1) of `node_time` in nodes that are known to be work of the root's own
+            forward. What is neither is lost: its module is not known.
         unmapped: Share (0-1) of `node_time` in layers that were joined with no node of the file.
         op_types: Time by operator, the longest first.
         modules: The modules with time.
@@ -145,6 +147,7 @@ class Profile(msgspec.Struct, frozen=True):
     nodes: list[NodeTime]
     lines: list[LineTime] = []
     notes: list[str] = []
+    root_work: float = 0.0
 
 
 class PartsProfile(msgspec.Struct, frozen=True):

@@ -65,6 +65,7 @@ def _whole(profiles: Sequence[Profile], name: str) -> Profile:
         outside_nodes=None if run_time is None else max(0.0, run_time - total),
         no_module=sum(profile.no_module for profile in profiles),
         attributed=sum(p.attributed * p.node_time for p in profiles) / divisor,
+        root_work=sum(p.root_work * p.node_time for p in profiles) / divisor,
         unmapped=sum(p.unmapped * p.node_time for p in profiles) / divisor,
         op_types=_added(profile.op_types for profile in profiles),
         modules=_modules(profiles, divisor),

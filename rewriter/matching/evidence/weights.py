@@ -8,6 +8,8 @@ at all, so a weight is matched in 16, 8 or 4 bits, and transposed.
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
+import numpy as np
+
 from modelexport.hierarchy.fingerprints import Array
 from modelexport.hierarchy.record import Record, Tensor
 from modelexport.hierarchy.subgraph_runner import ReadInitializer
@@ -240,8 +242,10 @@ class WeightMatcher:
         distance = number_distance(array, tensor.weight)
         if distance is None:
             return False
-        if self._is_full_precision(value):
+        if distance <= EXACT_WEIGHT or self._is_full_precision(value):
             return distance <= EXACT_WEIGHT
+        if tensor.weight.least == tensor.weight.greatest:
+            return bool((array == np.asarray(tensor.weight.least).astype(array.dtype)).all())
         return bool(RecordedWeights([0], [tensor]).match([array])[0].labels)
 
     def _is_large(self, value: int) -> bool:

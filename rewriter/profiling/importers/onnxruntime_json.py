@@ -6,12 +6,11 @@ count, so that no time is counted twice.
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from modelexport.rewriter.profiling.importers.onnxruntime_events import Event
 from modelexport.rewriter.profiling.recorded_profile import RecordedLayer, RecordedProfile, Slice
 
-_SUFFIX = "_kernel_time"
-_RUN = "model_run"
 _CONTROL_FLOW = frozenset({"If", "Loop", "Scan"})
 """Operators of ONNX with subgraphs."""
 
@@ -24,52 +23,31 @@ class _Kernel(NamedTuple):
 
     name: str
     op_type: str
-    number: str
+    number: str | int
 
 
-class _Execution(NamedTuple):
-    """One execution of a kernel, in microseconds."""
-
-    kernel: _Kernel
-    start: float
-    duration: float
-    thread: int
-    provider: str
-
-    @property
-    def end(self) -> float:
-        """When it ended."""
-        return self.start + self.duration
-
-
-def is_onnxruntime(document: Any) -> bool:
-    """Whether a JSON document is a profile of onnxruntime."""
-    return isinstance(document, list) and any(
-        isinstance(event, dict) and event.get("cat") == "Node" and "ts" in event
-        for event in document
-    )
-
-
-def read_onnxruntime(events: Sequence[dict[str, Any]], warmup: int = 0) -> RecordedProfile:
+def read_onnxruntime(events: Sequence[Event], warmup: int = 0) -> RecordedProfile:
     """Read the events of a profile.
 
     Args:
-        events: The document.
+        events: The events.
         warmup: Number of runs at the beginning that do not count. Where there are no other runs,
             all count.
     """
-    runs = [event for event in events if event.get("name") == _RUN]
+    runs = [event for event in events if event.is_run]
     measured = runs[warmup:] or runs
-    executions = _leaves([_execution(event) for event in events if _is_kernel(event)])
+    start = measured[0].ts if measured else float("-inf")
+    executions = _leaves([event for event in events if event.ts >= start and event.is_kernel])
     # a profile without runs was cut off: all of it counts as one run
     by_run = _split_by_run(executions, measured) if measured else [executions]
-    median_run = _median_run([float(run["dur"]) for run in measured]) if measured else 0
+    median_run = _median_run([run.dur for run in measured]) if measured else 0
     slices: dict[_Kernel, list[Slice]] = {}
     providers: dict[_Kernel, str] = {}
     for execution in by_run[median_run]:
-        times = Slice(execution.start, execution.duration, execution.thread)
-        slices.setdefault(execution.kernel, []).append(times)
-        providers[execution.kernel] = execution.provider
+        kernel = _kernel(execution)
+        times = Slice(execution.ts, execution.dur, execution.tid)
+        slices.setdefault(kernel, []).append(times)
+        providers[kernel] = execution.args.provider
     layers = tuple(
         RecordedLayer(
             name=kernel.name,
@@ -84,69 +62,55 @@ def read_onnxruntime(events: Sequence[dict[str, Any]], warmup: int = 0) -> Recor
     if len(events) >= _MOST_EVENTS:
         notes = ("onnxruntime stopped recording at 1,000,000 events: use fewer runs",)
     return RecordedProfile(
-        "onnxruntime", layers, len(by_run), tuple(float(run["dur"]) for run in measured),
-        notes=notes,
-    )  # fmt: skip
-
-
-def _is_kernel(event: dict[str, Any]) -> bool:
-    return event.get("cat") == "Node" and str(event.get("name", "")).endswith(_SUFFIX)
-
-
-def _execution(event: dict[str, Any]) -> _Execution:
-    arguments = event.get("args", {})
-    kernel = _Kernel(
-        str(event["name"]).removesuffix(_SUFFIX),
-        str(arguments.get("op_name", "")),
-        str(arguments.get("node_index", "")),
+        "onnxruntime", layers, len(by_run), tuple(run.dur for run in measured), notes=notes
     )
-    provider = str(arguments.get("provider", ""))
-    thread = int(event.get("tid", 0))
-    return _Execution(kernel, float(event["ts"]), float(event["dur"]), thread, provider)
 
 
-def _leaves(executions: list[_Execution]) -> list[_Execution]:
+def _kernel(event: Event) -> _Kernel:
+    return _Kernel(event.node, event.args.op_name, event.args.node_index)
+
+
+def _leaves(executions: list[Event]) -> list[Event]:
     """Those that contain no others, in the order in which they began."""
-    leaves: list[_Execution] = []
-    last: dict[int, _Execution] = {}  # by thread
-    for execution in sorted(executions, key=lambda e: (e.start, -e.duration)):
-        before = last.get(execution.thread)
+    leaves: list[Event] = []
+    last: dict[int, Event] = {}  # by thread
+    for execution in sorted(executions, key=lambda event: (event.ts, -event.dur)):
+        before = last.get(execution.tid)
         if before is not None and leaves[-1] is before and _contains(before, execution):
             leaves.pop()
         leaves.append(execution)
-        last[execution.thread] = execution
+        last[execution.tid] = execution
     return leaves
 
 
-def _contains(outer: _Execution, inner: _Execution) -> bool:
+def _contains(outer: Event, inner: Event) -> bool:
     if inner.end > outer.end:
         return False
-    if outer.kernel.op_type in _CONTROL_FLOW:
+    if outer.args.op_name in _CONTROL_FLOW:
         return True
-    return inner.start < outer.end and 0 < inner.duration < outer.duration
+    return inner.ts < outer.end and 0 < inner.dur < outer.dur
 
 
-def _split_by_run(
-    executions: list[_Execution], runs: list[dict[str, Any]]
-) -> list[list[_Execution]]:
-    starts = [run["ts"] for run in runs]
-    ends = [run["ts"] + run["dur"] for run in runs]
-    by_run: list[list[_Execution]] = [[] for _ in runs]
+def _split_by_run(executions: list[Event], runs: list[Event]) -> list[list[Event]]:
+    starts = [run.ts for run in runs]
+    ends = [run.end for run in runs]
+    by_run: list[list[Event]] = [[] for _ in runs]
     for execution in executions:
-        number = bisect_right(starts, execution.start) - 1
-        if number >= 0 and execution.start <= ends[number]:
+        number = bisect_right(starts, execution.ts) - 1
+        if number >= 0 and execution.ts <= ends[number]:
             by_run[number].append(execution)
     return by_run
 
 
-def _times_by_kernel(by_run: list[list[_Execution]]) -> dict[_Kernel, tuple[float, ...]]:
+def _times_by_kernel(by_run: list[list[Event]]) -> dict[_Kernel, tuple[float, ...]]:
     """The time of each kernel in each run; 0 in a run in which it did not run."""
     times: dict[_Kernel, list[float]] = {}
     for number, executions in enumerate(by_run):
         for execution in executions:
-            if execution.kernel not in times:
-                times[execution.kernel] = [0.0] * len(by_run)
-            times[execution.kernel][number] += execution.duration
+            kernel = _kernel(execution)
+            if kernel not in times:
+                times[kernel] = [0.0] * len(by_run)
+            times[kernel][number] += execution.dur
     return {kernel: tuple(values) for kernel, values in times.items()}
 
 

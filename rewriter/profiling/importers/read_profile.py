@@ -10,7 +10,9 @@ from xml.etree.ElementTree import Element, ParseError, fromstring
 import msgspec
 
 from modelexport.errors import FileProblem
-from modelexport.rewriter.profiling.importers import onnxruntime_json, openvino_files, qnn_csv
+from modelexport.rewriter.profiling.importers import openvino_files, qnn_csv
+from modelexport.rewriter.profiling.importers.onnxruntime_events import events_of, is_onnxruntime
+from modelexport.rewriter.profiling.importers.onnxruntime_json import read_onnxruntime
 from modelexport.rewriter.profiling.importers.trtexec_json import is_trtexec, read_trtexec
 from modelexport.rewriter.profiling.recorded_profile import RecordedProfile
 from modelexport.support.decode_errors import DECODE_ERRORS
@@ -85,8 +87,8 @@ def _check(profile: RecordedProfile) -> None:
 
 
 def _read_json(document: Any, layer_info: Path | None) -> RecordedProfile | None:
-    if onnxruntime_json.is_onnxruntime(document):
-        return onnxruntime_json.read_onnxruntime(document)
+    if is_onnxruntime(document):
+        return read_onnxruntime(events_of(document))
     if is_trtexec(document):
         layers = None if layer_info is None else json.loads(_text_of(layer_info))
         return read_trtexec(document, layers)

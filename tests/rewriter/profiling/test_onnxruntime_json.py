@@ -2,10 +2,8 @@
 
 from typing import Any
 
-from modelexport.rewriter.profiling.importers.onnxruntime_json import (
-    is_onnxruntime,
-    read_onnxruntime,
-)
+from modelexport.rewriter.profiling.importers.onnxruntime_events import events_of, is_onnxruntime
+from modelexport.rewriter.profiling.importers.onnxruntime_json import read_onnxruntime
 
 
 def _run(start: int, duration: int) -> dict[str, Any]:
@@ -29,7 +27,7 @@ def test_runs_are_told_apart_and_warmup_is_left_out() -> None:
             _node("b", "Exp", 100 * number + 20, 5),
         )
     ]
-    profile = read_onnxruntime(events, warmup=1)
+    profile = read_onnxruntime(events_of(events), warmup=1)
     assert profile.run_times == (51.0, 52.0, 53.0)
     assert {layer.name: layer.times for layer in profile.layers} == {
         "a": (11.0, 12.0, 13.0),
@@ -50,7 +48,7 @@ def test_only_what_a_loop_runs_counts() -> None:
         _node("body", "Exp", 60, 6),
         _node("after", "Relu", 90, 0),
     ]
-    times = {layer.name: layer.times for layer in read_onnxruntime(events).layers}
+    times = {layer.name: layer.times for layer in read_onnxruntime(events_of(events)).layers}
     assert times == {"before": (10,), "body": (11,), "branch": (7,), "after": (0,)}
 
 

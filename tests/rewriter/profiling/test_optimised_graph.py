@@ -10,9 +10,9 @@ from modelexport.hierarchy import keys
 from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.graph.model_graph import ModelGraph
-from modelexport.rewriter.matching import Decision
+from modelexport.rewriter.matching import Claim, Decision
 from modelexport.rewriter.profiling.optimised_graph import graph_of_optimised
-from modelexport.rewriter.profiling.profiled_graph import ProfiledGraph
+from modelexport.rewriter.profiling.profiled_graph import ProfiledGraph, is_root_op
 from modelexport.rewriter.profiling.work_by_module import choose_module
 from tests.helpers.handmade import TWO_LAYERS_SCOPES, two_layers
 
@@ -60,6 +60,14 @@ def test_a_node_of_another_operator_is_not(file: PlacedFile) -> None:
     model.graph.node[3].op_type = "Gelu"
     decision = Decision("", 3, "relu0", "Gelu", module="layer.1", origins=("relu1",))
     assert _charged(_graph(file, model, {"relu0": decision}), "relu0") == "layer.1"
+
+
+def test_a_quantised_operator_under_the_same_name_is_the_files_node(file: PlacedFile) -> None:
+    """The runtime replaced the addition by one of whole numbers, and its name stayed."""
+    model = two_layers()
+    model.graph.node[NAMES.index("bias0")].op_type = "QLinearAdd"
+    decision = Decision("", 2, "bias0", "QLinearAdd", module="layer.1", origins=("relu1",))
+    assert _charged(_graph(file, model, {"bias0": decision}), "bias0") == MODULES["bias0"]
 
 
 @pytest.mark.parametrize(
@@ -118,6 +126,25 @@ def test_what_a_quantiser_put_between_nodes_of_a_module_is_of_this_module(
         }
         graph = _graph(file, model, decisions)
     assert [_charged(graph, name) for name in ("q", "dq")] == ["layer.0.fc"] * 2
+
+
+@pytest.mark.parametrize(
+    ("claim", "kind", "expected"),
+    [
+        (Claim("", EvidenceKind.NAMES), "MaxPool", True),
+        (Claim("", EvidenceKind.VALUES), "MaxPool", True),
+        (Claim("", EvidenceKind.PROPAGATION), "MaxPool", False),
+        (Claim("", EvidenceKind.NAMES, covers=("a", "b")), "MaxPool", False),
+        (Claim("", EvidenceKind.VALUES), "DequantizeLinear", False),
+        (Claim("a", EvidenceKind.NAMES), "MaxPool", False),
+        (None, "MaxPool", False),
+    ],
+)
+def test_work_of_the_roots_own_forward_is_recorded_there(
+    claim: Claim | None, kind: str, expected: bool
+) -> None:
+    """The root as the ancestor of several, or of a quantiser's node, is no work of its own."""
+    assert is_root_op(claim, kind) is expected
 
 
 @pytest.mark.parametrize(("other", "module"), [(None, "layer.0.fc"), ("proj0", "layer.0")])

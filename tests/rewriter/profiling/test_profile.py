@@ -56,6 +56,7 @@ def test_times_add_up(folder: Path, level: OptimisationLevel) -> None:
     assert result.unmapped == 0
     below = sum(node.time for node in result.nodes if node.module)
     assert result.attributed == pytest.approx(below / (result.node_time or 1))
+    assert 0 <= result.root_work <= 1 - result.attributed + 1e-9
 
 
 def test_names_need_no_escapes(folder: Path) -> None:

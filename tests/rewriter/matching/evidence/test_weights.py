@@ -47,6 +47,18 @@ def test_rounded_numbers_agree_by_their_direction() -> None:
     assert other.candidates == {}
 
 
+@pytest.mark.parametrize(
+    ("number", "stored", "expected"), [(1.0, 1.0, True), (0.1, 0.1, True), (0.1, 0.101, False)]
+)
+def test_equal_numbers_agree_where_they_round_to_the_stored_one(
+    number: float, stored: float, expected: bool
+) -> None:
+    """A scale of a norm before training has no direction, and half precision rounds it."""
+    weight = recorded(np.full((6, 4), number, np.float32), "a.w", "a.w")
+    actual = matched({"a.w": np.full((6, 4), stored, np.float16)}, weight)
+    assert actual.match.differing == (() if expected else ("a.w",))
+
+
 @pytest.mark.parametrize("array", [noise(6, 5), np.zeros(0, np.float32)])
 def test_a_weight_of_another_size_is_another_one(array: np.ndarray) -> None:
     """Whatever it is called."""
