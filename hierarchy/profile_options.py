@@ -42,8 +42,8 @@ class ProfileOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     level: OptimisationLevel = OptimisationLevel.ALL
     runs: int = 30
-    sessions: int = 3
-    warmup: int = 5
+    sessions: int = 6
+    warmup: int = 3
     threads: int = 0
     provider: str | None = None
     probe: Path | None = None

@@ -7,6 +7,7 @@ from modelexport.hierarchy.graph_paths import NodeKey
 from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.hierarchy.record import Op, Record
 from modelexport.rewriter.graph.indexed_graph import NONE
+from modelexport.rewriter.graph.operators import is_quantiser
 from modelexport.rewriter.matching.evidence.claims import Claim, Claims
 from modelexport.rewriter.matching.evidence.identity import UNKNOWN_SCOPE
 from modelexport.rewriter.matching.evidence.merged_calls import MergedCalls
@@ -134,12 +135,23 @@ class ClaimBuilder:
         kind, ops = EvidenceKind.STRUCTURE, resolution.regions.get(node, ())
         if node in resolution.paired:
             kind, ops = resolution.evidence[node], resolution.paired[node]
-        elif not ops and node in resolution.ambiguous:
+        elif not ops and node in resolution.ambiguous and not self._is_quantiser(node):
             scored = resolution.ambiguous[node][:MOST_ALTERNATIVES]
             kind, ops = EvidenceKind.VALUES, tuple(alternative.op for alternative in scored)
         if node not in resolution.paired:
             return kind, [self._record.ops[op] for op in ops]
         return kind, [self._merged_calls.part_of(node, op, self._record.ops[op]) for op in ops]
+
+    def _is_quantiser(self, node: int) -> bool:
+        """Whether a quantiser put a node into the file: it serves what reads its result.
+
+        It returns numbers that many recorded ops may compute, but it is none of them, unless the
+        recorded file was quantised, too.
+        """
+        if not is_quantiser(self._file.graph.op_types[node]):
+            return False
+        alternatives = self._resolution.ambiguous[node]
+        return not any(is_quantiser(self._record.ops[a.op].op_type) for a in alternatives)
 
     def _claim_without_op(self, node: int) -> Claim | None:
         """The claim on a node whose module is known although it is paired with no op.

@@ -21,7 +21,7 @@ def spread_of(times: Sequence[float]) -> float | None:
 
 
 def times_by_operator(layers: Iterable[RecordedLayer]) -> dict[str, float]:
-    """Sum of the medians by operator, the longest first."""
+    """Sum of the times by operator, the longest first."""
     times: dict[str, float] = {}
     for layer in layers:
         times[layer.op_type] = times.get(layer.op_type, 0.0) + layer.time

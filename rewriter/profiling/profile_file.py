@@ -55,8 +55,9 @@ def profile(
     """Run a file in onnxruntime or openvino, and measure how long each module takes.
 
     A node that does the work of several modules is charged to the one with the most work:
-    multiply-accumulates, then weights. The time of a module is the sum of the medians of its
-    nodes. The profiler itself makes runs 3 to 27 % slower; nothing is subtracted.
+    multiply-accumulates, then weights. The time of a node is the mean of the faster half of its
+    runs, that of a module the sum of its nodes. The profiler itself makes runs 3 to 27 % slower;
+    nothing is subtracted.
 
     Args:
         path: The file: annotated, or any file of the model with `record` or `inherit_from`.

@@ -15,7 +15,7 @@ class ModuleTime(msgspec.Struct, frozen=True):
         depth: Number of steps below the root.
         parent: Tag of the module around it; None for the root.
         self_time: Time of its own nodes.
-        time: Time of its nodes and of those of the modules inside it: the sum of the medians of
+        time: Time of its nodes and of those of the modules inside it: the sum of the times of
             the nodes.
         spread: Half of the range in which the middle half of the runs lie; None for one run.
         share: `time` as a share of the time of all nodes, 0 to 1.
@@ -51,7 +51,7 @@ class NodeTime(msgspec.Struct, frozen=True):
     Attributes:
         name: Its name in the profile.
         op_type: Its operator.
-        time: Median of its time in the runs.
+        time: Mean of the faster half of its times in the runs.
         spread: Half of the range in which the middle half of the runs lie; None for one run.
         module: Path of the module that it is charged to; None where no module is known.
         tag: The tag of this module.
@@ -81,7 +81,7 @@ class LineTime(msgspec.Struct, frozen=True):
 
     Attributes:
         line: The line (`file:line`); "" for all nodes of which no line is known.
-        time: Time of the nodes that are charged to it: the sum of their medians.
+        time: Time of the nodes that are charged to it: the sum of their times.
         spread: Half of the range in which the middle half of the runs lie; None for one run.
         share: `time` as a share of the time of all nodes, 0 to 1.
         shared_time: The part of `time` in nodes that do the work of other lines, too.
@@ -112,8 +112,8 @@ class Profile(msgspec.Struct, frozen=True):
         runs: Number of runs that were measured; 0 when unknown.
         unit: `us` or `cycles`.
         inputs: Shape of each input.
-        run_time: Median time of a whole run; None when unknown.
-        node_time: Sum of the medians of all nodes.
+        run_time: Mean of the faster half of the times of whole runs; None when unknown.
+        node_time: Sum of the times of all nodes.
         outside_nodes: `run_time` without `node_time`; None when unknown.
         no_module: Time of nodes for which no module is known.
         attributed: Share (0-1) of `node_time` that is charged to modules below the root.

@@ -219,7 +219,7 @@ def _event(kind: str, frames: dict[str, int], span: TimeSpan) -> dict[str, Any]:
 
 
 def folded_stacks(layers: Sequence[ChargedLayer]) -> str:
-    """A line for each layer: its modules and its name, then its median time."""
+    """A line for each layer: its modules and its name, then its time."""
     return "".join(
         f"{';'.join(_frame(name) for name in [*layer.frames, layer.layer.name])} "
         f"{round(layer.layer.time)}\n"
@@ -233,7 +233,7 @@ def _frame(name: str) -> str:
 
 
 def node_data(profile: Profile, layers: Sequence[ChargedLayer]) -> dict[str, Any]:
-    """The median time of each node by its name, as Model Explorer reads it.
+    """The time of each node by its name, as Model Explorer reads it.
 
     The time of a layer of several nodes is shown at the first of them.
     """
