@@ -127,6 +127,18 @@ def test_an_ambiguous_node_has_the_modules_of_17_candidates_at_most(ambiguous: i
     assert claims[VALUES].by_node[key("first")].covers == ("one.fc", "two")
 
 
+@pytest.mark.parametrize("recorded", [False, True])
+def test_a_quantisers_node_claims_no_module_of_the_ops_whose_numbers_it_returns(
+    recorded: bool,
+) -> None:
+    """It serves what reads its result; one of a file that was quantised when recorded is an op."""
+    dequantised = FILE.replace("Neg (a)", "DequantizeLinear (a, x)")
+    case = Aligned(dequantised, dequantised if recorded else FILE)
+    claims = build(case, ambiguous={"second": [ScoredOp(1, 1.0), ScoredOp(2, 1.0)]})
+    assert (key("second") in claims[VALUES].by_node) is recorded
+    assert (key("second") in claims[STRUCTURE].without_module) is not recorded
+
+
 def test_a_node_without_ops_has_a_reason() -> None:
     """Why nothing encloses it, or that it passes values through."""
     claims = build(plain(), reasons={"second": "far away"})
