@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import onnx
 
 from modelexport.hierarchy.fingerprints import Array, WeightFingerprint, weight_fingerprint
@@ -54,6 +55,16 @@ def number_distance(array: Array, recorded: WeightFingerprint) -> float | None:
         abs(fingerprint.sums[0] - recorded.sums[0]) / count / scale,
         abs(fingerprint.sums[1] - recorded.sums[1]) / count / scale**2,
     )
+
+
+def rounds_to(recorded: WeightFingerprint, array: Array) -> bool:
+    """Whether a recorded weight holds one number only, which a weight holds in fewer bits.
+
+    It has no direction by which it would be recognised.
+    """
+    if recorded.least != recorded.greatest:
+        return False
+    return bool((array == np.asarray(recorded.least).astype(array.dtype)).all())
 
 
 def is_rounded(tensor: onnx.TensorProto) -> bool:

@@ -8,8 +8,6 @@ at all, so a weight is matched in 16, 8 or 4 bits, and transposed.
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
-import numpy as np
-
 from modelexport.hierarchy.fingerprints import Array
 from modelexport.hierarchy.record import Record, Tensor
 from modelexport.hierarchy.subgraph_runner import ReadInitializer
@@ -28,6 +26,7 @@ from modelexport.rewriter.matching.evidence.retraining import (
     holds_codes,
     is_rounded,
     number_distance,
+    rounds_to,
 )
 from modelexport.rewriter.matching.evidence.weight_contents import (
     Candidates,
@@ -240,13 +239,10 @@ class WeightMatcher:
         if array is None or tensor.weight is None:
             return False
         distance = number_distance(array, tensor.weight)
-        if distance is None:
-            return False
-        if distance <= EXACT_WEIGHT or self._is_full_precision(value):
-            return distance <= EXACT_WEIGHT
-        if tensor.weight.least == tensor.weight.greatest:
-            return bool((array == np.asarray(tensor.weight.least).astype(array.dtype)).all())
-        return bool(RecordedWeights([0], [tensor]).match([array])[0].labels)
+        if distance is None or self._is_full_precision(value) or distance <= EXACT_WEIGHT:
+            return distance is not None and distance <= EXACT_WEIGHT
+        labels = RecordedWeights([0], [tensor]).match([array])[0].labels
+        return bool(labels) or rounds_to(tensor.weight, array)
 
     def _is_large(self, value: int) -> bool:
         return element_count(self._weights[value]) >= MINIMUM_WEIGHT_ELEMENTS
