@@ -130,6 +130,36 @@ class PassingStack(nn.Module):
         return self.head(x), present
 
 
+class ConvolutionLayer(nn.Module):
+    """A convolution whose results are normalised by statistics of its own."""
+
+    def __init__(self, *, bias: bool) -> None:
+        super().__init__()
+        self.convolution = nn.Conv1d(3, 3, 3, padding=1, bias=bias)
+        self.norm = nn.BatchNorm1d(3, eps=0.01)
+        for tensor in (*self.norm.parameters(), *self.norm.buffers()):
+            if tensor.is_floating_point():
+                tensor.data = torch.rand(3) + 0.5
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + torch.relu(self.norm(self.convolution(x)))
+
+
+class ConvolutionStack(nn.Module):
+    """Convolutions, into which exporters fold the normalisations."""
+
+    def __init__(self, *, bias: bool) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(ConvolutionLayer(bias=bias) for _ in range(DEPTH))
+        self.head = nn.Linear(WIDTH, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x[None]
+        for layer in self.layers:
+            x = layer(x)
+        return self.head(x)
+
+
 def random_inputs() -> tuple[torch.Tensor]:
     return (torch.randn(3, WIDTH),)
 

@@ -19,6 +19,7 @@ from modelexport.tracer.stamping.verification import verify
 from tests.helpers.stacks import (
     DEPTH,
     WIDTH,
+    ConvolutionStack,
     CountingStack,
     Layer,
     Stack,
@@ -48,6 +49,18 @@ def test_the_file_is_that_of_the_whole_export(
     last = depth - depth % len(kinds) - len(kinds) - 1
     assert f"layers.{first} to layers.{last}" in stamped_note(stamped)
     assert not stamped_note(plain)
+    assert_same(plain, stamped)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_normalisations_are_folded_into_each_convolution(tmp_path: Path, bias: bool) -> None:
+    """An exporter computes new weights of a convolution; each copy has its own, bit for bit."""
+    torch.manual_seed(0)
+    model = ConvolutionStack(bias=bias).eval()
+    plain = traced(model, tmp_path / "plain.onnx", "torchscript", stamp=False)
+    stamped = traced(model, tmp_path / "stamped.onnx", "torchscript", stamp=True)
+    assert f"layers.2 to layers.{DEPTH - 2}" in stamped_note(stamped)
+    assert "BatchNormalization" not in {op.op_type for op in plain.record.ops}
     assert_same(plain, stamped)
 
 

@@ -9,6 +9,7 @@ from modelexport.hierarchy.fingerprints import Array
 from modelexport.tracer.eager.arrays import to_numpy
 from modelexport.tracer.sources.weightless import has_values
 from modelexport.tracer.stamping.equal_runs import Block, EqualRun, constants
+from modelexport.tracer.stamping.folded_normalisation import folded_weights
 from modelexport.tracer.stamping.layer_nodes import StampingError
 from modelexport.tracer.stamping.sibling_calls import Origin
 
@@ -24,7 +25,8 @@ def weight_of(name: str, pair: tuple[Array, Array], run: EqualRun) -> WeightOf:
     """How the values of an initializer follow from a block.
 
     It is a parameter or buffer, or what eager execution computes of these alone: a transposed
-    weight, for example. What is equal for both blocks, and is neither, is the same for all.
+    weight, for example. Or it is the weight of a convolution with a normalisation folded into it.
+    What is equal for both blocks, and is none of these, is the same for all.
 
     Args:
         name: Name of the initializer that the template reads.
@@ -41,6 +43,9 @@ def weight_of(name: str, pair: tuple[Array, Array], run: EqualRun) -> WeightOf:
         if _are_equal(_values(tensor), pair[0]) and _are_equal(_values(last[place]), pair[1])
     ]
     if not places:
+        folded = _folded_weight_of(name, pair, run)
+        if folded is not None:
+            return folded
         if _are_equal(*pair):
             return lambda _: (None, pair[0])
         raise StampingError(f"no parameter explains the initializer {name}")
@@ -51,6 +56,37 @@ def weight_of(name: str, pair: tuple[Array, Array], run: EqualRun) -> WeightOf:
         values = _values(constants(block)[place])
         assert values is not None  # it was so for the template
         return _state_name(block, place) if is_named else None, np.ascontiguousarray(values)
+
+    return values_of
+
+
+def _folded_weight_of(name: str, pair: tuple[Array, Array], run: EqualRun) -> WeightOf | None:
+    """How an initializer with a folded normalisation follows from a block; None if it is none.
+
+    The arguments are those of `weight_of`.
+    """
+    for position, (call, last) in enumerate(zip(run.template, run.last, strict=True)):
+        others = folded_weights(last)
+        for origin, array in folded_weights(call).items():
+            if _are_equal(array, pair[0]) and _are_equal(others.get(origin), pair[1]):
+                return _folded_values_of(name, position, origin, call.path)
+    return None
+
+
+def _folded_values_of(name: str, position: int, origin: Origin, path: str) -> WeightOf:
+    """The weight of a convolution in each block, with the normalisation behind it.
+
+    Args:
+        name: Its name in the template.
+        position: The position of the call in its block.
+        origin: Where the call has it.
+        path: The path of the call in the template.
+    """
+
+    def values_of(block: Block) -> tuple[str | None, Array]:
+        call = block[position]
+        own_name = call.path + name.removeprefix(path) if name.startswith(f"{path}.") else None
+        return own_name, np.ascontiguousarray(folded_weights(call)[origin])
 
     return values_of
 
