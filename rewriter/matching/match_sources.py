@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from zipfile import BadZipFile
 
 import numpy as np
@@ -127,7 +127,7 @@ def read_inputs(path: Path) -> Iterator[tuple[str, Array]]:
         with path.open("rb") as stream, _open_archive(stream) as archive:
             _check_size(archive)
             for name in archive.files:
-                array = archive[name]
+                array: Any = archive[name]
                 if isinstance(array, bytes):
                     raise ValueError(f"{name} is no array")  # noqa: TRY004 - the file's fault
                 yield name, array.astype(object) if array.dtype.kind == "U" else array

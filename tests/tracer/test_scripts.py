@@ -1,6 +1,8 @@
 """TorchScript models: interpreted, they are recorded and exported by module like all others."""
 
+import pickle
 import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -160,6 +162,41 @@ def test_a_script_reads_no_attributes(tmp_path: Path) -> None:
         interpret(torch.jit.load(tmp_path / "f.pt"))(torch.ones(1))
     assert str(by_us.value) == "{0.__class__} 3"
     assert str(by_us.value) in str(by_torch.value)
+
+
+def test_tensors_without_all_their_bytes_are_refused(tmp_path: Path) -> None:
+    """Torch would read what lies behind them in memory."""
+    torch.jit.save(torch.jit.script(Stage()), tmp_path / "whole.pt")
+    assert load(str(tmp_path / "whole.pt"), request=InputRequest(inputs={"x": InputSpec((4, 8))}))
+    with (
+        zipfile.ZipFile(tmp_path / "whole.pt") as whole,
+        zipfile.ZipFile(tmp_path / "short.pt", "w") as short,
+    ):
+        names = [name for name in whole.namelist() if "/data/" in name]
+        for name in whole.namelist():
+            data = whole.read(name)
+            short.writestr(name, data[:-1] if name == names[-1] else data)
+    with pytest.raises(SourceError, match=rf"{names[-1]} is shorter than the tensor"):
+        load(str(tmp_path / "short.pt"))
+
+
+def test_a_pickle_that_names_functions_runs_none(tmp_path: Path) -> None:
+    """Neither our look at the pickles of an archive nor torch's reader calls what they name."""
+    torch.jit.save(torch.jit.script(Stage()), tmp_path / "whole.pt")
+    ran = tmp_path / "ran"
+    call = b"cposix\nmkdir\n(V" + str(ran).encode() + b"\ntR."
+    pickle.loads(call)  # noqa: S301 - it does what it says
+    assert ran.is_dir()
+    ran.rmdir()
+    with (
+        zipfile.ZipFile(tmp_path / "whole.pt") as whole,
+        zipfile.ZipFile(tmp_path / "hostile.pt", "w") as hostile,
+    ):
+        for name in whole.namelist():
+            hostile.writestr(name, call if name.endswith("/data.pkl") else whole.read(name))
+    with pytest.raises(SourceError, match=r"hostile\.pt: torch cannot load it"):
+        load(str(tmp_path / "hostile.pt"))
+    assert not ran.exists()
 
 
 def test_files_that_are_no_scripts(tmp_path: Path) -> None:

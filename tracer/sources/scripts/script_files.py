@@ -9,6 +9,7 @@ from torch import nn
 
 from modelexport.errors import SourceError
 from modelexport.support.error_texts import first_line
+from modelexport.tracer.sources.scripts.stored_tensors import short_tensor
 
 _CODE = "/code/"
 """Folder of an archive that only scripts have."""
@@ -27,12 +28,27 @@ def load_script(source: str) -> nn.Module:
             "FILE.py:FUNCTION."
         )
     try:
+        _check_tensors(source)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # torch.jit is deprecated
             return torch.jit.load(source, map_location="cpu")  # type: ignore[no-any-return, no-untyped-call]
+    except SourceError:
+        raise
     except Exception as error:
         reason = first_line(error, with_type=True)
         raise SourceError(f"{source}: torch cannot load it ({reason}).") from error
+
+
+def _check_tensors(source: str) -> None:
+    """Refuse an archive with a tensor that is cut off.
+
+    Raises:
+        SourceError: It has one.
+    """
+    with zipfile.ZipFile(source) as archive:
+        short = short_tensor(archive)
+    if short is not None:
+        raise SourceError(f"{source}: {short} is shorter than the tensor that it should hold.")
 
 
 def _is_script(path: Path) -> bool:
