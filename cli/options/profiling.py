@@ -30,7 +30,8 @@ class ProfileRunOptions:
         int,
         typer.Option(
             min=1,
-            help="Number of sessions of onnxruntime that share these runs.",
+            help="Most sessions of onnxruntime that share these runs; fewer where they take long "
+            "to make.",
             rich_help_panel=_RUN,
         ),
     ] = _DEFAULTS.sessions

@@ -2,7 +2,8 @@
 
 import gc
 import shutil
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,11 +39,13 @@ class ProfiledRun:
         events: onnxruntime's profile, a JSON file.
         version: Version of onnxruntime.
         providers: The execution providers of the session.
+        seconds_to_make: Time that it took to make the session.
     """
 
     events: Path
     version: str
     providers: tuple[str, ...]
+    seconds_to_make: float
 
 
 def optimise(
@@ -85,7 +88,7 @@ def run_profiled(
     optimised: Path | None = None,
     source: SessionSource,
     level: OptimisationLevel,
-    runs: int,
+    runs: Callable[[float], int],
     threads: int,
     provider: str | None = None,
     libraries: Iterable[str] = (),
@@ -99,7 +102,8 @@ def run_profiled(
         optimised: Where the file goes in the form into which onnxruntime optimises it.
         source: What to load: the file itself, or something in its place.
         level: How far it is optimised.
-        runs: Number of runs, those for warming up included.
+        runs: Number of runs, those for warming up included, by the seconds that it took to make
+            the session.
         threads: Number of threads inside an operator; 0 to let onnxruntime choose.
         provider: The execution provider; None for the processor.
         libraries: Custom operator libraries to load.
@@ -115,18 +119,20 @@ def run_profiled(
     options.intra_op_num_threads = threads
     options.enable_profiling = True
     options.profile_file_prefix = str(events)
+    start = time.perf_counter()
     session = _open_session(ort, path, options, source, provider)
+    seconds = time.perf_counter() - start
     names = [value.name for value in session.get_outputs()]
     try:
         gc.collect()  # not during the runs
-        for _ in range(runs):
+        for _ in range(runs(seconds)):
             run_session(session, ort.OrtValue, names, feeds)
     except Exception as error:  # onnxruntime's errors share no base class
         raise RuntimeFailedError(
             f"{path}: onnxruntime cannot run it ({first_line(error)})."
         ) from error
     written = Path(session.end_profiling())
-    return ProfiledRun(written, ort.__version__, tuple(session.get_providers()))
+    return ProfiledRun(written, ort.__version__, tuple(session.get_providers()), seconds)
 
 
 def _session_options(

@@ -5,7 +5,7 @@ file; that form is matched with the file in memory, as any other file made from 
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from modelexport.rewriter.container import SessionSource, file_source, session_s
 from modelexport.rewriter.execution.empty_inputs import read_extents
 from modelexport.rewriter.execution.feeds import Feeds, candidate_feeds, graph_inputs
 from modelexport.rewriter.execution.generated_feeds import generate_feeds
-from modelexport.rewriter.execution.profiled_run import run_profiled
+from modelexport.rewriter.execution.profiled_run import ProfiledRun, run_profiled
 from modelexport.rewriter.execution.session import Session
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.profiling.importers.onnxruntime_events import read_events
@@ -29,7 +29,7 @@ from modelexport.rewriter.profiling.match_optimised import match_optimised
 from modelexport.rewriter.profiling.optimised_graph import graph_of_optimised
 from modelexport.rewriter.profiling.profiled_graph import ProfiledGraph
 from modelexport.rewriter.profiling.recorded_profile import RecordedProfile
-from modelexport.rewriter.profiling.sessions import join_sessions, split_runs
+from modelexport.rewriter.profiling.sessions import affordable_sessions, join_sessions, split_runs
 from modelexport.support.progress import report_step
 from modelexport.support.unique_names import UniqueNames
 
@@ -88,24 +88,35 @@ def _run_sessions(
     it lives. The next session puts them elsewhere.
     """
     source = _distinctly_named(file) or file_source(file.container)
-    profiles = []
-    for session, runs in enumerate(split_runs(options.runs, options.sessions)):
-        report_step(f"running {file.path.name} (session {session + 1} of {options.sessions})")
-        run = run_profiled(
+    libraries = [str(library) for library in options.libraries]
+
+    def run_session(session: int, shares: Callable[[float], Sequence[int]]) -> ProfiledRun:
+        report_step(f"running {file.path.name} (session {session + 1})")
+        return run_profiled(
             file.path,
             optimised.with_name(f"profile{session}"),
             feeds,
             optimised=optimised if session == 0 else None,
             source=source,
             level=options.level,
-            runs=options.warmup + runs,
+            runs=lambda seconds: options.warmup + shares(seconds)[session],
             threads=options.threads,
             provider=options.provider,
-            libraries=[str(library) for library in options.libraries],
+            libraries=libraries,
         )
-        profile = read_onnxruntime(read_events(run.events, file.path), options.warmup)
-        profiles.append(profile.with_providers(f"onnxruntime {run.version}", run.providers))
-    return join_sessions(profiles)
+
+    def shares_of(seconds: float) -> list[int]:
+        return split_runs(options.runs, affordable_sessions(seconds, options.sessions))
+
+    first = run_session(0, shares_of)
+    shares = shares_of(first.seconds_to_make)
+    others = [run_session(session, lambda _: shares) for session in range(1, len(shares))]
+    return join_sessions([_read_run(run, file.path, options.warmup) for run in (first, *others)])
+
+
+def _read_run(run: ProfiledRun, path: Path, warmup: int) -> RecordedProfile:
+    profile = read_onnxruntime(read_events(run.events, path), warmup)
+    return profile.with_providers(f"onnxruntime {run.version}", run.providers)
 
 
 def choose_feeds(

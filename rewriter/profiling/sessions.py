@@ -6,6 +6,10 @@ from dataclasses import replace
 
 from modelexport.rewriter.profiling.recorded_profile import RecordedLayer, RecordedProfile
 
+MOST_SECONDS = 1.0
+"""Seconds that sessions behind the first may take to make: a large file is not loaded many times
+over for steadier times."""
+
 
 def split_runs(runs: int, sessions: int) -> list[int]:
     """The number of runs in each session; no session is without a run.
@@ -15,6 +19,19 @@ def split_runs(runs: int, sessions: int) -> list[int]:
     """
     sessions = min(runs, sessions)
     return [runs // sessions + (number < runs % sessions) for number in range(sessions)]
+
+
+def affordable_sessions(seconds: float, most: int) -> int:
+    """The number of sessions, of which those behind the first take a second at most to make.
+
+    Args:
+        seconds: Time that the first took to make.
+        most: Number of sessions that are wanted.
+
+    >>> affordable_sessions(0.1, 6), affordable_sessions(0.4, 6), affordable_sessions(1.5, 6)
+    (6, 3, 1)
+    """
+    return min(most, 1 + int(MOST_SECONDS / seconds)) if seconds > 0 else most
 
 
 def join_sessions(profiles: Sequence[RecordedProfile]) -> RecordedProfile:

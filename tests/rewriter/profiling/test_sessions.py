@@ -5,7 +5,12 @@ from statistics import fmean, median
 import pytest
 
 from modelexport.rewriter.profiling.recorded_profile import RecordedLayer, RecordedProfile
-from modelexport.rewriter.profiling.sessions import join_sessions, split_runs
+from modelexport.rewriter.profiling.sessions import (
+    MOST_SECONDS,
+    affordable_sessions,
+    join_sessions,
+    split_runs,
+)
 
 
 @pytest.mark.parametrize(("runs", "sessions"), [(30, 3), (10, 3), (2, 3), (1, 1), (7, 2)])
@@ -15,6 +20,15 @@ def test_runs_are_shared_by_sessions(runs: int, sessions: int) -> None:
     assert sum(shares) == runs
     assert len(shares) == min(runs, sessions)
     assert 0 < min(shares) <= max(shares) <= min(shares) + 1
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1e-3, 0.19, 0.21, 0.5, 0.99, 1.01, 60.0])
+def test_sessions_behind_the_first_take_a_second_at_most_to_make(seconds: float) -> None:
+    """As many as are wanted and fit, and always the first."""
+    number = affordable_sessions(seconds, 6)
+    assert (number - 1) * seconds <= MOST_SECONDS
+    assert number == 6 or number * seconds > MOST_SECONDS
+    assert number >= 1
 
 
 def _profile(*layers: tuple[str, float], run: float = 9.0) -> RecordedProfile:
