@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
+from modelexport.support.gc_pause import gc_paused
 
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
@@ -29,14 +30,15 @@ def restored_state(model: nn.Module) -> Iterator[None]:
     `forward` among them; of each parameter `requires_grad` and its data, and so its device and
     dtype; of each buffer the tensor and its values.
     """
-    modules = [(vars(module), _snapshot(module)) for module in model.modules()]
+    with gc_paused():  # snapshots of thousands of modules are no garbage
+        modules = [_snapshot(module) for module in model.modules()]
     parameters = [(p, p.requires_grad, p.data) for p in model.parameters()]
     buffers = [pair for buffer in model.buffers() for pair in _with_copy(buffer)]
     try:
         yield
     finally:
-        for state, snapshot in modules:
-            _restore(state, snapshot)
+        for snapshot in modules:
+            _restore(snapshot)
         for parameter, requires_grad, data in parameters:
             parameter.data = data
             parameter.requires_grad_(requires_grad)
@@ -61,28 +63,46 @@ def _with_copy(buffer: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tenso
         return
 
 
-def _snapshot(module: nn.Module) -> dict[str, tuple[Any, Any]]:
-    """The attributes of a module, each with the content that it has if that may change.
+class _Snapshot(NamedTuple):
+    """The attributes of a module.
 
-    torch keeps parameters, buffers, children and hooks in dictionaries; a forward may collect
-    values in lists.
+    Attributes:
+        state: The module's own dictionary.
+        values: Its content.
+        containers: The dictionaries and lists in it, each with its content; None for an empty one.
     """
-    return {name: (value, _content(value)) for name, value in vars(module).items()}
+
+    state: dict[str, Any]
+    values: dict[str, Any]
+    containers: list[tuple[Any, dict[Any, Any] | list[Any] | None]]
 
 
-def _content(value: object) -> dict[Any, Any] | list[Any] | None:
-    if isinstance(value, dict):
-        return dict(value)
-    return list(value) if isinstance(value, list) else None
+def _snapshot(module: nn.Module) -> _Snapshot:
+    """The attributes of a module, with the content of those that may change.
+
+    torch keeps parameters, buffers, children and hooks in dictionaries, most of which are empty; a
+    forward may collect values in lists.
+    """
+    state = vars(module)
+    containers = [value for value in state.values() if isinstance(value, (dict, list))]
+    contents = [(value, _content(value) if value else None) for value in containers]
+    return _Snapshot(state, dict(state), contents)
 
 
-def _restore(state: dict[str, Any], snapshot: dict[str, tuple[Any, Any]]) -> None:
-    for name in state.keys() - snapshot.keys():
-        del state[name]
-    for name, (value, content) in snapshot.items():
-        state[name] = value
-        if isinstance(content, dict):
+def _content(value: dict[Any, Any] | list[Any]) -> dict[Any, Any] | list[Any]:
+    return dict(value) if isinstance(value, dict) else list(value)
+
+
+def _restore(snapshot: _Snapshot) -> None:
+    state, values, containers = snapshot
+    if state.keys() != values.keys():
+        for name in state.keys() - values.keys():
+            del state[name]
+    state.update(values)
+    for value, content in containers:
+        if value:
             value.clear()
+        if content is not None and isinstance(value, dict):
             value.update(content)
         elif content is not None:
-            value[:] = content
+            value.extend(content)
