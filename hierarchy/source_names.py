@@ -35,11 +35,15 @@ def is_source(name: str) -> bool:
     (True, False, False)
     """
     path = Path(name)
-    if parse_factory(name) is not None or path.is_dir():
+    if parse_factory(name) is not None or path.is_dir() or _has_suffix_of_torch(path):
         return True
-    if path.is_file():
-        return path.suffix.lower() in {*_SCRIPT_SUFFIXES, _PROGRAM_SUFFIX}
-    return not path.suffix and len(path.parts) == _MAX_HUB_PARTS and not path.parent.exists()
+    is_hub_id = not path.suffix and len(path.parts) == _MAX_HUB_PARTS and not path.parent.exists()
+    return is_hub_id and not path.is_file()
+
+
+def _has_suffix_of_torch(path: Path) -> bool:
+    """Whether a file has, or would have, the name of a script or an exported program."""
+    return path.suffix.lower() in {*_SCRIPT_SUFFIXES, _PROGRAM_SUFFIX}
 
 
 def is_script_file(source: str) -> bool:
@@ -84,6 +88,8 @@ def check_folder(source: str) -> None:
         )
     if path.exists() and not path.is_dir():
         raise SourceError(f"{source}: neither a folder nor a regular file.")
+    if not path.exists() and _has_suffix_of_torch(path):
+        raise SourceError(f"{source}: there is no such file.")
     if not path.exists() and (
         path.is_absolute() or source.startswith(".") or len(path.parts) > _MAX_HUB_PARTS
     ):

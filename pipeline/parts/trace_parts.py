@@ -1,6 +1,6 @@
 """Tracing the parts of a generating model into a folder: encoder, decoder, decoder with past."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,13 @@ from modelexport.errors import ExportFailedError, FileProblem, UsageError
 from modelexport.hierarchy.annotate_options import AnnotateOptions
 from modelexport.hierarchy.choices import PartRole, RecordExporter
 from modelexport.hierarchy.export_config import InputSpec, TraceOptions
-from modelexport.hierarchy.part_manifest import MANIFEST, Part, PartManifest, encode_part_manifest
+from modelexport.hierarchy.part_manifest import (
+    MANIFEST,
+    Connection,
+    Part,
+    PartManifest,
+    encode_part_manifest,
+)
 from modelexport.hierarchy.record import record_path
 from modelexport.hierarchy.trace_summary import TracePlan, TraceSummary, summarize
 from modelexport.pipeline.parts.loaded_parts import LoadedParts, load_parts
@@ -154,12 +160,13 @@ def write_parts(
             _make_part(part, parts, stage, folder, options, annotate_options)
             for part in parts.parts
         ]
+        entries = tuple(entry for entry, _, _ in written)
         manifest = PartManifest(
             model=origin.name,
             class_name=f"{type(model).__module__}.{type(model).__qualname__}",
             task=origin.task,
-            parts=tuple(entry for entry, _, _ in written),
-            connections=connections,
+            parts=entries,
+            connections=_between_files(connections, entries),
         )
         with atomic_replacement(stage / MANIFEST) as file:
             file.write_bytes(encode_part_manifest(manifest))
@@ -168,6 +175,19 @@ def write_parts(
         manifest=manifest,
         traces={entry.role: summary for entry, summary, _ in written},
         annotations={entry.role: report for entry, _, report in written if report is not None},
+    )
+
+
+def _between_files(
+    connections: Iterable[Connection], parts: Iterable[Part]
+) -> tuple[Connection, ...]:
+    """The connections whose ends the files have: exporters leave out inputs that nothing reads."""
+    inputs = {(part.role, value.name) for part in parts for value in part.inputs}
+    outputs = {(part.role, value.name) for part in parts for value in part.outputs}
+    return tuple(
+        wire
+        for wire in connections
+        if (wire.target, wire.input) in inputs and (wire.source, wire.output) in outputs
     )
 
 

@@ -1,6 +1,6 @@
 """Generating text with the files of a model in onnxruntime, as their manifest connects them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,13 @@ def generated_by_one_file(path: Path, inputs: Mapping[str, torch.Tensor], count:
     return _greedy(step, inputs[TOKENS].numpy(), inputs[MASK].numpy(), count)
 
 
+def _with_rank(array: Array, shape: Sequence[int | str]) -> Array:
+    """The array; repeated along the first axis where a file has one more: text has one position."""
+    if array.ndim == len(shape):
+        return array
+    return np.broadcast_to(array, (int(shape[0]), *array.shape))
+
+
 def _decoder_inputs(tokens: Array, mask: Array) -> dict[str, Array]:
     """Tokens, the mask of all tokens so far, and the positions as transformers counts them."""
     positions = np.clip(mask.cumsum(1) - 1, 0, None)[:, -tokens.shape[1] :]
@@ -126,8 +133,10 @@ class _Parts:
         """
         session = self.sessions[role]
         feeds = {
-            name: self._fed(role, name) if self._sources(role, name) else own[name]
-            for name in (value.name for value in session.get_inputs())
+            value.name: self._fed(role, value.name)
+            if self._sources(role, value.name)
+            else _with_rank(own[value.name], value.shape)
+            for value in session.get_inputs()
         }
         names = [value.name for value in session.get_outputs()]
         arrays = session.run(None, feeds)

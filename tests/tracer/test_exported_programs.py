@@ -106,3 +106,11 @@ def test_other_files_are_refused(tmp_path: Path, capfd: pytest.CaptureFixture[st
     with pytest.raises(SourceError, match=r"other\.pt2: torch cannot load it .*archive"):
         load(str(tmp_path / "other.pt2"), trust_remote_code=True)
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", ["missing.pt", "missing.pt2"])
+def test_a_missing_file_is_no_id_of_the_hub(run: Run, tmp_path: Path, name: str) -> None:
+    """The sentence says that there is no such file, by its name alone, too."""
+    for source in (tmp_path / name, name):
+        ran = run("trace", source, tmp_path / "m.onnx", "--trust-remote-code")
+        assert (ran.code, ran.err) == (2, f"modelexport: {source}: there is no such file.\n")

@@ -1,5 +1,6 @@
 """Models that read images beside text, as parts: the encoder of the image is a file of its own."""
 
+import inspect
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,23 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText
 
 from fixtures_gen.registry import randomized
+from modelexport.errors import InputsError
 from modelexport.hierarchy.choices import PartRole
 from modelexport.hierarchy.export_config import TraceOptions
 from modelexport.hierarchy.part_manifest import read_part_manifest
 from modelexport.hierarchy.record import read_record
 from modelexport.pipeline import trace_parts
 from modelexport.tracer import load
+from modelexport.tracer.sources.generated_inputs import generate_inputs
+from modelexport.tracer.sources.generation.captured_calls import capture_generation
 from modelexport.tracer.sources.generation.prompt_encoder import find_prompt_encoder
 from modelexport.tracer.sources.signals import with_signal
-from tests.helpers.generation import MASK, generated_by_parts, generated_by_transformers
+from tests.helpers.generation import (
+    MASK,
+    TOKENS,
+    generated_by_parts,
+    generated_by_transformers,
+)
 
 COUNT = 6
 """Tokens that are generated."""
@@ -40,6 +49,25 @@ MODELS: dict[str, dict[str, Any]] = {
         "vision_feature_layer": -1,
     },
     "git": {"vision_config": IMAGE, **TEXT, **TOKEN_IDS},
+    "qwen2_vl": {
+        "vision_config": {
+            "depth": 1, "embed_dim": 16, "hidden_size": 32, "num_heads": 2, "mlp_ratio": 2,
+            "patch_size": 4, "spatial_merge_size": 2, "temporal_patch_size": 2,
+        },
+        "text_config": {
+            **TEXT, **TOKEN_IDS, "num_key_value_heads": 2,
+            "rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 2]},
+        },
+        "image_token_id": 60, "video_token_id": 61, "vision_start_token_id": 58,
+        "vision_end_token_id": 59,
+    },
+}  # fmt: skip
+SEVERAL_IMAGES = {
+    "vision_config": IMAGE,
+    "text_config": {"model_type": "llama", **TEXT, **TOKEN_IDS},
+    "image_token_id": 60,
+    "scale_factor": 2,
+    "pad_token_id": 0,
 }
 
 
@@ -103,6 +131,8 @@ def test_the_image_has_a_part_of_its_own(folders: Folders, name: str) -> None:
     assert [part.role for part in manifest.parts] == list(PartRole)
     assert {value.name for value in encoder.inputs} == signals
     assert not signals & {value.name for part in decoders for value in part.inputs}
+    ends = {(part.role, value.name) for part in manifest.parts for value in part.inputs}
+    assert {(wire.target, wire.input) for wire in manifest.connections} <= ends
     wires = [c for c in manifest.connections if c.source == encoder.role]
     assert [c.target for c in wires] == [PartRole.DECODER]
     records = [read_record(folder / part.record) for part in manifest.parts]
@@ -112,6 +142,39 @@ def test_the_image_has_a_part_of_its_own(folders: Folders, name: str) -> None:
     leaves = {m for m in of_encoder if not any(o.startswith(f"{m}.") for o in of_encoder)}
     assert leaves
     assert [leaves & modules for modules in others] == [set(), set()]
+
+
+def test_images_with_an_axis_and_a_mask_of_their_own() -> None:
+    """The image is found with the axis that counts images, and nothing that is not needed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        config = AutoConfig.for_model("idefics3", **SEVERAL_IMAGES)
+        model = randomized(AutoModelForImageTextToText.from_config(config))
+    text = generate_inputs(model, {TOKENS, MASK})
+    inputs = with_signal(model, text)
+    (image,) = inputs.keys() - text.keys()
+    assert inputs[image].dim() == 5
+    small = capture_generation(model, prompt(model, inputs))
+    encoder = find_prompt_encoder(model, small.prompt_run(), small.runs[1])
+    assert encoder is not None
+    assert set(encoder.signals) >= {image}
+
+
+def test_a_model_that_generates_by_an_inner_module() -> None:
+    """The error says that its own loop of generation is another one."""
+    settings = {
+        "vision_config": IMAGE,
+        "qformer_config": {**TEXT, "encoder_hidden_size": IMAGE["hidden_size"]},
+        "text_config": {
+            "model_type": "opt", **TEXT, **TOKEN_IDS, "ffn_dim": 48, "word_embed_proj_dim": 32,
+            "max_position_embeddings": 64,
+        },
+        "num_query_tokens": 4,
+    }  # fmt: skip
+    model = AutoModelForImageTextToText.from_config(AutoConfig.for_model("blip-2", **settings))
+    inputs = generate_inputs(model, set(inspect.signature(model.forward).parameters))
+    with pytest.raises(InputsError, match="a `generate` of its own"):
+        capture_generation(model.eval(), inputs)
 
 
 def test_a_model_that_keeps_the_image_is_not_divided() -> None:

@@ -9,6 +9,7 @@ from torch import nn
 
 from modelexport.support.gc_pause import gc_paused
 
+
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
     """Put a model in evaluation mode for the time of the body, and restore its state afterwards."""

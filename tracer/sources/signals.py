@@ -53,8 +53,29 @@ def with_signal(model: nn.Module, inputs: Mapping[str, Any]) -> dict[str, Any]:
         except InputsError:
             continue
         if parameter.name in extended and _running_modules(model, extended) - running:
-            return _with_padding(extended)
+            return _with_padding(_needed(model, extended, {*inputs, parameter.name}))
     return dict(inputs)
+
+
+def _needed(model: nn.Module, inputs: Mapping[str, Any], kept: set[str]) -> dict[str, Any]:
+    """Inputs without those that the model does not need: they were added on the way, by trial.
+
+    Args:
+        model: The model.
+        inputs: Inputs that it runs on.
+        kept: The names of those that stay.
+    """
+    running = _running_modules(model, inputs)
+    needed = dict(inputs)
+    for name in [name for name in inputs if name not in kept]:
+        fewer = {other: value for other, value in needed.items() if other != name}
+        try:
+            still_running = _running_modules(model, fewer)
+        except Exception:  # noqa: BLE001, S112 - it needs this input, and says so in its own way
+            continue
+        if still_running == running:
+            needed = fewer
+    return needed
 
 
 def _with_padding(inputs: Mapping[str, Any]) -> dict[str, Any]:

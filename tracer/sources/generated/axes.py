@@ -59,8 +59,24 @@ def _with_more_axes(values: Values, match: re.Match[str], extents: Extents) -> I
                     int(extents.setting(*reversed(CLIP_FRAMES)) or 2) if dims == _IMAGE_AXES else 2
                 )
                 more = torch.stack([tensor + k / 8 for k in range(frames)], dim=1)
-                yield {**values, name: more}
-                yield {**values, name: more[:, :1]}
+                yield {**values, name: more, **_with_axis_of_images(values, tensor, frames)}
+                yield {**values, name: more[:, :1], **_with_axis_of_images(values, tensor, 1)}
+
+
+def _with_axis_of_images(values: Values, image: torch.Tensor, count: int) -> Values:
+    """The masks of images with an axis more, as the images get it.
+
+    Args:
+        values: The inputs.
+        image: The images, one for each row.
+        count: How many each row gets.
+    """
+    masks = {n: t for n, t in whole(values).items() if 2 < t.dim() < image.dim()}
+    return {
+        name: with_axis(mask, 1, count)
+        for name, mask in masks.items()
+        if len(mask) == len(image) and mask.shape[1:] == image.shape[1 - mask.dim() :]
+    }
 
 
 def _with_fewer_axes(values: Values, expected: int) -> Iterator[Values]:

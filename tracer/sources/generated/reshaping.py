@@ -103,6 +103,7 @@ def _for_each_other(message: str, values: Values) -> Iterator[Values]:
     """Inputs that fit each other."""
     for pattern in _MISMATCH:
         if (match := pattern.search(message)) is not None:
+            yield from _as_cells(values, int(match[1]), int(match[2]))
             yield from _agreeing(values, int(match[1]), int(match[2]))
             yield from _with_fewer_rows(values, int(match[1]), int(match[2]))
     if (match := _SIZES.search(message)) is not None:
@@ -189,14 +190,30 @@ def _with_channels(values: Values, match: re.Match[str]) -> Iterator[Values]:
 
 def _as_patches(values: Values, want: int, extents: Extents) -> Iterator[Values]:
     """Images as rows of patches, each of as many numbers as the model multiplies."""
-    cells = [v for v in whole(values).values() if v.dim() == 2 and v.shape[1] in {2, 3}]
-    count = sum(int(row.prod()) for row in cells[0]) if cells else 0
+    count = _cells(values)
     for name, tensor in floating(values).items():
         if tensor.dim() not in {4, 5} or want > _MAX_EXTENT:
             continue
         if 0 < count <= _MAX_EXTENT:
             yield {**values, name: random_tensor(name, (count, want))}
         yield {**values, name: random_tensor(name, (len(tensor), extents.patches**2, want))}
+
+
+def _cells(values: Values) -> int:
+    """The number of patches in the grids of all images; 0 where no input gives grids."""
+    grids = [v for v in whole(values).values() if v.dim() == 2 and v.shape[1] in {2, 3}]
+    return sum(int(row.prod()) for row in grids[0]) if grids else 0
+
+
+def _as_cells(values: Values, one: int, other: int) -> Iterator[Values]:
+    """Images as a patch for each cell of their grids, where the model cuts them into too many."""
+    count = _cells(values)
+    if not count or count not in {one, other}:
+        return
+    patches = one if other == count else other
+    for name, tensor in floating(values).items():
+        if tensor.dim() in {4, 5} and patches > 0 == tensor.numel() % patches:
+            yield {**values, name: random_tensor(name, (count, tensor.numel() // patches))}
 
 
 def _agreeing(values: Values, one: int, other: int) -> Iterator[Values]:

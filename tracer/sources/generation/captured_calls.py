@@ -96,8 +96,21 @@ def capture_generation(model: nn.Module, inputs: Mapping[str, Any]) -> Generatio
     reason = "it calls its forward too seldom" if problem is None else first_line(problem)
     raise InputsError(
         f"{type(model).__name__} cannot generate text from these inputs, so its cache is unknown "
-        f"({reason}). Let a factory return the module and its inputs, the cache among them."
+        f"({reason}). {_own_loop(model)}Let a factory return the module and its inputs, the cache "
+        "among them."
     ) from problem
+
+
+def _own_loop(model: nn.Module) -> str:
+    """A sentence about a model that puts a loop of its own around generation; empty for others."""
+    from transformers import GenerationMixin  # noqa: PLC0415 - heavy
+
+    if getattr(type(model), "generate", None) is GenerationMixin.generate:
+        return ""
+    return (
+        "Its class has a `generate` of its own, which may generate with a module inside it: that "
+        "module can be traced by itself. "
+    )
 
 
 def _empty_caches(model: nn.Module) -> Iterator[Values]:

@@ -72,7 +72,7 @@ class PromptEncoder:
 
         def keep(_: nn.Module, __: Any, result: Any) -> Any:
             encoded.append(result)
-            return constant if len(encoded) == remaining else result
+            return _copied(constant) if len(encoded) == remaining else result
 
         hook = last.register_forward_hook(keep)
         try:
@@ -104,6 +104,12 @@ def _with_new_caches(arguments: Values) -> Values:
     }
 
 
+def _copied(result: Any) -> Any:
+    """What a module returned in a container of its own: a model may change what it gets."""
+    tensors = take_apart(result)
+    return tensors.rebuild(iter([tensor for _, tensor in tensors.named]))
+
+
 def _features(result: Any) -> Any:
     """The tensors in what a module returned: one, or a list."""
     tensors = [tensor for _, tensor in take_apart(result).named]
@@ -119,7 +125,7 @@ def _returning(calls: Iterable[tuple[nn.Module, Any]]) -> Iterator[None]:
 
     def forward_of(results: list[Any]) -> Forward:
         remaining = iter(results)
-        return lambda *_, **__: next(remaining)
+        return lambda *_, **__: _copied(next(remaining))
 
     with ExitStack() as stack:
         for module, results in by_module.items():
@@ -187,7 +193,7 @@ def _divided_calls(
         number = next(numbers)
         is_later = module not in before | entered and entered.issuperset(around)
         if number in inner or (number > inner[-1] and is_later):
-            kept[number] = module, result
+            kept[number] = module, _copied(result)
 
     _run(model, first, keep)
     return (

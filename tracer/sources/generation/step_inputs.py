@@ -83,16 +83,18 @@ def growing_axes(small: Shapes, large: Shapes, names: Mapping[int, str]) -> Axes
 def larger_inputs(
     inputs: Mapping[str, Any], tokens: str, decoder_prefix: str | None
 ) -> Iterator[Values]:
-    """The same inputs with one more row and more tokens; then with one more row alone.
+    """The same inputs with one more row and more tokens; then with only one of both.
+
+    A model may not take another row where images are counted by patches and not by rows.
 
     Args:
         inputs: Inputs of a model.
         tokens: The name of the tokens.
         decoder_prefix: How the names of the decoder's inputs begin; None where there is no encoder.
     """
-    for longer in (True, False):
+    for longer, rows in ((True, ROWS), (False, ROWS), (True, 0)):
         yield {
-            name: _enlarged(name, value, inputs, tokens, decoder_prefix, longer=longer)
+            name: _enlarged(name, value, inputs, tokens, decoder_prefix, longer=longer, rows=rows)
             for name, value in inputs.items()
         }
 
@@ -105,8 +107,9 @@ def _enlarged(
     decoder_prefix: str | None,
     *,
     longer: bool,
+    rows: int,
 ) -> Any:
-    """One input with one more row and, where it has something for each token, more of those."""
+    """One input with more rows and, where it has something for each token, more of those."""
     if not isinstance(value, torch.Tensor) or not value.dim():
         return value
     of_decoder = decoder_prefix is not None and name.startswith(decoder_prefix)
@@ -114,4 +117,4 @@ def _enlarged(
     if longer and isinstance(main, torch.Tensor) and value.shape == main.shape and value.dim() > 1:
         more = ENCODER_TOKENS if decoder_prefix is not None and not of_decoder else TOKENS
         value = torch.cat([value, value[:, -more:]], 1)
-    return torch.cat([value, value[:ROWS]])
+    return torch.cat([value, value[:rows]])
