@@ -8,6 +8,7 @@ import torch
 
 from modelexport.tracer.sources.generated.axes import with_other_axes
 from modelexport.tracer.sources.generated.extents import Extents
+from modelexport.tracer.sources.generated.patches import MAX_EXTENT, as_cells, as_patches
 from modelexport.tracer.sources.generated.tensors import (
     Values,
     floating,
@@ -17,7 +18,6 @@ from modelexport.tracer.sources.generated.tensors import (
     with_axis,
 )
 
-_MAX_EXTENT = 1 << 16
 _MAX_PARTS = 8
 """Maximum number of numbers that a model adds to each row or takes away from it."""
 
@@ -90,7 +90,7 @@ def _for_weights(message: str, values: Values, extents: Extents) -> Iterator[Val
     """Inputs that fit the weights of the layer that they meet first."""
     if (match := _PRODUCT.search(message)) is not None:
         got, want = int(match["got"] or match["got2"]), int(match["want"] or match["want2"])
-        yield from _as_patches(values, want, extents)
+        yield from as_patches(values, want, extents)
         yield from _with_extent(values, got, want)
     if (match := _CHANNELS.search(message)) is not None:
         yield from _with_channels(values, match)
@@ -103,7 +103,7 @@ def _for_each_other(message: str, values: Values) -> Iterator[Values]:
     """Inputs that fit each other."""
     for pattern in _MISMATCH:
         if (match := pattern.search(message)) is not None:
-            yield from _as_cells(values, int(match[1]), int(match[2]))
+            yield from as_cells(values, int(match[1]), int(match[2]))
             yield from _agreeing(values, int(match[1]), int(match[2]))
             yield from _with_fewer_rows(values, int(match[1]), int(match[2]))
     if (match := _SIZES.search(message)) is not None:
@@ -128,7 +128,7 @@ def _with_axes_of(tensors: dict[str, torch.Tensor], got: int, want: int) -> Valu
 
 def _everywhere(values: Values, got: int, want: int) -> Iterator[Values]:
     """All inputs with another extent; tensors alone that have it as their rows."""
-    if got != want <= _MAX_EXTENT:
+    if got != want <= MAX_EXTENT:
         tensors = {**floating(values), **whole(values)}
         if changed := _with_axes_of(tensors, got, want):
             yield {**values, **changed}
@@ -136,7 +136,7 @@ def _everywhere(values: Values, got: int, want: int) -> Iterator[Values]:
 
 def _with_extent(values: Values, got: int, want: int) -> Iterator[Values]:
     """The floating inputs with another extent: axes swapped, the last axis, or all axes."""
-    if got == want or want > _MAX_EXTENT:
+    if got == want or want > MAX_EXTENT:
         return
     floats = floating(values)
     for name, tensor in floats.items():
@@ -169,7 +169,7 @@ def _in_proportion(values: Values, got: int, want: int) -> Iterator[Values]:
     for axis in (-1, -2, -3):
         extents = {name: t.shape[axis] for name, t in floats.items() if t.dim() > max(2, -axis)}
         changed = {n: e * want // got for n, e in extents.items() if e * want % got == 0 < e * want}
-        if changed and max(changed.values()) <= _MAX_EXTENT:
+        if changed and max(changed.values()) <= MAX_EXTENT:
             yield {
                 **values,
                 **{n: resized(n, floats[n], axis, extent) for n, extent in changed.items()},
@@ -188,39 +188,11 @@ def _with_channels(values: Values, match: re.Match[str]) -> Iterator[Values]:
     yield from _with_extent(values, got, want)
 
 
-def _as_patches(values: Values, want: int, extents: Extents) -> Iterator[Values]:
-    """Images as rows of patches, each of as many numbers as the model multiplies."""
-    count = _cells(values)
-    for name, tensor in floating(values).items():
-        if tensor.dim() not in {4, 5} or want > _MAX_EXTENT:
-            continue
-        if 0 < count <= _MAX_EXTENT:
-            yield {**values, name: random_tensor(name, (count, want))}
-        yield {**values, name: random_tensor(name, (len(tensor), extents.patches**2, want))}
-
-
-def _cells(values: Values) -> int:
-    """The number of patches in the grids of all images; 0 where no input gives grids."""
-    grids = [v for v in whole(values).values() if v.dim() == 2 and v.shape[1] in {2, 3}]
-    return sum(int(row.prod()) for row in grids[0]) if grids else 0
-
-
-def _as_cells(values: Values, one: int, other: int) -> Iterator[Values]:
-    """Images as a patch for each cell of their grids, where the model cuts them into too many."""
-    count = _cells(values)
-    if not count or count not in {one, other}:
-        return
-    patches = one if other == count else other
-    for name, tensor in floating(values).items():
-        if tensor.dim() in {4, 5} and patches > 0 == tensor.numel() % patches:
-            yield {**values, name: random_tensor(name, (count, tensor.numel() // patches))}
-
-
 def _agreeing(values: Values, one: int, other: int) -> Iterator[Values]:
     """Inputs in which two extents that must agree do: of whole numbers first."""
     for tensors in (whole(values), floating(values)):
         for got, want in ((one, other), (other, one)):
-            if 1 < want <= _MAX_EXTENT and (changed := _with_axes_of(tensors, got, want)):
+            if 1 < want <= MAX_EXTENT and (changed := _with_axes_of(tensors, got, want)):
                 yield {**values, **changed}
                 if len(changed) > 1:
                     yield from ({**values, name: changed[name]} for name in changed)
@@ -255,7 +227,7 @@ def _with_places(values: Values, features: int, places: int) -> Iterator[Values]
     changed = {}
     for name, tensor in tensors.items():
         length = tensor.shape[1] * features // max(1, places)
-        if 0 < length <= _MAX_EXTENT and length != tensor.shape[1]:
+        if 0 < length <= MAX_EXTENT and length != tensor.shape[1]:
             changed[name] = resized(name, tensor, 1, length)
     if changed:
         yield {**values, **changed}
