@@ -31,7 +31,9 @@ def test_each_part_computes_what_the_model_does(generating: GeneratingModels, ru
     ran = run("compare", generating.model(NAME), folder, "--numeric", *JSON)
     results = published("compare-source-parts", ran.out)
     assert (ran.code, list(results)) == (0, roles(folder))
-    for part in read_part_manifest(folder).parts:
+    parts = read_part_manifest(folder).parts
+    assert parts
+    for part in parts:
         record = read_record(folder / part.record)
         called = {module.path for module in record.modules if module.calls}
         assert {row["path"] for row in results[part.role]["modules"]} == called
@@ -127,4 +129,5 @@ def test_decisions_of_all_parts_in_one_report(
     assert run(*line, "--report", report).code == 0
     reports = published("annotate-parts", report.read_text())
     assert list(reports) == roles(target)
+    assert reports
     assert all(content["resolved"] == content["nodes"] > 0 for content in reports.values())
