@@ -116,7 +116,7 @@ _TABLE = """
 4 compare . . --no-run --output-format json + parts.json flow.onnx
 4 open_graph annotated.onnx part.0 new.onnx
 4 open_graph all.onnx part.1 new.onnx
-4 open_graph flow.onnx body new.onnx
+4 open_graph flow.onnx - new.onnx
 3 open_graph int8.onnx part new.onnx
 3 open_graph out.onnx part.0 new.onnx record.json
 3 open_graph torch.onnx part.0 new.onnx

@@ -12,11 +12,11 @@ EDIT = "open_graph"
 
 
 def edit_graph(file: str, module: str, target: str, record: str | None = None) -> int:
-    """Replace a module by one node, and write the file.
+    """Replace a module by one node, or give a node another module, and write the file.
 
     Args:
         file: The file.
-        module: The module.
+        module: The module; `-` to replace none.
         target: The file to write.
         record: The record of a file that is not annotated.
 
@@ -28,7 +28,10 @@ def edit_graph(file: str, module: str, target: str, record: str | None = None) -
             for path in opened.modules:
                 opened.inputs(path), opened.outputs(path)
             places = Counter(opened.module_of(node) for node in opened.nodes(""))
-            opened.place(opened.replace(module, "Fused", domain="own"), module)
+            if module == "-":
+                opened.place(opened.graph.nodes[0], opened.modules[-1])
+            else:
+                opened.place(opened.replace(module, "Fused", domain="own"), module)
             opened.save(target)
     except ModelExportError as error:
         sys.stderr.write(f"modelexport: {visible_line(str(error))}\n")

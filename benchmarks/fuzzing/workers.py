@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from fuzzing.cases import Case, CaseId, Seeds, damage_further, make_case
-from fuzzing.commands import COMMANDS
+from fuzzing.commands import COMMANDS, Command
 from fuzzing.judging import (
     Ending,
     build_commands_once,
@@ -38,24 +38,29 @@ _DEPTH = 5
 """Number of times that a file is damaged further."""
 
 
-def warm_up(seeds: Seeds, *, watch: bool = False) -> None:
+def warm_up(seeds: Seeds, *, watch: bool = False) -> dict[Command, Ending]:
     """Load in this process whatever a command loads, so that workers have it when they start.
 
     Args:
         seeds: Good files; each command runs on them once.
         watch: Whether cases that run new lines of modelexport are noticed.
+
+    Returns:
+        How each command ended.
     """
+    endings = {}
     build_commands_once()
     with _folder_of(seeds):
         for command in COMMANDS:
             before = {entry.name for entry in os.scandir()}
-            run_command(command, seeds.files.get(command.stdin or "", b""))
+            endings[command] = run_command(command, seeds.files.get(command.stdin or "", b""))
             for entry in [e for e in os.scandir() if e.name not in before]:
                 shutil.rmtree(entry) if entry.is_dir() else Path(entry).unlink()
     if watch:
         _NEW_LINES.watch()
     gc.collect()
     gc.freeze()
+    return endings
 
 
 def work(share: Share, seeds: Seeds, tally: Tally, answers: int) -> None:
