@@ -91,8 +91,11 @@ def rebuilt(model: Any, error: BaseException) -> nn.Module | None:
     """The model with a setting that its error shows to be missing; None if it does not."""
     if not with_needed_setting(model.config, error):
         return None
-    config = type(model.config).from_dict(model.config.to_dict())
-    return _randomized(type(model), config)
+    try:
+        config = type(model.config).from_dict(model.config.to_dict())
+        return _randomized(type(model), config)
+    except Exception:  # noqa: BLE001 - the model's own checks refuse the setting
+        return None
 
 
 def _randomized(class_: Any, config: PretrainedConfig) -> nn.Module:

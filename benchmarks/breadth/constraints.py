@@ -13,6 +13,8 @@ _EQUAL = re.compile(r"`?(?P<name>\w+)`? must be (?P<want>\d+), got \d+")
 _MULTIPLE = re.compile(
     r"`?(?P<name>\w+)`?(?: \(\d+\))? must be (?:divisible by|a multiple of) [^(]*\((?P<unit>\d+)\)"
 )
+_CHANNELS = re.compile(r"to have (?P<want>\d+) channels, but got (?P<got>\d+) channels")
+_FRACTION = re.compile(r"between (?P<low>\d) and (?P<high>\d), but got (?P<got>\d+)")
 _DIVISOR = re.compile(r"must be divisible by .*?\D(?P<whole>\d+)\D.*?(?P<part>\d+)")
 
 
@@ -56,6 +58,44 @@ def with_fewer_heads(error: BaseException, configs: Iterator[PretrainedConfig]) 
             for name in names:
                 setattr(config, name, fewer)
             return fewer != heads
+    return False
+
+
+def with_channels(error: BaseException, configs: Iterator[PretrainedConfig]) -> bool:
+    """Set what a layer reads to what the layers before it give: a number, or one in a list.
+
+    Where the layer reads several things side by side, the number is one that another part has.
+    """
+    if (match := _CHANNELS.search(str(error))) is None:
+        return False
+    want, got = int(match["want"]), int(match["got"])
+    parts = [vars(config) for config in configs]
+    present = {value for part in parts for value in part.values() if type(value) is int}
+    for part in parts:
+        for name, value in part.items():
+            if role_of(name) is not Role.WIDTH:
+                continue
+            if isinstance(value, list) and want in value:
+                part[name] = [got if number == want else number for number in value]
+                return True
+            if type(value) is int and (value == want or value + got - want in present):
+                part[name] = value + got - want
+                return True
+    return False
+
+
+def with_fraction(error: BaseException, configs: Iterator[PretrainedConfig]) -> bool:
+    """Set the settings that a check finds outside of a small range to its middle."""
+    if (match := _FRACTION.search(str(error))) is None:
+        return False
+    middle = (int(match["low"]) + int(match["high"])) / 2
+    for config in configs:
+        names = [n for n, v in vars(config).items() if v == int(match["got"]) and type(v) is int]
+        names = [name for name in names if role_of(name) is Role.OTHER]
+        for name in names:
+            setattr(config, name, middle)
+        if names:
+            return True
     return False
 
 

@@ -1,7 +1,9 @@
 """What a field of a configuration counts or measures, as the words in its name say.
 
-The words are those of transformers' own fields (`ConfigArgs` of its docstrings). No model is known
-here: a field of a new model gets its role in the same manner.
+The words are those of the fields that transformers documents for all configurations (`ConfigArgs`
+of `transformers.utils.auto_docstring`), and a few that the configurations of several families
+share. A word that stands in the fields of one family alone has no place here: such a model is built
+larger, or its own error says what it needs (`settings.py`).
 """
 
 import re
@@ -19,7 +21,6 @@ class Role(StrEnum):
     TOKEN = "token"  # noqa: S105 - of a vocabulary
     POSITIONS = "positions"
     EXPERTS = "experts"
-    SECTION = "part of a head's width"
     EXPERT_GROUPS = "groups of experts"
     CHOSEN = "chosen experts"
     QUERIES = "queries"
@@ -29,32 +30,26 @@ class Role(StrEnum):
 
 
 _PATTERNS: tuple[tuple[Role, str], ...] = (
-    (Role.TOKEN, r"(^|_)(token|tokens)_(id|ids|index)$|_(start|end)_token$"),
-    (Role.SECTION, r"section"),
-    (Role.FRAMES, r"^num_frames$|frames_per_clip"),
-    (Role.EXPERT_GROUPS, r"(^|_)n_groups?$|topk_group|expert_group"),
-    (Role.VOCABULARY, r"vocab$"),
-    (Role.OTHER, r"(kernel|stride|patch|window|group|pool|ratio|norm|mel|rate|labels|factor)"),
-    (Role.CHOSEN, r"(experts_per_tok|top_?k|moe_k)"),
+    (Role.TOKEN, r"(^|_)tokens?_(id|ids|index)$"),
+    (Role.FRAMES, r"^num_frames$"),
+    (Role.EXPERT_GROUPS, r"(^|_)n_groups?$|(topk|expert)_group"),
+    (Role.VOCABULARY, r"vocab(ulary)?(_?size)?$"),
+    (Role.OTHER, r"kernel|patch|window|group|pool|ratio|norm|^input_size$"),
+    (Role.CHOSEN, r"experts_per_tok|top_?k"),
     (Role.EXPERTS, r"(num|n)_.*experts?$|^num_experts"),
-    (Role.VOCABULARY, r"vocab(ulary)?(_?size)?|vocab_size"),
-    (
-        Role.HEAD_WIDTH,
-        r"head_?dim|head_size|d_head|d_kv|kv_channels|dim_head|_per_head|rope_dim|rotary_dim",
-    ),
-    (Role.HEADS, r"heads?$|(^|_)heads?_|num_key_value|nhead|n_head"),
-    (Role.QUERIES, r"(num|n)_(object_)?queries|query_length|num_denoising|num_latents|num_points"),
-    (Role.LAYERS, r"(^|_)(layers?|blocks?|depths?|stages_depth)$|(^|_)n_layers?|num_.*layers?"),
-    (Role.POSITIONS, r"positions?(_embeddings)?$|max_seq|n_ctx|context_length_max|max_length"),
-    (Role.IMAGE, r"^(image|img|input|crop)_(size|height|width)$|^input_size$"),
+    (Role.HEAD_WIDTH, r"head_?dim|head_size|d_head|d_kv|dim_head|rotary_dim"),
+    (Role.HEADS, r"heads?$|(^|_)heads?_"),
+    (Role.QUERIES, r"num_(queries|denoising|points)"),
+    (Role.LAYERS, r"(^|_)(layers?|blocks?|depths?)$"),
+    (Role.POSITIONS, r"positions?(_embeddings)?$|max_length"),
+    (Role.IMAGE, r"^(image|crop)_size$"),
     (
         Role.WIDTH,
-        (
-            r"((^|_)d_[a-z]+$|size|sizes|dims?|hidden|width|widths|channels?|features|d_model|d_ff|ffn|filters|"
-            r"d_inner|inner|n_embd|rank|state|planes|conv_dim|units|bottleneck|embed)"
-        ),
+        r"(^|_)d_[a-z]+$|size|dims?|width|channels?|features|ffn|filters|n_embd|rank|embed",
     ),
 )
+"""The words of each role, the first that fits. Those of `Role.OTHER` go before sizes: the size of a
+kernel is no width."""
 
 
 def role_of(name: str) -> Role:

@@ -8,7 +8,7 @@ from typing import Any
 
 from transformers import PretrainedConfig
 
-from breadth.constraints import with_fewer_heads
+from breadth.constraints import with_channels, with_fewer_heads, with_fraction
 from breadth.roles import Role, role_of
 from modelexport.tracer.sources.generated.conventions import find_setting
 
@@ -18,7 +18,11 @@ _SETTING = re.compile(r"""config\.(\w+)|config,\s*["'](\w+)["']""")
 _KIND = re.compile(r"""config\.(\w+)\[\w+\](?:\s*[!=]=\s*["'](\w+)["'])?""")
 """How code asks for the kind of a layer, or for what belongs to a kind."""
 
+_LACKS = re.compile(r"'(\w+)' object has no attribute '(\w+)'")
+"""How Python says that an object lacks a setting."""
+
 _NUMBER = 4
+_CHOSEN = 2
 _FRACTION = 0.5
 """Values of a setting that has no default and that the model needs."""
 
@@ -37,8 +41,11 @@ def with_needed_setting(config: PretrainedConfig, error: BaseException) -> bool:
         _with_sections(config, error)
         or _with_rotation(config, error)
         or with_fewer_heads(error, _parts(config))
+        or with_channels(error, _parts(config))
+        or with_fraction(error, _parts(config))
         or _with_layer_kind(config, error)
         or _with_token_in_range(config, error)
+        or _with_fewer_chosen(config, error)
     ):
         return True
     for owner, name in _needed(config, error):
@@ -58,6 +65,9 @@ def _needed(config: PretrainedConfig, error: BaseException) -> Iterator[tuple[An
         yield from ((part, name) for part in _parts(config) if _is_none(part, name))
     if isinstance(error, AttributeError) and isinstance(error.obj, PretrainedConfig):
         yield error.obj, error.name
+    elif (match := _LACKS.search(str(error))) is not None:
+        owners = (part for part in _parts(config) if type(part).__name__ == match[1])
+        yield from ((owner, match[2]) for owner in owners if not hasattr(owner, match[2]))
     if isinstance(error, TypeError | AttributeError | ValueError | RuntimeError):
         for frame, statement in _frames(error.__traceback__):
             yield from _absent(config, frame, statement)
@@ -119,6 +129,21 @@ def _with_token_in_range(config: PretrainedConfig, error: BaseException) -> bool
         for name, default in re.findall(r"""getattr\(config, ["'](\w+)["'], ([\d_]+)\)""", code):
             if int(default) == int(match[1]) and not hasattr(config, name):
                 setattr(config, name, int(match[2]) - 2)
+                return True
+    return False
+
+
+def _with_fewer_chosen(config: PretrainedConfig, error: BaseException) -> bool:
+    """Set how many of a few are chosen, where the statement that failed chooses more."""
+    if "selected index k out of range" not in str(error):
+        return False
+    for frame, statement in _frames(error.__traceback__):
+        for name in re.findall(r"self\.(\w+)", statement):
+            number = getattr(frame.f_locals.get("self"), name, None)
+            settings = [(p, n) for p in _parts(config) for n, v in vars(p).items() if v == number]
+            if type(number) is int and number > _CHOSEN and settings:
+                for part, setting in settings:
+                    setattr(part, setting, _CHOSEN)
                 return True
     return False
 

@@ -195,7 +195,6 @@ def _resizers(
         Role.VOCABULARY: lambda n: min(n, degree.vocabulary or n),
         Role.TOKEN: lambda n: _token(n, vocabulary),
         Role.POSITIONS: lambda n: min(n, degree.positions),
-        Role.SECTION: lambda n: max(1, n // factors.head_width),
         Role.EXPERT_GROUPS: lambda n: 1 if degree.experts <= 16 else n,
         Role.EXPERTS: lambda n: min(n, degree.experts),
         Role.CHOSEN: lambda n: min(n, 2) if degree.experts <= 16 else n,

@@ -11,6 +11,12 @@ _EXTERNAL = "a library that is not installed"
 _EXAMPLES = 4
 """Maximum number of model types that a line names."""
 
+_LIMIT_PLACE = re.escape("cpu_limit.py")
+"""Where the error of the limit comes from."""
+
+_LENGTH = 200
+"""Maximum number of characters of a cause."""
+
 
 def summary(rows: Sequence[Row]) -> str:
     """The figures in a line."""
@@ -120,8 +126,10 @@ def _groups(title: str, pairs: Sequence[tuple[Row, str]]) -> Iterator[str]:
     if not pairs:
         return
     groups: dict[str, list[str]] = defaultdict(list)
+    texts: dict[str, set[str]] = defaultdict(set)
     for row, reason in pairs:
         groups[cause(reason)].append(row.model_type)
+        texts[cause(reason)].add(plain_cause(reason))
     yield f"## {title} ({len(pairs)})"
     yield ""
     yield "| number | cause | types |"
@@ -129,16 +137,34 @@ def _groups(title: str, pairs: Sequence[tuple[Row, str]]) -> Iterator[str]:
     for reason, types in sorted(groups.items(), key=lambda group: -len(group[1])):
         names = list(dict.fromkeys(types))
         more = " …" if len(names) > _EXAMPLES else ""
-        yield f"| {len(types)} | {reason} | {', '.join(names[:_EXAMPLES])}{more} |"
+        text = texts[reason].pop() if len(texts[reason]) == 1 else reason
+        yield f"| {len(types)} | {text} | {', '.join(names[:_EXAMPLES])}{more} |"
     yield ""
 
 
 def cause(text: str) -> str:
-    """A reason without what is particular about one model, for a cell of a table."""
+    """A reason without what is particular about one model: reasons with equal ones are a group."""
     if re.search(r"requires the .* librar|backend", text):
         return _EXTERNAL
+    text = re.sub(r"\b\w*[a-z]\w*(?:Model|Config|For[A-Z]\w+)\b|'[^']*'", "…", _essence(text))
+    return _cell(re.sub(r"\d+(?:\.\d+)*", "N", text))
+
+
+def plain_cause(text: str) -> str:
+    """A reason as a cell of a table, where all types of a group have the same."""
+    return _EXTERNAL if cause(text) == _EXTERNAL else _cell(_essence(text))
+
+
+def _essence(text: str) -> str:
+    """A reason without advice; where no error came first, the inputs that are missing."""
+    missing = re.search(r"runs on\. Give (.*?) with --", text)
+    if missing is not None:
+        return f"no value can be made of {missing[1]}"
     text = re.sub(r"^\w+: no inputs could be made that it runs on ?", "", text)
-    text = text.partition(". Give ")[0].partition(" To record")[0]
-    text = re.sub(r"\b\w*[a-z]\w*(?:Model|Config|For[A-Z]\w+)\b|'[^']*'", "…", text)
-    text = re.sub(r"\d+(?:\.\d+)*", "N", text).replace("|", "/").replace("<", "&lt;")
-    return re.sub(r"[`*_]", "", text)[:160].strip("(). ")
+    text = re.sub(rf" from '[^']*'| \({_LIMIT_PLACE}:\d+\)", "", text)
+    return text.partition(". Give ")[0].partition(" To record")[0]
+
+
+def _cell(text: str) -> str:
+    text = text.replace("|", "/").replace("`", "")[:_LENGTH].strip("(). ")
+    return text.replace("<", "&lt;").replace("*", "&#42;")

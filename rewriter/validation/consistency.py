@@ -9,6 +9,7 @@ Two questions are asked of each tagged node:
   belong to another layer.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 
 from modelexport.hierarchy.module_tree import ModuleTree, is_within
@@ -50,6 +51,10 @@ class Consistency:
             if module.alias_of is not None:
                 self._aliases.setdefault(module.alias_of, []).append(module.path)
         self._absent_parameters = initializers.absent()
+        self._readers: dict[str, list[int]] = {}
+        for number, node in enumerate(graph.nodes):
+            for name in node.input:
+                self._readers.setdefault(name, []).append(number)
 
     def faults(self) -> Iterator[Fault]:
         """Every contradiction."""
@@ -66,6 +71,8 @@ class Consistency:
             owner = self._initializers.owner(name)
             if owner is None or self._related(module, owner) or self._may_be_tied(name, module):
                 continue
+            if self._is_common_number(name, owner):
+                continue
             weight = self._initializers.parameters[name]
             message = (
                 f"it uses {weight}, a weight of {_path_text(owner)}, but is tagged "
@@ -79,6 +86,17 @@ class Consistency:
 
     def _paths(self, module: str) -> list[str]:
         return [module, *self._aliases.get(module, [])]
+
+    def _is_common_number(self, initializer: str, owner: str) -> bool:
+        """Whether a weight is one number that is read where it belongs, too.
+
+        Exporters merge equal constants. So the same 0.5 may be a buffer of one module and a factor
+        in the code of another.
+        """
+        if math.prod(self._initializers.shapes[initializer]) != 1:
+            return False
+        readers = self._known_modules(self._readers.get(initializer, ()))
+        return any(self._related(module, owner) for module in readers)
 
     def _may_be_tied(self, initializer: str, module: str) -> bool:
         """Whether a weight may also be a parameter of the module, under another name.

@@ -1,17 +1,20 @@
 """A sample of `make breadth` that covers the kinds of models: from a folder to judged tags."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from breadth.building import architectures, model_types
+from breadth.building import architectures, model_types, models, save
 from breadth.constraints import satisfying
 from breadth.roles import Role, role_of
 from breadth.row import Row
 from breadth.shrinking import DEGREES, shrink
 from breadth.steps import Stage, run_type
 from breadth.tables import cause, markdown
+from modelexport.tracer import load
+from modelexport.tracer.sources.signature import bind_inputs
 
 KINDS = {
     "text": "bert",
@@ -19,8 +22,13 @@ KINDS = {
     "text and image": "clip",
     "sound, with a decoder": "speech_to_text",
     "image, and text with placeholders": "llava",
-    "time series": "patchtst",
+    "image": "beit",
+    "video": "videomae",
+    "time series": "time_series_transformer",
 }
+"""For each kind of models, a type of it that takes little time."""
+
+WAVEFORM, DECODER = "wav2vec2", "gpt2"
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -33,6 +41,29 @@ def test_a_folder_without_inputs_is_enough(model_type: str) -> None:
     assert (row.wrong, row.faults) == ([], [])
     assert row.known > 0
     assert row.tagged == row.nodes
+
+
+def _folder(model_type: str, folder: Path) -> str:
+    """The smallest model of a type, as a folder."""
+    model, _ = next(models(model_type))
+    save(model, folder / "model")
+    return str(folder / "model")
+
+
+def test_a_waveform_is_made_from_the_documentation(tmp_path: Path) -> None:
+    """Rows of numbers, as many as the model's convolutions need."""
+    loaded = load(_folder(WAVEFORM, tmp_path))
+    (waveform,) = dict(loaded.inputs).values()
+    assert waveform.dim() == 2
+    assert waveform.is_floating_point()
+
+
+def test_a_cache_is_made_for_a_task_with_past(tmp_path: Path) -> None:
+    """The decoder of a folder gets a cache with keys and values of each of its layers."""
+    loaded = load(_folder(DECODER, tmp_path), task="text-generation", with_past=True)
+    tensors = bind_inputs(loaded.model, loaded.inputs).tensors
+    layers = loaded.model.config.num_hidden_layers
+    assert len([name for name in tensors if name.startswith("past_key_values")]) == 2 * layers
 
 
 def test_every_type_has_an_architecture() -> None:
@@ -96,3 +127,15 @@ def test_the_page_counts_rows_and_groups_causes() -> None:
     assert cause(reasons[0]) == cause(reasons[1])
     assert "2 types were measured" in page
     assert "| 2 | ValueError: N is not N | t0, t1 |" in page
+    assert "| 2 | ValueError: 3 is not 4 | t0, t2 |" in markdown(
+        [rows[0], Row("t2", "k", status="inputs", reason=reasons[0])], 9, current="k"
+    )
+
+
+def test_no_cause_is_empty() -> None:
+    """Where no run failed before, the cause names the input that nothing can make."""
+    reason = (
+        "NetModel: no inputs could be made that it runs on. Give session with "
+        "--input-shape session=1x8, or let a factory return the module and its inputs."
+    )
+    assert cause(reason) == "no value can be made of session"

@@ -220,3 +220,47 @@ def test_the_first_convolution_shows_the_channels(channels: int) -> None:
     assert channels_read(model, nn.Conv1d) is None
     extents = Extents(SimpleNamespace(**CONFIG), (channels, 1))
     assert extents.of("num_channels", "pixel_values") == channels
+
+
+class Painting(Documented):
+    """What it calls a mask is an image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 2, 1)
+
+    def forward(self, image_mask: torch.Tensor) -> torch.Tensor:
+        """Compute.
+
+        Args:
+            image_mask (`torch.Tensor` of shape `(batch_size, num_channels, height, width)`): Image.
+        """
+        if image_mask.shape[1] != self.layer.in_channels:
+            raise ValueError(f"{self.layer.in_channels} channels")
+        return self.layer(image_mask)
+
+
+def test_a_mask_that_a_convolution_reads_is_floating() -> None:
+    """The error says that its type is not that of the weights."""
+    assert runnable_inputs(Painting(), {})["image_mask"].is_floating_point()
+
+
+class Negative(Documented):
+    """The first number of each row is a place in a table."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(50, 4)
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """Compute.
+
+        Args:
+            states (`torch.FloatTensor` of shape `(batch_size, 400, extent)`): What it reads.
+        """
+        return self.table(states[..., 0].long())
+
+
+def test_numbers_become_positive_where_a_table_has_no_row_for_others() -> None:
+    """Inputs of the same shape with other signs are tried, too."""
+    assert int((runnable_inputs(Negative(), {})["states"] < 0).sum()) == 0

@@ -1,13 +1,21 @@
 """Where an exporter is right, an eager run overrules nothing, whatever values look like."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from modelexport.hierarchy.fingerprints import value_fingerprint
+from modelexport.hierarchy.graph_paths import MAIN, NodeKey
 from modelexport.tracer import trace
+from modelexport.tracer.exporters.exported import Scope
 from modelexport.tracer.exporters.selection import EXPORTERS
+from modelexport.tracer.records.scope_inference import NodeSightings, inferred_scope
+from modelexport.tracer.records.value_sightings import NodeValues, Sighting
 from tests.helpers.traced import TracedModels, every_case
 
 WIDTH = 8
@@ -86,3 +94,24 @@ def test_a_normalisation_that_changes_next_to_nothing_overrules_nothing(
     assert convolutions
     assert [op for op in result.ops if op.overruled is not None] == []
     assert {op.module for op in convolutions} <= {"conv", "norm"}
+
+
+@pytest.mark.parametrize("module", [None, "pool"])
+def test_a_value_that_a_module_passes_on_does_not_belong_to_who_computed_it(
+    module: str | None,
+) -> None:
+    """One operator may become several nodes, and a reshape behind its transposition is its own."""
+    before, key = NodeKey(MAIN, 1), NodeKey(MAIN, 2)
+    value = value_fingerprint(np.linspace(0.1, 9.7, 64, dtype=np.float32))
+    nodes = {
+        before: NodeValues((value,), passes_on=True, module=module),
+        key: NodeValues((value,), passes_on=True),
+    }
+    computed = Scope("activation", 0)
+    sighting = Sighting(
+        computed, value, computes=True, enters=False, read=(), written=0, has_shape=True, depth=0
+    )
+    reads: Any = SimpleNamespace(inputs=lambda _: [(MAIN, "x")], producers={(MAIN, "x"): before})
+    collector: Any = SimpleNamespace(sightings=lambda _: [sighting])
+    observed = NodeSightings(nodes, reads, collector, SimpleNamespace())  # type: ignore[arg-type]
+    assert inferred_scope(observed, key) == (computed if module is None else None)

@@ -115,6 +115,8 @@ def inferred_scope(observed: NodeSightings, key: NodeKey) -> Scope | None:
         observed: What the eager run shows.
         key: The node.
     """
+    if _goes_on_passing(observed, key):
+        return None
     node = observed.nodes[key]
     sightings = [s for s in observed.collector.sightings(key) if _settles(observed, key, s)]
     if key.graph != MAIN:
@@ -133,6 +135,20 @@ def inferred_scope(observed: NodeSightings, key: NodeKey) -> Scope | None:
     if scope is not None or not sightings:
         return scope
     return _single_scope(key, (s.scope for s in sightings if reads_alike(observed, key, s)))
+
+
+def _goes_on_passing(observed: NodeSightings, key: NodeKey) -> bool:
+    """Whether a node passes on what a node of a known module already passes on.
+
+    Exporters write several nodes for one operator: a gathering becomes a transposition, a reshape
+    and a gathering of rows. The call that computed the value lies before all of them. Those who
+    use the value tell more.
+    """
+    if not observed.nodes[key].passes_on or key.graph != MAIN:
+        return False
+    producers = map(observed.reads.producers.get, observed.reads.inputs(key))
+    before = (observed.nodes.get(producer) for producer in producers if producer is not None)
+    return any(node is not None and node.passes_on and node.module is not None for node in before)
 
 
 def _scope_of_passing_call(

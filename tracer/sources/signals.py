@@ -11,10 +11,9 @@ import torch
 from torch import nn
 
 from modelexport.errors import InputsError
-from modelexport.tracer.sources.generated.conventions import IMAGE_GRID
+from modelexport.tracer.sources.generated.conventions import token_names
 from modelexport.tracer.sources.generated.documented import documented_parameters
-from modelexport.tracer.sources.generated.extents import Extents
-from modelexport.tracer.sources.generated.placeholders import token_names
+from modelexport.tracer.sources.generated.extents import model_extents
 from modelexport.tracer.sources.generated.trials import runnable_inputs
 from modelexport.tracer.sources.generated.values import make_value
 from modelexport.tracer.sources.generated_inputs import modalities
@@ -39,7 +38,7 @@ def with_signal(model: nn.Module, inputs: Mapping[str, Any]) -> dict[str, Any]:
     if has_signal or _TEXT not in kinds or len(kinds) == 1:
         return dict(inputs)
     parameters = documented_parameters(model)
-    extents = Extents(model.config, grid=IMAGE_GRID in " ".join(parameters))
+    extents = model_extents(model, parameters)
     rows = len(next(v for v in inputs.values() if torch.is_tensor(v)))
     running = _running_modules(model, inputs)
     for parameter in parameters.values():

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 
 from modelexport.errors import RecordError
 from modelexport.hierarchy import keys
@@ -125,6 +127,22 @@ def test_tied_weights_are_no_contradiction(tmp_path: Path) -> None:
     record = msgspec.structs.replace(record, modules=tied.modules)
     annotate(tmp_path / "tied.onnx", record, tmp_path / "a.onnx")
     assert validate(tmp_path / "a.onnx", consistency=True).good
+
+
+@pytest.mark.parametrize("is_number", [True, False])
+def test_a_common_number_is_no_contradiction(tmp_path: Path, is_number: bool) -> None:
+    """Exporters merge equal constants; a whole weight of another module stays one."""
+    model = two_layers()
+    bias = next(w for w in model.graph.initializer if w.name == "layer.1.fc.bias")
+    if is_number:
+        bias.CopyFrom(numpy_helper.from_array(np.float32([0.5]), bias.name))
+    reader = next(node for node in model.graph.node if node.name == "bias0")
+    reader.input[1] = bias.name
+    onnx.save(model, tmp_path / "m.onnx")
+    record = record_of(model, TWO_LAYERS_MODULES, TWO_LAYERS_SCOPES)
+    annotate(tmp_path / "m.onnx", record, tmp_path / "a.onnx")
+    faults = validate(tmp_path / "a.onnx", record=record, consistency=True).faults
+    assert [f.node for f in faults if f.check == "weights"] == ([] if is_number else ["Add bias0"])
 
 
 def test_a_record_of_the_future_is_refused(annotated: Path, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import torch
 
-from modelexport.tracer.sources.generated.conventions import CLIP_FRAMES
 from modelexport.tracer.sources.generated.extents import BATCH, Extents
 from modelexport.tracer.sources.generated.tensors import Values, floating, whole, with_axis
 
@@ -15,6 +14,7 @@ _FEW = re.compile(
     r"|in range of \[-(\d), \d\], but got (\d)"
 )
 _MANY = re.compile(r"too many values to unpack \(expected (\d)\)")
+_BATCHED = re.compile(r"or (\d)D \(batched\) input to \w+, but got input of size: \[([\d, ]+)\]")
 _INDEXED = re.compile(r"too many indices for tensor of dimension (\d)")
 _EXPANDED = re.compile(r"non-existing dimension 0")
 _ONE_CHANNEL = re.compile(r"\bmono\b.*?got (\d+)")
@@ -34,6 +34,8 @@ def with_other_axes(message: str, values: Values, extents: Extents) -> Iterator[
         yield from _with_more_axes(values, match, extents)
     if (match := _MANY.search(message)) is not None:
         yield from _with_fewer_axes(values, int(match[1]))
+    if (match := _BATCHED.search(message)) is not None:
+        yield from _without_axis(values, match[2].count(",") + 1 - int(match[1]))
     if (match := _INDEXED.search(message)) is not None:
         yield from _as_rows(values, int(match[1]))
     if _EXPANDED.search(message):
@@ -51,13 +53,10 @@ def _with_more_axes(values: Values, match: re.Match[str], extents: Extents) -> I
     if expected - present != 1:
         return
     floats = floating(values)
-    frames = int(extents.setting(*reversed(CLIP_FRAMES)) or 2)
     for dims in dict.fromkeys((present, expected)):
         for name, tensor in floats.items():
             if tensor.dim() == dims:
-                frames = (
-                    int(extents.setting(*reversed(CLIP_FRAMES)) or 2) if dims == _IMAGE_AXES else 2
-                )
+                frames = extents.frames if dims == _IMAGE_AXES else 2
                 more = torch.stack([tensor + k / 8 for k in range(frames)], dim=1)
                 yield {**values, name: more, **_with_axis_of_images(values, tensor, frames)}
                 yield {**values, name: more[:, :1], **_with_axis_of_images(values, tensor, 1)}
@@ -89,6 +88,13 @@ def _with_fewer_axes(values: Values, expected: int) -> Iterator[Values]:
         if tensor.dim() == expected + 1:
             yield {**values, name: tensor[:, 0]}
             yield {**values, name: tensor[0]}
+
+
+def _without_axis(values: Values, excess: int) -> Iterator[Values]:
+    """An input with one axis less than it has, where a layer gets one too many."""
+    for name, tensor in floating(values).items():
+        for axis in range(tensor.dim() - 2, 0, -1) if excess == 1 else ():
+            yield {**values, name: tensor.select(axis, 0)}
 
 
 def _as_rows(values: Values, present: int) -> Iterator[Values]:

@@ -1,29 +1,134 @@
-"""The names of settings that transformers documents as common to its configurations.
+"""The words of transformers' own API: names of inputs, of axes and of settings.
 
-They are the library's own API: `PretrainedConfig` states `vocab_size` and `is_encoder_decoder`, and
-the classes that prepare inputs (processors of images, videos, sounds and time series) are made from
-the others. No setting of a single model is here. What a model's modules show, such as the channels
-that its first convolution reads, is asked of the modules, and what its errors show, of the errors.
+Inputs are made by what a model documents. Where it documents nothing, the names below stand for
+what the library documents for all of its models. No word here belongs to a single model; a test
+holds that each of them stands in one of these places:
+
+- *Inputs*: the list that the documentation of all models shares, with their shapes (`ModelArgs` of
+  `transformers.utils.auto_docstring`). They are what `model_input_names` of tokenizers, image
+  processors, video processors and feature extractors name.
+- *Axes*: the words in the shapes of this list, and in the names of settings.
+- *Settings*: the list that the documentation of all configurations shares (`ConfigArgs` there).
+- *Modalities*: `input_modalities` of `PreTrainedModel`.
+
+Everything else is asked of the model: documented shapes, annotations, settings by the names that
+documented shapes give them, the channels of its convolutions, its own errors.
 """
 
+import importlib
+import re
+from functools import cache
 from typing import Any
 
 from torch import nn
 
 VOCABULARY = "vocab_size"
-IMAGE_SIDE = ("image_size", "img_size")
+IMAGE_SIDE = "image_size"
 MERGED_SIDE = "spatial_merge_size"
-CLIP_FRAMES = ("frames_per_clip", "num_frames")
-SPECTRUM_BINS, SPECTRUM_FRAMES = "num_mel_bins", "max_source_positions"
-PAST_STEPS, FUTURE_STEPS, LAGS = "context_length", "prediction_length", "lags_sequence"
-"""Tokens; pixels; patches; frames of a video, of a spectrogram; steps of a time series."""
+CLIP_FRAMES = "num_frames"
+SPECTRUM_BINS = "num_mel_bins"
+"""Settings: tokens; pixels; patches that become one; frames of a video; bins of a spectrum."""
+
+IMAGES, VIDEOS, WAVEFORM, SPECTRUM = (
+    "pixel_values", "pixel_values_videos", "input_values", "input_features",
+)  # fmt: skip
+TOKENS, POSITIONS = "input_ids", "position_ids"
+MASK_WORD = "mask"
 IMAGE_GRID = "grid_thw"
-"""Input: how many frames, rows and columns of patches an image has."""
+"""Inputs, and a word in the names of masks; the last one says how many frames, rows and columns of
+patches an image has."""
+
+MAIN_INPUTS = {"image": IMAGES, "video": VIDEOS, "audio": WAVEFORM, "text": TOKENS}
+"""What a model of a modality reads, where it does not document its main input."""
+
+COMPUTED = re.compile(
+    r"labels|past_key|embeds$|_outputs$|output_|return_|cache|hidden_states$"
+)  # fmt: skip
+"""Inputs that nobody gives for a first run: answers, caches, switches, what models computed."""
+
+BATCH_WORD, CHANNELS_WORD, FRAMES_WORD = "batch", "channels", "frames"
+MEDIA_WORDS = frozenset({"images", "videos"})
+SIDE_WORDS = frozenset({"image", "frame", "size", "height", "width"})
+PATCH_WORDS = frozenset({"patches"}), frozenset({"image", "tokens"})
+BIN_WORDS = (
+    frozenset({"mel", "bins"}),
+    frozenset({"feature", "dim"}),
+    frozenset({"feature", "size"}),
+)
+LENGTH_WORDS = frozenset({"sequence", "length"})
+"""Words in the names of axes."""
+
+PLACEHOLDER_ENDS = ("_token_id", "_token_index")
+"""How the settings end that hold the token which stands for an image, a video or a sound."""
+
+_SHORTEST_WORD = 3
+"""Minimum number of letters of an abbreviation: `seq`."""
 
 
-def placeholder_settings(kind: str) -> tuple[str, ...]:
-    """The settings that hold the token which stands for an image, a video or a sound."""
-    return (f"{kind}_token_id", f"{kind}_token_index", f"{kind}_token")
+@cache
+def common_documentation(kind: str) -> dict[str, dict[str, Any]]:
+    """What the documentation of all models shares, by name: description and shape as text.
+
+    Args:
+        kind: The class that holds it: `ModelArgs` for inputs, `ConfigArgs` for settings.
+
+    Returns:
+        The entries; none for versions of transformers that have no such list.
+    """
+    try:
+        module = importlib.import_module("transformers.utils.auto_docstring")
+    except ModuleNotFoundError:
+        return {}
+    entries = vars(getattr(module, kind, object))
+    return {name: entry for name, entry in entries.items() if isinstance(entry, dict)}
+
+
+def common_input(name: str) -> dict[str, Any] | None:
+    """What the library documents about an input of a name, or of the longest end of it.
+
+    `decoder_input_values` is of the kind of `input_values`, `grid_thw` of that of `image_grid_thw`.
+    """
+    entries = common_documentation("ModelArgs")
+    if name in entries:
+        return entries[name]
+    ends = [entry for entry in entries if name.endswith(f"_{entry}")]
+    ends = ends or [entry for entry in entries if entry.endswith(f"_{name}")]
+    return entries[max(ends, key=len)] if ends else None
+
+
+def axis_words(axis: str) -> frozenset[str]:
+    """The words in the name of an axis; abbreviations stand for the words that begin like them.
+
+    >>> sorted(axis_words("max_seq_len"))
+    ['length', 'max', 'sequence']
+    """
+    known = (*sorted(LENGTH_WORDS | SIDE_WORDS), *sorted(MEDIA_WORDS), CHANNELS_WORD, FRAMES_WORD)
+    return frozenset(
+        next(
+            (w for w in known if len(word) >= _SHORTEST_WORD and w.startswith(word)),
+            word,
+        )
+        for word in re.findall(r"[a-z]+", axis)
+    )
+
+
+def token_names() -> tuple[str, str]:
+    """The names that transformers' tokenizers give to tokens and to their mask."""
+    from transformers import PreTrainedTokenizerBase  # noqa: PLC0415 - heavy
+
+    ids, *_, mask = PreTrainedTokenizerBase.model_input_names
+    return ids, mask
+
+
+def placeholder(config: Any, kind: str) -> Any:
+    """The token that stands for an image, a video or a sound; None where no setting holds it.
+
+    Args:
+        config: The configuration.
+        kind: The modality.
+    """
+    tokens = (find_setting(config, f"{kind}{end}") for end in PLACEHOLDER_ENDS)
+    return next((token for token in tokens if token is not None), None)
 
 
 def find_setting(config: Any, name: str) -> Any:

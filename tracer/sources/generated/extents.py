@@ -2,19 +2,31 @@
 
 import ast
 import operator
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import nn
+
 from modelexport.tracer.sources.generated.conventions import (
+    BATCH_WORD,
+    BIN_WORDS,
+    CHANNELS_WORD,
     CLIP_FRAMES,
-    FUTURE_STEPS,
+    FRAMES_WORD,
+    IMAGE_GRID,
     IMAGE_SIDE,
-    LAGS,
+    IMAGES,
+    LENGTH_WORDS,
+    MEDIA_WORDS,
     MERGED_SIDE,
-    PAST_STEPS,
-    SPECTRUM_FRAMES,
+    PATCH_WORDS,
+    SIDE_WORDS,
+    SPECTRUM,
+    SPECTRUM_BINS,
+    WAVEFORM,
+    axis_words,
+    channels_read,
     find_setting,
 )
 
@@ -39,6 +51,9 @@ _OPERATORS: dict[type[ast.operator], Callable[[int, int], int]] = {
     ast.Div: operator.floordiv,
     ast.Pow: operator.pow,
 }
+_OF_LISTS: dict[str, Callable[[Any], int]] = {"max": max, "sum": sum, "len": len}
+"""Functions of a setting that is a list, in formulas."""
+
 _BINS = 80
 """Bins of a spectrum, where neither the documentation nor the configuration says how many."""
 
@@ -52,6 +67,7 @@ class Extents:
         channels: What the model's convolutions read: colours of an image, channels of a sound.
         batch: Number of rows.
         grid: Whether images come as one row of patches, with a grid that says which is where.
+        image: Whether the other axes are those of an image.
         overrides: Extents that a run of the model has asked for, by axis name.
     """
 
@@ -59,6 +75,7 @@ class Extents:
     channels: tuple[int, int] = (3, 1)
     batch: int = BATCH
     grid: bool = False
+    image: bool = False
     overrides: dict[str, int] = field(default_factory=dict)
 
     def of(self, axis: str, parameter: str) -> int | None:
@@ -66,81 +83,77 @@ class Extents:
         axis = axis.strip("`* ").replace("config.", "")
         if axis in self.overrides:
             return self.overrides[axis]
-        if axis.isdigit():
-            return int(axis)
-        extent = self._by_words(axis.split("(")[0].strip().lower(), parameter)
-        return extent if extent is not None else self._by_expression(axis, parameter)
+        name = axis.strip("()")
+        extent = self._by_words(name, parameter) if name.isidentifier() else None
+        return extent if extent is not None else self.by_expression(axis, parameter)
 
     @property
     def patches(self) -> int:
         """Patches along each side of an image in a grid."""
         return MERGED_PATCHES * int(self.setting(MERGED_SIDE) or 2)
 
-    def setting(self, *names: str) -> Any:
-        """The first of some settings that the configuration or a part of it has; else None."""
-        return next((v for n in names if (v := find_setting(self.config, n)) is not None), None)
+    @property
+    def frames(self) -> int:
+        """Frames of a video."""
+        return self._setting_or_none(CLIP_FRAMES) or VIDEO_FRAMES
 
-    def _by_words(  # noqa: PLR0911 - one line for each kind of axis
-        self, axis: str, parameter: str
-    ) -> int | None:
-        """The extent of an axis by what its name says."""
-        if re.search(r"^(batch(_size)?|bs|b|num_tiles|num_questions|total_classes)$", axis):
+    def setting(self, name: str) -> Any:
+        """A setting of the configuration or of the first part that has it; else None."""
+        return find_setting(self.config, name)
+
+    def length(self, parameter: str) -> int:
+        """The length of a row of a parameter: of a waveform, of a spectrum, of anything else."""
+        if WAVEFORM in parameter:
+            return SAMPLES
+        return FRAMES if SPECTRUM in parameter else LENGTH
+
+    def by_expression(self, text: str, parameter: str = "") -> int | None:
+        """The number that a setting has, or a formula of settings; None where it is none.
+
+        Args:
+            text: The formula, in Python's syntax.
+            parameter: The parameter to which the axes belong that the formula names; empty where
+                it names settings alone.
+        """
+        try:
+            return self._evaluate(ast.parse(text.strip(), mode="eval").body, parameter)
+        except SyntaxError:
+            return None
+
+    def _by_words(self, axis: str, parameter: str) -> int | None:  # noqa: PLR0911 - one for a kind
+        """The extent of an axis by the words in its name."""
+        words = axis_words(axis.lower())
+        if BATCH_WORD in words:
             return self.batch
-        if re.search(r"^num_images|^num_videos|^max_num_images|^num_media", axis):
+        if words & MEDIA_WORDS:
             return 1
-        if re.search(r"patches|image_tokens", axis):
+        if any(kind <= words for kind in PATCH_WORDS):
             return self.patches**2
-        if self.grid and re.search(r"seq", axis):
-            return self.patches**2
-        if re.search(r"^(height|width|(image|frame)_(size|height|width))$", axis):
-            return self._image_side(axis)
-        if axis in {"channels", "num_channels", "in_channels", "audio_channels"}:
-            return self._channels(parameter)
-        if re.search(r"mel|feature_(dim|size)|num_bins", axis):
-            return self._by_expression(axis, "") or _BINS
-        if re.search(r"^(num_)?frames$|^time$", axis) and "pixel" in parameter:
-            return int(self.setting(*CLIP_FRAMES) or VIDEO_FRAMES)
-        if re.search(
-            r"seq|length|time|samples|frames|steps|num_(boxes|objects|points|tokens)", axis
-        ):
-            return self._length(parameter)
+        if words <= SIDE_WORDS:
+            return self._image_side(is_width="width" in words)
+        if CHANNELS_WORD in words:
+            return self.channels[0 if self.image or IMAGES in parameter else 1]
+        if any(kind <= words for kind in BIN_WORDS):
+            return self._setting_or_none(axis) or self._setting_or_none(SPECTRUM_BINS) or _BINS
+        if FRAMES_WORD in words and (self.image or IMAGES in parameter):
+            return self.frames
+        if words & LENGTH_WORDS:
+            row = self.patches**2 if self.grid else self.length(parameter)
+            return self._setting_or_none(axis) or row
         return None
 
-    def _image_side(self, axis: str) -> int:
-        size = self.setting(*IMAGE_SIDE)
+    def _setting_or_none(self, name: str) -> int | None:
+        """A setting that is a number; else None."""
+        value = self.setting(name)
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+    def _image_side(self, *, is_width: bool) -> int:
+        size = self.setting(IMAGE_SIDE)
         if isinstance(size, dict):
             size = size.get("height") or next(iter(size.values()))
         if isinstance(size, list | tuple):
-            size = size[-1 if "width" in axis else 0]
+            size = size[-1 if is_width else 0]
         return int(size) if isinstance(size, int) else IMAGE_SIZE
-
-    def _channels(self, parameter: str) -> int:
-        is_image = "pixel" in parameter or "image" in parameter
-        return self.channels[0 if is_image else 1]
-
-    def _length(self, parameter: str) -> int:
-        """The length of a row of a parameter."""
-        if (
-            re.search(r"values_|past_(values|time|observed)", parameter)
-            and "pixel" not in parameter
-        ):
-            lags = self.setting(LAGS) or [0]
-            return int(self.setting(PAST_STEPS) or 4 * LENGTH) + int(max(lags))
-        if re.search(r"future", parameter):
-            return int(self.setting(FUTURE_STEPS) or LENGTH)
-        if re.search(r"features|_mel", parameter):
-            positions = self.setting(SPECTRUM_FRAMES)
-            return 2 * positions if isinstance(positions, int) else FRAMES
-        if re.search(r"input_values|audio|waveform", parameter):
-            return SAMPLES
-        return LENGTH
-
-    def _by_expression(self, axis: str, parameter: str) -> int | None:
-        """The extent of an axis that is a setting, or a formula of settings."""
-        try:
-            return self._evaluate(ast.parse(axis, mode="eval").body, parameter)
-        except SyntaxError:
-            return None
 
     def _evaluate(self, node: ast.expr, parameter: str) -> int | None:
         if isinstance(node, ast.Constant) and isinstance(node.value, int):
@@ -148,9 +161,25 @@ class Extents:
         if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
             left, right = (self._evaluate(side, parameter) for side in (node.left, node.right))
             return None if not left or not right else _OPERATORS[type(node.op)](left, right)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) == 1:
+            function, argument = _OF_LISTS.get(node.func.id), node.args[0]
+            values = self.setting(argument.id) if isinstance(argument, ast.Name) else None
+            return function(values) if function and isinstance(values, list | tuple) else None
         if isinstance(node, ast.Name):
-            value = self.setting(node.id)
-            if isinstance(value, int) and not isinstance(value, bool):
+            if (value := self._setting_or_none(node.id)) is not None:
                 return value
-            return self._by_words(node.id.lower(), parameter) if parameter else None
+            return self._by_words(node.id, parameter) if parameter else None
         return None
+
+
+def model_extents(model: nn.Module, parameters: Iterable[str]) -> Extents:
+    """The extents of axes of a model.
+
+    Args:
+        model: The model, with a configuration.
+        parameters: The names of its inputs.
+    """
+    images = channels_read(model, nn.Conv2d, nn.Conv3d) or 3
+    channels = images, channels_read(model, nn.Conv1d) or 1
+    has_grid = any(name.endswith(IMAGE_GRID) for name in parameters)
+    return Extents(model.config, channels, grid=has_grid)

@@ -3,10 +3,13 @@
 from collections.abc import Iterator
 
 from modelexport.tracer.sources.generated.extents import Extents
-from modelexport.tracer.sources.generated.tensors import Values, floating, random_tensor, whole
-
-MAX_EXTENT = 1 << 16
-"""Maximum extent of an axis that inputs get."""
+from modelexport.tracer.sources.generated.tensors import (
+    MAX_EXTENT,
+    Values,
+    floating,
+    random_tensor,
+    whole,
+)
 
 
 def as_patches(values: Values, want: int, extents: Extents) -> Iterator[Values]:

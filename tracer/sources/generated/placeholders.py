@@ -6,13 +6,10 @@ from typing import Any
 
 import torch
 
-from modelexport.tracer.sources.generated.conventions import find_setting, placeholder_settings
+from modelexport.tracer.sources.generated.conventions import MAIN_INPUTS, placeholder, token_names
 from modelexport.tracer.sources.generated.extents import LENGTH, Extents
 
-_MESSAGE = re.compile(
-    r"(image|video|audio|speech)\w*[^,]*?,?\s*tokens:?\s*(\d+),?\s*\w*\s*features:?\s*(\d+)",
-    re.IGNORECASE,
-)
+_MESSAGE = re.compile(r"(\w+) features .*?tokens:?\s*\d+,?\s*features:?\s*(\d+)", re.IGNORECASE)
 
 
 def with_placeholders(
@@ -32,17 +29,17 @@ def with_placeholders(
     """
     if (match := _MESSAGE.search(message)) is None:
         return
-    kind, count = match[1].lower(), int(match[3])
-    names = placeholder_settings(kind)
-    token = next((t for n in names if (t := find_setting(extents.config, n)) is not None), None)
-    tokens = values.get(token_names()[0])
-    if not isinstance(token, int) or not isinstance(tokens, torch.Tensor) or not count:
+    kind, count = match[1].lower(), int(match[2])
+    kinds = [kind] if kind in MAIN_INPUTS else [*MAIN_INPUTS]  # "multimodal" may be any
+    placeholders = [t for k in kinds if isinstance(t := placeholder(extents.config, k), int)]
+    if not isinstance(values.get(token_names()[0]), torch.Tensor) or not count:
         return
-    yield _with_tokens(values, token, count)
     text_config = getattr(extents.config, "get_text_config", lambda: extents.config)()
     width = getattr(text_config, "hidden_size", None)
-    if isinstance(width, int) and count % width == 0:
-        yield _with_tokens(values, token, count // width)
+    for token in placeholders:
+        yield _with_tokens(values, token, count)
+        if isinstance(width, int) and count % width == 0:
+            yield _with_tokens(values, token, count // width)
 
 
 def _with_tokens(values: dict[str, Any], token: int, count: int) -> dict[str, Any]:
@@ -60,11 +57,3 @@ def _with_tokens(values: dict[str, Any], token: int, count: int) -> dict[str, An
         if isinstance(values[name], torch.Tensor) and values[name].shape == tokens.shape:
             changed[name] = (merged == token).long()  # what kind each token is of
     return changed
-
-
-def token_names() -> tuple[str, str]:
-    """The names that transformers' tokenizers give to tokens and to their mask."""
-    from transformers import PreTrainedTokenizerBase  # noqa: PLC0415 - heavy
-
-    ids, *_, mask = PreTrainedTokenizerBase.model_input_names
-    return ids, mask

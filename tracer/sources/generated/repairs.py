@@ -10,10 +10,11 @@ from dataclasses import replace
 
 import torch
 
+from modelexport.tracer.sources.generated.conventions import token_names
 from modelexport.tracer.sources.generated.documented import Parameter
 from modelexport.tracer.sources.generated.extents import Extents
 from modelexport.tracer.sources.generated.missing import absent_parameters, named_parameters
-from modelexport.tracer.sources.generated.placeholders import token_names, with_placeholders
+from modelexport.tracer.sources.generated.placeholders import with_placeholders
 from modelexport.tracer.sources.generated.ranges import in_range
 from modelexport.tracer.sources.generated.reshaping import reshaped
 from modelexport.tracer.sources.generated.tensors import Values

@@ -2,19 +2,22 @@
 
 import re
 from collections.abc import Iterator
-from math import prod
 
 import torch
 
 from modelexport.tracer.sources.generated.axes import with_other_axes
 from modelexport.tracer.sources.generated.extents import Extents
-from modelexport.tracer.sources.generated.patches import MAX_EXTENT, as_cells, as_patches
+from modelexport.tracer.sources.generated.patches import as_cells, as_patches
+from modelexport.tracer.sources.generated.splitting import for_view
 from modelexport.tracer.sources.generated.tensors import (
+    MAX_EXTENT,
     Values,
+    everywhere,
     floating,
     random_tensor,
     resized,
     whole,
+    with_axes_of,
     with_axis,
 )
 
@@ -37,7 +40,7 @@ _CHANNELS = re.compile(
 _EXTENTS = (
     re.compile(r"shape \[\*, (?P<want>\d+)\], but got input of size\s*\[[\d, ]*?(?P<got>\d+)\]"),
     re.compile(r"suffix torch\.Size\(\[(?P<got>\d+).*? expected suffix .*?\((?P<want>\d+)"),
-    re.compile(r"\((?P<got>\d+)\) doesn't match model \((?P<want>\d+)\)"),
+    re.compile(r"\((?P<got>\d+)\) doesn't match model(?: \w+)? \((?P<want>\d+)\)"),
     re.compile(r"inputs: (?P<got>\d+) doesn't correspond to [\w.]+: (?P<want>\d+)"),
     re.compile(r"length (?:to be )?(?P<want>\d+)\b.*?(?:found|got|but)\D*(?P<got>\d+)"),
 )  # fmt: skip
@@ -61,6 +64,7 @@ _SHORT = re.compile(
 _WHOLE = re.compile(
     r"tuple of ints, but found|scalar types: Long, Int|used as indices must be long"
 )
+_FLOATING = re.compile(r"Input type \((long int|int|bool)\) and bias type \(float\)")
 _BOOLEAN = re.compile(r"boolean mask|[Bb]ool.* but got|expected.*[Bb]ool|bitwise_not")
 
 
@@ -75,9 +79,9 @@ def reshaped(message: str, values: Values, extents: Extents) -> Iterator[Values]
     for pattern in _MULTIPLE:
         if (match := pattern.search(message)) is not None:
             got, unit = int(match["got"]), int(match["unit"])
-            yield from _everywhere(values, got, -(-got // unit) * unit)
+            yield from everywhere(values, got, -(-got // unit) * unit)
     if (match := _VIEW.search(message)) is not None:
-        yield from _for_view(values, [int(n) for n in match[1].split(",")], int(match[2]))
+        yield from for_view(values, [int(n) for n in match[1].split(",")], int(match[2]))
     yield from with_other_axes(message, values, extents)
     if _SHORT.search(message):
         yield from _enlarged(values)
@@ -116,24 +120,6 @@ def _for_each_other(message: str, values: Values) -> Iterator[Values]:
         yield from _with_places(values, int(match[1]), int(match[2]))
 
 
-def _with_axes_of(tensors: dict[str, torch.Tensor], got: int, want: int) -> Values:
-    """The tensors that have an extent behind their rows, with another one in its place."""
-    changed: Values = {}
-    for name, tensor in tensors.items():
-        for axis in range(1, tensor.dim()):
-            if tensor.shape[axis] == got:
-                changed[name] = resized(name, changed.get(name, tensor), axis, want)
-    return changed
-
-
-def _everywhere(values: Values, got: int, want: int) -> Iterator[Values]:
-    """All inputs with another extent; tensors alone that have it as their rows."""
-    if got != want <= MAX_EXTENT:
-        tensors = {**floating(values), **whole(values)}
-        if changed := _with_axes_of(tensors, got, want):
-            yield {**values, **changed}
-
-
 def _with_extent(values: Values, got: int, want: int) -> Iterator[Values]:
     """The floating inputs with another extent: axes swapped, the last axis, or all axes."""
     if got == want or want > MAX_EXTENT:
@@ -145,6 +131,8 @@ def _with_extent(values: Values, got: int, want: int) -> Iterator[Values]:
     for name, tensor in floats.items():
         if tensor.dim() > 1 and tensor.shape[-1] == got:
             yield {**values, name: resized(name, tensor, -1, want)}
+    if changed := with_axes_of(floats, got, want):
+        yield {**values, **changed}
     for name, tensor in floats.items():  # the model puts numbers to it, or takes some away
         more = got - tensor.shape[-1]
         if tensor.dim() > 2 and 0 < abs(more) <= _MAX_PARTS and want > more:
@@ -192,7 +180,7 @@ def _agreeing(values: Values, one: int, other: int) -> Iterator[Values]:
     """Inputs in which two extents that must agree do: of whole numbers first."""
     for tensors in (whole(values), floating(values)):
         for got, want in ((one, other), (other, one)):
-            if 1 < want <= MAX_EXTENT and (changed := _with_axes_of(tensors, got, want)):
+            if 1 < want <= MAX_EXTENT and (changed := with_axes_of(tensors, got, want)):
                 yield {**values, **changed}
                 if len(changed) > 1:
                     yield from ({**values, name: changed[name]} for name in changed)
@@ -233,30 +221,6 @@ def _with_places(values: Values, features: int, places: int) -> Iterator[Values]
         yield {**values, **changed}
 
 
-def _for_view(values: Values, shape: list[int], size: int) -> Iterator[Values]:
-    """Inputs whose rows are as long as the model splits them up, or with one more axis."""
-    if shape[0] == -1:
-        length = prod(shape[1:])
-        for name, tensor in floating(values).items():
-            if tensor.numel() == size and tensor.dim() > 1 and tensor.shape[-1] != length > 0:
-                yield {**values, name: resized(name, tensor, -1, length)}
-        for name, tensor in whole(values).items():  # several rows of tokens for one of the batch
-            for rows in shape[1:-1]:
-                if tensor.numel() == size and rows > 1 and size % length:
-                    yield {**values, name: tensor.repeat(rows, *[1] * (tensor.dim() - 1))}
-    count = prod(shape)
-    for name, tensor in whole(values).items():
-        if tensor.numel() == size and tensor.dim() > 1 and count > 0 and not count % len(tensor):
-            yield {
-                **values,
-                name: resized(name, tensor, 1, max(1, count * tensor.shape[1] // size)),
-            }
-    for name, tensor in whole(values).items():
-        for extent in dict.fromkeys(n for n in shape if n > 1 and n not in tensor.shape):
-            if tensor.numel() == size:
-                yield {**values, name: tensor[..., None].expand(*tensor.shape, extent).contiguous()}
-
-
 def _enlarged(values: Values) -> Iterator[Values]:
     """Sounds that are four times as long, and images twice as high and wide."""
     for name, tensor in floating(values).items():
@@ -277,6 +241,10 @@ def _with_types(message: str, values: Values) -> Iterator[Values]:
             if tensor.dim() <= 2:
                 for number in numbers:
                     yield {**values, name: torch.full_like(tensor, number, dtype=torch.long)}
+    if _FLOATING.search(message):
+        for name, tensor in whole(values).items():
+            if tensor.dim() > 2:
+                yield {**values, name: random_tensor(name, tensor.shape)}
     if _BOOLEAN.search(message):
         for name, tensor in whole(values).items():
             if tensor.dtype is not torch.bool and int(tensor.max()) <= 1:

@@ -1,12 +1,15 @@
 """The tensors among inputs, and tensors that differ from them in an extent."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 
 Values = dict[str, Any]
 """Inputs by the names of the parameters that get them."""
+
+MAX_EXTENT = 1 << 16
+"""Maximum extent of an axis that an error may ask for."""
 
 
 def floating(values: Values) -> dict[str, torch.Tensor]:
@@ -40,3 +43,21 @@ def with_axis(tensor: torch.Tensor, axis: int, extent: int) -> torch.Tensor:
     shape = list(tensor.shape)
     shape.insert(axis % (tensor.dim() + 1), extent)
     return tensor.unsqueeze(axis).expand(shape).contiguous()
+
+
+def with_axes_of(tensors: dict[str, torch.Tensor], got: int, want: int) -> Values:
+    """The tensors that have an extent behind their rows, with another one in its place."""
+    changed: Values = {}
+    for name, tensor in tensors.items():
+        for axis in range(1, tensor.dim()):
+            if tensor.shape[axis] == got:
+                changed[name] = resized(name, changed.get(name, tensor), axis, want)
+    return changed
+
+
+def everywhere(values: Values, got: int, want: int) -> Iterator[Values]:
+    """All inputs with another extent; tensors alone that have it as their rows."""
+    if got != want <= MAX_EXTENT:
+        tensors = {**floating(values), **whole(values)}
+        if changed := with_axes_of(tensors, got, want):
+            yield {**values, **changed}

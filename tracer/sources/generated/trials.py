@@ -11,9 +11,13 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from modelexport.errors import InputsError
 from modelexport.support.error_texts import first_line
-from modelexport.tracer.sources.generated.conventions import IMAGE_GRID, channels_read
-from modelexport.tracer.sources.generated.documented import Parameter, documented_parameters
-from modelexport.tracer.sources.generated.extents import Extents
+from modelexport.tracer.sources.generated.conventions import POSITIONS
+from modelexport.tracer.sources.generated.documented import (
+    Parameter,
+    common_parameter,
+    documented_parameters,
+)
+from modelexport.tracer.sources.generated.extents import Extents, model_extents
 from modelexport.tracer.sources.generated.repairs import repairs
 from modelexport.tracer.sources.generated.tensors import Values
 from modelexport.tracer.sources.generated.values import likely_shape, make_value, shared_axes
@@ -43,10 +47,7 @@ def runnable_inputs(
             inputs, with their likely shapes.
     """
     parameters = documented_parameters(model)
-    names = " ".join(parameters)
-    images = channels_read(model, nn.Conv2d, nn.Conv3d) or 3
-    channels = images, channels_read(model, nn.Conv1d) or 1
-    extents = Extents(model.config, channels, grid=IMAGE_GRID in names)
+    extents = model_extents(model, parameters)
     first: Exception | None = None  # of inputs that are complete, where there are such
     first_is_complete = False
     tried: set[_Form] = set()
@@ -79,7 +80,7 @@ def _proposals(
     """
     tensors = [p for p in parameters.values() if (p.is_tensor and p.is_example) or p.required]
     required = [p for p in tensors if p.required]
-    optional = [p for p in tensors if p.axes and "mask" not in p.name and "position" not in p.name]
+    optional = [p for p in tensors if p.axes and not p.is_mask and not p.name.endswith(POSITIONS)]
     signals = [
         parameters[n] for n, v in base.items()
         if n in parameters and isinstance(v, torch.Tensor) and v.is_floating_point()
@@ -87,10 +88,12 @@ def _proposals(
     documented = {**base, **_make_values([p for p in signals if p.axes], {}, parameters, extents)}
     needed = _make_values(required, documented, parameters, extents)
     more = _make_values(optional, {**documented, **needed}, parameters, extents)
+    usual = [common_parameter(p.name) for p in signals]  # a model may document another form
+    others = _make_values([p for p in usual if p.axes], {}, parameters, extents)
     yield from filter(None, [
         base, {**base, **needed}, {**needed, **documented}, documented, {**needed, **base},
         {**more, **needed, **base}, {**more, **needed, **documented}, {**documented, **needed},
-        needed,
+        needed, {**needed, **base, **others},
     ])  # fmt: skip
 
 
@@ -111,13 +114,13 @@ def _make_values(
 
 
 _Form = tuple[tuple[str, tuple[int, ...], str, int], ...]
-"""What tells inputs apart: name, shape and type, and the sum of whole numbers."""
+"""What tells inputs apart: name, shape, type, the sum of whole numbers, the sign of others."""
 
 
 def _form(values: Values) -> _Form:
     tensors = sorted((n, v) for n, v in values.items() if isinstance(v, torch.Tensor))
     return tuple(
-        (n, tuple(v.shape), str(v.dtype), 0 if v.is_floating_point() else int(v.sum()))
+        (n, tuple(v.shape), str(v.dtype), int((v < 0).any() if v.is_floating_point() else v.sum()))
         for n, v in tensors
     )
 

@@ -3,29 +3,68 @@
 import re
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import takewhile
 from typing import Any
 
 import torch
 
-from modelexport.tracer.sources.generated.conventions import VOCABULARY, find_setting
+from modelexport.tracer.sources.generated.conventions import (
+    IMAGE_GRID,
+    POSITIONS,
+    SIDE_WORDS,
+    TOKENS,
+    axis_words,
+    vocabulary_size,
+)
 from modelexport.tracer.sources.generated.documented import Parameter
 from modelexport.tracer.sources.generated.extents import LENGTH, Extents
 
 _RESERVED_TOKENS = 8
 """The first tokens of a vocabulary, which tokenizers often reserve."""
 
+_HEIGHT_AND_WIDTH = re.compile(r"height\b.*?\bwidth|\bh, w\b", re.DOTALL)
+"""How documentation says that numbers are the size of an image."""
+
+_MAX_TOKENS = 1 << 16
+"""Maximum number of tokens of a vocabulary that are used."""
+
+_GRID_NUMBERS = (2, 3)
+_CORNER_NUMBERS = 4
+"""Numbers for each image: with or without its frames; numbers of a box: two corners."""
+
 
 def likely_shape(parameter: Parameter, extents: Extents) -> tuple[int, ...] | None:
     """The shape that a parameter likely has; None where nothing says it."""
-    for axes in (*parameter.axes, *_usual_axes(parameter.name)):
-        numbers = [extents.of(axis, parameter.name) for axis in axes]
+    for axes in parameter.axes:
+        numbers = _numbers(axes, parameter, extents)
         if numbers and all(numbers):
             return tuple(int(number) for number in numbers if number)
     if parameter.required and parameter.axes:
-        numbers = [extents.of(axis, parameter.name) for axis in parameter.axes[0]]
-        return tuple(int(number or LENGTH) for number in numbers)
+        first, *others = _numbers(parameter.axes[0], parameter, extents)
+        row = extents.length(parameter.name)
+        rows = extents.batch if parameter.axes[0][0].isidentifier() else row
+        return (first or rows, *(int(number or row) for number in others))
     return None
+
+
+def _numbers(axes: tuple[str, ...], parameter: Parameter, extents: Extents) -> list[int | None]:
+    """The extents of the axes of a parameter, None for one that nothing says."""
+    is_image = sum(axis_words(a) <= SIDE_WORDS for a in axes if a.isidentifier()) > 1
+    extents = replace(extents, image=is_image)
+    stated = {axis: _stated(axis, parameter, extents) for axis in axes}
+    return [stated[axis] or extents.of(axis, parameter.name) for axis in axes]
+
+
+def _stated(axis: str, parameter: Parameter, extents: Extents) -> int | None:
+    """The extent of an axis that the text gives as a formula: `... length is equal to ...`."""
+    if axis in extents.overrides or not axis.isidentifier():
+        return None
+    name = axis.replace("_", "[ _]")
+    match = re.search(rf"\b{name}\b[^.\n]*? is equal to ([\w`.+*/() -]+)", parameter.text)
+    if match is None:
+        return None
+    return extents.by_expression(match[1].replace("`", "").replace("config.", "").strip(" ."))
 
 
 def shared_axes(
@@ -56,43 +95,32 @@ def make_value(parameter: Parameter, extents: Extents) -> torch.Tensor | None:
     """A tensor for a parameter; None where nothing says its shape."""
     name = parameter.name
     shape = likely_shape(parameter, extents)
-    if re.search(r"grid|spatial_shapes|sizes$", name) and (not shape or len(shape) == 2):
+    if _is_grid(parameter, shape):
         return _grid(shape, extents)
     if shape is None:
         return None
-    generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
-    documented = (parameter.annotation + parameter.text[:120]).lower()
-    if "mask" in name or "padding" in name or "booltensor" in documented:
+    if parameter.is_mask:
         return _mask(parameter, shape)
-    if re.search(r"position_ids$", name):
+    if name.endswith(POSITIONS):
         return torch.arange(shape[-1]).expand(shape).contiguous()
-    if re.search(r"(bbox|boxes)", name):
+    if shape[-1] == _CORNER_NUMBERS and parameter.has_axis(str(_CORNER_NUMBERS)):
         corners = torch.arange(1, 1 + shape[-1])
         whole = not parameter.annotation or "Float" not in parameter.annotation
         return (corners if whole else corners / 10).expand(shape).contiguous()
-    if re.search(r"input_ids$|_ids$|codes$", name) and not re.search(r"type|segment", name):
-        return _tokens(shape, extents, generator)
-    is_whole = re.search(r"Long|Int", parameter.annotation + parameter.text[:80].title())
-    if is_whole or name.endswith("ids"):
+    generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+    if name.endswith(TOKENS) or (parameter.is_whole and "vocabulary" in parameter.text):
+        return distinct_tokens(shape, extents.config, generator)
+    if parameter.is_whole:
         return torch.zeros(shape, dtype=torch.long)
     return torch.randn(shape, generator=generator)
 
 
-def _usual_axes(name: str) -> tuple[tuple[str, ...], ...]:
-    """The axes of a parameter that is not documented, by its name."""
-    if re.search(r"ids$|mask$", name):
-        return (("batch_size", "sequence_length"),)
-    if re.search(r"pixel_values_videos|videos?$", name):
-        return (("batch_size", "num_frames", "num_channels", "height", "width"),)
-    if re.search(r"pixel|image", name):
-        return (("batch_size", "num_channels", "height", "width"),)
-    if re.search(r"features|mel", name):
-        return (("batch_size", "sequence_length", "num_mel_bins"),)
-    if re.search(r"input_values|audio", name):
-        return (("batch_size", "sequence_length"),)
-    if re.search(r"states|embeds|latents", name):
-        return (("batch_size", "sequence_length", "hidden_size"),)
-    return ()
+def _is_grid(parameter: Parameter, shape: tuple[int, ...] | None) -> bool:
+    """Whether a parameter says how many rows and columns of patches each image has."""
+    if shape is None:
+        return parameter.name.endswith(IMAGE_GRID)
+    is_small = len(shape) == 2 and shape[1] in _GRID_NUMBERS
+    return is_small and _HEIGHT_AND_WIDTH.search(parameter.text) is not None
 
 
 def _grid(shape: tuple[int, ...] | None, extents: Extents) -> torch.Tensor:
@@ -104,16 +132,21 @@ def _grid(shape: tuple[int, ...] | None, extents: Extents) -> torch.Tensor:
 
 def _mask(parameter: Parameter, shape: tuple[int, ...]) -> torch.Tensor:
     """A mask that hides nothing."""
-    is_bool = "bool" in (parameter.annotation + parameter.text[:120]).lower()
-    shows = "padding" not in parameter.name
-    return torch.full(shape, int(shows), dtype=torch.bool if is_bool else torch.long)
+    return torch.ones(shape, dtype=torch.bool if parameter.is_boolean else torch.long)
 
 
-def _tokens(shape: tuple[int, ...], extents: Extents, generator: torch.Generator) -> torch.Tensor:
-    """Distinct tokens, without the reserved ones at the beginning of the vocabulary."""
-    size = find_setting(extents.config, VOCABULARY)
-    size = int(size) if isinstance(size, int) else LENGTH
+def distinct_tokens(
+    shape: tuple[int, ...], config: Any, generator: torch.Generator
+) -> torch.Tensor:
+    """Distinct tokens, without the reserved ones at the beginning of the vocabulary.
+
+    Args:
+        shape: Rows, and tokens in a row.
+        config: The configuration, which says how many tokens there are.
+        generator: Chooses them.
+    """
+    size = vocabulary_size(config) or LENGTH
     start = min(_RESERVED_TOKENS, size - 1)
     count = int(torch.Size(shape).numel())
-    picks = torch.randperm(min(size - start, 1 << 16), generator=generator) + start
+    picks = torch.randperm(min(size - start, _MAX_TOKENS), generator=generator) + start
     return picks[torch.arange(count) % len(picks)].reshape(shape)
