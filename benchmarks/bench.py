@@ -37,11 +37,20 @@ from peers import (
 SECONDS, MEGABYTES = 2.0, 300.0
 """Limits of each command on the file with 8 GB of external data."""
 
+SECONDS_PER_RUN = 120
+"""Seconds after which a contender is stopped."""
+
 BEGIN, END = "<!-- bench -->", "<!-- end of bench -->"
 """Lines of the page between which the table stands."""
 
 LARGE_LAYERS, _WIDTH = 32, 8192
 """Layers of the large file, and rows and columns of their weights: 32 x 8192 x 8192 x 4 bytes."""
+
+HEAD = ["| task | | CPU s | times modelexport | memory MB |", "|---|---|---:|---:|---:|"]
+
+_MEGABYTES, _NODES = 220, 100_000
+TITLES = [task.title.format(megabytes=_MEGABYTES, nodes=_NODES) for task in TASKS.values()]
+"""The titles of all tasks, at the usual sizes."""
 
 Row = dict[str, list[float]]
 """The seconds and megabytes of a contender, one of each round."""
@@ -143,7 +152,13 @@ def measure(task: str, folder: Path) -> dict[str, Row | str]:
     for _ in range(TASKS[task].rounds):
         for name in TASKS[task].contenders:
             command = [sys.executable, __file__, "--once", task, name, str(folder)]
-            result = subprocess.run(command, capture_output=True, text=True, check=False)
+            try:
+                result = subprocess.run(
+                    command, capture_output=True, text=True, check=False, timeout=SECONDS_PER_RUN
+                )
+            except subprocess.TimeoutExpired:
+                rows[name] = f"stopped after {SECONDS_PER_RUN} s"
+                break
             if result.returncode:
                 rows[name] = (result.stderr.strip().splitlines() or ["killed"])[-1][:100]
                 continue
@@ -167,26 +182,47 @@ def lines_of(task: str, title: str, rows: dict[str, Row | str]) -> tuple[list[st
         ratio = statistics.median(other / own for other, own in pairs)
         seconds, memory = (statistics.median(row[key]) for key in ("seconds", "memory"))
         lines.append(f"| {title} | {name} | {seconds:.2f} | {ratio:.2f} | {memory:.0f} |")
-        if ratio < 1:
+        if ratio < 1 and not name.startswith(OURS):
             behind.append(f"{title}: {name} takes {ratio:.2f} times as long")
         if TASKS[task].has_limits and (seconds > SECONDS or memory > MEGABYTES):
             behind.append(f"{title}: over {SECONDS:.0f} s or {MEGABYTES:.0f} MB")
     return lines, behind
 
 
-def write_page(page: Path, text: str) -> None:
-    """Put the table between its two lines of a page."""
+def write_page(page: Path, measured: dict[str, tuple[list[str], list[str]]]) -> None:
+    """Put the table between its two lines of a page. Tasks that were not measured keep their rows.
+
+    Args:
+        page: The page.
+        measured: By the title of each task that was measured, its rows, and where modelexport is
+            not ahead.
+    """
     before, _, rest = page.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
+    old, _, after = rest.partition(END)
+    rows: list[str] = []
+    behind: list[str] = []
+    for title in dict.fromkeys([*TITLES, *measured]):
+        kept = [
+            [line for line in old.splitlines() if line.startswith(f"{start}{title}{end}")]
+            for start, end in (("| ", " |"), ("- ", ":"))
+        ]
+        lines, more = measured.get(title, (kept[0], [line[2:] for line in kept[1]]))
+        rows, behind = rows + lines, behind + more
+    text = "\n".join([*HEAD, *rows, "", *verdict(behind)])
     page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+
+
+def verdict(behind: list[str]) -> list[str]:
+    """The lines that say where modelexport is not ahead."""
+    return ["Not ahead, or over a limit:", "", *(f"- {line}" for line in behind or ["nowhere"])]
 
 
 def main() -> int:
     """Measure everything, print the table, and say where modelexport is not ahead."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", nargs="*", default=list(TASKS), choices=list(TASKS))
-    parser.add_argument("--megabytes", type=int, default=220)
-    parser.add_argument("--nodes", type=int, default=100_000)
+    parser.add_argument("--megabytes", type=int, default=_MEGABYTES)
+    parser.add_argument("--nodes", type=int, default=_NODES)
     parser.add_argument("--page", type=Path, help="the page to write the table into")
     parser.add_argument("--once", nargs=3, metavar=("TASK", "NAME", "FOLDER"))
     options = parser.parse_args()
@@ -194,21 +230,17 @@ def main() -> int:
         task, name, folder = options.once
         print(json.dumps(once(task, name, Path(folder))))
         return 0
-    table = ["| task | | CPU s | times modelexport | memory MB |", "|---|---|---:|---:|---:|"]
-    behind: list[str] = []
-    print(*table, sep="\n", flush=True)
+    measured: dict[str, tuple[list[str], list[str]]] = {}
+    print(*HEAD, sep="\n", flush=True)
     with tempfile.TemporaryDirectory(dir="temp") as folder:
         make_files(Path(folder), options.megabytes, options.nodes)
         for task in options.tasks:
             title = TASKS[task].title.format(megabytes=options.megabytes, nodes=options.nodes)
-            lines, more = lines_of(task, title, measure(task, Path(folder)))
-            print(*lines, sep="\n", flush=True)
-            table, behind = table + lines, behind + more
-    verdict = [f"- {line}" for line in behind] or ["- nowhere"]
-    text = "\n".join([*table, "", "Not ahead, or over a limit:", "", *verdict])
-    print("", *text.splitlines()[len(table) + 1 :], sep="\n")
-    if options.page is not None:
-        write_page(options.page, text)
+            measured[title] = lines_of(task, title, measure(task, Path(folder)))
+            print(*measured[title][0], sep="\n", flush=True)
+            if options.page is not None:  # after each task: what was measured stays, come what may
+                write_page(options.page, measured)
+    print("", *verdict([line for _, more in measured.values() for line in more]), sep="\n")
     return 0
 
 

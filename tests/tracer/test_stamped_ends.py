@@ -8,6 +8,8 @@ import onnx
 import pytest
 import torch
 from torch import nn
+from torch.utils import _pytree as pytree
+from transformers import DynamicCache
 
 from modelexport.tracer.model_preparation import prepared
 from modelexport.tracer.sources.signature import bind_inputs
@@ -15,7 +17,7 @@ from modelexport.tracer.sources.weightless import on_fake_tensors
 from modelexport.tracer.stamping.equal_runs import equal_runs
 from modelexport.tracer.stamping.layer_nodes import StampingError
 from modelexport.tracer.stamping.short_model import shortened
-from modelexport.tracer.stamping.sibling_calls import observe_siblings
+from modelexport.tracer.stamping.sibling_calls import flattened, observe_siblings
 from modelexport.tracer.stamping.verification import verify_structure
 from tests.helpers.stacks import (
     DEPTH,
@@ -68,6 +70,23 @@ def test_a_model_without_weights_has_the_same_structure(tmp_path: Path) -> None:
     ops = [Counter((op.op_type, op.module, op.call) for op in r.record.ops) for r in results]
     assert ops[0] == ops[1]
     assert not results[1].has_values
+
+
+class RegisteredCache(DynamicCache):
+    """A cache of transformers that an earlier export has registered with torch."""
+
+
+def test_a_cache_is_one_argument_also_when_torch_could_take_it_apart() -> None:
+    """What other layers put there is no argument of a layer."""
+    pytree.register_pytree_node(RegisteredCache, lambda c: ([c.layers], None), lambda *_: None)
+    try:
+        cache, x = RegisteredCache(), torch.ones(2)
+        leaves, _ = flattened(((x,), {"cache": cache}))
+    finally:
+        pytree._deregister_pytree_node(RegisteredCache)
+    assert len(leaves) == 2
+    assert leaves[0] is x
+    assert leaves[1] is cache
 
 
 class CountedStack(Stack):

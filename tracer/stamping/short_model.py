@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from modelexport.tracer.stamping.equal_runs import EqualRun
-from modelexport.tracer.stamping.sibling_calls import SiblingCall
+from modelexport.tracer.stamping.sibling_calls import SiblingCall, flattened
 
 
 class PassingOn(nn.Module):
@@ -35,7 +35,7 @@ class PassingOn(nn.Module):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Pass the inputs on."""
-        leaves = pytree.tree_leaves((args, kwargs))
+        leaves, _ = flattened((args, kwargs))
         results = [leaves[index] if index is not None else value for index, value in self._results]
         return pytree.tree_unflatten(results, self._spec)
 

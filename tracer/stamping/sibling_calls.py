@@ -13,6 +13,7 @@ from torch.utils import _pytree as pytree
 from modelexport.support.gc_pause import gc_paused
 from modelexport.tracer.eager.dispatch import OperatorCall
 from modelexport.tracer.eager.model_run import ModelRun, observe_run
+from modelexport.tracer.sources.caches import is_cache
 from modelexport.tracer.sources.signature import ModelCall
 from modelexport.tracer.stamping.siblings import siblings
 
@@ -23,6 +24,15 @@ j-th operator call, `("model input", k, shape, dtype)` of the k-th input of the 
 and does not get as an argument (from a cache, for example), or `("outside", id)`."""
 
 _PLAIN_LEAVES = (type(None), bool, int, float, str)
+
+
+def flattened(arguments: Any) -> tuple[list[Any], Any]:
+    """The leaves of arguments, and how these hold them.
+
+    A cache is one leaf: it holds what other layers computed, too. Exporters register the classes of
+    caches with torch, which would take them apart from then on.
+    """
+    return pytree.tree_flatten(arguments, is_leaf=is_cache)
 
 
 @dataclass(eq=False)
@@ -211,7 +221,7 @@ class _SiblingObserver:
         self, path: str, group: int, module: nn.Module, args: Any, kwargs: Mapping[str, Any]
     ) -> None:
         """A call begins."""
-        leaves, spec = pytree.tree_flatten((args, dict(kwargs)))
+        leaves, spec = flattened((args, dict(kwargs)))
         call = SiblingCall(path, group, leaves, spec, _names_of_inputs=self._names_of_inputs)
         call.begin(module)
         self.calls.append(call)
