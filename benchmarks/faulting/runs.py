@@ -64,8 +64,11 @@ class Running:
         started, self._starting = os.pipe()
         self.pid = os.fork()
         if not self.pid:
-            os.close(started)
-            self._work(arguments, folder, file_limit, as_nobody)
+            try:
+                os.close(started)
+                self._work(arguments, folder, file_limit, as_nobody)
+            finally:  # a signal at the very end must not run what the parent does behind this
+                os._exit(70)
         os.close(self._starting)
         os.read(started, 1)
         os.close(started)

@@ -135,9 +135,11 @@ def stop(number: signal.Signals) -> Callable[[Bench], Trial]:
             return Trial(WHOLE, None if left == bench.scene.reference else f"left {sorted(left)}")
         if left and (wrong := _unfinished(bench.scene, left)):
             return Trial(NONE, f"left {wrong}: {ended.err!r}")
-        if ended.code == -number and not ended.err:
-            return Trial(BEFORE)
-        good = ended.code == 128 + number and ended.err == _STOPPED
+        whole = left == bench.scene.reference
+        if ended.code == -number and (whole or not ended.err):
+            return Trial(WHOLE if whole else BEFORE)  # as the command began, or had done all
+        expected = ended.err == _STOPPED or (whole and ended.err.endswith(f"\n{_STOPPED}"))
+        good = ended.code == 128 + number and expected
         outcome = WHOLE if left else NONE
         return Trial(outcome, None if good else f"exit code {ended.code}: {ended.err!r}")
 
