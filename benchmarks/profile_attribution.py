@@ -21,10 +21,11 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
@@ -36,7 +37,7 @@ from modelexport import Inject, Profile, annotate, profile, trace
 from modelexport.hierarchy.choices import OptimisationLevel
 from modelexport.hierarchy.profile_options import ProfileOptions
 from modelexport.hierarchy.record import Record
-from modelexport.rewriter.execution.profiled_run import ProfiledRun
+from modelexport.rewriter.execution import profiled_run
 from modelexport.rewriter.profiling import measured_profile
 
 HEADS = (
@@ -114,19 +115,25 @@ def _named_after_value(name: str, values: Mapping[str, str]) -> str | None:
 
 
 @contextmanager
-def _timed_sessions() -> Iterator[list[float]]:
-    """Collects the processor time of each session that runs a file for a profile."""
+def _timed(module: ModuleType, name: str, clock: Callable[[], float]) -> Iterator[list[float]]:
+    """Collects the seconds that each call of a function takes.
+
+    Args:
+        module: Where it is looked up.
+        name: Its name.
+        clock: Tells the seconds.
+    """
     seconds: list[float] = []
-    run = measured_profile.run_profiled
+    function = getattr(module, name)
 
-    def run_timed(*arguments: Any, **options: Any) -> ProfiledRun:
-        start = time.process_time()
+    def call(*arguments: Any, **options: Any) -> Any:
+        start = clock()
         try:
-            return run(*arguments, **options)
+            return function(*arguments, **options)
         finally:
-            seconds.append(time.process_time() - start)
+            seconds.append(clock() - start)
 
-    with patch.object(measured_profile, "run_profiled", run_timed):
+    with patch.object(module, name, call):
         yield seconds
 
 
@@ -141,14 +148,15 @@ def measure_level(file: Path, level: OptimisationLevel, runs: int) -> LevelFigur
     """Profile a file twice at a level."""
     options = ProfileOptions(level=level, runs=runs, threads=1)
     start, processor = time.perf_counter(), time.process_time()
-    with _timed_sessions() as sessions:
+    with (
+        _timed(measured_profile, "run_profiled", time.process_time) as sessions,
+        _timed(profiled_run, "run_session", time.perf_counter) as all_runs,
+    ):
         first = profile(file, options=options)
-    seconds = time.perf_counter() - start
+    overhead = time.perf_counter() - start - sum(all_runs)
     processor = time.process_time() - processor - sum(sessions)
-    all_runs = runs + options.sessions * options.warmup
     second = profile(file, options=options)
     difference, module = largest_difference(first, second)
-    overhead = seconds - all_runs * (first.run_time or 0.0) / 1e6
     judged, wrong = judge_layers(first, file)
     return LevelFigures(
         *(first.attributed, first.root_work, judged, wrong, difference, module),

@@ -41,7 +41,7 @@ def summary(profile: Profile) -> str:
         f"{duration(profile.node_time, profile.unit)} in nodes",
         f"{duration(profile.outside_nodes, profile.unit)} outside nodes",
         f"{profile.attributed:.1%} below the root",
-        f"{profile.root_work:.1%} in the root's own forward",
+        *([f"{profile.root_work:.1%} in the root's own forward"] if profile.root_work else []),
         f"{profile.no_module / total:.1%} in no module",
         f"{profile.unmapped:.1%} not mapped",
     ]

@@ -1,6 +1,5 @@
 """Running a file in onnxruntime with its profiler on, as users run it."""
 
-import gc
 import shutil
 import time
 from collections.abc import Callable, Iterable
@@ -15,6 +14,7 @@ from modelexport.rewriter.container import SessionSource
 from modelexport.rewriter.execution.feeds import Feeds
 from modelexport.rewriter.execution.session import EXTERNAL_DATA_FOLDER
 from modelexport.support.error_texts import first_line
+from modelexport.support.gc_pause import gc_paused
 from modelexport.support.lost_memory import add_mapped_files
 
 _LEVELS = {
@@ -124,9 +124,9 @@ def run_profiled(
     seconds = time.perf_counter() - start
     names = [value.name for value in session.get_outputs()]
     try:
-        gc.collect()  # not during the runs
-        for _ in range(runs(seconds)):
-            run_session(session, ort.OrtValue, names, feeds)
+        with gc_paused():  # nothing is collected during a run
+            for _ in range(runs(seconds)):
+                run_session(session, ort.OrtValue, names, feeds)
     except Exception as error:  # onnxruntime's errors share no base class
         raise RuntimeFailedError(
             f"{path}: onnxruntime cannot run it ({first_line(error)})."

@@ -175,7 +175,7 @@ def _result(
         inputs={name: list(array.shape) for name, array in measured.feeds.items()},
         run_time=run_time,
         node_time=total,
-        outside_nodes=None if run_time is None else max(0.0, run_time - total),
+        outside_nodes=recorded.outside_nodes,
         no_module=sum(time for time, charge in pairs if charge.module is None),
         attributed=below_root / total if total else 0.0,
         unmapped=sum(time for time, charge in pairs if not charge.nodes) / (total or 1.0),

@@ -94,6 +94,22 @@ class RecordedProfile:
         """The mean of the faster half of the times of whole runs; None where there are none."""
         return faster_half_mean(self.run_times) if self.run_times else None
 
+    @property
+    def outside_nodes(self) -> float | None:
+        """Time of a run that is spent outside of layers; None where the profile has no runs.
+
+        Each run is looked at by itself: what slows a layer down in one run is no time outside.
+        """
+        if not self.run_times:
+            return None
+        times = [layer.times for layer in self.layers]
+        if not times or any(len(of_layer) != len(self.run_times) for of_layer in times):
+            total = sum(layer.time for layer in self.layers)
+            return max(0.0, faster_half_mean(self.run_times) - total)
+        inside = map(sum, zip(*times, strict=True))
+        runs = zip(self.run_times, inside, strict=True)
+        return faster_half_mean([max(0.0, run - layers) for run, layers in runs])
+
     def with_providers(self, runtime: str, providers: tuple[str, ...]) -> "RecordedProfile":
         """The same, with the name of the runtime and what it ran on."""
         return replace(self, runtime=runtime, providers=providers)

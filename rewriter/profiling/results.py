@@ -114,7 +114,7 @@ class Profile(msgspec.Struct, frozen=True):
         inputs: Shape of each input.
         run_time: Mean of the faster half of the times of whole runs; None when unknown.
         node_time: Sum of the times of all nodes.
-        outside_nodes: `run_time` without `node_time`; None when unknown.
+        outside_nodes: Time of a run outside of nodes, likewise; None when unknown.
         no_module: Time of nodes for which no module is known.
         attributed: Share (0-1) of `node_time` that is charged to modules below the root.
         root_work: Share (0-1) of `node_time` in nodes that are known to be work of the root's own

@@ -54,6 +54,7 @@ def _whole(profiles: Sequence[Profile], name: str) -> Profile:
     """One run of each file together."""
     total = sum(profile.node_time for profile in profiles)
     run_times = [profile.run_time for profile in profiles]
+    outside = [profile.outside_nodes for profile in profiles]
     run_time = None if None in run_times else sum(time or 0.0 for time in run_times)
     divisor = total or 1.0
     return msgspec.structs.replace(
@@ -62,7 +63,7 @@ def _whole(profiles: Sequence[Profile], name: str) -> Profile:
         inputs={},
         run_time=run_time,
         node_time=total,
-        outside_nodes=None if run_time is None else max(0.0, run_time - total),
+        outside_nodes=None if None in outside else sum(time or 0.0 for time in outside),
         no_module=sum(profile.no_module for profile in profiles),
         attributed=sum(p.attributed * p.node_time for p in profiles) / divisor,
         root_work=sum(p.root_work * p.node_time for p in profiles) / divisor,

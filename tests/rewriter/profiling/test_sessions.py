@@ -1,5 +1,6 @@
 """Several sessions as one profile, and the time that stands for many."""
 
+from dataclasses import replace
 from statistics import fmean, median
 
 import pytest
@@ -78,3 +79,17 @@ def test_a_time_is_never_below_the_fastest_run(times: tuple[float, ...]) -> None
     assert min(times) <= RecordedLayer("a", "Relu", times).time <= median(times)
     profile = RecordedProfile("r", (), len(times), times)
     assert profile.run_time == RecordedLayer("a", "Relu", times).time
+
+
+@pytest.mark.parametrize("slow", [0.0, 5.0, 500.0])
+def test_time_outside_of_nodes_is_that_of_each_run_by_itself(slow: float) -> None:
+    """Nodes that were slow in one run each are no time outside; sums alone cannot tell."""
+    layers = tuple(
+        RecordedLayer(name, "Relu", tuple(2.0 + slow * (run == number) for run in range(4)))
+        for number, name in enumerate("abcd")
+    )
+    profile = RecordedProfile("r", layers, 4, tuple(8.0 + slow + 3.0 for _ in range(4)))
+    assert profile.outside_nodes == 3.0
+    without_runs = replace(profile, layers=(RecordedLayer("a", "Relu", (2.0,)),))
+    assert without_runs.outside_nodes == 9.0 + slow
+    assert replace(profile, run_times=()).outside_nodes is None
