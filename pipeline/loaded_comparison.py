@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 
 from modelexport.errors import UsageError
 from modelexport.hierarchy.choices import RecordExporter
 from modelexport.hierarchy.export_config import TraceOptions
 from modelexport.hierarchy.fingerprints import Array
+from modelexport.hierarchy.module_values import ModelValues
 from modelexport.hierarchy.record import Record, read_record
 from modelexport.rewriter import ModelComparison, Numeric, compare, compare_run
 from modelexport.rewriter.annotation.model_file import ModelFile
@@ -100,7 +102,22 @@ def compare_loaded(
     if numeric.suggest and request.reference is not None:
         suggesting = replace(request, record=record)
         result = _with_suggestion(result, path, suggesting, request.reference, values.feeds)
+    if not result.same:
+        again = tracer.run_modules(
+            loaded.model, loaded.inputs, name=request.source, feeds=values.feeds
+        )
+        notes += _differing_runs(values, again)
     return msgspec.structs.replace(result, notes=[*notes, *result.notes])
+
+
+def _differing_runs(values: ModelValues, again: ModelValues) -> list[str]:
+    """What the user should know of a model that computes other numbers at each run."""
+    for call, other in zip(values.calls, again.calls, strict=False):
+        pairs = zip(call.outputs, other.outputs, strict=False)
+        if not all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in pairs):
+            module = f"its module {call.path}" if call.path else "its own forward"
+            return [f"{values.name} computes other numbers at each run, first in {module}"]
+    return []
 
 
 def _inputs(record: Record | None, numeric: Numeric) -> tuple[dict[str, Array] | None, str | None]:

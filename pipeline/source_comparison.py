@@ -6,9 +6,9 @@ from pathlib import Path
 from modelexport.hierarchy.export_config import InputSpec, TraceOptions
 from modelexport.hierarchy.part_files import part_of_file
 from modelexport.hierarchy.record import Record
+from modelexport.pipeline.inputs_like_the_file import load_beside_file
 from modelexport.pipeline.loaded_comparison import ComparisonRequest, check_request, compare_loaded
 from modelexport.pipeline.parts.loaded_parts import load_parts
-from modelexport.pipeline.source_tracing import load_source
 from modelexport.rewriter import ModelComparison, Numeric
 
 
@@ -57,7 +57,7 @@ def compare_source(
     request = ComparisonRequest(source, record or own, reference, numeric, options, module, depth)
     check_request(path, request)
     if part is None:
-        loaded = load_source(source, options, input_specs)
+        loaded = load_beside_file(source, options, input_specs, request.recorded(), Path(path))
         return compare_loaded(loaded, path, request)
     with load_parts(source, options, input_specs).as_file(part) as loaded:
         return compare_loaded(loaded, path, request)

@@ -10,8 +10,8 @@ import msgspec
 
 from modelexport.errors import UsageError
 from modelexport.hierarchy.fingerprints import Array
-from modelexport.hierarchy.module_tree import is_within
-from modelexport.hierarchy.module_values import ModelValues, ModuleValues
+from modelexport.hierarchy.module_tree import ROOT, is_within
+from modelexport.hierarchy.module_values import ModelValues
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.comparison.compared_file import ComparedFile
@@ -258,9 +258,9 @@ class _RunAgainstFile:
     def _match_own(self, agreed: set[str]) -> None:
         """Compare outputs that the file does not hold with the values of their modules."""
         missing = [
-            (index, position, Sought(array, tuple(n for n in own if n not in agreed)))
+            (index, position, Sought(array, own))
             for index, call in enumerate(self._calls)
-            if (own := self._leaving(call))
+            if (own := tuple(self._leaving(index, agreed)))
             for position, array in enumerate(call.outputs)
             if self._pairs[index][position][1] is None
         ]
@@ -268,11 +268,19 @@ class _RunAgainstFile:
         for (index, position, sought), match in zip(missing, matches, strict=True):
             self._pairs[index][position] = sought.array, match
 
-    def _leaving(self, call: ModuleValues) -> list[str]:
-        path = call.path
+    def _leaving(self, index: int, agreed: set[str]) -> list[str]:
+        """The values that leave a module and are not known to be something else.
+
+        What the file returns is compared with what the model returns, whatever else it may be.
+        """
+        path, call = self._calls[index].path, self._calls[index].call
         if path not in self._file.tree or self._file.tagger.resolve(path) != path:
             return []
-        return self._own.leaving(path, call.call)
+        other = agreed
+        if path == ROOT:
+            returned = {match.name for _, match in self._pairs[index] if match is not None}
+            other = agreed - (set(self._file.output_names) - returned)
+        return [name for name in self._own.leaving(path, call) if name not in other]
 
     def _unmatched(self, agreed: set[str]) -> dict[str, set[int]]:
         """For each module the sizes of the values that it reads and torch has not."""

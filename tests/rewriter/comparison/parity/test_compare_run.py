@@ -63,6 +63,18 @@ def test_what_is_the_same_is_equal(values: ModelValues, annotated_file: Path) ->
     assert (result.same, result.first, result.counts["equal"]) == (True, None, len(RETURNS))
 
 
+def test_what_the_model_returns_is_compared_with_what_the_file_returns(
+    values: ModelValues, annotated_file: Path
+) -> None:
+    """Also where that is what a module inside returned: the model did something more to it."""
+    more = np.asarray(values.calls[-1].outputs[0]) + 1
+    result = compare_run(with_output(values, "", more), annotated_file)
+    assert (result.same, result.first) == (False, "/Net")
+    assert statuses(result) == dict.fromkeys(RETURNS, ValueStatus.EQUAL) | {
+        "": ValueStatus.DIVERGES
+    }
+
+
 @pytest.mark.parametrize("module", ["layer.0.fc", "layer.1.fc"])
 def test_divergence_begins_in_the_changed_module(
     values: ModelValues, annotated_file: Path, tmp_path: Path, module: str
