@@ -12,6 +12,10 @@ WeightSource = Callable[[], Array | None]
 """Gives the numbers of a weight; None where numpy cannot hold them."""
 
 
+SCALE, SHIFT = "<scale>", "<shift>"
+"""Names of what a norm over batches does to each channel: a factor, then a summand."""
+
+
 @dataclass(frozen=True, eq=False)
 class ModuleValues:
     """One call of a module.

@@ -6,10 +6,11 @@ from functools import partial
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from modelexport.errors import UsageError
 from modelexport.hierarchy.fingerprints import Array
-from modelexport.hierarchy.module_values import ModelValues, WeightSource
+from modelexport.hierarchy.module_values import SCALE, SHIFT, ModelValues, WeightSource
 from modelexport.support.progress import report_step
 from modelexport.tracer.eager.arrays import to_numpy
 from modelexport.tracer.eager.lazy_modules import initialise_lazy_modules
@@ -68,16 +69,28 @@ def run_modules(
 
 def _weights(model: nn.Module) -> dict[str, dict[str, WeightSource]]:
     """What gives the parameters and buffers of each module, under each path of the module."""
-    return {
-        path: {
-            name: partial(to_numpy, tensor.detach())
-            for name, tensor in (
-                *module.named_parameters(recurse=False),
-                *module.named_buffers(recurse=False),
-            )
-        }
-        for path, module in model.named_modules(remove_duplicate=False)
-    }
+    return {path: _own_weights(m) for path, m in model.named_modules(remove_duplicate=False)}
+
+
+def _own_weights(module: nn.Module) -> dict[str, WeightSource]:
+    named = (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
+    weights: dict[str, WeightSource] = {n: partial(to_numpy, t.detach()) for n, t in named}
+    if isinstance(module, _BatchNorm) and module.running_mean is not None:
+        weights |= {name: partial(_per_channel, module, name) for name in (SCALE, SHIFT)}
+    return weights
+
+
+def _per_channel(norm: _BatchNorm, name: str) -> Array | None:
+    """The factor or the summand of each channel of a norm, as it runs after training."""
+    if norm.running_mean is None or norm.running_var is None:
+        return None
+    scale = (norm.running_var.detach() + norm.eps).rsqrt()
+    if norm.weight is not None:
+        scale = scale * norm.weight.detach()
+    shift = -norm.running_mean.detach() * scale
+    if norm.bias is not None:
+        shift = shift + norm.bias.detach()
+    return to_numpy(scale if name == SCALE else shift)
 
 
 def _with_feeds(call: ModelCall, feeds: Mapping[str, Array], name: str) -> ModelCall:

@@ -55,5 +55,6 @@ WEIGHT_SLACK = 1e-5
 """Difference (0 or more), over the largest element of a weight, up to which weights are equal:
 far below any change that matters, above what converters round towards zero or away from it."""
 
-MOST_CHANGED_WEIGHTS = 0.5
-"""Maximum share (0 to 1) of weights beyond rounding up to which these count as changed."""
+MOST_CHANGED_MODULES = 0.5
+"""Maximum share (0 to 1) of modules with weights beyond rounding, up to which these are changed;
+one module always does."""

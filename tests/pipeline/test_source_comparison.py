@@ -5,13 +5,16 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import onnx
 import pytest
+from onnxruntime.transformers import float16
 
 from agreement.kept import SCRAMBLED
 from agreement.steps import Conversion
 from fixtures_gen.zoo import FIXTURES
 from modelexport import ModelComparison, compare_source
 from modelexport.hierarchy.record import Record
+from modelexport.rewriter import annotate, compare_run
 from modelexport.tracer import run_modules
 from tests.helpers.commands import Run
 from tests.helpers.traced import TracedModels
@@ -59,6 +62,65 @@ def test_the_module_with_other_weights_is_named(
         assert comparison.first.partition("@")[0] == next(
             row.tag.partition("@")[0] for row in comparison.modules if row.path == path
         )
+
+
+def test_changed_weights_are_named_in_a_file_of_half_precision(
+    traced: TracedModels, tmp_path: Path
+) -> None:
+    """Those of a convolution with which the exporter has merged the norm behind it, too."""
+    name = "conv_batchnorm"
+    result = traced(name, EXPORTER)
+    paths = owners(result.record)
+    assert paths
+    feeds = {entry.name: entry.to_array() for entry in result.record.probe.inputs}
+    values = run_modules(*FIXTURES[name].build(), name=name, feeds=feeds)
+    annotate(result.onnx_path, result.record, tmp_path / "a.onnx")
+    for path in paths:
+        changed = perturb_module(tmp_path / "a.onnx", tmp_path / "b.onnx", result.record, path)
+        half = float16.convert_float_to_float16(onnx.load(changed), keep_io_types=True)
+        onnx.save(half, changed)
+        comparison = compare_run(values, changed)
+        tag = next(row.tag for row in comparison.modules if row.path == path)
+        assert comparison.cause == tag
+        assert {weight.tag for weight in comparison.weights} == {tag}
+
+
+NETS = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, noise=0.0):
+        super().__init__()
+        self.fc, self.noise = nn.Linear(4, 4), noise
+        nn.init.eye_(self.fc.weight)
+        nn.init.zeros_(self.fc.bias)
+
+    def forward(self, x):
+        x = self.fc(x)
+        return x + torch.rand_like(x) if self.noise else x
+
+def build():
+    return Net(), (torch.ones(2, 4),)
+
+def without_inputs():
+    return Net()
+
+def noisy():
+    return Net(1.0), (torch.ones(2, 4),)
+"""
+
+
+def test_what_a_source_may_lack(working_folder: Path, run: Run) -> None:
+    """Inputs are made like those of the file; a model with other numbers at each run is told."""
+    (working_folder / "net.py").write_text(NETS)
+    assert run("trace", "net.py:build", "net.onnx", "--exporter", EXPORTER).code == 0
+    for more in ([], ["--record", "net.trace.json"]):
+        compared = run("compare", "net.py:without_inputs", "net.onnx", "--numeric", *more)
+        assert (compared.code, compared.err) == (0, "")
+    result = compare_source("net.py:noisy", "net.onnx", record="net.trace.json")
+    assert (result.same, result.first) == (False, "/Net")
+    assert [n for n in result.notes if "other numbers at each run, first in its own" in n]
 
 
 @in_working_folder

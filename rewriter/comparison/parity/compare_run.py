@@ -35,9 +35,7 @@ from modelexport.rewriter.comparison.quantisation.results import ModuleError
 from modelexport.rewriter.comparison.thresholds import SAME_VALUE_DISTANCE
 from modelexport.rewriter.comparison.value_status import ValueStatus
 from modelexport.rewriter.comparison.weights.likely_cause import likely_cause
-from modelexport.rewriter.comparison.weights.results import ChangedWeight
-from modelexport.rewriter.comparison.weights.weight_differences import find_changed_weights
-from modelexport.rewriter.comparison.weights.weight_numbers import WeightReader
+from modelexport.rewriter.comparison.weights.model_and_file import changed_from_model
 from modelexport.support.gc_pause import gc_paused
 
 
@@ -152,7 +150,9 @@ class _RunAgainstFile:
         first, suspects = self._first(start)
         few_bits = first is not None and has_fewer_bits(self._file)
         local = self._local_errors() if few_bits else []
-        weights = [] if first is None else self._changed_weights()
+        weights = []
+        if first is not None:
+            weights = changed_from_model(self._file, self._values, self._shown.tag)
         counts = Counter(row.status for row in rows)
         return ModelComparison(
             source=self._values.name,
@@ -167,14 +167,6 @@ class _RunAgainstFile:
             local=local,
             weights=weights,
             cause=likely_cause(first, suspects, weights, local),
-        )
-
-    def _changed_weights(self) -> list[ChangedWeight]:
-        """The weights of the modules that are shown that are not those of the model, rounded."""
-        return find_changed_weights(
-            WeightReader(self._file),
-            lambda path: self._values.weights.get(path, {}),
-            self._shown.tag,
         )
 
     def _first(self, start: DivergenceStart) -> tuple[str | None, list[str]]:
@@ -276,11 +268,11 @@ class _RunAgainstFile:
         path, call = self._calls[index].path, self._calls[index].call
         if path not in self._file.tree or self._file.tagger.resolve(path) != path:
             return []
-        other = agreed
+        names = [name for name in self._own.leaving(path, call) if name not in agreed]
         if path == ROOT:
             returned = {match.name for _, match in self._pairs[index] if match is not None}
-            other = agreed - (set(self._file.output_names) - returned)
-        return [name for name in self._own.leaving(path, call) if name not in other]
+            names += [name for name in self._file.output_names if name not in returned]
+        return list(dict.fromkeys(names))
 
     def _unmatched(self, agreed: set[str]) -> dict[str, set[int]]:
         """For each module the sizes of the values that it reads and torch has not."""

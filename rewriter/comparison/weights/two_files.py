@@ -7,7 +7,7 @@ from modelexport.rewriter.comparison.compared_file import ComparedFile, Compared
 from modelexport.rewriter.comparison.module_alignment import ModuleAlignment
 from modelexport.rewriter.comparison.shown_modules import ShownModules
 from modelexport.rewriter.comparison.weights.results import ChangedWeight
-from modelexport.rewriter.comparison.weights.weight_differences import find_changed_weights
+from modelexport.rewriter.comparison.weights.weight_differences import Owners, find_changed_weights
 from modelexport.rewriter.comparison.weights.weight_numbers import WeightReader
 
 
@@ -30,16 +30,22 @@ def changed_weights(
 
     return find_changed_weights(
         WeightReader(changed),
-        lambda path: references.get(alignment.key(changed, path), {}),
+        lambda owners: references.get(_keys(changed, alignment, owners), {}),
         tag,
     )
 
 
-def _weights(file: ComparedFile, alignment: ModuleAlignment) -> dict[str, dict[str, WeightSource]]:
-    """What gives the weights of each module of a file, by the key of the module and by name."""
+def _weights(
+    file: ComparedFile, alignment: ModuleAlignment
+) -> dict[Owners, dict[str, WeightSource]]:
+    """What gives the weights of a file, by the keys of the modules that own them and by name."""
     reader = WeightReader(file)
-    weights: dict[str, dict[str, WeightSource]] = {}
+    weights: dict[Owners, dict[str, WeightSource]] = {}
     for read in reader.reads():
-        sources = weights.setdefault(alignment.key(file, read.path), {})
+        sources = weights.setdefault(_keys(file, alignment, read.owners), {})
         sources.setdefault(read.name, partial(reader.array, read))
     return weights
+
+
+def _keys(file: ComparedFile, alignment: ModuleAlignment, owners: Owners) -> Owners:
+    return tuple(sorted(alignment.key(file, path) for path in owners))

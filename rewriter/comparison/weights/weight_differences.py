@@ -14,7 +14,7 @@ import numpy as np
 from modelexport.hierarchy.fingerprints import Array
 from modelexport.hierarchy.module_values import WeightSource
 from modelexport.rewriter.comparison.thresholds import (
-    MOST_CHANGED_WEIGHTS,
+    MOST_CHANGED_MODULES,
     MOST_PERMUTED_AXES,
     SAME_VALUE_DISTANCE,
     WEIGHT_SLACK,
@@ -25,6 +25,9 @@ from modelexport.rewriter.comparison.weights.weight_numbers import (
     WeightRead,
     WeightReader,
 )
+
+Owners = tuple[str, ...]
+"""Paths of the modules whose weights a node reads."""
 
 References = Mapping[str, WeightSource]
 """What gives the weights of a module of the reference, by their names."""
@@ -52,13 +55,16 @@ class _Difference:
 
 
 def find_changed_weights(
-    reader: WeightReader, references: Callable[[str], References], tag: Callable[[str], str | None]
+    reader: WeightReader,
+    references: Callable[[Owners], References],
+    tag: Callable[[str], str | None],
 ) -> list[ChangedWeight]:
     """The weights of a file that were changed, the most changed first.
 
     Args:
         reader: Reads the weights of the file.
-        references: The weights of a module of the reference, by the path of the module.
+        references: The weights of the reference by the paths of the modules that own them; of
+            several modules those that came of merging.
         tag: The tag of a module by its path; None for one that is not shown.
     """
     differences = list(_differences(reader, references))
@@ -84,17 +90,20 @@ _Pairs = Sequence[tuple[WeightRead, _Difference]]
 
 
 def _is_rounding(differences: _Pairs, changed: _Pairs) -> bool:
-    """Whether the file has rounded its weights: most of those in fewer bits are not changed."""
-    count, most = (sum(d.steps is not None for _, d in pairs) for pairs in (changed, differences))
-    return count <= MOST_CHANGED_WEIGHTS * most
+    """Whether the file has rounded its weights: most modules in fewer bits are not changed."""
+    modules, most = (
+        len({read.owners for read, difference in pairs if difference.steps is not None})
+        for pairs in (changed, differences)
+    )
+    return modules <= max(1, MOST_CHANGED_MODULES * most)
 
 
 def _differences(
-    reader: WeightReader, references: Callable[[str], References]
+    reader: WeightReader, references: Callable[[Owners], References]
 ) -> Iterator[tuple[WeightRead, _Difference]]:
     """Each weight of a module with the nearest one of the reference's module."""
-    for path, reads in _by_module(reader.reads()).items():
-        weights = references(path)
+    for owners, reads in _by_owners(reader.reads()).items():
+        weights = references(owners)
         arrays = {name: array for name, get in weights.items() if (array := get()) is not None}
         candidates = [
             (read, _difference(name, array, numbers))
@@ -120,11 +129,11 @@ def _nearest(
             yield read, difference
 
 
-def _by_module(reads: Iterable[WeightRead]) -> dict[str, Sequence[WeightRead]]:
-    modules: dict[str, dict[str, WeightRead]] = {}
+def _by_owners(reads: Iterable[WeightRead]) -> dict[Owners, Sequence[WeightRead]]:
+    owners: dict[Owners, dict[str, WeightRead]] = {}
     for read in reads:
-        modules.setdefault(read.path, {}).setdefault(read.name, read)
-    return {path: list(names.values()) for path, names in modules.items()}
+        owners.setdefault(read.owners, {}).setdefault(read.name, read)
+    return {paths: list(names.values()) for paths, names in owners.items()}
 
 
 def _difference(name: str, exact: Array, weight: WeightNumbers) -> _Difference:

@@ -1,5 +1,6 @@
 """The real numbers that the weights of a file stand for, and how finely the file stores them."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -39,13 +40,15 @@ class WeightRead:
         name: The initializer.
         node: Position of the node that reads it, or that dequantises it.
         reader: Position of the node of a module that reads it.
-        path: Path of this module.
+        owners: Paths of the modules with weights whose work this node does.
+        path: Path of the one of these that has the largest weight.
         place: The operator of the reader, and which input the weight is.
     """
 
     name: str
     node: int
     reader: int
+    owners: tuple[str, ...]
     path: str
     place: tuple[str, int]
 
@@ -70,8 +73,7 @@ class WeightNumbers:
 class WeightReader:
     """Reads the weights of the modules of a file.
 
-    Nodes that work for several modules with weights are left out: an optimiser may have merged
-    these.
+    A node may work for several modules, whose weights an optimiser has merged.
 
     Args:
         file: The file.
@@ -86,23 +88,30 @@ class WeightReader:
         """The weights that modules read, in the order of the nodes."""
         scales = self._scale_names()
         for position, node in enumerate(self._graph.nodes):
-            path = self._module(position)
-            if path is None or self._graph.is_constant[position]:
+            owners = self._owners(position)
+            if not owners or self._graph.is_constant[position]:
                 continue
+            path = max(owners, key=self._largest_weight)
             for index, name in enumerate(node.input):
                 source, weight = self._source(name, position)
                 if weight in self._tensors and weight not in scales:
                     place = node.op_type, index
-                    yield WeightRead(weight, source, position, path, place)
+                    yield WeightRead(weight, source, position, owners, path, place)
 
-    def _module(self, position: int) -> str | None:
-        """The module of a node; of a fused one the only module with weights."""
+    def _owners(self, position: int) -> tuple[str, ...]:
+        """The module of a node; of a fused one those that have weights."""
         claim = self._file.claims[position]  # the main graph's nodes have the first numbers
         if claim is None or not claim.covers:
-            return None if claim is None else claim.module
+            return () if claim is None else (claim.module,)
         modules = (self._file.tree[path] for path in claim.covers if path in self._file.tree)
-        owners = [module.path for module in modules if module.parameters or module.buffers]
-        return owners[0] if len(owners) == 1 else None
+        return tuple(module.path for module in modules if module.parameters or module.buffers)
+
+    def _largest_weight(self, path: str) -> int:
+        if path not in self._file.tree:
+            return 0
+        module = self._file.tree[path]
+        weights = (*module.parameters, *module.buffers)
+        return max((math.prod(weight.shape) for weight in weights), default=0)
 
     def _source(self, name: str, reader: int) -> tuple[int, str]:
         """The node that reads an initializer, and the initializer, behind what moves numbers."""
