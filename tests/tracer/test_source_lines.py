@@ -16,6 +16,7 @@ from modelexport.hierarchy.choices import Exporter
 from modelexport.hierarchy.record import Record, read_record
 from modelexport.hierarchy.source_lines import node_lines, split_line
 from modelexport.rewriter.annotation.placed_file import PlacedFile
+from modelexport.tracer.exporters.source_lines import line_of_model
 
 
 class Inner(nn.Module):
@@ -156,3 +157,32 @@ def test_a_fused_node_has_the_lines_of_all_its_ops_and_heirs_inherit_them(
         assert placed.source_lines == [d.source_lines for d in report.decisions]
     carried = annotate(tmp_path / "annotated.onnx", None, None)
     assert [d.source_lines for d in carried.decisions] == [d.source_lines for d in report.decisions]
+
+
+@pytest.mark.parametrize(
+    ("file", "shown"),
+    [
+        ("C:\\Users\\me\\models\\net.py", "net.py"),
+        ("\\\\server\\share\\net.py", "net.py"),
+        ("/home/me/work/net.py", "net.py"),
+        ("../../work/net.py", "net.py"),
+        ("/run/ipykernel_1/22.py", "22.py"),
+    ],
+)
+def test_a_path_of_the_machine_is_never_shown(file: str, shown: str) -> None:
+    """A file that Python imports from nowhere has its bare name, also with a path of Windows."""
+    assert line_of_model([(file, 3)]) == f"{shown}:3"
+
+
+def test_files_are_named_below_what_they_are_imported_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder, or an archive; else the folder around the package, as tools install for editing."""
+    (tmp_path / "package" / "inner").mkdir(parents=True)
+    for folder in ("package", "package/inner"):
+        (tmp_path / folder / "__init__.py").touch()
+    file = str(tmp_path / "package" / "inner" / "net.py")
+    assert line_of_model([(file, 1)]) == "package/inner/net.py:1"
+    archive = tmp_path / "models.zip"
+    monkeypatch.syspath_prepend(archive)
+    assert line_of_model([(str(archive / "zipped" / "net.py"), 2)]) == "zipped/net.py:2"

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from functools import cache
 from itertools import takewhile
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import torch
 
@@ -61,8 +61,22 @@ def _is_within(file: str, folder: Path) -> bool:
 
 @cache
 def _relative(file: str) -> str:
-    """The path below the folder that Python imports it from; else the bare name."""
+    """The path below the folder that Python imports it from, else below that of its package.
+
+    A module that was compiled elsewhere may have a path of another system.
+    """
     path = Path(file)
     roots = [Path(entry) for entry in sys.path if entry and Path(entry) in path.parents]
-    deepest = max(roots, key=lambda root: len(root.parts), default=path.parent)
-    return path.relative_to(deepest).as_posix()
+    roots = [root for root in roots if root != Path(root.anchor)]
+    deepest = max(roots, key=lambda root: len(root.parts), default=_around_package(path))
+    return PurePosixPath(
+        *path.relative_to(deepest).parts[:-1], PureWindowsPath(file).name
+    ).as_posix()
+
+
+def _around_package(path: Path) -> Path:
+    """The folder around the package that a file is in, as it may be installed for editing."""
+    folder = path.parent
+    while folder.parent != folder and (folder / "__init__.py").is_file():
+        folder = folder.parent
+    return folder
