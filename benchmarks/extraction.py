@@ -124,20 +124,27 @@ def _level(name: str) -> onnxruntime.GraphOptimizationLevel:
     return getattr(onnxruntime.GraphOptimizationLevel, prefix)
 
 
+def check_file(name: str, form: str, level: str, path: Path, most: int | None) -> tuple[str, bool]:
+    """The row of one file, and whether something failed."""
+    modules = modules_of(path, most)
+    results = check_modules(path, modules)
+    splits, split_failed = check_splits(path)
+    counts = [results[key] for key in ("equal", "not convex", "in a subgraph")]
+    cells = [name, form, level, len(modules), *counts, ", ".join(splits)]
+    failed = split_failed or bool(results["different"] + results["error"])
+    return f"| {' | '.join(map(str, cells))} |", failed
+
+
 def check_model(name: str, levels: Sequence[str], most: int | None) -> tuple[list[str], bool]:
     """The rows of a model's table, and whether something failed."""
     rows: list[str] = []
     failed = False
     with tempfile.TemporaryDirectory() as folder:
         for form, level, path in files_of(name, levels, Path(folder)):
-            modules = modules_of(path, most)
-            results = check_modules(path, modules)
-            splits, split_failed = check_splits(path)
-            failed |= split_failed or bool(results["different"] + results["error"])
-            counts = [results[key] for key in ("equal", "not convex", "in a subgraph")]
-            cells = [name, form, level, len(modules), *counts, ", ".join(splits)]
-            rows.append(f"| {' | '.join(map(str, cells))} |")
-            print(rows[-1], flush=True)
+            row, file_failed = check_file(name, form, level, path, most)
+            failed |= file_failed
+            rows.append(row)
+            print(row, flush=True)
     return rows, failed
 
 

@@ -21,6 +21,9 @@ from modelexport.rewriter.graph.texts import gap_reason, require_text
 _RANDOM = {"RandomNormal", "RandomUniform"}
 """Operators without inputs that compute other values at every run."""
 
+_ROUNDING = {"QuantizeLinear", "DequantizeLinear"}
+"""Operators that a quantiser writes around values, and that may carry the tag of another module."""
+
 
 @dataclass(frozen=True)
 class GraphPart:
@@ -110,6 +113,8 @@ class MainGraph:
     def part(self, chosen: Iterable[int], label: str) -> GraphPart:
         """The part that consists of some nodes.
 
+        What a quantiser wrote between them, and nothing else reads, belongs to it, too.
+
         Args:
             chosen: Numbers of the nodes, those of subgraphs included.
             label: The part as errors name it.
@@ -128,8 +133,11 @@ class MainGraph:
                 f"{self._file.path}: {label}: nodes run inside a branch, a loop or a function, and "
                 "cannot be cut out of it."
             )
-        self._refuse_gaps(inside, label)
-        return self.convex_part(inside)
+        between = self._between(inside)
+        if any(not self._is_enclosed(position, inside | between) for position in between):
+            reason = gap_reason(map(self.describe, sorted(between)))
+            raise UsageError(f"{self._file.path}: {label} cannot be cut out: {reason}")
+        return self.convex_part(inside | between)
 
     def holders(self, path: str) -> set[int]:
         """Positions of the nodes that hold a subgraph or call a function, directly or around it."""
@@ -162,12 +170,20 @@ class MainGraph:
                     pending.append(source)
         return added
 
-    def _refuse_gaps(self, inside: set[int], label: str) -> None:
-        after = self._reached(inside, forwards=True)
-        between = sorted((after & self._reached(inside, forwards=False)) - inside)
-        if between:
-            reason = gap_reason(map(self.describe, between))
-            raise UsageError(f"{self._file.path}: {label} cannot be cut out: {reason}")
+    def _between(self, inside: set[int]) -> set[int]:
+        """The nodes outside of a part through which its values come back to it.
+
+        Nodes that depend on weights alone are none of them: a part has its own copies of these.
+        """
+        work = {position for position in inside if not self.is_constant[position]}
+        after = self._reached(work, forwards=True)
+        return (after & self._reached(work, forwards=False)) - inside
+
+    def _is_enclosed(self, position: int, part: set[int]) -> bool:
+        """Whether a node rounds a value for a part alone, as a quantiser writes it."""
+        node = self.nodes[position]
+        rounds = node.op_type in _ROUNDING and not self.returned.intersection(node.output)
+        return rounds and part.issuperset(self._after(position))
 
     def describe(self, position: int) -> str:
         """A node as errors name it."""

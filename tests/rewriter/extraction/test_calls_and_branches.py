@@ -1,4 +1,4 @@
-"""One call of a module where nodes do not tell their call, and modules inside branches."""
+"""What belongs to a part: nodes of one call, of branches, and those that a tool put between."""
 
 from pathlib import Path
 
@@ -87,3 +87,37 @@ def test_a_stage_takes_the_node_around_its_module(tmp_path: Path) -> None:
     files = [onnx.load(tmp_path / "s" / part.file) for part in result.parts]
     assert result.equal
     assert [[node.name for node in file.graph.node] for file in files] == [["n0"], ["n1"], ["n2"]]
+
+
+def _with_gap(folder: Path, text: str, scopes: list[str]) -> Path:
+    """An annotated file of modules `a` and `b`."""
+    model = parse(f"g (float[4] x) => (float[4] y) <float s = {{0.5}}> {{ {text} }}")
+    onnx.save(model, folder / "plain.onnx")
+    record = record_of(model, {"": "Net", "a": "Part", "b": "Part"}, scopes)
+    annotate(folder / "plain.onnx", record, folder / "gap.onnx", force=True)
+    return folder / "gap.onnx"
+
+
+QUANTISED = "[n0] c = Abs (x) [q] d = QuantizeLinear (c, s) [dq] e = DequantizeLinear (d, s) "
+
+
+def test_nodes_of_a_quantiser_between_belong_to_the_part(tmp_path: Path) -> None:
+    """Where nothing else reads them; a module that does is named."""
+    path = _with_gap(tmp_path, QUANTISED + "[n1] y = Exp (e)", ["a", "", "", "a"])
+    result = extract(path, "a", tmp_path / "p.onnx", check=True)
+    assert (result.equal, result.nodes) == (True, 4)
+    text = QUANTISED + "[n1] f = Exp (e) [n2] y = Add (e, f)"
+    path = _with_gap(tmp_path, text, ["a", "", "", "a", "b"])
+    with pytest.raises(UsageError, match=r"nodes outside of it: q \(QuantizeLinear"):
+        extract(path, "a", None)
+
+
+def test_nodes_of_weights_alone_open_no_gap(tmp_path: Path) -> None:
+    """A part has its own copies of them, whatever their module."""
+    text = (
+        "[w] v = Neg (s) [w1] u = Abs (v) [w2] t = Exp (u) [n0] c = Add (x, v) [n1] y = Add (c, t)"
+    )
+    path = _with_gap(tmp_path, text, ["a", "b", "a", "a", "a"])
+    result = extract(path, "a", tmp_path / "p.onnx", check=True)
+    assert (result.equal, result.nodes) == (True, 5)
+    assert [value.name for value in onnx.load(tmp_path / "p.onnx").graph.input] == ["x"]
