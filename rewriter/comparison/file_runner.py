@@ -19,7 +19,7 @@ from modelexport.rewriter.comparison.thresholds import (
 from modelexport.rewriter.comparison.value_summary import ValueSummary
 from modelexport.rewriter.container import session_source
 from modelexport.rewriter.execution.feeds import Feeds, InputMismatchError, candidate_feeds
-from modelexport.rewriter.execution.generated_feeds import generate_feeds
+from modelexport.rewriter.execution.generated_feeds import distinctive_feeds
 from modelexport.rewriter.execution.session import Session
 
 NamedArrays = list[tuple[str, Array]]
@@ -156,8 +156,7 @@ def generate_inputs(file: ComparedFile, libraries: Sequence[str]) -> NamedArrays
     Raises:
         RuntimeFailedError: The file runs on none of the inputs that we can generate.
     """
-    session = Session(file.path, source=file.session_source(), libraries=libraries)
-    return list(generate_feeds(session, distinctive=True).items())
+    return list(distinctive_feeds(file.path, file.session_source(), libraries).items())
 
 
 def memory_chunks(sizes: Sequence[int]) -> Iterator[range]:

@@ -1,13 +1,15 @@
 """Inputs for a file of which no inputs are recorded: arrays on which it runs."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from modelexport.errors import RuntimeFailedError
 from modelexport.hierarchy.fingerprints import Array, standard_type
 from modelexport.hierarchy.probe_numbers import MAX_SWITCH_SIZE, distinct_integers, mask_flags
+from modelexport.rewriter.container import SessionSource
 from modelexport.rewriter.execution.feeds import Feeds
 from modelexport.rewriter.execution.session import Session
 
@@ -35,6 +37,28 @@ _DYNAMIC_EXTENTS = (
 _INTEGER_LIMITS = (1 << 15, 1 << 12, 1 << 10, 1 << 8, 1 << 6, 1 << 5, 1 << 4, 1 << 3)
 """Limits below which integers are tried, the widest first. Zeros and ones are used where the file
 runs on none of them."""
+
+
+def distinctive_feeds(path: Path, source: SessionSource, libraries: Sequence[str]) -> Feeds:
+    """Inputs on which a file runs, with integers that differ as far as the file takes them.
+
+    The file is optimised for these runs, which takes less time. Some files that onnxruntime has
+    optimised and saved before cannot be optimised again (it gives new weights names that they
+    have); they run as they are.
+
+    Args:
+        path: The file.
+        source: What to load.
+        libraries: Custom operator libraries to load.
+
+    Raises:
+        RuntimeFailedError: The file runs on none of the inputs that are tried.
+    """
+    try:
+        session = Session(path, source=source, libraries=libraries)
+    except RuntimeFailedError:
+        session = Session(path, source=source, plain=True, libraries=libraries)
+    return generate_feeds(session, distinctive=True)
 
 
 def generate_feeds(session: Session, *, distinctive: bool = False) -> Feeds:

@@ -17,7 +17,7 @@ from modelexport.hierarchy.subgraphs import expose_values
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.container import OnnxContainer, SessionSource, session_source
 from modelexport.rewriter.execution.feeds import Feeds
-from modelexport.rewriter.execution.generated_feeds import generate_feeds
+from modelexport.rewriter.execution.generated_feeds import distinctive_feeds
 from modelexport.rewriter.execution.outputs import same_bits
 from modelexport.rewriter.execution.session import Session
 from modelexport.rewriter.extraction.rounded_values import expose_rounded
@@ -83,8 +83,7 @@ class PartCheck:
         self, file: PlacedFile, names: Iterable[str], types: ValueInfos, libraries: list[str]
     ) -> None:
         self._types, self._libraries = types, libraries
-        session = Session(file.path, source=file.session_source(), libraries=libraries)
-        self._feeds = generate_feeds(session, distinctive=True)
+        self._feeds = distinctive_feeds(file.path, file.session_source(), libraries)
         self._whole = RunnablePart(file.path, file.model, partial(session_source, file.container))
         computed = [name for name in dict.fromkeys(names) if name not in self._feeds]
         self.values: Feeds = {**self._feeds, **self._run(self._whole, computed, self._feeds)}

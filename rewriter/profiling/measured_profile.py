@@ -19,9 +19,8 @@ from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.container import SessionSource, file_source, session_source
 from modelexport.rewriter.execution.empty_inputs import read_extents
 from modelexport.rewriter.execution.feeds import Feeds, candidate_feeds, graph_inputs
-from modelexport.rewriter.execution.generated_feeds import generate_feeds
+from modelexport.rewriter.execution.generated_feeds import distinctive_feeds
 from modelexport.rewriter.execution.profiled_run import ProfiledRun, run_profiled
-from modelexport.rewriter.execution.session import Session
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.profiling.importers.onnxruntime_events import read_events
 from modelexport.rewriter.profiling.importers.onnxruntime_json import read_onnxruntime
@@ -131,8 +130,7 @@ def choose_feeds(
         feeds = next(candidate_feeds(graph, recorded))
         return feeds, (f"inputs are those of the record ({_shapes(feeds)})",)
     libraries = [str(library) for library in options.libraries]
-    session = Session(file.path, source=file_source(file.container), libraries=libraries)
-    feeds = generate_feeds(session, distinctive=True)
+    feeds = distinctive_feeds(file.path, file_source(file.container), libraries)
     return feeds, (f"inputs were generated ({_shapes(feeds)}): --probe takes your own",)
 
 

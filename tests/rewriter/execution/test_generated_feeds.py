@@ -7,7 +7,8 @@ import onnx
 import pytest
 
 from modelexport.errors import RuntimeFailedError
-from modelexport.rewriter.execution.generated_feeds import generate_feeds
+from modelexport.rewriter.container import OnnxContainer, file_source
+from modelexport.rewriter.execution.generated_feeds import distinctive_feeds, generate_feeds
 from modelexport.rewriter.execution.session import Session, open_session
 from tests.helpers.handmade import parse
 
@@ -44,6 +45,25 @@ def test_a_mask_hides_the_end_at_most(tmp_path: Path, tokens: int) -> None:
     assert mask[0] == 1
     assert (np.diff(mask) <= 0).all()
     assert mask.all() == (tokens <= 2)
+
+
+def test_a_file_that_cannot_be_optimised_again_runs_as_it_is(tmp_path: Path) -> None:
+    """Onnxruntime names the shapes that it makes for a product, and such a name is taken here."""
+    model = parse(
+        """
+        agraph (float[2, 3, 4] x) => (float[6, 4] y) <int64[2] gemm_input_shape = {6, 4}> {
+           p = MatMul (x, w)
+           q = Add (p, b)
+           y = Reshape (q, gemm_input_shape)
+        }
+        """,
+        {"w": (4, 4), "b": (4,)},
+    )
+    onnx.save(model, tmp_path / "m.onnx")
+    with OnnxContainer.open(tmp_path / "m.onnx") as container:
+        feeds = distinctive_feeds(tmp_path / "m.onnx", file_source(container), [])
+    session = open_session(tmp_path / "m.onnx", plain=True)
+    assert session.run(feeds)["y"].shape == (6, 4)
 
 
 def session_of(text: str, folder: Path) -> Session:
