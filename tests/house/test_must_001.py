@@ -15,6 +15,7 @@ from rich.console import JustifyMethod
 from transformers.models.auto import configuration_auto, modeling_auto
 
 from fixtures_gen.zoo import FIXTURES
+from modelexport.tracer.sources.generated.conventions import common_documentation
 from tests.helpers.commands import ROOT
 from tests.helpers.traced import TracedModels
 
@@ -56,7 +57,10 @@ def names_of_the_zoo(traced: TracedModels) -> frozenset[str]:
 
 @cache
 def vocabulary() -> frozenset[str]:
-    """Words of the frameworks themselves: protobuf fields, operators, torch's and Python's API."""
+    """Words of the frameworks themselves: protobuf fields, operators, torch's and Python's API.
+
+    transformers documents inputs and their axes once for all of its models; these are its API, too.
+    """
     words: set[str] = set()
     words.update(get_args(JustifyMethod))  # rich's
     for name, message in onnx.onnx_ml_pb2.DESCRIPTOR.message_types_by_name.items():
@@ -65,6 +69,8 @@ def vocabulary() -> frozenset[str]:
     for schema in onnx.defs.get_all_schemas():
         words.add(schema.name)
         words.update(schema.attributes)
+    for name, entry in common_documentation("ModelArgs").items():
+        words.update([name], re.findall(r"[a-z]+", f"{entry.get('shape')} {entry['description']}"))
     words.update(dir(torch.nn.Module), dir(torch.nn), dir(torch), dir(torch.Tensor), dir(str))
     return frozenset(words)
 
