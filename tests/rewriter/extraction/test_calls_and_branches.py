@@ -36,6 +36,7 @@ def test_the_call_of_a_node_is_that_of_its_neighbours(
 ) -> None:
     """Of the nodes that read it, else of those that it reads from, in the same module."""
     model = onnx.load(twice)
+    assert model.graph.node
     for node in model.graph.node:
         entries = [e for e in node.metadata_props if node.name in silent and e.key == keys.CALL]
         assert len(entries) == (node.name in silent)

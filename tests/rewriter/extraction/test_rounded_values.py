@@ -32,6 +32,7 @@ def halves(tmp_path: Path) -> Path:
 
 def _in_parts(folder: Path, files: list[str], values: dict[str, np.ndarray]) -> np.ndarray:
     """What the files compute one after the other, in onnxruntime itself."""
+    assert files
     for name in files:
         session = open_session(folder / name)
         fed = {value.name: values[value.name] for value in session.get_inputs()}
