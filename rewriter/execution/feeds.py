@@ -187,4 +187,5 @@ def _mismatch(value: onnx.ValueInfoProto, arrays: NamedArrays) -> str:
     shape = [d.dim_value if d.HasField("dim_value") else d.dim_param or "?" for d in dims]
     expected = f"{_dtype(value)}[{', '.join(map(str, shape))}]"
     remaining = ", ".join(f"{name} {a.dtype}{list(a.shape)}" for name, a in arrays) or "none"
-    return f"its input {value.name} is {expected}; given or recorded inputs that are left: {remaining}"
+    left = f"given or recorded inputs that are left: {remaining}"
+    return f"its input {value.name} is {expected}; {left}"
