@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import BEGIN, END, MEGABYTES, SECONDS, lines_of, write_page
+from bench import BEGIN, END, HEAD, MEGABYTES, SECONDS, TITLES, lines_of, verdict, write_page
 from bench_tasks import TASKS
 from peers import OURS
 
@@ -42,10 +42,21 @@ def test_limits_are_checked(seconds: float, memory: float, is_over: bool) -> Non
     assert bool(behind) == is_over
 
 
-def test_the_table_replaces_the_one_before(tmp_path: Path) -> None:
-    """Writing twice leaves one table, and the rest of the page as it is."""
+def test_rows_replace_those_of_the_same_task(tmp_path: Path) -> None:
+    """Tasks that were not measured keep their rows, and the page around the table stays."""
     page = tmp_path / "page.md"
     page.write_text(f"above\n{BEGIN}\nold\n{END}\nbelow\n")
-    write_page(page, "first")
-    write_page(page, "second")
-    assert page.read_text() == f"above\n{BEGIN}\n\nsecond\n\n{END}\nbelow\n"
+    one, two = TITLES[:2]
+    write_page(page, {two: ([f"| {two} | second |"], [f"{two}: slow"])})
+    write_page(page, {one: ([f"| {one} | first |"], [])})
+    write_page(page, {two: ([f"| {two} | third |"], [f"{two}: slower"])})
+    expected = [*HEAD, f"| {one} | first |", f"| {two} | third |", "", *verdict([f"{two}: slower"])]
+    text = "\n".join(expected)
+    assert page.read_text() == f"above\n{BEGIN}\n\n{text}\n\n{END}\nbelow\n"
+
+
+def test_other_sizes_of_ours_are_no_tools_that_take_less() -> None:
+    """The same command on a smaller model is there to be seen beside, and is not ahead."""
+    rows = {OURS: figures(2), f"{OURS}, 2 layers": figures(1)}
+    _, behind = lines_of(FREE, "a task", rows)
+    assert not behind
