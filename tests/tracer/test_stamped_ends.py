@@ -72,12 +72,15 @@ def test_a_model_without_weights_has_the_same_structure(tmp_path: Path) -> None:
     assert not results[1].has_values
 
 
-class RegisteredCache(DynamicCache):
-    """A cache of transformers that an earlier export has registered with torch."""
-
-
 def test_a_cache_is_one_argument_also_when_torch_could_take_it_apart() -> None:
-    """What other layers put there is no argument of a layer."""
+    """What other layers put there is no argument of a layer.
+
+    An earlier export registers the caches of transformers that it finds, so this one is new.
+    """
+
+    class RegisteredCache(DynamicCache):
+        pass
+
     pytree.register_pytree_node(RegisteredCache, lambda c: ([c.layers], None), lambda *_: None)
     try:
         cache, x = RegisteredCache(), torch.ones(2)

@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -133,18 +134,27 @@ def test_libraries_are_loaded_for_both_runs(file: Path, tmp_path: Path) -> None:
 def test_recorded_values_are_expected_without_a_reference(
     file: Path, with_reference: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They need no sorting; and their size decides how many are fetched at a time."""
+    """They need no sorting; their size and the memory decide how many are fetched at a time."""
     made = []
 
     class Observer:
-        def __init__(self, _: object, __: object, size: int, *rest: object) -> None:
-            made.append((size, len(list(rest[1])) if rest[1:] else 0))
+        def __init__(
+            self,
+            _: object,
+            __: object,
+            size: int,
+            ___: object,
+            expected: Iterable[object] = (),
+            memory: int | None = None,
+        ) -> None:
+            made.append((size, len(list(expected)), memory))
             self.fingerprints = self.prepare = len
 
     monkeypatch.setattr(match_sources, "Observer", Observer)
     options = MatchOptions(reference=file if with_reference else None)
     opened(file, options, valued(two_layers_record(), X))
-    assert made == ([(48, 0), (48, 0)] if with_reference else [(48, 1)])
+    expected = [(48, 0), (48, 0)] if with_reference else [(48, 1)]
+    assert made == [(*sizes, options.memory) for sizes in expected]
 
 
 def test_inputs_are_read_from_an_archive(tmp_path: Path) -> None:
