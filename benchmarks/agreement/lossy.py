@@ -2,6 +2,10 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
+import ml_dtypes
+import numpy as np
+import onnx
+from onnx import numpy_helper
 from onnxruntime.quantization import (
     CalibrationDataReader,
     QuantFormat,
@@ -68,8 +72,26 @@ def _four_bits(conversion: Conversion) -> None:
     quantizer.model.save_model_to_file(str(conversion.target))
 
 
+def _rounded(kind: str) -> Callable[[Conversion], None]:
+    """Round the weights to a type, and store them as they were: to this type and back."""
+    greatest = float(ml_dtypes.finfo(kind).max)
+
+    def apply(conversion: Conversion) -> None:
+        model = conversion.load()
+        for tensor in model.graph.initializer:
+            if tensor.data_type == onnx.TensorProto.FLOAT:
+                numbers = numpy_helper.to_array(tensor).clip(-greatest, greatest)
+                numbers = numbers.astype(kind).astype(np.float32)
+                tensor.CopyFrom(numpy_helper.from_array(numbers, tensor.name))
+        conversion.save(model)
+
+    return apply
+
+
 HALF_PRECISION = Step("fp16 (onnxruntime)", _half_by_onnxruntime, Carry.NAMES, loss="fp16")
 HALF_COMMON = Step("fp16 (onnxconverter-common)", _half_by_common, Carry.NAMES, loss="fp16")
+HALF_AND_BACK = Step("fp16 and back", _rounded("float16"), Carry.POSITIONS, loss="fp16")
+BFLOAT16_AND_BACK = Step("bf16 and back", _rounded("bfloat16"), Carry.POSITIONS, loss="fp16")
 PREPARED = Step("prepared", _prepared)
 DYNAMIC = Step("int8 dynamic", _dynamic, Carry.NAMES, loss="quantised")
 QDQ = Step("int8 QDQ", _static(QuantFormat.QDQ), Carry.NAMES, loss="quantised")

@@ -22,8 +22,10 @@ from agreement.kept import (
     SCRAMBLED,
 )
 from agreement.lossy import (
+    BFLOAT16_AND_BACK,
     DYNAMIC,
     FOUR_BITS,
+    HALF_AND_BACK,
     HALF_COMMON,
     HALF_PRECISION,
     PREPARED,
@@ -115,7 +117,7 @@ def _single(step: Step) -> list[Transformation]:
 _SINGLE = (
     *(OPSET_UP, OPSET_DOWN, ORT_BASIC, ORT_EXTENDED, ORT_ALL, ORT_FUSIONS, ORT_OWN_FUSIONS),
     *(ONNXSLIM, ONNXSIM, GRAPHSURGEON, INLINED, EXPANDED, CUT_HEAD, CUT_MIDDLE),
-    *(HALF_PRECISION, HALF_COMMON, DYNAMIC),
+    *(HALF_PRECISION, HALF_COMMON, HALF_AND_BACK, BFLOAT16_AND_BACK, DYNAMIC),
 )
 _ROWS: list[Transformation] = [
     *_both("plain"),

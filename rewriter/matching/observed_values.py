@@ -89,6 +89,7 @@ class ObservedValues:
         *,
         try_half_precision: bool,
         may_be_related: bool = False,
+        has_few_digits: bool = False,
     ) -> ComparedValues:
         """Compare what the file computes with what was recorded, in the mode that fits.
 
@@ -100,6 +101,7 @@ class ObservedValues:
             recorded: The recorded graph.
             try_half_precision: Whether the file may be one in half precision.
             may_be_related: Whether its weights are recorded ones with all their digits.
+            has_few_digits: Whether they were rounded to 16 bits, and are stored in 32.
         """
         if self._observe is None:
             return ComparedValues(None, self._why_not_run())
@@ -108,7 +110,7 @@ class ObservedValues:
             values = self._match_feeds(self._observe, file, recorded_side, FULL_PRECISION)
         except (InputMismatchError, RuntimeFailedError) as error:
             return ComparedValues(None, (_not_compared(error),))
-        if values.rejects_mismatch:
+        if values.rejects_mismatch and not has_few_digits:
             return ComparedValues(values.as_related() if may_be_related else values, ())
         notes: tuple[str, ...] = ()
         if try_half_precision:

@@ -124,6 +124,7 @@ class Recognizer:
             self._recorded,
             try_half_precision=not weights.retrained,
             may_be_related=weights.are_recorded_exactly,
+            has_few_digits=weights.has_few_digits,
         )
         weights, values = _resolve_retraining(weights, compared)
         notes = self.check_same_model(values, weights, len(pairs))

@@ -32,6 +32,15 @@ _WHOLE_TYPES = frozenset(
 )
 """Data types of indices, shapes and flags: they are not weights that were rounded."""
 
+_HALF_PRECISION_UNIT, _BFLOAT16_UNIT = 2.0**-10, 2.0**-7
+"""A unit of the last digit, as a share of the number: rounding moves squares by as much."""
+
+_SMALLEST_HALF_PRECISION = 2.0**-24
+"""Smaller numbers than this become 0 in half precision, and those near it lose their digits."""
+
+_BELOW_BFLOAT16 = np.uint32(0xFFFF)
+"""The bits of a number in single precision that bfloat16 does not have."""
+
 _TINY = 1e-30
 """Stands in for a scale of zero, so that nothing is divided by zero."""
 
@@ -65,6 +74,40 @@ def rounds_to(recorded: WeightFingerprint, array: Array) -> bool:
     if recorded.least != recorded.greatest:
         return False
     return bool((array == np.asarray(recorded.least).astype(array.dtype)).all())
+
+
+def greatest_rounding(array: Array, recorded: WeightFingerprint) -> float:
+    """How far rounding may have moved the numbers of a weight, over the greatest of them.
+
+    A tool that goes to 16 bits and back leaves numbers of few digits in a type of many. Recorded
+    numbers that have as few digits cannot have been rounded: the weight is another one then.
+
+    Args:
+        array: A weight in full precision.
+        recorded: The recorded weight.
+
+    Returns:
+        A unit of the last digit of bfloat16 or half precision, if the weight may have been rounded
+        to it; else `EXACT_WEIGHT`.
+    """
+    numbers = array.astype(np.float32)
+    extremes = np.array([recorded.least, recorded.greatest], np.float32)
+    roundings = [EXACT_WEIGHT]
+    if _fit_bfloat16(numbers) and not _fit_bfloat16(extremes):
+        roundings.append(_BFLOAT16_UNIT)
+    if _fit_half_precision(numbers) and not _fit_half_precision(extremes):
+        greatest = max(float(np.abs(extremes).max()), _TINY)
+        roundings += [_HALF_PRECISION_UNIT, 2 * _SMALLEST_HALF_PRECISION / greatest]
+    return max(roundings)
+
+
+def _fit_bfloat16(numbers: Array) -> bool:
+    return not (numbers.view(np.uint32) & _BELOW_BFLOAT16).any()
+
+
+def _fit_half_precision(numbers: Array) -> bool:
+    with np.errstate(over="ignore"):
+        return bool((numbers.astype(np.float16) == numbers).all())
 
 
 def is_rounded(tensor: onnx.TensorProto) -> bool:
@@ -114,7 +157,9 @@ def find_retraining(model: onnx.ModelProto, record: Record, read: ReadInitialize
 
 def _differs(array: Array | None, recorded: WeightFingerprint) -> bool:
     distance = None if array is None else number_distance(array, recorded)
-    return distance is not None and distance > EXACT_WEIGHT
+    if array is None or distance is None or distance <= EXACT_WEIGHT:
+        return False
+    return distance > greatest_rounding(array, recorded)
 
 
 def describe_retraining(differing: int, compared: int, example: str) -> str:

@@ -22,6 +22,7 @@ class WeightMatch:
         idle: Weights of modules that did not run when the record was made.
         plain: Weights of the file that are recorded with equal numbers only.
         rounded: Whether the file stores weights in fewer than 32 bits.
+        has_few_digits: Whether weights in 32 bits hold numbers that were rounded to 16 bits.
         misnamed: Whether weights are called as others were recorded: modules were renamed.
         matched_elements: Elements of distinctive weights that are matched.
         distinctive_elements: Elements of all distinctive weights.
@@ -36,6 +37,7 @@ class WeightMatch:
     idle: IdleWeights = field(default_factory=IdleWeights)
     plain: frozenset[int] = frozenset()
     rounded: bool = False
+    has_few_digits: bool = False
     misnamed: bool = False
     matched_elements: int = 0
     distinctive_elements: int = 0
@@ -55,5 +57,5 @@ class WeightMatch:
     @property
     def are_recorded_exactly(self) -> bool:
         """Whether the file holds the weights of the recorded model with all their digits."""
-        exact = not self.rounded and not self.retrained
+        exact = not (self.rounded or self.has_few_digits or self.retrained)
         return exact and self.matched_share >= MINIMUM_WEIGHT_SHARE

@@ -25,8 +25,12 @@ from modelexport.rewriter.matching.evidence.retraining import (
     element_count,
     holds_codes,
     is_rounded,
-    number_distance,
-    rounds_to,
+)
+from modelexport.rewriter.matching.evidence.weight_agreement import (
+    Agreement,
+    ComparedSample,
+    ComparedWeight,
+    compare_numbers,
 )
 from modelexport.rewriter.matching.evidence.weight_contents import (
     Candidates,
@@ -36,17 +40,13 @@ from modelexport.rewriter.matching.evidence.weight_contents import (
     match_rounded,
 )
 from modelexport.rewriter.matching.evidence.weight_match import WeightMatch
-from modelexport.rewriter.matching.evidence.weight_sketches import RecordedWeights
 from modelexport.rewriter.matching.evidence.weight_tensors import (
     evenly_sampled,
     find_matrices,
     initializers,
     is_plain,
 )
-from modelexport.rewriter.matching.thresholds import (
-    EXACT_WEIGHT,
-    MINIMUM_WEIGHT_ELEMENTS,
-)
+from modelexport.rewriter.matching.thresholds import MINIMUM_WEIGHT_ELEMENTS
 
 
 class WeightMatcher:
@@ -96,8 +96,8 @@ class WeightMatcher:
         candidates |= self._match_rounded(content.unmatched, candidates | merged, by_size)
         large = [v for v in own_names if v in named and self._is_large(v)]
         exact_types = [v for v in content.candidates if self._is_full_precision(v)]
-        compared, differing = self._compare_numbers(large, candidates)
-        others, more_differing = self._compare_numbers(exact_types, candidates, content.exact)
+        sample = self._compare_numbers(large, candidates)
+        sample = sample.joined(self._compare_numbers(exact_types, candidates, content.exact))
         elements = sum(element_count(self._weights[value]) for value in named)
         by_numbers = (*content.candidates, *merged, *split)
         unmatched = {v: a.size for v, a in arrays.items() if v not in candidates | merged}
@@ -108,17 +108,20 @@ class WeightMatcher:
             merged_from=merged,
             owners=owners,
             # a quantised file has scales, and weights that are not recognised
-            new=frozenset() if rounded else self._find_new(unmatched, candidates, merged),
+            new=frozenset()
+            if rounded or sample.has_few_digits
+            else self._find_new(unmatched, candidates, merged),
             idle=find_idle_weights(
                 self._record, candidates, self._absent, owners, find_matrices(self._weights)
             ),
             plain=frozenset(v for v, labels in candidates.items() if self._are_plain(labels)),
             rounded=rounded,
+            has_few_digits=sample.has_few_digits,
             misnamed=bool(misnamed),
             matched_elements=elements + sum(arrays[value].size for value in by_numbers),
             distinctive_elements=elements + sum(array.size for array in arrays.values()),
-            compared=compared + others,
-            differing=(*differing, *more_differing),
+            compared=sample.compared,
+            differing=sample.differing,
         )
 
     def _match_rounded(
@@ -211,38 +214,35 @@ class WeightMatcher:
 
     def _compare_numbers(
         self, values: Sequence[int], candidates: Candidates, exact: Collection[int] = ()
-    ) -> tuple[int, list[str]]:
+    ) -> ComparedSample:
         """Compare a sample of matched weights with the recorded numbers.
 
         Args:
             values: The weights.
             candidates: What they may be.
             exact: Those that are known to hold the recorded numbers.
-
-        Returns:
-            How many were compared, and the names of those that hold other numbers.
         """
         sample = evenly_sampled(values)
-        differing = [
-            self._file.value_names[value][1]
+        compared = [
+            ComparedWeight(
+                self._file.value_names[value][1],
+                self._is_full_precision(value),
+                {self._agreement(value, self._tensors[label]) for label in candidates[value]},
+            )
             for value in sample
             if value not in exact
-            and not any(
-                self._holds_same_numbers(value, self._tensors[label]) for label in candidates[value]
-            )
         ]
-        return len(sample), differing
+        return ComparedSample.of(len(sample), compared)
 
     def _holds_same_numbers(self, value: int, tensor: Tensor) -> bool:
         """Whether a weight holds the recorded numbers, in the precision in which it is stored."""
+        return self._agreement(value, tensor) is not None
+
+    def _agreement(self, value: int, tensor: Tensor) -> Agreement | None:
         array = self._read(self._weights[value])
-        if array is None or tensor.weight is None:
-            return False
-        distance = number_distance(array, tensor.weight)
-        if distance is None or self._is_full_precision(value) or distance <= EXACT_WEIGHT:
-            return distance is not None and distance <= EXACT_WEIGHT
-        labels = RecordedWeights([0], [tensor]).match([array])[0].labels
-        return bool(labels) or rounds_to(tensor.weight, array)
+        if array is None:
+            return None
+        return compare_numbers(array, tensor, full_precision=self._is_full_precision(value))
 
     def _is_large(self, value: int) -> bool:
         return element_count(self._weights[value]) >= MINIMUM_WEIGHT_ELEMENTS

@@ -18,6 +18,7 @@ from modelexport.rewriter.matching.evidence.comparison_modes import (
     FULL_PRECISION,
     HALF_PRECISION,
     QUANTISED,
+    ComparisonMode,
 )
 from modelexport.rewriter.matching.match_sources import MatchSources
 from modelexport.rewriter.matching.observed_values import ComparedValues, ObservedValues
@@ -63,13 +64,17 @@ def compare(
     text: str = CHAIN,
     *,
     try_half_precision: bool = True,
+    has_few_digits: bool = False,
 ) -> ComparedValues:
     model = parse(text)
     with ThreadPoolExecutor(1) as executor:
         observed = ObservedValues(model, record, sources, executor)
         graph = ModelGraph(model).indexed
         return observed.compare(
-            graph, IndexedGraph.from_record(record), try_half_precision=try_half_precision
+            graph,
+            IndexedGraph.from_record(record),
+            try_half_precision=try_half_precision,
+            has_few_digits=has_few_digits,
         )
 
 
@@ -135,6 +140,20 @@ def test_a_file_in_half_precision_runs_twice() -> None:
     assert actual.values is not None
     assert (actual.values.mode, actual.values.rejects_mismatch) == (HALF_PRECISION, True)
     assert (actual.notes, observe.thresholds) == ((), [FULL, HALF])
+
+
+@pytest.mark.parametrize(
+    ("has_few_digits", "mode"), [(False, FULL_PRECISION), (True, HALF_PRECISION)]
+)
+def test_rounded_weights_are_never_compared_in_full_precision(
+    has_few_digits: bool, mode: ComparisonMode
+) -> None:
+    """Though values that rounding does not reach agree."""
+    actual = compare(
+        recorded(), MatchSources(observe=FakeObserver(chain)), has_few_digits=has_few_digits
+    )
+    assert actual.values is not None
+    assert actual.values.mode is mode
 
 
 def test_half_precision_is_tried_only_if_asked() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import ml_dtypes
 import msgspec
 import numpy as np
 import onnx
@@ -14,8 +15,10 @@ from modelexport.rewriter.matching.evidence.retraining import (
     describe_retraining,
     element_count,
     find_retraining,
+    greatest_rounding,
     number_distance,
 )
+from modelexport.rewriter.matching.thresholds import EXACT_WEIGHT
 from tests.helpers.values import noise
 
 
@@ -125,6 +128,48 @@ def test_rounding_is_no_training(change: float, expected: bool) -> None:
     moved = array.copy()
     moved[0] -= change
     assert bool(note({"w": moved}, record_of({"w": array}))) is expected
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+def test_numbers_of_few_digits_in_a_type_of_many_were_rounded(kind: str) -> None:
+    """A tool went to 16 bits and back; other weights that went there are others still."""
+    array, other = noise(8, 8), noise(8, 8, seed=1)
+    rounded, other_rounded = (a.astype(kind).astype(np.float32) for a in (array, other))
+    error = number_distance(rounded, known(array))
+    assert error is not None
+    assert EXACT_WEIGHT < error <= greatest_rounding(rounded, known(array))
+    assert note({"w": rounded}, record_of({"w": array})) == ""
+    assert note({"w": other_rounded}, record_of({"w": array}))
+    assert note({"w": rounded + np.float32(1e-3)}, record_of({"w": array}))
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+def test_equal_and_very_small_numbers_are_rounded_in_one_direction(kind: str) -> None:
+    """The first scales of a layer: their squares move by twice as much; half precision has less."""
+    array = np.full(32, 1.0037e-6, np.float32)
+    rounded = array.astype(kind).astype(np.float32)
+    assert not np.array_equal(rounded, array)
+    assert note({"w": rounded}, record_of({"w": array})) == ""
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+def test_recorded_numbers_of_few_digits_were_not_rounded(kind: str) -> None:
+    """A model in 16 bits that was trained further has as few digits."""
+    array = noise(8, 8).astype(kind).astype(np.float32)
+    trained = (array * 1.02).astype(kind).astype(np.float32)
+    assert greatest_rounding(trained, known(array)) == EXACT_WEIGHT
+    assert note({"w": trained}, record_of({"w": array}))
+
+
+def test_rounding_is_a_unit_of_the_last_digit() -> None:
+    """Of the shortest type that holds all numbers; too large ones for half precision, too."""
+    array = noise(8)
+    short = array.astype(np.float16).astype(np.float32)
+    assert greatest_rounding(short, known(array)) == np.finfo(np.float16).eps
+    assert greatest_rounding(short * 2**40, known(array * 2**40)) == EXACT_WEIGHT
+    large = (array * 2**40).astype("bfloat16").astype(np.float32)
+    assert greatest_rounding(large, known(array)) == float(ml_dtypes.finfo("bfloat16").eps)
+    assert greatest_rounding(np.append(short, array[:1]), known(array)) == EXACT_WEIGHT
 
 
 @pytest.mark.parametrize(("size", "expected"), [(8, True), (7, False)])

@@ -275,6 +275,24 @@ def test_weights_found_by_content_are_compared_if_not_rounded() -> None:
     assert (rounded.compared, rounded.differing) == (1, ("u",))
 
 
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+@pytest.mark.parametrize("name", ["a.w", "v"])
+def test_weights_in_32_bits_may_hold_numbers_of_16(name: str, kind: str) -> None:
+    """Under their own names and others: they were rounded, not trained."""
+    tensors = (recorded(W, "a.w", "a.w"), recorded(OTHER, "b.w", "b.w"))
+    short = W.astype(kind).astype(np.float32)
+    actual = matched({name: short}, *tensors)
+    assert actual.candidates == {name: {"a.w"}}
+    assert (actual.match.compared, actual.match.differing) == (1, ())
+    assert actual.match.has_few_digits
+    assert not actual.match.are_recorded_exactly
+    exact = matched({name: W}, *tensors).match
+    assert exact.are_recorded_exactly
+    assert not exact.has_few_digits
+    others = {name: short, "u": OTHER[:, :3].copy()}
+    assert matched(others, *tensors).new == set()
+
+
 def test_named_weights_are_reported_before_those_found_by_content() -> None:
     """Both samples are one list."""
     tensors = (recorded(W, "a.w", "a.w"), recorded(OTHER, "b.w", "b.w"))
