@@ -66,7 +66,7 @@ def deep_tree() -> Built:
 class Wide(nn.Module):
     """Many children, few of which run."""
 
-    def __init__(self, width: int = 5_000) -> None:
+    def __init__(self, width: int = 20_000) -> None:
         super().__init__()
         self.children_ = nn.ModuleList(nn.Identity() for _ in range(width))
         self.stage = Stage()
@@ -77,7 +77,7 @@ class Wide(nn.Module):
 
 @unexpected()
 def wide_tree() -> Built:
-    """5,000 modules beside each other."""
+    """20,000 modules beside each other."""
     return Wide(), rows()
 
 

@@ -73,7 +73,9 @@ def rounds_to(recorded: WeightFingerprint, array: Array) -> bool:
     """
     if recorded.least != recorded.greatest:
         return False
-    return bool((array == np.asarray(recorded.least).astype(array.dtype)).all())
+    with np.errstate(over="ignore"):  # what half precision cannot hold is infinite there
+        stored = np.asarray(recorded.least).astype(array.dtype)
+    return bool((array == stored).all())
 
 
 def greatest_rounding(array: Array, recorded: WeightFingerprint) -> float:

@@ -48,7 +48,8 @@ def test_rounded_numbers_agree_by_their_direction() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "stored", "expected"), [(1.0, 1.0, True), (0.1, 0.1, True), (0.1, 0.101, False)]
+    ("number", "stored", "expected"),
+    [(1.0, 1.0, True), (0.1, 0.1, True), (0.1, 0.101, False), (-1e38, -65504.0, False)],
 )
 def test_equal_numbers_agree_where_they_round_to_the_stored_one(
     number: float, stored: float, expected: bool
