@@ -42,6 +42,8 @@ __all__ = [
 QUANTILES = 16
 """Order statistics in the fingerprint of a value."""
 
+_FLOAT_BYTES = 4
+
 _SUMMED_ELEMENTS = 1 << 16
 """Elements summed at a time: few enough to stay in cache, and exact enough in single precision."""
 
@@ -76,6 +78,12 @@ class ValueFingerprint(msgspec.Struct, frozen=True, omit_defaults=True):
     positive_infinite: int = 0
     nan: int = 0
 
+    def __post_init__(self) -> None:
+        if len(self.quantiles) % _FLOAT_BYTES or len(self.sketch) % _FLOAT_BYTES:
+            raise ValueError("`quantiles` and `sketch` must be numbers of 4 bytes")
+        if len(self.quantiles) > QUANTILES * _FLOAT_BYTES:
+            raise ValueError(f"`quantiles` must be at most {QUANTILES} numbers")
+
     @property
     def size(self) -> int:
         """Number of elements."""
@@ -107,6 +115,10 @@ class WeightFingerprint(msgspec.Struct, frozen=True, omit_defaults=True):
     sums: tuple[float, float, float, float]
     nan: int = 0
     sketch: bytes = b""
+
+    def __post_init__(self) -> None:
+        if self.sums[1] < 0:
+            raise ValueError("`sums` must have a sum of squares that is not negative")
 
 
 def is_native(dtype: np.dtype[Any]) -> bool:

@@ -90,7 +90,7 @@ def sketch_rows(numbers: npt.NDArray[np.float32]) -> Sketch:
         block_signs = _signs(1 << (count - 1).bit_length())[:count]
         signed = blocks.reshape(rows, -1, PROJECTIONS) * block_signs[:-1]
         sums = sums * block_signs[-1] + signed.sum(axis=1)
-    return np.asarray(sums / np.float32(np.sqrt(size)), "<f4")
+    return np.asarray(sums / np.float32(np.sqrt(max(1, size))), "<f4")
 
 
 def _batches(arrays: Sequence[Array]) -> Iterator[Sequence[Array]]:
@@ -122,8 +122,9 @@ def _stacked_weights(weights: Sequence[Array]) -> npt.NDArray[np.float32]:
 
 def _sampled_rows(weight: Array) -> Array:
     """A weight, or evenly spaced rows of a very large one; single elements where it has one row."""
-    rows = weight.reshape(weight.shape[0], -1) if weight.ndim > 1 else weight.reshape(1, -1)
-    step = -(-weight.size // _MOST_WEIGHT_ELEMENTS)
+    count = weight.shape[0] if weight.ndim > 1 else 1
+    rows = weight.reshape(count, weight.size // max(1, count))
+    step = max(1, -(-weight.size // _MOST_WEIGHT_ELEMENTS))
     return rows[::step] if rows.shape[0] > 1 else rows[:, ::step]
 
 

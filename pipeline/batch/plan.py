@@ -30,7 +30,7 @@ Size = Annotated[
     str, Meta(pattern=r"^\d{1,15}(\.\d{1,9})? ?([KMGT]i)?B$", examples=["4 GiB", "512 MiB"])
 ]
 Name = Annotated[str, Meta(pattern=r"^[\w+-][\w.+-]*$")]
-InjectAxis = list[Inject] | Inject
+InjectAxis = Annotated[list[Inject], Meta(min_length=1)] | Inject
 """One value of the axis `inject`: several injections together, or one."""
 
 _DEFAULTS = AnnotateOptions()

@@ -132,7 +132,7 @@ class _BoundaryFinder:
                 node = self._graph.nodes[consumer]
                 recasts = node.op_type in RECASTING and self._graph.keys[consumer].graph == MAIN
                 if recasts and node.input[0] == value:
-                    pending.append(node.output[0])
+                    pending.extend(node.output[:1])
                 else:
                     consumers.append(consumer)
         return consumers, output

@@ -62,7 +62,13 @@ def resolve(model: Path, location: str, tensor: str) -> ExternalFile:
             f"{model}: the data of tensor {tensor!r} is at {location!r}, which is a link that "
             "leaves the model's folder."
         )
-    if path.exists() and not path.is_file():
+    try:
+        is_no_file = path.exists() and not path.is_file()
+    except OSError as error:  # a name that is too long
+        raise OnnxFileError(
+            f"{model}: the data of tensor {tensor!r} is at no possible place ({error.strerror})."
+        ) from error
+    if is_no_file:
         raise OnnxFileError(
             f"{path}: the data of tensor {tensor!r} is a folder, pipe or device, not a file."
         )

@@ -8,6 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis.extra.numpy import arrays
 
 from modelexport.hierarchy.fingerprints import (
+    QUANTILES,
+    ValueFingerprint,
     value_fingerprint,
     value_fingerprints,
     weight_fingerprint,
@@ -107,6 +109,34 @@ def test_many_values_at_once_are_as_each_by_itself(threads: int) -> None:
         assert msgspec.structs.replace(known, sketch=alone.sketch) == alone
         made, expected = (np.frombuffer(each.sketch, "<f4") for each in (known, alone))
         assert np.allclose(made, expected, atol=1e-5 * np.abs(expected).max(initial=1))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"quantiles": b"12345"}, {"sketch": b"123"}, {"quantiles": bytes(4 * (QUANTILES + 1))}],
+)
+def test_numbers_of_another_length_are_no_fingerprint(change: dict[str, bytes]) -> None:
+    """Whoever reads a record learns it there, and not from numpy."""
+    known = value_fingerprint(np.ones(3, np.float32))
+    assert known is not None
+    with pytest.raises(ValueError, match="quantiles"):
+        msgspec.structs.replace(known, **change)
+    with pytest.raises(msgspec.ValidationError, match="quantiles"):
+        msgspec.convert(msgspec.structs.asdict(known) | change, ValueFingerprint)
+
+
+def test_a_sum_of_squares_is_not_negative() -> None:
+    """Its root is the scale of a weight."""
+    known = weight_fingerprint(np.ones(3, np.float32))
+    assert known is not None
+    with pytest.raises(ValueError, match="squares"):
+        msgspec.structs.replace(known, sums=(1.0, -1.0, 1.0, 1.0))
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 4), (4, 0), (2, 0, 3)])
+def test_a_weight_without_elements_has_no_direction(shape: tuple[int, ...]) -> None:
+    """It has a sketch all the same: of nothing."""
+    assert not weight_sketch(np.zeros(shape, np.float32)).any()
 
 
 @pytest.mark.parametrize("bits", [4, 8])

@@ -124,6 +124,22 @@ def test_places_that_are_no_numbers(tmp_path: Path, entry: tuple[str, str]) -> N
         container.array(container.skeleton().graph.initializer[0])
 
 
+@pytest.mark.parametrize("location", ["x" * 300, "a\0b"])
+def test_locations_that_no_file_can_have(tmp_path: Path, location: str) -> None:
+    """The name of a file is too long, or holds what ends it."""
+    source = large_model(tmp_path, save_as_external_data=True, location="m.data")
+    model = onnx.load(source, load_external_data=False)
+    (tensor,) = model.graph.initializer
+    (entry,) = (present for present in tensor.external_data if present.key == "location")
+    entry.value = location
+    source.write_bytes(model.SerializeToString())
+    with (
+        OnnxContainer.open(source) as container,
+        pytest.raises(OnnxFileError, match="no possible place"),
+    ):
+        container.array(container.skeleton().graph.initializer[0])
+
+
 def test_pipes_are_refused_and_not_waited_for(tmp_path: Path) -> None:
     """A pipe in the place of a model or of its data has no writer: opening it would never end."""
     os.mkfifo(tmp_path / "pipe.onnx")
