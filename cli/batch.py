@@ -61,7 +61,7 @@ def batch(
     from modelexport.pipeline.batch import markdown  # noqa: PLC0415 - for this command only
 
     for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` ignores one of them
+        if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` has it ignore SIGHUP
             signal.signal(number, signal.default_int_handler)  # stops as cleanly as Ctrl-C does
     with batch_progress(quiet=verbosity(context).quiet) as watcher:
         summary = modelexport.run_plan(

@@ -194,7 +194,7 @@ def _numeric_settings(
 
 
 def _check_side(a: str, *, in_torch: bool, numeric: bool, has_options: bool) -> None:
-    """Refuse what does not go with the kind of the first side.
+    """Refuse options that do not fit the first side: a model in torch, or a file.
 
     Raises:
         UsageError: A model in torch is not to be run, or a file has options of such a model.

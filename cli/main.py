@@ -50,8 +50,8 @@ COMMANDS: tuple[Callable[..., None], ...] = (
 _SHELL_BY_NAME = "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"
 """With this variable typer's completion options take the shell's name and do not guess it."""
 _NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
-"""Unless this is set, new versions of onnxruntime send data about their use, and keep some in the
-user's folders. A value that the user has set stays."""
+"""New versions of onnxruntime send usage data and keep some in the user's folders, unless this
+variable is set. A value that the user has set stays."""
 
 
 def _show_version(value: bool) -> None:
@@ -131,7 +131,7 @@ def _run(arguments: list[str] | None, verbosity: Verbosity, request: StopRequest
         sys.stdout.flush()
     except BrokenPipeError:
         _discard_stdout()
-        return 0  # the reader of the pipe wants no more output
+        return 0  # the program that reads the pipe has ended
     except (KeyboardInterrupt, typer.Abort):
         return _stopped(signal.SIGINT)
     except StoppedBySignal as stopped:

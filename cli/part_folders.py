@@ -1,4 +1,4 @@
-"""Commands on a folder of parts: they do with each of its files what they do with one file."""
+"""Commands on a folder of parts: each of its files is treated like a single file."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 
 def check_parts(output: Path | None, other: Path | None) -> Path:
-    """Refuse what cannot be done with --parts.
+    """Refuse options that cannot be used with --parts.
 
     Args:
         output: The folder of the parts.

@@ -10,7 +10,7 @@ from modelexport.support.visible_text import visible_line, visible_lines
 
 
 class PipeConsole(Console):
-    """A console for texts from files. It raises an error when its reader has ended.
+    """A console for texts from files. It raises an error when nothing reads its output any more.
 
     No text is markup, and no character of a text reaches the terminal that a terminal would obey
     or hide. A string that is printed stays one line.

@@ -66,14 +66,14 @@ def exit_if_undecided(report: "AnnotateReport") -> None:
     """Exit with 1 if a node is unresolved or pieces of evidence contradict.
 
     Raises:
-        Exit: That is so.
+        Exit: A node is unresolved, or evidence contradicts.
     """
     if report.unresolved or report.contradicted:
         raise typer.Exit(1)
 
 
 def print_explanation(decision: "Decision", out: "Console") -> None:
-    """Print how one node was decided, and which candidates there were."""
+    """Print what was decided about one node, and which candidates there were."""
     out.print()
     out.print(f"{decision.graph}#{decision.position} {decision.name} ({decision.op_type})")
     out.print(f"  module: {decision.module if decision.module is not None else 'unresolved'}")

@@ -100,7 +100,7 @@ def tree(profile: Profile, *, every_module: bool = False) -> Iterator[Renderable
 
 
 def _structure(row: ModuleTime) -> Hashable:
-    """In what equal modules are equal: their times differ."""
+    """The figures in which equal modules must agree; their times may differ."""
     return row.class_name, row.own_nodes, row.nodes, frozenset(row.op_types)
 
 

@@ -14,9 +14,9 @@ _UNICODE = frozenset({"utf-8", "utf8"})
 def standard_streams() -> Iterator[None]:
     """Give the body three standard streams, however the process was started.
 
-    Python has no object for a stream that was closed (`>&-`). Here it has one that cannot be read
-    or written, but for standard error: what is written to that is lost. Characters that the
-    encoding of a stream does not have are written as escapes.
+    Python has no object for a stream that was closed (`>&-`). Here it gets a stream that cannot be
+    read or written. Standard error is the exception: what is written to it is dropped. Characters
+    that the encoding of a stream does not have are written as escapes.
     """
     before = sys.stdin, sys.stdout, sys.stderr
     opened: list[TextIO] = []
@@ -39,7 +39,7 @@ def standard_streams() -> Iterator[None]:
 def _closed_stream(number: int) -> TextIO:
     """A stream in the place of one that was closed.
 
-    It takes the descriptor, which the next file that is opened would get otherwise.
+    It occupies the descriptor. Otherwise the next file that is opened would get it.
     """
     descriptor = os.open(os.devnull, os.O_RDONLY if number == 1 else os.O_WRONLY)
     if descriptor != number:

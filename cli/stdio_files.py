@@ -14,7 +14,7 @@ from modelexport.support.stdio import STDIO
 
 @contextmanager
 def input_file(path: Path) -> Iterator[Path]:
-    """The file itself; for `-`, a temporary file with the content of standard input.
+    """The file; for `-`, a temporary file with the content of standard input.
 
     Raises:
         OnnxFileError: Standard input is empty.
@@ -55,7 +55,7 @@ def _refuse_parts(folder: Path) -> None:
 
 @contextmanager
 def output_file(path: Path | None) -> Iterator[Path | None]:
-    """The file itself; for `-`, a temporary file that is sent to standard output at the end.
+    """The file; for `-`, a temporary file that is sent to standard output at the end.
 
     Raises:
         UsageError: Standard output is a terminal, or the model has more than one file.

@@ -16,7 +16,7 @@ _DELAY_SECONDS = 1.0
 
 @contextmanager
 def step_progress(context: typer.Context) -> Iterator[None]:
-    """Show on standard error what the body does, while it runs.
+    """Show the current step of the body on standard error while it runs.
 
     Nothing is shown in a pipe, with `--quiet`, or when the body ends at once; and nothing remains
     afterwards. Standard output is for the command's result only: what a user's model prints goes

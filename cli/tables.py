@@ -90,7 +90,8 @@ def _markdown_line(cells: Sequence[str]) -> str:
 
 
 _TOO_LARGE = 10**300
-"""Numbers that Python's floats may not hold; a damaged file may claim so many bytes."""
+"""Counts from here on may be too large for Python's floats. A damaged file may state such a number
+of bytes."""
 
 
 def short_count(count: int) -> str:

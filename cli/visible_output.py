@@ -18,7 +18,8 @@ class VisibleStream:
     """A text stream that escapes all characters that are not visible, except line feeds.
 
     Args:
-        raw: The stream behind it. It keeps all else: `buffer`, `isatty`, `fileno` ...
+        raw: The stream that is wrapped. All other attributes are its own: `buffer`, `isatty`,
+            `fileno` …
     """
 
     def __init__(self, raw: TextIO) -> None:

@@ -16,10 +16,10 @@ from modelexport.hierarchy.choices import FoldMode, Inject, MatchEvidence
 from modelexport.hierarchy.tags import TagRules
 
 DEFAULT_MEMORY = 1 << 30
-"""Bytes of values that may be held at a time."""
+"""Maximum bytes of values that are in memory at one time, unless the user gives another limit."""
 
 _CLASS = "class:"
-"""Opens a pattern of class names among the patterns of functions to fold."""
+"""Prefix of a pattern that stands for class names, among the patterns of functions to fold."""
 
 
 class MatchOptions(msgspec.Struct, frozen=True):
@@ -32,8 +32,8 @@ class MatchOptions(msgspec.Struct, frozen=True):
             It needs `reference`: the recorded fingerprints belong to the recorded inputs.
         reference: The plain file that was traced. It is run beside the file that is matched.
         libraries: Custom operator libraries that onnxruntime loads first.
-        memory: Bytes of values that may be held at a time, about. Where a file computes more, it
-            runs several times, each time for a part of its values.
+        memory: Maximum bytes of values that are in memory at one time, about. A file that computes
+            more runs several times, each time for a part of its values.
     """
 
     evidence: frozenset[str] = frozenset(MatchEvidence)
@@ -78,7 +78,7 @@ class FoldRules(msgspec.Struct, frozen=True):
             None for no limit.
 
     Raises:
-        UsageError: `functions` is empty, or has a mode beside something else.
+        UsageError: `functions` is empty, or combines a mode with patterns.
     """
 
     functions: tuple[str, ...] = (FoldMode.REPEATED,)

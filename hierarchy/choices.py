@@ -7,7 +7,7 @@ class Exporter(StrEnum):
     """Exporters that write an ONNX file."""
 
     AUTO = "auto"
-    """The first of the others that can export the model."""
+    """The first exporter that can export the model."""
     DYNAMO = "dynamo"
     TORCHSCRIPT = "torchscript"
     HTP = "htp"

@@ -72,7 +72,7 @@ class ExportConfig(
         input_text: Text that the tokenizer of a Hugging Face folder makes inputs from.
         inputs: The inputs by name. The model gets these and no others.
         dynamic: Make every axis of every input dynamic.
-        dynamic_axes: Names of dynamic axes, by input and by position of the axis.
+        dynamic_axes: Names of dynamic axes by input, then by position of the axis (from 0).
         output_names: Names for all outputs, in order.
         custom_translation: `FILE.py:TABLE`, a dictionary of operators of torch and the onnxscript
             functions that the dynamo exporter writes for them.
@@ -130,13 +130,14 @@ class ExportConfig(
 
 
 class TraceOptions(ExportConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All options of tracing: an export configuration, and what does not belong in one.
+    """All options of tracing: an export configuration, and options that belong to one call only.
 
     Attributes:
         probe: Put fingerprints of the values into the record.
         stamp: Export only some of many equal layers, and copy their nodes for the others.
         trust_remote_code: Let a Hugging Face folder run its own code.
-        weights: Load the weights; else the model has a structure and no values.
+        weights: Load the weights. Without them the file has the structure of the model and no
+            values.
     """
 
     probe: bool = True

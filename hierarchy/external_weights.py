@@ -1,4 +1,4 @@
-"""The file beside a traced model that holds its weights, where one file cannot."""
+"""The separate file of weights of a traced model that is too large for one file."""
 
 from pathlib import Path
 
@@ -6,12 +6,12 @@ from modelexport.errors import FileProblem
 
 
 def external_weights_path(model_path: Path) -> Path:
-    """The file for the weights of a model: beside it, with `.data` behind its name."""
+    """Path of a model's file of weights: in the same folder, with `.data` added to its name."""
     return model_path.with_name(f"{model_path.name}.data")
 
 
 def refuse_existing_weights(model_path: Path) -> None:
-    """Refuse to write a model without values beside a file that it would read them from.
+    """Refuse to write a model without values when a file of weights of its name exists.
 
     Raises:
         FileProblem: There is such a file.

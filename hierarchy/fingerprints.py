@@ -106,7 +106,8 @@ class WeightFingerprint(msgspec.Struct, frozen=True, omit_defaults=True):
         sums: Sums of x, x², x³ and |x|.
         nan: Elements that are not finite.
         sketch: Random projections as those of values, of evenly spread rows when there are very
-            many elements. Rounding hardly turns them, and a scale does not turn them at all.
+            many elements. Rounding hardly changes their direction, and a scale does not change it
+            at all.
     """
 
     count: int
@@ -240,7 +241,7 @@ def _sketch_of_finite(array: Array, infinity_threshold: float) -> Sketch:
 
 @lru_cache(maxsize=4096)
 def _positions(size: int) -> npt.NDArray[np.int64]:
-    """Where the order statistics stand among so many ordered elements."""
+    """Positions of the order statistics among `size` sorted elements."""
     return np.linspace(0, size - 1, QUANTILES).round().astype(np.int64)
 
 

@@ -13,7 +13,8 @@ WeightSource = Callable[[], Array | None]
 
 
 SCALE, SHIFT = "<scale>", "<shift>"
-"""Names of what a norm over batches does to each channel: a factor, then a summand."""
+"""Names of the two numbers that a batch norm applies to each channel: it multiplies by the first,
+and adds the second."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +47,8 @@ class ModelValues:
         feeds_from: Where they come from.
         calls: The calls of its modules, in the order in which they returned: a module comes after
             those inside it.
-        weights: By the path of a module what gives its own weights, by their names.
+        weights: For the path of each module, its own weights by name: functions that return the
+            numbers.
     """
 
     name: str

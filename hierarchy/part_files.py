@@ -54,7 +54,7 @@ def part_of_file(file: Path) -> PartFiles | None:
     try:
         parts = part_files(file.parent) if is_part_folder(file.parent) else ()
     except FileProblem:
-        return None  # another tool's file of that name, or a part that is of no concern here
+        return None  # another tool's manifest, or a broken one
     return next((part for part in parts if part.onnx.name == file.name), None)
 
 

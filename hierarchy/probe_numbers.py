@@ -7,7 +7,7 @@ MAX_SWITCH_SIZE = 2
 """Maximum number of elements of an input that counts as a switch, whose values are kept."""
 
 _HIDDEN_SHARE = 8
-"""One element in so many is 0 in a mask."""
+"""In a mask, one element out of this many is 0."""
 
 
 def distinct_integers(size: int, limit: int) -> npt.NDArray[np.int64]:

@@ -29,8 +29,9 @@ class ProfileOptions(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         level: How far onnxruntime optimises the file.
         runs: Number of runs that are measured.
-        sessions: Most sessions of onnxruntime that share these runs. Each loads the file anew.
-            There are fewer where this would take more than a second.
+        sessions: Maximum number of onnxruntime sessions among which these runs are divided. Each
+            session loads the file again. There are fewer sessions if that would take more than a
+            second.
         warmup: Number of runs at the beginning of each session that are not measured.
         threads: Number of threads inside an operator; 0 to let the runtime choose.
         provider: Execution provider of onnxruntime (`CPUExecutionProvider`, or only `cpu`), or

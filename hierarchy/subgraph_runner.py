@@ -37,7 +37,7 @@ class SubgraphValues:
         first: Fingerprint of each value when its subgraph ran first, by the subgraph's path and
             the value's name.
         computed: Fingerprints of what each node computed, from all runs. Values that a node only
-            passed through are left out: they are the work of other nodes.
+            passes through are left out, because other nodes computed them.
         failures: Why some subgraphs could not be run, a sentence each.
     """
 

@@ -1,4 +1,4 @@
-"""Making onnxruntime show what it hides: values as outputs, and subgraphs as models."""
+"""Making inner values visible to onnxruntime: values as outputs, and subgraphs as models."""
 
 from collections.abc import Iterable, Iterator, Mapping
 

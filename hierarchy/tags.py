@@ -35,7 +35,7 @@ _ESCAPED = frozenset("/%")
 
 
 _STEP_END = re.compile(r"\.(?![0-9]+(?:\.|$))")
-"""A dot of an ASCII path after which another step begins."""
+"""A dot of an ASCII path after which a new step begins (no number follows it)."""
 
 
 def escape(name: str) -> str:

@@ -68,8 +68,8 @@ class PlannedExporter(msgspec.Struct, frozen=True):
     Attributes:
         name: Its name.
         opset: The opset of the file.
-        else_opset: The opset where its graph cannot be converted to `opset`, which it does not
-            export itself; None where it does.
+        else_opset: The opset of the file if the graph cannot be converted to `opset`; None when the
+            exporter writes `opset` itself.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Inputs for a model that brings none: of the shapes and types that its record or its file has."""
+"""Inputs for a model without example inputs: with the shapes and types of its record or file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,7 +34,8 @@ def load_beside_file(
         path: The file.
 
     Raises:
-        InputsError: The model brings no inputs, and neither the record nor the file tells any.
+        InputsError: The model has no example inputs, and neither the record nor the file has their
+            shapes.
         ModelExportError: As `load` does.
     """
     try:
@@ -52,7 +53,7 @@ def _recorded_specs(record: Record) -> dict[str, InputSpec]:
 
 
 def _file_specs(path: Path) -> dict[str, InputSpec]:
-    """The inputs of a file; none where an extent of one is open."""
+    """Shapes and types of a file's inputs; none if any of their extents is open."""
     specs: dict[str, InputSpec] = {}
     with ModelFile.open(path) as file:
         weights = {weight.name for weight in file.model.graph.initializer}

@@ -111,7 +111,7 @@ def compare_loaded(
 
 
 def _differing_runs(values: ModelValues, again: ModelValues) -> list[str]:
-    """What the user should know of a model that computes other numbers at each run."""
+    """Notes for the user about modules that compute other numbers at each run."""
     for call, other in zip(values.calls, again.calls, strict=False):
         pairs = zip(call.outputs, other.outputs, strict=False)
         if not all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in pairs):

@@ -34,7 +34,7 @@ def made_folder(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def atomic_folder(target: Path, *, force: bool = False) -> Iterator[Path]:
-    """Write files in a folder aside; they get to their place when all are complete.
+    """Write files into a temporary folder; all of them move to their places when all are complete.
 
     A folder that does not exist yet appears with all its files at once. In a folder that exists,
     the files get their names one after the other, in the order in which they were written; folders

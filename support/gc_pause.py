@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def gc_paused() -> Iterator[None]:
-    """Disable the garbage collector for the time of the body.
+    """Disable the garbage collector while the body runs.
 
     Graphs and records hold no reference cycles, so there is nothing to collect. But the collector
     walks all objects each time their number has grown by a quarter: with a graph of 1,000 nodes

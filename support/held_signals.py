@@ -1,4 +1,4 @@
-"""Signals wait for the end of a step that must not be left half done."""
+"""Delaying signals until a step is done that must not be interrupted."""
 
 import signal
 import threading
@@ -11,10 +11,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def held_signals() -> Iterator[None]:
-    """Signals that ask the process to end are handled after the body, the first of them only.
+    """Delay signals that ask the process to end until the body is done; only the first one counts.
 
-    The body takes no time: while it runs, Ctrl-C does nothing. Signals that no code of Python
-    handles are not held. Threads beside the main one get none.
+    Keep the body short: Ctrl-C does nothing while it runs. Signals without a handler in Python are
+    not delayed. Only the main thread receives signals, so other threads need none of this.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,4 +1,4 @@
-"""Ending a command in order when a file that a library has mapped becomes shorter.
+"""Ending a command cleanly when a file becomes shorter while a library has it mapped.
 
 The system ends a process that touches a mapped page which its file does not have any more
 (SIGBUS). Python handles signals between its own steps, but the step that touched the page cannot
@@ -19,7 +19,7 @@ from modelexport.support.part_folders import remove_unfinished
 
 _EXIT_CODE = 2
 _SECONDS = 10
-"""Time in which the handler must end the process; then the system does."""
+"""Seconds that the handler has to end the process. After that, the system ends it."""
 
 
 class _MappedFiles:
@@ -44,7 +44,7 @@ _MAPPED = _MappedFiles()
 
 @contextmanager
 def exit_on_lost_memory(report: Callable[[str], None]) -> Iterator[None]:
-    """Until the body ends, a mapped file that becomes shorter ends the process with exit code 2.
+    """End the process with exit code 2 if a mapped file becomes shorter while the body runs.
 
     Args:
         report: Gets the sentence that says so.
@@ -89,7 +89,7 @@ def _end_process(number: int) -> None:
     if file is None or _MAPPED.report is None:
         import ctypes  # noqa: PLC0415 - as above
 
-        ctypes.CDLL(None).signal(number, None)  # the step is tried again, and the system ends it
+        ctypes.CDLL(None).signal(number, None)  # reading again ends the process
         return
     signal.alarm(_SECONDS)
     _MAPPED.report(f"{file}: became shorter while it was read.")

@@ -19,7 +19,7 @@ SUFFIX = ".part"
 _OPEN: set[Path] = set()
 """The folders that this process holds."""
 _WRITTEN: list[Iterable[Path]] = []
-"""Files that have their names already, but are removed if a step behind them fails."""
+"""Files that have their final names, but are removed if a later step fails."""
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def make_part_folder(parent: Path) -> Iterator[Path]:
 
 @contextmanager
 def removed_on_error(files: Iterable[Path]) -> Iterator[None]:
-    """Remove files that are written already when the body, which follows them, raises."""
+    """If the body raises, remove files that were written before it."""
     _WRITTEN.append(files)
     try:
         yield
@@ -70,7 +70,7 @@ def removed_on_error(files: Iterable[Path]) -> Iterator[None]:
 
 
 def remove_unfinished() -> None:
-    """Remove what errors would remove, just before the process ends without one."""
+    """Remove unfinished files just before the process ends without raising an error."""
     for folder in list(_OPEN):
         shutil.rmtree(folder, ignore_errors=True)
     for files in _WRITTEN:

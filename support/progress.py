@@ -1,4 +1,4 @@
-"""Reporting the current step of long work to whoever wants to show it.
+"""Reporting the current step of long work to a listener that shows it.
 
 Work calls `report_step` when a step begins. A command shows the steps in the terminal. Without a
 listener a report costs nothing.

@@ -16,7 +16,8 @@ from modelexport.support.stdio import STDIO, input_name
 T = TypeVar("T")
 
 _MAX_STEPS = 100
-"""Maximum number of steps of a dotted key in TOML: reading one takes the square of its length."""
+"""Maximum number of steps of a dotted key in TOML: the time to read a key grows with the square of
+its length."""
 
 _LONG_KEY = re.compile(
     rf"""(?<![\w"'-])(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){{{_MAX_STEPS}}}"""

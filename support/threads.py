@@ -14,7 +14,7 @@ _SHORT_INTERVAL = 5e-4
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Let numpy compute matrix products in one thread, for the time of the body.
+    """Let numpy compute matrix products in one thread while the body runs.
 
     Our matrix products are many and small. On a busy machine the threads of the BLAS library
     spend most of their time waiting for each other: fingerprinting one file took 40 seconds of
@@ -53,7 +53,7 @@ _SWITCH_INTERVAL = _SwitchInterval()
 
 
 def short_switch_interval() -> AbstractContextManager[None]:
-    """Let threads that mostly wait for other libraries run soon, for the time of the body.
+    """Let threads that mostly wait for other libraries run soon while the body runs.
 
     By default Python lets a thread run for 5 ms before another one gets its turn. Loading and
     running a small file takes no longer than that, and needs three turns. The last of several

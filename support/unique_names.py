@@ -12,7 +12,7 @@ class UniqueNames:
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
         self._taken = set(taken)
-        self._requests: dict[str, int] = {}  # makes thousands of requests for one name fast
+        self._requests: dict[str, int] = {}  # keeps thousands of requests for the same name fast
 
     def take(self, name: str) -> str:
         """Return the name, with a number appended if it is in use (`name_1`); mark it as used."""

@@ -1,4 +1,4 @@
-"""Text that a terminal only shows: what it would obey, or hide, is written as an escape.
+"""Text that is safe to print: characters that a terminal would obey or hide become escapes.
 
 Names in files may hold any character. Control characters move the cursor, recolour or retitle a
 terminal; marks of direction reorder what is read; characters without width hide differences.

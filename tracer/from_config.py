@@ -29,11 +29,13 @@ class TraceArguments(TypedDict):
 def trace_arguments(options: TraceOptions, axes: Axes | None = None) -> TraceArguments:
     """The options as keyword arguments of `trace` and `record`, with defaults filled in.
 
-    The table of translations is loaded; the source that defines its operators must be.
+    This loads the table of translations. The source that defines its operators must be loaded
+    before.
 
     Args:
         options: The options.
-        axes: The dynamic axes that the inputs need. They count where the options name none.
+        axes: The dynamic axes that the inputs need. They are used if the options name no dynamic
+            axes.
 
     Raises:
         SourceError: The table cannot be loaded.

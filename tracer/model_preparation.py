@@ -20,7 +20,7 @@ from modelexport.tracer.stamping.sibling_calls import SiblingRun, observe_siblin
 
 @contextmanager
 def prepared(model: nn.Module) -> Iterator[FakeTensorMode | None]:
-    """Prepare a model for its runs and its export, for the time of the body.
+    """Prepare a model for its runs and its export while the body runs.
 
     Yields:
         The mode under which a model without weights runs; None for a model with weights.

@@ -22,7 +22,7 @@ from modelexport.tracer.sources.scripts import interpret
 from modelexport.tracer.sources.signature import Inputs, ModelCall, bind_inputs
 
 EXAMPLE = "the model's example"
-"""Where inputs come from that nobody gave."""
+"""How the output describes the origin of inputs that the user did not give."""
 
 
 def run_modules(
@@ -68,7 +68,7 @@ def run_modules(
 
 
 def _weights(model: nn.Module) -> dict[str, dict[str, WeightSource]]:
-    """What gives the parameters and buffers of each module, under each path of the module."""
+    """Functions that return the parameters and buffers of each module, under each of its paths."""
     return {path: _own_weights(m) for path, m in model.named_modules(remove_duplicate=False)}
 
 
@@ -81,7 +81,7 @@ def _own_weights(module: nn.Module) -> dict[str, WeightSource]:
 
 
 def _per_channel(norm: _BatchNorm, name: str) -> Array | None:
-    """The factor or the summand of each channel of a norm, as it runs after training."""
+    """For each channel of a batch norm in evaluation mode: the number it multiplies by, or adds."""
     if norm.running_mean is None or norm.running_var is None:
         return None
     scale = (norm.running_var.detach() + norm.eps).rsqrt()
@@ -94,7 +94,7 @@ def _per_channel(norm: _BatchNorm, name: str) -> Array | None:
 
 
 def _with_feeds(call: ModelCall, feeds: Mapping[str, Array], name: str) -> ModelCall:
-    """The call on other numbers; inputs that have none keep their example.
+    """The call with other numbers for some inputs; all other inputs keep their example values.
 
     Raises:
         UsageError: The model has no input of the name of an array.

@@ -1,4 +1,4 @@
-"""Loading everything that tracing loads only when it runs, for processes that fork."""
+"""Loading ahead, for processes that fork, all that tracing otherwise loads when it first runs."""
 
 import sys
 import tempfile

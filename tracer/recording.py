@@ -124,7 +124,7 @@ def _record_by_export(
     probe: bool,
     stamp: bool,
 ) -> tuple[Record | None, tuple[str, ...]]:
-    """The record of what an exporter makes; None, and why, where an eager record is better.
+    """The record of an exported graph; or None and the reason, if an eager record is better.
 
     Raises:
         ExportFailedError: The exporter that the user chose failed.
@@ -149,7 +149,7 @@ def _record_by_export(
             return None, (f"eager: {missing}",)
         weights = initializer_fingerprints(exported)
         return build_exported_record(model, run, probed, weights, origin), ()
-    except Exception as error:  # what exporters make of unusual models may break any reader
+    except Exception as error:  # unusual models may break any reader
         if exporter is not Exporter.AUTO:
             raise
         reason = first_line(error, with_type=True)

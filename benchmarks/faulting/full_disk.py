@@ -23,7 +23,7 @@ def can_mount() -> bool:
 
 @contextmanager
 def mounted_small_disk(folder: Path, room: int) -> Iterator[None]:
-    """Mount a file system on a folder, for the time of the body.
+    """Mount a file system on a folder while the body runs.
 
     Args:
         folder: An empty folder.

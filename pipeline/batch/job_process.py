@@ -135,7 +135,7 @@ class JobProcess:
         return self._lost(State.FAILED, f"its process ended without a report ({how}).")
 
     def _lost(self, state: State, error: str) -> Outcome:
-        """The outcome of a job that reported none."""
+        """The outcome of a job whose process ended without a report."""
         seconds = round(time.monotonic() - self._began, 3)
         return Outcome(state=state, seconds=seconds, error=error, worker=this_process())
 
@@ -188,7 +188,7 @@ def _child_main(request: Request, events: int, lifeline: int) -> None:
 
 
 def _end_with_server(lifeline: int) -> None:
-    """End this process when the fork server has ended: nobody else could end it in time."""
+    """End this process when the fork server has ended: nothing else would end it in time."""
     os.read(lifeline, 1)
     os.killpg(0, signal.SIGKILL)
 

@@ -225,5 +225,5 @@ def _label(axis: str, value: object) -> str:
 
 
 def _safe(text: str) -> str:
-    """The text with every character replaced that a file name should not have."""
+    """The text with characters replaced that do not belong in a file name."""
     return re.sub(r"[^\w.+-]", "_", text).lstrip(".") or "_"

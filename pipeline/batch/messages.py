@@ -50,7 +50,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the fork server, or a job, reports. One of its fields is set.
+    """What the fork server, or a job, reports. Exactly one field is set.
 
     Attributes:
         step: The job begins this step.

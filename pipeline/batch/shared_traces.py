@@ -1,7 +1,7 @@
 """Traces that several jobs need. Each is made once, as a task that these jobs wait for.
 
-Cells of a matrix often differ in what is done with a trace and not in the trace itself. Each job
-copies the shared trace under its own name, so that its files are the same as if it had traced.
+Combinations of a matrix often need the same trace and differ only in later steps. Each job copies
+the shared trace under its own name, so that its files are the same as if it had traced.
 """
 
 import shutil

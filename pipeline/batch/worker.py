@@ -11,7 +11,7 @@ from modelexport.pipeline.batch.messages import Answer, Task
 from modelexport.pipeline.batch.outcome import Outcome, State
 
 _FORK_SERVERS: dict[int, ForkServerClient] = {}
-"""One for each thread of the worker: a thread does one job at a time."""
+"""The fork server of each thread: a thread does one job at a time."""
 
 
 def cores() -> int:

@@ -32,7 +32,7 @@ class LoadedParts:
 
     @contextmanager
     def as_part(self, part: "ModelPart") -> "Iterator[Loaded]":
-        """Let the model do what a part does, for the time of the body.
+        """Make the model behave like one of its parts while the body runs.
 
         Yields:
             The model with the inputs of the part.
@@ -42,7 +42,7 @@ class LoadedParts:
 
     @contextmanager
     def as_file(self, file: PartFiles) -> "Iterator[Loaded]":
-        """Let the model do what a file of a folder does, for the time of the body.
+        """Make the model behave like the part in a file of a folder while the body runs.
 
         Raises:
             FileProblem: The model has no such part.

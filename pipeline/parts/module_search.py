@@ -1,4 +1,4 @@
-"""Working with the files that have a module, out of several."""
+"""Doing work on those of several files that have a certain module."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
@@ -12,7 +12,7 @@ Result = TypeVar("Result")
 def those_that_have(
     items: Iterable[Item], work: Callable[[Item], Result]
 ) -> Iterator[tuple[Item, Result]]:
-    """Each item with its result, without the files that lack the module that is asked for.
+    """The result for each item that has the module; items without it are left out.
 
     Args:
         items: Files or parts.

@@ -44,7 +44,7 @@ def write_each_part(
 
 
 def _inside(file: Path) -> Path:
-    """A file to copy; one that is a link to another folder is refused.
+    """The file to copy, if it is not a link to another folder.
 
     Raises:
         FileProblem: It is such a link.

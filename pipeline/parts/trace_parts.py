@@ -181,7 +181,7 @@ def write_parts(
 def _between_files(
     connections: Iterable[Connection], parts: Iterable[Part]
 ) -> tuple[Connection, ...]:
-    """The connections whose ends the files have: exporters leave out inputs that nothing reads."""
+    """The connections of values that the files have: exporters leave out inputs without readers."""
     inputs = {(part.role, value.name) for part in parts for value in part.inputs}
     outputs = {(part.role, value.name) for part in parts for value in part.outputs}
     return tuple(

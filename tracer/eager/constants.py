@@ -42,8 +42,7 @@ class ConstantCollector:
         is_constant = all(id(tensor) in self._independent for tensor in call.inputs)
         for tensor in call.outputs:
             if not is_constant:
-                self._independent.pop(id(tensor), None)  # it was written to
-                continue
+                self._independent.pop(id(tensor), None)  # an operator wrote to it continue
             existed = id(tensor) in self._independent
             self._independent[id(tensor)] = tensor
             is_new_value = bool(call.mutated) if existed else call.computes

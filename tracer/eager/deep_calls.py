@@ -13,7 +13,7 @@ hooks, wrappers of exporters, and the model's."""
 
 @contextmanager
 def deep_calls(model: nn.Module) -> Iterator[None]:
-    """Allow as many nested calls as the modules of a model may need, for the time of the body."""
+    """Allow as many nested calls as the modules of a model may need while the body runs."""
     depth = max(path.count(".") + 1 for path, _ in model.named_modules())
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(before + depth * _FRAMES_PER_MODULE)

@@ -73,14 +73,15 @@ Observer = Callable[[OperatorCall], None]
 
 
 class OperatorObserver(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Runs every operator that is called below autograd, and reports the call.
+    """Runs every operator that is called below autograd, and reports the call to the observers.
 
     Args:
         tracker: Knows which module is running.
         observers: Each is called after each operator call.
-        decompositions: Operators that run a second time as their decomposition, with that.
-        enter_control_flow: Whether to observe what the functions do that a branch or a loop gets.
-            For a branch, the function that was not chosen runs too.
+        decompositions: Operators to run a second time, as their decomposition, each with its
+            decomposition.
+        enter_control_flow: Whether to observe the operator calls inside the functions of a branch
+            or loop. The function of the branch that was not chosen runs, too.
     """
 
     supports_higher_order_operators = True
@@ -103,7 +104,7 @@ class OperatorObserver(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _should_skip_dynamo(cls) -> bool:
         """Whether torch wraps `__torch_dispatch__`, so that torch.compile leaves it alone.
 
-        The wrapper loads torch.compile's code for a second, also where nothing is compiled.
+        The wrapper loads the code of torch.compile, which takes a second even without any compiling.
         """
         return False
 
@@ -155,7 +156,7 @@ class OperatorObserver(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> None:
         """Run the branch that a condition did not choose."""
         other = else_branch if predicate else then_branch
-        # it may fail on inputs that do not choose it: then nothing is known about it
+        # it may fail on inputs that do not choose it; then it stays unknown
         with self._tracker.uncounted(), suppress(Exception):
             self._observed(other)(*operands)
 

@@ -8,8 +8,8 @@ from torch import nn
 def failing_module(model: nn.Module, error: BaseException) -> str:
     """The path of the innermost module that was running; "" for the root, or when none was.
 
-    Hooks cannot tell: torch calls them while the error passes by. So the traceback is read for
-    methods of modules.
+    Hooks cannot find it, because torch calls them while the error propagates. So the traceback is
+    searched for methods of modules.
     """
     paths = {id(module): path for path, module in model.named_modules()}
     running = ""

@@ -50,7 +50,8 @@ def observe_run(
         model: The model.
         call: How to call it.
         observers: Each is called after each operator call.
-        decompositions: Operators that run a second time as their decomposition, with that.
+        decompositions: Operators to run a second time, as their decomposition, each with its
+            decomposition.
         enter_control_flow: Whether to observe what branches and loops do, all branches included.
 
     Raises:
@@ -101,9 +102,9 @@ def run_model(model: nn.Module, call: ModelCall) -> dict[str, torch.Tensor]:
 
 @contextmanager
 def _uncompiled() -> Iterator[None]:
-    """Keep torch from compiling: models run as they are written, also where parts are compiled.
+    """Keep torch from compiling, so that models run as they are written even if parts are compiled.
 
-    torch compiles for each higher-order operator, too, and some of these fail.
+    torch also compiles for each higher-order operator, and some of these compilations fail.
     """
 
     def return_function(function: Any = None, **_: Any) -> Any:

@@ -57,7 +57,7 @@ class ModuleTracker:
 
     @contextmanager
     def inside_operator(self) -> Iterator[None]:
-        """In the body, a higher-order operator makes the calls."""
+        """Mark the calls in the body as made by a higher-order operator."""
         self._operator_depth += 1
         try:
             yield
@@ -66,7 +66,7 @@ class ModuleTracker:
 
     @contextmanager
     def uncounted(self) -> Iterator[None]:
-        """Calls in the body are not counted: the model itself does not make them."""
+        """Do not count the calls in the body: the model itself does not make them."""
         counts = self.calls.copy()
         try:
             yield
@@ -106,7 +106,7 @@ def track_modules(model: nn.Module) -> Iterator[ModuleTracker]:
 
 
 def _hooks_of(module: nn.Module) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """What registers a hook that runs before all others of a module, and one after all others.
+    """Two functions: one registers a module's first hook, the other one its last hook.
 
     Scripts take no hooks, but torch calls the hooks of all modules for them too.
     """

@@ -73,7 +73,7 @@ class ModuleValueCollector:
         """The tensors in a value that numpy can hold, and a copy of the numbers of each."""
         try:
             tensors = [tensor for _, tensor in take_apart(value).named]
-        except InputsError:  # an object that cannot be taken apart is no value of the graph
+        except InputsError:  # an object that cannot be taken apart is not a value of the graph
             return [], []
         pairs = [(tensor, self._copy(tensor)) for tensor in tensors]
         readable = [(tensor, array) for tensor, array in pairs if array is not None]

@@ -10,7 +10,7 @@ from modelexport.tracer.exporters.source_lines import is_of_tracer, line_of_mode
 def running_line() -> str | None:
     """`file:line` of the innermost frame of the model's own code, as for exporters.
 
-    What an observed operator runs by itself (its decomposition) is no code of the model.
+    Code that an observed operator runs itself (its decomposition) does not belong to the model.
     """
     frames: list[tuple[str, str | int]] = []
     for file, line in _running_frames():

@@ -12,7 +12,7 @@ from modelexport.tracer.sources.signature import ModelCall
 
 
 def automatic_axes(call: ModelCall) -> Iterator[dict[int, object]]:
-    """For each input tensor its dynamic axes. torch.export finds out how their extents relate."""
+    """The dynamic axes of each input tensor. torch.export finds out how their extents relate."""
     for name in call.tensors:
         yield dict.fromkeys(call.axes.get(name, ()), torch.export.Dim.AUTO)
 

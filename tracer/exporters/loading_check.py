@@ -16,7 +16,7 @@ from modelexport.tracer.exporters.exported import ExportedGraph
 def loading_problem(exported: ExportedGraph) -> str | None:
     """Why onnxruntime cannot load an exported graph; None if it can.
 
-    A graph without the values of its weights cannot be loaded by anything, and is not asked about.
+    A graph whose weights have no values cannot be loaded at all, so it is not checked.
     """
     if exported.valueless:
         return None
@@ -55,10 +55,10 @@ def session_options(weights: Mapping[str, Array]) -> ort.SessionOptions:
     """
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads = torch.get_num_threads()  # users limit torch, and mean both
+    options.intra_op_num_threads = torch.get_num_threads()  # one limit for both
     options.log_severity_level = 4
     options.add_session_config_entry("session.disable_prepacking", "1")  # it pays after many runs
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others need the CPU
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others need it
     if weights:
         values = [runtime_value(ort.OrtValue, array) for array in weights.values()]
         options.add_external_initializers(list(weights), values)

@@ -17,7 +17,7 @@ MAX_WEIGHT_BYTES = (1 << 31) - (1 << 24)
 """Maximum size in bytes of weights inside a model: protobuf accepts no message of 2 GiB."""
 
 _PAGE_BYTES = 4096
-"""Runtimes can map external data that begins at a multiple of it."""
+"""External data starts at multiples of this, in bytes, so that runtimes can map it into memory."""
 
 _RAW_DATA = onnx.TensorProto.RAW_DATA_FIELD_NUMBER
 _INITIALIZER = onnx.GraphProto.INITIALIZER_FIELD_NUMBER
@@ -25,7 +25,7 @@ _GRAPH = onnx.ModelProto.GRAPH_FIELD_NUMBER
 
 
 def external_weights_target(exported: ExportedGraph, target: Path) -> Path | None:
-    """The file for the weights of a model that one file cannot hold; None for other models.
+    """The separate file of weights if a model is too large for one file; None otherwise.
 
     Raises:
         FileProblem: The model has weights without values, and there is a file already to which it

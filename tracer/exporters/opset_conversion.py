@@ -1,10 +1,10 @@
 """Converting an exported graph to a lower opset, node for node, with onnx's version converter.
 
-The converter decides what every operator becomes. It refuses some nodes that need no change at
-all, or only that an attribute is left out. `_make_compatible` prepares these, and they are hidden
-from the converter behind a domain that it does not know. They are limited to operators whose only
-change is in the exporter's own opset. All changes of opset 18 added inputs, attributes or types: a
-node that the older schema accepts has the same meaning there.
+The converter decides what every operator becomes. It refuses some nodes that need no change at all,
+or that only have to lose an attribute. `_make_compatible` prepares these, and they are hidden from
+the converter behind a domain that it does not know. They are limited to operators whose only change
+is in the exporter's own opset. All changes of opset 18 added inputs, attributes or types: a node
+that the older schema accepts has the same meaning there.
 """
 
 import re
@@ -148,7 +148,7 @@ def _hide_unchanged(model: onnx.ModelProto, opset: int) -> set[str]:
             if not _changed_last(node, opset, current):
                 continue
             _make_compatible(node, opset, current, extents)
-            with suppress(checker.ValidationError):  # such a node is the converter's to convert
+            with suppress(checker.ValidationError):  # the converter has to convert such a node
                 checker.check_node(node, context)
                 node.domain = _HIDDEN + node.domain
                 domains.add(node.domain)
@@ -236,7 +236,7 @@ def _outputs(model: onnx.ModelProto) -> list[tuple[str, ...]]:
 
 
 def _require_valid(model: onnx.ModelProto, opset: int) -> None:
-    """Check that every node of the default domain is one of the opset.
+    """Check that every node of the default domain is valid in the opset.
 
     Raises:
         NotConvertibleError: A node is not.

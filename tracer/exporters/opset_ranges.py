@@ -5,13 +5,12 @@ import onnx
 from modelexport.errors import UsageError
 
 DYNAMO_MIN_OPSET = 18
-"""The lowest of the dynamo exporter. Torch converts to lower ones, and loses metadata by that.
-
-`opset_conversion` converts node for node.
+"""The lowest opset of the dynamo exporter. Torch can convert to lower ones, but loses metadata
+then. So `opset_conversion` converts them node for node.
 """
 
 TORCHSCRIPT_MAX_OPSET = 20
-"""The highest of the TorchScript exporter."""
+"""The highest opset of the TorchScript exporter."""
 
 
 def check_opset(opset: int) -> None:

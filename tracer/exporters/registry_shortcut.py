@@ -1,7 +1,7 @@
 """A shortcut to the translations of torch's operators, which the dynamo exporter looks up.
 
-Torch collects all translations anew for each export. Onnxscript parses the source of each of them
-then, only to tell a domain. That is half of the time that a small model takes. Here they are
+Torch collects all translations anew for each export. Onnxscript then parses the source of each of
+them, only to find its domain. That is half of the time that a small model takes. Here they are
 collected once for each opset, and not parsed. The exporter finds the same translations.
 """
 
@@ -20,8 +20,8 @@ from torch.onnx._internal.exporter import _registration
 def translations_collected_once() -> Iterator[None]:
     """Let torch collect its translations once for all exports of this process.
 
-    What is used of torch and onnxscript is private. Where a version of them does not have that,
-    nothing is changed: an export takes longer then.
+    This uses private parts of torch and onnxscript. With a version that lacks them, nothing is
+    changed, and an export takes longer.
     """
     registry: Any = getattr(_registration, "ONNXRegistry", None)
     if not hasattr(registry, "from_torchlib") or not hasattr(registry(), "functions"):
@@ -44,14 +44,14 @@ def translations_collected_once() -> Iterator[None]:
 def _collected(
     collect: Any, arguments: tuple[Any, ...], options: frozenset[tuple[str, Any]]
 ) -> Any:
-    """What torch collects; nobody changes it."""
+    """The translations that torch collects. They must not be changed."""
     with _sources_not_parsed():
         return collect(*arguments, **dict(options))
 
 
 @contextmanager
 def _sources_not_parsed() -> Iterator[None]:
-    """Let a translation tell its domain, which is that of its opset, and nothing else."""
+    """Give a translation the domain of its opset, without parsing its source."""
     function: Any = getattr(values, "TracedOnnxFunction", None)
     if not all(hasattr(function, name) for name in ("function_ir", "opset")):
         yield

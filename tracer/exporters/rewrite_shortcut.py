@@ -19,8 +19,8 @@ from onnxscript.rewriter import pattern
 def nodes_checked_first() -> Iterator[None]:
     """Let onnxscript look at a node before it looks at the whole graph around it.
 
-    What is used of onnxscript is private. Where a version of it does not have that, nothing is
-    changed: its rewriter is slow for deep models then.
+    This uses private parts of onnxscript. With a version that lacks them, nothing is changed, and
+    its rewriter is slow for deep models.
     """
     matcher: Any = getattr(pattern, "SimplePatternMatcher", None)
     if not all(hasattr(matcher, name) for name in ("match", "_init_match", "_match_node")):

@@ -39,7 +39,7 @@ EXPORTERS: dict[Exporter, Callable[[nn.Module, ModelCall, ExportSettings], Expor
 """In the order in which `auto` tries them."""
 
 Check = Callable[[nn.Module, ModelCall, ExportedGraph], None]
-"""Raises ExportFailedError where an exported graph is not the model."""
+"""Raises ExportFailedError if an exported graph does not compute what the model computes."""
 
 
 def resolve_exporter(name: str) -> Exporter:
@@ -97,7 +97,7 @@ def export_model(
         call: The call to export.
         exporter: The exporter.
         settings: How it is exported.
-        check: Refuses what an exporter made where it is not the model.
+        check: Refuses an exported graph that does not compute what the model computes.
 
     Raises:
         ExportFailedError: The exporter failed, or all exporters did. The message says why.
@@ -127,7 +127,7 @@ def _export_with(
         inputs = [value.name for value in exported.model.graph.input]
     except ExportFailedError:
         raise
-    except Exception as error:  # what an exporter made of unusual weights may break any reader
+    except Exception as error:  # unusual weights may break any reader
         reason = first_line(error, with_type=True)
         raise ExportFailedError(f"what it made cannot be read: {reason}") from error
     foreign = [name for name in inputs if name not in call.tensors]

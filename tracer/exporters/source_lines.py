@@ -19,8 +19,8 @@ _PYTHON_FRAME = re.compile(r'^\s*File "(?P<file>[^"]+)", line (?P<line>\d+)', re
 def innermost_line(trace: str) -> str | None:
     """`file:line` of the innermost frame of the model's own code.
 
-    Where the model runs nothing but modules of torch, it is the innermost frame of torch. What
-    called the model is no part of it: the frames of the tracer, and all around these.
+    Where the model runs nothing but modules of torch, it is the innermost frame of torch. The
+    callers of the model do not count: the frames of the tracer, and all frames outside them.
 
     Args:
         trace: A TorchScript source range (innermost frame first) or a Python stack trace
@@ -61,9 +61,9 @@ def _is_within(file: str, folder: Path) -> bool:
 
 @cache
 def _relative(file: str) -> str:
-    """The path below the folder that Python imports it from, else below that of its package.
+    """The path relative to the folder from which Python imports it, else to that of its package.
 
-    A module that was compiled elsewhere may have a path of another system.
+    A module that was compiled on another machine may have a path of that machine.
     """
     path = Path(file)
     roots = [Path(entry) for entry in sys.path if entry and Path(entry) in path.parents]

@@ -105,7 +105,7 @@ class _CapturedNode(NamedTuple):
 
 
 class _Capture:
-    """What is read from torch's graph before it is gone.
+    """What is read from torch's graph before torch deletes it.
 
     Attributes:
         data: The serialised model.
@@ -122,7 +122,7 @@ class _Capture:
 
     @contextmanager
     def patches(self) -> Iterator[None]:
-        """Replace the exporter's log and last steps by ones that keep what they get."""
+        """Replace the exporter's log and its last steps by functions that keep their arguments."""
         assign_names = torch._C._jit_pass_onnx_assign_scoped_names_for_node_and_value
         serialise = torch._C.Graph._export_onnx  # type: ignore[attr-defined]
 

@@ -96,7 +96,7 @@ def _dynamic_shapes(inputs: Mapping[str, Any], call: ModelCall, flags: Collectio
 
 @contextmanager
 def _named_outputs(model: nn.Module, call: ModelCall) -> Iterator[None]:
-    """Let a model return its tensors by the names of the outputs, for the time of the body."""
+    """Let a model return its tensors by the names of the outputs while the body runs."""
     original = model.forward
 
     @functools.wraps(original)
@@ -110,7 +110,7 @@ def _named_outputs(model: nn.Module, call: ModelCall) -> Iterator[None]:
 def _name_inputs(inputs: Sequence[Any], arguments: Mapping[str, Any], call: ModelCall) -> None:
     """Give the inputs of a graph the names that they have in the call.
 
-    transformers gives an input another name where an output has the same one.
+    transformers renames an input whose name an output has, too.
 
     Args:
         inputs: The inputs of the graph, in the order of the tensors in the arguments.

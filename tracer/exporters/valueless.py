@@ -1,7 +1,8 @@
 """Exporting a model without weights with the dynamo exporter.
 
-torch translates such a model, but its optimiser reads the values of initializers. While it runs,
-the initializers without values are inputs of the graph, so that it leaves them as they are.
+torch translates such a model, but its optimiser reads the values of initializers. So initializers
+without values are made inputs of the graph while the optimiser runs, and it leaves them as they
+are.
 """
 
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from modelexport.tracer.sources.weightless import has_values
 
 @contextmanager
 def optimised_without_values() -> Iterator[None]:
-    """Let torch's optimiser see initializers without values as inputs, for the time of the body."""
+    """Let torch's optimiser see initializers without values as inputs while the body runs."""
     optimise = ONNXProgram.optimize
 
     def optimise_structure(program: Any) -> None:

@@ -1,1 +1,1 @@
-"""Building a record from what the exporter, onnxruntime and the eager run gave."""
+"""Building a record from the results of the exporter, of onnxruntime and of the eager run."""

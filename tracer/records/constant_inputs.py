@@ -35,14 +35,14 @@ def refuse_constant_inputs(model: nn.Module, call: ModelCall, exported: Exported
         ExportFailedError: There is such an input.
     """
     if call.mode is not None:
-        return  # without weights no values show anything
+        return  # without weights there are no values to compare
     read = _inputs_read(exported.model.graph)
     unread = [name for name, t in call.tensors.items() if name not in read and t.numel()]
     if not unread:
         return
     expected = _outputs(model, call)
     if not _are_equal(expected, _outputs(model, call)):
-        return  # no two runs agree, so other values show nothing
+        return  # two runs on the same inputs differ, so a difference would mean nothing
     for name in unread:
         for tensor in _other_values(call.tensors[name]):
             try:
@@ -67,14 +67,14 @@ def _outputs(model: nn.Module, call: ModelCall) -> dict[str, torch.Tensor]:
 
 
 def _inputs_read(graph: onnx.GraphProto) -> set[str]:
-    """Inputs of which a node reads the elements, or that are outputs."""
+    """Inputs whose elements a node reads, and inputs that the graph returns."""
     whole = onnx.GraphProto()
     whole.node.extend(node for node in graph.node if node.op_type not in _READ_SHAPES)
     return {*names_read(whole), *(value.name for value in graph.output)}
 
 
 def _other_values(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
-    """Tensors to put in place of another, for which the model should compute something else."""
+    """Other tensors for an input, for which the model should compute something else."""
     if tensor.dtype is torch.bool:
         yield ~tensor
         return

@@ -42,7 +42,7 @@ class EagerOpCollector:
         self.ops: list[Op] = []
         self._fingerprints = fingerprints
         self._names: Any = WeakTensorKeyDictionary()
-        """Name of each tensor, and the number of ops when it got the name."""
+        """Name of each tensor, and how many ops there were when it got the name."""
         self._writes: dict[int, list[tuple[int, str]]] = defaultdict(list)
         """Op and new name for each write, by memory."""
         self._parameters_by_memory: dict[int, tuple[str, torch.Tensor]] = {}
@@ -63,7 +63,7 @@ class EagerOpCollector:
             return  # it returned its inputs, or nothing
         if call.part_outputs is not None:
             for tensor, part in zip(call.outputs, call.part_outputs, strict=True):
-                self._names[tensor] = self._names[part]  # the last operator of its parts made it
+                self._names[tensor] = self._names[part]  # the last inner call
             return
         inputs = dict.fromkeys(n for tensor in call.inputs for n in self._names_of(tensor))
         self.ops.append(self._op(call, tuple(inputs), self._name_results(call, results), results))
@@ -122,7 +122,7 @@ class EagerOpCollector:
         )
 
     def _names_of(self, tensor: torch.Tensor) -> list[str]:
-        """The name of a tensor, and those of later writes to its memory."""
+        """The name of a tensor, and the names that later writes to its memory created."""
         if tensor not in self._names:
             self._names[tensor] = (self._name_unmade(tensor), len(self.ops))
         name, since = self._names[tensor]
@@ -131,7 +131,7 @@ class EagerOpCollector:
         return [name, *(written for index, written in writes if index > since)]
 
     def _name_unmade(self, tensor: torch.Tensor) -> str:
-        """The name of a tensor that no operator made: `data` of a parameter, or a constant."""
+        """The name of a tensor that no operator returned: `data` of a parameter, or a constant."""
         name, parameter = self._parameters_by_memory.get(_memory(tensor) or 0, ("", tensor))
         if name and parameter.numel() == tensor.numel():
             return name

@@ -93,7 +93,7 @@ class GraphReads:
         return {value for read in self._reads[key] for value in self._behind(read)}
 
     def _behind(self, value: Value) -> Iterator[Value]:
-        """The initializer whose numbers a value has, if it is one."""
+        """The initializer whose numbers a value holds; None if there is none."""
         while value not in self._initializers:
             producer = self.producers.get(value)
             if producer is None or self.nodes[producer].op_type not in _PASSING:

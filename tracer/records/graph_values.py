@@ -125,7 +125,7 @@ def run_graph(
         names: Names of values of the main graph.
 
     Returns:
-        Those of these values that are tensors, by name.
+        The tensors among these values, by name.
 
     Raises:
         RuntimeFailedError: onnxruntime cannot load or run the graph, or there is an input whose
@@ -177,7 +177,7 @@ def _run_for(
     feed: Mapping[str, Array],
     names: Sequence[str],
 ) -> dict[str, Array]:
-    """Those of some values that are tensors, by name; otherwise as `_run`."""
+    """The tensors among some values, by name; otherwise as `_run`."""
     expose_values(model.graph, names)
     try:
         session = open_exported(model, weights)

@@ -31,8 +31,8 @@ def record_tensors(
 ) -> tuple[Tensor, ...]:
     """Every initializer with the parameter that it holds.
 
-    Several parameters may have equal values. Then an initializer holds the one of the module that
-    uses it.
+    Several parameters may have equal values. Then an initializer is taken for the parameter of the
+    module that uses it.
 
     Args:
         index: The parameters of the model.

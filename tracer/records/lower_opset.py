@@ -1,4 +1,4 @@
-"""Giving an exported graph the opset that the user chose, where it computes the same there."""
+"""Converting an exported graph to the opset that the user chose, if it computes the same there."""
 
 from collections.abc import Mapping
 
@@ -16,7 +16,7 @@ from modelexport.tracer.sources.signature import ModelCall
 
 
 def lower_opset(exported: ExportedGraph, call: ModelCall, opset: int) -> ExportedGraph:
-    """Convert a graph to the opset that the user chose, where its exporter has none so low.
+    """Convert a graph to the opset that the user chose, if its exporter cannot write one so low.
 
     The converted graph must compute the same bits on the example inputs, in onnxruntime without
     optimisations: its outputs, and what each changed node of the main graph computes. Otherwise the
@@ -81,7 +81,7 @@ def _require_equal_values(before: ExportedGraph, after: ExportedGraph, call: Mod
 
 
 def _compared_names(before: onnx.GraphProto, after: onnx.GraphProto) -> list[str]:
-    """The outputs of a graph, and what the nodes compute that a conversion changed."""
+    """Names of a graph's outputs, and of the values that changed nodes compute."""
     names = [value.name for value in before.output]
     for old, new in zip(before.node, after.node, strict=True):
         if old != new:

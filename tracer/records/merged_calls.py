@@ -1,9 +1,10 @@
-"""Calls of an eager run that an exporter merged into one node, as far as values show them.
+"""Calls of an eager run that an exporter merged into one node, found by their values.
 
 An exporter folds a batch normalisation into a convolution, or makes a padding an attribute of it.
-Then the node does the work of several calls, in several modules. The values between these calls
-are in no file: no node computes them. So from the call that returned a node's value, the way back
-leads over calls whose results no node computes, to what the node reads.
+Then the node does the work of several calls, in several modules. The file does not have the values
+between these calls, because no node computes them. So the search starts at the call that returned
+the node's value. It goes back over calls whose results no node computes, until it reaches values
+that the node reads.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +22,7 @@ from modelexport.tracer.records.graph_reads import GraphReads, Value
 from modelexport.tracer.records.value_equality import TensorValue, is_distinctive
 
 _MOST_CALLS = 8
-"""Maximum number of calls that one node does, the last one not counted."""
+"""Maximum number of merged calls of one node, without the last call."""
 
 _Calls = tuple[tuple[str, torch.Tensor], ...]
 """Module and result of each call, in the order of the run."""
@@ -46,7 +47,8 @@ class _Chain(NamedTuple):
     """The calls between values of the file and a tensor.
 
     Attributes:
-        ends: For each value at which the chain begins, the values of the file that it may be.
+        ends: The chain begins at some values. For each of these, the values of the file that it may
+            be.
         calls: The calls before the tensor whose results no node computes.
         module: The module of the call that returned the tensor; None when a node computes it.
     """
@@ -56,12 +58,12 @@ class _Chain(NamedTuple):
     module: str | None = None
 
     def through(self, tensor: torch.Tensor) -> _Calls:
-        """The calls up to the tensor, the one that returned it included."""
+        """The calls up to and including the one that returned the tensor."""
         return self.calls if self.module is None else (*self.calls, (self.module, tensor))
 
 
 _UNKNOWN = _Chain(frozenset({frozenset()}))
-"""The chain of a tensor of which nothing is known: no node reads where it begins."""
+"""The chain of an unknown tensor: no node reads a value at which it begins."""
 
 
 class MergedCallCollector:
@@ -113,7 +115,7 @@ class MergedCallCollector:
     def match(
         self, key: NodeKey, exporter_module: str | None, call: OperatorCall, result: ObservedResult
     ) -> None:
-        """Look whether a node does a call that may have returned its value, and calls before it.
+        """Check whether a node merges a call that may have returned its value with calls before it.
 
         Args:
             key: The node.
@@ -141,12 +143,12 @@ class MergedCallCollector:
             self.merged[key] = (*hidden, MergedCall(module))
 
     def _is_all_of(self, key: NodeKey, before: _Chain) -> bool:
-        """Whether a chain begins at what a node reads, and at all of it."""
+        """Whether a chain begins exactly at the values that a node reads."""
         read = set(self._reads.inputs(key))
         return all(read & end for end in before.ends) and read <= frozenset().union(*before.ends)
 
     def _chain_before(self, tensors: Iterable[torch.Tensor]) -> _Chain | None:
-        """The chains of what a call reads, joined; None when nothing depends on an input."""
+        """The joined chains of the tensors that a call reads; None if none depends on an input."""
         chains = [(t, chain) for t in tensors if (chain := self._chains.get(t)) is not None]
         if not chains:
             return None

@@ -33,10 +33,10 @@ class NodeScopes:
     """The scopes of nodes by where they come from.
 
     Attributes:
-        exporter: Those of the exporter, with the numbers of all calls.
-        inferred: Those of nodes without a scope, and of nodes with a weight that the exporter
-            changed, by what an eager run computed.
-        overruling: Those of nodes for which an eager run contradicts the exporter.
+        exporter: Scopes that the exporter gave, with the numbers of all calls.
+        inferred: Scopes that an eager run shows, for nodes to which the exporter gave none and for
+            nodes with a weight that the exporter changed.
+        overruling: Scopes that an eager run shows and that contradict the exporter.
         merged: The calls whose work a node does, where these ran in several modules.
     """
 
@@ -120,7 +120,8 @@ def _node_values(
 ) -> dict[NodeKey, NodeValues]:
     """What nodes compute.
 
-    Nodes of subgraphs that have a scope are left out: no exporter gives the caller's there.
+    Nodes of subgraphs that have a scope are left out: there, no exporter gives the caller's scope
+        by mistake.
     """
     nodes = {}
     for key, node in reads.nodes.items():

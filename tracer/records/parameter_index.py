@@ -46,8 +46,9 @@ class ParameterIndex:
             values: Its values; None where nobody knows them.
 
         Returns:
-            One parameter when it has the same name. Else all that hold the same values, as they
-            are, transposed or reshaped. None for a scalar or for values that are all equal.
+            One parameter if it has the same name. Otherwise all parameters that hold the same
+            values, as they are, transposed or reshaped. None for a scalar or for values that are
+            all equal.
         """
         if name in self._tensors:
             return [name]
@@ -104,7 +105,7 @@ def named_tensors(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
 
 
 def _corners(values: Array) -> _Corners:
-    """What transposing and reshaping keep: the size, the first and the last element."""
+    """What transposing and reshaping do not change: the size, the first and the last element."""
     first, last = (0,) * values.ndim, (-1,) * values.ndim
     return values.size, complex(values[first]), complex(values[last])
 
@@ -142,8 +143,8 @@ def _has_same_values(parameter: Array, values: Array) -> bool:
 def _equal(left: Array, right: Array) -> bool:
     """Whether two arrays of one shape are equal; of large arrays, a sample decides.
 
-    A weight that an exporter changed differs everywhere, so a sample shows it, and nobody waits
-    until hundreds of megabytes are compared.
+    A weight that an exporter changed differs everywhere, so a sample shows it. Comparing hundreds
+    of megabytes would take long.
     """
     if left.size <= _MAX_COMPARED_WHOLE:
         return np.array_equal(left, right)

@@ -1,4 +1,4 @@
-"""A node that reads a module's parameter is that module's, unless something speaks against it."""
+"""A node that reads a module's parameter gets that module, unless something contradicts it."""
 
 from collections.abc import Collection
 
@@ -19,8 +19,8 @@ def parameter_scopes(
 ) -> dict[NodeKey, Scope]:
     """The scopes of nodes that read the parameters of one module.
 
-    What speaks against it: the module was not called in the eager run (its parent reads its
-    weight), or the value was computed in other modules from what the node reads.
+    Two things contradict it. The module was not called in the eager run (its parent reads its
+    weight). Or other modules computed the node's value from what the node reads.
 
     Args:
         observed: What the eager run shows.
@@ -60,8 +60,8 @@ def _first_call(observed: NodeSightings, key: NodeKey, module: str) -> int:
 class ParameterOwners:
     """The modules whose parameter an initializer may be.
 
-    Exporters merge equal parameters: then each of their modules may be the one. The same holds for
-    a parameter that modules share.
+    Exporters merge equal parameters. Then each module of such a parameter may be the owner. The
+    same holds for a parameter that modules share.
 
     Args:
         index: The parameters of the model.

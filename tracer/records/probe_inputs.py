@@ -60,8 +60,8 @@ def probe_export(
     """Compute the values of an exported graph on the probe inputs.
 
     These are the example inputs, unless most of them are uniform (one value in all elements). Then
-    they are others, if the graph returns on them what the model returns: the graph may be made for
-    the example inputs alone.
+    other inputs are used, provided that the graph and the model return the same on them. (A graph
+    may be valid for the example inputs only.)
 
     Args:
         model: The model.
@@ -115,7 +115,7 @@ def _agrees(
 def replace_uniform_inputs(model: nn.Module, call: ModelCall) -> tuple[ModelCall, tuple[str, ...]]:
     """Replace inputs that have one value in all elements.
 
-    This happens only when such inputs have most of all elements: a mask of ones beside tokens does
+    This happens only when such inputs have most of all elements: a mask of ones next to tokens does
     no harm. Each input gets the first kind of numbers on which the model runs and returns at least
     as large a share of finite numbers as before.
 

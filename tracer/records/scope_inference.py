@@ -1,8 +1,8 @@
 """Inferring the scope of nodes from their values: which module computes them in an eager run.
 
-An exporter leaves some nodes without a scope, or changes their weights. Others get a wrong scope:
-around modules that are compiled or rewritten, exporters give the module that called them. The
-eager run knows better, where its values settle a node.
+An exporter leaves some nodes without a scope, or changes their weights. Other nodes get a wrong
+scope: for modules that are compiled or rewritten, exporters give the module that called them. The
+eager run shows the right scope if exactly one module can have computed a node's value.
 """
 
 from collections.abc import Iterable, Mapping
@@ -50,7 +50,7 @@ class NodeSightings:
     def could_overrule(self, key: NodeKey) -> bool:
         """Whether a run may contradict the exporter.
 
-        The run saw the exporter's module, and the node computes something that may tell.
+        It may if the run saw the exporter's module, and the node's value can identify a module.
         """
         node = self.nodes[key]
         if node.module not in self.tracker.order or node.passes_on:
@@ -60,7 +60,7 @@ class NodeSightings:
         )
 
     def unseen(self, key: NodeKey) -> bool:
-        """Whether no call returned the value of a node, as far as that was looked for."""
+        """Whether the search found no call that returned the value of a node."""
         is_seen = key in self.collector.confirmed or key in self.collector.suspects
         return not is_seen and not self.collector.sightings(key)
 
@@ -70,7 +70,7 @@ def observe_nodes(
 ) -> NodeSightings:
     """Run a model, and look for the values of nodes.
 
-    Where it seems that the exporter is wrong about a node, the model runs a second time: then all
+    If the exporter seems to be wrong about a node, the model runs a second time. Then every call
     that returned the value of any node is collected.
 
     Args:
@@ -107,9 +107,10 @@ def _observe(
 def inferred_scope(observed: NodeSightings, key: NodeKey) -> Scope | None:
     """The scope of a node whose module is to be found.
 
-    A node gets a scope when exactly one call of one module computed its value. Where none computed
+    A node gets a scope when exactly one call of one module computed its value. If no call computed
     it, exactly one call must have passed it on, as a view (a split, for example) or a copy. For a
-    node in a subgraph there may be several calls of one module: it runs in each round of a loop.
+    node in a subgraph there may be several calls of one module, because a loop runs it in each
+    iteration.
 
     Args:
         observed: What the eager run shows.
@@ -141,8 +142,8 @@ def _goes_on_passing(observed: NodeSightings, key: NodeKey) -> bool:
     """Whether a node passes on what a node of a known module already passes on.
 
     Exporters write several nodes for one operator: a gathering becomes a transposition, a reshape
-    and a gathering of rows. The call that computed the value lies before all of them. Those who
-    use the value tell more.
+    and a gathering of rows. The call that computed the value comes before all of them. So the nodes
+    that use the value tell more about the module.
     """
     if not observed.nodes[key].passes_on or key.graph != MAIN:
         return False
@@ -154,10 +155,10 @@ def _goes_on_passing(observed: NodeSightings, key: NodeKey) -> bool:
 def _scope_of_passing_call(
     observed: NodeSightings, key: NodeKey, sightings: Iterable[Sighting]
 ) -> Scope | None:
-    """The scope of the one call that took the value of a node out of what the node reads.
+    """The scope of the only call that extracted the node's value from what the node reads.
 
-    A split gives back what was joined before. So its value was computed in another place, by a
-    call that read something else.
+    A split returns what was joined before. So another call, which read something else, computed its
+    value earlier.
     """
     if observed.nodes[key].passes_on or key.graph != MAIN:
         return None
@@ -202,10 +203,10 @@ def possible_modules(observed: NodeSightings, key: NodeKey) -> set[str]:
 
 
 def reads_alike(observed: NodeSightings, key: NodeKey, sighting: Sighting) -> bool:
-    """Whether a call read what a node reads, as far as that depends on the model's inputs.
+    """Whether a call read the values that a node reads and that depend on the model's inputs.
 
-    Exporters write several nodes for one operator. So behind a value that no call returned, what
-    its own node reads counts.
+    Exporters write several nodes for one operator. If no call returned a value that the node reads,
+    the values count from which that one was computed.
 
     Args:
         observed: What the eager run shows.
@@ -233,10 +234,10 @@ def _equal(left: ValueFingerprint, right: ValueFingerprint) -> bool:
 
 
 def _settles(observed: NodeSightings, key: NodeKey, sighting: Sighting) -> bool:
-    """Whether a value is no coincidence.
+    """Whether equal values prove that a call is the node, and are no coincidence.
 
-    A value that is too small to tell by itself counts where the call read what the node reads, and
-    this has numbers that are not often equal.
+    A value that is too small to prove it alone counts if the call read what the node reads, and if
+    that holds numbers that are rarely equal.
     """
     if is_distinctive(sighting.value):
         return True
@@ -248,7 +249,7 @@ def _settles(observed: NodeSightings, key: NodeKey, sighting: Sighting) -> bool:
 
 
 def _single_scope(key: NodeKey, scopes: Iterable[Scope]) -> Scope | None:
-    """The only scope; for a node in a subgraph, the first call of the only module."""
+    """The only scope. For a node in a subgraph: the first call, if all are of one module."""
     different = set(scopes)
     if len(different) == 1 or (key.graph != MAIN and len({s.module for s in different}) == 1):
         return _first_call(different)

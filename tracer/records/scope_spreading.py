@@ -1,4 +1,4 @@
-"""Nodes that no value settles get their scope from the nodes around them, where these agree."""
+"""Nodes whose values prove no scope get it from the nodes around them, if these agree."""
 
 from collections.abc import Collection, Mapping
 
@@ -10,17 +10,17 @@ from modelexport.tracer.records.scope_inference import NodeSightings
 def spread_overruling(
     observed: NodeSightings, overruling: Mapping[NodeKey, Scope]
 ) -> dict[NodeKey, Scope]:
-    """Overrule the exporter for nodes that cannot be settled beside nodes that are.
+    """Overrule the exporter for nodes without proof that are next to nodes with a proven scope.
 
     An exporter that gave the caller's module for one node of a module gave it for all of them:
 
-    - a node whose value no call returned is a part of what its readers do: it goes with them,
-      when the exporter is overruled for all of them alike;
-    - a node that passes a value on goes where the one call ran that did so.
+    - a node whose value no call returned is a part of what its readers do. It gets their scope if
+      the exporter is overruled for all of them with the same scope;
+    - a node that passes a value on gets the scope of the only call that did the same.
 
     Args:
         observed: What the eager run shows.
-        overruling: The scopes of the nodes that are settled.
+        overruling: The scopes that values prove.
 
     Returns:
         These scopes, and those of the other nodes.

@@ -1,4 +1,4 @@
-"""When two values are equal, and when a value says where it was computed."""
+"""When two values count as equal, and when a value identifies the module that computed it."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ def is_distinctive(fingerprint: ValueFingerprint) -> bool:
 
 
 def has_fractions(fingerprint: ValueFingerprint) -> bool:
-    """Whether there are numbers beside whole ones in a value: whole ones are often equal."""
+    """Whether a value holds numbers that are not whole: whole numbers are often equal by chance."""
     numbers = fingerprint.statistics()
     return fingerprint.kind == "f" and bool((numbers != np.round(numbers)).any())
 
@@ -78,7 +78,7 @@ class TensorValue:
 
     @cached_property
     def extremes(self) -> tuple[float, float] | None:
-        """Its least and greatest number; None where a fingerprint would leave numbers out."""
+        """Its least and greatest number; None if a fingerprint would leave numbers out."""
         array = real_numbers(self._tensor)
         if array is None or not array.size:
             return None
@@ -113,7 +113,7 @@ class TensorValue:
 
 
 class ValueGroup:
-    """Values of one kind, each with its owner; one that a tensor equals is found fast.
+    """Values of one kind, each with its owner. It quickly finds the values that may equal a tensor.
 
     Args:
         values: The owners with their values.

@@ -1,7 +1,7 @@
-"""Watching an eager run for the values of nodes: which calls compute them, and which pass them on.
+"""Searching an eager run for the values of nodes: which calls compute them or pass them on.
 
-Fingerprints cost time. So a tensor gets one only where its least and greatest number agree with
-those of a node's value, and where the answer may matter.
+Fingerprints cost time. So a tensor gets one only if its least and greatest number agree with those
+of a node's value, and if the result can change something.
 """
 
 from collections import defaultdict
@@ -30,10 +30,10 @@ class NodeValues:
 
     Attributes:
         outputs: Fingerprints of what it computes; in a loop, of several rounds.
-        passes_on: Whether it gives back one of its inputs.
+        passes_on: Whether it returns one of its inputs.
         has_subgraphs: Whether it is a branch or a loop.
         module: The module that the exporter gave; None where it gave none.
-        is_open: Whether all modules that compute its value are to be found, whatever the exporter
+        is_open: Whether all modules that compute its value are searched, whatever the exporter
             says.
     """
 
@@ -54,7 +54,7 @@ class Sighting:
         computes: Whether none of its inputs has the value.
         enters: Whether it is a branch or a loop.
         read: Fingerprints of what it read.
-        written: Number of inputs to which it wrote: what they held before is not known.
+        written: Number of inputs to which it wrote. What they held before is unknown.
         has_shape: Whether what it returned has the shape of the node's value.
         depth: Number of branches and loops inside which it ran.
     """
@@ -79,7 +79,7 @@ class SightingCollector:
         nodes: What the nodes compute.
         all_sightings: Whether to collect the sightings of all nodes; else only those of open ones,
             and `suspects` of the others. This is much faster.
-        merged_calls: Is told every call with what it returned; None when nobody asks for that.
+        merged_calls: Gets every call with what it returned; None if merged calls are not needed.
 
     Attributes:
         confirmed: The nodes that are confirmed.

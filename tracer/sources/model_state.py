@@ -12,7 +12,7 @@ from modelexport.support.gc_pause import gc_paused
 
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Put a model in evaluation mode for the time of the body, and restore its state afterwards."""
+    """Put a model in evaluation mode while the body runs, and restore its state afterwards."""
     fast_path = torch.backends.mha.get_fastpath_enabled()
     with restored_state(model):
         torch.backends.mha.set_fastpath_enabled(False)  # it skips modules; few exporters support it

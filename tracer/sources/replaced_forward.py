@@ -9,7 +9,7 @@ from torch import nn
 
 @contextmanager
 def replaced_forward(model: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
-    """Give the instance of a model another forward, for the time of the body.
+    """Give the instance of a model another forward while the body runs.
 
     Args:
         model: The model.

@@ -214,7 +214,7 @@ def _parameter_names(
 
 @contextmanager
 def flat_forward(model: nn.Module, call: ModelCall) -> Iterator[None]:
-    """Give the model a forward that takes and returns flat tensors, for the time of the body."""
+    """Give the model a forward that takes and returns flat tensors while the body runs."""
     original = model.forward
     unique = UniqueNames()
     names = [unique.take(_parameter_name(name)) for name in call.tensors]

@@ -18,7 +18,7 @@ def is_transformers_model(model: nn.Module) -> bool:
 
 @contextmanager
 def ready_for_export(model: nn.Module) -> Iterator[None]:
-    """Settings under which a model of transformers can be exported, for the time of the body.
+    """Settings under which a model of transformers can be exported while the body runs.
 
     It returns no caches, and the choice of experts does not become a constant of the graph.
     Other models are left alone.
@@ -49,7 +49,7 @@ def _batched_experts(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _attribute(owner: object, name: str, *, value: object) -> Iterator[None]:
-    """Set an attribute for the time of the body."""
+    """Set an attribute while the body runs."""
     before = getattr(owner, name)
     setattr(owner, name, value)
     try:

@@ -22,7 +22,7 @@ NO_WEIGHTS = "the model has no weights"
 
 @contextmanager
 def fake_weights(model: nn.Module) -> Iterator[FakeTensorMode | None]:
-    """Put fake tensors in the place of all meta tensors of a model, for the time of the body.
+    """Put fake tensors in the place of all meta tensors of a model while the body runs.
 
     Yields:
         The mode under which the model runs on fake tensors; None for a model without meta tensors,

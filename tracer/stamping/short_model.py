@@ -57,7 +57,7 @@ def _results(call: SiblingCall, run: EqualRun) -> Iterator[tuple[int | None, Any
 
 @contextmanager
 def shortened(model: nn.Module, runs: Iterable[EqualRun]) -> Iterator[None]:
-    """Let the stamped calls of some runs pass their input on, for the time of the body."""
+    """Let the stamped calls of some runs pass their input on while the body runs."""
     with ExitStack() as stack:
         for run in runs:
             for call in chain(*run.stamped):

@@ -233,7 +233,7 @@ class _SiblingObserver:
 
     @contextmanager
     def watching(self, model: nn.Module, groups: Sequence[Sequence[str]]) -> Iterator[None]:
-        """Hear of the calls of some modules, by group of siblings, for the time of the body."""
+        """Hear of the calls of some modules, by group of siblings while the body runs."""
         with ExitStack() as stack:
             for number, group in enumerate(groups):
                 for path in group:

@@ -43,7 +43,7 @@ class ModelPart:
 
     @contextmanager
     def forward_of(self, model: nn.Module) -> Iterator[None]:
-        """Let a model do what this part does, for the time of the body."""
+        """Let a model do what this part does while the body runs."""
         original = model.forward
         signature = flat_signature(list(self.inputs))
 

@@ -118,7 +118,7 @@ def _features(result: Any) -> Any:
 
 @contextmanager
 def _returning(calls: Iterable[tuple[nn.Module, Any]]) -> Iterator[None]:
-    """Let each call of modules return what is given for it, for the time of the body."""
+    """Let each call of modules return what is given for it while the body runs."""
     by_module: dict[nn.Module, list[Any]] = {}
     for module, result in calls:
         by_module.setdefault(module, []).append(result)
