@@ -104,7 +104,7 @@ class OperatorObserver(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _should_skip_dynamo(cls) -> bool:
         """Whether torch wraps `__torch_dispatch__`, so that torch.compile leaves it alone.
 
-        The wrapper loads the code of torch.compile, which takes a second even without any compiling.
+        The wrapper loads the code of torch.compile, which takes a second even without compiling.
         """
         return False
 
