@@ -7,7 +7,8 @@ Each model is traced, made in four precisions, given path names and profiled twi
 Columns: nodes of the file; share of node time below the root, at each level; the largest share in
 nodes that the record places in the root's own forward, and in nodes that are neither; share that is
 judged, and share at a wrong layer, by the path names and the names of values that onnxruntime kept;
-the largest difference of a module above 1 % of the time between the two profiles, at each level;
+the largest difference of a module above 1 % of the time between the two profiles, in time and in
+its share of all node time, at each level;
 processor time of `profile` outside of onnxruntime's sessions that run the file; seconds that it
 takes besides the runs, with the creation of the sessions. With --out, the rows of the page's table
 are replaced.
@@ -43,7 +44,8 @@ from modelexport.rewriter.profiling import measured_profile
 HEADS = (
     *("file", "precision", "nodes", "below the root: disable / basic / extended / all"),
     *("root's own work", "lost", "judged", "wrong layer"),
-    *("two profiles: disable / basic / extended / all", "processor time", "besides the runs"),
+    *("two profiles, time: disable / basic / extended / all", "two profiles, share", "runs"),
+    *("processor time", "besides the runs"),
 )
 _LARGE = 0.01
 """Share of the time from which a module is compared between two profiles."""
@@ -58,7 +60,10 @@ class LevelFigures:
         below_root: Share of node time below the root.
         root_work: Share in nodes that the record places in the root's own forward.
         judged, wrong: Share of nodes whose names tell a layer; share at another layer than that.
-        difference: The largest difference of a module between two profiles; its name is `module`.
+        difference: The largest difference of a module's time between two profiles; its name is
+            `module`.
+        share_difference: The largest difference of a module's share of all node time.
+        runs: Number of measured runs.
         processor: Seconds of processor time that a profile took outside of the sessions that run
             the file.
         overhead: Seconds that a profile took besides the runs.
@@ -70,6 +75,8 @@ class LevelFigures:
     wrong: float
     difference: float
     module: str
+    share_difference: float
+    runs: int
     processor: float
     overhead: float
 
@@ -142,14 +149,20 @@ def _timed(module: ModuleType, name: str, clock: Callable[[], float]) -> Iterato
         yield seconds
 
 
-def largest_difference(a: Profile, b: Profile) -> tuple[float, str]:
-    """The largest relative difference of a module's time between two profiles, and the module."""
-    others = {row.tag: row.time for row in b.modules}
-    large = [row for row in a.modules if row.share > _LARGE and row.tag in others]
-    return max(((abs(others[row.tag] / row.time - 1), row.path) for row in large), default=(0, ""))
+def largest_differences(a: Profile, b: Profile) -> tuple[float, str, float]:
+    """The largest relative difference of a module's time between two profiles, and of its share.
+
+    Returns:
+        The difference in time, the path of its module, and the difference in share.
+    """
+    others = {row.tag: row for row in b.modules}
+    pairs = [(x, others[x.tag]) for x in a.modules if x.share > _LARGE and x.tag in others]
+    times = [(abs(y.time / x.time - 1), x.path) for x, y in pairs]
+    shares = [abs(y.share / x.share - 1) for x, y in pairs]
+    return *max(times, default=(0.0, "")), max(shares, default=0.0)
 
 
-def measure_level(file: Path, level: OptimisationLevel, runs: int) -> LevelFigures:
+def measure_level(file: Path, level: OptimisationLevel, runs: int | None) -> LevelFigures:
     """Profile a file twice at a level."""
     options = ProfileOptions(level=level, runs=runs, threads=1)
     start, processor = time.perf_counter(), time.process_time()
@@ -161,11 +174,11 @@ def measure_level(file: Path, level: OptimisationLevel, runs: int) -> LevelFigur
     overhead = time.perf_counter() - start - sum(all_runs)
     processor = time.process_time() - processor - sum(sessions)
     second = profile(file, options=options)
-    difference, module = largest_difference(first, second)
+    difference, module, share = largest_differences(first, second)
     judged, wrong = judge_layers(first, file)
     return LevelFigures(
-        *(first.attributed, first.root_work, judged, wrong, difference, module),
-        *(processor, overhead),
+        *(first.attributed, first.root_work, judged, wrong, difference, module, share),
+        *(first.runs, processor, overhead),
     )
 
 
@@ -178,12 +191,16 @@ def _row(model: str, form: str, nodes: int, figures: Sequence[LevelFigures]) -> 
         f"{min(level.judged for level in figures):.0%}",
         f"{max(level.wrong for level in figures):.2%}",
         " / ".join(f"{100 * level.difference:.0f}" for level in figures) + " %",
+        " / ".join(f"{100 * level.share_difference:.0f}" for level in figures) + " %",
+        f"{min(level.runs for level in figures)} to {max(level.runs for level in figures)}",
         f"{max(level.processor for level in figures):.1f} s",
         f"{max(level.overhead for level in figures):.1f} s",
     ]
 
 
-def measure_model(name: str, forms: Sequence[str], runs: int, folder: Path) -> Iterator[list[str]]:
+def measure_model(
+    name: str, forms: Sequence[str], runs: int | None, folder: Path
+) -> Iterator[list[str]]:
     """A row for each form of a model."""
     plain = folder / f"{name}.onnx"
     record = trace(*make_subject(name), plain).record
@@ -226,7 +243,7 @@ def main() -> None:
     )
     parser.add_argument("models", nargs="*", help=f"some of {', '.join(SUBJECTS)}")
     parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS))
-    parser.add_argument("--runs", type=int, default=30)
+    parser.add_argument("--runs", type=int, help="measured runs; by default profile chooses")
     parser.add_argument("--out", type=Path, help="the page whose table gets the rows")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")

@@ -13,7 +13,7 @@ class ProfileKeywords(TypedDict, total=False):
     """The types of `ProfileOptions` as keyword arguments, for type checkers and editors."""
 
     level: OptimisationLevel | str
-    runs: int
+    runs: int | None
     sessions: int
     warmup: int
     threads: int
@@ -28,10 +28,11 @@ class ProfileOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         level: How far onnxruntime optimises the file.
-        runs: Number of runs that are measured.
+        runs: Number of runs that are measured. If None: 30, or more if a run is short: as many as
+            take a second, at most 120.
         sessions: Maximum number of onnxruntime sessions among which these runs are divided. Each
-            session loads the file again. There are fewer sessions if that would take more than a
-            second.
+            session loads the file again and warms up. There are fewer sessions if that would take
+            more than a second.
         warmup: Number of runs at the beginning of each session that are not measured.
         threads: Number of threads inside an operator; 0 to let the runtime choose.
         provider: Execution provider of onnxruntime (`CPUExecutionProvider`, or only `cpu`), or
@@ -43,8 +44,8 @@ class ProfileOptions(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     level: OptimisationLevel = OptimisationLevel.ALL
-    runs: int = 30
-    sessions: int = 6
+    runs: int | None = None
+    sessions: int = 10
     warmup: int = 3
     threads: int = 0
     provider: str | None = None
@@ -64,7 +65,8 @@ class ProfileOptions(msgspec.Struct, frozen=True, kw_only=True):
             level, runtime = OptimisationLevel(options.level), ProfileRuntime(options.runtime)
         except ValueError as error:
             raise UsageError(f"Unknown choice: {error}.") from error
-        if min(options.runs, options.sessions) < 1 or min(options.warmup, options.threads) < 0:
+        runs = 1 if options.runs is None else options.runs
+        if min(runs, options.sessions) < 1 or min(options.warmup, options.threads) < 0:
             raise UsageError(
                 "Profiling needs at least 1 run and 1 session; other numbers cannot be negative."
             )

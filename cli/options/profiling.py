@@ -24,14 +24,19 @@ class ProfileRunOptions:
         typer.Option(help="How far onnxruntime optimises the file.", rich_help_panel=_RUN),
     ] = _DEFAULTS.level
     runs: Annotated[
-        int, typer.Option(min=1, help="Number of measured runs.", rich_help_panel=_RUN)
+        int | None,
+        typer.Option(
+            min=1,
+            help="Number of measured runs; by default 30, or as many as take a second, up to 120.",
+            rich_help_panel=_RUN,
+        ),
     ] = _DEFAULTS.runs
     sessions: Annotated[
         int,
         typer.Option(
             min=1,
-            help="Most sessions of onnxruntime that share these runs; fewer where they take long "
-            "to make.",
+            help="Most sessions of onnxruntime that share these runs; fewer where loading and "
+            "warming up take long.",
             rich_help_panel=_RUN,
         ),
     ] = _DEFAULTS.sessions

@@ -1,5 +1,6 @@
 """Running a file in openvino with its counters on. No other module imports openvino."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,15 +47,21 @@ class OpenvinoRun:
 
 
 def run_openvino(
-    path: Path, feeds: Feeds, *, runs: int, warmup: int, threads: int, device: str | None = None
+    path: Path,
+    feeds: Feeds,
+    *,
+    runs: Callable[[float], int],
+    warmup: int,
+    threads: int,
+    device: str | None = None,
 ) -> OpenvinoRun:
     """Run a file in openvino.
 
     Args:
         path: The file; it has no functions.
         feeds: An array for each input.
-        runs: Number of measured runs.
-        warmup: Number of runs before them.
+        runs: Number of measured runs, by the seconds that a run takes.
+        warmup: Number of runs before them; there is one at least, which tells the seconds.
         threads: Number of threads; 0 for openvino's choice.
         device: The device; None for the processor.
 
@@ -73,14 +80,15 @@ def run_openvino(
         request = model.create_infer_request()
         times: dict[str, list[float]] = {}
         run_times = []
-        for number in range(warmup + runs):
+        for _ in range(max(1, warmup)):
             request.infer(dict(feeds))
-            if number >= warmup:
-                run_times.append(1000 * float(request.latency))
-                for counter in request.get_profiling_info():
-                    if counter.status.name == "EXECUTED":
-                        time = 1e6 * counter.real_time.total_seconds()
-                        times.setdefault(counter.node_name, []).append(time)
+        for _ in range(runs(float(request.latency) / 1000)):
+            request.infer(dict(feeds))
+            run_times.append(1000 * float(request.latency))
+            for counter in request.get_profiling_info():
+                if counter.status.name == "EXECUTED":
+                    time = 1e6 * counter.real_time.total_seconds()
+                    times.setdefault(counter.node_name, []).append(time)
     except RuntimeError as error:
         raise RuntimeFailedError(
             f"{path}: openvino cannot load or run it ({first_line(error)})."

@@ -32,6 +32,20 @@ _EXTERNAL_FILE = "session.optimized_model_external_initializers_file_name"
 
 
 @dataclass(frozen=True)
+class RunCounts:
+    """How often a session runs its file.
+
+    Attributes:
+        warmup: Number of runs before those that are measured.
+        measured: Number of measured runs, by the seconds that it took to make the session, and by
+            those that a run takes.
+    """
+
+    warmup: int
+    measured: Callable[[float, float], int]
+
+
+@dataclass(frozen=True)
 class ProfiledRun:
     """What a profiled run left behind.
 
@@ -40,12 +54,14 @@ class ProfiledRun:
         version: Version of onnxruntime.
         providers: The execution providers of the session.
         seconds_to_make: Time that it took to make the session.
+        seconds_of_run: Time of its last run before the number of measured runs was chosen.
     """
 
     events: Path
     version: str
     providers: tuple[str, ...]
     seconds_to_make: float
+    seconds_of_run: float
 
 
 def optimise(
@@ -88,7 +104,7 @@ def run_profiled(
     optimised: Path | None = None,
     source: SessionSource,
     level: OptimisationLevel,
-    runs: Callable[[float], int],
+    runs: RunCounts,
     threads: int,
     provider: str | None = None,
     libraries: Iterable[str] = (),
@@ -102,8 +118,7 @@ def run_profiled(
         optimised: Where the file goes in the form into which onnxruntime optimises it.
         source: What to load: the file itself, or something in its place.
         level: How far it is optimised.
-        runs: Number of runs, those for warming up included, by the seconds that it took to make
-            the session.
+        runs: How often it is run.
         threads: Number of threads inside an operator; 0 to let onnxruntime choose.
         provider: The execution provider; None for the processor.
         libraries: Custom operator libraries to load.
@@ -123,16 +138,26 @@ def run_profiled(
     session = _open_session(ort, path, options, source, provider)
     seconds = time.perf_counter() - start
     names = [value.name for value in session.get_outputs()]
+
+    def run_once() -> float:
+        """Run it; the seconds that this takes."""
+        start = time.perf_counter()
+        run_session(session, ort.OrtValue, names, feeds)
+        return time.perf_counter() - start
+
     try:
         with gc_paused():  # nothing is collected during a run
-            for _ in range(runs(seconds)):
-                run_session(session, ort.OrtValue, names, feeds)
+            first = max(1, runs.warmup)
+            seconds_of_run = [run_once() for _ in range(first)][-1]
+            for _ in range(runs.warmup + runs.measured(seconds, seconds_of_run) - first):
+                run_once()
     except Exception as error:  # onnxruntime's errors share no base class
         raise RuntimeFailedError(
             f"{path}: onnxruntime cannot run it ({first_line(error)})."
         ) from error
     written = Path(session.end_profiling())
-    return ProfiledRun(written, ort.__version__, tuple(session.get_providers()), seconds)
+    providers = tuple(session.get_providers())
+    return ProfiledRun(written, ort.__version__, providers, seconds, seconds_of_run)
 
 
 def _session_options(

@@ -20,7 +20,7 @@ from modelexport.rewriter.container import SessionSource, file_source, session_s
 from modelexport.rewriter.execution.empty_inputs import read_extents
 from modelexport.rewriter.execution.feeds import Feeds, candidate_feeds, graph_inputs
 from modelexport.rewriter.execution.generated_feeds import distinctive_feeds
-from modelexport.rewriter.execution.profiled_run import ProfiledRun, run_profiled
+from modelexport.rewriter.execution.profiled_run import ProfiledRun, RunCounts, run_profiled
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.profiling.importers.onnxruntime_events import read_events
 from modelexport.rewriter.profiling.importers.onnxruntime_json import read_onnxruntime
@@ -28,7 +28,12 @@ from modelexport.rewriter.profiling.match_optimised import match_optimised
 from modelexport.rewriter.profiling.optimised_graph import graph_of_optimised
 from modelexport.rewriter.profiling.profiled_graph import ProfiledGraph
 from modelexport.rewriter.profiling.recorded_profile import RecordedProfile
-from modelexport.rewriter.profiling.sessions import affordable_sessions, join_sessions, split_runs
+from modelexport.rewriter.profiling.sessions import (
+    affordable_sessions,
+    choose_runs,
+    join_sessions,
+    split_runs,
+)
 from modelexport.support.progress import report_step
 from modelexport.support.unique_names import UniqueNames
 
@@ -84,12 +89,13 @@ def _run_sessions(
     """Run a file in several sessions, one after the other. The first writes its optimised form.
 
     Where a session puts weights and values in memory makes nodes faster or slower for as long as
-    it lives. The next session puts them elsewhere.
+    it lives. The next session puts them elsewhere. The first tells how long loading and running
+    take, and so how many sessions and runs there are.
     """
     source = _distinctly_named(file) or file_source(file.container)
     libraries = [str(library) for library in options.libraries]
 
-    def run_session(session: int, shares: Callable[[float], Sequence[int]]) -> ProfiledRun:
+    def run_session(session: int, shares: Callable[[float, float], Sequence[int]]) -> ProfiledRun:
         report_step(f"running {file.path.name} (session {session + 1})")
         return run_profiled(
             file.path,
@@ -98,18 +104,22 @@ def _run_sessions(
             optimised=optimised if session == 0 else None,
             source=source,
             level=options.level,
-            runs=lambda seconds: options.warmup + shares(seconds)[session],
+            runs=RunCounts(
+                options.warmup, lambda to_make, of_run: shares(to_make, of_run)[session]
+            ),
             threads=options.threads,
             provider=options.provider,
             libraries=libraries,
         )
 
-    def shares_of(seconds: float) -> list[int]:
-        return split_runs(options.runs, affordable_sessions(seconds, options.sessions))
+    def shares_of(to_make: float, of_run: float) -> list[int]:
+        runs = options.runs or choose_runs(of_run)
+        sessions = affordable_sessions(to_make + options.warmup * of_run, options.sessions)
+        return split_runs(runs, sessions)
 
     first = run_session(0, shares_of)
-    shares = shares_of(first.seconds_to_make)
-    others = [run_session(session, lambda _: shares) for session in range(1, len(shares))]
+    shares = shares_of(first.seconds_to_make, first.seconds_of_run)
+    others = [run_session(session, lambda *_: shares) for session in range(1, len(shares))]
     return join_sessions([_read_run(run, file.path, options.warmup) for run in (first, *others)])
 
 

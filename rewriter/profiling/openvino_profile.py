@@ -15,6 +15,7 @@ from modelexport.rewriter.profiling.recorded_profile import (
     RecordedProfile,
     executed_predecessors,
 )
+from modelexport.rewriter.profiling.sessions import choose_runs
 from modelexport.support.progress import report_step
 
 
@@ -44,7 +45,7 @@ def measure_openvino(
         run = run_openvino(
             path,
             feeds,
-            runs=options.runs,
+            runs=lambda seconds: options.runs or choose_runs(seconds),
             warmup=options.warmup,
             threads=options.threads,
             device=options.provider,

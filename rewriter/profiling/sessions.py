@@ -7,8 +7,29 @@ from dataclasses import replace
 from modelexport.rewriter.profiling.recorded_profile import RecordedLayer, RecordedProfile
 
 MOST_SECONDS = 1.0
-"""Seconds that sessions behind the first may take to make: a large file is not loaded many times
-over for steadier times."""
+"""Seconds that sessions behind the first may take to load the file and to warm up: a large file is
+not loaded many times over for steadier times."""
+
+LEAST_RUNS, MOST_RUNS = 30, 120
+"""Number of runs that are measured where the user names none: the more, the shorter a run is."""
+MEASURED_SECONDS = 1.0
+"""Seconds of measured runs that are enough."""
+
+
+def choose_runs(seconds: float) -> int:
+    """The number of runs to measure: those that take a second, within limits.
+
+    Other work on the machine slows a few runs down. Among more runs, more are undisturbed.
+
+    Args:
+        seconds: Time that a run takes.
+
+    >>> choose_runs(1.0), choose_runs(0.02), choose_runs(0.001)
+    (30, 50, 120)
+    """
+    if seconds * MOST_RUNS <= MEASURED_SECONDS:
+        return MOST_RUNS
+    return max(LEAST_RUNS, int(MEASURED_SECONDS / seconds))
 
 
 def split_runs(runs: int, sessions: int) -> list[int]:
@@ -22,10 +43,10 @@ def split_runs(runs: int, sessions: int) -> list[int]:
 
 
 def affordable_sessions(seconds: float, most: int) -> int:
-    """The number of sessions, of which those behind the first take a second at most to make.
+    """The number of sessions, of which those behind the first take a second at most to prepare.
 
     Args:
-        seconds: Time that the first took to make.
+        seconds: Time that one takes to load the file and to warm up.
         most: Number of sessions that are wanted.
 
     >>> affordable_sessions(0.1, 6), affordable_sessions(0.4, 6), affordable_sessions(1.5, 6)

@@ -14,6 +14,7 @@ from modelexport.hierarchy.choices import OptimisationLevel
 from modelexport.hierarchy.graph_paths import walk_nodes
 from modelexport.hierarchy.profile_options import ProfileFiles
 from modelexport.rewriter import Profile, annotate, compare_profiles, profile
+from modelexport.rewriter.profiling.sessions import LEAST_RUNS, MOST_RUNS
 from tests.helpers.handmade import two_layers, two_layers_record
 
 
@@ -57,6 +58,12 @@ def test_times_add_up(folder: Path, level: OptimisationLevel) -> None:
     below = sum(node.time for node in result.nodes if node.module)
     assert result.attributed == pytest.approx(below / (result.node_time or 1))
     assert 0 <= result.root_work <= 1 - result.attributed + 1e-9
+
+
+def test_short_runs_are_measured_more_often(folder: Path) -> None:
+    """Where the user names no number of runs, a small file is run more often than a large one."""
+    result = profile(folder / "net.annotated.onnx", level="disable", sessions=2, threads=1)
+    assert LEAST_RUNS < result.runs <= MOST_RUNS
 
 
 def test_names_need_no_escapes(folder: Path) -> None:

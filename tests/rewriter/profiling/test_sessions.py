@@ -7,8 +7,12 @@ import pytest
 
 from modelexport.rewriter.profiling.recorded_profile import RecordedLayer, RecordedProfile
 from modelexport.rewriter.profiling.sessions import (
+    LEAST_RUNS,
+    MEASURED_SECONDS,
+    MOST_RUNS,
     MOST_SECONDS,
     affordable_sessions,
+    choose_runs,
     join_sessions,
     split_runs,
 )
@@ -30,6 +34,17 @@ def test_sessions_behind_the_first_take_a_second_at_most_to_make(seconds: float)
     assert (number - 1) * seconds <= MOST_SECONDS
     assert number == 6 or number * seconds > MOST_SECONDS
     assert number >= 1
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1e-5, 0.0083, 0.0084, 0.02, 0.033, 0.034, 5.0])
+def test_short_runs_are_measured_more_often(seconds: float) -> None:
+    """As many as fit into a second, within limits."""
+    runs = choose_runs(seconds)
+    assert LEAST_RUNS <= runs <= MOST_RUNS
+    if runs > LEAST_RUNS:
+        assert runs * seconds <= MEASURED_SECONDS
+    if runs < MOST_RUNS:
+        assert (runs + 1) * seconds > MEASURED_SECONDS
 
 
 def _profile(*layers: tuple[str, float], run: float = 9.0) -> RecordedProfile:
