@@ -46,6 +46,12 @@ def test_an_op_that_has_its_node_leaves_the_others_open() -> None:
     assert passing(file, ENDS) == {"to": ["to", "back"], "more": ["to", "back"]}
 
 
+def test_a_node_without_results_passes_nothing_on() -> None:
+    """Damaged files have copies without an output."""
+    file = FILE.replace("[last]", "[lost] = Identity (h) [last]")
+    assert passing(file, ENDS) == {"passing": ["to", "back"]}
+
+
 def test_a_node_that_is_paired_is_left_out_and_others_are_not() -> None:
     """Also where its op is another one; a node without paired readers tells nothing."""
     record = RECORD.replace("[last]", "[side] s = Identity (x) [last]")

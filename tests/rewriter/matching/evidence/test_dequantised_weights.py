@@ -56,13 +56,15 @@ def test_one_scale_of_a_vector() -> None:
     assert np.array_equal(dequantise(node, stored, weights.get), stored * np.float32(0.25))
 
 
-def by_blocks(inputs: list[str], rows: int, columns: int, block: int) -> onnx.NodeProto:
+def by_blocks(
+    inputs: list[str], rows: int, columns: int, block: int, bits: int = 4
+) -> onnx.NodeProto:
     return helper.make_node(
         *("MatMulNBits", ["x", *inputs], ["y"]),
         domain="com.microsoft",
         K=columns,
         N=rows,
-        bits=4,
+        bits=bits,
         block_size=block,
     )
 
@@ -85,6 +87,17 @@ def test_by_blocks(columns: int, zero: type | None) -> None:
     numbers = dequantise(node, packed, weights.get)
     assert numbers.dtype == np.float32
     assert np.allclose(numbers, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 8])
+def test_numbers_of_any_width(bits: int) -> None:
+    """Packed without gaps, the low bits first; without a zero point the middle stands for 0."""
+    numbers = RANDOM.integers(0, 1 << bits, (3, 16))
+    packed = np.packbits(numbers[..., None] >> np.arange(bits) & 1, bitorder="little")
+    weights = {"b": packed, "s": RANDOM.random(3).astype(np.float32) + 0.1}
+    node = by_blocks(list(weights), 3, 16, 16, bits)
+    expected = (numbers - (1 << bits - 1)) * weights["s"][:, None]
+    assert np.allclose(dequantise(node, packed, weights.get), expected)
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,14 @@ def test_equal_and_very_small_numbers_are_rounded_in_one_direction(kind: str) ->
     assert note({"w": rounded}, record_of({"w": array})) == ""
 
 
+@pytest.mark.parametrize(("steps", "expected"), [(101, False), (102, True)])
+def test_very_small_numbers_go_to_the_nearest_one(steps: int, expected: bool) -> None:
+    """Half precision has few numbers there: the nearest one is a rounding, the next is not."""
+    smallest = float(np.finfo(np.float16).smallest_subnormal)
+    array, file = (np.full(32, n * smallest, np.float32) for n in (100.7, steps))
+    assert bool(note({"w": file}, record_of({"w": array}))) is expected
+
+
 @pytest.mark.parametrize("kind", ["float16", "bfloat16"])
 def test_recorded_numbers_of_few_digits_were_not_rounded(kind: str) -> None:
     """A model in 16 bits that was trained further has as few digits."""
