@@ -6,65 +6,65 @@ process left is swept by the next run. The table has the trials by fault and com
 """
 
 import argparse
-import random
-import signal
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
-from faulting import trials
+from faulting.fault_table import FAULTS
 from faulting.full_disk import can_mount
-from faulting.runs import load_all, run
-from faulting.scenes import SCENES, Scene, copy_folder, files_in, write_inputs
-from faulting.trials import Bench, Trial
-
-FAULTS: dict[str, Callable[[Bench], Trial]] = {
-    "kill -9": trials.kill,
-    "SIGINT": trials.stop(signal.SIGINT),
-    "SIGTERM": trials.stop(signal.SIGTERM),
-    "SIGHUP": trials.stop(signal.SIGHUP),
-    "input truncated": trials.change_input(trials.truncate),
-    "input replaced": trials.change_input(trials.replace),
-    "input removed": trials.change_input(trials.remove),
-    "file size limit": trials.limit_files,
-    "disk full": trials.fill_disk,
-    "permission lost": trials.lose_permission,
-    "two writers": trials.write_twice(),
-    "two writers, --force": trials.write_twice("--force"),
-}
+from faulting.rows import RowId, jobs_of, row_lines, run_jobs
+from faulting.runs import load_all
+from faulting.scenes import SCENES, Scene, write_inputs
+from faulting.trials import Trial
 
 
 def main() -> None:
     """Make the trials that the arguments ask for; exits with 1 if one showed a problem."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--trials", type=int, default=100, help="of each fault and command")
-    parser.add_argument("--fault", action="append", choices=FAULTS, help="only this one")
-    parser.add_argument("--scene", action="append", help="only commands with this name")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+    options = _arguments()
     names = options.fault or [name for name in FAULTS if name != "disk full" or can_mount()]
-    scenes = [scene for scene in SCENES if not options.scene or scene.name in options.scene]
-    problems = 0
-    print("| fault | command | trials | outcomes | problems |")
-    print("|---|---|---:|---|---:|")
+    rows = [RowId(name, scene) for name in names for scene in _scenes(options.scene)]
     with tempfile.TemporaryDirectory(dir=_memory()) as place:
         root = Path(place)
         root.chmod(0o755)
         inputs = root / "inputs"
         inputs.mkdir()
         write_inputs(inputs)
-        load_all([scene.arguments for scene in scenes], root / "work", inputs)
-        benches = [_bench(scene, inputs, root / "work", options.seed) for scene in scenes]
-        for name in names:
-            for bench in benches:
-                row = [FAULTS[name](bench) for _ in range(options.trials)]
-                problems += sum(trial.problem is not None for trial in row)
-                print("\n".join(_lines(name, bench.scene.name, row)), flush=True)
-        trials.clean(root / "work")
-    sys.exit(1 if problems else 0)
+        scenes = {row.scene.name: row.scene for row in rows}
+        load_all([scene.arguments for scene in scenes.values()], root / "work", inputs)
+        jobs = list(jobs_of(rows, options.trials))
+        futures = run_jobs(jobs, root, options.seed, options.jobs)
+    trials: dict[RowId, list[Trial]] = {row: [] for row in rows}
+    for job, future in zip(jobs, futures, strict=True):
+        trials[job.row] += future.result()
+    print("| fault | command | trials | outcomes | problems |")
+    print("|---|---|---:|---|---:|")
+    for row, made in trials.items():
+        print("\n".join(row_lines(row, made)))
+    print("\n".join(_summary(trials)))
+    sys.exit(any(trial.problem is not None for made in trials.values() for trial in made))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=100, help="of each fault and command")
+    parser.add_argument("--fault", action="append", choices=FAULTS, help="only this one")
+    parser.add_argument("--scene", action="append", help="only commands with this name")
+    parser.add_argument("--jobs", type=int, default=1, help="processes that make trials")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args()
+
+
+def _scenes(names: Sequence[str] | None) -> list[Scene]:
+    """The commands with these names, or all; those that trace a model need torch."""
+    scenes = [scene for scene in SCENES if not names or scene.name in names]
+    if find_spec("torch") is None:
+        without = [scene.name for scene in scenes if scene.needs_torch]
+        print(f"torch is not installed; without it there are no trials of: {', '.join(without)}")
+        scenes = [scene for scene in scenes if not scene.needs_torch]
+    return scenes
 
 
 def _memory() -> str | None:
@@ -72,35 +72,16 @@ def _memory() -> str | None:
     return str(folder) if folder.is_dir() else None
 
 
-def _bench(scene: Scene, inputs: Path, folder: Path, seed: int) -> Bench:
-    """Run a command twice without faults: what it writes, and how long it takes.
-
-    Raises:
-        SystemExit: It fails, or does not write the same files each time.
-    """
-    found, seconds = [], []
-    for _ in range(3):
-        copy_folder(inputs, folder)
-        ended = run(scene.arguments, folder)
-        if ended.code:
-            sys.exit(f"{scene.name} fails without a fault: {ended.err}")
-        before = files_in(inputs)
-        found.append({p: data for p, data in files_in(folder).items() if p not in before})
-        seconds.append(ended.seconds)
-    if found[-1] != found[-2]:
-        sys.exit(f"{scene.name} does not write the same files each time")
-    reference = replace(scene, reference=found[-1])
-    source = random.Random(f"{seed} {scene.name}")  # noqa: S311 - no secret
-    return Bench(reference, inputs, folder, min(seconds), source)
-
-
-def _lines(fault: str, scene: str, row: Sequence[Trial]) -> Iterator[str]:
-    """The row of the table, and the problems below it."""
-    outcomes = ", ".join(f"{n} {o}" for o, n in Counter(t.outcome for t in row).most_common())
-    problems = Counter(trial.problem for trial in row if trial.problem is not None)
-    yield f"| {fault} | {scene} | {len(row)} | {outcomes} | {problems.total()} |"
-    for problem, count in problems.most_common(5):
-        yield f"    {count} x {problem}"
+def _summary(trials: Mapping[RowId, Sequence[Trial]]) -> Iterator[str]:
+    """All commands together, by fault."""
+    commands, counts, problems = Counter[str](), Counter[str](), Counter[str]()
+    for row, made in trials.items():
+        commands[row.fault] += 1
+        counts[row.fault] += len(made)
+        problems[row.fault] += sum(trial.problem is not None for trial in made)
+    yield from ("", "| fault | commands | trials | problems |", "|---|---:|---:|---:|")
+    for fault, count in counts.items():
+        yield f"| {fault} | {commands[fault]} | {count} | {problems[fault]} |"
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper, parser
 
-from modelexport.hierarchy.choices import PartRole
+from modelexport.hierarchy.choices import Inject, PartRole
 from modelexport.hierarchy.graph_digest import graph_digest
 from modelexport.hierarchy.module_tree import Module
 from modelexport.hierarchy.part_manifest import (
@@ -46,7 +46,7 @@ def build():
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scene:
     """A command that writes files.
 
@@ -55,6 +55,7 @@ class Scene:
         line: The arguments.
         outputs: The files or folders that it writes.
         weights: The file with the weights that it reads.
+        needs_torch: Whether it traces a model.
         reference: The content of the files that it writes; empty before they are known.
     """
 
@@ -62,6 +63,7 @@ class Scene:
     line: str
     outputs: tuple[str, ...]
     weights: str = "annotated.onnx"
+    needs_torch: bool = False
     reference: dict[str, bytes] = field(default_factory=dict)
 
     @property
@@ -91,6 +93,13 @@ SCENES = (
     ),
     Scene("strip", "strip annotated.onnx -o new.onnx", ("new.onnx",)),
     Scene(
+        "strip, functions",
+        "strip folded.onnx -o new.onnx --functions",
+        ("new.onnx",),
+        "folded.onnx",
+    ),
+    Scene("strip, parts", "strip parts -o new", ("new",), "parts/annotated.onnx"),
+    Scene(
         "extract",
         "extract annotated.onnx part.0 -o new.onnx --check --save-inputs new.npz",
         ("new.onnx", "new.npz"),
@@ -101,6 +110,7 @@ SCENES = (
         ("sub/new.onnx", "sub/new.onnx.data"),
         "weights.bin",
     ),
+    Scene("extract, parts", "extract parts part.0 -o new", ("new",), "parts/annotated.onnx"),
     Scene("split", "split annotated.onnx -o new --parts 2 --check", ("new",)),
     Scene("split, assignments", "split annotated.onnx -o new --parts 2 --assignments", ("new",)),
     Scene("split, parts", "split parts -o new --parts 2", ("new",), "parts/annotated.onnx"),
@@ -112,10 +122,29 @@ SCENES = (
         "trace net.py:build new.onnx --exporter torchscript",
         ("new.onnx", "new.trace.json"),
         "net.py",
+        needs_torch=True,
+    ),
+    Scene(
+        "export",
+        "export net.py:build new.onnx --exporter torchscript --report new.json",
+        ("new.onnx", "new.json"),
+        "net.py",
+        needs_torch=True,
     ),
     Scene(
         "select",
         "select annotated.onnx --module part.0 --format layer-ann -o new.onnx",
+        ("new.onnx",),
+    ),
+    Scene(
+        "select, parts",
+        "select parts --module part.0 --format layer-ann -o new",
+        ("new",),
+        "parts/annotated.onnx",
+    ),
+    Scene(
+        "profile, optimised",
+        "profile annotated.onnx --runs 1 --warmup 0 --save-optimised new.onnx",
         ("new.onnx",),
     ),
     Scene(
@@ -137,6 +166,10 @@ def write_inputs(folder: Path) -> None:
     onnx.save(model, folder / "plain.onnx")
     (folder / "record.json").write_bytes(encode_record(_record(model)))
     annotate(folder / "plain.onnx", folder / "record.json", folder / "annotated.onnx")
+    functions = [Inject.FUNCTIONS]
+    annotate(
+        folder / "plain.onnx", folder / "record.json", folder / "folded.onnx", inject=functions
+    )
     for source, target in (("plain", "out"), ("annotated", "taggedout")):
         onnx.save(
             onnx.load(folder / f"{source}.onnx"),
