@@ -117,7 +117,7 @@ def annotate(
 def _reference_record(
     record: Record | str | Path | None, inherit_from: str | Path | None, options: AnnotateOptions
 ) -> tuple[Record | None, AnnotateOptions]:
-    """The record, read or made from an annotated file; and the options that are left for it."""
+    """The record, read or made from an annotated file; and the options with which to match."""
     if record is not None and inherit_from is not None:
         raise UsageError("--from and --record exclude each other: give one of them.")
     if isinstance(record, str | Path):
@@ -134,7 +134,7 @@ def _match(file: ModelFile, record: Record | None, options: AnnotateOptions) -> 
     if record is not None:
         return match_file(file.container, file.model, record, options.matching)
     options.matching.check()
-    # names that earlier annotating gave tell modules: they are read before they are taken back
+    # names that an earlier annotation gave show modules: read them before removing them
     match, carried = match_carried(file.flat, file.label)
     refuse_lossy(carried, options.rules, file.label)
     decisions = [
@@ -158,7 +158,7 @@ def _tagged(match: Match, tagger: Tagger) -> Match:
 def _rewritten(
     file: ModelFile, match: Match, tagger: Tagger, edits: Edits, options: AnnotateOptions
 ) -> tuple[onnx.ModelProto | None, FoldReport | None]:
-    """The annotated model, if its graph changes: calls become functions, or functions nodes.
+    """The annotated model, if its graph changes: calls become functions, or functions become nodes.
 
     Returns:
         The model, None when the edits can be spliced into the file; and what was folded, None

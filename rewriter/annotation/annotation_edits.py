@@ -19,7 +19,7 @@ def annotation_edits(
 ) -> Edits:
     """What to write into a file.
 
-    What earlier annotating wrote is taken out, and nodes that it renamed get their earlier names
+    Entries of an earlier annotation are removed, and nodes that it renamed get their earlier names
     back.
 
     Args:

@@ -130,7 +130,7 @@ def _observed(
 
 
 def own_feeds(graph: onnx.GraphProto, path: Path) -> Feeds:
-    """The inputs of a graph out of the user's own arrays.
+    """The arrays for the inputs of a graph, taken from the user's file.
 
     Args:
         graph: The graph.

@@ -1,7 +1,7 @@
 """In which call of its module each node ran.
 
-Tools add nodes that no recorded op is: those around a quantised product, for example. Such a node
-has a module, and the call that it serves is that of the nodes that read it.
+Tools add nodes that were not recorded, for example around a quantised product. Such a node has a
+module, and it belongs to the same call as the nodes that read its results.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,8 +14,9 @@ from modelexport.rewriter.matching import Claim
 def node_calls(graph: ModelGraph, claims: Sequence[Claim | None], tree: ModuleTree) -> list[int]:
     """The call of each node's module, from 0.
 
-    Where it is not known, it is that of a node of the same module that reads the node's results,
-    else of one that computes what it reads, else the first. Of several calls it is the first.
+    If it is unknown, it is the call of a node of the same module that reads the node's results;
+    else of a node that computes what it reads; else the first call. Of several such calls it is the
+    first.
 
     Args:
         graph: The graph.

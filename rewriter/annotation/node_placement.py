@@ -16,7 +16,7 @@ from modelexport.rewriter.matching import OURS, CarriedHierarchy, Claim, Claims
 
 
 class PlacementSources(msgspec.Struct, frozen=True):
-    """What the nodes of a file may be placed with.
+    """What may be used to place the nodes of a file.
 
     Attributes:
         record: A trace record of the model.
@@ -51,13 +51,14 @@ class Placement(msgspec.Struct, frozen=True):
 def place_nodes(file: ModelFile, sources: PlacementSources) -> Placement:
     """Find the module of each node of a file.
 
-    A file that carries no tags of ours is matched in memory: with the record, else with the
-    annotated file. So are the nodes without a tag in a file that carries some; its own tags stay.
-    Otherwise the hierarchy is read from what the file carries instead of tags.
+    A file without tags of ours is matched in memory, with the record or else with the annotated
+    file. In a file with some tags, the nodes without a tag are matched in the same way; its own
+    tags stay. If there is nothing to match with, the hierarchy is read from what the file carries
+    instead of tags.
 
     Args:
         file: The file.
-        sources: What its nodes may be placed with.
+        sources: What may be used to place its nodes.
 
     Raises:
         ForeignRecordError: The file is not one of the model.
@@ -80,7 +81,7 @@ def place_nodes(file: ModelFile, sources: PlacementSources) -> Placement:
 
 
 def _completed(own: CarriedHierarchy, file: ModelFile, sources: PlacementSources) -> Placement:
-    """The tags of a file, and the modules of its nodes without one as far as they are matched."""
+    """The tags of a file, and the matched modules of nodes without a tag."""
     outside = [key for key in file.graph.keys if key not in own.claims.by_node]
     if not outside:
         return Placement(_with_lines(own, file, sources))
@@ -126,9 +127,9 @@ def _with_lines(
 def _matched_rest(
     own: CarriedHierarchy, file: ModelFile, sources: PlacementSources
 ) -> CarriedHierarchy | None:
-    """What matching a file says of modules of its tree; None where there is nothing to match with.
+    """The modules that matching gives to nodes; None if there is nothing to match with.
 
-    The annotated file is used if it knows more: a smaller share of its nodes is without a tag.
+    The annotated file is used if a smaller share of its nodes is without a tag.
 
     Raises:
         ForeignRecordError: The record is of another model.

@@ -122,7 +122,7 @@ class PlacedFile:
     def claims(self) -> list[Claim | None]:
         """Module, call and covers of each node, in the order of the graph; None without a module.
 
-        Of modules with several paths, these have the first.
+        A module with several paths has its first path here.
         """
         by_node = self.hierarchy.claims.by_node
         return [by_node.get(key) for key in self.graph.keys]
@@ -177,8 +177,8 @@ class PlacedFile:
     def call_of(self, node: int, path: str) -> int:
         """In which call of a module a node inside it ran, from 0.
 
-        A module that is called several times in each call of the one around it is taken to be
-        called equally often in each.
+        If an inner module is called several times, each call of the outer module is assumed to call
+        it equally often.
         """
         module, call = self.modules[node], self._calls[node]
         if module is None or module not in self.tree or path not in self.tree:

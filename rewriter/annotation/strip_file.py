@@ -1,4 +1,4 @@
-"""Stripping: take out of a file what annotating wrote into it."""
+"""Stripping: removing from a file what annotating wrote into it."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ from modelexport.rewriter.inject.names import earlier_names
 from modelexport.support.gc_pause import gc_paused
 
 _ON_NODES = frozenset({Inject.METADATA, Inject.ATTRIBUTES, Inject.NAMES})
-"""What stripping takes out unless it is told otherwise; functions are taken out by `only`."""
+"""What stripping removes by default. Functions are removed only if `only` names them."""
 
 
 class StripResult(msgspec.Struct, frozen=True):
@@ -141,7 +141,7 @@ def _kinds_to_strip(keep: frozenset[Inject], only: frozenset[Inject]) -> frozens
 
 
 def _strip_edits(model: onnx.ModelProto, kinds: frozenset[Inject], label: str) -> Edits:
-    """The edits that take some kinds of injections out of a model."""
+    """The edits that remove some kinds of injections from a model."""
     earlier = earlier_names(model, label)
     left = _injected(model, renamed=bool(earlier)) - kinds
     kept_keys = {entry.key for entry in model.metadata_props} if left else set()

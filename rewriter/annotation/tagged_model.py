@@ -1,4 +1,4 @@
-"""The model of a file with its hierarchy written into it, also where the file carries none."""
+"""The model of a file with its hierarchy written into it, even if the file has none itself."""
 
 from collections.abc import Mapping
 
@@ -16,7 +16,8 @@ def tagged_model(file: PlacedFile) -> onnx.ModelProto:
     """The model of a file with a tag on every node that has a module.
 
     Args:
-        file: The file. Where it carries all tags, its own model is given, which nobody may change.
+        file: The file. If it carries all tags, its own model is returned, which must not be
+            changed.
     """
     own = file.file.carried
     tags = own.claims.by_node if own is not None and own.scheme == OURS else None
@@ -38,7 +39,7 @@ def tagged_model(file: PlacedFile) -> onnx.ModelProto:
 
 
 def write_claims(file: PlacedFile, model: onnx.ModelProto, claims: Mapping[NodeKey, Claim]) -> None:
-    """Write the modules of some nodes into a model, in place of what they had of ours.
+    """Write the modules of some nodes into a model, in place of our earlier entries on them.
 
     Args:
         file: The file that the model was made from; it knows how tags are written.

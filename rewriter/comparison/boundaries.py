@@ -1,8 +1,8 @@
 """The values that leave each module: computed inside it, and read outside it or returned.
 
-An operator that only recasts numbers is looked through: a value is what it was before it was
-rounded to integers, cast or passed on, and its consumers are those of what became of it. So the
-values of a quantised file are found where the other file has them.
+Operators that only recast numbers do not count. A value stands for all its recast forms (rounded to
+integers, cast, passed on), and its consumers are the consumers of these forms. So the values of a
+quantised file are found at the places where the other file has them.
 """
 
 from collections.abc import Iterator

@@ -151,7 +151,7 @@ def _examine(
     shown: ShownModules,
     options: Numeric,
 ) -> Examined:
-    """The errors of the second file's modules by themselves, and which to leave out."""
+    """The errors of the second file's modules by themselves, and which modules to leave out."""
     libraries = [str(path) for path in options.libraries]
     reference, quantised = (
         ExaminedFile(file, run.runner, run.feeds, partial(group_by_module, file, alignment, shown))

@@ -1,4 +1,4 @@
-"""Where two files begin to compute different numbers, and which pairs of values are no pairs."""
+"""Where two files begin to compute different numbers, and which pairs of values are wrong."""
 
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
@@ -26,19 +26,19 @@ class DivergenceFinder:
         self._deviations = deviations
 
     def mispairings(self) -> set[int]:
-        """Numbers of the pairs that are not one value.
+        """Numbers of the pairs whose values are not the same value.
 
-        A pair that diverges, while everything that is computed from it agrees, is not one value:
-        something was moved across the module's boundary.
+        If a pair diverges while everything that is computed from it agrees, an operation was moved
+        across the module's boundary.
         """
         pairs_at = self._pairs_at(())
         return {index for index in range(len(self._pairs)) if self._is_mispaired(index, pairs_at)}
 
     def beginnings(self, excluded: Collection[int]) -> set[int]:
-        """Numbers of the pairs that diverge and are computed from none that does.
+        """Numbers of the pairs that diverge although no pair diverges from which they are computed.
 
         Args:
-            excluded: Numbers of pairs that are looked through, as if they did not exist.
+            excluded: Numbers of pairs that are treated as if they did not exist.
         """
         pairs_at = self._pairs_at(excluded)
         candidates = (index for indices in pairs_at.values() for index in indices)

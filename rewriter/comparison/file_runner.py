@@ -29,8 +29,8 @@ NamedArrays = list[tuple[str, Array]]
 class FileRunner:
     """One file in onnxruntime, as it stands, with some of its values exposed.
 
-    The outputs of the file itself come from a run without that: in half precision, a value that
-    is not exposed may never be rounded.
+    The outputs of the file itself come from a run without exposed values: in half precision,
+    exposing a value may round it where the file alone would not.
 
     Args:
         file: The file.
@@ -64,7 +64,7 @@ class FileRunner:
         return {name: self._file.container.array(initializers[name]) for name in stored}
 
     def _computed(self, scale: Iterable[str]) -> list[str]:
-        """Those of a scale and a zero point that the file computes while it runs."""
+        """Names of those scales and zero points that the file computes while it runs."""
         return [name for name in scale if name and name not in self._stored_scales]
 
     def stored_scale(self, name: str) -> Scale | None:
@@ -115,13 +115,13 @@ class FileRunner:
         return {name: self._real(name, arrays) for name in names if name in arrays}
 
     def stored_values(self, names: Sequence[str], feeds: Feeds) -> dict[str, Array]:
-        """The values in the types in which the file holds them, without those of other kinds."""
+        """The tensors among the values, in the types in which the file holds them."""
         fetched = list(dict.fromkeys(names))
         outputs = [name for name in fetched if name in self._outputs]
         inner = [name for name in fetched if name not in self._outputs]
         results: dict[str, Any] = {}
         for session, part in ((self._session, inner), (self._plain_session, outputs)):
-            if part:  # of no names at all onnxruntime gives every output
+            if part:  # without names, onnxruntime returns every output
                 results |= zip(part, session.fetch(part, feeds), strict=True)
         return {name: value for name, value in results.items() if isinstance(value, np.ndarray)}
 

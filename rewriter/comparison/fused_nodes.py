@@ -1,4 +1,4 @@
-"""Whose work a fused node does in the main: that of the one module whose weights it reads."""
+"""The main module of a fused node: the only module whose weights it reads."""
 
 from functools import cached_property
 
@@ -24,7 +24,7 @@ class FusedNodes:
     def module(self, node: int) -> str | None:
         """The module of a node; of a fused one, the only module whose weights it reads.
 
-        That of all that it does where it reads weights of several modules, or of none. None for
+        If it reads weights of several modules or of none, it is the module in its tag. None for
         nodes without a module.
 
         Args:

@@ -6,7 +6,7 @@ cut in the same way. A model that is a module of the other one (an encoder, and 
 that it is part of) is found by its class.
 
 Modules that are the same have the same key: the tag below the root of the part that both files
-have. Which key is inside which is told by the module trees, not by the text of the keys.
+have. Which key is inside which is known from the module trees, not from the text of the keys.
 """
 
 from collections.abc import Iterable, Iterator
@@ -31,7 +31,7 @@ class ModuleAlignment:
 
     Attributes:
         rules: The rules by which both files are tagged in the comparison.
-        note: What was done beyond comparing paths; None when nothing was.
+        note: What was done besides comparing paths; None if nothing was.
         parents: The key around each key. The root of the part that both files have, and the root
             of a file around it, have none.
         joined: Keys of numbered modules whose name is one step with that of their parent.
@@ -124,7 +124,7 @@ def _subtree(tree: ModuleTree, root: str) -> ModuleTree:
 
 
 def _below(path: str, root: str) -> str:
-    """A path below a module that it is within."""
+    """The rest of a path below a module that contains it."""
     return path[len(root) + 1 :] if root else path
 
 

@@ -14,7 +14,7 @@ AGREEMENT_DISTANCE = 0.1
 """Distance (0 or more) below which two values agree.
 
 Where everything that is computed from a pair agrees, but the pair itself is further apart than
-`SAME_VALUE_DISTANCE`, the pair is no pair: an error does not shrink that much.
+`SAME_VALUE_DISTANCE`, the pair is wrong: an error does not shrink that much.
 """
 
 SKETCH_SIZE = 64
@@ -30,8 +30,8 @@ FIRST_VALUES_AT_ONCE = 8
 """Number of values that are fetched first, while their sizes are unknown."""
 
 SKETCH_SLACK = 20.0
-"""How many times the tolerance the sketches of two equal values may be apart: a sketch has only
-some of the elements."""
+"""Maximum distance of the sketches of two equal values, as a multiple of the tolerance. A sketch
+has only some of the elements, so its distance may be larger."""
 
 LEAST_SKETCH_SLACK = 1e-3
 """Distance (0 or more) up to which the sketches or norms of two values are near in any case."""

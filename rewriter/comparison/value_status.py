@@ -1,4 +1,4 @@
-"""What a file holds of a value: it itself, the same numbers in another order, or others."""
+"""How a file holds a value: the same numbers, the same numbers in another order, or others."""
 
 import itertools
 from enum import StrEnum
@@ -17,7 +17,7 @@ class ValueStatus(StrEnum):
     PERMUTED = "permuted"
     """The same numbers in another order: the file lays them out in another way."""
     NO_NODE = "no node"
-    """No value of the file is this one: fused nodes compute it on their way, or nothing does."""
+    """The file has no such value: it exists only inside fused nodes, or nothing computes it."""
     DIVERGES = "diverges"
 
 

@@ -1,4 +1,4 @@
-"""Limits on what a small file may make of itself."""
+"""Limits for files that are small but stand for very much: inlined functions, dimensions."""
 
 from collections.abc import Iterator, Sequence
 

@@ -9,14 +9,15 @@ from modelexport.rewriter.container.open_file import OpenFile
 from modelexport.support.protobuf_wire import GROUP, Buffer, Field, read_field
 
 _WHOLE_BYTES = 1 << 20
-"""A file of at most so many bytes is read in one piece."""
+"""Maximum size in bytes of a file that is read in one piece."""
 
 MIN_SKIPPED_BYTES = 1 << 16
-"""Weights of at least so many bytes stay in the file when it is scanned."""
+"""Minimum size in bytes of a weight that stays in the file when the file is scanned."""
 
 _FIRST_BLOCK_BYTES = 1 << 12
 _MAX_BLOCK_BYTES = 1 << 20
-"""Bytes that are read at once after a skipped weight, and at most: each block is twice the last."""
+"""Bytes of the first block after a skipped weight, and of the largest: each block is twice the
+last."""
 
 _LONGEST_HEADER = 20
 """Maximum number of bytes of a field's tag and length."""

@@ -70,7 +70,7 @@ def _files(container: OnnxContainer) -> tuple[Path, ...]:
 
 
 def _refuse_harmful(container: OnnxContainer, model: onnx.ModelProto) -> None:
-    """Refuse what does not raise an error in onnxruntime, but blocks or ends the process.
+    """Refuse a file that would block or end the process inside onnxruntime, without an error.
 
     Raises:
         OnnxFileError: Its external data is a pipe or a device.

@@ -1,7 +1,7 @@
-"""Text of a model that is no text: where an error that it caused comes from.
+"""Strings of a model that are not valid text: finding the one that caused an error.
 
-Protobuf gives a string that is not UTF-8 as bytes. Such a file is read as far as its text does
-not matter; where the text matters, the error tells its place.
+Protobuf gives a string that is not UTF-8 as bytes. Such a file can be read as long as nothing needs
+the string. When something needs it, the error names its place.
 """
 
 from typing import Any

@@ -1,1 +1,1 @@
-"""Editing the graph of a file from Python, by module; only what an edit takes out is lost."""
+"""Editing the graph of a file from Python, by module. Everything that no edit removes stays."""

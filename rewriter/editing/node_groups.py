@@ -10,7 +10,7 @@ Nodes = Sequence[Any]
 
 
 class GapError(Exception):
-    """Nodes cannot become one: others between them are not among them.
+    """Nodes cannot become one node: other nodes lie between them.
 
     Attributes:
         nodes: These others.
@@ -95,7 +95,8 @@ def replace_nodes(
         attrs: Its attributes.
 
     Raises:
-        GapError: What others compute from these nodes is read by these nodes.
+        GapError: Other nodes lie between them: these read results of the group and compute what it
+            reads.
     """
     inside = {id(node) for node in nodes}
     before, after = _before_and_after(graph.nodes, inside)
@@ -109,7 +110,7 @@ def replace_nodes(
 
 
 def _before_and_after(all_nodes: Iterable[Any], inside: set[int]) -> tuple[list[Any], list[Any]]:
-    """The other nodes: those that need nothing of a group, and those that do. Each in its order."""
+    """The other nodes: first those that need no result of the group, then those that do."""
     before: list[Any] = []
     after: list[Any] = []
     dependent: dict[int, Any] = {}

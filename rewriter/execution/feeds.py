@@ -177,7 +177,7 @@ def _number_kind(dtype: np.dtype) -> str:
 
 
 def _is_bytes_of(stored: np.dtype, dtype: np.dtype) -> bool:
-    """Whether a type is what numpy's files keep of a type that numpy lacks: its bytes."""
+    """Whether numpy's files store a type as raw bytes, because numpy lacks the type."""
     is_bytes = stored.kind == "V" and is_native(stored) and stored.fields is None
     return is_bytes and not is_native(dtype) and stored.itemsize == dtype.itemsize
 

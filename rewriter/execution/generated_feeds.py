@@ -1,4 +1,4 @@
-"""Inputs for a file of which no inputs are recorded: arrays on which it runs."""
+"""Generated inputs for a file without recorded inputs: arrays on which it runs."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,8 +35,8 @@ _DYNAMIC_EXTENTS = (
 """Extents that are tried for dynamic dimensions: of the first dimension, and of the others."""
 
 _INTEGER_LIMITS = (1 << 15, 1 << 12, 1 << 10, 1 << 8, 1 << 6, 1 << 5, 1 << 4, 1 << 3)
-"""Limits below which integers are tried, the widest first. Zeros and ones are used where the file
-runs on none of them."""
+"""Limits for random integers, tried from the widest on. If the file fails with all of them, zeros
+and ones are used."""
 
 
 def distinctive_feeds(path: Path, source: SessionSource, libraries: Sequence[str]) -> Feeds:

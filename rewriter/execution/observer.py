@@ -59,8 +59,8 @@ class Observer:
         container: The file.
         model: Its model: the container's skeleton, or what was made of that.
         expected_bytes: Bytes that all its values take together, as far as a record tells.
-            Decides in how many passes they are fetched.
-        memory: Bytes of values that may be held at a time, about.
+            It decides in how many passes they are fetched.
+        memory: Maximum bytes of values that are in memory at one time, about.
         libraries: Custom operator libraries to load.
         recorded: Fingerprints that most of its values are expected to have.
     """
@@ -83,7 +83,7 @@ class Observer:
         self._prepared: SessionSource | None = None
 
     def prepare(self) -> None:
-        """Build the first model to load. What is left to do runs in onnxruntime, without Python."""
+        """Build the first model to load. The remaining work runs in onnxruntime, without Python."""
         if self._parts and self._only_session is None:
             self._prepared = self._exposed(self._model, self._parts[0])
 
@@ -115,7 +115,7 @@ class Observer:
         return fingerprints
 
     def _told_passes(self) -> str:
-        """What users read about passes; empty where there is one."""
+        """The part of the progress text about passes; empty for a single pass."""
         passes = len(self._parts)
         if passes < 2:
             return ""

@@ -73,7 +73,7 @@ def optimise(
     provider: str | None = None,
     libraries: Iterable[str] = (),
 ) -> Path:
-    """Write a file in the form into which onnxruntime optimises it; nothing is run.
+    """Write the optimised form that onnxruntime makes of a file, without running it.
 
     Args:
         path: The file.

@@ -52,9 +52,9 @@ class RecordedValueIndex:
     ) -> list[ValueFingerprint | None]:
         """The fingerprints of some values, as `value_fingerprints` returns them.
 
-        Of one size, either all finite values get recorded order statistics, or none does. Two
-        values that hold the same numbers in another order must get equal statistics; recorded
-        ones differ from computed ones by rounding.
+        Among values of one size, either all finite ones get recorded order statistics, or none. Two
+        values that hold the same numbers in another order must get equal statistics; recorded ones
+        differ from computed ones by rounding.
         """
         arrays = [standard_type(array) for array in arrays]
         by_size: dict[int, list[int]] = defaultdict(list)

@@ -15,7 +15,7 @@ EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
 
 
 def load_onnxruntime() -> None:
-    """Load onnxruntime, in a process that forks: its children have it then."""
+    """Load onnxruntime in a process that forks, so that its children have it loaded."""
     import onnxruntime  # noqa: F401, PLC0415 - heavy, and not every reader of a file runs it
 
 

@@ -1,7 +1,7 @@
 """In which calls of which modules each node ran.
 
-The record counts the calls of a module, and annotated files carry the count. If nobody counted
-them (in a file that another tool annotated, for example) they are derived from the graph: the
+The record counts the calls of a module, and annotated files carry the count. If they were not
+counted (for example in a file that another tool annotated), they are derived from the graph: the
 nodes of one call are connected, so if values leave a module and come back, it was called again.
 """
 

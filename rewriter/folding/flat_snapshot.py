@@ -19,7 +19,7 @@ MAX_SNAPSHOT_BYTES = 1 << 28
 
 
 class OriginalNode(msgspec.Struct, frozen=True, array_like=True):
-    """What one node of a call was in the flat graph. It is stored as a JSON array.
+    """The state of one node of a call in the flat graph. It is stored as a JSON array.
 
     Attributes:
         position: Its position among the nodes; of an initializer, -1 minus its position among
@@ -38,7 +38,7 @@ class OriginalNode(msgspec.Struct, frozen=True, array_like=True):
 
 
 class FlatSnapshot(msgspec.Struct, frozen=True):
-    """The flat graph, as far as a folded model cannot tell it.
+    """What a folded model cannot show about its flat graph.
 
     Attributes:
         calls: By the name of a call node of the main graph: its nodes in the order in which
@@ -51,7 +51,7 @@ class FlatSnapshot(msgspec.Struct, frozen=True):
 
 
 def snapshot(node: onnx.NodeProto, position: int) -> OriginalNode:
-    """What a node of the flat graph is."""
+    """The state of a node of the flat graph."""
     name = node.name if node.HasField("name") else None
     doc_string = node.doc_string if node.HasField("doc_string") else None
     return OriginalNode(position, name, tuple(node.output), doc_string, _foreign_entries(node))

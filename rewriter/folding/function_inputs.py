@@ -35,7 +35,8 @@ class InnerConstant:
     Attributes:
         name: Its name in the function.
         column: Its name in the graph of each call.
-        note: By which unfolding restores it; None if it moves into the function from all calls.
+        note: What unfolding needs to restore it; None if every call has a constant of its own,
+            which moves into the function.
     """
 
     name: str

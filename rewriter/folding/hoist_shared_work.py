@@ -1,4 +1,4 @@
-"""Moving what one call computes for its siblings out of the call.
+"""Moving work out of a call that the call does for its siblings, too.
 
 Exporters compute a mask, a rotary table or a shape once, in the first layer that needs it, and
 the other layers read it from there. So the first layer differs from all others. Such a value,

@@ -12,7 +12,7 @@ class GraphView:
 
     Attributes:
         graph: The graph.
-        origin: For each value the value whose numbers it holds: itself, when it is computed.
+        origin: For each value, the value whose numbers it holds: itself if a node computes it.
         pass_through: Whether each node is left out of the view.
     """
 
@@ -65,8 +65,8 @@ class ContractedGraph(GraphView):
 
     Args:
         graph: The graph.
-        passed_values: Nodes to the input that each passes through, as comparing values told.
-            Nodes whose operator passes its first input through are found without it.
+        passed_values: Nodes that pass an input through, as compared values show, each with this
+            input. Nodes whose operator passes its first input through are found without it.
     """
 
     def __init__(self, graph: IndexedGraph, passed_values: Mapping[int, int]) -> None:

@@ -54,8 +54,8 @@ class IndexedGraph:
             functions, as far as nodes read them.
         graph_outputs: Values that graphs and functions return; a record does not tell them.
         control_flow_nodes: Nodes with subgraphs: they return what was computed inside.
-        derived: Whether a node depends on nothing but constants, the shapes of values and the
-            scales that quantisers choose for values.
+        derived: Whether a node depends only on constants, on shapes of values, and on scales that
+            quantisers choose for values.
     """
 
     def __init__(

@@ -18,13 +18,13 @@ _SCALING = frozenset({"Mul", "Div"})
 """Operators that scale real numbers by others."""
 
 _CLIPPING = frozenset({"Relu", "Clip"})
-"""Operators that clip values to a range. A value that is stored in few bits has a range anyway."""
+"""Operators that clip values to a range. Storing a value in few bits clips it, too."""
 
 _INTEGER_OPERATORS = frozenset({"MatMulInteger", "ConvInteger"})
 """Operators that return sums of codes, without a scale."""
 
 _SCALE_OPERATORS = frozenset({"DynamicQuantizeLinear"})
-"""Operators whose outputs behind the first tell nothing but the scale of the first."""
+"""Operators whose further outputs only describe the scale of the first output."""
 
 _RESHAPING = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze"})
 """Operators that return the numbers of their first input in their order: one may stand for another.
@@ -48,7 +48,7 @@ def is_clipping(op_type: str) -> bool:
 
 
 def returns_scales(op_type: str) -> bool:
-    """Whether an operator's outputs behind the first tell nothing but the scale of the first."""
+    """Whether the further outputs of an operator only describe the scale of its first output."""
     return op_type in _SCALE_OPERATORS
 
 

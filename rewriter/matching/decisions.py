@@ -1,8 +1,8 @@
-"""One decision for each node: whom of several kinds of evidence to believe.
+"""One decision for each node: which of several kinds of evidence to believe.
 
-The kinds speak in the order of their strength. The first that claims a node has it. A weaker
-claim of another module is noted as a contradiction, never averaged. Propagation speaks last,
-about what lies between settled nodes. A node that nothing settles keeps a reason.
+The strongest kind that makes a claim about a node decides. A weaker claim of another module is
+noted as a contradiction, never averaged. Propagation comes last, for nodes that lie between decided
+nodes. An undecided node keeps the reason.
 """
 
 from collections import Counter
@@ -28,7 +28,7 @@ class Candidate(msgspec.Struct, frozen=True, omit_defaults=True):
         op: Its name.
         op_type: Its operator.
         module: Its module.
-        score: Settled neighbours and weights that speak for it, less those against it.
+        score: The votes of decided neighbours and of weights for it, less the votes against it.
         distance: How far its result is from the node's, over the magnitude; None when they
             were not compared.
         verdict: Whether it was taken, or why not.
@@ -121,15 +121,16 @@ def decide(
     propagation: bool = True,
     constants_only: bool = False,
 ) -> list[Decision]:
-    """Settle the claims, let propagation fill in, and write it all down.
+    """Decide by the claims, then by propagation, and make a decision for every node.
 
     Args:
         graph: The nodes of the file.
         tree: Its modules.
         claims: What the kinds of evidence say, the strongest first.
-        propagation: Whether propagation may speak.
-        constants_only: Whether it may speak of constants only. The evidence may leave out whole
-            modules. Then the neighbours that it knows are not all there are.
+        propagation: Whether propagation may be used.
+        constants_only: Whether propagation may decide about constants only. This is needed if the
+            evidence may leave out whole modules: then a node's neighbours may belong to modules
+            that nothing shows.
     """
     settled, contradictions = _settle(claims)
     without_module = {key: why for kind in claims for key, why in kind.without_module.items()}

@@ -1,4 +1,4 @@
-"""What matching may look at besides the graph: weights, and runs of the file."""
+"""What matching may use besides the graph: weights, and runs of the file."""
 
 import struct
 import zlib

@@ -1,8 +1,8 @@
 """Whether a record can be of the model in a file, judged by weights and names.
 
 A sibling (the same architecture in another size) has many names in common with the traced
-model, so names alone would tag it, wrongly. Its weights tell: they have other shapes, or
-there are more or fewer of them than the record has.
+model, so names alone would tag it, wrongly. Its weights show the difference: they have other
+shapes, or there are more or fewer of them than in the record.
 """
 
 import math

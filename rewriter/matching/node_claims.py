@@ -91,7 +91,7 @@ class ClaimBuilder:
     def _module_around(self, node: int) -> str | None:
         """The module around a node that the recorded model does not have.
 
-        The root is around everything, so it is no answer unless the neighbours are its own.
+        The root contains everything, so it counts only if the neighbours are the root's own nodes.
         """
         ops = (self._record.ops[op] for op in self._resolution.between.get(node, ()))
         modules = [op.module for op in ops]
@@ -102,10 +102,10 @@ class ClaimBuilder:
         return ancestor if ancestor or "" in placed else None
 
     def _find_preparing_nodes(self) -> set[int]:
-        """Nodes before which no module runs, and which are no recorded op.
+        """Nodes that are no recorded op, and that run before any module.
 
-        They compute whole numbers or flags from recorded inputs and constants alone. A builder that
-        writes a graph by itself makes them, to give a mask the form that its operators want.
+        They compute whole numbers or flags from recorded inputs and constants alone. Builders that
+        write a graph themselves add them, to bring a mask into the form that their operators need.
         """
         graph, resolution = self._file.graph, self._resolution
         preparing: set[int] = set()
@@ -143,10 +143,10 @@ class ClaimBuilder:
         return kind, [self._merged_calls.part_of(node, op, self._record.ops[op]) for op in ops]
 
     def _is_quantiser(self, node: int) -> bool:
-        """Whether a quantiser put a node into the file: it serves what reads its result.
+        """Whether a quantiser inserted a node into the file.
 
-        It returns numbers that many recorded ops may compute, but it is none of them, unless the
-        recorded file was quantised, too.
+        Such a node belongs to the readers of its result. Many recorded ops may compute its numbers,
+        but it is none of them, unless the recorded file was quantised, too.
         """
         if not is_quantiser(self._file.graph.op_types[node]):
             return False
@@ -171,7 +171,7 @@ class ClaimBuilder:
         owner = owners.pop() if len(owners) == 1 else None
         for value in self._file.graph.output_values(node):
             module = self._module_of_constant(value)
-            # whole numbers that count up are computed everywhere: a weight tells more
+            # consecutive whole numbers occur everywhere, so a weight is better evidence
             if module is not None and (owner is None or self._is_real(value)):
                 return Claim(module, EvidenceKind.VALUES)
         if owner is None:

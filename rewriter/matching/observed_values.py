@@ -93,8 +93,9 @@ class ObservedValues:
     ) -> ComparedValues:
         """Compare what the file computes with what was recorded, in the mode that fits.
 
-        A file that holds the recorded weights as they are computes exactly. If it computes little
-        of what was recorded, it is a related model: it does so up to where the models differ.
+        A file with exactly the recorded weights computes exact values. If it still computes few
+        recorded values, it is a related model: its values agree up to the place where the models
+        differ.
 
         Args:
             file: The file.
@@ -153,10 +154,9 @@ class ObservedValues:
     def _match_feeds(
         self, observe: Observe, file: IndexedGraph, recorded_side: ValueSide, mode: ComparisonMode
     ) -> ValueMatch:
-        """The values, fed in the first way under which the file computes what was recorded.
+        """The values of the first way to feed the file that gives recorded values.
 
-        In the very first way when there is none: a quantised file shows too little to choose
-        another by.
+        If none does, the first way of all: a quantised file gives no basis to choose another one.
         """
         first: ValueMatch | None = None
         failure: RuntimeFailedError | None = None
@@ -186,7 +186,7 @@ class ObservedValues:
         return observe(feeds, mode.infinity_threshold)
 
     def _first_feeds(self) -> Feeds | None:
-        """The first way to feed the file; None when there is none: comparing says why."""
+        """The first way to feed the file; None if there is none: `compare` gives the reason."""
         try:
             return next(self._candidate_feeds())
         except InputMismatchError:
@@ -195,7 +195,7 @@ class ObservedValues:
     def _candidate_feeds(self) -> Iterator[Feeds]:
         """The ways to feed the file.
 
-        A part cut out of the middle reads what was computed, so no recorded input fits.
+        A part that was cut from the middle reads inner values, so no recorded input fits.
 
         Raises:
             InputMismatchError: An input has the name of a value that the recorded model computes,

@@ -1,7 +1,7 @@
-"""Recognising a file that is not the traced one: what names, weights and values amount to.
+"""Recognising a file that is not the traced one, by names, weights and values together.
 
-The evidence together decides whether the record is of the file's model at all. Only then are
-nodes matched: structure alone may not speak for a file of another model.
+They first decide whether the record belongs to the file's model at all. Only then are nodes
+matched, because structure alone could match a file of another model.
 """
 
 from collections.abc import Mapping
@@ -252,10 +252,10 @@ def _uncertain_names(names: NameMatch | None, weights: WeightMatch) -> frozenset
 def _resolve_retraining(
     weights: WeightMatch, compared: ComparedValues
 ) -> tuple[WeightMatch, ValueMatch | None]:
-    """What values say where weights hold other numbers.
+    """What to conclude from values if weights hold other numbers.
 
-    A file that computes the same all the same is not retrained: an optimiser has folded its
-    weights into each other. The values of a retrained file say nothing.
+    If the file still computes the recorded values, it is not retrained: an optimiser has folded its
+    weights into each other. If it is retrained, its values are not used.
     """
     if not weights.retrained or compared.values is None:
         return weights, compared.values

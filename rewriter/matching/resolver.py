@@ -122,7 +122,7 @@ class NodeResolver:
         structure: bool,
         uncertain: frozenset[int] = frozenset(),
     ) -> Resolution:
-        """Seed an alignment, let it grow, and enclose what is left.
+        """Seed an alignment, let it grow, and enclose the nodes that are left.
 
         Args:
             named: Nodes to recorded ops of the same names.
@@ -162,14 +162,14 @@ class NodeResolver:
         )
 
     def _calibrated(self, pairs: Pairs) -> GraphPair:
-        """The graphs, with values of a quantised file trusted as far as the seeds show."""
+        """The graphs, relying on values of a quantised file as far as the seeds allow."""
         values = self._graphs.values
         if values is None:
             return self._graphs
         return replace(self._graphs, values=values.calibrated(pairs.ops))
 
     def _grow(self, aligner: Aligner, seeder: Seeder) -> None:
-        """Grow from the seeds, and from what can be seeded once neighbours are paired."""
+        """Grow from the seeds, then from further seeds that need paired neighbours."""
         aligner.grow()
         if seeder.add_in_subgraphs(self._record.ops):
             aligner.grow()
@@ -230,7 +230,7 @@ class NodeResolver:
         return enclosed
 
     def _enclose_passing(self, graphs: GraphPair, pairs: Pairs) -> dict[int, Enclosed]:
-        """Nodes that pass a value on where ops of one module do so, by other operators."""
+        """Nodes that pass a value on, where ops of one module do the same by other operators."""
         passing = find_passing_ops(graphs, pairs.ops, pairs.is_free)
         modules = {
             node: {self._record.ops[op].module for op in ops} for node, ops in passing.items()

@@ -123,7 +123,7 @@ class _RunAgainstFile:
         return {name: array for name, array in arrays if array is not None}
 
     def _find_all(self) -> dict[int, Match]:
-        """The value of the file that each array is, by the identity of the array."""
+        """The matching value of the file for each array, by the identity of the array."""
         matches = self._finder.find([Sought(array) for array in self._arrays.values()])
         return {key: m for key, m in zip(self._arrays, matches, strict=True) if m is not None}
 
@@ -170,7 +170,7 @@ class _RunAgainstFile:
         )
 
     def _first(self, start: DivergenceStart) -> tuple[str | None, list[str]]:
-        """Tag of the module in which divergence begins, and of those that it may be instead."""
+        """Tags of the module in which divergence begins, and of others where it may begin."""
         shown = [i for i in start.diverging if self._shown.tag(self._calls[i].path) is not None]
         index = next((i for i in shown if i in start.beginnings), next(iter(shown), None))
         if index is None:
@@ -196,7 +196,7 @@ class _RunAgainstFile:
         return [error for key, error in errors.items() if shown.contains(key)]
 
     def _exact(self) -> dict[str, Array]:
-        """What values of the file are in torch, by their names: outputs and inputs of modules."""
+        """The torch arrays of values of the file, by name: outputs and inputs of modules."""
         exact = dict(_paired(pair for pairs in self._pairs for pair in pairs))
         missing = [
             Sought(array, tuple(n for n in self._own.reads(call.path) if n not in exact))
@@ -214,10 +214,11 @@ class _RunAgainstFile:
         return dict(_paired((*exact_pairs, *near))) | exact
 
     def _refuse_lost_orders(self) -> None:
-        """Let an output diverge that has another order, unless something restores the order.
+        """Count an output in another order as divergent, unless a later value restores the order.
 
-        An order of the axes is a layout. Any other order is one only where what is computed from
-        it, or the module around it, has its numbers in place again.
+        Another order of the axes is a layout and no error. Any other order is accepted only if a
+        value that is computed from it, or the module around it, has its numbers in the right places
+        again.
         """
         restored: set[int] = set()
         readers: dict[int, list[int]] = {}
@@ -248,7 +249,7 @@ class _RunAgainstFile:
                 yield later
 
     def _match_own(self, agreed: set[str]) -> None:
-        """Compare outputs that the file does not hold with the values of their modules."""
+        """Compare outputs that were not found in the file with the values of their modules."""
         missing = [
             (index, position, Sought(array, own))
             for index, call in enumerate(self._calls)
@@ -261,9 +262,9 @@ class _RunAgainstFile:
             self._pairs[index][position] = sought.array, match
 
     def _leaving(self, index: int, agreed: set[str]) -> list[str]:
-        """The values that leave a module and are not known to be something else.
+        """The values that leave a module and were not matched with another array.
 
-        What the file returns is compared with what the model returns, whatever else it may be.
+        An output of the file is always compared with the output of the model.
         """
         path, call = self._calls[index].path, self._calls[index].call
         if path not in self._file.tree or self._file.tagger.resolve(path) != path:
@@ -275,7 +276,7 @@ class _RunAgainstFile:
         return list(dict.fromkeys(names))
 
     def _unmatched(self, agreed: set[str]) -> dict[str, set[int]]:
-        """For each module the sizes of the values that it reads and torch has not."""
+        """Sizes of the values that each module reads in the file and that torch does not have."""
         return {
             path: {
                 summary.size
@@ -289,7 +290,7 @@ class _RunAgainstFile:
 def _paired(
     pairs: Iterable[OutputPair],
 ) -> Iterator[tuple[str, Array]]:
-    """The values of a file with what they are in torch, in the order of the file's elements."""
+    """The values of a file with their torch arrays, in the order of the file's elements."""
     for array, match in pairs:
         if match is not None and match.layout != "":
             axes = None if match.layout is None else tuple(map(int, match.layout.split(",")))

@@ -16,7 +16,7 @@ class _Input(Enum):
     AGREES = auto()
     DIVERGES = auto()
     UNKNOWN = auto()
-    """The file has no such value, and nothing says that it differs."""
+    """The file has no such value, and nothing shows a difference."""
 
 
 class DivergenceStart:
@@ -48,7 +48,7 @@ class DivergenceStart:
 
     @cached_property
     def beginnings(self) -> list[int]:
-        """The calls that diverge while none of their inputs does, the innermost modules only."""
+        """The calls that diverge although none of their inputs does; innermost modules only."""
         begins: list[int] = []
         for index in self.diverging:
             call = self._calls[index]
@@ -63,7 +63,7 @@ class DivergenceStart:
         return [i for i, s in enumerate(self._statuses) if s is ValueStatus.DIVERGES]
 
     def suspects(self, index: int) -> list[str]:
-        """Modules before a call of which the file has no value, up to the last one that it has."""
+        """Modules before a call that have no value in the file, back to one that has a value."""
         suspects: dict[str, None] = {}
         pending = [index]
         while pending:
@@ -90,7 +90,7 @@ class DivergenceStart:
 
     def _inputs_of(self, index: int) -> list[_Input]:
         if index not in self._inputs:
-            self._inputs[index] = [_Input.UNKNOWN]  # while it is being found out
+            self._inputs[index] = [_Input.UNKNOWN]  # the answer while the search goes on
             count = len(self._calls[index].inputs)
             self._inputs[index] = [self._input(index, position) for position in range(count)]
         return self._inputs[index]
@@ -111,6 +111,6 @@ class DivergenceStart:
         return self._hidden(self._hidden_before(index))
 
     def _hidden(self, calls: Sequence[int]) -> _Input:
-        """What is known of what calls return that have no value in the file: by their inputs."""
+        """For calls without a value in the file, what their inputs show about their outputs."""
         inputs = (status for index in calls for status in self._inputs_of(index))
         return _Input.DIVERGES if _Input.DIVERGES in inputs else _Input.UNKNOWN

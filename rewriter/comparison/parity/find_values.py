@@ -29,7 +29,8 @@ class Sought:
 
     Attributes:
         array: The array.
-        own: Values that may be compared with it where it is not found: those of its module.
+        own: Values of its module: the array is compared with the nearest of them if it is not
+            found.
     """
 
     array: Array
@@ -38,7 +39,7 @@ class Sought:
 
 @dataclass(frozen=True)
 class Match:
-    """The value of a file that is an array, or is compared with it.
+    """The value of a file that equals an array, or with which the array is compared.
 
     Attributes:
         name: The value.
@@ -56,7 +57,7 @@ class Match:
     in_place: Errors | None = None
 
     def refused(self) -> "Match":
-        """The match where another order of the numbers is a difference."""
+        """The same match, if another order of the numbers counts as a difference."""
         return Match(self.name, self.in_place or self.errors, agrees=False)
 
 
@@ -88,7 +89,7 @@ class ValueFinder:
             self._by_size[summary.size].append(name)
 
     def find(self, sought: Sequence[Sought]) -> list[Match | None]:
-        """For each array the value that is it, or the nearest of its own values; None without."""
+        """For each array the value that equals it, or the nearest of its own values; else None."""
         indices: dict[str, list[int]] = defaultdict(list)
         for index, item in enumerate(sought):
             for name in self._candidates(item):

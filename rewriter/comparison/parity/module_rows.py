@@ -14,10 +14,11 @@ from modelexport.rewriter.comparison.parity.results import ModuleComparison
 from modelexport.rewriter.comparison.value_status import ValueStatus
 
 OutputPair = tuple[Array, Match | None]
-"""What a module returned, and the value of the file that is this, or is compared with it."""
+"""An array that a module returned, and the value of the file that equals it or is compared with
+it."""
 
 _STATUS_RANK = (ValueStatus.DIVERGES, ValueStatus.PERMUTED, ValueStatus.EQUAL, ValueStatus.NO_NODE)
-"""The status of a module with several outputs is the first of these that one of them has."""
+"""The statuses, the worst first: a module with several outputs gets the worst of theirs."""
 
 
 class ModuleRows:

@@ -1,7 +1,7 @@
 """The values of a file that belong to a module: those that leave it, and those that it reads.
 
-A fused node computes, in the end, what the last of its modules returns. To the other modules whose
-work it does, the values that it reads are not yet what they return.
+A fused node returns what the last of its modules returns. The values that it reads are not outputs
+of the other modules whose work it does.
 """
 
 from collections import defaultdict
@@ -91,11 +91,11 @@ class OwnValues:
         return False
 
     def reads(self, path: str, *, alone: bool = False) -> list[str]:
-        """The values that a module reads and does not compute, before they are recast.
+        """The values that a module reads and does not compute, in their form before recasting.
 
         Args:
             path: Path of the module.
-            alone: Only those that a node reads which works for no other module.
+            alone: Only values that are read by nodes that work for no other module.
         """
         nodes = set(self._nodes_of.get(path, ()))
         readers = [

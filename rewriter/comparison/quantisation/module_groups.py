@@ -74,7 +74,7 @@ class ModuleGroups:
         return {group: list(read) for group, read in names.items()}
 
     def before_recasting(self, name: str) -> str:
-        """The value that a value was before it was recast."""
+        """The original of a value: its form before it was recast."""
         position = self.graph.producer.get(name)
         while position is not None and self.of[position] is None:
             node = self.graph.nodes[position]
@@ -85,7 +85,7 @@ class ModuleGroups:
         return name
 
     def is_shared(self, name: str) -> bool:
-        """Whether a value is the same for all modules: an input, a weight, or made of weights."""
+        """Whether all modules share a value: an input, a weight, or what is made of weights."""
         producer = self.graph.producer.get(name)
         source = self.graph.producer.get(self.before_recasting(name))
         if producer is None or source is None:
@@ -100,7 +100,7 @@ class ModuleGroups:
 
     @cached_property
     def settled(self) -> dict[str, str]:
-        """Quantised values whose producer is quantised, each with what its quantiser makes of it.
+        """Quantised values whose producer is quantised, each with the output of its quantiser.
 
         The quantiser is part of what computes such a value: it may clip, in place of a Relu.
         Where only readers need the value quantised, the quantiser is part of these.

@@ -1,8 +1,8 @@
-"""The values of a file that are quantised, and the nodes for whose sake they are.
+"""The quantised values of a file, and the nodes that need them quantised.
 
 A quantiser writes one QuantizeLinear and one DequantizeLinear for a value, however many nodes
-need it quantised: the node that computes it, or nodes that read it. Other nodes read what comes
-out. If all that need it are left out of quantisation, both operators go.
+need it quantised: the node that computes it, or nodes that read it. Other nodes read the result,
+too. If all nodes that need it are left out of quantisation, both operators are removed.
 """
 
 from collections import Counter
@@ -14,17 +14,17 @@ import onnx
 from modelexport.rewriter.extraction.graph_parts import MainGraph
 
 _MERGED = {"Relu", "Clip"}
-"""Operators that a quantiser takes away where it handles them: the scale clips instead."""
+"""Operators that a quantiser removes when it quantises them, because the scale clips instead."""
 
 
 class QuantisedValue(NamedTuple):
-    """A value that nothing but one quantiser reads.
+    """A value that only one quantiser reads.
 
     Attributes:
         name: The value.
         quantise: Position of its QuantizeLinear.
         dequantise: Position of its DequantizeLinear.
-        real: What that makes of it, as real numbers.
+        real: The output of that DequantizeLinear: real numbers.
     """
 
     name: str
@@ -66,7 +66,7 @@ class QuantisedValues:
         return self._graph.producer[name] in self._handled
 
     def is_passed_on(self, name: str) -> bool:
-        """Whether a value is quantised because the one that it is made of is."""
+        """Whether a value is quantised because the value that it is computed from is quantised."""
         return self._passed_on(self._graph.producer[name]) is not None
 
     def applies(self, name: str, left_out: Collection[str]) -> bool:
@@ -107,10 +107,11 @@ class QuantisedValues:
     def _find_quantised_nodes(self) -> set[int]:
         """The nodes that the quantiser handled, so that their inputs and outputs are quantised.
 
-        Those that read quantised weights are, for certain. Other operators are if values are
-        quantised that no handled node needs otherwise: the operator that explains most of these
-        is taken first. An operator that explains none may be handled or not: it is taken if all
-        its nodes look so, and another operator without weights is handled.
+        Nodes that read quantised weights were handled for certain. Other operators were handled if
+        there are quantised values that no handled node needs. Operators are added one by one: each
+        time the operator that explains most of these values. An operator that explains none is
+        added only if all its nodes have quantised inputs and outputs, and some operator without
+        weights was handled.
         """
         certain, candidates, unlike = set[int](), dict[str, list[int]](), Counter[str]()
         for position, node in enumerate(self._graph.nodes):
@@ -144,7 +145,7 @@ class QuantisedValues:
         )
 
     def _explained_by(self, positions: Sequence[int], handled: set[int]) -> int:
-        """How many quantised values some nodes need that no handled node needs."""
+        """How many quantised values some nodes need, of those that no handled node needs."""
         names = {
             name
             for position in positions
@@ -159,7 +160,7 @@ class QuantisedValues:
                 yield self.by_real[name].name
 
     def _neighbours(self, name: str) -> Iterator[int]:
-        """The node that computes a quantised value, and those that read it and need it so."""
+        """The node that computes a quantised value, and the nodes that need it quantised."""
         yield self._graph.producer[name]
         for reader in self._graph.consumers.get(self.by_name[name].real, ()):
             if self._passed_on(reader) != name:

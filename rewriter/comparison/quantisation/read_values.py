@@ -18,8 +18,9 @@ def pair_read_values(
 ) -> list[tuple[str, str]]:
     """More pairs of values of one size that the same module reads.
 
-    They have one name, and nodes of one operator and module compute them; or they are near to
-    each other. An error may be so large that a value is no longer near to itself.
+    They have the same name, and nodes of one operator and module compute them; or their numbers are
+    near to each other. The name is needed because an error may be so large that the two values are
+    far apart.
 
     Args:
         reference: The float file.
@@ -71,7 +72,7 @@ def _same_source(reference: ExaminedFile, quantised: ExaminedFile, name: str) ->
 def with_keys_of(
     reference: ExaminedFile, quantised: ExaminedFile, pairs: Iterable[tuple[str, str]]
 ) -> ExaminedFile:
-    """The quantised file, where modules without nodes in the reference are those that it has.
+    """The quantised file, in which modules without nodes in the reference get keys that it has.
 
     The same node may stand in a module in one file, and for several in the module around them in
     the other. There a module has the key of those whose values it computes.

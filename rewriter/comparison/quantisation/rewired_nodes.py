@@ -12,7 +12,7 @@ from modelexport.hierarchy.graph_paths import subgraphs
 from modelexport.rewriter.comparison.quantisation.module_groups import Group, ModuleGroups
 
 Replace = Callable[[str], str | None]
-"""The value that takes the place of another; None to read that itself."""
+"""The value that replaces another one; None to read the original."""
 
 
 class RewiredNodes:
@@ -22,9 +22,10 @@ class RewiredNodes:
         groups: The groups of its nodes.
         replace: The values that take the place of others, for readers outside the group that
             computes them.
-        replace_dequantised: The same for readers of what a value of integers stands for.
-        replace_quantised: The same for readers of what a quantiser made of a value that nothing
-            else reads; None to read that through a copy of the quantiser.
+        replace_dequantised: The same for readers of the real numbers that a value of integers
+            stands for.
+        replace_quantised: The same for readers of a quantiser's output, if nothing else reads the
+            quantiser's input; None to read a copy of the quantiser instead.
         nodes: The nodes to write, with their names changed as `prefix` says.
         prefix: What stands before all names of these nodes.
         replace_inside: The values that take the place of others for readers of the group that

@@ -1,8 +1,8 @@
 """Which modules to leave out of quantisation: the gain of each is measured.
 
 Modules are chosen greedily, each for what it gains on top of those before it. A gain that was
-measured with fewer modules left out is taken as a bound for the next steps: the module with the
-largest bound is measured anew, until it is ahead of all other bounds (lazy greedy; Minoux 1978).
+measured in an earlier step is an upper bound in later steps. So only the module with the largest
+bound is measured again, until its gain exceeds all other bounds (lazy greedy; Minoux 1978).
 """
 
 import math
@@ -85,7 +85,7 @@ class GainMeasurement:
     def _best(
         self, bounds: dict[str, float], keys: tuple[str, ...], error: float
     ) -> tuple[str, float]:
-        """The module that gains most on top of others; the bounds of those measured are renewed."""
+        """The module that gains most on top of the chosen ones; this updates its bounds."""
         errors: dict[str, float] = {}
         while True:
             key = max(bounds, key=bounds.__getitem__)

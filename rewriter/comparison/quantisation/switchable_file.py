@@ -86,7 +86,7 @@ class SwitchableFile:
             try:
                 nodes = builder.nodes()
             except CycleError as error:
-                # the files compute these in another order: one of them is taken as it is
+                # the files compute these in different orders: one of them cannot be switched
                 cycle = next(v for v in values if v.chosen in error.names)
                 values.remove(cycle)
             else:
@@ -232,7 +232,7 @@ class _GraphBuilder:
         yield from converted(name, real, f"{value.chosen}/r", value.reference_form)
 
     def _quantised_inside(self, name: str) -> onnx.NodeProto:
-        """A value inside a module, quantised as long as the one that is passed on to it is."""
+        """A value inside a module, quantised if the value that is passed on to it is quantised."""
         value = self._quantised.groups.quantised.by_name[name]
         return helper.make_node("Where", [_QUANTISED + name, value.real, name], [_inside(name)])
 

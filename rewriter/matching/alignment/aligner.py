@@ -25,7 +25,8 @@ class Aligner:
     Args:
         graphs: What is aligned.
         pairs: The seeds; what is found is added to them.
-        candidates: Recorded ops that compute what a node computes. Such a node can be no other op.
+        candidates: Recorded ops that compute what a node computes. Such a node can only be one of
+            these.
         nearby_ops: In a quantised file, recorded ops whose results are near to a node's.
         only: The nodes that may be paired; all by default.
 
@@ -70,7 +71,7 @@ class Aligner:
                 self.ambiguous[node] = best
 
     def _first_nodes(self) -> set[int]:
-        """Nodes of which something may be known."""
+        """Nodes with a neighbour, weight or value that may decide about them."""
         if self._only is not None:
             return self._only
         nodes = self._open_neighbours(self._pairs.ops)
@@ -151,7 +152,7 @@ class Aligner:
         return [candidate for candidate in scored if candidate.score == highest]
 
     def _ops_nearby_in_graph(self, node: int) -> list[int]:
-        """Eligible ops that stand to the neighbours' ops as the node stands to its neighbours."""
+        """Eligible ops at the same place: next to the ops of the node's neighbours."""
         ops: dict[int, None] = {}
         paired, record = self._pairs.ops, self._record
         for predecessor in self._file.predecessors(node):
@@ -168,9 +169,9 @@ class Aligner:
     def _is_eligible(self, node: int, op: int) -> bool:
         """Whether an op that stands at a node's place may be the node.
 
-        The node is of no new module, the op has its operator, no other node does its work, and
-        values do not veto it. Torch's operators do not compare with ONNX's; there, values must
-        agree, and their shapes.
+        It may if the node belongs to no new module, both have the same operator, no other node does
+        the op's work, and values do not veto it. Torch's operators cannot be compared with ONNX's;
+        with them, values and shapes must agree.
         """
         if node in self._graphs.new_nodes or not self._pairs.is_free(op):
             return False
@@ -203,9 +204,9 @@ class Aligner:
         )
 
     def _has_place_for_new_inputs(self, node: int, op: int) -> bool:
-        """Whether an op reads something else where a node reads what a new module computes.
+        """Whether an op reads other values where a node reads results of a new module.
 
-        What joins an adapter's result with a recorded one is no recorded op.
+        A node that adds an adapter's result to a recorded value is no recorded op.
         """
         predecessors = self._file.predecessors(node)
         new = sum(other in self._graphs.new_nodes for other in predecessors)

@@ -1,8 +1,8 @@
 """Weights of modules that are called several times: the order of the calls pairs their readers.
 
-Such a weight has several consumers, so it does not tell which recorded op a node is. But where
-each call depends on the one before it, their order does: the first consumer in the file is the
-first one in the record.
+Such a weight has several consumers, so it does not show which recorded op a node is. But if each
+call depends on the one before it, the order shows it: the first consumer in the file is the first
+one in the record.
 """
 
 import itertools

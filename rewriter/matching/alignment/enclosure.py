@@ -1,12 +1,12 @@
 """Nodes that are no recorded op: they get the ops that their paired neighbours enclose.
 
 An exporter or an optimiser makes nodes that the record does not have: a step of a decomposed op,
-a rescaling, a fused op whose result is new. Such a node lies on paths from paired nodes to paired
-nodes, and its origins are among the recorded ops on the paths between these.
+a rescaling, a fused op whose result is new. Such a node lies on paths between paired nodes. Its
+origins are among the recorded ops on the paths between the ops of these nodes.
 
 A related model has modules that the record does not have: an adapter, another head. Their nodes
-stand for no recorded op. They were put between two recorded ops, and the module around both of
-these is around them.
+stand for no recorded op. Such a node was inserted between two recorded ops, so it belongs to the
+module that contains both.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -24,11 +24,11 @@ _NOT_RECORDED_INPUT = "it follows an input of the file that was not recorded"
 
 
 class Enclosed(NamedTuple):
-    """What encloses a node.
+    """The recorded ops around a node that is no recorded op.
 
     Attributes:
         ops: The recorded ops that it may stand for; empty when nothing encloses it.
-        reason: Why nothing does.
+        reason: Why there are none.
         between: For a node of no recorded module, the recorded ops between which it stands.
     """
 
@@ -93,11 +93,11 @@ class Enclosure:
         return enclosed
 
     def _does_all(self, node: int, span: Span) -> bool:
-        """Whether a node does all of its recorded ops, so that nothing of them is left."""
+        """Whether a node does its recorded ops completely, so that no other node can do a part."""
         return span.closed or self._graphs.same_op_type(node, span.ops[0])
 
     def _dead(self, node: int, enclosed: Mapping[int, Enclosed]) -> Enclosed:
-        """A node whose result no output needs is a step of what its predecessors are steps of."""
+        """For a node whose result no output needs: the recorded ops of its predecessors."""
         twin = self._twin(node)
         if twin is not None:
             return Enclosed((twin,))
@@ -109,7 +109,7 @@ class Enclosure:
         return Enclosed(tuple(sorted({op for ops in spans for op in ops})))
 
     def _twin(self, node: int) -> int | None:
-        """The recorded op of the node's operator that reads the same: a node may be duplicated."""
+        """The recorded op with the same operator and inputs: a tool may duplicate a node."""
         predecessors = self._file.predecessors(node)
         twins = {
             op
@@ -146,10 +146,10 @@ class Enclosure:
         return Enclosed(tuple(sorted(ops)))
 
     def _before(self, node: int, region: set[int], ends: set[int]) -> Enclosed:
-        """A node before which nothing is paired, and that follows an input which was not recorded.
+        """For a node after an input that was not recorded, and without a paired node before it.
 
-        It is an op that reads its weights, or the only op of its operator right before the ends
-        that no other node does. The region says nothing: it goes back to where the model begins.
+        It is an op that reads its weights; or the only free op of its operator right before the
+        ends. The region itself says nothing, because it reaches back to the beginning of the model.
         """
         by_weight = self._narrower.ops_reading_its_weights(node, region)
         if by_weight:
@@ -161,7 +161,7 @@ class Enclosure:
         return Enclosed((), _NOT_RECORDED_INPUT)
 
     def _depends_on_unknown_input(self, node: int) -> bool:
-        """Whether a node depends on an input that was not recorded, by way of open nodes only."""
+        """Whether a node depends on an input that was not recorded, through open nodes only."""
         graph = self._file.graph
         unknown = graph.external_inputs - self._graphs.inputs.keys()
         pending = [node]
@@ -182,9 +182,9 @@ class Enclosure:
         return False
 
     def _is_told(self, node: int, region: set[int], ops: Collection[int]) -> bool:
-        """Whether weights, values or its operator alone tell which ops of a region a node is.
+        """Whether weights, values or a unique operator show which ops of a region a node is.
 
-        What is left of a region is a guess where the file is another model than the record.
+        If the file is a related model, the rest of a region would be a guess.
         """
         if self._narrower.ops_reading_its_weights(node, region) or any(
             self._narrower.agrees(node, op) for op in ops
@@ -197,7 +197,7 @@ class Enclosure:
         )
 
     def _is_new(self, node: int, enclosed: Mapping[int, Enclosed]) -> bool:
-        """Whether a node is of a module that the record does not have, or joins its results."""
+        """Whether a node belongs to a module that the record lacks, or adds the results of one."""
         if node in self._graphs.new_nodes:
             return True
         if self._graphs.reads_telling_weight(node):
@@ -208,10 +208,10 @@ class Enclosure:
         )
 
     def _between(self, after: Iterable[int]) -> Enclosed:
-        """The recorded ops between which something new was put, judged by the nodes behind it.
+        """The recorded ops between which a new node was inserted.
 
-        These are the ops of the nodes behind it, and the ops whose results these nodes read in
-        the record and do not read in the file.
+        These are the ops of the nodes after it, and the ops whose results these nodes read in the
+        record but not in the file.
         """
         ops: set[int] = set()
         for other in after:
@@ -223,7 +223,7 @@ class Enclosure:
         return Enclosed((), _NOT_RECORDED, tuple(sorted(ops)))
 
     def _scaled_ops(self, node: int, enclosed: Mapping[int, Enclosed]) -> tuple[int, ...]:
-        """The ops of the node before a node that only scales the sums which that returns."""
+        """For a node that only scales unscaled sums: the ops of the node that returns the sums."""
         types = self._file.graph.op_types
         ops: set[int] = set()
         for other in self._file.predecessors(node):
@@ -236,9 +236,9 @@ class Enclosure:
         return tuple(sorted(ops))
 
     def _split_ops(self, node: int) -> tuple[int, ...]:
-        """The ops whose results a node splits that one node before it computes.
+        """For a node that splits the result of one node: the ops whose joined results it splits.
 
-        Where values are exact, they tell this better.
+        With exact values this is not needed, because values show it better.
         """
         if self._exact or self._file.graph.op_types[node] != "Split":
             return ()
@@ -247,10 +247,10 @@ class Enclosure:
         return ops if len(ops) > 1 else ()
 
     def _ops_before(self, node: int) -> Iterable[int]:
-        """Recorded ops that are done where a node has run, which is paired or anchored.
+        """Recorded ops that are done when a paired or anchored node has run.
 
-        In a quantised file an op is done in steps. Behind a step that reads its weights, all that
-        it reads is done, and the op itself is not.
+        In a quantised file an op is done in steps. After the step that reads the op's weights,
+        everything that the op reads is done, but the op itself is not.
         """
         ops = (self._paired[node],) if node in self._paired else self._anchored[node]
         if self._exact or (node in self._paired and self._done.issuperset(ops)):
@@ -258,10 +258,10 @@ class Enclosure:
         return self._read_by(ops)
 
     def _ops_behind(self, node: int, starts: set[int]) -> Iterable[int]:
-        """Recorded ops that are still to be done before a node, which is paired or anchored.
+        """Recorded ops that remain to be done after a node, up to a paired or anchored node.
 
-        Before a step that reads the weights of an op, only what the op reads is to be done, unless
-        that is done already.
+        If that node is the step that reads an op's weights, only what the op reads remains, unless
+        it is done already.
         """
         ops = self._ops_of(node)
         if self._exact or node in self._spans:
@@ -279,9 +279,10 @@ class Enclosure:
         return self._spans[node].ops if node in self._spans else self._anchored[node]
 
     def _nearest_paired(self, node: int, step: Callable[[int], Iterable[int]]) -> list[int]:
-        """The first paired or anchored nodes on all paths from a node, going one way.
+        """The first paired or anchored nodes on all paths from a node in one direction.
 
-        Nothing that is computed goes through a node that depends on shapes and scales alone.
+        The search does not pass nodes that depend only on shapes and scales, because no computed
+        value flows through them.
         """
         derived = self._file.graph.derived
         paired: list[int] = []

@@ -1,4 +1,4 @@
-"""Two graphs that are aligned, with what is known about the values and weights of both."""
+"""The two graphs of an alignment, and how their values and weights compare."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,7 +20,8 @@ class GraphPair:
         weights: Initializers of the file to the recorded initializers that they may be.
         inputs: Inputs of the file to recorded inputs.
         new_nodes: Nodes of modules that the record does not have.
-        plain_weights: Initializers of the file whose numbers are all equal: many modules have such.
+        plain_weights: Initializers of the file whose numbers are all equal: many modules have such
+            weights.
     """
 
     file: GraphView
@@ -59,7 +60,7 @@ class GraphPair:
         return [real[kind] for kind in file], [real[kind] for kind in record]
 
     def reads_telling_weight(self, node: int) -> bool:
-        """Whether a node reads a recorded weight that tells it from others."""
+        """Whether a node reads a recorded weight that distinguishes it from other nodes."""
         weights = self.weights.keys() - self.plain_weights
         return any(value in weights for value in self.file.inputs(node))
 

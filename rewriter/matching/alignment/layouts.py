@@ -1,8 +1,8 @@
-"""Nodes that give a result the shape in which the record has it.
+"""Nodes that bring a result into the shape that the record has.
 
-Exporters write one operator in steps: a Gather of other columns as Transpose, Gather and Transpose.
-The last step passes its numbers on, and is no recorded op. It is a part of the op whose result it
-brings into shape, whoever reads it.
+Exporters write one operator in steps, for example a Gather of columns as Transpose, Gather and
+Transpose. The last step passes numbers on and is no recorded op. It is a part of the op whose
+result it brings into shape, whichever nodes read it.
 """
 
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ def find_shaping_nodes(graphs: GraphPair, ops: Mapping[int, int]) -> dict[int, i
 
 
 def _steps_before(graphs: GraphPair, node: int, ops: Mapping[int, int]) -> list[int]:
-    """A node that is not paired and passes values on, and those right before it, the last first."""
+    """An unpaired node that passes values on, then such nodes right before it, going backwards."""
     steps: list[int] = []
     while node != NONE and node not in ops and graphs.file.pass_through[node]:
         steps.append(node)

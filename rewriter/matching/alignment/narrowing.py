@@ -1,4 +1,4 @@
-"""Which ops of a region a node can stand for that is no recorded op."""
+"""Narrowing the ops of a region for which a node may stand that is no recorded op."""
 
 from collections.abc import Collection, Mapping
 
@@ -37,11 +37,12 @@ class RegionNarrower:
     ) -> Collection[int]:
         """The ops of a region that the node can stand for.
 
-        These are the ones that read its weights. Otherwise the ones that compute what the node
-        computes: one, or several before it, whose results it splits. Otherwise the ones that no
-        other node does completely, those first whose weights no other node reads; of these, the one
-        with the node's operator, if there is just one. Where other nodes do all of the region, the
-        node stands between two ops, and may belong to either; the operator tells here, too.
+        The first of these rules that finds ops decides. 1. Ops that read the node's weights. 2. Ops
+        that compute what the node computes; or several ops whose joined results it splits. 3. Ops
+        that no other node does completely: first those whose weights no other node reads; of these,
+        the only one with the node's operator, if there is one. 4. If other nodes do the whole
+        region, the node stands between two ops and may belong to either. Here, too, a unique
+        operator decides.
         """
         by_weight = self.ops_reading_its_weights(node, region)
         if by_weight:
@@ -65,10 +66,10 @@ class RegionNarrower:
         return same_type if len(same_type) == 1 else []
 
     def _completed(self, node: int, ops: Collection[int]) -> list[int]:
-        """In a quantised file, the op whose result a node has, in contrast to the other ops'.
+        """In a quantised file, the only op whose result is near to the node's result.
 
-        It must be much nearer to this result than to theirs. Where no node before it does a step of
-        the op, it must be much nearer than what it reads, too.
+        The node must be much nearer to this result than to those of other ops. If no node before it
+        does a step of the op, its result must also be much nearer than what it reads.
         """
         values = self._graphs.values
         quantised = None if values is None else values.quantised
@@ -103,10 +104,10 @@ class RegionNarrower:
         return [op for op in region if weights & set(self._record.inputs(op))]
 
     def ops_right_behind(self, node: int, starts: Collection[int]) -> set[int]:
-        """The ops of a node's operator that read results of some ops and are still to be done.
+        """The free ops of a node's operator that read results of some ops.
 
-        Where no paired node follows, a file may have been cut: then the region would go on to where
-        the model ends. In a quantised file operators are done in steps, so nothing is told.
+        If no paired node follows, the file may have been cut, and the region would reach to the end
+        of the model. In a quantised file operators are done in steps, so there are none.
         """
         values = self._graphs.values
         if values is not None and not values.rejects_mismatch:

@@ -1,8 +1,8 @@
 """What each paired node does of the recorded graph, once all pairs are known.
 
-While an alignment grows, a span tells whether a pair fits. Here the pairs are given, and the
-question is which recorded ops each node does: none missing, none too many. A node's outputs are
-what its readers read. From there the way leads back in the recorded graph, and ends at
+While an alignment grows, a span shows whether a pair fits. Here the pairs are given, and the
+question is which recorded ops each node does: none missing, none too many. The search starts at the
+recorded values that the node's readers read. It goes back in the recorded graph, and ends at
 
 - what the node reads;
 - an op that another node does;
@@ -106,8 +106,8 @@ class NodeWork:
     def _find_last_op(self, node: int, op: int) -> int:
         """The op whose result the readers of a node read.
 
-        It is the op of the pair, or one behind it that clips and that no other node does: tools
-        that quantise leave that to the scale of the node's result.
+        It is the op of the pair, or a clipping op after it that no other node does: quantisers
+        remove such an op, because the scale of the node's result clips.
         """
         if self._has_exact_values() and self._returns(node, op) is True:
             return op
@@ -143,7 +143,7 @@ class NodeWork:
         return any(self._is_unknown(value) for value in graph.output_values(node))
 
     def _is_unknown(self, value: int) -> bool:
-        """Whether a value holds real numbers that were not recorded, as far as it can be told."""
+        """Whether a value holds real numbers that were not recorded, as far as values show it."""
         values = self._graphs.values
         if values is None:
             return True
@@ -152,7 +152,7 @@ class NodeWork:
         return is_real and not values.candidate_classes(value)
 
     def _walk_back(self, node: int, ends: Sequence[int]) -> tuple[int, ...] | None:
-        """The ops from what a node reads to what it returns; None where the way leads further."""
+        """The ops between what a node reads and what it returns; None if the search goes on."""
         graph = self._record.graph
         ops, visited = [*ends], {*ends}
         shared: list[int] = []
@@ -185,10 +185,10 @@ class NodeWork:
         return lambda value: value in inputs or classes.get(value) in read
 
     def _classes_read(self, node: int) -> set[int]:
-        """The recorded classes that the values which a node reads may be.
+        """The recorded classes to which the inputs of a node may belong.
 
-        What a paired node computes is the result of its op, where that fits. In 16 bits, a sum is
-        hardly another value than what a small number is added to.
+        The result of a paired node counts as the result of its op, if that fits. (In 16 bits,
+        adding a small number hardly changes a value, so values alone are not enough.)
         """
         values, producers = self._graphs.values, self._file.graph.producer
         classes: set[int] = set()
@@ -204,9 +204,9 @@ class NodeWork:
         return classes
 
     def _shares_weight(self, node: int, op: int) -> bool:
-        """Whether a node reads a weight that no op but one of another node reads.
+        """Whether a node reads a weight whose only reader is an op of another node.
 
-        Such an op is done in two nodes: a bias, for example, is added by the second.
+        Such an op is done by two nodes: the second one adds the bias, for example.
         """
         consumers = self._record.initializer_consumers
         return any(
@@ -232,7 +232,7 @@ class NodeWork:
         return [value for value in graph.output_values(node) if graph.consumers[value]]
 
     def _is_needed_elsewhere(self, node: int, op: int) -> bool:
-        """Whether other nodes need an op, on a way that is not over what the node returns."""
+        """Whether other nodes need an op's result, other than through what the node returns."""
         visited = {op}
         pending = [op]
         for current in pending:

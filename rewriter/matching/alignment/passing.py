@@ -1,8 +1,8 @@
 """Nodes that pass a value on where the record passes it on by other operators.
 
-One exporter writes a Gather, and another one a GatherND between two Transposes. Where the numbers
-stay the same, none of these is told by values, and no operator is the other's. Their place tells:
-they stand between the same two paired neighbours.
+One exporter writes a Gather, and another one a GatherND between two Transposes. The numbers stay
+the same, so values do not distinguish these nodes, and their operators differ. They are found by
+their place: they stand between the same two paired neighbours.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -58,7 +58,7 @@ def _readers(view: GraphView, node: int) -> list[int]:
 
 
 def _between(record: GraphView, source: int | None, reader: int | None) -> Iterator[int]:
-    """The ops that pass on what an op computes, until another one reads it."""
+    """The ops that pass on the result of one op, up to the op that reads it."""
     if source is None or reader is None:
         return
     graph = record.graph

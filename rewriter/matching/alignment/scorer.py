@@ -81,10 +81,10 @@ class PairScorer:
         return score + NEAR_VALUE_SCORE if near and score > 0 else score
 
     def completes(self, node: int, op: int) -> bool:
-        """Whether a node is much nearer to a recorded op's result than the node before it.
+        """Whether a node comes much nearer to a recorded op's result than the node before it.
 
         A quantised op is done in steps (multiply, rescale, add a bias), all paired with the op.
-        Each step comes nearer to its result, and the last one completes it.
+        Each step comes nearer to the op's result, and the last one completes it.
         """
         distance = self._nearby_ops.get(node, {}).get(op)
         values = self._graphs.values
@@ -96,7 +96,7 @@ class PairScorer:
         return any(other is None or other > COMPLETION_FACTOR * distance for other in before)
 
     def _neighbour_votes(self, node: int, op: int) -> Iterator[float]:
-        """What each paired neighbour of a node counts, predecessors first."""
+        """The vote of each paired neighbour of a node, predecessors first."""
         producers = self._producers_of(op)
         is_near = op in self._nearby_ops.get(node, ())
         for predecessor in self._graphs.file.predecessors(node):
@@ -141,7 +141,7 @@ class PairScorer:
 
     @cached_property
     def _weights_in_file(self) -> frozenset[int]:
-        """Recorded weights that the file has, so that an op which reads them has a node for it."""
+        """Recorded weights that the file has, so that a node exists for each op that reads them."""
         return frozenset().union(*self._graphs.weights.values())
 
     def _weights_of(self, op: int) -> frozenset[int]:
@@ -162,7 +162,7 @@ class PairScorer:
 
 
 def _span_score(span: Span, op: int) -> float:
-    """How far a recorded op is confirmed as one that stands before a span."""
+    """The vote of a neighbour whose op should stand right before a span."""
     if not span.closed:
         return OPEN_SPAN_SCORE
     if op not in span.before:

@@ -36,8 +36,8 @@ class Seeder:
     def add_named(self, named: Mapping[int, int], uncertain: Container[int] = ()) -> dict[int, int]:
         """Pair nodes with the ops of their names, unless their values differ.
 
-        Where the file is another model than the recorded one, nodes are counted differently: there
-        such a name needs a weight that says the same.
+        In a related model the exporter counts nodes differently. There, a counted name needs a
+        weight that agrees.
 
         Args:
             named: Nodes to recorded ops of the same names.

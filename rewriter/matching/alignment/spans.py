@@ -17,9 +17,9 @@ class Span(NamedTuple):
     """The recorded ops between what a node reads and what it returns.
 
     Attributes:
-        ops: The ops, the last one first. Only that one when the span is not closed.
+        ops: The ops, the last one first. If the span is not closed, only the last op.
         before: Ops that compute what the span reads.
-        closed: Whether each way back ended at something that the node reads.
+        closed: Whether each path back ended at a value that the node reads.
     """
 
     ops: tuple[int, ...]
@@ -59,9 +59,9 @@ class SpanFinder:
         return span
 
     def span_behind(self, node: int, op: int, producer: int) -> Span:
-        """The span of a pair, supposing that a node before it does a recorded op.
+        """The span of a pair, assuming that a node before it does a certain recorded op.
 
-        A fused node may be closed by the node that is being paired, and by no other.
+        The span of a fused node may be closed only if the node that is being paired does that op.
         """
         span = self.span(node, op)
         if span.closed:
@@ -111,7 +111,7 @@ def find_span(graphs: GraphPair, node: int, op: int, producers: set[int]) -> Spa
 
 
 def recorded_classes_read(graphs: GraphPair, node: int) -> set[int]:
-    """The recorded classes that the values which a node reads may be."""
+    """The recorded classes to which the inputs of a node may belong."""
     if graphs.values is None:
         return set()
     classes: set[int] = set()

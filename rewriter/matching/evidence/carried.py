@@ -56,7 +56,7 @@ from modelexport.rewriter.matching.evidence.weight_names import read_weight_name
 from modelexport.support.decode_errors import DECODE_ERRORS
 
 _ADDED = re.compile(r"[^A-Za-z0-9]")
-"""Where what a tool adds to a name may begin: `_quant`, `__12`, `/Fused`, `:0`."""
+"""Characters at which a tool's addition to a name may begin: `_quant`, `__12`, `/Fused`, `:0`."""
 
 
 def read_carried_hierarchy(
@@ -85,7 +85,7 @@ def read_carried_hierarchy(
 
 
 def refuse_lossy(carried: CarriedHierarchy, rules: TagRules, where: str) -> None:
-    """Refuse to rewrite tags that have lost what other rules would need.
+    """Refuse to rewrite tags without the information that other rules need.
 
     Raises:
         UsageError: The file's tags were cut, rolled up or written by class, and other ones
@@ -192,7 +192,7 @@ def _read_injected(
 def _modules_of_names(
     graph: ModelGraph, tree: ModuleTree, names: Mapping[str, str | None]
 ) -> dict[NodeKey, str]:
-    """The module in each name that annotating gave to a node, also where a tool added to it."""
+    """The module in each name that annotating gave to a node, even if a tool added to the name."""
     modules = {}
     for key, node in zip(graph.keys, graph.nodes, strict=True):
         written = _written_name(node.name, names) if names else None
@@ -204,6 +204,6 @@ def _modules_of_names(
 
 
 def _written_name(name: str, names: Mapping[str, str | None]) -> str | None:
-    """The name that annotating gave: the longest one with which a name begins, if it has any."""
+    """The longest name given by annotating with which a name begins; None if there is none."""
     ends = [len(name), *(match.start() for match in reversed(list(_ADDED.finditer(name))))]
     return next((name[:end] for end in ends if name[:end] in names), None)

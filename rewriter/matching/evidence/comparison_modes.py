@@ -34,9 +34,9 @@ class ComparisonMode:
     needs_both_shares: bool
 
     def rejects_mismatch(self, file_share: float, record_share: float) -> bool:
-        """Whether values that do not match speak against a pair.
+        """Whether values that do not match count against a pair.
 
-        They do not in a file most of whose values are found nowhere in the record.
+        They do not if most values of the file are not in the record.
 
         Args:
             file_share: Share (0-1) of the file's values that are matched.

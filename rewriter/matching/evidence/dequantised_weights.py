@@ -1,4 +1,4 @@
-"""The numbers that quantised weights stand for, as the operators that read them compute these.
+"""The real numbers of quantised weights, as the operators that read the weights compute them.
 
 Two forms store a weight with a scale for each channel or block, and both are known by the
 definition of their operators: `DequantizeLinear`, and the block-wise form of contrib operators

@@ -10,7 +10,7 @@ IsRecorded = Callable[[int], bool | None]
 
 
 def find_diverged(graph: IndexedGraph, is_recorded: IsRecorded) -> frozenset[int]:
-    """Nodes that compute something new or read such, and from which nothing recorded follows.
+    """Nodes that compute or read something new, and from which no recorded value is computed.
 
     Args:
         graph: The file.

@@ -1,4 +1,4 @@
-"""Weights of modules that did not run when the record was made: those of another part."""
+"""Weights of modules that did not run when the record was made: weights of another part."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass

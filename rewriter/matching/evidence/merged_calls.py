@@ -36,7 +36,7 @@ class MergedCalls:
             self._find_places(record, values)
 
     def modules_of(self, node: int, ops: Collection[int]) -> frozenset[str]:
-        """The modules of the merged calls that a node does which is no recorded op; else none.
+        """For a node that is no recorded op: the modules of the merged calls that it does.
 
         Args:
             node: The node.
@@ -52,7 +52,7 @@ class MergedCalls:
         return parts.pop() if len(parts) == 1 else frozenset()
 
     def part_of(self, node: int, op: int, recorded: Op) -> Op:
-        """A recorded op with the modules of those calls only that a node does.
+        """A recorded op, reduced to the modules of those calls that a node does.
 
         Args:
             node: A node that is paired with the op.
@@ -92,7 +92,7 @@ class MergedCalls:
                 self._places[number][op] = position
 
     def _places_of(self, values: Iterable[int]) -> dict[int, int]:
-        """The ops inside of which some values are, with the last position."""
+        """The ops inside which some values lie, each with the last position of such a value."""
         places: dict[int, int] = {}
         for value in values:
             for op, place in self._places.get(self._class_of.get(value, NONE), {}).items():

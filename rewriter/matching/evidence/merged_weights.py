@@ -59,9 +59,9 @@ def _peel_rows(array: Array, recorded: WeightsBySize, *, varied: bool = False) -
     Args:
         array: A matrix.
         recorded: The recorded weights.
-        varied: Take only what holds different numbers: equal ones have the direction of all
-            equal ones. A few must be the very numbers of a recorded weight: no more than
-            projections have the direction of many weights.
+        varied: Take only pieces that hold different numbers: all pieces of equal numbers have the
+            same direction. Pieces with few numbers must equal a recorded weight exactly: with no
+            more numbers than projections, many weights have the same direction.
     """
     columns = array.shape[1]
     sizes = [size for size in recorded if columns and not size % columns and size < array.size]

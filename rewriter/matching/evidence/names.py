@@ -1,10 +1,10 @@
 """Evidence *names*: nodes and tensors that are called as they were when the model was traced.
 
-A name alone proves little: exporters number (`add_7`), and a second export or an optimiser
-may number differently. So a pair of equal names counts while the operator is the same, the
-weights that both read are the same, and at least one neighbour agrees. A pair that is dropped
-no longer speaks for its neighbours. Names of weights are numbered as well: which weights are the
-same is told by their numbers, where these are found in the record, and by their names otherwise.
+A name alone proves little: exporters count names up (`add_7`), and a second export or an optimiser
+may count differently. So a pair of equal names is valid while both have the same operator, both
+read the same weights, and at least one neighbour agrees. A dropped pair no longer supports its
+neighbours. Names of weights are counted up, too. So weights are compared by their values if these
+are in the record, and otherwise by their names.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -33,7 +33,7 @@ class NameMatch:
         graph: The nodes of the file.
         names: The recorded names.
         pairs: Nodes to recorded ops, one to one.
-        dropped: Nodes that have a recorded name, to why it does not count.
+        dropped: Nodes that have a recorded name, with the reason why it is not valid.
         counted: Nodes with a name that the exporter counted up (`add_7`). In a related model it may
             be the name of another node.
     """
@@ -120,7 +120,7 @@ class _Pairing:
         self._weights = weights
 
     def drop_contradicted(self) -> None:
-        """Drop pairs that read other weights, that stand among such, or whose neighbours differ."""
+        """Drop pairs whose weights or neighbours differ, and pairs among such pairs."""
         votes = {node: self._weight_vote(node) for node in self.pairs}
         for component, balance in self._components_without_weights(votes):
             if balance < 0:
@@ -137,9 +137,9 @@ class _Pairing:
         self.dropped[node] = reason
 
     def _weight_vote(self, node: int) -> int:
-        """1 when both of a pair read a parameter in common, -1 when they read others, else 0.
+        """1 if both of a pair read a common parameter, -1 if they read different ones, else 0.
 
-        A node reads another one, too, where the op reads a parameter and the node only results.
+        It is also -1 if the op reads a parameter and the node only reads results.
         """
         op = self._ops[self.pairs[node]]
         recorded = {self._parameters.get(name) for name in op.inputs} - {None}
@@ -174,7 +174,7 @@ class _Pairing:
     ) -> Iterator[tuple[list[int], int]]:
         """Connected pairs that read no weights, with the sum of the votes around them.
 
-        What is computed from constants alone connects nothing: every module shares it.
+        Values that are computed from constants alone do not connect pairs: all modules share them.
         """
         graph = self._graph
         visited: set[int] = set()
@@ -206,9 +206,9 @@ class _Pairing:
                 pending += self._graph.predecessors[node] + self._graph.successors[node]
 
     def _is_alone(self, node: int, producers: Mapping[tuple[str, str], int]) -> bool:
-        """Whether neighbours speak against the pair and not one for it.
+        """Whether neighbours contradict the pair and none supports it.
 
-        Neighbours that the record does not know (an optimiser's) say nothing.
+        Neighbours that are not in the record (an optimiser added them) do not count.
         """
         op = self._ops[self.pairs[node]]
         around = (*self._graph.predecessors[node], *self._graph.successors[node])

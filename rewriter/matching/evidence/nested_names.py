@@ -1,9 +1,9 @@
 """Names of nodes that nest, whatever tool wrote them: `model/dense/MatMul`.
 
 Many frameworks put the scopes of a node before its name, with slashes between: Keras, TensorFlow
-and JAX do, and inliners put a prefix before the names of what they inline. Whether a slash means
-that is decided by the graph: nodes that share a scope feed each other. Nodes that are numbered by
-operator (`conv/0`, `conv/1`), hashes, and paths of files do not.
+and JAX do, and inliners put a prefix before the names of what they inline. The graph shows whether
+slashes separate scopes: nodes that share a scope feed each other. Nodes whose names are counted by
+operator (`conv/0`, `conv/1`), hashes or file paths do not.
 """
 
 import re
@@ -81,9 +81,10 @@ def _names(step: str) -> str:
 def _do_nest(scopes: Mapping[NodeKey, Steps], graph: ModelGraph) -> bool:
     """Whether scopes are those of a hierarchy.
 
-    The steps that all nodes share say nothing. By the first step after these, nodes fall into
-    groups. There are several, and most nodes that are not alone have a neighbour in their group.
-    Where no group has two nodes, the steps that all share must show that the names are scopes.
+    Steps that all nodes share do not count. The first step after them divides the nodes into
+    groups. In a hierarchy there are several groups, and most nodes that are not alone in their
+    group have a neighbour in it. If no group has two nodes, the shared steps must show that the
+    names are scopes.
     """
     shared = len(common_prefix(scopes.values()))
     groups = {key: scope[shared] for key, scope in scopes.items() if len(scope) > shared}

@@ -1,4 +1,4 @@
-"""Weights that a related model has and the recorded one has not: an adapter's, another head's."""
+"""Weights that a related model has and the recorded model lacks: of an adapter or another head."""
 
 import itertools
 from collections.abc import Collection, Mapping

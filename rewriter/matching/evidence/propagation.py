@@ -22,13 +22,13 @@ def propagate(
     modules: Mapping[NodeKey, str],
     not_recorded: Collection[NodeKey] = (),
 ) -> Claims:
-    """Claims for the nodes that lie between settled ones.
+    """Claims for the nodes that lie between decided nodes.
 
     Args:
         graph: The nodes of the model.
         tree: The modules.
-        known_nodes: Nodes that are known to be of the model, without a known module. They get
-            that of their neighbours whatever they compute.
+        known_nodes: Nodes that are known to be of the model, without a known module. They get the
+            module of their neighbours, whatever they compute.
         modules: The modules of settled nodes.
         not_recorded: Nodes of modules that the recorded model does not have. Their neighbours do
             not tell their module.
@@ -41,8 +41,9 @@ def propagate(
 class _Propagation:
     """Settles nodes in rounds. Nodes are numbered as in the graph.
 
-    A node is *flexible* when its neighbours tell its module: it computes nothing of its own, or
-    is known to be of the model. A node that the recorded model does not have is not.
+    A node is *flexible* if it may take the module of its neighbours: it computes nothing of its
+    own, or is known to belong to the model. A node that the recorded model does not have is not
+    flexible.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class _Propagation:
         self._claims = Claims()
 
     def run(self) -> Claims:
-        """Settle what can be settled; the rest gets a reason."""
+        """Decide about all nodes that neighbours can decide; the others get a reason."""
         pending = [n for n in self._graph.consumers_first() if self._modules[n] is None]
         while self._run_round(pending):
             pending = [node for node in pending if self._modules[node] is None]
@@ -72,7 +73,7 @@ class _Propagation:
         return self._claims
 
     def _run_round(self, pending: list[int]) -> bool:
-        """Settle nodes by the first of three rules that settles any; False when none does."""
+        """Decide about nodes by the first of three rules that applies; False if none does."""
         rules = (
             (pending, self._from_successors),
             (pending, self._from_surroundings),
@@ -96,13 +97,13 @@ class _Propagation:
         self._claims.by_node[self._graph.keys[node]] = claim
 
     def _from_successors(self, node: int) -> set[str]:
-        """The modules of the nodes that read a flexible node, once all that compute are settled."""
+        """The modules of a flexible node's readers, once all computing readers are decided."""
         if not self._flexible[node] or self._has_open_reader(node):
             return set()
         return self._known_modules(self._graph.successors[node])
 
     def _from_surroundings(self, node: int) -> set[str]:
-        """The one module of all neighbours, for a node that stands between them."""
+        """The module of all neighbours, if they have the same one."""
         before, after = self._graph.predecessors[node], self._graph.successors[node]
         modules = {self._modules[other] for other in (*before, *after)}
         if not before or not after or len(modules) != 1:
@@ -110,7 +111,7 @@ class _Propagation:
         return {module for module in modules if module is not None}
 
     def _from_predecessors(self, node: int) -> set[str]:
-        """The modules of the nodes that a flexible node reads, if no computing reader is open."""
+        """The modules of nodes that a flexible node reads, if no computing reader is open."""
         if not self._flexible[node] or self._has_open_reader(node):
             return set()
         return self._known_modules(self._graph.predecessors[node])

@@ -1,9 +1,9 @@
 """Values of a quantised file, matched by the direction and length of their sketches.
 
-Quantising moves every number, and the more so the deeper in the graph. So a value is compared
-with all recorded ones of its size, and no distance proves a pair: it speaks for a pair or
-against it, and the neighbours decide. A value that is stored in 8 bits has a scale and a zero
-point of its own. Without these its direction is compared.
+Quantising changes every number, and deeper in the graph it changes more. So a value is compared
+with all recorded values of its size. No distance proves a pair: it counts for or against it, and
+the neighbours decide. A value that is stored in 8 bits has a scale and a zero point of its own.
+Their effect is removed, and the direction is compared.
 """
 
 from collections.abc import Iterable, Mapping
@@ -77,7 +77,7 @@ class QuantisedValues:
         file_graph, record_graph: The graphs of the file and of the record.
         file, record: Fingerprints of their values.
         sketches: The recorded sketches.
-        rejects_mismatch: Whether values that are far apart speak against a pair.
+        rejects_mismatch: Whether values that are far apart count against a pair.
     """
 
     file_graph: IndexedGraph
@@ -95,12 +95,12 @@ class QuantisedValues:
         file: Mapping[int, ValueFingerprint],
         record: Mapping[int, ValueFingerprint],
     ) -> "QuantisedValues":
-        """A comparison in which values that are far apart do not yet speak against a pair."""
+        """A comparison in which values that are far apart do not yet count against a pair."""
         sketches = _RecordedSketches(record_graph, record)
         return cls(file_graph, record_graph, file, record, sketches)
 
     def calibrated(self, pairs: Mapping[int, int]) -> "QuantisedValues | None":
-        """The same, trusted as far as the distances of settled pairs show.
+        """The same comparison, relied on as far as the distances of known pairs allow.
 
         Args:
             pairs: Nodes to the recorded ops that they are.
@@ -202,7 +202,7 @@ class QuantisedValues:
 
 
 def _sorted_values_agree(ours: ValueFingerprint, theirs: ValueFingerprint) -> bool | None:
-    """Whether order statistics are near; None where there are more of one than of the other."""
+    """Whether order statistics are near; None if their numbers differ."""
     a, b = ours.statistics(), theirs.statistics()
     if a.size != b.size:
         return None

@@ -29,7 +29,7 @@ class RecordedNames:
         self._stems = Counter(_stem(name) for name in self._by_name)
 
     def is_counted(self, op: int) -> bool:
-        """Whether the exporter counted up the name of an op: others differ by a number only."""
+        """Whether the exporter counted up the name of an op: others differ only by a number."""
         return self._stems[_stem(self.ops[op].name)] > 1
 
     def has_any_of(self, graph: ModelGraph) -> bool:
@@ -57,7 +57,7 @@ class RecordedNames:
         fitting = [op for op in ops if self.ops[op].op_type == kind]
         paths = {self.ops[op].graph for op in fitting}
         if len(paths) > 1 and path not in paths:
-            return iter(())  # subgraphs may repeat names, and nothing says which one this is
+            return iter(())  # subgraphs may repeat names: this one is unknown
         return iter(sorted(fitting, key=lambda op: self.ops[op].graph != path))
 
     def why_unpaired(self, graph: ModelGraph, node: int) -> str:

@@ -10,7 +10,7 @@ A module may have such a name of its own. What tells them apart:
   module that is itself called `relu_1`;
 - a further call does the same kind of work.
 
-Where nothing of that decides, it is in doubt.
+If none of these rules decides, the scope is in doubt.
 """
 
 import re
@@ -135,7 +135,7 @@ class _Merger:
         return self._modules[scope]
 
     def _called(self, scope: str) -> str | None:
-        """The scope of which a scope is a further call; None when it is a module of its own."""
+        """The scope of the first call, if a scope is a further call; None if it is a module."""
         match = _NUMBERED.fullmatch(scope)
         if match is None or scope in self._owners:
             return None

@@ -33,10 +33,11 @@ _WHOLE_TYPES = frozenset(
 """Data types of indices, shapes and flags: they are not weights that were rounded."""
 
 _HALF_PRECISION_UNIT, _BFLOAT16_UNIT = 2.0**-10, 2.0**-7
-"""A unit of the last digit, as a share of the number: rounding moves squares by as much."""
+"""A unit of the last digit, as a share of the number. Rounding changes a number by half a unit, and
+its square by a whole one."""
 
 _SMALLEST_HALF_PRECISION = 2.0**-24
-"""Smaller numbers than this become 0 in half precision, and those near it lose their digits."""
+"""Half precision stores small numbers as multiples of this: they lose most of their digits."""
 
 _BELOW_BFLOAT16 = np.uint32(0xFFFF)
 """The bits of a number in single precision that bfloat16 does not have."""
@@ -46,7 +47,7 @@ _TINY = 1e-30
 
 
 def number_distance(array: Array, recorded: WeightFingerprint) -> float | None:
-    """How far the numbers of a weight are from the recorded ones, in whatever order.
+    """How far the numbers of a weight are from the recorded ones, whatever their order.
 
     Returns:
         Largest difference of extremes and mean powers, each over its scale; None for a weight
@@ -67,9 +68,9 @@ def number_distance(array: Array, recorded: WeightFingerprint) -> float | None:
 
 
 def rounds_to(recorded: WeightFingerprint, array: Array) -> bool:
-    """Whether a recorded weight holds one number only, which a weight holds in fewer bits.
+    """Whether a recorded weight holds a single number, and a weight holds the same in fewer bits.
 
-    It has no direction by which it would be recognised.
+    Such a weight has no direction by which it could be recognised.
     """
     if recorded.least != recorded.greatest:
         return False
@@ -81,8 +82,9 @@ def rounds_to(recorded: WeightFingerprint, array: Array) -> bool:
 def greatest_rounding(array: Array, recorded: WeightFingerprint) -> float:
     """How far rounding may have moved the numbers of a weight, over the greatest of them.
 
-    A tool that goes to 16 bits and back leaves numbers of few digits in a type of many. Recorded
-    numbers that have as few digits cannot have been rounded: the weight is another one then.
+    A tool that converts to 16 bits and back leaves numbers with few digits in a type with many. If
+    the recorded numbers have as few digits, they cannot have been rounded, so a different weight is
+    another weight.
 
     Args:
         array: A weight in full precision.
@@ -165,7 +167,7 @@ def _differs(array: Array | None, recorded: WeightFingerprint) -> bool:
 
 
 def describe_retraining(differing: int, compared: int, example: str) -> str:
-    """That the weights are others, for a person."""
+    """The note for the user that the weights are not the recorded ones."""
     return (
         f"the weights are not the recorded ones ({differing} of {compared} compared weights "
         f"differ, for example {example}): the model was trained further, or anew"

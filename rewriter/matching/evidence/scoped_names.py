@@ -25,7 +25,7 @@ from modelexport.rewriter.matching.evidence.third_party_names import (
 def read_scoped_names(model: onnx.ModelProto, graph: ModelGraph) -> CarriedHierarchy | None:
     """The scopes in the names of nodes; None where no name is by the scheme.
 
-    A node to whose name a tool has added something gets the innermost scope in it that is known.
+    If a tool has added to a node's name, the node gets the innermost known scope in it.
     """
     owners = weight_owners(model)
     scopes: dict[NodeKey, str] = {}

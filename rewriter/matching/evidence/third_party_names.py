@@ -83,9 +83,9 @@ def weight_owners(model: onnx.ModelProto) -> set[str]:
 
 
 def wrapper_of(scopes: Iterable[str], owners: set[str]) -> str:
-    """The first step of all scopes, if the weights' names lack it; "" when they do not.
+    """The first step of all scopes, if the names of weights lack it; else "".
 
-    It is the module that an exporter puts around the model.
+    It is a module that an exporter wraps around the model.
     """
     paths = {path for path in scopes if path}
     first_steps = {path.partition(".")[0] for path in paths}

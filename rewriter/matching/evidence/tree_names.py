@@ -1,7 +1,8 @@
-"""A file whose module tree survived while its tags did not.
+"""Files that still have their module tree, but have lost their tags.
 
-The names of its weights, and those of nodes that have scopes, are read against the module tree
-that annotating wrote: only modules of it are named, and what no name tells stays open.
+The names of weights, and the scopes in names of nodes, are looked up in the module tree that
+annotating wrote. So only modules of this tree are found, and a node whose names show none stays
+open.
 """
 
 from collections.abc import Iterator, Mapping
@@ -57,8 +58,9 @@ def weight_owners_by_node(
 ) -> dict[int, tuple[str, ...]]:
     """The modules that own the weights of each node, by its number.
 
-    Tied weights tell nothing: they are those of several modules. Nor do weights that several nodes
-    read, if the file lacks others of that shape: exporters keep one of several equal weights.
+    Tied weights are left out, because they belong to several modules. So are weights that several
+    nodes read, if the file lacks others of that shape: exporters keep only one of several equal
+    weights.
     """
     tied = {p.tied_to for module in tree for p in (*module.parameters, *module.buffers)}
     initializers = InitializerParameters(model, tree, parameters)
@@ -88,9 +90,9 @@ def weight_owners_by_node(
 def module_in_name(name: str, tree: ModuleTree) -> str | None:
     """The module of the tree that the scopes in a name tell; None without one.
 
-    Slashes may double a container (`layer/layer.0`), as TorchScript's names do. After the module
-    there may be operators, to which tools add what they made of them (`fc/MatMul/Fusion`). Where
-    another step is no module of the tree, the module is not known.
+    A container may appear twice (`layer/layer.0`), as in TorchScript's names. Operators may follow
+    the module, with additions of tools (`fc/MatMul/Fusion`). If any other step is no module of the
+    tree, the module is unknown.
     """
     path = stem = ""
     for step in (unquote(step) for step in name.split("/")[:-1] if step):
@@ -180,9 +182,9 @@ def _relative_runs(tags: Mapping[NodeKey, str], graph: ModelGraph) -> Iterator[l
 
 
 def _spread(calls: Mapping[int, str], signatures: list[tuple[str, str]]) -> dict[int, str]:
-    """The call of each place of a run, from the places where it is known.
+    """The call of each place of a run, derived from the places where it is known.
 
-    Where a call has known places again after those of another one, only these count.
+    If a call appears again after another call, only its later places count.
     """
     places = sorted(calls)
     order = [base for base, _ in groupby(calls[place] for place in places)]

@@ -33,8 +33,7 @@ _BATCH_PAIRS = 1 << 18
 """Pairs of classes that are compared at a time. Bounds the memory."""
 
 _MEANS_MARGIN = 1.1
-"""What the tolerance is multiplied with where means are compared first: rounding must not lose
-a pair there."""
+"""Factor on the tolerance in the first comparison, by means, so that rounding loses no pair."""
 
 _TINY = 1e-30
 """Stands in for a magnitude of zero, so that nothing is divided by zero."""
@@ -52,7 +51,7 @@ class ValueClasses:
         by_counts: Classes by what must be equal to match: numbers of elements of each sort.
         quantiles: Order statistics, a row for each class.
         scale: Greatest magnitude of each class.
-        distinctive: Whether a class has enough different numbers to say where it comes from.
+        distinctive: Whether a class has enough different numbers to show where it comes from.
         unambiguous: Whether a class is matched without looking at its neighbours.
     """
 
@@ -167,7 +166,7 @@ def _within_tolerance(
     others: _Integers,
     tolerance: float,
 ) -> Iterable[tuple[int, int, float]]:
-    """Of pairs of classes (the n-th number with the n-th other) those that are near enough."""
+    """The pairs of classes that are near enough: the n-th of one list and of the other."""
     gap = np.abs(file.quantiles[numbers] - record.quantiles[others]).max(axis=1)
     scale = np.maximum(np.maximum(file.scale[numbers], record.scale[others]), _TINY)
     distance = gap / scale

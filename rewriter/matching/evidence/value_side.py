@@ -47,9 +47,9 @@ class ValueSide:
 
     @cached_property
     def unchanged_values(self) -> dict[int, int]:
-        """Of these nodes those that scale a value by a constant, and leave it as it is.
+        """Those of these nodes that scale a value by a constant and do not change it.
 
-        A sum may look so too: rounding leaves nothing of a small bias.
+        Sums are left out, although they may look the same: rounding may hide a small bias.
         """
         graph, unchanged = self.graph, {}
         for node, value in self.passed_values.items():

@@ -29,13 +29,13 @@ class ValueMatch:
         file, record: Both sides.
         mode: How exactly they were compared.
         candidates: The recorded classes that each class of the file may be.
-        file_share: Share (0-1) of what the file computes that was recorded. Only unambiguous
+        file_share: Share (0-1) of the file's computed values that were recorded. Only unambiguous
             values count.
-        record_share: Share (0-1) of what was recorded that the file computes. A file whose
-            operators were expanded computes all of it, and much more.
-        rejects_mismatch: Whether a value that is not the recorded one speaks against a pair.
-        may_diverge: Whether the file computes with all digits, so that it is another model where it
-            computes something new.
+        record_share: Share (0-1) of the recorded values that the file computes. A file with
+            expanded operators computes all of them, and many more.
+        rejects_mismatch: Whether a value that differs from the recorded one counts against a pair.
+        may_diverge: Whether the file computes with all digits. Then a new value shows that the file
+            differs from the recorded model there.
         quantised: A comparison that allows for quantisation, in a file that needs it.
     """
 
@@ -57,15 +57,15 @@ class ValueMatch:
         return replace(self, mode=QUANTISED, rejects_mismatch=False, quantised=quantised)
 
     def as_related(self) -> "ValueMatch":
-        """The same, for a model that computes what was recorded up to where it differs."""
+        """The same, for a related model: values agree up to the place where the models differ."""
         return replace(self, rejects_mismatch=True, may_diverge=True)
 
     @cached_property
     def diverged(self) -> frozenset[int]:
-        """Nodes of the file that compute something new, from which nothing recorded follows.
+        """Nodes of the file with new values, from which no recorded value is computed.
 
-        There the file is another model than the recorded one. What an optimiser changes is
-        followed by recorded values. There are none where a mismatch says nothing.
+        There the file differs from the recorded model. (After a change by an optimiser, recorded
+        values follow.) There are none if a mismatch does not count against a pair.
         """
         if not (self.rejects_mismatch and self.may_diverge):
             return frozenset()
@@ -94,7 +94,7 @@ class ValueMatch:
 
     @cached_property
     def _without_verdict(self) -> frozenset[int]:
-        """Nodes whose results must differ, because what they read differs."""
+        """Nodes whose results must differ, because their inputs differ."""
         graph, diverged = self.file.graph, self.diverged
         return frozenset(
             node
@@ -103,7 +103,7 @@ class ValueMatch:
         )
 
     def calibrated(self, pairs: Mapping[int, int]) -> "ValueMatch":
-        """The same, trusting quantised values as far as some settled pairs show.
+        """The same, relying on quantised values as far as some known pairs allow.
 
         Args:
             pairs: Nodes to the recorded ops that they are.
@@ -148,8 +148,8 @@ class ValueMatch:
     def _same_inputs(self) -> bool:
         """Whether file and record read the same inputs.
 
-        Else lengths are counted from others: positions begin behind a cache in one of them alone.
-        Then what depends on nothing but shapes differs.
+        If not, lengths may differ: for example, positions begin behind a cache in only one of them.
+        Then values that depend only on shapes differ, too.
         """
         inputs = self.file.graph.external_inputs, self.record.graph.external_inputs
         return all(
@@ -189,7 +189,7 @@ class ValueMatch:
         return ops
 
     def _passes_through(self, number: int, recorded: int, inputs: set[int]) -> bool:
-        """Whether one of a node's inputs, rounded, is its result, and matches a recorded class."""
+        """Whether a node only rounds one of its inputs, and this input matches a recorded class."""
         similar = (other for other in inputs if recorded in self.candidates[other])
         distance = self.file.classes.distance
         return any(distance(number, other) <= PASS_THROUGH_DISTANCE for other in similar)

@@ -1,4 +1,4 @@
-"""Weights whose names do not tell, matched by their numbers: whole, concatenated or split."""
+"""Matching weights by their numbers if names do not help: whole, concatenated or split."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
@@ -58,7 +58,7 @@ def match_contents(arrays: Mapping[int, Array], recorded: WeightsBySize) -> Cont
 def match_rounded(
     arrays: Mapping[int, Array], used: Collection[int], recorded: WeightsBySize
 ) -> Candidates:
-    """Weights that rounding has turned further than others, to the recorded ones that are left.
+    """Weights that rounding has changed more, matched with the recorded ones that are left.
 
     Args:
         arrays: Weights of the file that are stored in whole numbers and are not matched.

@@ -18,12 +18,13 @@ class WeightMatch:
         candidates: Weights of the file to the recorded weights that they may be.
         merged_from: Concatenated weights of the file to the recorded weights that they are made of.
         owners: Weights of the file to the module whose parameter they hold.
-        new: Distinctive weights of the file that are no recorded ones, and no other form of any.
+        new: Distinctive weights of the file that are neither recorded weights nor another form of
+            one.
         idle: Weights of modules that did not run when the record was made.
-        plain: Weights of the file that are recorded with equal numbers only.
+        plain: Weights of the file whose recorded numbers are all equal.
         rounded: Whether the file stores weights in fewer than 32 bits.
         has_few_digits: Whether weights in 32 bits hold numbers that were rounded to 16 bits.
-        misnamed: Whether weights are called as others were recorded: modules were renamed.
+        misnamed: Whether weights have the recorded names of other weights: modules were renamed.
         matched_elements: Elements of distinctive weights that are matched.
         distinctive_elements: Elements of all distinctive weights.
         compared: Weights in full precision that were compared with the recorded numbers.

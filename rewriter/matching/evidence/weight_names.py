@@ -52,10 +52,10 @@ def _owners(graph: ModelGraph) -> dict[int, str]:
 def _tied_weights(
     model: onnx.ModelProto, contracted: ContractedGraph, owners: Mapping[int, str]
 ) -> set[int]:
-    """Weights whose name may be that of another module: several nodes read them, or a copy.
+    """Weights that may belong to another module: several nodes read them, or a copy of them.
 
-    An exporter that lays out a tied matrix anew for one of its readers gives that copy a name
-    of its own making. It is known by its size.
+    If an exporter transposes a tied matrix for one of its readers, it makes a copy with a new name.
+    The copy is recognised by its size.
     """
     tied = {value for value in owners if len(contracted.consumers(value)) > 1}
     graph, shapes = contracted.graph, initializer_shapes(walk_graphs(model))

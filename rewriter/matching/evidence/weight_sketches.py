@@ -1,7 +1,8 @@
 """Recorded weights, found by the direction of their sketches.
 
 A sketch (`hierarchy.sketches`) is a vector of a few random projections. Rounding a weight hardly
-turns this vector, and a scale does not turn it at all. What a zero point adds is taken out.
+changes the direction of this vector, and a scale does not change it at all. The part that a zero
+point adds is removed.
 """
 
 import math
@@ -38,7 +39,7 @@ class WeightCandidates(NamedTuple):
 
     Attributes:
         labels: Labels of these recorded weights.
-        exact: Whether it holds the very numbers of one of these, not just their proportions.
+        exact: Whether it holds exactly the numbers of one of these, and not only their proportions.
     """
 
     labels: list[int]
@@ -56,8 +57,8 @@ class _Neighbour(NamedTuple):
 class RecordedWeights:
     """The recorded weights of one size, by the direction of their sketches.
 
-    A weight may be recorded twice, as it lies and transposed. It is a candidate in both forms
-    wherever one is found: its sketch depends on the order of the numbers, its sums do not.
+    A weight may be recorded twice, in its stored order and transposed. If one form is found, the
+    other is a candidate, too: sketches depend on the order of the numbers, but sums do not.
 
     Args:
         labels: A number for each weight, which `match` gives back.
@@ -166,9 +167,9 @@ def _same_sums(one: WeightFingerprint, other: WeightFingerprint) -> bool:
 
 
 def _directions(sketches: Sketch, sketch_of_ones: Sketch) -> Sketch:
-    """Sketches without what a zero point adds, scaled to length 1.
+    """Sketches without the part that a zero point adds, scaled to length 1.
 
-    The sketch of equal numbers has no direction, it becomes zero.
+    The sketch of equal numbers has no direction: it becomes zero.
     """
     sketches = sketches.astype(np.float64)  # squares of large numbers exceed single precision
     unit = sketch_of_ones / max(float(np.linalg.norm(sketch_of_ones)), _TINY)

@@ -1,8 +1,8 @@
 """Evidence *weights*: initializers are matched by name, else by what they hold.
 
-A weight that one recorded op reads tells that a node which reads it is this op. The sketch of a
-weight (`hierarchy.sketches`) has a direction that rounding hardly turns and a scale does not turn
-at all, so a weight is matched in 16, 8 or 4 bits, and transposed.
+If only one recorded op reads a weight, a node that reads it is this op. The sketch of a weight
+(`hierarchy.sketches`) has a direction. Rounding hardly changes it, and a scale does not change it
+at all. So weights are matched in 16, 8 or 4 bits, and transposed.
 """
 
 from collections.abc import Collection, Mapping, Sequence
