@@ -1,7 +1,7 @@
 """Generated inputs for a file without recorded inputs: arrays on which it runs."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +61,9 @@ def distinctive_feeds(path: Path, source: SessionSource, libraries: Sequence[str
     return generate_feeds(session, distinctive=True)
 
 
-def generate_feeds(session: Session, *, distinctive: bool = False) -> Feeds:
+def generate_feeds(
+    session: Session, *, distinctive: bool = False, outputs: Sequence[str] | None = None
+) -> Feeds:
     """Generate inputs on which a file runs.
 
     Args:
@@ -69,28 +71,32 @@ def generate_feeds(session: Session, *, distinctive: bool = False) -> Feeds:
         distinctive: Whether integers should differ as far as the file takes them. Zeros and ones
             run nearly everywhere; from there on, each input of integers gets the widest range
             under which the outputs stay finite. That takes some more runs.
+        outputs: Names of these outputs; None for all that the session has.
 
     Raises:
         RuntimeFailedError: The file runs on none of the inputs that are tried.
     """
     failure: RuntimeFailedError | None = None
+    names = list(outputs) if outputs is not None else session.outputs
     for first, others in _DYNAMIC_EXTENTS:
         feeds = _arrays(session, first, others)
         try:
-            outputs = session.run(feeds)
+            results = session.fetch(names, feeds)
         except RuntimeFailedError as error:
             failure = failure or error
         else:
-            return _widen_integers(session, feeds, outputs) if distinctive else feeds
+            return _widen_integers(session, names, feeds, results) if distinctive else feeds
     assert failure is not None
     raise failure
 
 
-def _widen_integers(session: Session, feeds: Feeds, outputs: Mapping[str, object]) -> Feeds:
+def _widen_integers(
+    session: Session, names: list[str], feeds: Feeds, results: Iterable[object]
+) -> Feeds:
     """Give each input of integers the widest range on which the file still runs."""
-    finite = _finite_share(outputs)
+    finite = _finite_share(results)
     positive = {n: np.abs(a) if a.dtype.kind in "fV" else a for n, a in feeds.items()}
-    if finite < 1 and (share := _finite_share(session.run(positive))) > finite:
+    if finite < 1 and (share := _finite_share(session.fetch(names, positive))) > finite:
         feeds, finite = positive, share  # the file takes roots or logarithms of them
     for name, array in feeds.items():
         if array.dtype.kind not in "iu" or array.size <= MAX_SWITCH_SIZE:
@@ -98,7 +104,7 @@ def _widen_integers(session: Session, feeds: Feeds, outputs: Mapping[str, object
         for limit in _INTEGER_LIMITS:
             wider = feeds | {name: _distinct_integers(array, limit)}
             try:
-                still_finite = _finite_share(session.run(wider)) >= finite
+                still_finite = _finite_share(session.fetch(names, wider)) >= finite
             except RuntimeFailedError:
                 continue  # an index beyond a table, for example
             if still_finite:
@@ -162,9 +168,9 @@ def _distinct_integers(array: Array, limit: int) -> Array:
     return numbers.astype(array.dtype).reshape(array.shape)
 
 
-def _finite_share(outputs: Mapping[str, object]) -> float:
-    """Share (0-1) of the outputs' real numbers that are finite."""
-    arrays = (standard_type(a) for a in outputs.values() if isinstance(a, np.ndarray))
+def _finite_share(results: Iterable[object]) -> float:
+    """Share (0-1) of the real numbers of some outputs that are finite."""
+    arrays = (standard_type(a) for a in results if isinstance(a, np.ndarray))
     reals = [array for array in arrays if array.dtype.kind == "f"]
     finite = sum(int(np.isfinite(array).sum()) for array in reals)
     return finite / max(1, sum(array.size for array in reals))

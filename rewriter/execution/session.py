@@ -77,6 +77,11 @@ class Session:
         return [value.name for value in self._session.get_inputs()]
 
     @property
+    def outputs(self) -> list[str]:
+        """Names of the outputs."""
+        return [value.name for value in self._session.get_outputs()]
+
+    @property
     def input_types(self) -> list[tuple[str, str, list[int | str | None]]]:
         """Name, type (`tensor(float)`) and shape of each input; a dynamic extent is no number."""
         return [(value.name, value.type, value.shape) for value in self._session.get_inputs()]
@@ -92,7 +97,7 @@ class Session:
         Raises:
             RuntimeFailedError: It does not run on these inputs.
         """
-        names = [value.name for value in self._session.get_outputs()]
+        names = self.outputs
         return dict(zip(names, self.fetch(names, feeds), strict=True))
 
     def fetch(self, names: list[str], feeds: Mapping[str, Array]) -> list[Any]:

@@ -13,6 +13,7 @@ from modelexport.hierarchy.record import Record
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.container import session_source
 from modelexport.rewriter.extraction.graph_parts import GraphPart, MainGraph, weight_bytes
+from modelexport.rewriter.extraction.module_parts import module_part
 from modelexport.rewriter.extraction.part_check import PartCheck, RunnablePart, written_part
 from modelexport.rewriter.extraction.part_inputs import save_arrays
 from modelexport.rewriter.extraction.part_model import part_model
@@ -24,7 +25,6 @@ from modelexport.rewriter.selection.module_calls import (
     named_calls,
     notes_about_empty,
 )
-from modelexport.support.error_texts import listed
 from modelexport.support.files import check_target
 from modelexport.support.gc_pause import gc_paused
 from modelexport.support.part_folders import removed_on_error
@@ -86,13 +86,15 @@ def extract(
     ):
         names = [name for pattern in patterns for name in expand_range(pattern)]
         calls, nodes_of = named_calls(file, names)
-        label = listed([str(call) or "the root" for call in calls])
-        part = MainGraph(file).part(set().union(*nodes_of.values()), label)
+        chosen = set().union(*nodes_of.values())
+        graph = MainGraph(file)
+        part, adopted = module_part(file, graph, calls, chosen)
         paths = list(map(str, libraries))
         types = value_types(file, [*part.inputs, *part.outputs], paths)
         model = part_model(file, part, types)
-        notes = [*file.notes, *notes_about_empty(nodes_of)]
-        result = _extraction(file, part, types, calls, model, notes)
+        notes = [*file.notes, *notes_about_empty(nodes_of), *adopted]
+        boundary = _Boundary(file, graph, part, types)
+        result = _extraction(file, part, boundary, calls, model, notes)
         if save_inputs is not None:
             check_target(Path(save_inputs), force=force)
         if out_path is not None:
@@ -134,12 +136,11 @@ def _runnable_part(
 def _extraction(
     file: PlacedFile,
     part: GraphPart,
-    types: ValueInfos,
+    boundary: "_Boundary",
     calls: list[ModuleCall],
     model: onnx.ModelProto,
     notes: list[str],
 ) -> Extraction:
-    boundary = _Boundary(file, part, types)
     return Extraction(
         file=file.path.name,
         output=None,
@@ -161,9 +162,10 @@ def _type_name(number: int) -> str:
 class _Boundary:
     """Describes the values that enter or leave a part."""
 
-    def __init__(self, file: PlacedFile, part: GraphPart, types: ValueInfos) -> None:
-        self._file, self._types = file, types
-        self._graph = MainGraph(file)
+    def __init__(
+        self, file: PlacedFile, graph: MainGraph, part: GraphPart, types: ValueInfos
+    ) -> None:
+        self._file, self._graph, self._types = file, graph, types
         self._inside = set(part.nodes)
 
     def tensor(self, name: str) -> BoundaryTensor:

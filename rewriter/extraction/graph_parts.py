@@ -1,28 +1,24 @@
-"""The part of a graph that some modules make up: its nodes, inputs and outputs.
+"""Parts of a graph: their nodes, inputs and outputs.
 
 A part must be *convex*: no path leaves it and comes back. Nodes that depend on weights
 alone belong to every part that reads them, so they are copied into the part.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 import onnx
 
-from modelexport.errors import NoSuchModuleError, UsageError
 from modelexport.hierarchy.graph_paths import MAIN
 from modelexport.rewriter.analysis.costs.sizes import tensor_bytes
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.graph.indexed_graph import NONE
 from modelexport.rewriter.graph.subgraph_names import captured_names, initializer_names
-from modelexport.rewriter.graph.texts import gap_reason, require_text
+from modelexport.rewriter.graph.texts import require_text
 
 _RANDOM = {"RandomNormal", "RandomUniform"}
 """Operators without inputs that compute other values at every run."""
-
-_ROUNDING = {"QuantizeLinear", "DequantizeLinear"}
-"""Operators that a quantiser writes around values, and that may carry the tag of another module."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +70,11 @@ class MainGraph:
         for position, names in enumerate(self.reads):
             for name in dict.fromkeys(names):
                 self.consumers.setdefault(name, []).append(position)
-        self.is_constant = self._find_constants()
+        order = self._in_order()
+        self.is_constant = self._find_constants(order)
         self.work = [
             position
-            for position in self._in_order()
+            for position in order
             if not self.is_constant[position]
             or self.returned.intersection(graph.node[position].output)
         ]
@@ -98,46 +95,15 @@ class MainGraph:
                     ordered[pending.pop()] = None
         return list(ordered)
 
-    def _find_constants(self) -> list[bool]:
+    def _find_constants(self, order: list[int]) -> list[bool]:
         """Whether each node depends on weights and constants alone."""
-        constant: list[bool] = []
-        for position, node in enumerate(self.nodes):
-            sources = (self.producer.get(name, NONE) for name in self.reads[position])
-            ready = all(
-                name in self.initializers or (NONE != source < position and constant[source])
-                for name, source in zip(self.reads[position], sources, strict=True)
+        constant = [False] * len(self.nodes)
+        for position in order:
+            constant[position] = self.nodes[position].op_type not in _RANDOM and all(
+                name in self.initializers or constant[self.producer.get(name, position)]
+                for name in self.reads[position]
             )
-            constant.append(ready and node.op_type not in _RANDOM)
         return constant
-
-    def part(self, chosen: Iterable[int], label: str) -> GraphPart:
-        """The part that consists of some nodes.
-
-        What a quantiser wrote between them, and nothing else reads, belongs to it, too.
-
-        Args:
-            chosen: Numbers of the nodes, those of subgraphs included.
-            label: The part as errors name it.
-
-        Raises:
-            NoSuchModuleError: There are no nodes.
-            UsageError: The part is not convex, or is a part of a subgraph.
-        """
-        if not chosen:
-            raise NoSuchModuleError(f"{self._file.path}: {label} has no nodes in this file.")
-        keys = [self._file.graph.keys[number] for number in chosen]
-        inside = {key.position for key in keys if key.graph == MAIN}
-        holders = {holder for path in {key.graph for key in keys} for holder in self.holders(path)}
-        if not inside or holders - inside:
-            raise UsageError(
-                f"{self._file.path}: {label}: nodes run inside a branch, a loop or a function, and "
-                "cannot be cut out of it."
-            )
-        between = self._between(inside)
-        if any(not self._is_enclosed(position, inside | between) for position in between):
-            reason = gap_reason(map(self.describe, sorted(between)))
-            raise UsageError(f"{self._file.path}: {label} cannot be cut out: {reason}")
-        return self.convex_part(inside | between)
 
     def holders(self, path: str) -> set[int]:
         """Positions of the nodes that hold a subgraph or call a function, directly or around it."""
@@ -154,36 +120,46 @@ class MainGraph:
             seen.add(current)
         return holders
 
-    def convex_part(self, positions: Iterable[int]) -> GraphPart:
-        """The part of some convex nodes, with the nodes that only depend on weights."""
-        inside = set(positions)
-        return self._bounded(inside | self._constants_for(inside))
+    def convex_part(
+        self, positions: Iterable[int], copies: Collection[int] = frozenset()
+    ) -> GraphPart:
+        """The part of some convex nodes, with its own copies of others.
 
-    def _constants_for(self, inside: set[int]) -> set[int]:
+        Args:
+            positions: The nodes.
+            copies: Nodes that are copied into the part where it reads what they compute, as those
+                are that depend on weights alone. Their results are no outputs of the part.
+        """
+        inside = set(positions)
         added: set[int] = set()
         pending = list(inside)
         while pending:
             for name in self.reads[pending.pop()]:
                 source = self.producer.get(name, NONE)
-                if source != NONE and self.is_constant[source] and source not in inside | added:
+                if source == NONE or source in inside or source in added:
+                    continue
+                if self.is_constant[source] or source in copies:
                     added.add(source)
                     pending.append(source)
-        return added
+        return self._bounded(inside | added, copies)
 
-    def _between(self, inside: set[int]) -> set[int]:
+    def between(self, inside: set[int]) -> set[int]:
         """The nodes outside of a part through which its values come back to it.
 
         Nodes that depend on weights alone are none of them: a part has its own copies of these.
         """
-        work = {position for position in inside if not self.is_constant[position]}
-        after = self._reached(work, forwards=True)
-        return (after & self._reached(work, forwards=False)) - inside
+        return self.on_paths(inside, lambda position: position not in inside)
 
-    def _is_enclosed(self, position: int, part: set[int]) -> bool:
-        """Whether a node rounds a value for a part alone, as a quantiser writes it."""
-        node = self.nodes[position]
-        rounds = node.op_type in _ROUNDING and not self.returned.intersection(node.output)
-        return rounds and part.issuperset(self._after(position))
+    def on_paths(self, ends: set[int], admits: Callable[[int], bool]) -> set[int]:
+        """The nodes that lie on paths between some nodes, and that are admitted.
+
+        Args:
+            ends: Where the paths begin and end; those that depend on weights alone are no ends.
+            admits: Whether a node may lie on such a path. For the nodes of a part, all outside do.
+        """
+        work = {position for position in ends if not self.is_constant[position]}
+        after = self._reached(work, self.after, admits)
+        return after & self._reached(work, self.before, admits)
 
     def describe(self, position: int) -> str:
         """A node as errors name it."""
@@ -191,26 +167,28 @@ class MainGraph:
         tag = self._file.tag(position)  # the main graph's nodes have the first numbers
         return f"{node.name or f'#{position}'} ({node.op_type}, {tag or 'in no module'})"
 
-    def _reached(self, start: set[int], *, forwards: bool) -> set[int]:
-        """The nodes that depend on some nodes, or on which these depend."""
+    @staticmethod
+    def _reached(
+        start: set[int], step: Callable[[int], list[int]], admits: Callable[[int], bool]
+    ) -> set[int]:
         reached: set[int] = set()
         pending = list(start)
         while pending:
-            position = pending.pop()
-            for other in self._after(position) if forwards else self.before(position):
-                if other not in reached:
+            for other in step(pending.pop()):
+                if other not in reached and admits(other):
                     reached.add(other)
                     pending.append(other)
         return reached
 
-    def _after(self, position: int) -> list[int]:
+    def after(self, position: int) -> list[int]:
+        """The nodes that read what a node computes."""
         return [c for name in self.nodes[position].output for c in self.consumers.get(name, ())]
 
     def before(self, position: int) -> list[int]:
         """The nodes that compute what a node reads."""
         return [self.producer[name] for name in self.reads[position] if name in self.producer]
 
-    def _bounded(self, inside: set[int]) -> GraphPart:
+    def _bounded(self, inside: set[int], copies: Collection[int]) -> GraphPart:
         nodes = sorted(inside)
         read = list(dict.fromkeys(name for position in nodes for name in self.reads[position]))
         computed = [name for position in nodes for name in self.nodes[position].output if name]
@@ -220,8 +198,13 @@ class MainGraph:
             if name in self.returned or any(c not in inside for c in self.consumers.get(name, ()))
         ]
         outputs = outputs or [name for name in computed if name not in self.consumers]
-        constant = {n for p in nodes if self.is_constant[p] for n in self.nodes[p].output}
-        varying = [name for name in outputs if name not in constant or name in self.returned]
+        copied = {
+            name
+            for position in nodes
+            if self.is_constant[position] or position in copies
+            for name in self.nodes[position].output
+        }
+        varying = [name for name in outputs if name not in copied or name in self.returned]
         require_text(*read, *outputs)
         return GraphPart(
             nodes=nodes,

@@ -16,8 +16,8 @@ import onnx
 from modelexport.hierarchy.subgraphs import expose_values
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.container import OnnxContainer, SessionSource, session_source
-from modelexport.rewriter.execution.feeds import Feeds
-from modelexport.rewriter.execution.generated_feeds import distinctive_feeds
+from modelexport.rewriter.execution.feeds import Feeds, graph_inputs
+from modelexport.rewriter.execution.generated_feeds import generate_feeds
 from modelexport.rewriter.execution.outputs import same_bits
 from modelexport.rewriter.execution.session import Session
 from modelexport.rewriter.extraction.rounded_values import expose_rounded
@@ -83,10 +83,14 @@ class PartCheck:
         self, file: PlacedFile, names: Iterable[str], types: ValueInfos, libraries: list[str]
     ) -> None:
         self._types, self._libraries = types, libraries
-        self._feeds = distinctive_feeds(file.path, file.session_source(), libraries)
         self._whole = RunnablePart(file.path, file.model, partial(session_source, file.container))
-        computed = [name for name in dict.fromkeys(names) if name not in self._feeds]
-        self.values: Feeds = {**self._feeds, **self._run(self._whole, computed, self._feeds)}
+        returned = [value.name for value in file.model.graph.output]
+        given = {value.name for value in graph_inputs(file.model.graph)}
+        computed = [name for name in dict.fromkeys(names) if name not in given]
+        session = self._session(self._whole, list(dict.fromkeys([*computed, *returned])))
+        self._feeds = generate_feeds(session, distinctive=True, outputs=returned)
+        values = zip(computed, session.fetch(computed, self._feeds), strict=True)
+        self.values: Feeds = {**self._feeds, **dict(values)}
 
     def different(self, part: RunnablePart, inputs: list[str], outputs: list[str]) -> list[str]:
         """The outputs of a part that differ from those of the whole file in any bit.
@@ -129,13 +133,18 @@ class PartCheck:
         expose: Expose = expose_rounded,
     ) -> Feeds:
         """Values of a file or part, without optimisations."""
+        return self._session(part, names, expose).run(feeds)
+
+    def _session(
+        self, part: RunnablePart, names: list[str], expose: Expose = expose_rounded
+    ) -> Session:
+        """A file or part without optimisations, whose outputs are some of its values."""
         model = onnx.ModelProto()
         model.CopyFrom(part.model)
         del model.graph.output[:]
         expose(model.graph, names, self._types)
         source = part.source(model)
-        session = Session(part.path, source=source, plain=True, libraries=self._libraries)
-        return session.run(feeds)
+        return Session(part.path, source=source, plain=True, libraries=self._libraries)
 
 
 def _expose_as_they_are(graph: onnx.GraphProto, names: Iterable[str], _: ValueInfos) -> None:

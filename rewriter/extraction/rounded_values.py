@@ -32,11 +32,15 @@ def expose_rounded(graph: onnx.GraphProto, names: Iterable[str], types: ValueInf
     Args:
         graph: The main graph of a model; it is changed.
         names: The values.
-        types: Their value infos.
+        types: Value infos of those that are rounded.
     """
     names = list(names)
     expose_values(graph, names)
-    rounded = {name for name in names if types[name].type.tensor_type.elem_type in _CAST_TYPES}
+    rounded = {
+        name
+        for name in names
+        if name in types and types[name].type.tensor_type.elem_type in _CAST_TYPES
+    }
     for node in list(graph.node):
         for place, name in enumerate(node.output):
             if name in rounded:

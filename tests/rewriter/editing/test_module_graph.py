@@ -15,6 +15,8 @@ from modelexport.hierarchy.graph_paths import walk_nodes
 from modelexport.rewriter import annotate, open_graph
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.extraction.graph_parts import MainGraph
+from modelexport.rewriter.extraction.module_parts import module_part
+from modelexport.rewriter.selection.module_calls import ModuleCall
 from tests.helpers.handmade import TWO_LAYERS_MODULES, record_of, two_layers
 from tests.helpers.subgraphs import save_model, with_subgraphs
 from tests.helpers.traced import TracedModels
@@ -36,7 +38,7 @@ def test_nodes_inputs_and_outputs_are_those_of_the_module(annotated: Path, modul
     """The nodes with its tags, and the boundary that cutting it out finds."""
     with open_graph(annotated) as graph, PlacedFile.open(annotated) as file:
         names = [file.graph.nodes[number].name for number in file.nodes_of(module)]
-        part = MainGraph(file).part(file.nodes_of(module), module)
+        part, _ = module_part(file, MainGraph(file), [ModuleCall(module)], file.nodes_of(module))
         assert [node.name for node in graph.nodes(module)] == names
         outputs = {tensor.name for tensor in graph.outputs(module)}
         assert outputs == set(part.outputs)

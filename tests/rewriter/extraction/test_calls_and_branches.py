@@ -102,15 +102,66 @@ def _with_gap(folder: Path, text: str, scopes: list[str]) -> Path:
 QUANTISED = "[n0] c = Abs (x) [q] d = QuantizeLinear (c, s) [dq] e = DequantizeLinear (d, s) "
 
 
-def test_nodes_of_a_quantiser_between_belong_to_the_part(tmp_path: Path) -> None:
-    """Where nothing else reads them; a module that does is named."""
-    path = _with_gap(tmp_path, QUANTISED + "[n1] y = Exp (e)", ["a", "", "", "a"])
+@pytest.mark.parametrize("module", ["", "b"])
+@pytest.mark.parametrize("reader", ["", "[n2] z = Sin (e) "])
+def test_nodes_that_round_between_belong_to_the_part(
+    tmp_path: Path, module: str, reader: str
+) -> None:
+    """Whatever their module, and whether others read them."""
+    text = f"{QUANTISED}{reader}[n1] y = Exp (e)"
+    path = _with_gap(tmp_path, text, ["a", module, module, *(["b"] if reader else []), "a"])
     result = extract(path, "a", tmp_path / "p.onnx", check=True)
-    assert (result.equal, result.nodes) == (True, 4)
-    text = QUANTISED + "[n1] f = Exp (e) [n2] y = Add (e, f)"
-    path = _with_gap(tmp_path, text, ["a", "", "", "a", "b"])
-    with pytest.raises(UsageError, match=r"nodes outside of it: q \(QuantizeLinear"):
-        extract(path, "a", None)
+    names = [node.name for node in onnx.load(tmp_path / "p.onnx").graph.node]
+    assert (result.equal, names) == (True, ["n0", "q", "dq", "n1"])
+
+
+BETWEEN = "[n0] c = Abs (x) [n1] d = Exp (c) [n2] y = Sin (d)"
+
+
+@pytest.mark.parametrize("tagged", [True, False])
+def test_a_node_between_those_of_one_call_ran_in_it(tmp_path: Path, *, tagged: bool) -> None:
+    """If its tag says no more; the note names it. It is no node of a module beside it."""
+    path = _with_gap(tmp_path, BETWEEN, ["a", "", "a"])
+    if not tagged:
+        model = onnx.load(path)
+        del model.graph.node[1].metadata_props[:]
+        onnx.save(model, path)
+    result = extract(path, "a", tmp_path / "p.onnx", check=True)
+    assert (result.equal, result.nodes) == (True, 3)
+    assert [note for note in result.notes if "between those of the module: n1 (Exp" in note]
+    with pytest.raises(UsageError, match=r"nodes outside of it: n1 \(Exp, /Net/b\)"):
+        extract(_with_gap(tmp_path, BETWEEN, ["a", "b", "a"]), "a", None)
+
+
+def test_between_two_calls_or_modules_a_node_ran_outside(tmp_path: Path) -> None:
+    """A container has the nodes within the calls of its modules, and none between these."""
+    text = "[n0] c = Abs (x) [n1] d = Exp (c) [n2] e = Sin (d) [n3] f = Cos (e) [n4] y = Abs (f)"
+    model = parse(f"g (float[4] x) => (float[4] y) {{ {text} }}")
+    onnx.save(model, tmp_path / "plain.onnx")
+    modules = {"": "Net", "a": "ModuleList", "a.0": "Part", "a.1": "Part"}
+    for scopes, convex in (
+        (["a.0", "", "a.0", "a.1", "a.1"], True),
+        (["a.0", "a.0", "", "a.1", "a.1"], False),
+    ):
+        record = record_of(model, modules, scopes)
+        annotate(tmp_path / "plain.onnx", record, tmp_path / "m.onnx", force=True)
+        if convex:
+            assert extract(tmp_path / "m.onnx", "a", tmp_path / "p.onnx", check=True).nodes == 5
+        else:
+            with pytest.raises(UsageError, match=r"nodes outside of it: n2 \(Sin, /Net\)"):
+                extract(tmp_path / "m.onnx", "a", None)
+
+
+def test_a_node_that_only_rounds_an_input_is_copied(tmp_path: Path) -> None:
+    """A quantiser writes one for all that read the value; it opens no gap, and is no output."""
+    text = (
+        "[q] c = QuantizeLinear (x, s) [dq] d = DequantizeLinear (c, s) [n0] e = Abs (d)"
+        "[n1] f = Add (e, d) [n2] y = Exp (f)"
+    )
+    path = _with_gap(tmp_path, text, ["a", "a", "b", "a", "a"])
+    result = extract(path, "a", tmp_path / "p.onnx", check=True)
+    assert (result.equal, [t.name for t in result.inputs]) == (True, ["x", "e"])
+    assert [t.name for t in result.outputs] == ["y"]
 
 
 def test_nodes_of_weights_alone_open_no_gap(tmp_path: Path) -> None:
