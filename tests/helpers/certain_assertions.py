@@ -122,8 +122,14 @@ class Reading:
 
 def _names(call: ast.Call) -> set[str]:
     """What a called function may be known by: `f` of `f()`; `.f` and `a.f` of `a.f()`."""
-    method = isinstance(call.func, ast.Attribute)
-    return {"." + called_name(call) if method else called_name(call), ast.unparse(call.func)}
+    match call.func:
+        case ast.Name(id=name):
+            return {name}
+        case ast.Attribute(value=ast.Name(id=owner), attr=name):  # faster than to unparse it
+            return {f".{name}", f"{owner}.{name}"}
+        case ast.Attribute(attr=name):
+            return {f".{name}", ast.unparse(call.func)}
+    return {called_name(call), ast.unparse(call.func)}
 
 
 def _leaves(node: ast.AST) -> bool:
@@ -163,8 +169,16 @@ def functions_of(tree: ast.Module) -> dict[str, ast.FunctionDef]:
 
 
 def asserting_functions(trees: Iterable[ast.Module], known: set[str]) -> set[str]:
-    """The names of functions that surely assert something when they are called, and those known."""
-    functions = [item for tree in trees for item in functions_of(tree).items()]
+    """The names of functions that surely assert something when they are called, and those known.
+
+    Tests are left out: no other function calls them.
+    """
+    functions = [
+        (name, function)
+        for tree in trees
+        for name, function in functions_of(tree).items()
+        if not function.name.startswith("test_")
+    ]
     while more := {name for name, f in functions if Reading(f, known).certain} - known:
         known = known | more
     return known

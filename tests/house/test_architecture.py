@@ -5,8 +5,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -109,14 +110,44 @@ def test_a_forbidden_import_breaks_a_contract(tmp_path: Path) -> None:
     assert {link for link in links if link not in named} == set()
 
 
-def imported(tree: ast.Module) -> Iterator[str]:
-    """Names of the modules that a file imports; relative imports have none."""
+class Facts(NamedTuple):
+    """What the rules below need to know about a file.
+
+    Attributes:
+        docstring: Whether it opens with a docstring.
+        imports: Names of the modules that it imports; relative imports have none.
+        lengths: Lines of each function's body, by the function's name and line.
+    """
+
+    docstring: bool
+    imports: frozenset[str]
+    lengths: dict[str, int]
+
+
+@cache
+def facts(path: Path) -> Facts:
+    """The facts about a file, which is parsed once for all rules."""
+    tree = ast.parse(path.read_text())
+    imports: set[str] = set()
+    lengths = {}
     for node in ast.walk(tree):
         match node:
             case ast.Import():
-                yield from (alias.name for alias in node.names)
+                imports |= {alias.name for alias in node.names}
             case ast.ImportFrom(module=str(module), level=0):
-                yield module
+                imports.add(module)
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                place = f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
+                lengths[place] = body_length(node)
+    return Facts(bool(ast.get_docstring(tree)), frozenset(imports), lengths)
+
+
+def body_length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines from the first statement behind the docstring to the last."""
+    first = 1 if ast.get_docstring(function) and len(function.body) > 1 else 0
+    end = function.body[-1].end_lineno
+    assert end is not None
+    return end - function.body[first].lineno + 1
 
 
 def test_no_room_is_imported_by_its_bare_name() -> None:
@@ -124,7 +155,7 @@ def test_no_room_is_imported_by_its_bare_name() -> None:
     bare = {
         (path.relative_to(ROOT).as_posix(), name)
         for path in (*SOURCES, *CALLERS)
-        for name in imported(ast.parse(path.read_text()))
+        for name in facts(path).imports
         if name.partition(".")[0] in ROOMS
     }
     assert bare == set()
@@ -171,9 +202,7 @@ def test_every_package_says_what_it_is() -> None:
     packages = {path.parent / "__init__.py" for path in SOURCES}
     assert len(packages) > len(ROOMS)
     assert {path for path in packages if not path.is_file()} == set()
-    assert {
-        path for path in packages if not ast.get_docstring(ast.parse(path.read_text()))
-    } == set()
+    assert {path for path in packages if not facts(path).docstring} == set()
 
 
 def test_files_are_small() -> None:
@@ -184,21 +213,9 @@ def test_files_are_small() -> None:
     assert long == LONG_FILES.keys()
 
 
-def body_length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Lines from the first statement behind the docstring to the last."""
-    first = 1 if ast.get_docstring(function) and len(function.body) > 1 else 0
-    end = function.body[-1].end_lineno
-    assert end is not None
-    return end - function.body[first].lineno + 1
-
-
 def test_functions_are_short() -> None:
     """No function has more lines than a screen."""
-    lengths = {
-        f"{path.relative_to(ROOT)}:{node.lineno} {node.name}": body_length(node)
-        for path in (*SOURCES, *CALLERS)
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    }
-    assert len(lengths) > len(SOURCES) + len(CALLERS)
-    assert {name: count for name, count in lengths.items() if count > LONGEST_FUNCTION} == {}
+    files = (*SOURCES, *CALLERS)
+    lengths = {place: lines for path in files for place, lines in facts(path).lengths.items()}
+    assert len(lengths) > len(files)
+    assert {place: lines for place, lines in lengths.items() if lines > LONGEST_FUNCTION} == {}

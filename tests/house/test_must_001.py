@@ -75,9 +75,13 @@ def vocabulary() -> frozenset[str]:
     return frozenset(words)
 
 
-def constants(source: str) -> Iterator[tuple[int, str]]:
+@cache
+def constants(source: str) -> tuple[tuple[int, str], ...]:
     """Every string constant of a module that is no docstring, f-strings' parts included."""
-    tree = ast.parse(source)
+    return tuple(_constants(ast.parse(source)))
+
+
+def _constants(tree: ast.Module) -> Iterator[tuple[int, str]]:
     documentation = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         if (
@@ -88,9 +92,15 @@ def constants(source: str) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.value
 
 
+@cache
+def forbidden_words(names: frozenset[str]) -> frozenset[str]:
+    """Those of some names that say something about a model, and nothing about a framework."""
+    return frozenset(n for n in names if len(n) >= SHORTEST) - vocabulary()
+
+
 def violations(source: str, names: frozenset[str]) -> list[tuple[int, str]]:
     """String constants that are, or hold as a path or a word, the name of something in a model."""
-    forbidden = {n for n in names if len(n) >= SHORTEST} - vocabulary()
+    forbidden = forbidden_words(names)
     lines = []
     for line, text in constants(source):
         words = {text, *re.split(r"[\s/]+", text)} if " " not in text else {text}

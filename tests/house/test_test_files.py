@@ -1,7 +1,10 @@
 """The tests' own rules: they check something, stand alone, and build nothing while collected."""
 
 import ast
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -60,32 +63,35 @@ def test_every_test_checks_something() -> None:
     assert idle_assertions({name: path.read_text() for name, path in FILES.items()}) == []
 
 
-def imported_modules(tree: ast.Module) -> set[str]:
-    """Full names of everything that a file imports, `from` included."""
-    names: set[str] = set()
+class ImportTime(NamedTuple):
+    """What a file does when it is imported.
+
+    Attributes:
+        modules: Full names of everything that it imports, `from` included.
+        calls: Names of the functions that it calls.
+    """
+
+    modules: frozenset[str]
+    calls: frozenset[str]
+
+
+@cache
+def import_time(name: Path) -> ImportTime:
+    tree = ast.parse(FILES[name].read_text())
+    return ImportTime(frozenset(imported_modules(tree)), frozenset(calls_while_imported(tree)))
+
+
+def imported_modules(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         match node:
             case ast.Import():
-                names |= {alias.name for alias in node.names}
+                yield from (alias.name for alias in node.names)
             case ast.ImportFrom(module=str(module)):
-                names |= {module} | {f"{module}.{alias.name}" for alias in node.names}
-    return names
+                yield module
+                yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
-@pytest.mark.parametrize("name", FILES, ids=str)
-def test_no_test_file_imports_another(name: Path) -> None:
-    """What tests share stands in tests/helpers, or is a fixture."""
-    modules = imported_modules(ast.parse(FILES[name].read_text()))
-    last_parts = {module.rpartition(".")[2] for module in modules if module.startswith("tests.")}
-    assert {part for part in last_parts if part.startswith("test_")} == set()
-
-
-BUILDERS = {"annotate", "build", "export", "record", "run_export", "trace", "traced"}
-"""Functions that build, trace or change a model."""
-
-
-def calls_while_imported(tree: ast.Module) -> set[str]:
-    """Names of the functions that a file calls when it is imported."""
+def calls_while_imported(tree: ast.Module) -> Iterator[str]:
     bodies = [node for node in tree.body if not isinstance(node, ast.FunctionDef | ast.ClassDef)]
     decorators = [
         decorator
@@ -93,11 +99,29 @@ def calls_while_imported(tree: ast.Module) -> set[str]:
         if isinstance(node, ast.FunctionDef | ast.ClassDef)
         for decorator in node.decorator_list
     ]
-    calls = (n for top in [*bodies, *decorators] for n in ast.walk(top) if isinstance(n, ast.Call))
-    return {ast.unparse(call.func).rpartition(".")[2] for call in calls}
+    for top in (*bodies, *decorators):
+        for node in ast.walk(top):
+            if isinstance(node, ast.Call):
+                yield ast.unparse(node.func).rpartition(".")[2]
 
 
-@pytest.mark.parametrize("name", FILES, ids=str)
-def test_nothing_is_built_while_tests_are_collected(name: Path) -> None:
+def test_no_test_file_imports_another() -> None:
+    """What tests share stands in tests/helpers, or is a fixture."""
+    assert len(FILES) > 1
+    assert {
+        (str(name), module)
+        for name in FILES
+        for module in import_time(name).modules
+        if module.startswith("tests.") and module.rpartition(".")[2].startswith("test_")
+    } == set()
+
+
+BUILDERS = frozenset({"annotate", "build", "export", "record", "run_export", "trace", "traced"})
+"""Functions that build, trace or change a model."""
+
+
+def test_nothing_is_built_while_tests_are_collected() -> None:
     """Models are built and traced by tests and fixtures, never by an import."""
-    assert calls_while_imported(ast.parse(FILES[name].read_text())) & BUILDERS == set()
+    assert len(FILES) > 1
+    built = {str(name): import_time(name).calls & BUILDERS for name in FILES}
+    assert {name: calls for name, calls in built.items() if calls} == {}
