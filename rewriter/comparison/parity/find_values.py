@@ -7,6 +7,7 @@ and compared in full, as many at a time as fit into memory.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from modelexport.rewriter.comparison.thresholds import (
     SKETCH_SLACK,
 )
 from modelexport.rewriter.comparison.value_status import find_axes
-from modelexport.rewriter.comparison.value_summary import ValueSummary
+from modelexport.rewriter.comparison.value_summary import SummaryTable, ValueSummary
 from modelexport.rewriter.execution.feeds import Feeds
 
 
@@ -35,6 +36,11 @@ class Sought:
 
     array: Array
     own: tuple[str, ...] = ()
+
+    @cached_property
+    def summary(self) -> ValueSummary:
+        """The summary of the array."""
+        return ValueSummary.of(self.array)
 
 
 @dataclass(frozen=True)
@@ -84,9 +90,10 @@ class ValueFinder:
         self._known = {**stored, **feeds}
         self._summaries = runner.summaries(names, feeds)
         self._summaries |= {n: ValueSummary.of(a) for n, a in self._known.items()}
-        self._by_size: dict[int, list[str]] = defaultdict(list)
+        by_size: dict[int, dict[str, ValueSummary]] = defaultdict(dict)
         for name, summary in self._summaries.items():
-            self._by_size[summary.size].append(name)
+            by_size[summary.size][name] = summary
+        self._by_size = {size: SummaryTable(values) for size, values in by_size.items()}
 
     def find(self, sought: Sequence[Sought]) -> list[Match | None]:
         """For each array the value that equals it, or the nearest of its own values; else None."""
@@ -100,7 +107,7 @@ class ValueFinder:
             for index in indices[name]:
                 item = sought[index]
                 match = self._compare(item.array, name, value)
-                if not match.agrees and self._same_norm(item.array, name):
+                if not match.agrees and self._same_norm(item, name):
                     ordered = np.sort(value, axis=None) if ordered is None else ordered
                     match = self._compare_orders(item.array, name, value, ordered) or match
                 if (match.agrees or name in item.own) and _is_better(match, matches[index], item):
@@ -121,22 +128,26 @@ class ValueFinder:
         return self._summaries.get(name)
 
     def _candidates(self, item: Sought) -> list[str]:
-        summary = ValueSummary.of(item.array)
+        summary = item.summary
+        table = self._by_size.get(summary.size)
+        if table is None:
+            return []
         slack = max(LEAST_SKETCH_SLACK, SKETCH_SLACK * self._tolerance)
-        same_size = self._by_size.get(summary.size, ())
         distances = sorted(
-            (summary.distance(self._summaries[name]), name not in item.own, name)
-            for name in same_size
+            (distance, name not in item.own, name)
+            for name, distance in table.distances(summary).items()
+            if distance <= slack
         )
-        near = [name for distance, _, name in distances if distance <= slack][:MOST_NEAR_VALUES]
+        near = [name for _, _, name in distances[:MOST_NEAR_VALUES]]
         if not near:
-            near = [name for name in same_size if self._same_norm(item.array, name)]
-        own = [name for name in item.own if name in same_size]
+            slack = max(LEAST_SKETCH_SLACK, self._tolerance)
+            near = table.with_norm(summary.norm, slack)
+        own = [name for name in item.own if name in table.names]
         return list(dict.fromkeys([*near, *own]))
 
-    def _same_norm(self, array: Array, name: str) -> bool:
+    def _same_norm(self, item: Sought, name: str) -> bool:
         """Whether a value may hold the same numbers in any order."""
-        norm, other = ValueSummary.of(array).norm, self._summaries[name].norm
+        norm, other = item.summary.norm, self._summaries[name].norm
         return abs(norm - other) <= max(LEAST_SKETCH_SLACK, self._tolerance) * max(norm, other)
 
     def _compare(self, array: Array, name: str, value: Array) -> Match:

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from modelexport.hierarchy.module_values import ModelValues
+from modelexport.hierarchy.module_values import SCALE, SHIFT, ModelValues
 from modelexport.rewriter.comparison.compared_file import ComparedFile
-from modelexport.rewriter.comparison.weights.merged_weights import ModelWeights
+from modelexport.rewriter.comparison.weights.reference_weights import BatchNorm, ReferenceWeights
 from modelexport.rewriter.comparison.weights.results import ChangedWeight
 from modelexport.rewriter.comparison.weights.weight_differences import find_changed_weights
 from modelexport.rewriter.comparison.weights.weight_numbers import WeightReader
@@ -20,4 +20,27 @@ def changed_from_model(
         values: A run of the model, with its weights.
         tag: The tag of a module by its path; None for one that is not shown.
     """
-    return find_changed_weights(WeightReader(file), ModelWeights(values).of, tag)
+    return find_changed_weights(WeightReader(file), _weights(values), str, tag)
+
+
+def _weights(values: ModelValues) -> ReferenceWeights:
+    """The weights of a model by the paths of its modules."""
+    norms = {
+        path: BatchNorm(sources[SCALE], sources[SHIFT])
+        for path, sources in values.weights.items()
+        if SCALE in sources
+    }
+    weights = {
+        frozenset({path}): {
+            name: get for name, get in sources.items() if name not in {SCALE, SHIFT}
+        }
+        for path, sources in values.weights.items()
+    }
+    norm_behind = {
+        values.calls[source].path: call.path
+        for call in values.calls
+        if call.path in norms
+        for sources in call.sources
+        for source in sources
+    }
+    return ReferenceWeights(weights, norms, norm_behind)

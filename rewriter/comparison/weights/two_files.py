@@ -1,13 +1,16 @@
 """The changed weights of one file against another."""
 
+from collections.abc import Callable
 from functools import partial
 
 from modelexport.hierarchy.module_values import WeightSource
 from modelexport.rewriter.comparison.compared_file import ComparedFile, ComparedFiles
 from modelexport.rewriter.comparison.module_alignment import ModuleAlignment
 from modelexport.rewriter.comparison.shown_modules import ShownModules
+from modelexport.rewriter.comparison.weights.file_norms import find_norms
+from modelexport.rewriter.comparison.weights.reference_weights import Owners, ReferenceWeights
 from modelexport.rewriter.comparison.weights.results import ChangedWeight
-from modelexport.rewriter.comparison.weights.weight_differences import Owners, find_changed_weights
+from modelexport.rewriter.comparison.weights.weight_differences import find_changed_weights
 from modelexport.rewriter.comparison.weights.weight_numbers import WeightReader
 
 
@@ -22,7 +25,6 @@ def changed_weights(
         shown: The modules that are shown.
     """
     reference, changed = files
-    references = _weights(reference, alignment)
 
     def tag(path: str) -> str | None:
         key = shown.shown_as(alignment.key(changed, path))
@@ -30,22 +32,29 @@ def changed_weights(
 
     return find_changed_weights(
         WeightReader(changed),
-        lambda owners: references.get(_keys(changed, alignment, owners), {}),
+        _reference_weights(reference, alignment),
+        partial(alignment.key, changed),
         tag,
     )
 
 
-def _weights(
-    file: ComparedFile, alignment: ModuleAlignment
+def _reference_weights(file: ComparedFile, alignment: ModuleAlignment) -> ReferenceWeights:
+    """The weights of a file by the keys of its modules."""
+    reader, key = WeightReader(file), partial(alignment.key, file)
+    norms = find_norms(reader)
+    return ReferenceWeights(
+        _sources(reader, key),
+        {key(norm.path): norm.channels for norm in norms},
+        {key(path): key(norm.path) for norm in norms for path in norm.before},
+    )
+
+
+def _sources(
+    reader: WeightReader, key: Callable[[str], str]
 ) -> dict[Owners, dict[str, WeightSource]]:
-    """What gives the weights of a file, by the keys of the modules that own them and by name."""
-    reader = WeightReader(file)
+    """What gives the weights of a file, by the modules that own them and by name."""
     weights: dict[Owners, dict[str, WeightSource]] = {}
-    for read in reader.reads():
-        sources = weights.setdefault(_keys(file, alignment, read.owners), {})
+    for read in reader.reads:
+        sources = weights.setdefault(frozenset(map(key, read.owners)), {})
         sources.setdefault(read.name, partial(reader.array, read))
     return weights
-
-
-def _keys(file: ComparedFile, alignment: ModuleAlignment, owners: Owners) -> Owners:
-    return tuple(sorted(alignment.key(file, path) for path in owners))

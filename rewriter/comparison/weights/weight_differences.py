@@ -6,18 +6,23 @@ to the nearest number, and nothing follows from it.
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from modelexport.hierarchy.fingerprints import Array
-from modelexport.hierarchy.module_values import WeightSource
 from modelexport.rewriter.comparison.thresholds import (
     MOST_CHANGED_MODULES,
     MOST_PERMUTED_AXES,
     SAME_VALUE_DISTANCE,
     WEIGHT_SLACK,
+)
+from modelexport.rewriter.comparison.weights.file_norms import find_norms
+from modelexport.rewriter.comparison.weights.reference_weights import (
+    Owners,
+    ReferenceWeight,
+    ReferenceWeights,
 )
 from modelexport.rewriter.comparison.weights.results import ChangedWeight
 from modelexport.rewriter.comparison.weights.weight_numbers import (
@@ -26,11 +31,8 @@ from modelexport.rewriter.comparison.weights.weight_numbers import (
     WeightReader,
 )
 
-Owners = tuple[str, ...]
-"""Paths of the modules whose weights a node reads."""
-
-References = Mapping[str, WeightSource]
-"""What gives the weights of a module of the reference, by their names."""
+Key = Callable[[str], str]
+"""The key of a module by its path in the file; the reference has the same keys."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class _Difference:
     """The difference of a weight from that of the reference.
 
     Attributes:
-        reference: The name of the latter.
+        reference: The latter.
         relative: Norm of the difference over the norm of the reference's.
         steps: Greatest difference in steps; None where it has none.
         excess: Norm of what is more than rounding, over the norm of the reference's.
@@ -46,7 +48,7 @@ class _Difference:
         same_numbers: Whether both have the same numbers in any order.
     """
 
-    reference: str
+    reference: ReferenceWeight
     relative: float
     steps: float | None
     excess: float
@@ -56,18 +58,19 @@ class _Difference:
 
 def find_changed_weights(
     reader: WeightReader,
-    references: Callable[[Owners], References],
+    references: ReferenceWeights,
+    key: Key,
     tag: Callable[[str], str | None],
 ) -> list[ChangedWeight]:
     """The weights of a file that were changed, the most changed first.
 
     Args:
         reader: Reads the weights of the file.
-        references: The weights of the reference by the paths of the modules that own them; of
-            several modules those that came of merging.
+        references: The weights of the reference.
+        key: The key of a module by its path.
         tag: The tag of a module by its path; None for one that is not shown.
     """
-    differences = list(_differences(reader, references))
+    differences = list(_differences(reader, references, key))
     orders = {read.place for read, difference in differences if difference.in_order}
     changed = [
         (read, difference)
@@ -79,11 +82,17 @@ def find_changed_weights(
     changed.sort(key=lambda pair: (-float(f"{pair[1].excess:.2e}"), pair[0].reader))
     return [
         ChangedWeight(
-            *(shown_tag, read.name, match.reference, match.relative, read.reader, match.steps)
+            *(shown_tag, read.name, match.reference.name, match.relative, read.reader, match.steps)
         )
         for read, match in changed
-        if (shown_tag := tag(read.path)) is not None
+        if (shown_tag := tag(_owner(reader, read, match, key))) is not None
     ]
+
+
+def _owner(reader: WeightReader, read: WeightRead, difference: _Difference, key: Key) -> str:
+    """Path of the module that owns a weight: of several the one with the largest weight."""
+    owners = [path for path in read.owners if key(path) in difference.reference.owners]
+    return max(owners or read.owners, key=reader.largest_weight)
 
 
 _Pairs = Sequence[tuple[WeightRead, _Difference]]
@@ -99,17 +108,18 @@ def _is_rounding(differences: _Pairs, changed: _Pairs) -> bool:
 
 
 def _differences(
-    reader: WeightReader, references: Callable[[Owners], References]
+    reader: WeightReader, references: ReferenceWeights, key: Key
 ) -> Iterator[tuple[WeightRead, _Difference]]:
     """Each weight of a module with the nearest one of the reference's module."""
-    for owners, reads in _by_owners(reader.reads()).items():
-        weights = references(owners)
-        arrays = {name: array for name, get in weights.items() if (array := get()) is not None}
+    norms = {key(norm.path) for norm in find_norms(reader)}
+    for owners, reads in _by_owners(reader.reads).items():
+        weights = references.of(frozenset(map(key, owners)), norms)
+        arrays = [(weight, array) for weight in weights if (array := weight.source()) is not None]
         candidates = [
-            (read, _difference(name, array, numbers))
+            (read, _difference(weight, array, numbers))
             for read in reads
             if arrays and (numbers := reader.numbers(read)) is not None
-            for name, array in arrays.items()
+            for weight, array in arrays
             if 1 < array.size == numbers.array.size
         ]
         yield from _nearest(candidates)
@@ -119,40 +129,44 @@ def _nearest(
     candidates: Sequence[tuple[WeightRead, _Difference]],
 ) -> Iterator[tuple[WeightRead, _Difference]]:
     """Each weight once: those of one name first, then the nearest."""
-    used: tuple[set[str], set[str]] = set(), set()
+    read_names: set[str] = set()
+    used: set[tuple[Owners, str]] = set()
     for read, difference in sorted(
-        candidates, key=lambda pair: (pair[0].name != pair[1].reference, pair[1].relative)
+        candidates, key=lambda pair: (pair[0].name != pair[1].reference.name, pair[1].relative)
     ):
-        if read.name not in used[0] and difference.reference not in used[1]:
-            used[0].add(read.name)
-            used[1].add(difference.reference)
+        reference = difference.reference.owners, difference.reference.name
+        if read.name not in read_names and reference not in used:
+            read_names.add(read.name)
+            used.add(reference)
             yield read, difference
 
 
-def _by_owners(reads: Iterable[WeightRead]) -> dict[Owners, Sequence[WeightRead]]:
-    owners: dict[Owners, dict[str, WeightRead]] = {}
+def _by_owners(reads: Iterable[WeightRead]) -> dict[tuple[str, ...], Sequence[WeightRead]]:
+    owners: dict[tuple[str, ...], dict[str, WeightRead]] = {}
     for read in reads:
         owners.setdefault(read.owners, {}).setdefault(read.name, read)
     return {paths: list(names.values()) for paths, names in owners.items()}
 
 
-def _difference(name: str, exact: Array, weight: WeightNumbers) -> _Difference:
+def _difference(reference: ReferenceWeight, exact: Array, weight: WeightNumbers) -> _Difference:
+    """The difference of a weight: number by number, else, in another order, of sorted numbers."""
+    if np.array_equal(exact, weight.array):
+        return _Difference(reference, 0.0, None if weight.step is None else 0.0, 0.0, True, False)
     exact = exact.astype(np.float32)
     norm = float(np.linalg.norm(exact)) or 1.0
     ordered = min(_orders(exact, weight.array), key=lambda a: _distance(a, weight.array))
     relative = _distance(ordered, weight.array) / norm
-    sorted_pair = np.sort(ordered, axis=None), np.sort(weight.array, axis=None)
     in_order = relative < SAME_VALUE_DISTANCE or exact.ndim <= 1
-    most = None if weight.step is None else np.max(weight.step)
-    over, steps = _beyond_rounding(*sorted_pair, most, None)
-    same_numbers = not over.any()
+    same_numbers = False
+    if not in_order:
+        sorted_pair = np.sort(ordered, axis=None), np.sort(weight.array, axis=None)
+        most = None if weight.step is None else np.max(weight.step)
+        over, steps = _beyond_rounding(*sorted_pair, most, None)
+        same_numbers = not over.any()
     if in_order or same_numbers:
         over, steps = _beyond_rounding(ordered, weight.array, weight.step, weight.at_edge)
     excess = float(np.linalg.norm(over)) / norm
-    is_one_dimensional = exact.ndim <= 1
-    return _Difference(
-        name, relative, steps, excess, in_order, same_numbers and not is_one_dimensional
-    )
+    return _Difference(reference, relative, steps, excess, in_order, same_numbers)
 
 
 def _beyond_rounding(

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import onnx
@@ -41,7 +42,6 @@ class WeightRead:
         node: Position of the node that reads it, or that dequantises it.
         reader: Position of the node of a module that reads it.
         owners: Paths of the modules with weights whose work this node does.
-        path: Path of the one of these that has the largest weight.
         place: The operator of the reader, and which input the weight is.
     """
 
@@ -49,7 +49,6 @@ class WeightRead:
     node: int
     reader: int
     owners: tuple[str, ...]
-    path: str
     place: tuple[str, int]
 
 
@@ -77,36 +76,43 @@ class WeightReader:
 
     Args:
         file: The file.
+
+    Attributes:
+        graph: Its main graph.
     """
 
     def __init__(self, file: ComparedFile) -> None:
-        self._file, self._graph = file, MainGraph(file)
+        self._file, self.graph = file, MainGraph(file)
         self._scales = QuantisationScales(file.model.graph)
         self._tensors = {tensor.name: tensor for tensor in file.model.graph.initializer}
 
-    def reads(self) -> Iterator[WeightRead]:
+    @cached_property
+    def reads(self) -> list[WeightRead]:
         """The weights that modules read, in the order of the nodes."""
+        return list(self._find_reads())
+
+    def _find_reads(self) -> Iterator[WeightRead]:
         scales = self._scale_names()
-        for position, node in enumerate(self._graph.nodes):
-            owners = self._owners(position)
-            if not owners or self._graph.is_constant[position]:
+        for position, node in enumerate(self.graph.nodes):
+            owners = self.owners(position)
+            if not owners or self.graph.is_constant[position]:
                 continue
-            path = max(owners, key=self._largest_weight)
             for index, name in enumerate(node.input):
                 source, weight = self._source(name, position)
                 if weight in self._tensors and weight not in scales:
                     place = node.op_type, index
-                    yield WeightRead(weight, source, position, owners, path, place)
+                    yield WeightRead(weight, source, position, owners, place)
 
-    def _owners(self, position: int) -> tuple[str, ...]:
-        """The module of a node; of a fused one those that have weights."""
+    def owners(self, position: int) -> tuple[str, ...]:
+        """Paths of the module of a node; for a fused one of those that have weights."""
         claim = self._file.claims[position]  # the main graph's nodes have the first numbers
         if claim is None or not claim.covers:
             return () if claim is None else (claim.module,)
         modules = (self._file.tree[path] for path in claim.covers if path in self._file.tree)
         return tuple(module.path for module in modules if module.parameters or module.buffers)
 
-    def _largest_weight(self, path: str) -> int:
+    def largest_weight(self, path: str) -> int:
+        """Number of elements of the largest weight of a module."""
         if path not in self._file.tree:
             return 0
         module = self._file.tree[path]
@@ -115,20 +121,20 @@ class WeightReader:
 
     def _source(self, name: str, reader: int) -> tuple[int, str]:
         """The node that reads an initializer, and the initializer, behind what moves numbers."""
-        position = self._graph.producer.get(name)
-        while position is not None and self._graph.is_constant[position]:
-            node = self._graph.nodes[position]
+        position = self.graph.producer.get(name)
+        while position is not None and self.graph.is_constant[position]:
+            node = self.graph.nodes[position]
             if node.op_type not in {*_MOVING, "DequantizeLinear"}:
                 break
             reader = position if node.op_type == "DequantizeLinear" else reader
             name = node.input[0]
-            position = self._graph.producer.get(name)
+            position = self.graph.producer.get(name)
         return reader, name
 
     def _scale_names(self) -> set[str]:
         """The initializers that are scales and zero points of weights."""
         names: set[str] = set()
-        for position, node in enumerate(self._graph.nodes):
+        for position, node in enumerate(self.graph.nodes):
             if node.op_type in {"DequantizeLinear", "QuantizeLinear"}:
                 names.update(node.input[1:])
             for name in filter(self._tensors.__contains__, node.input):
@@ -137,7 +143,7 @@ class WeightReader:
         return names
 
     def _scale(self, position: int, name: str) -> Scale | None:
-        return integer_scale(self._graph, position, name) or self._scales.of(name)
+        return integer_scale(self.graph, position, name) or self._scales.of(name)
 
     def numbers(self, read: WeightRead) -> WeightNumbers | None:
         """The numbers of a weight; None where it holds none, or its scale is not known."""
@@ -147,7 +153,7 @@ class WeightReader:
             return None
         if tensor.data_type in _FLOATS:
             return WeightNumbers(stored, _float_step(stored, tensor.data_type))
-        node = self._graph.nodes[read.node]
+        node = self.graph.nodes[read.node]
         numbers = dequantise(node, stored, self._array)
         if numbers is not None:
             return _with_step(numbers, node, stored, self._array)
