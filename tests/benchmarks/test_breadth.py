@@ -1,19 +1,23 @@
 """A sample of `make breadth` that covers the kinds of models: from a folder to judged tags."""
 
+import re
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import transformers
 
 from breadth.building import architectures, model_types, models, save
 from breadth.constraints import satisfying
-from breadth.roles import Role, role_of
+from breadth.roles import WORDS, Role, role_of
 from breadth.row import Row
 from breadth.shrinking import DEGREES, shrink
 from breadth.steps import Stage, run_type
 from breadth.tables import cause, markdown
 from modelexport.tracer import load
+from modelexport.tracer.sources.generated.conventions import common_documentation
 from modelexport.tracer.sources.signature import bind_inputs
 
 KINDS = {
@@ -84,6 +88,22 @@ def test_numbers_that_agree_still_do_after_shrinking() -> None:
     assert len(small["layer_types"]) == small["num_hidden_layers"]
     assert set(small["layer_types"]) == {"a", "b"}
     assert role_of("num_key_value_heads") is Role.HEADS
+
+
+def test_no_word_about_settings_is_that_of_one_family() -> None:
+    """Each decides about a setting that the library documents for all, or that families share."""
+    families = defaultdict(set)
+    for file in Path(transformers.__file__).parent.glob("models/*/configuration_*.py"):
+        for name in re.findall(r"^    (\w+): ", file.read_text(), re.MULTILINE):
+            families[name].add(file.parent.name)
+    documented = set(common_documentation("ConfigArgs"))
+    assert documented
+    for role, words in WORDS:
+        for word in words:
+            names = {n for n in documented | families.keys() if re.search(word, n)}
+            decided = {name for name in names if role_of(name) is role}
+            sharing = {family for name in decided for family in families[name]}
+            assert decided & documented or len(sharing) > 1, word
 
 
 @pytest.mark.parametrize(
