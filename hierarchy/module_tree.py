@@ -146,6 +146,10 @@ class ModuleTree:
         """The root module."""
         return self._modules[ROOT]
 
+    def has_same_modules(self, other: "ModuleTree") -> bool:
+        """Whether another tree has equal modules, in the same order."""
+        return list(self) == list(other)
+
     def canonical(self, path: str) -> str:
         """The path that tags use: of a module with several paths, the first."""
         module = self._modules.get(path)

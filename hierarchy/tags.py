@@ -108,6 +108,20 @@ class Tagger:
             path = ".".join(path_steps(path)[: self.rules.depth])
         return path
 
+    @cached_property
+    def paths(self) -> dict[str, str]:
+        """Every tag that the rules can write, to the first module path that has it."""
+        paths: dict[str, str] = {}
+        for module in self.tree:
+            tag = self.tag(module.path)
+            if tag not in paths:
+                paths[tag] = self.resolve(module.path)
+        return paths
+
+    def is_like(self, other: "Tagger") -> bool:
+        """Whether another tagger has equal modules and rules, so that it writes the same tags."""
+        return self.rules == other.rules and self.tree.has_same_modules(other.tree)
+
     def tags(self, paths: Iterable[str]) -> list[str]:
         """The tags of several module paths, each once, sorted."""
         return sorted({self.tag(path) for path in paths})

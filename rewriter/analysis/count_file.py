@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Mapping
 import onnx
 
 from modelexport.hierarchy.module_tree import ROOT, ModuleTree
-from modelexport.hierarchy.tags import Tagger
 from modelexport.rewriter.analysis.costs import MacCounter, Shapes, stored_weights
 from modelexport.rewriter.analysis.module_rows import subtree_parameters
 from modelexport.rewriter.analysis.totals import Totals, add_counts
@@ -44,10 +43,10 @@ class FileCounter:
         self._graph, self._shapes = graph, shapes
         self._macs = MacCounter(shapes)
         self._op_types = frozenset(op_types)
-        self._tree = ModuleTree(() if carried is None else carried.modules)
+        self._tree = ModuleTree(()) if carried is None else carried.tree
         claims = {} if carried is None else carried.claims.by_node
         self._claims = [claims.get(key) for key in graph.keys]
-        self.tagger = None if carried is None else Tagger(self._tree, carried.rules)
+        self.tagger = None if carried is None else carried.tagger
         self.file_totals = Totals()
         self.own_totals: dict[str, Totals] = {}
         self._totals_by_path: dict[str, Totals] = {}
@@ -101,19 +100,26 @@ class FileCounter:
         """Count each node for its module; then the file's figures are the sum."""
         outside, derived = Totals(), self._graph.derived
         counted: list[str] = []
-        graph, indexed = self._graph, self._graph.indexed
-        value_bytes = self._shapes.bytes_of_values(indexed.value_names)
-        for number, (claim, op_type) in enumerate(zip(self._claims, indexed.op_types, strict=True)):
+        graph, indexed, totals_by_path = self._graph, self._graph.indexed, self._totals_by_path
+        value_bytes = self._shapes.bytes_of_values(indexed.value_numbers)
+        is_free: dict[str, bool] = {}
+        for number, (claim, op_type) in enumerate(zip(self._claims, graph.op_types, strict=True)):
             if self._op_types and op_type not in self._op_types:
                 continue
-            values = () if derived[number] else indexed.output_values(number)
-            totals = outside if claim is None else self._totals_of(claim.module)
-            macs = self._macs.count(graph.keys[number], graph.nodes[number])
-            totals.add_node(op_type, macs, [value_bytes[value] for value in values])
-            counted.append(op_type)
+            totals = outside
             if claim is not None:
+                path = claim.module
+                totals = totals_by_path[path] if path in totals_by_path else self._totals_of(path)
                 kind = str(claim.kind)
                 totals.evidence[kind] = totals.evidence.get(kind, 0) + 1
+            if op_type not in is_free:
+                is_free[op_type] = self._macs.is_free(graph.nodes[number])
+            macs: int | None = 0
+            if not is_free[op_type]:
+                macs = self._macs.count(graph.keys[number], graph.nodes[number])
+            values = () if derived[number] else indexed.output_values(number)
+            totals.add_node(op_type, macs, [value_bytes[value] for value in values])
+            counted.append(op_type)
         self._add_to_file(counted, [outside, *self.own_totals.values()])
 
     def _add_to_file(self, op_types: Iterable[str], parts: Iterable[Totals]) -> None:

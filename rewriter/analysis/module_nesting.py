@@ -33,20 +33,23 @@ class ModuleNesting:
     ) -> None:
         self.root = label(ROOT)
         self.modules: dict[str, Module] = {}
-        paths: dict[str, dict[str, None]] = {}
+        paths: dict[str, str] = {}
+        several: dict[str, dict[str, None]] = {}
         for module in tree:
             if module.alias_of is None:
-                name = label(module.path)
-                self.modules.setdefault(name, module)
-                paths.setdefault(name, {})[resolve(module.path)] = None
+                name, path = label(module.path), resolve(module.path)
+                if name not in paths:
+                    self.modules[name], paths[name] = module, path
+                elif path != paths[name]:
+                    several.setdefault(name, {paths[name]: None})[path] = None
         self.parents: dict[str, str] = {}
         self.joined: set[str] = set()
-        for name, module_paths in paths.items():
+        for name, path in paths.items():
             if name != self.root:
-                (above, _, last_name), *others = (path.rpartition(".") for path in module_paths)
+                above, _, last_name = path.rpartition(".")
                 self.parents[name] = (
-                    _label_around([above, *(path[0] for path in others)], label)
-                    if others
+                    _label_around([path.rpartition(".")[0] for path in several[name]], label)
+                    if name in several
                     else label(above)
                 )
                 if last_name.isdigit() and resolve(above) == above != ROOT:

@@ -1,7 +1,6 @@
 """The rows of an analysis: the figures of each module, with those of the modules below it."""
 
-from collections.abc import Container, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from itertools import takewhile
 
 from modelexport.hierarchy.module_tree import Module
@@ -33,6 +32,7 @@ def module_rows(
     tags = list(parents_first(nesting))
     sums = _sums_along_tree(own, nesting, tags)
     depths: dict[str, int] = {}
+    nothing, size_of_model = Totals(), parameters.get(nesting.root, 0) or 1
     rows = []
     for tag in tags:
         parent = nesting.parents.get(tag)
@@ -43,8 +43,8 @@ def module_rows(
         totals, size = sums[tag], parameters.get(tag, 0)
         left_out = not totals.op_types if with_nodes else totals.empty and not size
         if parent is None or not left_out:
-            module, share = nesting.modules[tag], size / (parameters.get(nesting.root, 0) or 1)
-            figures = own.get(tag) or Totals(), totals, size, share
+            module, share = nesting.modules[tag], size / size_of_model
+            figures = own.get(tag) or nothing, totals, size, share
             rows.append(_row(tag, parent, module, depths[tag], *figures))
     return rows
 
@@ -74,48 +74,46 @@ def _sums_along_tree(
     for tag in (*tags, *own):
         if tag in sums:
             continue
-        for above in _new_upwards(tag, sums, nesting):
+        for above in (tag,) if parents.get(tag) in sums else _new_upwards(tag, sums, nesting):
             sums[above] = own[above] if above in leaves else Totals()
-    operators = {tag: totals.op_types for tag, totals in sums.items()}
-    evidence = {tag: totals.evidence for tag, totals in sums.items()}
     for tag, totals in own.items():
-        first = parents.get(tag, root) if tag in leaves else tag
-        _enter_upwards(totals.op_types.keys(), first, operators, nesting)
-        _enter_upwards(totals.evidence.keys(), first, evidence, nesting)
+        place = parents.get(tag, root) if tag in leaves else tag
+        first = sums[place]
+        if not totals.op_types.keys() <= first.op_types.keys():
+            _enter_upwards(totals.op_types, place, lambda above: sums[above].op_types, nesting)
+        if not totals.evidence.keys() <= first.evidence.keys():
+            _enter_upwards(totals.evidence, place, lambda above: sums[above].evidence, nesting)
     for tag in reversed(sums):
+        totals = sums[tag]
         if tag in own and tag not in leaves:
-            sums[tag].add(own[tag])
+            totals.add(own[tag])
         if tag != root:
-            sums[parents.get(tag, root)].add(sums[tag])
+            sums[parents.get(tag, root)].add(totals)
     return sums
 
 
 def _new_upwards(tag: str, sums: Container[str], nesting: ModuleNesting) -> Sequence[str]:
     """A tag and those around it that are not among the sums, the outermost first."""
-    if nesting.parents.get(tag) in sums:
-        return (tag,)
     new = [*takewhile(lambda above: above not in sums, nesting.upwards(tag))]
     return new[::-1]  # a tree may lack a module around another
 
 
 def _enter_upwards(
-    names: AbstractSet[str],
+    names: Iterable[str],
     tag: str,
-    counts: Mapping[str, dict[str, int]],
+    counts_of: Callable[[str], dict[str, int]],
     nesting: ModuleNesting,
 ) -> None:
     """Give names a place in the counts of a tag and of those around it.
 
     A tag that has a name already ends the way up: all tags around it have the name, too.
     """
-    if names <= counts[tag].keys():
-        return
     for name in names:
-        if name not in counts[tag]:
-            for above in nesting.upwards(tag):
-                if name in counts[above]:
-                    break
-                counts[above][name] = 0
+        for above in nesting.upwards(tag):
+            counts = counts_of(above)
+            if name in counts:
+                break
+            counts[name] = 0
 
 
 def _row(
@@ -128,13 +126,14 @@ def _row(
     parameters: int,
     share: float,
 ) -> ModuleRow:
+    nodes = totals.nodes
     return ModuleRow(
         tag=tag,
         path=module.path,
         class_name=module.class_name,
         depth=depth,
-        own_nodes=own.nodes,
-        nodes=totals.nodes,
+        own_nodes=nodes if own is totals else own.nodes,
+        nodes=nodes,
         op_types=most_frequent_first(totals.op_types),
         own_parameters=own.parameters,
         parameters=parameters,

@@ -60,8 +60,11 @@ class Totals:
 
     def add(self, other: "Totals") -> None:
         """Add the figures of others to these."""
-        add_counts(self.op_types, other.op_types)
-        add_counts(self.evidence, other.evidence)
+        op_types, evidence = self.op_types, self.evidence
+        for name, count in other.op_types.items():
+            op_types[name] = op_types.get(name, 0) + count
+        for name, count in other.evidence.items():
+            evidence[name] = evidence.get(name, 0) + count
         self.macs += other.macs
         self.unknown_macs += other.unknown_macs
         self.activation_bytes += other.activation_bytes

@@ -16,7 +16,6 @@ from modelexport.hierarchy.annotate_options import MatchOptions
 from modelexport.hierarchy.fingerprints import weight_fingerprint
 from modelexport.hierarchy.graph_digest import graph_digest
 from modelexport.hierarchy.graph_paths import op_type, walk_graphs, walk_nodes
-from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.hierarchy.opsets import default_opset
 from modelexport.hierarchy.probe_input import ProbeInput
 from modelexport.hierarchy.record import Op, Probe, Record, Source, Tensor
@@ -177,7 +176,7 @@ def _ops(
 
 def _tensors(file: ModelFile, carried: CarriedHierarchy) -> Iterator[Tensor]:
     """Every initializer, with the parameter that it holds and a fingerprint of its values."""
-    tree = ModuleTree(carried.modules)
+    tree = carried.tree
     for place in walk_graphs(file.model):
         if not isinstance(place.graph, onnx.GraphProto):
             continue

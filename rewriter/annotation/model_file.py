@@ -26,14 +26,21 @@ class LoadedModel:
         label: The path of its file, for error messages.
         original_names: Whether nodes that annotating renamed get their earlier names back in
             `model`, and so in `graph` and `carried`.
+        similar: Another model, whose tags this one shares if both have the same modules.
     """
 
     def __init__(
-        self, skeleton: onnx.ModelProto, label: str, *, original_names: bool = False
+        self,
+        skeleton: onnx.ModelProto,
+        label: str,
+        *,
+        original_names: bool = False,
+        similar: "LoadedModel | None" = None,
     ) -> None:
         self.skeleton = skeleton
         self.label = label
         self._original_names = original_names
+        self._similar = similar
 
     @cached_property
     def functions(self) -> list[str]:
@@ -67,7 +74,9 @@ class LoadedModel:
         Raises:
             FileProblem: The model has entries of ours that cannot be read.
         """
-        return read_carried_hierarchy(self.model, self.graph, self.label)
+        other = None if self._similar is None else self._similar.carried
+        tagger = None if other is None else other.tagger
+        return read_carried_hierarchy(self.model, self.graph, self.label, tagger)
 
     @property
     def source_lines(self) -> dict[NodeKey, tuple[str, ...]]:
@@ -92,27 +101,41 @@ class ModelFile(LoadedModel):
 
     Args:
         container: The file.
-        original_names: See `LoadedModel`.
+        original_names, similar: See `LoadedModel`.
     """
 
-    def __init__(self, container: OnnxContainer, *, original_names: bool = False) -> None:
-        super().__init__(container.skeleton(), str(container.path), original_names=original_names)
+    def __init__(
+        self,
+        container: OnnxContainer,
+        *,
+        original_names: bool = False,
+        similar: LoadedModel | None = None,
+    ) -> None:
+        skeleton, label = container.skeleton(), str(container.path)
+        super().__init__(skeleton, label, original_names=original_names, similar=similar)
         self.container = container
 
     @classmethod
     @contextmanager
-    def open(cls, path: str | Path, *, original_names: bool = False) -> Iterator["ModelFile"]:
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        original_names: bool = False,
+        similar: LoadedModel | None = None,
+    ) -> Iterator["ModelFile"]:
         """Open a file and read its skeleton; the weights are read later, where they are needed.
 
         Args:
             path: The file.
             original_names: See `LoadedModel`.
+            similar: See `LoadedModel`.
 
         Raises:
             OnnxFileError: The file cannot be read, or is not a complete ONNX model.
         """
         with OnnxContainer.open(path) as container:
-            yield cls(container, original_names=original_names)
+            yield cls(container, original_names=original_names, similar=similar)
 
     @property
     def path(self) -> Path:

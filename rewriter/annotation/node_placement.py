@@ -8,7 +8,9 @@ from modelexport.errors import ForeignRecordError, UsageError
 from modelexport.hierarchy.annotate_options import MatchOptions
 from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.graph_paths import NodeKey
+from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.hierarchy.record import Record
+from modelexport.hierarchy.tags import Tagger
 from modelexport.rewriter.annotation.annotate_file import annotate
 from modelexport.rewriter.annotation.model_file import ModelFile
 from modelexport.rewriter.annotation.report import AnnotateReport
@@ -140,8 +142,7 @@ def _matched_rest(
         matched = _by_annotated_file(file, sources.annotated, sources.options)
     else:
         return None
-    tree = {module.path for module in own.modules}
-    claims = Claims({key: c for key, c in matched.claims.by_node.items() if c.module in tree})
+    claims = Claims({key: c for key, c in matched.claims.by_node.items() if c.module in own.tree})
     return msgspec.structs.replace(matched, claims=claims)
 
 
@@ -164,7 +165,7 @@ def _by_record(file: ModelFile, record: Record, options: MatchOptions) -> Carrie
     claims = _claims(file, report)
     return CarriedHierarchy(
         "the record",
-        record.modules,
+        Tagger(ModuleTree(record.modules)),
         claims,
         parameters=parameters,
         source_lines=_source_lines(file, report),

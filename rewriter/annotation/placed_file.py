@@ -12,7 +12,6 @@ from pathlib import Path
 import onnx
 
 from modelexport.errors import UsageError
-from modelexport.hierarchy.graph_paths import op_type
 from modelexport.hierarchy.module_tree import ModuleTree, is_within
 from modelexport.hierarchy.record import Record, read_record
 from modelexport.hierarchy.tags import Tagger
@@ -111,12 +110,12 @@ class PlacedFile:
     @cached_property
     def tree(self) -> ModuleTree:
         """Its modules."""
-        return ModuleTree(self.hierarchy.modules)
+        return self.hierarchy.tree
 
     @cached_property
     def tagger(self) -> Tagger:
         """Writes the paths of its modules as tags."""
-        return Tagger(self.tree, self.hierarchy.rules)
+        return self.hierarchy.tagger
 
     @cached_property
     def claims(self) -> list[Claim | None]:
@@ -144,7 +143,7 @@ class PlacedFile:
     @cached_property
     def op_types(self) -> list[str]:
         """Operator of each node, in the order of the graph."""
-        return list(map(op_type, self.graph.nodes))
+        return self.graph.op_types
 
     def tag(self, node: int) -> str | None:
         """The tag of a node's module; None for a node without a module."""

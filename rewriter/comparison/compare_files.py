@@ -75,7 +75,8 @@ def compare(
     if isinstance(record, str | Path):
         record = read_record(Path(record))
     with ExitStack() as stack:
-        first, second = (stack.enter_context(ModelFile.open(path)) for path in (a, b))
+        first = stack.enter_context(ModelFile.open(a))
+        second = stack.enter_context(ModelFile.open(b, similar=first))
         files, notes = resolve_hierarchies(first, second, record, run=run)
         return _compare(files, notes, record, numeric, module, depth)
 

@@ -39,17 +39,22 @@ class ModuleAlignment:
 
     def __init__(self, files: ComparedFiles) -> None:
         self.rules = _common_rules(*(file.hierarchy.rules for file in files))
-        self._taggers = tuple(Tagger(file.tree, self.rules) for file in files)
+        self._taggers = tuple(
+            file.tagger if file.tagger.rules == self.rules else Tagger(file.tree, self.rules)
+            for file in files
+        )
         self._roots, self.note = _common_roots(files)
         self._parts = tuple(
             Tagger(_subtree(file.tree, root), self.rules) if root else tagger
             for file, root, tagger in zip(files, self._roots, self._taggers, strict=True)
         )
-        self._keys: tuple[dict[str, str], dict[str, str]] = ({}, {})
+        are_alike = self._taggers[0] is self._taggers[1] and self._roots[0] == self._roots[1]
+        keys: dict[str, str] = {}
+        self._keys = (keys, keys if are_alike else {})
         self._shown_tags: dict[str, str] = {}
         self.parents: dict[str, str] = {}
         self.joined: set[str] = set()
-        for file in files:
+        for file in files[:1] if are_alike else files:
             for module in file.tree:
                 tag = self._taggers[file.index].tag(module.path)
                 self._shown_tags.setdefault(self.key(file, module.path), tag)

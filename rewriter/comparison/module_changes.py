@@ -44,7 +44,7 @@ class _ModuleContent:
     @property
     def present(self) -> bool:
         """Whether the file has anything of it."""
-        return any(self.amounts)
+        return bool(self.ops or self.covered or self.parameters or self.bytes)
 
 
 def module_changes(files: ComparedFiles, alignment: ModuleAlignment) -> dict[str, ModuleChange]:
@@ -83,20 +83,22 @@ def _changes(
 ) -> dict[str, ModuleChange]:
     left, right = (_ContentCounter(file, alignment, shown).by_key for file in files)
     rows: dict[str, ModuleChange] = {}
+    nothing = _ModuleContent()
     for key in [*left, *(key for key in right if key not in left)]:
-        a, b = left.get(key, _ModuleContent()), right.get(key, _ModuleContent())
+        a, b = left.get(key, nothing), right.get(key, nothing)
         if a.present or b.present:
             rows[key] = _row(alignment.tag(key), a, b)
     return rows
 
 
 def _row(tag: str, a: _ModuleContent, b: _ModuleContent) -> ModuleChange:
+    status, nodes_a = _status(a, b), sum(a.ops.values())
     return ModuleChange(
         tag=tag,
         class_name=a.class_name or b.class_name,
-        status=_status(a, b),
-        nodes_a=sum(a.ops.values()),
-        nodes_b=sum(b.ops.values()),
+        status=status,
+        nodes_a=nodes_a,
+        nodes_b=nodes_a if status is Status.SAME else sum(b.ops.values()),
         gained=more_counts(b.ops, a.ops),
         lost=more_counts(a.ops, b.ops),
         covered_a=most_frequent_first(a.covered),
@@ -138,6 +140,7 @@ class _ContentCounter:
         self._count_nodes()
 
     def _shown_key(self, path: str) -> str | None:
+        """The key of the module that the module of a path is shown as, if it is shown."""
         return self._shown.shown_as(self._alignment.key(self._file, path))
 
     def _content(self, key: str | None) -> _ModuleContent:
@@ -156,7 +159,8 @@ class _ContentCounter:
             content = self._content(key)
             if key == own_key:
                 content.class_name = content.class_name or module.class_name
-            content.parameters += _parameter_elements([module])
+            if module.parameters:
+                content.parameters += _parameter_elements([module])
 
     def _count_nodes(self) -> None:
         operators, claims = self._file.op_types, self._file.claims

@@ -58,6 +58,8 @@ class ShownModules:
 
         None for a module outside the top module.
         """
+        if self.as_they_are:
+            return key
         if not self.contains(key):
             return None
         if self._depth is None:

@@ -99,7 +99,7 @@ class SkeletonScan:
             raise WireError("its messages are nested too deeply")
         children = CHILD_MESSAGES[kind]
         merged = kind is AttributeProto and self._has_two_tensors(start, end)
-        for field in self._file.fields(start, end):
+        for field in self._file.fields(start, end, min_bytes=MIN_WEIGHT_BYTES):
             child = children.get(field.number)
             if child is None or field.wire_type != LENGTH:
                 continue

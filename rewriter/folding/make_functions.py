@@ -24,7 +24,6 @@ from modelexport.rewriter.folding.function_names import (
 from modelexport.rewriter.folding.function_notes import FunctionNote, write_function_note
 from modelexport.rewriter.folding.relative_tags import TagRebaser
 from modelexport.rewriter.folding.shared_structure import Structure, difference, find_structure
-from modelexport.rewriter.matching import tag_paths
 from modelexport.support.unique_names import UniqueNames
 
 _FIRST_IR_WITH_FUNCTION_TYPES = 10
@@ -65,7 +64,7 @@ class FunctionMaker:
         self._min_calls = 1 if folds_single_calls else 2
         self._class_of = class_of
         types = {value.name: value for value in model.graph.value_info}
-        rebaser = TagRebaser(tagger.tree, tag_paths(tagger.tree, tagger.rules))
+        rebaser = TagRebaser(tagger.tree, tagger.paths)
         self._context = FoldContext(graph, parameters, types, rebaser)
         self._function_names = FunctionNames(model)
         self._node_names = UniqueNames(node.name for node in model.graph.node)

@@ -8,6 +8,7 @@ import onnx
 
 from modelexport.hierarchy.graph_paths import walk_graphs
 from modelexport.hierarchy.module_tree import ModuleTree
+from modelexport.hierarchy.tags import Tagger
 from modelexport.rewriter.folding.flat_snapshot import take_snapshot
 from modelexport.rewriter.folding.function_notes import folded_functions, is_folded
 from modelexport.rewriter.folding.inline_calls import CallInliner, function_key
@@ -18,7 +19,6 @@ from modelexport.rewriter.matching import (
     embedded_names,
     embedded_rules,
     embedded_tree,
-    tag_paths,
 )
 from modelexport.support.error_texts import first_line
 from modelexport.support.repeated_fields import replace_messages
@@ -137,8 +137,8 @@ def _rebaser(model: onnx.ModelProto, label: str) -> TagRebaser:
     embedded = embedded_tree(model, label)
     if embedded is None:
         return TagRebaser(ModuleTree(()), {})
-    tree = ModuleTree(embedded.modules)
-    return TagRebaser(tree, tag_paths(tree, embedded_rules(embedded, label)))
+    tagger = Tagger(ModuleTree(embedded.modules), embedded_rules(embedded, label))
+    return TagRebaser(tagger.tree, tagger.paths)
 
 
 def _remove_unused_opsets(model: onnx.ModelProto, domains: set[str]) -> None:

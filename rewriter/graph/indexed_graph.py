@@ -3,17 +3,12 @@
 A file and a record are indexed in the same form, so that the matcher can compare them.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-
-import onnx
+from functools import cached_property
 
 from modelexport.hierarchy.choices import RecordExporter
-from modelexport.hierarchy.graph_paths import (
-    LocatedGraph,
-    op_type,
-    parent_graph,
-    split_subgraph_path,
-)
+from modelexport.hierarchy.graph_paths import parent_graph, split_subgraph_path
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.graph.operators import SHAPE_OPERATORS, returns_scales
 
@@ -46,9 +41,8 @@ class IndexedGraph:
         graph_paths: Path of the graph of each node.
         inputs, outputs: Values of each node, `NONE` for an omitted one. For a node with subgraphs,
             the captured values follow after its own inputs.
-        value_names: Graph path and name of each value.
+        value_numbers: Number of each value by its name, for each graph by its path.
         producer: Node that computes each value; `NONE` for inputs and initializers.
-        consumers: Nodes that read each value, each once.
         initializers: Values that are initializers.
         external_inputs: Values that come from outside: inputs of the model, of subgraphs and of
             functions, as far as nodes read them.
@@ -69,55 +63,20 @@ class IndexedGraph:
     ) -> None:
         self.op_types = [row[1] for row in rows]
         self.graph_paths = [row[0] for row in rows]
-        self.value_names: list[ScopedName] = []
         self.producer: list[int] = []
-        self.consumers: list[list[int]] = []
         self.has_torch_op_types = has_torch_op_types
-        self._numbers: dict[ScopedName, int] = {}
+        self.value_numbers: dict[str, dict[str, int]] = {path: {} for path in set(self.graph_paths)}
         self._subgraph_inputs = subgraph_inputs or {}
         self.initializers = {self._add_value(graph, name, NONE) for graph, name in initializers}
-        self.outputs = [
-            [self._add_value(graph, name, node) if name else NONE for name in outputs]
-            for node, (graph, _, _, outputs) in enumerate(rows)
-        ]
+        self.outputs = self._add_outputs(rows)
         self.external_inputs: set[int] = set()
-        self.inputs = [
-            self._connect(node, graph, row) for node, (graph, _, row, _) in enumerate(rows)
-        ]
+        self.inputs = [self._find_inputs(graph, names) for graph, _, names, _ in rows]
+        self._captures: list[tuple[int, int]] = []
         self.control_flow_nodes = self._capture_outer_values()
         self._input_values = [_present(values) for values in self.inputs]
         self._output_values = [_present(values) for values in self.outputs]
         self.derived = self.derived_without(self.control_flow_nodes)
         self.graph_outputs = {self.value_of(*output) for output in graph_outputs} - {NONE}
-
-    @classmethod
-    def from_graphs(cls, graphs: Sequence[LocatedGraph]) -> "IndexedGraph":
-        """Index the graphs of a model; nodes are numbered in the order of `walk_nodes`.
-
-        Args:
-            graphs: The graphs, as `walk_graphs` gives them.
-        """
-        rows = [
-            (
-                located.path,
-                node.op_type if not node.domain else op_type(node),
-                node.input,
-                node.output,
-            )
-            for located in graphs
-            for node in located.graph.node
-        ]
-        subgraph_inputs = {
-            located.path: frozenset(value.name for value in located.graph.input)
-            for located in graphs
-            if located.parent is not None and isinstance(located.graph, onnx.GraphProto)
-        }
-        return cls(
-            rows,
-            _initializer_names(graphs),
-            graph_outputs=returned_names(graphs),
-            subgraph_inputs=subgraph_inputs,
-        )
 
     @classmethod
     def from_record(cls, record: Record) -> "IndexedGraph":
@@ -128,6 +87,29 @@ class IndexedGraph:
             rows, initializers, has_torch_op_types=record.source.exporter == RecordExporter.EAGER
         )
 
+    @cached_property
+    def value_names(self) -> list[ScopedName]:
+        """Graph path and name of each value."""
+        names = [("", "")] * len(self.producer)
+        for path, numbers in self.value_numbers.items():
+            for name, number in numbers.items():
+                names[number] = path, name
+        return names
+
+    @cached_property
+    def consumers(self) -> list[list[int]]:
+        """Nodes that read each value, each once; those that capture it come last."""
+        consumers: list[list[int]] = [[] for _ in self.producer]
+        captured = Counter(holder for _, holder in self._captures)
+        for node, values in enumerate(self.inputs):
+            for value in values[: len(values) - captured[node]] if node in captured else values:
+                nodes = consumers[value] if value != NONE else None
+                if nodes is not None and (not nodes or nodes[-1] != node):
+                    nodes.append(node)
+        for value, holder in self._captures:
+            consumers[value].append(holder)
+        return consumers
+
     def __len__(self) -> int:
         return len(self.op_types)
 
@@ -135,7 +117,7 @@ class IndexedGraph:
         """Number of the value that a name stands for in a graph; `NONE` when there is none."""
         path: str | None = graph
         while path is not None:
-            number = self._numbers.get((path, name))
+            number = self.value_numbers.get(path, {}).get(name)
             if number is not None:
                 return number
             if name in self._subgraph_inputs.get(path, ()):
@@ -200,35 +182,43 @@ class IndexedGraph:
 
     def _find_scales(self) -> set[int]:
         """Values that quantisers choose for the scale of what they quantise."""
-        quantisers = (n for n, kind in enumerate(self.op_types) if returns_scales(kind))
+        kinds = {kind for kind in set(self.op_types) if returns_scales(kind)}
+        quantisers = (n for n, kind in enumerate(self.op_types) if kind in kinds) if kinds else ()
         return {value for node in quantisers for value in self.outputs[node][1:]}
 
     def _add_value(self, graph: str, name: str, producer: int) -> int:
-        scoped_name = graph, name
-        number = self._numbers.get(scoped_name)
+        numbers = self.value_numbers.setdefault(graph, {})
+        number = numbers.get(name)
         if number is None:
-            number = self._numbers[scoped_name] = len(self.value_names)
-            self.value_names.append(scoped_name)
+            number = numbers[name] = len(self.producer)
             self.producer.append(producer)
-            self.consumers.append([])
         elif producer != NONE:
             self.producer[number] = producer
         return number
 
-    def _connect(self, node: int, graph: str, names: Iterable[str]) -> list[int]:
-        """The values of a node's input names; notes the node as their consumer."""
-        values = []
+    def _add_outputs(self, rows: Iterable[NodeRow]) -> list[list[int]]:
+        """The values of the outputs of each node."""
+        outputs = []
+        for node, (graph, _, _, names) in enumerate(rows):
+            numbers, values = self.value_numbers[graph], []
+            for name in names:
+                if not name:
+                    values.append(NONE)
+                elif name in numbers:
+                    values.append(self._add_value(graph, name, node))
+                else:
+                    numbers[name] = len(self.producer)
+                    values.append(numbers[name])
+                    self.producer.append(node)
+            outputs.append(values)
+        return outputs
+
+    def _find_inputs(self, graph: str, names: Iterable[str]) -> list[int]:
+        """The values of a node's input names."""
+        values, numbers = [], self.value_numbers[graph]
         for name in names:
-            if not name:
-                values.append(NONE)
-                continue
-            value = self._numbers.get((graph, name))
-            if value is None:
-                value = self._find_outside(graph, name)
-            values.append(value)
-            consumers = self.consumers[value]
-            if not consumers or consumers[-1] != node:
-                consumers.append(node)
+            value = numbers.get(name) if name else NONE
+            values.append(self._find_outside(graph, name) if value is None else value)
         return values
 
     def _find_outside(self, graph: str, name: str) -> int:
@@ -242,31 +232,16 @@ class IndexedGraph:
     def _capture_outer_values(self) -> set[int]:
         """Let nodes with subgraphs read what these capture; returns these nodes."""
         holders = _subgraph_nodes(self.graph_paths)
-        for node, path in enumerate(self.graph_paths):
+        for node, path in enumerate(self.graph_paths) if holders else ():
             inside = path
             while (holder := holders.get(inside)) is not None:
                 for value in _present(self.inputs[node]):
                     outer = not self.value_names[value][0].startswith(inside)
                     if outer and value not in self.initializers:
                         self.inputs[holder].append(value)
-                        self.consumers[value].append(holder)
+                        self._captures.append((value, holder))
                 inside = self.graph_paths[holder]
         return set(holders.values())
-
-
-def _initializer_names(graphs: Iterable[LocatedGraph]) -> Iterable[ScopedName]:
-    """Graph path and name of every initializer of some graphs, sparse ones included."""
-    for located in graphs:
-        if isinstance(located.graph, onnx.GraphProto):
-            yield from ((located.path, tensor.name) for tensor in located.graph.initializer)
-            yield from ((located.path, t.values.name) for t in located.graph.sparse_initializer)
-
-
-def returned_names(graphs: Iterable[LocatedGraph]) -> Iterable[ScopedName]:
-    """Graph path and name of every value that a graph or function returns."""
-    for located in graphs:
-        for output in located.graph.output:
-            yield located.path, output if isinstance(output, str) else output.name
 
 
 def _present(values: list[int]) -> list[int]:
@@ -278,7 +253,8 @@ def _subgraph_nodes(graph_paths: Iterable[str]) -> dict[str, int]:
     """Path of each subgraph to the number of the node that holds it."""
     first_node: dict[str, int] = {}
     for node, path in enumerate(graph_paths):
-        first_node.setdefault(path, node)
+        if path not in first_node:
+            first_node[path] = node
     holders = {}
     for path in first_node:
         parts = split_subgraph_path(path)

@@ -8,11 +8,12 @@ import onnx
 from modelexport.hierarchy.graph_paths import (
     LocatedGraph,
     NodeKey,
+    op_type,
     parent_graph,
     split_subgraph_path,
     walk_graphs,
 )
-from modelexport.rewriter.graph.indexed_graph import NONE, IndexedGraph, returned_names
+from modelexport.rewriter.graph.indexed_graph import NONE, IndexedGraph, ScopedName
 from modelexport.rewriter.graph.operators import is_data_movement
 
 
@@ -42,9 +43,31 @@ class ModelGraph:
         return len(self.nodes)
 
     @cached_property
+    def op_types(self) -> list[str]:
+        """Operator of each node, its domain in front when that is not the default one."""
+        return [node.op_type if not node.domain else op_type(node) for node in self.nodes]
+
+    @cached_property
+    def input_names(self) -> list[tuple[str, ...]]:
+        """Names of the inputs of each node; "" for an omitted one."""
+        return [tuple(node.input) for node in self.nodes]
+
+    @cached_property
     def indexed(self) -> IndexedGraph:
         """The nodes and the values between them, as numbers."""
-        return IndexedGraph.from_graphs(self.graphs)
+        paths = (key.graph for key in self.keys)
+        outputs = (node.output for node in self.nodes)
+        subgraph_inputs = {
+            located.path: frozenset(value.name for value in located.graph.input)
+            for located in self.graphs
+            if located.parent is not None and isinstance(located.graph, onnx.GraphProto)
+        }
+        return IndexedGraph(
+            list(zip(paths, self.op_types, self.input_names, outputs, strict=True)),
+            _initializer_names(self.graphs),
+            graph_outputs=_returned_names(self.graphs),
+            subgraph_inputs=subgraph_inputs,
+        )
 
     @cached_property
     def derived(self) -> list[bool]:
@@ -168,7 +191,7 @@ class ModelGraph:
                     successors[producer].append(node)
                 elif value not in graph.initializers:
                     predecessors[node].extend(self._sources_of_input(value))
-        for path, name in returned_names(self.graphs):
+        for path, name in _returned_names(self.graphs):
             value = graph.value_of(path, name)
             producer = NONE if value == NONE else graph.producer[value]
             for node in self.nodes_around(path) if producer != NONE else ():
@@ -208,3 +231,18 @@ def _outermost_graph(path: str) -> str:
     while (parent := parent_graph(path)) is not None:
         path = parent
     return path
+
+
+def _initializer_names(graphs: Iterable[LocatedGraph]) -> Iterable[ScopedName]:
+    """Graph path and name of every initializer of some graphs, sparse ones included."""
+    for located in graphs:
+        if isinstance(located.graph, onnx.GraphProto):
+            yield from ((located.path, tensor.name) for tensor in located.graph.initializer)
+            yield from ((located.path, t.values.name) for t in located.graph.sparse_initializer)
+
+
+def _returned_names(graphs: Iterable[LocatedGraph]) -> Iterable[ScopedName]:
+    """Graph path and name of every value that a graph or function returns."""
+    for located in graphs:
+        for output in located.graph.output:
+            yield located.path, output if isinstance(output, str) else output.name

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
         embedded_parameters,
         embedded_rules,
         embedded_tree,
-        tag_paths,
     )
     from modelexport.rewriter.matching.match_sources import MatchSources, read_inputs
     from modelexport.rewriter.matching.matcher import (
@@ -40,7 +39,6 @@ else:
             "evidence.claims": ["Claim", "Claims"],
             "evidence.embedded": [
                 *("embedded_names", "embedded_parameters", "embedded_rules", "embedded_tree"),
-                "tag_paths",
             ],
             "match_sources": ["MatchSources", "read_inputs"],
             "matcher": ["RECORD", "match_carried", "match_file", "match_record"],
@@ -68,5 +66,4 @@ __all__ = [
     "read_carried_hierarchy",
     "read_inputs",
     "refuse_lossy",
-    "tag_paths",
 ]

@@ -9,7 +9,6 @@ from modelexport.errors import UsageError
 from modelexport.hierarchy.annotate_options import MatchOptions
 from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.graph_paths import NodeKey
-from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.hierarchy.record import Op, Record
 from modelexport.hierarchy.source_lines import lines_of_ops
 from modelexport.rewriter.container import OnnxContainer
@@ -177,7 +176,7 @@ def match_carried(model: onnx.ModelProto, where: str) -> tuple[Match, CarriedHie
             "no node names that nest, no weights named by module): give the record of its model "
             "with --record."
         )
-    tree = ModuleTree(carried.modules)
+    tree = carried.tree
     # names of weights leave out the modules that have none
     constants_only = carried.scheme in {WEIGHT_NAMES, TREE_NAMES}
     decisions = decide(graph, tree, [carried.claims], constants_only=constants_only)

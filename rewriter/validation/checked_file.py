@@ -7,7 +7,6 @@ from modelexport.hierarchy import keys
 from modelexport.hierarchy.graph_paths import op_type
 from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.hierarchy.record import Record
-from modelexport.hierarchy.tags import Tagger, TagRules
 from modelexport.rewriter.annotation.model_file import ModelFile
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching import CarriedHierarchy, embedded_rules, metadata_of
@@ -41,9 +40,7 @@ class CheckedFile:
         self.path = file.path
         self.graph = file.graph
         self.scheme: str | None = None
-        self.rules: TagRules | None = None
-        if file.embedded is not None:
-            self.rules = embedded_rules(file.embedded, file.label)
+        self.rules = None if file.embedded is None else embedded_rules(file.embedded, file.label)
         self.tags = _metadata_tags(self.graph)
         carried = _hierarchy_of_own_tree(file)
         if carried is not None and not self.tags:
@@ -108,9 +105,9 @@ def _hierarchy_of_own_tree(file: ModelFile) -> CarriedHierarchy | None:
     Modules that were made up of names are guesses, which no check can call wrong.
     """
     carried, embedded = file.carried, file.embedded
-    if carried is None or embedded is None or carried.modules != embedded.modules:
+    if carried is None or embedded is None:
         return None
-    return carried
+    return carried if carried.tree.has_same_modules(ModuleTree(embedded.modules)) else None
 
 
 def _resolved_tags(
@@ -126,7 +123,7 @@ def _resolved_tags(
 
 def _carried_tags(graph: ModelGraph, carried: CarriedHierarchy) -> dict[int, str]:
     """The tags of nodes that annotating wrote as attributes or as names only."""
-    tagger = Tagger(ModuleTree(carried.modules), carried.rules)
+    tagger = carried.tagger
     claims = ((number, carried.claims.by_node.get(key)) for number, key in enumerate(graph.keys))
     return {number: tagger.tag(claim.module) for number, claim in claims if claim is not None}
 

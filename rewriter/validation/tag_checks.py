@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import msgspec
 
 from modelexport.hierarchy import keys
-from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.hierarchy.tags import Tagger, is_well_formed
 from modelexport.rewriter.graph.initializer_parameters import InitializerParameters
 from modelexport.rewriter.matching import metadata_of
@@ -63,7 +62,7 @@ def check_consistency(file: CheckedFile) -> Findings:
     if carried is None:
         return Findings(("consistency",))
     claimed = dict(carried.parameters)
-    tree = ModuleTree(carried.modules)
+    tree = carried.tree
     if file.record is not None:
         tensors = file.record.tensors
         claimed |= {t.name: t.parameter for t in tensors if t.parameter is not None}

@@ -29,12 +29,17 @@ class MacCounter:
     def __init__(self, shapes: Shapes) -> None:
         self._shapes = shapes
 
+    @staticmethod
+    def is_free(node: onnx.NodeProto) -> bool:
+        """Whether the operator of a node counts as 0, whatever its shapes are."""
+        light = node.domain in ONNX_DOMAINS or node.op_type in LIGHT
+        return light and node.op_type not in _COUNTERS
+
     def count(self, key: NodeKey, node: onnx.NodeProto) -> int | None:
         """Multiply-accumulates of a node in one run of the model; None when unknown."""
         counter = _COUNTERS.get(node.op_type)
         if counter is None:
-            light = node.domain in ONNX_DOMAINS or node.op_type in LIGHT
-            return 0 if light else None
+            return 0 if self.is_free(node) else None
         if key.graph != MAIN:
             return None  # a subgraph runs any number of times, a function is called from anywhere
         return counter(_NodeShapes(self._shapes, key.graph, node))
@@ -46,22 +51,20 @@ class _NodeShapes:
     def __init__(self, shapes: Shapes, graph: str, node: onnx.NodeProto) -> None:
         self._shapes = shapes
         self._graph = graph
-        self._node = node
+        self._inputs, self._outputs = node.input, node.output
         self.attributes: Attributes = attributes_of(node)
         self.from_onnx = node.domain in DEFAULT_DOMAINS
 
     def has_input(self, position: int) -> bool:
-        return len(self._node.input) > position and bool(self._node.input[position])
+        return len(self._inputs) > position and bool(self._inputs[position])
 
     def input(self, position: int) -> tuple[int, ...] | None:
-        if not self.has_input(position):
-            return None
-        return self._shapes.dims(self._graph, self._node.input[position])
+        name = self._inputs[position] if len(self._inputs) > position else ""
+        return self._shapes.dims(self._graph, name) if name else None
 
     def output(self, position: int = 0) -> tuple[int, ...] | None:
-        if len(self._node.output) <= position or not self._node.output[position]:
-            return None
-        return self._shapes.dims(self._graph, self._node.output[position])
+        name = self._outputs[position] if len(self._outputs) > position else ""
+        return self._shapes.dims(self._graph, name) if name else None
 
 
 _Counter = Callable[[_NodeShapes], int | None]

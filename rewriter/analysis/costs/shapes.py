@@ -1,7 +1,7 @@
 """Shapes and types of the values of a model: as declared, else as onnx infers them."""
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple, cast
 
@@ -32,8 +32,8 @@ class TensorType(NamedTuple):
     data_type: int
 
 
-TensorTypes = dict[tuple[str, str], TensorType]
-"""Types by the path of the graph and the name of the value."""
+TensorTypes = dict[str, TensorType]
+"""Types of the values of a graph by their names."""
 
 
 def parse_dimension(text: str) -> tuple[str, int]:
@@ -76,7 +76,7 @@ class Shapes:
         bound = bound or {}
         graphs = list(walk_graphs(model)) if graphs is None else graphs
         _refuse_unknown_names(model, bound)
-        self._types: TensorTypes = dict(_declared_types(graphs, bound))
+        self._types = {located.path: _declared_types(located, bound) for located in graphs}
         if bound or self._lacks_sizes(graphs):
             self._infer(model, bound, has_subgraphs=len(graphs) > 1)
 
@@ -87,7 +87,7 @@ class Shapes:
         """
         path: str | None = graph
         while path is not None:
-            tensor_type = self._types.get((path, name))
+            tensor_type = self._types[path].get(name) if path in self._types else None
             if tensor_type is not None:
                 return tensor_type
             path = parent_graph(path)
@@ -110,19 +110,21 @@ class Shapes:
         tensor_type = self.tensor_type(graph, name)
         return None if tensor_type is None else _bytes_of(tensor_type)
 
-    def bytes_of_values(self, places: Iterable[tuple[str, str]]) -> list[int | None]:
+    def bytes_of_values(self, numbers: Mapping[str, Mapping[str, int]]) -> list[int | None]:
         """Bytes that each of some values takes; None where that is unknown.
 
         Args:
-            places: Path of the graph and name of each value.
+            numbers: By the path of each graph, the number of each of its values by its name.
         """
-        types = self._types
-        return [
-            self.bytes(*place)
-            if (tensor_type := types.get(place)) is None
-            else _bytes_of(tensor_type)
-            for place in places
-        ]
+        sizes: list[int | None] = [None] * sum(map(len, numbers.values()))
+        for path, of_graph in numbers.items():
+            types = self._types.get(path, {})
+            for name, number in of_graph.items():
+                tensor_type = types.get(name)
+                sizes[number] = (
+                    self.bytes(path, name) if tensor_type is None else _bytes_of(tensor_type)
+                )
+        return sizes
 
     def _lacks_sizes(self, graphs: Iterable[LocatedGraph]) -> bool:
         """Whether some output of a node has an unknown size."""
@@ -156,11 +158,12 @@ class Shapes:
             self.note = f"shapes could not be inferred ({first_line(error)})"
             return
         main = LocatedGraph(MAIN, inferred.graph, None)
-        graphs = walk_graphs(inferred) if has_subgraphs else [main]
-        for place, tensor_type in _declared_types(graphs, bound):
-            declared = self._types.setdefault(place, tensor_type)
-            if declared != tensor_type:
-                self._types[place] = _merge(declared, tensor_type)
+        for located in walk_graphs(inferred) if has_subgraphs else [main]:
+            types = self._types.setdefault(located.path, {})
+            for name, tensor_type in _declared_types(located, bound).items():
+                declared = types.setdefault(name, tensor_type)
+                if declared != tensor_type:
+                    types[name] = _merge(declared, tensor_type)
 
 
 @lru_cache(maxsize=4096)  # many values share few types
@@ -180,25 +183,23 @@ def _merge(declared: TensorType, inferred: TensorType) -> TensorType:
     return TensorType(tuple(b if a is None else a for a, b in pairs), declared.data_type)
 
 
-def _declared_types(
-    graphs: Iterable[LocatedGraph], bound: Mapping[str, int]
-) -> Iterator[tuple[tuple[str, str], TensorType]]:
-    """Types of initializers, and what inputs, outputs and value infos declare."""
-    types: dict[bytes, TensorType | None] = {}
-    for place in graphs:
-        graph = place.graph
-        infos: list[onnx.ValueInfoProto] = list(graph.value_info)
-        if isinstance(graph, onnx.GraphProto):
-            infos += [*graph.input, *graph.output]
-            for tensor in graph.initializer:
-                yield (place.path, tensor.name), TensorType(tuple(tensor.dims), tensor.data_type)
-        for info in infos:
-            declared = info.type.SerializeToString()  # many values share few types
-            if declared not in types:
-                types[declared] = _declared_type(info, bound)
-            tensor_type = types[declared]
-            if tensor_type is not None:
-                yield (place.path, info.name), tensor_type
+def _declared_types(located: LocatedGraph, bound: Mapping[str, int]) -> TensorTypes:
+    """Types of the initializers of a graph, and what inputs, outputs and value infos declare."""
+    graph, types = located.graph, TensorTypes()
+    infos: list[onnx.ValueInfoProto] = list(graph.value_info)
+    if isinstance(graph, onnx.GraphProto):
+        infos += [*graph.input, *graph.output]
+        for tensor in graph.initializer:
+            types[tensor.name] = TensorType(tuple(tensor.dims), tensor.data_type)
+    declared_types: dict[bytes, TensorType | None] = {}
+    for info in infos:
+        declared = info.type.SerializeToString()  # many values share few types
+        if declared not in declared_types:
+            declared_types[declared] = _declared_type(info, bound)
+        tensor_type = declared_types[declared]
+        if tensor_type is not None:
+            types[info.name] = tensor_type
+    return types
 
 
 def _declared_type(info: onnx.ValueInfoProto, bound: Mapping[str, int]) -> TensorType | None:

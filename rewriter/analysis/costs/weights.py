@@ -49,7 +49,8 @@ def stored_weights(
         parameters: Initializer name to parameter, as the file or a record says.
     """
     initializer_parameters = InitializerParameters(model, tree, parameters, graph.graphs)
-    readers = _readers(graph, modules, initializer_parameters.shapes)
+    unowned = initializer_parameters.shapes.keys() - initializer_parameters.parameters.keys()
+    readers = _readers(graph, modules, unowned)
 
     def owner(name: str) -> str | None:
         path = initializer_parameters.owner(name)
@@ -72,7 +73,7 @@ def _stored_weight(name: str, module: str | None, tensor: onnx.TensorProto) -> S
 
 
 def _constants(graph: ModelGraph, modules: Sequence[str | None]) -> Iterator[StoredWeight]:
-    for node, kind, module in zip(graph.nodes, graph.indexed.op_types, modules, strict=True):
+    for node, kind, module in zip(graph.nodes, graph.op_types, modules, strict=True):
         if kind == "Constant" and node.output:
             tensors = (a.t for a in node.attribute if a.HasField("t"))
             yield from (_stored_weight(node.output[0], module, tensor) for tensor in tensors)
@@ -82,10 +83,10 @@ def _readers(
     graph: ModelGraph, modules: Sequence[str | None], names: Collection[str]
 ) -> dict[str, set[str]]:
     """The modules that read each value of some names."""
-    readers: dict[str, set[str]] = {}
-    indexed = graph.indexed
-    for (_, name), consumers in zip(indexed.value_names, indexed.consumers, strict=True):
-        if name in names:
-            paths = (modules[node] for node in consumers)
-            readers.setdefault(name, set()).update(path for path in paths if path is not None)
+    readers: dict[str, set[str]] = {name: set() for name in names}
+    for read, module in zip(graph.input_names, modules, strict=True) if names else ():
+        if module is not None:
+            for name in read:
+                if name in readers:
+                    readers[name].add(module)
     return readers

@@ -19,7 +19,7 @@ from modelexport.hierarchy.choices import EvidenceKind, TagStyle
 from modelexport.hierarchy.graph_paths import NodeKey
 from modelexport.hierarchy.module_tree import EmbeddedTree, ModuleTree
 from modelexport.hierarchy.source_lines import node_lines
-from modelexport.hierarchy.tags import TagRules
+from modelexport.hierarchy.tags import Tagger, TagRules
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.evidence.carried_hierarchy import (
     ATTRIBUTES,
@@ -37,7 +37,6 @@ from modelexport.rewriter.matching.evidence.embedded import (
     embedded_parameters,
     embedded_rules,
     embedded_tree,
-    tag_paths,
 )
 from modelexport.rewriter.matching.evidence.nested_names import read_nested_names
 from modelexport.rewriter.matching.evidence.scoped_names import read_scoped_names
@@ -60,7 +59,7 @@ _ADDED = re.compile(r"[^A-Za-z0-9]")
 
 
 def read_carried_hierarchy(
-    model: onnx.ModelProto, graph: ModelGraph, where: str
+    model: onnx.ModelProto, graph: ModelGraph, where: str, similar: Tagger | None = None
 ) -> CarriedHierarchy | None:
     """The hierarchy that a file carries; None when it carries none.
 
@@ -68,20 +67,30 @@ def read_carried_hierarchy(
         model: The model.
         graph: Its nodes.
         where: The file, for messages.
+        similar: The tagger of another file, which is used for this one, too, if the module tree
+            and the rules that annotating wrote into both are equal. Most of its tags are written
+            already.
 
     Raises:
         FileProblem: An entry of ours cannot be read.
     """
     embedded = embedded_tree(model, where)
+    tagger = None if embedded is None else _embedded_tagger(embedded, where, similar)
     return (
-        _read_metadata(model, graph, embedded, where)
-        or _read_injected(model, graph, embedded, where)
+        _read_metadata(model, graph, tagger, where)
+        or _read_injected(model, graph, tagger, where)
         or read_torch_metadata(model, graph)
         or read_tag_attributes(graph)
         or read_scoped_names(model, graph)
         or read_nested_names(model, graph)
         or read_weight_names(model, graph)
     )
+
+
+def _embedded_tagger(embedded: EmbeddedTree, where: str, similar: Tagger | None) -> Tagger:
+    """Writes the tags of an embedded tree; a similar tagger, if it writes the same ones."""
+    tagger = Tagger(ModuleTree(embedded.modules), embedded_rules(embedded, where))
+    return similar if similar is not None and similar.is_like(tagger) else tagger
 
 
 def refuse_lossy(carried: CarriedHierarchy, rules: TagRules, where: str) -> None:
@@ -101,32 +110,37 @@ def refuse_lossy(carried: CarriedHierarchy, rules: TagRules, where: str) -> None
 
 
 def _read_metadata(
-    model: onnx.ModelProto, graph: ModelGraph, embedded: EmbeddedTree | None, where: str
+    model: onnx.ModelProto, graph: ModelGraph, tagger: Tagger | None, where: str
 ) -> CarriedHierarchy | None:
     """The tags that annotating wrote into the metadata of nodes."""
-    entries = {k: metadata_of(n) for k, n in zip(graph.keys, graph.nodes, strict=True)}
-    tags = {key: entry[keys.TAG] for key, entry in entries.items() if keys.TAG in entry}
-    if not tags:
+    entries = list(map(metadata_of, graph.nodes))
+    tags = [entry.get(keys.TAG) for entry in entries]
+    distinct = dict.fromkeys(tag for tag in tags if tag is not None)
+    if not distinct:
         return None
     parameters = embedded_parameters(model, where)
-    paths, rules = None, TagRules()
-    if embedded is not None:
-        modules, rules = embedded.modules, embedded_rules(embedded, where)
-        tree = ModuleTree(modules)
-        paths = tag_paths(tree, rules)
-        if any(not tag.startswith("/") for tag in set(tags.values())):
-            tags |= resolve_relative_tags(tags, model, graph, tree, parameters, paths)
+    paths, absolute = None, {}
+    if tagger is not None:
+        paths = tagger.paths
+        if not all(tag.startswith("/") for tag in distinct):
+            tag_of = {key: t for key, t in zip(graph.keys, tags, strict=True) if t is not None}
+            absolute = resolve_relative_tags(tag_of, model, graph, tagger.tree, parameters, paths)
     else:
-        modules = tree_of_tags(tags.values())
+        tagger = Tagger(tree_of_tags(distinct))
+    path_of = {tag: _path(tag, paths) for tag in (*distinct, *absolute.values())}
     claims = Claims()
-    for key, tag in tags.items():
-        path = _path(tag, paths)
+    for key, own_tag, entry in zip(graph.keys, tags, entries, strict=True):
+        if own_tag is None:
+            continue
+        tag = absolute.get(key, own_tag) if absolute else own_tag
+        path = path_of[tag]
         if path is None:
             claims.reasons[key] = _unknown_tag(tag)
-            continue
-        claims.by_node[key] = _claim(path, entries[key], paths)
-    lines = {key: node_lines(entry) for key, entry in entries.items() if keys.SOURCE in entry}
-    return CarriedHierarchy(OURS, modules, claims, rules, parameters, source_lines=lines)
+        else:
+            claims.by_node[key] = _claim(path, entry, paths)
+    pairs = zip(graph.keys, entries, strict=True)
+    lines = {key: node_lines(entry) for key, entry in pairs if keys.SOURCE in entry}
+    return CarriedHierarchy(OURS, tagger, claims, parameters, source_lines=lines)
 
 
 def _unknown_tag(tag: str) -> str:
@@ -163,30 +177,29 @@ def _covers(text: str, paths: Mapping[str, str] | None) -> tuple[str, ...]:
 
 
 def _read_injected(
-    model: onnx.ModelProto, graph: ModelGraph, embedded: EmbeddedTree | None, where: str
+    model: onnx.ModelProto, graph: ModelGraph, tagger: Tagger | None, where: str
 ) -> CarriedHierarchy | None:
     """Attributes or names that annotating wrote, without metadata on nodes but with our tree."""
-    if embedded is None:
+    if tagger is None:
         return None
-    tree, rules = ModuleTree(embedded.modules), embedded_rules(embedded, where)
+    tree, rules, paths = tagger.tree, tagger.rules, tagger.paths
     parameters = embedded_parameters(model, where)
-    paths = tag_paths(tree, rules)
     modules = {k: paths[tag] for k, tag in tag_attributes(graph).items() if tag in paths}
     if modules:
         claims = carried_claims(modules)
-        return CarriedHierarchy(ATTRIBUTES, embedded.modules, claims, rules, parameters)
+        return CarriedHierarchy(ATTRIBUTES, tagger, claims, parameters)
     modules = _modules_of_names(graph, tree, embedded_names(model, where))
     if modules:
         claims = carried_claims(modules)
-        rules = TagRules(TagStyle.PATH, rules.torch_nn, rules.depth)
-        return CarriedHierarchy(SCOPED_NAMES, embedded.modules, claims, rules, parameters)
+        by_path = Tagger(tree, TagRules(TagStyle.PATH, rules.torch_nn, rules.depth))
+        return CarriedHierarchy(SCOPED_NAMES, by_path, claims, parameters)
     if read_torch_metadata(model, graph) is not None:
         return None
     claims = claims_by_tree(model, graph, tree, parameters)
     if not claims.by_node:
         return None
     notes = (TAGS_ARE_LOST,)
-    return CarriedHierarchy(TREE_NAMES, embedded.modules, claims, rules, parameters, notes)
+    return CarriedHierarchy(TREE_NAMES, tagger, claims, parameters, notes)
 
 
 def _modules_of_names(

@@ -8,8 +8,8 @@ import msgspec
 import onnx
 
 from modelexport.hierarchy.graph_paths import NodeKey
-from modelexport.hierarchy.module_tree import ROOT, Module
-from modelexport.hierarchy.tags import TagRules, escape
+from modelexport.hierarchy.module_tree import ROOT, Module, ModuleTree
+from modelexport.hierarchy.tags import Tagger, TagRules, escape
 from modelexport.rewriter.matching.evidence.claims import Claims
 
 OURS = "modelexport's own keys"
@@ -26,21 +26,35 @@ class CarriedHierarchy(msgspec.Struct):
 
     Attributes:
         scheme: In which form: one of the constants of this module.
-        modules: The module tree, as far as the scheme tells it.
+        tagger: The module tree, as far as the scheme tells it, and how its tags were written,
+            where that loses something. Files with equal trees and rules may share one.
         claims: The module of each node that has one.
-        rules: How its tags were written, where that loses something.
         parameters: Initializer name to parameter, where the file says so.
         notes: What the user should know about reading it.
         source_lines: Lines of Python (`file:line`) behind each node that has some.
     """
 
     scheme: str
-    modules: tuple[Module, ...]
+    tagger: Tagger
     claims: Claims
-    rules: TagRules = TagRules()
     parameters: dict[str, str] = {}
     notes: tuple[str, ...] = ()
     source_lines: dict[NodeKey, tuple[str, ...]] = {}
+
+    @property
+    def tree(self) -> ModuleTree:
+        """The module tree."""
+        return self.tagger.tree
+
+    @property
+    def modules(self) -> tuple[Module, ...]:
+        """The modules of the tree."""
+        return tuple(self.tagger.tree)
+
+    @property
+    def rules(self) -> TagRules:
+        """How its tags were written."""
+        return self.tagger.rules
 
 
 def metadata_of(proto: onnx.NodeProto | onnx.ModelProto) -> dict[str, str]:
@@ -59,14 +73,14 @@ def path_of_tag(tag: str) -> str:
     return ".".join(unquote(step) for step in [*filter(None, [number]), *rest])
 
 
-def tree_of_tags(tags: Iterable[str]) -> tuple[Module, ...]:
+def tree_of_tags(tags: Iterable[str]) -> ModuleTree:
     """A module tree of tags of style `path`."""
     listed = list(dict.fromkeys(tags))
     root = listed[0].removeprefix("/").split("/")[0].partition(".")[0]
     return tree_of_paths(map(path_of_tag, listed), {ROOT: unquote(root)}, root)
 
 
-def tree_of_paths(paths: Iterable[str], classes: dict[str, str], root: str) -> tuple[Module, ...]:
+def tree_of_paths(paths: Iterable[str], classes: dict[str, str], root: str) -> ModuleTree:
     """A module tree of some paths and of all above them.
 
     Args:
@@ -84,7 +98,7 @@ def tree_of_paths(paths: Iterable[str], classes: dict[str, str], root: str) -> t
         every.update(dict.fromkeys(reversed(new)))
     if not classes.get(ROOT):
         classes = {**classes, ROOT: escape(root).replace(".", "_") or "model"}
-    return tuple(_module(path, classes.get(path, "")) for path in every)
+    return ModuleTree(_module(path, classes.get(path, "")) for path in every)
 
 
 def upwards(path: str) -> list[str]:

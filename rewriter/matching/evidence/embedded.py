@@ -8,8 +8,8 @@ import onnx
 from modelexport.errors import OnnxFileError
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.choices import TagStyle, TorchNN
-from modelexport.hierarchy.module_tree import EmbeddedTree, ModuleTree
-from modelexport.hierarchy.tags import Tagger, TagRules
+from modelexport.hierarchy.module_tree import EmbeddedTree
+from modelexport.hierarchy.tags import TagRules
 from modelexport.rewriter.matching.evidence.carried_hierarchy import metadata_of
 from modelexport.support.decode_errors import DECODE_ERRORS, explain_decode_error
 
@@ -68,12 +68,3 @@ def _read_entry(model: onnx.ModelProto, key: str, type_: type[T], what: str, whe
         raise OnnxFileError(
             f"{where}: its {what} cannot be read ({explain_decode_error(error)})."
         ) from error
-
-
-def tag_paths(tree: ModuleTree, rules: TagRules) -> dict[str, str]:
-    """Every tag that the rules can write, to the first module path that has it."""
-    tagger = Tagger(tree, rules)
-    paths: dict[str, str] = {}
-    for module in tree:
-        paths.setdefault(tagger.tag(module.path), tagger.resolve(module.path))
-    return paths

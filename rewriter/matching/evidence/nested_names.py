@@ -14,6 +14,7 @@ from urllib.parse import unquote
 import onnx
 
 from modelexport.hierarchy.graph_paths import NodeKey
+from modelexport.hierarchy.tags import Tagger
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.evidence.carried_hierarchy import (
     NESTED_NAMES,
@@ -51,8 +52,8 @@ def read_nested_names(model: onnx.ModelProto, graph: ModelGraph) -> CarriedHiera
     owners = weight_owners(model)
     merged = merge_calls(paths, model, graph, owners, merge_in_doubt=False)
     claims = carried_claims(merged.paths)
-    modules = tree_of_paths(merged.paths.values(), {}, model.graph.name)
-    return CarriedHierarchy(NESTED_NAMES, modules, claims, notes=(BY_NAMES_ALONE,))
+    tree = tree_of_paths(merged.paths.values(), {}, model.graph.name)
+    return CarriedHierarchy(NESTED_NAMES, Tagger(tree), claims, notes=(BY_NAMES_ALONE,))
 
 
 def _scope(node: onnx.NodeProto) -> Steps:

@@ -6,6 +6,7 @@ from itertools import accumulate
 import onnx
 
 from modelexport.hierarchy.graph_paths import NodeKey
+from modelexport.hierarchy.tags import Tagger
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.evidence.carried_hierarchy import (
     SCOPED_NAMES,
@@ -44,9 +45,9 @@ def read_scoped_names(model: onnx.ModelProto, graph: ModelGraph) -> CarriedHiera
     prefix = wrapper_of(scopes.values(), owners)
     paths = {key: without_prefix(path, prefix) for key, path in scopes.items()}
     merged = merge_calls(paths, model, graph, owners, merge_in_doubt=True)
-    modules = tree_of_paths(merged.paths.values(), {}, model.graph.name)
+    tree = tree_of_paths(merged.paths.values(), {}, model.graph.name)
     notes = _about_doubt(merged.in_doubt)
-    return CarriedHierarchy(SCOPED_NAMES, modules, carried_claims(merged.paths), notes=notes)
+    return CarriedHierarchy(SCOPED_NAMES, Tagger(tree), carried_claims(merged.paths), notes=notes)
 
 
 def _known_scopes(steps_of: dict[NodeKey, list[str]], scopes: set[str]) -> dict[NodeKey, str]:

@@ -9,7 +9,7 @@ from modelexport.hierarchy import keys
 from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.graph_paths import NodeKey
 from modelexport.hierarchy.module_tree import ROOT
-from modelexport.hierarchy.tags import is_well_formed
+from modelexport.hierarchy.tags import Tagger, is_well_formed
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.evidence.carried_hierarchy import (
     ATTRIBUTES,
@@ -44,8 +44,8 @@ def read_torch_metadata(model: onnx.ModelProto, graph: ModelGraph) -> CarriedHie
         for path, name in classes.items()
         if path != ROOT or not prefix
     }
-    modules = tree_of_paths(paths.values(), class_of, model.graph.name)
-    return CarriedHierarchy(TORCH, modules, carried_claims(paths))
+    tree = tree_of_paths(paths.values(), class_of, model.graph.name)
+    return CarriedHierarchy(TORCH, Tagger(tree), carried_claims(paths))
 
 
 def _python_list(text: str | None) -> list[str]:
@@ -63,7 +63,7 @@ def read_tag_attributes(graph: ModelGraph) -> CarriedHierarchy | None:
     if not tags:
         return None
     paths = {key: path_of_tag(tag) for key, tag in tags.items()}
-    return CarriedHierarchy(ATTRIBUTES, tree_of_tags(tags.values()), carried_claims(paths))
+    return CarriedHierarchy(ATTRIBUTES, Tagger(tree_of_tags(tags.values())), carried_claims(paths))
 
 
 def tag_attributes(graph: ModelGraph) -> dict[NodeKey, str]:

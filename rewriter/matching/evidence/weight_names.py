@@ -7,7 +7,7 @@ import onnx
 
 from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.graph_paths import MAIN, walk_graphs
-from modelexport.hierarchy.module_tree import ModuleTree
+from modelexport.hierarchy.tags import Tagger
 from modelexport.rewriter.graph.graph_view import ContractedGraph
 from modelexport.rewriter.graph.initializer_parameters import initializer_shapes
 from modelexport.rewriter.graph.model_graph import ModelGraph
@@ -38,8 +38,8 @@ def read_weight_names(model: onnx.ModelProto, graph: ModelGraph) -> CarriedHiera
             claims.by_node[key] = _claim(paths)
     if not claims.by_node:
         return None
-    modules = tree_of_paths(sorted(weight_owners(model)), {}, model.graph.name)
-    return CarriedHierarchy(WEIGHT_NAMES, modules, claims)
+    tree = tree_of_paths(sorted(weight_owners(model)), {}, model.graph.name)
+    return CarriedHierarchy(WEIGHT_NAMES, Tagger(tree), claims)
 
 
 def _owners(graph: ModelGraph) -> dict[int, str]:
@@ -74,5 +74,5 @@ def _tied_weights(
 def _claim(paths: tuple[str, ...]) -> Claim:
     if len(paths) == 1:
         return Claim(paths[0], EvidenceKind.CARRIED)
-    ancestor = ModuleTree(tree_of_paths(paths, {}, "")).common_ancestor(paths)
+    ancestor = tree_of_paths(paths, {}, "").common_ancestor(paths)
     return Claim(ancestor, EvidenceKind.CARRIED, paths)

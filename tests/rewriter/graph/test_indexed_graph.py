@@ -4,14 +4,14 @@ import msgspec
 from onnx import parser
 
 from modelexport.hierarchy.choices import RecordExporter
-from modelexport.hierarchy.graph_paths import walk_graphs
 from modelexport.hierarchy.record import Source, Tensor
 from modelexport.rewriter.graph.indexed_graph import NONE, IndexedGraph
+from modelexport.rewriter.graph.model_graph import ModelGraph
 from tests.helpers.handmade import HEADER, record_of
 
 
 def index(text: str) -> IndexedGraph:
-    return IndexedGraph.from_graphs(list(walk_graphs(parser.parse_model(HEADER + text))))
+    return ModelGraph(parser.parse_model(HEADER + text)).indexed
 
 
 def names(graph: IndexedGraph, values: object) -> list[str]:

@@ -10,7 +10,8 @@ from modelexport.errors import FileProblem, UsageError
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.choices import TagStyle, TorchNN
 from modelexport.hierarchy.graph_paths import NodeKey
-from modelexport.hierarchy.tags import TagRules
+from modelexport.hierarchy.module_tree import ModuleTree
+from modelexport.hierarchy.tags import Tagger, TagRules
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.evidence.carried import read_carried_hierarchy, refuse_lossy
 from modelexport.rewriter.matching.evidence.carried_hierarchy import (
@@ -217,12 +218,17 @@ def test_damaged_entries_of_the_model_are_refused() -> None:
 LOSSY = TagRules(TagStyle.CLASS, TorchNN.ROLL_UP, 2)
 
 
+def carried_with(rules: TagRules) -> CarriedHierarchy:
+    """A hierarchy without modules, whose tags were written by some rules."""
+    return CarriedHierarchy(OURS, Tagger(ModuleTree(()), rules), Claims())
+
+
 @pytest.mark.parametrize(
     ("had", "asked"), [(TagRules(), LOSSY), (TagRules(), TagRules()), (LOSSY, LOSSY)]
 )
 def test_tags_that_lost_nothing_are_rewritten(had: TagRules, asked: TagRules) -> None:
     """Whole ones by any rules, others by their own."""
-    assert refuse_lossy(CarriedHierarchy(OURS, (), Claims(), had), asked, "f.onnx") is None
+    assert refuse_lossy(carried_with(had), asked, "f.onnx") is None
 
 
 @pytest.mark.parametrize(
@@ -235,7 +241,7 @@ def test_tags_that_lost_nothing_are_rewritten(had: TagRules, asked: TagRules) ->
 def test_tags_that_lost_something_are_not_rewritten(had: TagRules, options: str) -> None:
     """The message has the options to repeat."""
     with pytest.raises(UsageError) as caught:
-        refuse_lossy(CarriedHierarchy(OURS, (), Claims(), had), TagRules(), "f.onnx")
+        refuse_lossy(carried_with(had), TagRules(), "f.onnx")
     assert str(caught.value) == (
         f"f.onnx: its tags were written with {options}: repeat these options, or give the record "
         "with --record."

@@ -30,21 +30,21 @@ def test_a_tag_is_a_path_below_the_root(tag: str, path: str) -> None:
 
 def test_a_tree_of_tags_has_all_modules_above_them() -> None:
     """The root's class is in each tag."""
-    assert tree_of_tags(["/My%20Net/b.0/c", "/My%20Net/a"]) == (
+    assert tuple(tree_of_tags(["/My%20Net/b.0/c", "/My%20Net/a"])) == (
         Module("", "My Net"),
         Module("b", ""),
         Module("b.0", ""),
         Module("b.0.c", ""),
         Module("a", ""),
     )
-    assert tree_of_tags(iter(["/Net.0"])) == (Module("", "Net"), Module("0", ""))
-    assert tree_of_tags(["/.0"]) == (Module("", "model"), Module("0", ""))
+    assert tuple(tree_of_tags(iter(["/Net.0"]))) == (Module("", "Net"), Module("0", ""))
+    assert tuple(tree_of_tags(["/.0"])) == (Module("", "model"), Module("0", ""))
 
 
 def test_a_tree_of_paths_knows_classes_by_their_qualified_names() -> None:
     """What stands before the last dot is the Python module."""
     classes = {"": "pkg.net.Net", "a": "pkg.Part", "b": "Bare"}
-    assert tree_of_paths(["b", "a.x", "a"], classes, "unused") == (
+    assert tuple(tree_of_paths(["b", "a.x", "a"], classes, "unused")) == (
         Module("", "Net", "pkg.net"),
         Module("b", "Bare"),
         Module("a", "Part", "pkg"),
@@ -57,8 +57,8 @@ def test_a_tree_of_paths_knows_classes_by_their_qualified_names() -> None:
 )
 def test_a_root_of_unknown_class_has_the_graphs_name(root: str, name: str) -> None:
     """In a form that a tag can hold."""
-    assert tree_of_paths([], {}, root) == (Module("", name),)
-    assert tree_of_paths([""], {"": ""}, root) == (Module("", name),)
+    assert tuple(tree_of_paths([], {}, root)) == (Module("", name),)
+    assert tuple(tree_of_paths([""], {"": ""}, root)) == (Module("", name),)
 
 
 def test_metadata_is_read_as_a_mapping() -> None:

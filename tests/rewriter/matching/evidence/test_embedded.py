@@ -9,13 +9,12 @@ from modelexport.errors import FileProblem, OnnxFileError
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.choices import TagStyle, TorchNN
 from modelexport.hierarchy.module_tree import EmbeddedTree, Module, ModuleTree
-from modelexport.hierarchy.tags import TagRules
+from modelexport.hierarchy.tags import Tagger, TagRules
 from modelexport.rewriter.matching.evidence.embedded import (
     embedded_names,
     embedded_parameters,
     embedded_rules,
     embedded_tree,
-    tag_paths,
 )
 from tests.helpers.annotated import MODULES, with_entries, with_tree
 
@@ -68,5 +67,5 @@ def test_damaged_entries_name_the_file(
 def test_each_tag_leads_to_the_first_module_that_has_it() -> None:
     """Cut tags are shared, and aliases have the path of what they stand for."""
     tree = ModuleTree([*MODULES, Module("c", "Part", alias_of="a")])
-    assert tag_paths(tree, TagRules()) == {"/Net": "", "/Net/a": "a", "/Net/a/b": "a.b"}
-    assert tag_paths(tree, TagRules(depth=1)) == {"/Net": "", "/Net/a": "a"}
+    assert Tagger(tree).paths == {"/Net": "", "/Net/a": "a", "/Net/a/b": "a.b"}
+    assert Tagger(tree, TagRules(depth=1)).paths == {"/Net": "", "/Net/a": "a"}
