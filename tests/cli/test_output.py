@@ -14,7 +14,7 @@ import pytest
 
 from modelexport.rewriter import AnnotateReport, annotate
 from modelexport.support.progress import reporting_steps_to
-from tests.helpers.commands import ROOT, CommandResult, modelexport
+from tests.helpers.commands import ROOT, CommandResult, Run, modelexport
 from tests.helpers.handmade import two_layers_record
 
 SLOW = """
@@ -24,6 +24,10 @@ import torch
 def build():
     time.sleep(1.5)
     return torch.nn.Linear(2, 2), (torch.zeros(1, 2),)
+
+def refuse():
+    build()
+    raise ValueError("no model")
 """
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 COLOUR = re.compile(r"\x1b\[(?:[0-9;]*;)?[349][0-7](?:;[0-9;]*)?m")
@@ -83,8 +87,10 @@ def test_progress_is_for_terminals(tmp_path: Path) -> None:
     output = in_a_terminal(*command, cwd=tmp_path)
     assert "loading slow.py:build" in output
     assert "nodes tagged" in ESCAPE.sub("", output).splitlines()[-1]
-    quiet = in_a_terminal(*command, "--force", "--quiet", cwd=tmp_path)
-    assert quiet == ""
+    refused = ("export", "slow.py:refuse", "n.onnx", "--quiet")
+    quiet = in_a_terminal(*refused, cwd=tmp_path, code=2)
+    (line,) = quiet.splitlines()
+    assert "no model" in line
 
 
 def test_no_color_is_respected(folder: Path) -> None:
@@ -108,13 +114,15 @@ def test_data_is_alone_on_standard_output(folder: Path) -> None:
         assert json.loads(ran.out)
 
 
-def test_a_pipe_gets_no_progress_and_nothing_that_a_model_prints(tmp_path: Path) -> None:
+def test_a_pipe_gets_no_progress_and_nothing_that_a_model_prints(
+    working_folder: Path, run_with_libraries: Run
+) -> None:
     """Standard output has only the command's result, even when the user's code prints."""
-    (tmp_path / "loud.py").write_text(
+    (working_folder / "loud.py").write_text(
         SLOW.replace("    time.sleep", "    print('built')\n    time.sleep")
     )
     command = ("trace", "loud.py:build", "m.onnx", "--exporter", "torchscript")
-    ran = modelexport(*command, "--output-format", "json", cwd=tmp_path)
+    ran = run_with_libraries(*command, "--output-format", "json")
     assert ran.code == 0
     assert json.loads(ran.out)["onnx"] == "m.onnx"
     assert "loading" not in ran.out

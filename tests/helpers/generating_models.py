@@ -1,10 +1,12 @@
 """Tiny models that generate text, as folders, and what is traced of them."""
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from fixtures_gen.registry import randomized
@@ -24,20 +26,31 @@ MODELS: dict[str, tuple[Any, dict[str, Any]]] = {
 }  # fmt: skip
 
 
-class GeneratingModels:
-    """Folders of tiny models, and what was traced of them, each once."""
+def text_model(name: str) -> nn.Module:
+    """A tiny model that reads text alone."""
+    factory, settings = MODELS[name]
+    return factory.from_config(AutoConfig.for_model(name, **settings))
 
-    def __init__(self, place: Path) -> None:
+
+class GeneratingModels:
+    """Folders of tiny models, and what was traced of them, each once.
+
+    Args:
+        place: The folder of these folders.
+        build: Builds the model of a name; its weights are replaced by random ones.
+    """
+
+    def __init__(self, place: Path, build: Callable[[str], nn.Module] = text_model) -> None:
         self._place = place
+        self._build = build
         self.model = cache(self._model)
         self.parts = cache(self._parts)
         self.one_file = cache(self._one_file)
 
     def _model(self, name: str) -> Path:
-        factory, settings = MODELS[name]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(7)
-            model = randomized(factory.from_config(AutoConfig.for_model(name, **settings)))
+            model = randomized(self._build(name))
         model.save_pretrained(self._place / name)
         return self._place / name
 

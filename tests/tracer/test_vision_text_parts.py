@@ -1,8 +1,6 @@
 """Models that read images beside text, as parts: the encoder of the image is a file of its own."""
 
 import inspect
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,15 +11,14 @@ from transformers import AutoConfig, AutoModelForImageTextToText
 from fixtures_gen.registry import randomized
 from modelexport.errors import InputsError
 from modelexport.hierarchy.choices import PartRole
-from modelexport.hierarchy.export_config import TraceOptions
 from modelexport.hierarchy.part_manifest import read_part_manifest
 from modelexport.hierarchy.record import read_record
-from modelexport.pipeline import trace_parts
 from modelexport.tracer import load
 from modelexport.tracer.sources.generated_inputs import generate_inputs
 from modelexport.tracer.sources.generation.captured_calls import capture_generation
 from modelexport.tracer.sources.generation.prompt_encoder import find_prompt_encoder
 from modelexport.tracer.sources.signals import with_signal
+from tests.helpers.generating_models import GeneratingModels
 from tests.helpers.generation import (
     MASK,
     TOKENS,
@@ -71,31 +68,15 @@ SEVERAL_IMAGES = {
 }
 
 
-class Folders:
-    """Model folders, and the parts of them, each made once."""
-
-    def __init__(self, place: Path) -> None:
-        self._place = place
-        self.model = cache(self._model)
-        self.parts = cache(self._parts)
-
-    def _model(self, name: str) -> Path:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(7)
-            config = AutoConfig.for_model(name, **MODELS[name])
-            model = randomized(AutoModelForImageTextToText.from_config(config))
-        model.save_pretrained(self._place / name)
-        return self._place / name
-
-    def _parts(self, name: str) -> Path:
-        folder = self._place / f"{name}-parts"
-        trace_parts(str(self.model(name)), folder, options=TraceOptions(exporter="torchscript"))
-        return folder
+def image_model(name: str) -> nn.Module:
+    """A tiny model that reads an image beside text."""
+    config = AutoConfig.for_model(name, **MODELS[name])
+    return AutoModelForImageTextToText.from_config(config)
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
-    return Folders(tmp_path_factory.mktemp("vision-text"))
+def folders(tmp_path_factory: pytest.TempPathFactory) -> GeneratingModels:
+    return GeneratingModels(tmp_path_factory.mktemp("vision-text"), image_model)
 
 
 def prompt(model: nn.Module, inputs: Any) -> dict[str, torch.Tensor]:
@@ -107,7 +88,7 @@ def prompt(model: nn.Module, inputs: Any) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_parts_generate_what_the_model_generates(folders: Folders, name: str) -> None:
+def test_the_parts_generate_what_the_model_generates(folders: GeneratingModels, name: str) -> None:
     """For two images: the encoder runs once, and what it gives is what the decoder reads."""
     loaded = load(str(folders.model(name)))
     inputs = prompt(loaded.model, loaded.inputs)
@@ -121,7 +102,7 @@ def test_the_parts_generate_what_the_model_generates(folders: Folders, name: str
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_image_has_a_part_of_its_own(folders: Folders, name: str) -> None:
+def test_the_image_has_a_part_of_its_own(folders: GeneratingModels, name: str) -> None:
     """The encoder reads only the image; nodes of its modules are in no other part."""
     folder = folders.parts(name)
     manifest = read_part_manifest(folder)
