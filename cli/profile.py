@@ -30,6 +30,8 @@ from modelexport.support.visible_text import visible_line
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rich.console import Console
+
     from modelexport.rewriter import PartsProfile, Profile
 
 
@@ -74,26 +76,25 @@ def profile(  # noqa: PLR0913 - a parameter is an option of the command
     force: common.Force = False,
 ) -> None:
     """Run an ONNX file, and show by module where the time goes."""
-    if len(models) > 2:
-        raise UsageError("profile takes one file, or two to show side by side.")
-    if len(models) == 2 and (files.any() or importing.imported_profile() is not None):
-        raise UsageError("--import and files for other tools are for one model: give one FILE.")
-    check_one_reader(**{f"FILE {n}": path for n, path in enumerate(models)}, record=record)
-    if is_folder(models[0]) and (files.any() or importing.imported_profile() is not None):
-        raise UsageError(
-            f"{models[0]}: --import and files for other tools are for one file of this folder."
-        )
+    _check_models(models, for_one_file=files.any() or importing.imported is not None)
+    _check_rows(by, sort, has_depth=depth is not None, every=every_module, two=len(models) == 2)
+    files.check_output(output_format)
+    if importing.imported is not None:
+        running.check_import()
+    inputs = {f"FILE {number}": path for number, path in enumerate(models)}
+    check_one_reader(**inputs, **{"--record": record, "--import": importing.imported})
 
     def profile_file(path: Path, sources: HierarchySource, **shown: Any) -> "Profile":
-        return modelexport.profile(
-            path,
-            **sources._asdict(),
-            imported=importing.imported_profile(),
-            options=running.profile_options(),
-            files=files.profile_files(),
-            force=force,
-            **shown,
-        )
+        with importing.imported_profile() as imported, files.profile_files() as written:
+            return modelexport.profile(
+                path,
+                **sources._asdict(),
+                imported=imported,
+                options=running.profile_options(),
+                files=written,
+                force=force,
+                **shown,
+            )
 
     def profile_parts(folder: Path) -> "PartsProfile":
         profiles = {
@@ -114,13 +115,50 @@ def profile(  # noqa: PLR0913 - a parameter is an option of the command
                 sources = HierarchySource(record, inherit_from)
                 shown = {"module": module, "depth": depth, "sort": sort}
                 profiles.append(profile_file(path, sources, **shown))
+    out = console(stderr=files.uses_stdout())
     if by is ProfileRows.LINE:
-        _print_lines(profiles, output_format)
+        _print_lines(profiles, output_format, out)
     else:
-        _print(profiles, output_format, every_module=every_module)
+        _print(profiles, output_format, out, every_module=every_module)
     if output_format is not ProfileFormat.JSON and not verbosity(context).quiet:
         for result in profiles:
             _print_notes(result)
+
+
+def _check_models(models: list[Path], *, for_one_file: bool) -> None:
+    """Refuse more than two files, and what only one file can have.
+
+    Args:
+        models: The files or folders.
+        for_one_file: Whether there is an option that is for one file.
+
+    Raises:
+        UsageError: They do not go together.
+    """
+    if len(models) > 2:
+        raise UsageError("profile takes one file, or two to show side by side.")
+    if len(models) == 2 and for_one_file:
+        raise UsageError("--import and files for other tools are for one model: give one FILE.")
+    if is_folder(models[0]) and for_one_file:
+        raise UsageError(
+            f"{models[0]}: --import and files for other tools are for one file of this folder."
+        )
+
+
+def _check_rows(
+    by: ProfileRows, sort: ProfileOrder, *, has_depth: bool, every: bool, two: bool
+) -> None:
+    """Refuse options that would change nothing.
+
+    Raises:
+        UsageError: There is one.
+    """
+    if by is ProfileRows.LINE and (has_depth or every or sort is not ProfileOrder.MODEL):
+        raise UsageError("--depth, --all and --sort are for modules; --by line sorts by time.")
+    if two and (every or sort is not ProfileOrder.MODEL):
+        raise UsageError(
+            "--all and --sort are for one FILE; of two, the largest difference is first."
+        )
 
 
 def _print_notes(result: "Profile | PartsProfile") -> None:
@@ -143,14 +181,19 @@ def _whole(result: "Profile | PartsProfile") -> "Profile":
     return result.whole if isinstance(result, PartsProfile) else result
 
 
-def _print_lines(profiles: "list[Profile | PartsProfile]", output_format: ProfileFormat) -> None:
+def _print_lines(
+    profiles: "list[Profile | PartsProfile]", output_format: ProfileFormat, out: "Console"
+) -> None:
     """Print times by line of Python.
 
     Raises:
         UsageError: No lines are known of a file.
     """
     from modelexport.cli import render_line_times  # noqa: PLC0415 - rich loads when it is needed
-    from modelexport.cli.render_profile import summary  # noqa: PLC0415 - likewise
+    from modelexport.cli.render_profile import (  # noqa: PLC0415 - likewise
+        file_summaries,
+        summary,
+    )
 
     wholes = list(map(_whole, profiles))
     for whole in wholes:
@@ -169,16 +212,20 @@ def _print_lines(profiles: "list[Profile | PartsProfile]", output_format: Profil
     if comparison is None:
         grid, texts = render_line_times.table(wholes[0]), [summary(wholes[0])]
     else:
-        grid, texts = render_line_times.side_by_side(comparison), []
+        grid, texts = render_line_times.side_by_side(comparison), list(file_summaries(wholes))
     if output_format is ProfileFormat.MARKDOWN:
         print_document("\n\n".join([*texts, grid.markdown()]))
         return
     for part in (grid, *map(visible_line, texts)):
-        console().print(part)
+        out.print(part)
 
 
 def _print(
-    profiles: "list[Profile | PartsProfile]", output_format: ProfileFormat, *, every_module: bool
+    profiles: "list[Profile | PartsProfile]",
+    output_format: ProfileFormat,
+    out: "Console",
+    *,
+    every_module: bool,
 ) -> None:
     from modelexport.cli import render_profile  # noqa: PLC0415 - rich loads when it is needed
     from modelexport.rewriter import PartsProfile  # noqa: PLC0415 - loads onnx
@@ -189,23 +236,26 @@ def _print(
     elif len(profiles) == 2:
         comparison = modelexport.compare_profiles(*map(_whole, profiles))
         grid = render_profile.side_by_side(comparison)
+        texts = list(render_profile.file_summaries(map(_whole, profiles)))
         if output_format is ProfileFormat.JSON:
             print_json(comparison)
         elif output_format is ProfileFormat.MARKDOWN:
-            print_document(grid.markdown())
+            print_document("\n\n".join([*texts, grid.markdown()]))
         else:
-            console().print(grid)
+            for part in (grid, *map(visible_line, texts)):
+                out.print(part)
     elif output_format is ProfileFormat.JSON:
         print_json(first)
     else:
         parts = first.parts if isinstance(first, PartsProfile) else {}
-        _print_one(_whole(first), parts, output_format, every_module=every_module)
+        _print_one(_whole(first), parts, output_format, out, every_module=every_module)
 
 
 def _print_one(
     whole: "Profile",
     parts: "Mapping[PartRole, Profile]",
     output_format: ProfileFormat,
+    out: "Console",
     *,
     every_module: bool,
 ) -> None:
@@ -219,10 +269,10 @@ def _print_one(
         print_document("\n\n".join([*summaries, *(g.markdown() for g in grids)]))
         return
     if output_format is ProfileFormat.TABLE:
-        console().print(modules)
-        console().print(render_profile.operators(whole))
+        out.print(modules)
+        out.print(render_profile.operators(whole))
     else:
         for branch in render_profile.tree(whole, every_module=every_module):
-            console().print(branch)
+            out.print(branch)
     for line in render_profile.summaries(whole, parts):
-        console().print(visible_line(line))
+        out.print(visible_line(line))

@@ -13,7 +13,9 @@ _NO_LINE = "(no line)"
 
 def table(profile: Profile) -> Grid:
     """A line for each line of Python."""
-    heads = ["line", ">time", ">share", ">spread", ">nodes", ">shared", "operators", "modules"]
+    shares_nodes = any(row.shared_time for row in profile.lines)
+    shared = [">shared"] if shares_nodes else []
+    heads = ["line", ">time", ">share", ">spread", ">nodes", *shared, "operators", "modules"]
     unit = profile.unit
     rows = [
         [
@@ -22,7 +24,7 @@ def table(profile: Profile) -> Grid:
             f"{row.share:.1%}",
             duration(row.spread, unit),
             str(row.nodes),
-            duration(row.shared_time, unit),
+            *([duration(row.shared_time, unit)] if shares_nodes else []),
             longest_operators(row.op_types, row.time),
             _modules(row.modules),
         ]

@@ -3,14 +3,14 @@
 import csv
 import sys
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 
 from rich.console import RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
 from modelexport.cli.part_folders import title
-from modelexport.cli.tables import Grid
+from modelexport.cli.tables import Grid, plural
 from modelexport.hierarchy.choices import PartRole
 from modelexport.rewriter import ModuleTime, Profile, ProfileComparison
 from modelexport.rewriter.analysis.equal_siblings import ModuleGroup, group_siblings
@@ -36,8 +36,9 @@ def duration(time: float | None, unit: str) -> str:
 def summary(profile: Profile) -> str:
     """The parts of the time of a run, in one line: in nodes, outside nodes, in no module."""
     total = profile.node_time or 1.0
+    runs = plural(profile.runs, "run") if profile.runs else "an unknown number of runs"
     parts = [
-        f"{profile.runtime}, {profile.runs or 'an unknown number of'} runs",
+        f"{profile.runtime}, {runs}",
         f"{duration(profile.node_time, profile.unit)} in nodes",
         f"{duration(profile.outside_nodes, profile.unit)} outside nodes",
         f"{profile.attributed:.1%} below the root",
@@ -46,6 +47,12 @@ def summary(profile: Profile) -> str:
         f"{profile.unmapped:.1%} not mapped",
     ]
     return "; ".join(parts)
+
+
+def file_summaries(profiles: Iterable[Profile]) -> Iterator[str]:
+    """The summary of each of some files, with its name."""
+    for profile in profiles:
+        yield f"{profile.file}: {summary(profile)}"
 
 
 def summaries(whole: Profile, parts: Mapping[PartRole, Profile]) -> Iterator[str]:
@@ -140,7 +147,7 @@ def longest_operators(times: Mapping[str, float], total: float) -> str:
 def table(profile: Profile) -> Grid:
     """A line for each module."""
     heads = ["module", "class", ">time", ">share", ">spread", ">self", ">nodes", ">shared"]
-    unit = profile.unit
+    unit, shares_nodes = profile.unit, any(row.shared_time for row in profile.modules)
     rows = [
         [
             row.tag,
@@ -154,6 +161,8 @@ def table(profile: Profile) -> Grid:
         ]
         for row in profile.modules
     ]
+    if not shares_nodes:
+        heads, rows = heads[:-1], [row[:-1] for row in rows]
     return Grid(heads, rows, [">shared", ">nodes", "class", ">spread"])
 
 

@@ -13,8 +13,12 @@ from modelexport.support.stdio import STDIO
 
 
 @contextmanager
-def input_file(path: Path) -> Iterator[Path]:
+def input_file(path: Path, name: str = "stdin.onnx") -> Iterator[Path]:
     """The file; for `-`, a temporary file with the content of standard input.
+
+    Args:
+        path: The file, or `-`.
+        name: The name of the temporary file.
 
     Raises:
         OnnxFileError: Standard input is empty.
@@ -26,7 +30,7 @@ def input_file(path: Path) -> Iterator[Path]:
         yield path
         return
     with _temporary_folder("standard input cannot be kept") as folder:
-        copy = Path(folder, "stdin.onnx")
+        copy = Path(folder, name)
         try:
             with copy.open("wb") as file:
                 shutil.copyfileobj(sys.stdin.buffer, file)
@@ -76,6 +80,18 @@ def output_file(path: Path | None) -> Iterator[Path | None]:
 
 
 @contextmanager
+def text_output(path: Path | None) -> Iterator[Path | None]:
+    """The file of text; for `-`, a temporary file that is printed at the end."""
+    if path != STDIO:
+        yield path
+        return
+    with _temporary_folder("the output cannot be kept") as folder:
+        copy = Path(folder, "stdout.txt")
+        yield copy
+        sys.stdout.write(copy.read_text(encoding="utf-8"))
+
+
+@contextmanager
 def _temporary_folder(problem: str) -> Iterator[str]:
     with ExitStack() as stack:
         try:
@@ -119,7 +135,19 @@ def check_one_writer(
         "--report -": report == STDIO,
         "--output-format json": output_format is TextFormat.JSON,
     }
-    _check_one("output", writers)
+    check_one_output(writers)
+
+
+def check_one_output(uses: Mapping[str, bool]) -> None:
+    """Refuse to write several results to standard output.
+
+    Args:
+        uses: Whether an option writes there, by the option.
+
+    Raises:
+        UsageError: More than one of them does.
+    """
+    _check_one("output", uses)
 
 
 def check_named(**files: Path | None) -> None:

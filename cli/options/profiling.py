@@ -1,5 +1,7 @@
 """How a file is run to be profiled, and which files the profile is written to."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -7,9 +9,11 @@ from typing import Annotated
 import typer
 
 from modelexport.cli.options.matching import CustomOps
+from modelexport.cli.stdio_files import check_named, check_one_output, input_file, text_output
 from modelexport.errors import UsageError
-from modelexport.hierarchy.choices import OptimisationLevel, ProfileRuntime
+from modelexport.hierarchy.choices import OptimisationLevel, ProfileFormat, ProfileRuntime
 from modelexport.hierarchy.profile_options import ImportedProfile, ProfileFiles, ProfileOptions
+from modelexport.support.stdio import STDIO
 
 _RUN, _IMPORT, _FILES = "Running", "Profiles recorded elsewhere", "Files for other tools"
 _DEFAULTS = ProfileOptions()
@@ -79,6 +83,17 @@ class ProfileRunOptions:
     ] = _DEFAULTS.runtime
     custom_ops: CustomOps = None
 
+    def check_import(self) -> None:
+        """Refuse options of a run beside a profile that was recorded elsewhere.
+
+        Raises:
+            UsageError: There is one.
+        """
+        names = ("runs", "sessions", "warmup", "threads", "runtime")
+        used = [name for name in names if getattr(self, name) != getattr(_DEFAULTS, name)]
+        if used:
+            raise UsageError(f"--{used[0]} cannot be used with --import: nothing runs.")
+
     def profile_options(self) -> ProfileOptions:
         """The options as `modelexport.profile` takes them."""
         return ProfileOptions(
@@ -104,7 +119,7 @@ class ProfileImportOptions:
             "--import",
             metavar="PROFILE",
             help="Run nothing; read a profile of FILE that onnxruntime, trtexec, openvino or QNN "
-            "recorded.",
+            "recorded; - for standard input.",
             rich_help_panel=_IMPORT,
         ),
     ] = None
@@ -117,13 +132,16 @@ class ProfileImportOptions:
         ),
     ] = None
 
-    def imported_profile(self) -> ImportedProfile | None:
+    @contextmanager
+    def imported_profile(self) -> Iterator[ImportedProfile | None]:
         """The profile as `modelexport.profile` takes it; None without one."""
         if self.imported is None:
             if self.layer_info is not None:
                 raise UsageError("--layer-info needs --import PROFILE.json.")
-            return None
-        return ImportedProfile(path=self.imported, layer_info=self.layer_info)
+            yield None
+            return
+        with input_file(self.imported, "stdin") as path:
+            yield ImportedProfile(path=path, layer_info=self.layer_info)
 
 
 @dataclass(frozen=True)
@@ -134,7 +152,8 @@ class ProfileFileOptions:
         Path | None,
         typer.Option(
             metavar="F.json",
-            help="Write one run as Chrome trace events, nested by module, for Perfetto.",
+            help="Write one run as Chrome trace events, nested by module, for Perfetto; - for "
+            "standard output, as for the next three.",
             rich_help_panel=_FILES,
         ),
     ] = None
@@ -169,14 +188,39 @@ class ProfileFileOptions:
 
     def any(self) -> bool:
         """Whether a file is written."""
-        return self.profile_files() != ProfileFiles()
+        return any(path is not None for path in (*self._texts().values(), self.save_optimised))
 
-    def profile_files(self) -> ProfileFiles:
-        """The files as `modelexport.profile` takes them."""
-        return ProfileFiles(
-            trace=self.trace,
-            speedscope=self.speedscope,
-            folded_stacks=self.folded_stacks,
-            node_data=self.node_data,
-            save_optimised=self.save_optimised,
-        )
+    def uses_stdout(self) -> bool:
+        """Whether one of the files is `-`."""
+        return STDIO in self._texts().values()
+
+    def check_output(self, output_format: ProfileFormat) -> None:
+        """Refuse several results on standard output.
+
+        Args:
+            output_format: The format of the result: tree and table may go to standard error.
+
+        Raises:
+            UsageError: There are several.
+        """
+        check_named(**{"--save-optimised": self.save_optimised})
+        uses = {f"--{name.replace('_', '-')} -": p == STDIO for name, p in self._texts().items()}
+        on_stdout = output_format not in {ProfileFormat.TREE, ProfileFormat.TABLE}
+        check_one_output(uses | {f"--output-format {output_format}": on_stdout})
+
+    @contextmanager
+    def profile_files(self) -> Iterator[ProfileFiles]:
+        """The files as `modelexport.profile` takes them. The one that is `-` is printed after."""
+        with ExitStack() as stack:
+            texts = {
+                name: stack.enter_context(text_output(path)) for name, path in self._texts().items()
+            }
+            yield ProfileFiles(**texts, save_optimised=self.save_optimised)
+
+    def _texts(self) -> dict[str, Path | None]:
+        return {
+            "trace": self.trace,
+            "speedscope": self.speedscope,
+            "folded_stacks": self.folded_stacks,
+            "node_data": self.node_data,
+        }

@@ -37,5 +37,7 @@ def no_such_module(module: str, names: Iterable[str], file: str) -> NoSuchModule
         file: The file as the error names it.
     """
     similar = ", ".join(get_close_matches(module, names, 3))
-    hint = f" Similar names: {similar}." if similar else ""
-    return NoSuchModuleError(f"{file}: no module with nodes or weights is called {module!r}.{hint}")
+    hint = f"Similar names: {similar}." if similar else "`analyze` shows its modules."
+    return NoSuchModuleError(
+        f"{file}: no module with nodes or weights is called {module!r}. {hint}"
+    )

@@ -77,9 +77,10 @@ def place_nodes(file: ModelFile, sources: PlacementSources) -> Placement:
         return Placement(_by_annotated_file(file, sources.annotated, sources.options), note)
     if own is None:
         raise UsageError(
-            f"{file.path}: it carries no hierarchy: annotate it first, or give --record."
+            f"{file.path}: it carries no hierarchy. Annotate it first, or give --record RECORD or "
+            "--from ANNOTATED."
         )
-    return Placement(own, f"the modules of {name} were read from its {own.scheme}")
+    return Placement(own, f"the modules of {name} were read from what it carries: {own.scheme}")
 
 
 def _completed(own: CarriedHierarchy, file: ModelFile, sources: PlacementSources) -> Placement:

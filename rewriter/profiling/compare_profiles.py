@@ -20,13 +20,17 @@ def compare_profiles(a: Profile, b: Profile) -> ProfileComparison:
         The modules of both, those with the largest difference first.
 
     Raises:
-        UsageError: The profiles count in different units.
+        UsageError: The profiles count in different units, or no module is in both.
     """
     if a.unit != b.unit:
         raise UsageError(
             f"{a.file} was measured in {a.unit} and {b.file} in {b.unit}: they cannot be compared."
         )
     first, second = ({row.tag: row for row in profile.modules} for profile in (a, b))
+    if not first.keys() & second.keys():
+        raise UsageError(
+            f"{a.file} and {b.file} have no module in common: they are files of different models."
+        )
     rows = []
     for tag in dict.fromkeys([*first, *second]):
         times = _times(*(side[tag].time if tag in side else None for side in (first, second)))

@@ -1,6 +1,8 @@
 """Joining a profile that was recorded elsewhere with a file."""
 
 import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from modelexport.errors import ForeignRecordError
@@ -16,8 +18,11 @@ from modelexport.rewriter.profiling.measured_profile import Measurement, choose_
 from modelexport.rewriter.profiling.optimised_graph import graph_of_optimised
 from modelexport.rewriter.profiling.profiled_graph import ProfiledGraph, graph_of_file
 from modelexport.rewriter.profiling.recorded_profile import RecordedProfile
+from modelexport.rewriter.profiling.work_by_module import Work
 
 _ONNXRUNTIME = "onnxruntime"
+_UNKNOWN = "unknown"
+"""The operator of a layer of which neither the profile nor the file names one."""
 
 
 def join_imported(
@@ -36,6 +41,7 @@ def join_imported(
     Raises:
         FileProblem: The profile cannot be read.
         RuntimeFailedError: onnxruntime does not optimise or run the file.
+        UsageError: There is layer information for a profile that is not trtexec's.
     """
     profile = read_profile(imported.path, imported.layer_info)
     graph = graph_of_file(file, {})
@@ -48,7 +54,27 @@ def join_imported(
         if _unmapped(profile, optimised) < _unmapped(profile, graph):
             note = f"its nodes are those of the file, optimised anew (level {options.level})"
             return Measurement(profile, optimised, {}, (*notes, note))
-    return Measurement(profile, graph, {}, notes)
+    return Measurement(_with_operators(profile, graph), graph, {}, notes)
+
+
+def _with_operators(profile: RecordedProfile, graph: ProfiledGraph) -> RecordedProfile:
+    """The profile, with an operator for each layer of which it names none.
+
+    It is that of the node that does most of the layer's work.
+    """
+    layers = tuple(
+        layer if layer.op_type else replace(layer, op_type=_operator(numbers, graph))
+        for layer, numbers in zip(profile.layers, join_layers(profile.layers, graph), strict=True)
+    )
+    return replace(profile, layers=layers)
+
+
+def _operator(numbers: Sequence[int], graph: ProfiledGraph) -> str:
+    if not numbers:
+        return _UNKNOWN
+    nodes = [graph.nodes[number] for number in numbers]
+    heaviest = max(nodes, key=lambda node: max(node.works.values(), default=Work()))
+    return heaviest.op_type.rpartition("::")[2]
 
 
 def _unmapped(profile: RecordedProfile, graph: ProfiledGraph) -> int:

@@ -51,12 +51,23 @@ class ProfiledGraph:
     graph: ModelGraph
 
     def by_name(self) -> dict[str, list[int]]:
-        """The numbers of the nodes of each name."""
+        """The numbers of the nodes of each name.
+
+        Runtimes call some layers by the value that they compute: openvino those that compute an
+        output of the model. So the name of a value stands for the node that computes it, where no
+        node has that name.
+        """
         numbers: dict[str, list[int]] = {}
         for number, node in enumerate(self.nodes):
             if node.name:
                 numbers.setdefault(node.name, []).append(number)
-        return numbers
+        values = {
+            name: [number]
+            for number, node in enumerate(self.graph.nodes)
+            for name in node.output
+            if name
+        }
+        return values | numbers
 
 
 def is_root_op(claim: Claim | None, kind: str) -> bool:

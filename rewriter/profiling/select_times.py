@@ -1,5 +1,6 @@
 """Which modules of a profile are listed, and in which order."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
@@ -24,6 +25,8 @@ def select_times(
 ) -> Profile:
     """A profile with the rows of some modules, down to a depth, in an order.
 
+    Its times by operator are those of these modules.
+
     Args:
         profile: The profile of the whole file.
         module: Path, tag or pattern (`layer.*`) of modules; None for all.
@@ -34,10 +37,11 @@ def select_times(
     Raises:
         UsageError: There is no such module, or no such order.
     """
-    rows = profile.modules
+    rows, op_types = profile.modules, profile.op_types
     if module is not None:
         tags = tags_inside(rows, module, file)
         rows = [row for row in rows if row.tag in tags]
+        op_types = _times_by_operator([row for row in rows if row.parent not in tags])
     if depth is not None:
         rows = _down_to(rows, depth)
     try:
@@ -47,7 +51,15 @@ def select_times(
         raise UsageError(f"Unknown order of modules {sort!r}; choose from {choices}.") from error
     if order is not ProfileOrder.MODEL:
         rows = sorted(rows, key=_SORT_KEYS[order])
-    return msgspec.structs.replace(profile, modules=rows)
+    return msgspec.structs.replace(profile, modules=rows, op_types=op_types)
+
+
+def _times_by_operator(rows: Sequence[ModuleTime]) -> dict[str, float]:
+    """Sum of the times by operator, the longest first."""
+    times: Counter[str] = Counter()
+    for row in rows:
+        times.update(row.op_types)
+    return dict(times.most_common())
 
 
 def tags_inside(rows: Sequence[ModuleTime], module: str, file: str) -> set[str]:

@@ -57,6 +57,11 @@ WRONG = {
     "no nodes at least": ("annotate plain.onnx -o out.onnx --min-nodes 0", "--min-nodes"),
     "no such shell": ("--show-completion sh", "sh"),
     # options that do not fit together
+    "runs beside a profile": ("profile a.onnx --import a.onnx --runs 3", "--runs"),
+    "order of lines": ("profile a.onnx --by line --sort name", "--by line sorts by time"),
+    "order of two files": ("profile a.onnx a.onnx --sort name", "largest difference"),
+    "an optimised file as text": ("profile a.onnx --save-optimised -", "--save-optimised"),
+    "two texts at once": ("profile a.onnx --trace - --speedscope -", "standard output"),
     "two from standard input": ("annotate - --record - -o out.onnx", "standard input"),
     "two to standard output": ("strip a.onnx -o - --output-format json", "standard output"),
     "a pipe for two files": ("export good.py:good -", "OUT.onnx"),

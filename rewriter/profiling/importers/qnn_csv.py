@@ -34,7 +34,7 @@ def read_qnn(text: str) -> RecordedProfile:
         sources[identifier] = tuple(names) or (operator[1], _TOKEN.sub("", operator[1]))
     runs = min(map(len, times.values()), default=0)
     layers = tuple(
-        RecordedLayer(name, "operator", tuple(values[:runs]), sources=sources[name])
+        RecordedLayer(name, "", tuple(values[:runs]), sources=sources[name])
         for name, values in times.items()
     )
     return RecordedProfile("QNN", layers, runs, unit=unit)

@@ -9,11 +9,15 @@ from xml.etree.ElementTree import Element, ParseError, fromstring
 
 import msgspec
 
-from modelexport.errors import FileProblem
+from modelexport.errors import FileProblem, UsageError
 from modelexport.rewriter.profiling.importers import openvino_files, qnn_csv
 from modelexport.rewriter.profiling.importers.onnxruntime_events import events_of, is_onnxruntime
 from modelexport.rewriter.profiling.importers.onnxruntime_json import read_onnxruntime
-from modelexport.rewriter.profiling.importers.trtexec_json import is_trtexec, read_trtexec
+from modelexport.rewriter.profiling.importers.trtexec_json import (
+    TENSORRT,
+    is_trtexec,
+    read_trtexec,
+)
 from modelexport.rewriter.profiling.recorded_profile import RecordedProfile
 from modelexport.support.decode_errors import DECODE_ERRORS
 from modelexport.support.error_texts import first_line
@@ -28,6 +32,7 @@ def read_profile(path: Path, layer_info: Path | None = None) -> RecordedProfile:
 
     Raises:
         FileProblem: A file cannot be read, or its format is not supported.
+        UsageError: There is layer information for a profile that is not trtexec's.
     """
     text = _text_of(path)
     try:
@@ -40,6 +45,10 @@ def read_profile(path: Path, layer_info: Path | None = None) -> RecordedProfile:
         raise FileProblem(
             f"{path}: not a profile that can be read: onnxruntime's JSON, trtexec's "
             "--exportProfile, openvino's CSV, JSON or execution graph, or QNN's CSV."
+        )
+    if layer_info is not None and profile.runtime != TENSORRT:
+        raise UsageError(
+            f"{path}: a profile of {profile.runtime}; --layer-info is for those of trtexec."
         )
     if not profile.layers:
         raise FileProblem(f"{path}: the profile has no layers that were executed.")

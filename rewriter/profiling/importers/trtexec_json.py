@@ -10,6 +10,9 @@ from typing import Any
 
 from modelexport.rewriter.profiling.recorded_profile import RecordedLayer, RecordedProfile
 
+TENSORRT = "TensorRT"
+"""The runtime as profiles of trtexec are called."""
+
 _COPY = re.compile(r"^Reformatting CopyNode for (?:Input|Output) Tensor \d+ (?:to|from) ")
 _GROUP = re.compile(r"^\{?ForeignNode\[(.+?)\.\.\.(.+?)\]\}?$")
 _CLONE = re.compile(r"_clone_\d+$")
@@ -41,13 +44,13 @@ def read_trtexec(document: Sequence[dict[str, Any]], layer_info: Any = None) -> 
             layers.append(
                 RecordedLayer(
                     name=name,
-                    op_type=kind or "layer",
+                    op_type=kind,
                     times=(1000 * milliseconds,),
                     sources=sources or tuple(_names(name)),
                     ends=None if sources else _ends(name),
                 )
             )
-    return RecordedProfile("TensorRT", tuple(layers), count)
+    return RecordedProfile(TENSORRT, tuple(layers), count)
 
 
 def _descriptions(layer_info: Any) -> dict[str, tuple[tuple[str, ...], str]]:

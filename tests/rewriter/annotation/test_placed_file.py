@@ -74,7 +74,7 @@ def test_without_a_hierarchy_the_error_says_what_to_do(tmp_path: Path) -> None:
         node.name = ""
     path = save_model(tmp_path, model)
     with (
-        pytest.raises(UsageError, match="annotate it first, or give --record"),
+        pytest.raises(UsageError, match="Annotate it first, or give --record RECORD or --from"),
         PlacedFile.open(path),
     ):
         pass

@@ -16,6 +16,7 @@ from modelexport.hierarchy.profile_options import ImportedProfile, ProfileFiles
 from modelexport.rewriter import Profile, annotate, profile
 from modelexport.rewriter.profiling import write_profile
 from modelexport.rewriter.profiling.importers.read_profile import read_profile
+from tests.helpers.commands import Run
 from tests.helpers.handmade import TWO_LAYERS_SCOPES, two_layers, two_layers_record
 
 NODES = [node.name for node in two_layers().graph.node]
@@ -114,6 +115,48 @@ def test_layers_are_charged_to_the_modules_of_their_nodes(
     times = [node.time for node in result.nodes]
     steps = {round(b - a, 6) for a, b in itertools.pairwise(times)}
     assert steps == ({1000.0} if name == "trtexec" else {1.0})
+
+
+def test_the_name_of_a_value_stands_for_its_node(annotated: Path, tmp_path: Path) -> None:
+    """Openvino calls the layer that computes an output of the model by that output."""
+    model = onnx.load(annotated)
+    values = {node.name: node.output[0] for node in model.graph.node}
+    assert not values.keys() & set(values.values())
+    path = tmp_path / "values.csv"
+    path.write_text(_openvino_csv([values[name] for name in NODES]))
+    result = profile(annotated, imported=ImportedProfile(path=path))
+    assert [node.nodes for node in result.nodes] == [(name,) for name in NODES]
+    assert result.unmapped == 0
+
+
+@pytest.mark.parametrize("text", [_trtexec(RUN), _qnn(RUN)], ids=["trtexec", "QNN"])
+def test_operators_are_those_of_the_nodes(annotated: Path, tmp_path: Path, text: str) -> None:
+    """Where the profile names none."""
+    path = tmp_path / "recorded"
+    path.write_text(text)
+    operators = {node.name: node.op_type for node in onnx.load(annotated).graph.node}
+    result = profile(annotated, imported=ImportedProfile(path=path))
+    assert [node.op_type for node in result.nodes] == [operators[name] for name in RUN]
+
+
+def test_layer_information_is_for_trtexec(annotated: Path, tmp_path: Path) -> None:
+    """Beside another profile it would change nothing."""
+    path = tmp_path / "times.csv"
+    path.write_text(_openvino_csv(RUN))
+    with pytest.raises(UsageError, match="a profile of openvino; --layer-info is for those of trt"):
+        profile(annotated, imported=ImportedProfile(path=path, layer_info=path))
+
+
+def test_a_profile_may_come_from_standard_input(
+    annotated: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As any file may."""
+    path = tmp_path / "times.csv"
+    path.write_text(_openvino_csv(RUN))
+    options = ("profile", annotated, "--output-format", "csv", "--import")
+    with path.open() as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        assert run(*options, "-").out == run(*options, path).out != ""
 
 
 @pytest.mark.parametrize("name", WRITERS)

@@ -3,9 +3,11 @@
 import json
 import re
 import sys
+from collections import Counter
 from itertools import combinations
 from pathlib import Path
 
+import msgspec
 import onnx
 import pytest
 
@@ -15,6 +17,7 @@ from modelexport.hierarchy.graph_paths import walk_nodes
 from modelexport.hierarchy.profile_options import ProfileFiles
 from modelexport.rewriter import Profile, annotate, compare_profiles, profile
 from modelexport.rewriter.profiling.sessions import LEAST_RUNS, MOST_RUNS
+from tests.helpers.commands import Run
 from tests.helpers.handmade import two_layers, two_layers_record
 
 
@@ -170,6 +173,44 @@ def test_two_profiles_are_held_side_by_side(folder: Path) -> None:
     assert {row.tag for row in result.modules} == {r.tag for p in both for r in p.modules}
     differences = [abs((row.b or 0) - (row.a or 0)) for row in result.modules]
     assert differences == sorted(differences, reverse=True)
+
+
+def test_files_of_different_models_have_no_common_module(folder: Path) -> None:
+    """Nothing would stand side by side."""
+    result = profile(folder / "net.annotated.onnx", level="disable", runs=1, threads=1)
+    rows = [msgspec.structs.replace(row, tag=f"/Other{row.tag}") for row in result.modules]
+    other = msgspec.structs.replace(result, file="other.onnx", modules=rows)
+    with pytest.raises(UsageError, match=r"and other\.onnx have no module in common"):
+        compare_profiles(result, other)
+
+
+def test_times_by_operator_are_those_of_what_is_listed(folder: Path) -> None:
+    """Each node of the module and of those inside it once; those of its sibling are left out."""
+    path = folder / "net.annotated.onnx"
+    result = profile(path, level="disable", runs=1, threads=1, module="layer.1*")
+    expected: Counter[str] = Counter()
+    for node in result.nodes:
+        if node.module is not None and node.module.startswith("layer.1"):
+            expected[node.op_type] += node.time
+    assert result.op_types == pytest.approx(dict(expected))
+    assert 0 < sum(expected.values()) < result.node_time
+
+
+@pytest.mark.parametrize("option", ["--trace", "--speedscope", "--folded-stacks"])
+def test_a_file_for_another_tool_goes_to_standard_output(
+    folder: Path, run: Run, option: str
+) -> None:
+    """The result goes to standard error then; two results cannot share the output."""
+    command = ("profile", folder / "net.annotated.onnx", "--level", "disable", "--runs", "1")
+    result = run(*command, "--sessions", "1", option, "-")
+    lines = result.out.splitlines()
+    assert result.code == 0
+    assert lines
+    assert all(line.startswith(("{", "Net")) for line in lines)
+    assert "below the root" in result.err
+    both = run(*command, option, "-", "--output-format", "json")
+    assert (both.code, both.out) == (2, "")
+    assert f"{option} - and --output-format json cannot both use standard output" in both.err
 
 
 def test_modules_are_chosen_by_pattern(folder: Path) -> None:
