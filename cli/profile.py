@@ -84,37 +84,20 @@ def profile(  # noqa: PLR0913 - a parameter is an option of the command
     inputs = {f"FILE {number}": path for number, path in enumerate(models)}
     check_one_reader(**inputs, **{"--record": record, "--import": importing.imported})
 
-    def profile_file(path: Path, sources: HierarchySource, **shown: Any) -> "Profile":
-        with importing.imported_profile() as imported, files.profile_files() as written:
-            return modelexport.profile(
-                path,
-                **sources._asdict(),
-                imported=imported,
-                options=running.profile_options(),
-                files=written,
-                force=force,
-                **shown,
-            )
-
-    def profile_parts(folder: Path) -> "PartsProfile":
-        profiles = {
-            role: profile_file(part.onnx, hierarchy_source(part, record, inherit_from))
-            for role, part in parts_by_role(folder).items()
+    with (
+        importing.imported_profile() as imported,
+        files.profile_files() as written,
+        step_progress(context),
+    ):
+        keywords: dict[str, Any] = {
+            "imported": imported,
+            "options": running.profile_options(),
+            "files": written,
+            "force": force,
         }
-        return modelexport.sum_profiles(
-            profiles, folder.name, module=module, depth=depth, sort=sort
-        )
-
-    profiles: list[Profile | PartsProfile] = []
-    with step_progress(context):
-        for model in models:
-            if is_folder(model):
-                profiles.append(profile_parts(model))
-                continue
-            with input_file(model) as path:
-                sources = HierarchySource(record, inherit_from)
-                shown = {"module": module, "depth": depth, "sort": sort}
-                profiles.append(profile_file(path, sources, **shown))
+        shown: dict[str, Any] = {"module": module, "depth": depth, "sort": sort}
+        sources = HierarchySource(record, inherit_from)
+        profiles = [_profile(model, sources, keywords, shown) for model in models]
     out = console(stderr=files.uses_stdout())
     if by is ProfileRows.LINE:
         _print_lines(profiles, output_format, out)
@@ -123,6 +106,22 @@ def profile(  # noqa: PLR0913 - a parameter is an option of the command
     if output_format is not ProfileFormat.JSON and not verbosity(context).quiet:
         for result in profiles:
             _print_notes(result)
+
+
+def _profile(
+    model: Path, sources: HierarchySource, keywords: dict[str, Any], shown: dict[str, Any]
+) -> "Profile | PartsProfile":
+    """Profile a file, or each file in a folder of parts."""
+    if is_folder(model):
+        profiles = {
+            role: modelexport.profile(
+                part.onnx, **hierarchy_source(part, *sources)._asdict(), **keywords
+            )
+            for role, part in parts_by_role(model).items()
+        }
+        return modelexport.sum_profiles(profiles, model.name, **shown)
+    with input_file(model) as path:
+        return modelexport.profile(path, **sources._asdict(), **keywords, **shown)
 
 
 def _check_models(models: list[Path], *, for_one_file: bool) -> None:
