@@ -57,6 +57,7 @@ def extract(
     ],
     *,
     output: common.Output,
+    partly: common.Partly = False,
     check: common.CheckParts = False,
     save_inputs: Annotated[
         Path | None,
@@ -77,6 +78,7 @@ def extract(
             path,
             modules,
             target,
+            partly=partly,
             check=check and target is not None,
             save_inputs=None if target is None else save_inputs,
             **keywords,

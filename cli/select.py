@@ -38,8 +38,9 @@ def select(  # noqa: PLR0913 - a parameter is an option of the command
         list[str] | None,
         typer.Option(
             metavar="GLOB",
-            help="Nodes of this module and those inside it: its path, its tag, or a pattern "
-            "('encoder.layer.*'); PATH@1 is its second call. May be repeated.",
+            help="Nodes of this module and those inside it: its path, its tag, a pattern "
+            "('encoder.layer.*') or a range (encoder.layer.0-2); PATH@1 is its second call. May be "
+            "repeated.",
         ),
     ] = None,
     class_name: Annotated[
@@ -61,10 +62,7 @@ def select(  # noqa: PLR0913 - a parameter is an option of the command
         ),
     ] = None,
     inverted: Annotated[bool, typer.Option("--not", help="All other nodes.")] = False,
-    partly: Annotated[
-        bool,
-        typer.Option("--partly", help="Also fused nodes that do only some of the modules' work."),
-    ] = False,
+    partly: common.Partly = False,
     output_format: Annotated[
         SelectionFormat,
         typer.Option(
@@ -100,6 +98,7 @@ def select(  # noqa: PLR0913 - a parameter is an option of the command
         raise UsageError("--format layer-ann needs -o OUT.onnx: nodes carry the annotation.")
     if not for_devices and (output is not None or device is not None):
         raise UsageError("-o and --device need --format layer-ann.")
+    check_named(**{"-o": output})
 
     def choose(path: Path, keywords: PlacementKeywords) -> "Selection":
         return modelexport.select_nodes(

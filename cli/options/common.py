@@ -82,6 +82,10 @@ CheckParts = Annotated[
         "the outputs differs.",
     ),
 ]
+Partly = Annotated[
+    bool,
+    typer.Option("--partly", help="Also fused nodes that do only some of the modules' work."),
+]
 OpenDimensions = Annotated[
     list[str] | None,
     typer.Option(

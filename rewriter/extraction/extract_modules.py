@@ -1,7 +1,6 @@
 """Extracting: one or several modules become a runnable file of their own."""
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -29,15 +28,14 @@ from modelexport.support.files import check_target
 from modelexport.support.gc_pause import gc_paused
 from modelexport.support.part_folders import removed_on_error
 
-_RANGE = re.compile(r"(.*?)(\d+)-(\d+)")
-
 
 @gc_paused()
-def extract(
+def extract(  # noqa: PLR0913 - keyword-only options of an entry point
     path: str | Path,
     modules: str | Sequence[str],
     out_path: str | Path | None,
     *,
+    partly: bool = False,
     check: bool = False,
     save_inputs: str | Path | None = None,
     record: Record | str | Path | None = None,
@@ -57,6 +55,7 @@ def extract(
         modules: A path, a tag or a pattern; `PATH@1` for one call; `layer.0-2` for several; or
             several of these.
         out_path: The file of the part; None to find the boundary without writing.
+        partly: Whether fused nodes that do only some of a module's work go into the part, too.
         check: Whether to run the whole and the part, without optimisations, and compare them.
         save_inputs: A .npz file for the inputs of the part, as the whole file computes them.
         record: A trace record of the model, or its path.
@@ -84,8 +83,7 @@ def extract(
             path, record=record, inherit_from=inherit_from, run=run, libraries=libraries
         ) as file,
     ):
-        names = [name for pattern in patterns for name in expand_range(pattern)]
-        calls, nodes_of = named_calls(file, names)
+        calls, nodes_of = named_calls(file, patterns, partly=partly)
         chosen = set().union(*nodes_of.values())
         graph = MainGraph(file)
         part, adopted = module_part(file, graph, calls, chosen)
@@ -112,15 +110,6 @@ def extract(
             save_arrays(Path(save_inputs), inputs, force=force)
             written.append(Path(save_inputs))
     return result
-
-
-def expand_range(name: str) -> Iterable[str]:
-    """`layer.0-2` as `layer.0`, `layer.1` and `layer.2`; other names as they are."""
-    match = _RANGE.fullmatch(name)
-    if match is None:
-        return [name]
-    stem, first, last = match[1], int(match[2]), int(match[3])
-    return [f"{stem}{number}" for number in range(first, last + 1)]
 
 
 def _runnable_part(

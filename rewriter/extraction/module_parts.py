@@ -10,7 +10,7 @@ By the tags alone, many parts of files that tools changed would not be convex. W
   Such a node can run twice: the part has a copy, and what else reads it has its own.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from modelexport.errors import NoSuchModuleError, UsageError
 from modelexport.hierarchy.graph_paths import MAIN
@@ -18,7 +18,11 @@ from modelexport.hierarchy.module_tree import Module, is_within
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.extraction.graph_parts import GraphPart, MainGraph
 from modelexport.rewriter.graph.texts import gap_reason
-from modelexport.rewriter.selection.module_calls import ModuleCall
+from modelexport.rewriter.selection.module_calls import (
+    ModuleCall,
+    about_covering,
+    covering_nodes,
+)
 from modelexport.support.error_texts import listed
 
 _CONVERTING = {"QuantizeLinear", "DequantizeLinear", "Cast"}
@@ -26,7 +30,7 @@ _CONVERTING = {"QuantizeLinear", "DequantizeLinear", "Cast"}
 
 
 def module_part(
-    file: PlacedFile, graph: MainGraph, calls: Sequence[ModuleCall], chosen: Iterable[int]
+    file: PlacedFile, graph: MainGraph, calls: Sequence[ModuleCall], chosen: Collection[int]
 ) -> tuple[GraphPart, list[str]]:
     """The part that some modules make up, and notes about nodes without their tags.
 
@@ -41,6 +45,10 @@ def module_part(
         UsageError: The part is not convex, or is a part of a subgraph.
     """
     label = listed([str(call) or "the root" for call in calls])
+    if not chosen:
+        covering = covering_nodes(file, calls)
+        hint = f"; {about_covering(file, covering)}" if covering else ""
+        raise NoSuchModuleError(f"{file.path}: {label}: no nodes in this file{hint}.")
     inside = _main_nodes(file, graph, chosen, label)
     between = graph.between(inside)
     if not _gaps(graph, between):
@@ -61,8 +69,6 @@ def module_part(
 def _main_nodes(file: PlacedFile, graph: MainGraph, chosen: Iterable[int], label: str) -> set[int]:
     """Positions of the chosen nodes of the main graph."""
     keys = [file.graph.keys[number] for number in chosen]
-    if not keys:
-        raise NoSuchModuleError(f"{file.path}: {label} has no nodes in this file.")
     inside = {key.position for key in keys if key.graph == MAIN}
     holders = {holder for path in {key.graph for key in keys} for holder in graph.holders(path)}
     if not inside or holders - inside:

@@ -10,7 +10,6 @@ import msgspec
 from modelexport.hierarchy.choices import SplitBalance
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.annotation.placed_file import PlacedFile
-from modelexport.rewriter.extraction.extract_modules import expand_range
 from modelexport.rewriter.extraction.graph_parts import MainGraph
 from modelexport.rewriter.extraction.measured_times import module_times
 from modelexport.rewriter.extraction.node_costs import node_costs
@@ -140,8 +139,7 @@ def _divide(
 ) -> _Division:
     graph = MainGraph(file)
     if not isinstance(parts, int):
-        names = [[n for name in stage for n in expand_range(name)] for stage in parts]
-        groups, notes = named_stages(file, graph, names)
+        groups, notes = named_stages(file, graph, parts)
         return _Division(graph, groups, notes=notes)
     costs = node_costs(file, graph, balance, times)
     groups = balanced_stages(file, graph, parts, costs)

@@ -6,7 +6,10 @@ from modelexport.errors import NoSuchModuleError, UsageError
 from modelexport.hierarchy.graph_paths import MAIN
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.extraction.graph_parts import MainGraph
-from modelexport.rewriter.selection.module_calls import named_calls, notes_about_empty
+from modelexport.rewriter.selection.module_calls import (
+    named_calls,
+    notes_about_empty,
+)
 
 _WINDOW = 0.25
 """Maximum distance of a cut from the place of equal costs, as a share (0-1) of the cost of a part.
@@ -20,7 +23,9 @@ def named_stages(
 
     A node of two stages goes into the first; a node of a module that no stage names goes into the
     first where it can run. A module inside a branch or a loop takes the node that holds it into its
-    stage, unless a stage names the module of that node.
+    stage, unless a stage names the module of that node. A fused node of several modules, of which
+    no stage names the one around them all, goes into the first stage that names one of them, if it
+    can run there.
 
     Args:
         file: The file.
@@ -32,10 +37,16 @@ def named_stages(
     """
     own: dict[int, int] = {}
     around: dict[int, int] = {}
+    fused: dict[int, int] = {}
     notes: list[str] = []
     for number, patterns in enumerate(stages):
         _, nodes_of = named_calls(file, patterns)
-        notes += notes_about_empty(nodes_of)
+        _, with_fused = named_calls(file, patterns, partly=True)
+        for node in set().union(*with_fused.values()):
+            path, position = file.graph.keys[node]
+            if path == MAIN:
+                fused.setdefault(position, number)
+        notes += notes_about_empty(with_fused)
         for node in set().union(*nodes_of.values()):
             path, position = file.graph.keys[node]
             if path == MAIN:
@@ -47,7 +58,7 @@ def named_stages(
     for position in graph.work:
         before = [stage_of.get(p, 0) for p in graph.before(position)]
         needed = max(before, default=0)
-        stage_of[position] = own.get(position, needed)
+        stage_of[position] = own.get(position, max(needed, fused.get(position, 0)))
         if stage_of[position] < needed:
             raise UsageError(
                 f"{file.path}: stage {own[position]} cannot run before stage {needed}: its node "

@@ -1,12 +1,17 @@
-"""The modules that a path, a tag, a pattern or one call (`PATH@1`) stands for."""
+"""The modules that a path, a tag, a pattern, a range or one call (`PATH@1`) stands for."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from modelexport.errors import NoSuchModuleError
+from modelexport.errors import NoSuchModuleError, UsageError
+from modelexport.hierarchy.module_tree import is_within
 from modelexport.rewriter.annotation.placed_file import PlacedFile
+from modelexport.support.error_texts import listed
 from modelexport.support.numerals import is_numeral
+
+_RANGE = re.compile(r"(.*?)(\d+)-(\d+)")
 
 
 class ModuleCall(NamedTuple):
@@ -30,8 +35,8 @@ def match_modules(file: PlacedFile, pattern: str) -> list[ModuleCall]:
 
     Args:
         file: The file.
-        pattern: A path or a tag; `*`, `?` and `[…]` stand for any characters. An `@` and a number
-            at its end choose one call.
+        pattern: A path or a tag; `*`, `?` and `[…]` stand for any characters, and `layer.0-2` for
+            three modules. An `@` and a number at its end choose one call.
 
     Raises:
         UsageError: It matches no module of the file.
@@ -44,24 +49,65 @@ def match_modules(file: PlacedFile, pattern: str) -> list[ModuleCall]:
         for path in dict.fromkeys(file.tree.canonical(module.path) for module in file.tree)
         if fnmatchcase(path, name) or fnmatchcase(file.tagger.tag(path), name)
     ]
-    return matches or [ModuleCall(file.find_module(name), call)]
+    if matches:
+        return matches
+    return [ModuleCall(file.find_module(single), call) for single in _expand_range(name)]
+
+
+def _expand_range(name: str) -> list[str]:
+    """`layer.0-2` as `layer.0`, `layer.1` and `layer.2`; another name as it is."""
+    match = _RANGE.fullmatch(name)
+    if match is None:
+        return [name]
+    stem, first, last = match[1], int(match[2]), int(match[3])
+    if first > last:
+        raise UsageError(f"{name}: a range begins with its lower number: {stem}{last}-{first}.")
+    return [f"{stem}{number}" for number in range(first, last + 1)]
 
 
 def named_calls(
-    file: PlacedFile, names: Iterable[str]
+    file: PlacedFile, names: Iterable[str], *, partly: bool = False
 ) -> tuple[list[ModuleCall], dict[str, set[int]]]:
     """The modules that some patterns match, and the nodes of each pattern.
 
     Args:
         file: The file.
         names: The patterns, as for `match_modules`.
+        partly: Whether fused nodes that do only some of a module's work are nodes of it, too.
 
     Raises:
         UsageError: One matches no module of the file.
     """
     matches = {name: match_modules(file, name) for name in names}
     calls = [call for own in matches.values() for call in own]
-    return calls, {name: nodes_of_calls(file, own) for name, own in matches.items()}
+    return calls, {
+        name: nodes_of_calls(file, own) | (covering_nodes(file, own) if partly else set())
+        for name, own in matches.items()
+    }
+
+
+def covering_nodes(file: PlacedFile, calls: Iterable[ModuleCall]) -> set[int]:
+    """The fused nodes that do some of the work of modules."""
+    paths = [file.tagger.resolve(call.path) for call in calls]
+    return {
+        number
+        for number, claim in enumerate(file.claims)
+        if claim is not None
+        and any(is_within(covered, path) for covered in claim.covers for path in paths)
+    }
+
+
+def about_covering(file: PlacedFile, nodes: set[int]) -> str:
+    """What the user should know about fused nodes that do some of the work of modules.
+
+    Args:
+        file: The file.
+        nodes: The nodes: at least one.
+    """
+    tags = listed(sorted({file.tag(number) or "no module" for number in nodes}), 3)
+    if len(nodes) == 1:
+        return f"a fused node in {tags} does some of this work: --partly takes it, too"
+    return f"{len(nodes)} fused nodes in {tags} do some of this work: --partly takes them, too"
 
 
 def notes_about_empty(nodes_of: Mapping[str, set[int]]) -> list[str]:

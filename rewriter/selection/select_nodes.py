@@ -5,11 +5,16 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from modelexport.errors import NoSuchModuleError, UsageError
-from modelexport.hierarchy.module_tree import is_within
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.graph.texts import require_text
-from modelexport.rewriter.selection.module_calls import ModuleCall, match_modules, nodes_of_calls
+from modelexport.rewriter.selection.module_calls import (
+    ModuleCall,
+    about_covering,
+    covering_nodes,
+    match_modules,
+    nodes_of_calls,
+)
 from modelexport.rewriter.selection.results import SelectedNode, Selection
 from modelexport.rewriter.selection.source_line_filter import nodes_of_lines
 from modelexport.support.gc_pause import gc_paused
@@ -39,8 +44,8 @@ def select_nodes(  # noqa: PLR0913 - keyword-only options of an entry point
 
     Args:
         path: An annotated file; any file of the model with `record` or `inherit_from`.
-        modules: Paths or tags of modules, or patterns of them (`encoder.layer.*`); `PATH@1` is the
-            second call of a module.
+        modules: Paths or tags of modules, patterns of them (`encoder.layer.*`) or ranges
+            (`encoder.layer.0-2`); `PATH@1` is the second call of a module.
         classes: Names of module classes, or patterns of them.
         op_types: Operators; with a domain as `com.microsoft::FusedMatMul`.
         lines: Lines of Python (`FILE:N`, `FILE:N-M`, or `FILE` for all of them): a node fits when
@@ -76,13 +81,13 @@ def select_nodes(  # noqa: PLR0913 - keyword-only options of an entry point
         nodes = set(range(len(file.graph)))
         notes = list(file.notes)
         if modules:
-            nodes, covering = nodes_of_calls(file, calls), _covering(file, calls)
-            if partly:
-                nodes |= covering
-            elif covering - nodes:
-                notes.append(_about_covering(file, covering - nodes))
+            nodes, about = _nodes_of(file, calls, partly=partly)
+            notes += about
         if classes:
-            nodes &= nodes_of_calls(file, list(_modules_of_classes(file, classes)))
+            of_classes = list(_modules_of_classes(file, classes))
+            with_class, about = _nodes_of(file, of_classes, partly=partly)
+            nodes &= with_class
+            notes += about
         if lines:
             nodes &= nodes_of_lines(file, lines)
         if op_types:
@@ -90,9 +95,8 @@ def select_nodes(  # noqa: PLR0913 - keyword-only options of an entry point
         if inverted:
             nodes = set(range(len(file.graph))) - nodes
         if not nodes:
-            raise NoSuchModuleError(
-                f"{file.path}: no node is selected; `analyze` shows the modules and their nodes."
-            )
+            hints = notes[len(file.notes) :] or ["`analyze` shows the modules and their nodes"]
+            raise NoSuchModuleError(f"{file.path}: no node is selected; {'; '.join(hints)}.")
         return _selection(file, nodes, list(map(str, calls)), notes)
 
 
@@ -107,23 +111,15 @@ def _modules_of_classes(file: PlacedFile, classes: Collection[str]) -> Iterator[
         yield from (ModuleCall(file.tree.canonical(path)) for path in matches)
 
 
-def _covering(file: PlacedFile, calls: list[ModuleCall]) -> set[int]:
-    """The nodes that do some of the work of modules."""
-    paths = [file.tagger.resolve(call.path) for call in calls]
-    return {
-        number
-        for number, claim in enumerate(file.claims)
-        if claim is not None
-        and any(is_within(covered, path) for covered in claim.covers for path in paths)
-    }
-
-
-def _about_covering(file: PlacedFile, nodes: set[int]) -> str:
-    tags = sorted({file.tag(number) or "" for number in nodes})
-    return (
-        f"{len(nodes)} fused nodes outside the selected modules do some of their work, in "
-        f"{', '.join(tags[:3])}{' …' if len(tags) > 3 else ''}: --partly selects them, too"
-    )
+def _nodes_of(
+    file: PlacedFile, calls: list[ModuleCall], *, partly: bool
+) -> tuple[set[int], list[str]]:
+    """The nodes of modules; and a note if fused nodes do some of their work and are left out."""
+    nodes = nodes_of_calls(file, calls)
+    covering = covering_nodes(file, calls) - nodes
+    if partly or not covering:
+        return nodes | covering, []
+    return nodes, [about_covering(file, covering)]
 
 
 def _selection(

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from modelexport.errors import UsageError
 from modelexport.hierarchy.source_lines import split_line
 from modelexport.rewriter.annotation.placed_file import PlacedFile
+from modelexport.support.error_texts import listed
 from modelexport.support.numerals import is_numeral
 
 _SHOWN = 5
@@ -93,10 +94,17 @@ def _hint(file: PlacedFile, lines: LineRange) -> str:
     same_file = [line for line in every if LineRange(lines.file).contains(line)]
     if same_file and lines.first is not None:
         nearest = sorted(same_file, key=lambda line: _distance(line, lines.first or 0))
-        return f"Lines of this file with nodes: {', '.join(nearest[:_SHOWN])}."
+        return f"Lines of this file with nodes: {listed(_without_path(nearest), _SHOWN)}."
     files = list(dict.fromkeys(_files(every)))
-    similar = get_close_matches(lines.file, files, _SHOWN, 0.3) or files[:_SHOWN]
-    return f"Files with nodes: {', '.join(similar)}."
+    similar = get_close_matches(lines.file, files, _SHOWN, 0.3)
+    return f"Files with nodes: {listed(list(dict.fromkeys([*similar, *files])), _SHOWN)}."
+
+
+def _without_path(lines: list[str]) -> list[str]:
+    """Lines of one file as numbers; those of several as they are."""
+    if len(set(_files(lines))) > 1:
+        return lines
+    return [str(location[1]) for line in lines if (location := split_line(line)) is not None]
 
 
 def _files(lines: Collection[str]) -> Iterator[str]:

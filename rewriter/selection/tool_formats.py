@@ -46,6 +46,7 @@ def format_selection(selection: Selection, form: SelectionFormat, device: str = 
     if form is SelectionFormat.JSON:
         return msgspec.json.format(msgspec.json.encode(selection), indent=2).decode()
     if form is SelectionFormat.LAYER_ANN:
+        check_device(device)
         return f"{device}(={device})"
     if not selection.names:
         raise UsageError(
@@ -53,6 +54,19 @@ def format_selection(selection: Selection, form: SelectionFormat, device: str = 
             "every node a name of its own."
         )
     return _WRITERS[form](selection)
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that cannot stand in onnxruntime's setting, `device(=annotation); …`.
+
+    Raises:
+        UsageError: It has a character that divides the setting.
+    """
+    if not re.fullmatch(r"[\w:.+-]+", device):
+        raise UsageError(
+            f"--device {device}: a device is one word without ; ( ) = or commas, such as cpu or "
+            "gpu:0."
+        )
 
 
 def joined_json(texts: Mapping[PartRole, str]) -> str:

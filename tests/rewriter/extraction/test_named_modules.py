@@ -5,6 +5,8 @@ from pathlib import Path
 import onnx
 import pytest
 
+from modelexport.errors import UsageError
+from modelexport.hierarchy import keys
 from modelexport.rewriter import annotate, extract, split
 from tests.helpers.commands import Run
 from tests.helpers.handmade import parse, record_of
@@ -30,6 +32,36 @@ def test_a_module_without_nodes_is_a_note(fork: Path, tmp_path: Path) -> None:
     assert (part.nodes, part.equal, part.notes) == (1, True, [note])
     result = split(fork, tmp_path / "s", [["stem", "drop"], ["head.0-2"]], check=True)
     assert (result.equal, result.notes) == (True, [note])
+
+
+@pytest.fixture
+def fused(fork: Path) -> Path:
+    """The file of `fork`, in which a node of the root does the work of two modules."""
+    model = onnx.load(fork)
+    node = model.graph.node[1]
+    (tag,) = (entry for entry in node.metadata_props if entry.key == keys.TAG)
+    node.metadata_props.add(key=keys.COVERS, value=f'["/Net", "{tag.value}"]')
+    tag.value = "/Net"
+    onnx.save(model, fork)
+    return fork
+
+
+def test_a_module_whose_work_a_fused_node_does_can_be_cut_out(fused: Path, tmp_path: Path) -> None:
+    """With `partly`; without it the error says so."""
+    with pytest.raises(UsageError, match=r"head\.0: no nodes .*a fused node in /Net .* --partly"):
+        extract(fused, "head.0", tmp_path / "p.onnx")
+    part = extract(fused, "head.0", tmp_path / "p.onnx", partly=True, check=True)
+    assert (part.nodes, part.equal) == (1, True)
+    assert onnx.load(tmp_path / "p.onnx").graph.node[0].name == onnx.load(fused).graph.node[1].name
+
+
+def test_a_fused_node_goes_into_the_stage_of_its_module(fused: Path, tmp_path: Path) -> None:
+    """If no stage names the module that has its tag."""
+    stages = [["stem"], ["head.0"], ["head.1-2"]]
+    result = split(fused, tmp_path / "s", stages, check=True)
+    assert (result.equal, result.notes) == (True, [])
+    (node,) = onnx.load(tmp_path / "s" / result.parts[1].file).graph.node
+    assert node.name == onnx.load(fused).graph.node[1].name
 
 
 def test_the_table_counts_the_readers_that_it_leaves_out(

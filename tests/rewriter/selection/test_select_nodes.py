@@ -79,6 +79,31 @@ def test_fused_nodes_are_told_and_can_be_selected(annotated: Path) -> None:
     assert _positions(selection) == [1, 2]
     assert [note for note in selection.notes if "--partly" in note and "/Net/layer.0" in note]
     assert _positions(select_nodes(annotated, ["layer.0.fc"], partly=True)) == [1, 2, 3]
+    of_class = select_nodes(annotated, ["layer.0"], classes=["Linear"], partly=True)
+    assert _positions(of_class) == [1, 2, 3]
+
+
+def test_a_module_without_nodes_of_its_own_is_told_where_its_work_is(annotated: Path) -> None:
+    """An exporter merges a padding into a convolution: the node is then of the module around."""
+    model = onnx.load(annotated)
+    for node in model.graph.node[1:3]:
+        (tag,) = (entry for entry in node.metadata_props if entry.key == keys.TAG)
+        covered = tag.value
+        tag.value = covered.rpartition("/")[0]
+        node.metadata_props.add(key=keys.COVERS, value=f'["{tag.value}", "{covered}"]')
+    onnx.save(model, annotated)
+    for options in ({"modules": ["layer.0.fc"]}, {"modules": ["layer.0"], "classes": ["Linear"]}):
+        with pytest.raises(UsageError, match=r"2 fused nodes in /Net/layer\.0 do some .* --partly"):
+            select_nodes(annotated, **options)  # type: ignore[arg-type]
+        assert _positions(select_nodes(annotated, **options, partly=True)) == [1, 2]  # type: ignore[arg-type]
+
+
+def test_a_range_is_several_modules(annotated: Path) -> None:
+    """As `extract` takes it."""
+    both = select_nodes(annotated, ["layer.0", "layer.1"])
+    assert _positions(select_nodes(annotated, ["layer.0-1"])) == _positions(both)
+    with pytest.raises(UsageError, match=r"lower number: layer\.0-1"):
+        select_nodes(annotated, ["layer.1-0"])
 
 
 def test_names_that_tell_too_little_are_told(annotated: Path) -> None:
@@ -106,6 +131,11 @@ def test_names_that_tell_too_little_are_told(annotated: Path) -> None:
         (["--module", "layer.0", "--op-type", "Conv"], "no node is selected"),
         (["--module", "layer.0", "--format", "layer-ann"], "needs -o OUT.onnx"),
         (["--module", "layer.0", "--device", "cpu"], "need --format layer-ann"),
+        (["--module", "layer.0", "--format", "layer-ann", "-o", "-"], "- cannot be used here"),
+        (
+            ["--module", "layer.0", "--format", "layer-ann", "--device", "a;b", "-o", "new.onnx"],
+            "--device a;b: a device is one word",
+        ),
     ],
 )
 def test_what_selects_nothing_is_an_error(

@@ -58,7 +58,7 @@ def test_what_is_behind_each_node_is_in_the_json(lined: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "answer"),
     [
-        ("net.py:99", r"Lines of this file with nodes: models/net.py:10"),
+        ("net.py:99", r"Lines of this file with nodes: 10"),
         ("nets.py:3", r"Files with nodes: models/net.py"),
         ("et.py:3", r"no node is of et.py:3"),
         ("net.py:x", r"is no source line"),
