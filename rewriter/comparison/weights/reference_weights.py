@@ -4,15 +4,19 @@ The nodes of two files need not work for the same modules: where a norm over bat
 the convolution before it, a node may be known to work for both modules or only for one of them.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 from modelexport.hierarchy.fingerprints import Array
 from modelexport.hierarchy.module_values import WeightSource
 
 Owners = frozenset[str]
 """Keys of the modules whose weights a node reads."""
+
+SeparateNorms = Mapping[str, Owners]
+"""By the key of a norm over batches that the other side computes by itself, and merges into
+nothing, the modules whose output it reads."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +27,18 @@ class ReferenceWeight:
         name: Its name there.
         owners: The modules that own it.
         source: Gives its numbers.
+        norm: The norm over batches that is merged into it here; None where none is.
     """
 
     name: str
     owners: Owners
     source: WeightSource
+    norm: str | None = None
+
+    @property
+    def label(self) -> str:
+        """How it is shown."""
+        return self.name if self.norm is None else f"{self.name}, merged with {self.norm}"
 
 
 @dataclass(frozen=True)
@@ -57,7 +68,16 @@ class ReferenceWeights:
     norms: Mapping[str, BatchNorm]
     norm_behind: Mapping[str, str]
 
-    def of(self, owners: Owners, separate_norms: Collection[str]) -> list[ReferenceWeight]:
+    @cached_property
+    def _groups(self) -> dict[str, list[Owners]]:
+        """For each module those with which it owns weights, itself included."""
+        groups: dict[str, list[Owners]] = {}
+        for group in self.weights:
+            for key in group:
+                groups.setdefault(key, []).append(group)
+        return groups
+
+    def of(self, owners: Owners, separate_norms: SeparateNorms) -> list[ReferenceWeight]:
         """The weights that a node may read that works for some modules.
 
         A node that does the work of a norm, too, is not always known to do so: for a module alone
@@ -65,8 +85,7 @@ class ReferenceWeights:
 
         Args:
             owners: The modules.
-            separate_norms: The norms over batches that the other side computes by themselves: they
-                are merged into nothing there.
+            separate_norms: The norms over batches that the other side merges into nothing.
         """
         inner = owners - self.norms.keys()
         if not inner:
@@ -88,11 +107,19 @@ class ReferenceWeights:
             return next(iter(norms))
         return self.norm_behind.get(key)
 
-    def _own(self, owners: Owners, separate_norms: Collection[str]) -> Iterator[ReferenceWeight]:
-        """The weights of modules as the reference holds them."""
-        for group, sources in self.weights.items():
-            if group & owners and not (group - owners).intersection(separate_norms):
-                for name, source in sources.items():
+    def _own(self, owners: Owners, separate_norms: SeparateNorms) -> Iterator[ReferenceWeight]:
+        """The weights of modules as the reference holds them.
+
+        Those into which only the reference has merged a norm are left out.
+        """
+        merged_here = frozenset[str]().union(
+            *(before for norm, before in separate_norms.items() if norm not in self._groups)
+        )
+        groups = (group for key in sorted(owners) for group in self._groups.get(key, ()))
+        for group in dict.fromkeys(groups):
+            is_merged = len(group) > 1 and bool(group & separate_norms.keys())
+            if not is_merged and not group & merged_here:
+                for name, source in self.weights[group].items():
                     yield ReferenceWeight(name, group, source)
 
     def _merged(self, key: str, norm_key: str) -> Iterator[ReferenceWeight]:
@@ -105,11 +132,8 @@ class ReferenceWeights:
         arrays = {name: source() for name, source in sources.items()}
         for name, array in _with_bias(arrays, shift).items():
             for axis in _channel_axes(array, scale):
-                yield ReferenceWeight(
-                    f"{name}, merged with {norm_key}",
-                    frozenset({key, norm_key}),
-                    partial(_merge, array, scale, shift, axis),
-                )
+                source = partial(_merge, array, scale, shift, axis)
+                yield ReferenceWeight(name, frozenset({key, norm_key}), source, norm_key)
 
 
 def _with_bias(arrays: Mapping[str, Array | None], shift: Array) -> dict[str, Array]:

@@ -82,7 +82,7 @@ def find_changed_weights(
     changed.sort(key=lambda pair: (-float(f"{pair[1].excess:.2e}"), pair[0].reader))
     return [
         ChangedWeight(
-            *(shown_tag, read.name, match.reference.name, match.relative, read.reader, match.steps)
+            *(shown_tag, read.name, match.reference.label, match.relative, read.reader, match.steps)
         )
         for read, match in changed
         if (shown_tag := tag(_owner(reader, read, match, key))) is not None
@@ -111,7 +111,7 @@ def _differences(
     reader: WeightReader, references: ReferenceWeights, key: Key
 ) -> Iterator[tuple[WeightRead, _Difference]]:
     """Each weight of a module with the nearest one of the reference's module."""
-    norms = {key(norm.path) for norm in find_norms(reader)}
+    norms = {key(n.path): frozenset(map(key, n.before)) for n in find_norms(reader)}
     for owners, reads in _by_owners(reader.reads).items():
         weights = references.of(frozenset(map(key, owners)), norms)
         arrays = [(weight, array) for weight in weights if (array := weight.source()) is not None]

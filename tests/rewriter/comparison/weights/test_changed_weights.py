@@ -1,6 +1,7 @@
 """A weight that was changed is told from one that was rounded."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,9 @@ CHANGES: dict[str, Change] = {
     "noise": lambda a: a + 0.05 * np.random.default_rng(5).standard_normal(a.shape),
     "scale": lambda a: a * 1.03,
     "swap": lambda a: np.roll(a, 1, axis=0),
+    "fewer than half a step": lambda a: (
+        a + 0.004 * np.random.default_rng(5).standard_normal(a.shape)
+    ),
     "other": lambda a: np.random.default_rng(5).standard_normal(a.shape),
 }
 
@@ -37,21 +41,28 @@ def _half(model: onnx.ModelProto) -> None:
         model.graph.node.insert(0, cast)
 
 
-def _stored(model: onnx.ModelProto, *, per_channel: bool) -> None:
+def _stored(model: onnx.ModelProto, *, per_channel: bool = False, asymmetric: bool = False) -> None:
     """Store the matrices in eight bits, behind DequantizeLinear."""
     for node in [n for n in model.graph.node if n.op_type == "MatMul"]:
         name = node.input[1]
         weight = next(w for w in model.graph.initializer if w.name == name)
         array = numpy_helper.to_array(weight)
-        largest = np.abs(array).max(axis=0) if per_channel else np.abs(array).max()
-        scale = (largest / 127).astype(np.float32)
-        integers = np.rint(array / scale).astype(np.int8)
+        axis = 0 if per_channel else None
+        low, high = array.min(axis=axis, initial=0), array.max(axis=axis, initial=0)
+        scale = np.asarray(np.maximum(-low, high) / 127, np.float32)
+        zero = np.zeros_like(scale, np.int8)
+        if asymmetric:
+            scale = np.asarray((high - low) / 255, np.float32)
+            zero = np.asarray(np.rint(-low / scale), np.uint8)
+        limits = np.iinfo(zero.dtype)
+        integers = np.rint(array / scale) + zero.astype(float)
+        integers = np.clip(integers, limits.min, limits.max).astype(zero.dtype)
         model.graph.initializer.remove(weight)
         model.graph.initializer.extend(
             numpy_helper.from_array(np.asarray(part), f"{name}/{kind}")
-            for kind, part in (("int8", integers), ("scale", scale))
+            for kind, part in (("int8", integers), ("scale", scale), ("zero", zero))
         )
-        inputs = [f"{name}/int8", f"{name}/scale"]
+        inputs = [f"{name}/int8", f"{name}/scale", f"{name}/zero"]
         real = helper.make_node("DequantizeLinear", inputs, [f"{name}/real"], axis=1)
         node.input[1] = f"{name}/real"
         model.graph.node.insert(0, real)
@@ -73,13 +84,17 @@ def _dynamic(model: onnx.ModelProto) -> None:
 FORMS: dict[str, Callable[[onnx.ModelProto], None]] = {
     "fp32": lambda _: None,
     "fp16": _half,
-    "int8 by tensor": lambda model: _stored(model, per_channel=False),
-    "int8 by channel": lambda model: _stored(model, per_channel=True),
+    "int8 by tensor": _stored,
+    "int8 by channel": partial(_stored, per_channel=True),
+    "uint8 by tensor": partial(_stored, asymmetric=True),
+    "uint8 by channel": partial(_stored, per_channel=True, asymmetric=True),
     "int8 dynamic": _dynamic,
 }
 
 
-def changed_weights(form: str, changes: dict[str, Change]) -> tuple[list[ChangedWeight], str]:
+def changed_weights(
+    store: Callable[[onnx.ModelProto], None], changes: dict[str, Change]
+) -> tuple[list[ChangedWeight], str]:
     """The weights that are told to be changed, and the likely cause."""
     onnx.save(two_layers(), "plain.onnx")
     annotate("plain.onnx", RECORD, "a.onnx", force=True)
@@ -88,7 +103,7 @@ def changed_weights(form: str, changes: dict[str, Change]) -> tuple[list[Changed
         if weight.name in changes:
             array = changes[weight.name](numpy_helper.to_array(weight))
             weight.CopyFrom(numpy_helper.from_array(array.astype(np.float32), weight.name))
-    FORMS[form](model)
+    store(model)
     onnx.save(model, "b.onnx")
     inputs = np.linspace(-1, 2, 12, dtype=np.float32).reshape(3, 4)
     np.savez("inputs.npz", x=inputs)
@@ -104,7 +119,7 @@ def changed_weights(form: str, changes: dict[str, Change]) -> tuple[list[Changed
 @pytest.mark.parametrize("change", CHANGES)
 def test_the_changed_weight_is_named(form: str, change: str) -> None:
     """It alone, and its module as the cause, in whatever form the file stores it."""
-    weights, cause = changed_weights(form, {WEIGHT: CHANGES[change]})
+    weights, cause = changed_weights(FORMS[form], {WEIGHT: CHANGES[change]})
     assert [w.reference for w in weights] == [WEIGHT]
     assert {cause, *(w.tag for w in weights)} == {"/Net/layer.1/fc"}
     assert (weights[0].steps is None) == (form == "fp32")
@@ -114,7 +129,7 @@ def test_the_changed_weight_is_named(form: str, change: str) -> None:
 @pytest.mark.parametrize("form", [form for form in FORMS if form != "fp32"])
 def test_rounding_changes_nothing(form: str) -> None:
     """Each number is the nearest that the file can store."""
-    weights, cause = changed_weights(form, {})
+    weights, cause = changed_weights(FORMS[form], {})
     assert weights == []
     assert cause.startswith("/Net/layer.")
 
@@ -124,7 +139,7 @@ def test_rounding_changes_nothing(form: str) -> None:
 def test_a_changed_vector_is_named(form: str) -> None:
     """Its numbers have no other order in which they could be laid out."""
     bias = WEIGHT.replace("weight", "bias")
-    weights, cause = changed_weights(form, {bias: CHANGES["swap"]})
+    weights, cause = changed_weights(FORMS[form], {bias: CHANGES["swap"]})
     assert [w.reference for w in weights] == [bias]
     assert cause == "/Net/layer.1/fc"
 
@@ -133,18 +148,52 @@ def test_a_changed_vector_is_named(form: str) -> None:
 def test_a_quantiser_that_does_not_round_changes_no_weights() -> None:
     """It moves all of them, so nothing follows from that; those in full precision count."""
     every = {f"layer.{n}.fc.weight": CHANGES["noise"] for n in (0, 1)}
-    assert changed_weights("int8 by tensor", every)[0] == []
-    weights, _ = changed_weights("fp32", every)
+    assert changed_weights(FORMS["int8 by tensor"], every)[0] == []
+    weights, _ = changed_weights(FORMS["fp32"], every)
     assert {w.reference for w in weights} == every.keys()
+
+
+@pytest.mark.usefixtures("working_folder")
+@pytest.mark.parametrize("form", [form for form in FORMS if " by " in form])
+def test_a_changed_scale_is_a_changed_weight(form: str) -> None:
+    """The stored integers stand for other numbers then."""
+
+    def scaled(model: onnx.ModelProto) -> None:
+        FORMS[form](model)
+        scale = next(w for w in model.graph.initializer if w.name == f"{WEIGHT}/scale")
+        array = numpy_helper.to_array(scale) * np.float32(1.02)
+        scale.CopyFrom(numpy_helper.from_array(np.asarray(array), scale.name))
+
+    assert_only_the_changed_one(scaled)
+
+
+def assert_only_the_changed_one(store: Callable[[onnx.ModelProto], None]) -> None:
+    weights, cause = changed_weights(store, {})
+    assert [w.reference for w in weights] == [WEIGHT]
+    assert cause == "/Net/layer.1/fc"
+
+
+@pytest.mark.usefixtures("working_folder")
+@pytest.mark.parametrize("form", [form for form in FORMS if form.startswith("uint8")])
+def test_a_changed_zero_point_is_a_changed_weight(form: str) -> None:
+    """The stored integers stand for other numbers then."""
+
+    def moved(model: onnx.ModelProto) -> None:
+        FORMS[form](model)
+        zero = next(w for w in model.graph.initializer if w.name == f"{WEIGHT}/zero")
+        array = numpy_helper.to_array(zero) + np.uint8(2)
+        zero.CopyFrom(numpy_helper.from_array(np.asarray(array), zero.name))
+
+    assert_only_the_changed_one(moved)
 
 
 @pytest.mark.usefixtures("working_folder")
 def test_names_are_not_needed() -> None:
     """Weights are found by the module that reads them, and by their numbers."""
-    FORMS["numbered"] = lambda model: model.CopyFrom(number_weights(model))
-    try:
-        weights, cause = changed_weights("numbered", {WEIGHT: CHANGES["noise"]})
-    finally:
-        del FORMS["numbered"]
+
+    def number(model: onnx.ModelProto) -> None:
+        model.CopyFrom(number_weights(model))
+
+    weights, cause = changed_weights(number, {WEIGHT: CHANGES["noise"]})
     assert [w.reference for w in weights] == [WEIGHT]
     assert cause == "/Net/layer.1/fc"
