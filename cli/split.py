@@ -80,11 +80,7 @@ def split(  # noqa: PLR0913 - a parameter is an option of the command
         raise UsageError("--balance time runs the file: give --profile, or leave out --no-run.")
     check_one_reader(**{"FILE": model, "--record": placement.record})
     check_named(**{"-o": output})
-    if (parts is None) == (stages is None):
-        raise UsageError("split needs --parts or --stages, and not both.")
-    division: int | list[list[str]] = parts or 1
-    if stages is not None:
-        division = [[name.strip() for name in stage.split(",")] for stage in stages.split(";")]
+    division = _division(parts, stages)
 
     def split_file(path: Path, target: Path, keywords: PlacementKeywords) -> "Split":
         return modelexport.split(
@@ -123,6 +119,18 @@ def split(  # noqa: PLR0913 - a parameter is an option of the command
     else:
         _print_result(result, quiet=quiet)
     _exit_if_different([result])
+
+
+def _division(parts: int | None, stages: str | None) -> int | list[list[str]]:
+    """The number of parts, or the modules of each part."""
+    if (parts is None) == (stages is None):
+        raise UsageError("split needs --parts or --stages, and not both.")
+    if stages is None:
+        return parts or 1
+    division = [[name.strip() for name in stage.split(",")] for stage in stages.split(";")]
+    if not all(name for stage in division for name in stage):
+        raise UsageError(f"--stages {stages!r}: the name of a module is missing.")
+    return division
 
 
 def _check_profile(model: Path, profile: Path | None, balance: SplitBalance) -> None:

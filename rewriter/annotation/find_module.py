@@ -6,6 +6,9 @@ from difflib import get_close_matches
 from modelexport.errors import NoSuchModuleError
 from modelexport.hierarchy.tags import Tagger
 
+_SIMILAR = 3
+"""Maximum number of similar names that an error suggests."""
+
 
 def find_module(name: str, tagger: Tagger, file: str) -> str:
     """The path of the module that a user names; of a module with several paths, the first.
@@ -36,8 +39,13 @@ def no_such_module(module: str, names: Iterable[str], file: str) -> NoSuchModule
         names: The paths and tags that the file has.
         file: The file as the error names it.
     """
-    similar = ", ".join(get_close_matches(module, names, 3))
-    hint = f"Similar names: {similar}." if similar else "`analyze` shows its modules."
+    names = list(dict.fromkeys(names))
+    ends = [name for name in names if name.endswith(f".{module}")]
+    ends = ends or [name for name in names if name.endswith(f"/{module}")]
+    similar = list(dict.fromkeys([*ends, *get_close_matches(module, names, _SIMILAR)]))
+    hint = "`analyze` shows its modules."
+    if similar:
+        hint = f"Similar names: {', '.join(similar[:_SIMILAR])}."
     return NoSuchModuleError(
         f"{file}: no module with nodes or weights is called {module!r}. {hint}"
     )

@@ -186,6 +186,8 @@ def _mismatch(value: onnx.ValueInfoProto, arrays: NamedArrays) -> str:
     dims = value.type.tensor_type.shape.dim
     shape = [d.dim_value if d.HasField("dim_value") else d.dim_param or "?" for d in dims]
     expected = f"{_dtype(value)}[{', '.join(map(str, shape))}]"
-    remaining = ", ".join(f"{name} {a.dtype}{list(a.shape)}" for name, a in arrays) or "none"
-    left = f"given or recorded inputs that are left: {remaining}"
-    return f"its input {value.name} is {expected}; {left}"
+    remaining = ", ".join(f"{name} {a.dtype}{list(a.shape)}" for name, a in arrays)
+    others = f"the arrays that no other input takes do not fit: {remaining}"
+    return (
+        f"its input {value.name} is {expected}; {others if arrays else 'no array is left for it'}"
+    )

@@ -59,10 +59,11 @@ def module_part(
     between = graph.between(core | adopted)
     if gaps := _gaps(graph, between):
         reason = gap_reason(map(graph.describe, gaps))
-        raise UsageError(f"{file.path}: {label} cannot be cut out: {reason}")
+        notes = "".join(f" Note: {note}." for note in file.notes)
+        raise UsageError(f"{file.path}: {label} cannot be cut out: {reason}{notes}")
     part = graph.convex_part(core | adopted | between, copies)
     names = listed(list(map(graph.describe, sorted(adopted))))
-    note = f"the part also has nodes that ran between those of the module: {names}."
+    note = f"the part also has nodes that ran between those of the module: {names}"
     return part, [note] if adopted else []
 
 

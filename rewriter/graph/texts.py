@@ -29,5 +29,5 @@ def gap_reason(nodes: Iterable[str]) -> str:
     """
     return (
         f"values leave it and come back through nodes outside of it: {listed(list(nodes))}. "
-        "Take the module around it, or one call (PATH@1)."
+        "Take the module around it, what is between as well, or one call (PATH@1)."
     )

@@ -119,7 +119,7 @@ def read_inputs(path: Path) -> Iterator[tuple[str, Array]]:
     """The arrays of an .npz file by name.
 
     Raises:
-        UsageError: It is no such file.
+        UsageError: There is no such file, or it is of another format.
     """
     if path.exists() and not path.is_file():
         raise UsageError(f"{path}: not a regular file.")
@@ -131,6 +131,8 @@ def read_inputs(path: Path) -> Iterator[tuple[str, Array]]:
                 if isinstance(array, bytes):
                     raise ValueError(f"{name} is no array")  # noqa: TRY004 - the file's fault
                 yield name, array.astype(object) if array.dtype.kind == "U" else array
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: there is no such file.") from error
     except _ARCHIVE_ERRORS as error:
         raise UsageError(f"{path}: not an .npz file of arrays by input name ({error}).") from error
 

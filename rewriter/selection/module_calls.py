@@ -54,7 +54,7 @@ def match_modules(file: PlacedFile, pattern: str) -> list[ModuleCall]:
     return [ModuleCall(file.find_module(single), call) for single in _expand_range(name)]
 
 
-def _expand_range(name: str) -> list[str]:
+def _expand_range(name: str) -> Iterable[str]:
     """`layer.0-2` as `layer.0`, `layer.1` and `layer.2`; another name as it is."""
     match = _RANGE.fullmatch(name)
     if match is None:
@@ -62,7 +62,7 @@ def _expand_range(name: str) -> list[str]:
     stem, first, last = match[1], int(match[2]), int(match[3])
     if first > last:
         raise UsageError(f"{name}: a range begins with its lower number: {stem}{last}-{first}.")
-    return [f"{stem}{number}" for number in range(first, last + 1)]
+    return (f"{stem}{number}" for number in range(first, last + 1))
 
 
 def named_calls(

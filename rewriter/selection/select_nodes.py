@@ -69,7 +69,7 @@ def select_nodes(  # noqa: PLR0913 - keyword-only options of an entry point
     Raises:
         FileProblem: A file cannot be read.
         ForeignRecordError: The record is of another model.
-        NoSuchModuleError: There is no such module or class, or the selection is empty.
+        NoSuchModuleError: There is no such module, class or operator, or the selection is empty.
         UsageError: Nothing is asked for, or there is no such line.
     """
     if not (modules or classes or op_types or lines):
@@ -91,7 +91,7 @@ def select_nodes(  # noqa: PLR0913 - keyword-only options of an entry point
         if lines:
             nodes &= nodes_of_lines(file, lines)
         if op_types:
-            nodes = {number for number in nodes if file.op_types[number] in set(op_types)}
+            nodes &= _nodes_of_operators(file, op_types)
         if inverted:
             nodes = set(range(len(file.graph))) - nodes
         if not nodes:
@@ -120,6 +120,16 @@ def _nodes_of(
     if partly or not covering:
         return nodes | covering, []
     return nodes, [about_covering(file, covering)]
+
+
+def _nodes_of_operators(file: PlacedFile, op_types: Collection[str]) -> set[int]:
+    nodes = {number for number, name in enumerate(file.op_types) if name in op_types}
+    if not nodes:
+        names = ", ".join(sorted(set(file.op_types)))
+        raise NoSuchModuleError(
+            f"{file.path}: no node is a {' or '.join(op_types)}; its operators are {names}."
+        )
+    return nodes
 
 
 def _selection(

@@ -102,6 +102,8 @@ def test_modules_are_found_by_path_and_tag(annotated: Path) -> None:
         assert list(map(file.find_module, map(file.tagger.tag, paths))) == paths
         with pytest.raises(UsageError, match=r"Similar names: .*layer\.0\.fc"):
             file.find_module("layer.0.fcc")
+        with pytest.raises(UsageError, match=r"Similar names: layer\.0\.fc, layer\.1\.fc"):
+            file.find_module("fc")
 
 
 def test_nodes_of_a_module_are_those_inside_it(annotated: Path) -> None:

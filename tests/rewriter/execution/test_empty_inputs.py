@@ -62,7 +62,7 @@ def test_inputs_share_the_extents_of_axes_of_one_name() -> None:
 @pytest.mark.parametrize("shape", [(2, HEADS), ("batch", HEADS)])
 def test_an_input_whose_extents_are_all_known_cannot_be_empty(shape: tuple[int | str, ...]) -> None:
     """An input that was not recorded and has to hold numbers is named in the error."""
-    with pytest.raises(InputMismatchError, match=r"its input past is float32\[.*left: none"):
+    with pytest.raises(InputMismatchError, match=r"its input past is float32\[.*no array is left"):
         next(candidate_feeds(cache(*shape), RECORDED))
 
 

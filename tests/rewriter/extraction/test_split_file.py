@@ -34,6 +34,14 @@ def test_stages_are_the_modules(run: Run, annotated: Path, tmp_path: Path) -> No
     assert [any("layer.1" in tag for tag in part["tags"]) for part in parts] == [False, True]
 
 
+def test_a_stage_without_a_name_is_refused(run: Run, annotated: Path, tmp_path: Path) -> None:
+    """The empty path is the root, which nobody means here."""
+    for stages in ("layer.0;", "layer.0,;layer.1"):
+        ran = run("split", annotated, "--stages", stages, "-o", tmp_path / "s")
+        assert (ran.code, ran.out) == (2, "")
+        assert "the name of a module is missing" in ran.err
+
+
 def test_stages_that_cannot_run_in_order_are_refused(annotated: Path, tmp_path: Path) -> None:
     """With the node that needs what comes later."""
     with pytest.raises(UsageError, match="stage 0 cannot run before stage 1: its node"):

@@ -9,6 +9,7 @@ from modelexport.errors import UsageError
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.module_tree import is_within
 from modelexport.rewriter import annotate, select_nodes
+from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.selection.results import Selection
 from tests.helpers.commands import Run
 from tests.helpers.handmade import layers
@@ -128,7 +129,10 @@ def test_names_that_tell_too_little_are_told(annotated: Path) -> None:
         ([], "needs --module, --class, --op-type or --line"),
         (["--module", "layer.7"], "Similar names: "),
         (["--class", "Conv"], "its classes are Block, Linear, ModuleList, Net"),
-        (["--module", "layer.0", "--op-type", "Conv"], "no node is selected"),
+        (["--module", "layer.0", "--op-type", "Conv"], "no node is a Conv; its operators are "),
+        (["--class", "Net", "--not"], "no node is selected"),
+        (["--module", "layer.1-0"], "a range begins with its lower number: layer.0-1."),
+        (["--module", "layer.0-2"], "is called 'layer.2'"),
         (["--module", "layer.0", "--format", "layer-ann"], "needs -o OUT.onnx"),
         (["--module", "layer.0", "--device", "cpu"], "need --format layer-ann"),
         (["--module", "layer.0", "--format", "layer-ann", "-o", "-"], "- cannot be used here"),
@@ -145,6 +149,15 @@ def test_what_selects_nothing_is_an_error(
     ran = run("select", annotated, *options)
     assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
     assert answer in ran.err
+
+
+def test_a_range_is_all_of_its_modules(annotated: Path) -> None:
+    """As one by one; the numbers are at the end of a path or of a tag."""
+    one_by_one = select_nodes(annotated, ["layer.0", "layer.1"])
+    with PlacedFile.open(annotated) as file:
+        tag = file.tagger.tag("layer.0").removesuffix("0") + "0-1"
+    for name in ("layer.0-1", tag):
+        assert select_nodes(annotated, [name]) == one_by_one
 
 
 def test_names_are_printed_one_a_line(run: Run, annotated: Path) -> None:
