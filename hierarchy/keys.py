@@ -50,8 +50,6 @@ node that had none."""
 
 TORCH_NAME_SCOPES = "pkg.torch.onnx.name_scopes"
 TORCH_CLASS_HIERARCHY = "pkg.torch.onnx.class_hierarchy"
-TORCH_PREFIX = "pkg.torch."
-"""Every key that torch's exporters write starts with it, apart from `NAMESPACE`."""
 
 OWN_PREFIX = "hierarchy"
 SHARED_KEYS = frozenset({NAMESPACE, TORCH_NAME_SCOPES, TORCH_CLASS_HIERARCHY})

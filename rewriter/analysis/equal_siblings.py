@@ -129,16 +129,10 @@ def group_siblings(
     return _Grouping(by_tag, children, every_module=every_module).groups()
 
 
-def list_groups(
-    groups: Sequence[ModuleGroup], parent: GroupLine | None = None
-) -> Iterator[GroupLine]:
-    """The groups and those below their first modules, each parent before what is below it.
-
-    Args:
-        groups: Groups with the same parent.
-        parent: The line that they are below.
-    """
-    pending = [(group, parent) for group in reversed(groups)]
+def list_groups(groups: Sequence[ModuleGroup]) -> Iterator[GroupLine]:
+    """The topmost groups and those below their first modules, each parent before its children."""
+    pending: list[tuple[ModuleGroup, GroupLine | None]]
+    pending = [(group, None) for group in reversed(groups)]
     while pending:  # not recursive: modules may be thousands of steps deep
         group, parent = pending.pop()
         size, above = len(group.members), ""

@@ -114,12 +114,11 @@ class Session:
             ) from error
 
 
-def open_session(path: Path, *, plain: bool = False, libraries: Iterable[str] = ()) -> Session:
-    """Load a file that is not open.
+def open_session(path: Path, *, libraries: Iterable[str] = ()) -> Session:
+    """Load a file that is not open, with onnxruntime's optimisations.
 
     Args:
         path: The file.
-        plain: Whether to run it as it is, see `Session`.
         libraries: Custom operator libraries to load.
 
     Raises:
@@ -128,4 +127,4 @@ def open_session(path: Path, *, plain: bool = False, libraries: Iterable[str] = 
     """
     with OnnxContainer.open(path) as container:
         source = file_source(container)
-        return Session(path, source=source, plain=plain, libraries=libraries)
+        return Session(path, source=source, libraries=libraries)
