@@ -15,7 +15,6 @@ from modelexport.rewriter.graph.indexed_graph import NONE
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching.evidence.recorded_names import RecordedNames
 
-
 NO_WEIGHTS: Mapping[int, frozenset[str]] = {}
 """Nothing is known about the numbers of weights."""
 
