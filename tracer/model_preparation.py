@@ -15,7 +15,7 @@ from modelexport.tracer.sources.model_state import evaluation_mode
 from modelexport.tracer.sources.signature import ModelCall
 from modelexport.tracer.sources.transformers_models import ready_for_export
 from modelexport.tracer.sources.weightless import fake_weights
-from modelexport.tracer.stamping.sibling_calls import SiblingRun, observe_siblings
+from modelexport.tracer.stamping.sibling_observer import SiblingRun, observe_siblings
 
 
 @contextmanager

@@ -17,7 +17,8 @@ from modelexport.tracer.sources.weightless import on_fake_tensors
 from modelexport.tracer.stamping.equal_runs import equal_runs
 from modelexport.tracer.stamping.layer_nodes import StampingError
 from modelexport.tracer.stamping.short_model import shortened
-from modelexport.tracer.stamping.sibling_calls import flattened, observe_siblings
+from modelexport.tracer.stamping.sibling_calls import flattened
+from modelexport.tracer.stamping.sibling_observer import observe_siblings
 from modelexport.tracer.stamping.verification import verify_structure
 from tests.helpers.stacks import (
     DEPTH,

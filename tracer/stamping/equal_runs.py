@@ -171,7 +171,7 @@ def _runs_of_chain(calls: Sequence[SiblingCall], links: Links) -> Iterator[Equal
     yield from _runs_of_chain(calls[:first], links)
     blocks = tuple(tuple(calls[k : k + period]) for k in range(first, end, period))
     run = EqualRun(blocks, links)
-    if _has_uniform_inputs(run):
+    if _has_uniform_inputs(run) and _has_own_weights(run):
         yield run
     yield from _runs_of_chain(calls[end:], links)
 
@@ -234,6 +234,21 @@ def _has_uniform_inputs(run: EqualRun) -> bool:
     return (
         all(len(set(of_blocks)) in {1, len(of_blocks)} for of_blocks in zip(*names, strict=True))
         and len({*map(len, names)}) == 1
+    )
+
+
+def _has_own_weights(run: EqualRun) -> bool:
+    """Whether nothing else reads the weights of a block, except for weights that all blocks share.
+
+    Without the block, what reads them would be exported in another way; and copies of shared
+    weights would be more weights than the model has.
+    """
+    calls = zip(*run.blocks, strict=True)
+    return all(
+        call.constants[origin] is same_kind[0].constants[origin]
+        for same_kind in calls
+        for call in same_kind
+        for origin in {origin for other in same_kind for origin in other.read_elsewhere}
     )
 
 

@@ -25,6 +25,7 @@ class LayerPair:
         links: For each value that the first reads of the block before, the one that the second
             reads of the first.
         weights: For each initializer that only the first reads, the one that the second reads.
+        shared: The initializers that both read.
         ends: The inputs and outputs of the graph that belong to them.
     """
 
@@ -33,6 +34,7 @@ class LayerPair:
     values: dict[str, str] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
     weights: dict[str, str] = field(default_factory=dict)
+    shared: set[str] = field(default_factory=set)
     ends: GraphEnds = field(default_factory=GraphEnds)
 
 
@@ -129,6 +131,8 @@ def _pair_nodes(
             is_pair = pair.links.setdefault(v, w) == w
         elif v == w:
             is_pair = True
+            if v in initializers:
+                pair.shared.add(v)
         else:
             are_weights = v in initializers and w in initializers
             is_pair = are_weights and pair.weights.setdefault(v, w) == w

@@ -49,7 +49,9 @@ def weight_of(name: str, pair: tuple[Array, Array], run: EqualRun) -> WeightOf:
         if _are_equal(*pair):
             return lambda _: (None, pair[0])
         raise StampingError(f"no parameter explains the initializer {name}")
-    place = _chosen(name, places, run)
+    _check_alike(name, places, run)
+    named = (place for place in places if name == _state_name(run.template, place))
+    place = next(named, places[0])
     is_named = name == _state_name(run.template, place)
 
     def values_of(block: Block) -> tuple[str | None, Array]:
@@ -113,21 +115,41 @@ def _state_name(block: Block, place: _Place) -> str | None:
     return f"{block[position].path}.{name}" if kind == "state" else None
 
 
-def _chosen(name: str, places: Sequence[_Place], run: EqualRun) -> _Place:
-    """The parameter that has the initializer's name; else any, if they are equal in each block.
+def _check_alike(name: str, places: Sequence[_Place], run: EqualRun) -> None:
+    """Check that parameters that may be an initializer have equal values in each block.
+
+    Exporters keep one of several initializers with equal values.
 
     Raises:
-        StampingError: They are not.
+        StampingError: They have not.
     """
-    for place in places:
-        if name == _state_name(run.template, place):
-            return place
     for block in run.stamped:
         tensors = constants(block)
         first, *others = (_values(tensors[place]) for place in places)
         if not all(_are_equal(first, other) for other in others):
             raise StampingError(f"several parameters may be the initializer {name}")
-    return places[0]
+
+
+def check_shared_weight(name: str, values: Array, run: EqualRun) -> None:
+    """Check that an initializer that both exported blocks read is the same for all.
+
+    Exporters keep one of several initializers with equal values: then it is a parameter of both,
+    and the blocks between them may have other values.
+
+    Args:
+        name: Its name.
+        values: Its values.
+        run: The run of the blocks.
+
+    Raises:
+        StampingError: A parameter of another block may be it, and has other values.
+    """
+    last = constants(run.last)
+    for place, tensor in constants(run.template).items():
+        if _are_equal(_values(tensor), values) and _are_equal(_values(last[place]), values):
+            for block in run.stamped:
+                if not _are_equal(_values(constants(block)[place]), values):
+                    raise StampingError(f"not all layers have the values of {name}")
 
 
 def _values(tensor: torch.Tensor) -> Array | None:

@@ -13,7 +13,7 @@ from modelexport.tracer.sources.signature import ModelCall
 from modelexport.tracer.stamping.equal_runs import EqualRun, equal_runs
 from modelexport.tracer.stamping.layer_nodes import StampingError
 from modelexport.tracer.stamping.short_model import shortened
-from modelexport.tracer.stamping.sibling_calls import SiblingRun
+from modelexport.tracer.stamping.sibling_observer import SiblingRun
 from modelexport.tracer.stamping.stamping import stamp
 from modelexport.tracer.stamping.verification import verify, verify_structure
 

@@ -20,6 +20,7 @@ from modelexport.tracer.stamping.layer_nodes import (
 )
 from modelexport.tracer.stamping.layer_weights import (
     WeightOf,
+    check_shared_weight,
     valueless_weight_of,
     weight_of,
 )
@@ -140,6 +141,10 @@ class _Stamper:
             if values is None or others is None:
                 raise StampingError(f"the values of the initializer {v} are not known")
             weights[v] = weight_of(v, (values, others), self._run)
+        for name in self._pair.shared:
+            values = arrays.get(name)
+            if values is not None and name not in self._valueless:
+                check_shared_weight(name, values, self._run)
         return weights
 
     def _place(self, position: int) -> _PlacedNode:

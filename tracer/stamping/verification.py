@@ -14,7 +14,7 @@ from modelexport.tracer.records.value_equality import TOLERANCE, values_agree
 from modelexport.tracer.sources.signature import ModelCall
 from modelexport.tracer.stamping.equal_runs import Block, EqualRun, paths
 from modelexport.tracer.stamping.layer_nodes import StampingError
-from modelexport.tracer.stamping.sibling_calls import SiblingRun, observe_siblings
+from modelexport.tracer.stamping.sibling_observer import SiblingRun, observe_siblings
 
 Boundaries = Mapping[Block, Sequence[str]]
 """For each stamped block, the names of the values that the next one reads."""
