@@ -13,6 +13,8 @@ import msgspec
 import onnx
 from google.protobuf.message import DecodeError, EncodeError
 
+from fuzzing.operators import change_operator
+
 _TEXTS = (
     *("", "\x1b[31m", "a" * 3000, "../x", "/dev/zero", "[" * 3000, "é\u202e", "0" * 5000, "-1"),
     *("x", "w0", "part.0", "/Net/part.0", "nan", "1e999", "9" * 30, "{}", "[]", "null", "\n\n"),
@@ -30,6 +32,8 @@ _TOKENS = (
 )
 _BROKEN_TEXT = 0.05
 """Share of the damaged models in which a text is not UTF-8."""
+_OTHER_OPERATORS = 0.15
+"""Share of the damaged models in which a node gets another operator."""
 _MAX_BYTES = 200_000
 """Size that a file may grow to by damage upon damage."""
 
@@ -105,6 +109,8 @@ _EARLIER_DAMAGE = (DecodeError, EncodeError, TypeError, ValueError, AttributeErr
 def _mutate_model(data: bytes, source: random.Random) -> bytes:
     try:
         model = onnx.ModelProto.FromString(data)
+        if source.random() < _OTHER_OPERATORS:
+            change_operator(model.graph, model, source)
         for _ in range(source.choice((1, 1, 2, 4))):
             places = list(_places(model))
             message, field = source.choice(places)

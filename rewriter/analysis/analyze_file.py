@@ -17,6 +17,7 @@ from modelexport.rewriter.analysis.select_modules import select_modules
 from modelexport.rewriter.analysis.totals import most_frequent_first
 from modelexport.rewriter.annotation.model_file import LoadedModel, ModelFile
 from modelexport.rewriter.graph.model_graph import ModelGraph
+from modelexport.rewriter.graph.texts import require_text
 from modelexport.rewriter.matching import CarriedHierarchy, Claims
 from modelexport.support.gc_pause import gc_paused
 
@@ -140,10 +141,10 @@ def _evidence(claims: Claims) -> dict[str, int]:
 
 def _unresolved_nodes(graph: ModelGraph, claims: Claims) -> list[UnresolvedNode]:
     """The nodes without a module, each with the reason."""
-    return [
-        UnresolvedNode(
-            key.graph, key.position, node.name, op_type(node), claims.reasons.get(key, _NO_TAG)
-        )
-        for key, node in zip(graph.keys, graph.nodes, strict=True)
-        if key not in claims.by_node
-    ]
+    nodes = []
+    for key, node in zip(graph.keys, graph.nodes, strict=True):
+        if key not in claims.by_node:
+            operator, reason = op_type(node), claims.reasons.get(key, _NO_TAG)
+            require_text(key.graph, node.name, operator)
+            nodes.append(UnresolvedNode(key.graph, key.position, node.name, operator, reason))
+    return nodes

@@ -131,7 +131,7 @@ class _BoundaryFinder:
             for consumer in self._consumers.get(value, ()):
                 node = self._graph.nodes[consumer]
                 recasts = node.op_type in RECASTING and self._graph.keys[consumer].graph == MAIN
-                if recasts and node.input[0] == value:
+                if recasts and list(node.input[:1]) == [value]:
                     pending.extend(node.output[:1])
                 else:
                     consumers.append(consumer)

@@ -58,19 +58,22 @@ class QuantisationScales:
                     visited.update(node.output)
 
     def _from_producers(self, name: str) -> Iterator[Scale]:
-        node = self._producer.get(name)
-        while node is not None:
+        visited = set[str]()
+        while name not in visited and (node := self._producer.get(name)) is not None:
+            visited.add(name)
             if node.op_type.startswith(("QLinear", "QGemm")):
                 yield from _scale_of_result(node)
-            if node.op_type not in _MOVING:
+            if node.op_type not in _MOVING or not node.input:
                 return
-            node = self._producer.get(node.input[0])
+            name = node.input[0]
 
 
 def _scale_of_result(node: onnx.NodeProto) -> Iterator[Scale]:
     position = _RESULT_SCALE_INPUT.get(node.op_type, len(node.input) - 2)
-    if node.op_type != "QGemm" or len(node.input) > _QGEMM_REAL_INPUTS:
-        yield node.input[position], node.input[position + 1]
+    scale_and_zero_point = node.input[max(0, position) : position + 2]
+    has_scale = node.op_type != "QGemm" or len(node.input) > _QGEMM_REAL_INPUTS
+    if has_scale and len(scale_and_zero_point) == 2:
+        yield scale_and_zero_point[0], scale_and_zero_point[1]
 
 
 def _scale_of_input(node: onnx.NodeProto, name: str) -> Iterator[Scale]:

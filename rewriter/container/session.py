@@ -7,6 +7,7 @@ import onnx
 
 from modelexport.errors import RuntimeFailedError
 from modelexport.hierarchy.graph_paths import walk_nodes
+from modelexport.hierarchy.misread_names import is_misread
 from modelexport.rewriter.container.onnx_container import OnnxContainer
 from modelexport.rewriter.container.tensor_walk import walk_tensors
 
@@ -75,13 +76,20 @@ def _refuse_harmful(container: OnnxContainer, model: onnx.ModelProto) -> None:
     Raises:
         OnnxFileError: Its external data is a pipe or a device.
         RuntimeFailedError: A function without inputs is called with some: before 1.32,
-            onnxruntime looks for the type of the first, which does not exist.
+            onnxruntime looks for the type of the first, which does not exist. Or a function has
+            the name of an operator and fewer inputs.
     """
     container.external_files()
     without = {(f.domain, f.name, f.overload) for f in model.functions if not f.input}
-    for _, node in walk_nodes(model) if without else ():
+    for _, node in walk_nodes(model) if model.functions else ():
         if node.input and (node.domain, node.op_type, node.overload) in without:
             raise RuntimeFailedError(
                 f"{container.path}: onnxruntime cannot load it (node {node.name!r} gives "
                 f"{len(node.input)} inputs to the function {node.op_type!r}, which takes none)."
+            )
+        if is_misread(node.domain, node.op_type, len(node.input)):
+            raise RuntimeFailedError(
+                f"{container.path}: onnxruntime cannot load it (node {node.name!r} gives "
+                f"{len(node.input)} inputs to the function {node.op_type!r}, which onnxruntime "
+                "takes for the operator of that name; give the function another name)."
             )

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import onnx
 
 from modelexport.hierarchy.graph_paths import subgraphs
+from modelexport.hierarchy.misread_names import is_misread
 from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.hierarchy.opsets import DEFAULT_DOMAINS
 from modelexport.rewriter.folding.choose_calls import ClassName
@@ -37,17 +38,21 @@ class FunctionNames:
     def __init__(self, model: onnx.ModelProto) -> None:
         self._taken = {(function.domain, function.name) for function in model.functions}
 
-    def take(self, class_name: ClassName, variant: int) -> tuple[str, str]:
+    def take(self, class_name: ClassName, variant: int, inputs: int) -> tuple[str, str]:
         """Domain and name for a function.
+
+        A class may have the name of an operator. Where onnxruntime would take the function for
+        that operator, it gets a number as if the name was taken.
 
         Args:
             class_name: The class of its modules: the domain is the Python module.
             variant: Number of the structure among those of the class, from 1. It is appended
                 to the name from 2 on.
+            inputs: Number of inputs of the function.
         """
         domain, base = class_name[0] or UNKNOWN_DOMAIN, re.sub(r"\W", "_", class_name[1])
         name = base if variant == 1 else f"{base}_{variant}"
-        while (domain, name) in self._taken:
+        while (domain, name) in self._taken or is_misread(domain, name, inputs):
             variant += 1
             name = f"{base}_{variant}"
         self._taken.add((domain, name))

@@ -158,7 +158,9 @@ class FunctionMaker:
         """The function with its name, its note and its operator sets."""
         function = body.function
         variant = self._variants[class_name]
-        function.domain, function.name = self._function_names.take(class_name, variant)
+        function.domain, function.name = self._function_names.take(
+            class_name, variant, len(function.input)
+        )
         note = FunctionNote(qualified_name(class_name), calls, variant, differs)
         write_function_note(function, note)
         import_operator_sets(self._model, function)

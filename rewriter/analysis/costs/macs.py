@@ -16,7 +16,12 @@ import onnx
 from modelexport.hierarchy.graph_paths import MAIN, NodeKey
 from modelexport.hierarchy.opsets import DEFAULT_DOMAINS, ONNX_DOMAINS
 from modelexport.rewriter.analysis.costs.shapes import Shapes
-from modelexport.rewriter.analysis.costs.surrogates import LIGHT, Attributes, attributes_of
+from modelexport.rewriter.analysis.costs.surrogates import (
+    LIGHT,
+    Attributes,
+    attributes_of,
+    is_list_of_integers,
+)
 
 
 class MacCounter:
@@ -82,7 +87,7 @@ def _matmul(node: _NodeShapes) -> int | None:
 def _matmul_packed(node: _NodeShapes) -> int | None:
     """The weight is packed, so that the inner dimension is an attribute."""
     out, inner = node.output(), node.attributes.get("K")
-    return None if out is None or inner is None else math.prod(out) * int(inner)
+    return math.prod(out) * inner if out is not None and isinstance(inner, int) else None
 
 
 def _conv(weight: int) -> _Counter:
@@ -107,14 +112,17 @@ def _recurrent(node: _NodeShapes) -> int | None:
     X is [length, batch, width], or [batch, length, width] under `layout`.
     """
     data, weights, recurrences = node.input(0), node.input(1), node.input(2)
-    if data is None or weights is None or recurrences is None:
+    if data is None or weights is None or recurrences is None or len(data) != 3:
         return None
     return data[0] * data[1] * (math.prod(weights) + math.prod(recurrences))
 
 
 def _einsum(node: _NodeShapes) -> int | None:
     """One product for each combination of all indices, for two operands."""
-    equation = node.attributes.get("equation", b"").decode().replace(" ", "")
+    equation = node.attributes.get("equation", b"")
+    if not isinstance(equation, bytes) or not equation.isascii():
+        return None
+    equation = equation.decode().replace(" ", "")
     terms = equation.partition("->")[0].split(",")
     if len(terms) == 1:
         return 0
@@ -143,11 +151,13 @@ def _projected_attention(past: int) -> _Counter:
 
     def count(node: _NodeShapes) -> int | None:
         data, weights, out = node.input(0), node.input(1), node.output()
-        if data is None or weights is None or out is None or node.has_input(past):
+        if data is None or weights is None or not out or node.has_input(past):
+            return None
+        widths = node.attributes.get("qkv_hidden_sizes") or [weights[-1] // 3] if weights else []
+        if len(data) != 3 or len(weights) != 2 or not is_list_of_integers(widths):
             return None
         batch, length, _ = data
-        widths = node.attributes.get("qkv_hidden_sizes")
-        query_width = widths[0] if widths else weights[1] // 3
+        query_width = widths[0]
         projection = batch * length * math.prod(weights)
         return projection + batch * length * length * (query_width + out[-1])
 
@@ -158,6 +168,8 @@ def _attention_scores(node: _NodeShapes) -> int | None:
     """The scores of all keys, and the sums of the values that they weigh."""
     query, key, value, out = node.input(0), node.input(1), node.input(2), node.output()
     if query is None or key is None or value is None or out is None or node.has_input(_PAST):
+        return None
+    if not {len(query), len(key)} <= {3, 4}:
         return None
     batch = query[0]
     length, keys = query[-2], key[-2]

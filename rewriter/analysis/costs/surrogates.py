@@ -8,7 +8,7 @@ unknown.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple, TypeGuard
 
 import onnx
 from onnx import NodeProto, TensorProto, helper
@@ -48,6 +48,13 @@ def attributes_of(node: NodeProto) -> Attributes:
         return {}
     values = (a for a in node.attribute if not a.HasField("g") and not a.graphs)
     return {a.name: helper.get_attribute_value(a) for a in values if not a.ref_attr_name}
+
+
+def is_list_of_integers(value: object) -> TypeGuard[list[int]]:
+    """Whether an attribute is a list of integers, and not empty."""
+    if not isinstance(value, list) or not value:
+        return False
+    return all(isinstance(entry, int) for entry in value)
 
 
 def replace_contrib_operators(model: onnx.ModelProto) -> None:
@@ -101,11 +108,17 @@ def _surrogates(node: NodeProto, weights: _Weights) -> Nodes:
         copy.CopyFrom(node)
         copy.domain = ""
         yield copy
-    elif contrib and node.op_type in _SURROGATES:
-        nodes = list(_SURROGATES[node.op_type](node, attributes_of(node), weights))
-        yield from nodes or [node]
+    elif contrib and _has_surrogate(node):
+        surrogate = _SURROGATES[node.op_type]
+        yield from list(surrogate.nodes(node, attributes_of(node), weights)) or [node]
     else:
         yield node
+
+
+def _has_surrogate(node: NodeProto) -> bool:
+    """Whether a node is of an operator with a surrogate, and has the inputs that it needs."""
+    surrogate = _SURROGATES.get(node.op_type)
+    return surrogate is not None and len(node.input) > surrogate.last_input and bool(node.output)
 
 
 def _fused_matmul(node: NodeProto, attributes: Attributes, _: _Weights) -> Nodes:
@@ -141,17 +154,17 @@ def _integer_matmul(node: NodeProto, _: Attributes, __: _Weights) -> Nodes:
 
 def _matmul_packed(node: NodeProto, attributes: Attributes, weights: _Weights) -> Nodes:
     """The weight is packed; its shape is in the attributes."""
-    if {"K", "N"} <= attributes.keys():
+    if all(isinstance(attributes.get(name), int) for name in ("K", "N")):
         unpacked = weights.add(attributes["K"], attributes["N"])
         yield helper.make_node("MatMul", [node.input[0], unpacked], node.output[:1])
 
 
 def _attention(node: NodeProto, attributes: Attributes, weights: _Weights) -> Nodes:
     """The weight is [width of the input, width of queries + keys + values]."""
-    shape = weights.shape(node.input[1]) if len(node.input) > 1 else None
+    shape = weights.shape(node.input[1])
     if shape is not None and len(shape) == 2:
         widths = attributes.get("qkv_hidden_sizes")
-        width = widths[-1] if widths else shape[1] // 3
+        width = widths[-1] if is_list_of_integers(widths) else shape[1] // 3
         value_weight = weights.add(shape[0], width)
         yield helper.make_node("MatMul", [node.input[0], value_weight], node.output[:1])
 
@@ -171,17 +184,29 @@ def _embedding(node: NodeProto, _: Attributes, __: _Weights) -> Nodes:
     yield helper.make_node("Gather", [node.input[2], node.input[0]], node.output[:1], axis=0)
 
 
-_SURROGATES: dict[str, Callable[[NodeProto, Attributes, _Weights], Nodes]] = {
-    "FusedMatMul": _fused_matmul,
-    "FusedGemm": _gemm(0, 1),
-    "QGemm": _gemm(0, 3),
-    "FusedConv": _fused_conv,
-    "MatMulIntegerToFloat": _integer_matmul,
-    "DynamicQuantizeMatMul": _integer_matmul,
-    "MatMulNBits": _matmul_packed,
-    "Attention": _attention,
-    "QLinearAdd": _quantised_elementwise,
-    "QLinearMul": _quantised_elementwise,
-    "QLinearConcat": _quantised_concat,
-    "EmbedLayerNormalization": _embedding,
+class _Surrogate(NamedTuple):
+    """How the nodes are made that replace a node.
+
+    Attributes:
+        nodes: Makes them.
+        last_input: Position of the last input that they read.
+    """
+
+    nodes: Callable[[NodeProto, Attributes, _Weights], Nodes]
+    last_input: int = 1
+
+
+_SURROGATES = {
+    "FusedMatMul": _Surrogate(_fused_matmul),
+    "FusedGemm": _Surrogate(_gemm(0, 1)),
+    "QGemm": _Surrogate(_gemm(0, 3), 3),
+    "FusedConv": _Surrogate(_fused_conv),
+    "MatMulIntegerToFloat": _Surrogate(_integer_matmul),
+    "DynamicQuantizeMatMul": _Surrogate(_integer_matmul),
+    "MatMulNBits": _Surrogate(_matmul_packed, 0),
+    "Attention": _Surrogate(_attention),
+    "QLinearAdd": _Surrogate(_quantised_elementwise, 3),
+    "QLinearMul": _Surrogate(_quantised_elementwise, 3),
+    "QLinearConcat": _Surrogate(_quantised_concat, 2),
+    "EmbedLayerNormalization": _Surrogate(_embedding, 2),
 }

@@ -83,7 +83,7 @@ class OwnValues:
                 return True
             for consumer in self._graph.consumers.get(value, ()):
                 node = self._graph.nodes[consumer]
-                if self._is_recasting(consumer) and node.input[0] == value:
+                if self._is_recasting(consumer) and list(node.input[:1]) == [value]:
                     pending += [n for n in node.output[:1] if n not in visited]
                     visited.update(node.output)
                 elif not any(is_within(p, path) for p in self._paths[consumer]):
@@ -109,7 +109,7 @@ class OwnValues:
             name = pending.pop()
             node = self.producer(name)
             if node is not None and self._is_recasting(node):
-                pending.append(self._graph.nodes[node].input[0])
+                pending.extend(self._graph.nodes[node].input[:1])
             elif node is not None and node not in nodes and name not in names:
                 names[name] = None
         return list(names)

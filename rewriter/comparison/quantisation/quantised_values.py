@@ -101,7 +101,7 @@ class QuantisedValues:
         if len(consumers) != 1 or name in self._graph.returned:
             return None
         node = self._graph.nodes[consumers[0]]
-        reads_it = node.op_type == operator and node.input[0] == name
+        reads_it = node.op_type == operator and list(node.input[:1]) == [name]
         return consumers[0] if reads_it and len(node.input) > 1 and node.output else None
 
     def _find_quantised_nodes(self) -> set[int]:

@@ -79,7 +79,7 @@ class RewiredNodes:
     def _dequantised(self, position: int, group: Group) -> str | None:
         """What a group reads in place of the real numbers of another group's integers."""
         node = self._graph.nodes[position]
-        if node.op_type != "DequantizeLinear":
+        if node.op_type != "DequantizeLinear" or not node.input:
             return None
         if (value := self._quantised.get(node.output[0])) is not None:
             inside = self._groups.producer_group(value.name) == group

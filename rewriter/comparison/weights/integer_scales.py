@@ -44,7 +44,7 @@ def integer_scale(graph: MainGraph, position: int, name: str) -> Scale | None:
 
 def _factor_behind(graph: MainGraph, position: int) -> str | None:
     """The stored factor by which a product is multiplied: a part of a product of two scales."""
-    value = graph.nodes[position].output[0]
+    value = next(iter(graph.nodes[position].output), "")
     for _ in range(2):  # a cast, then the factor
         readers = [graph.nodes[n] for n in graph.consumers.get(value, ())]
         factors = [n for node in readers if node.op_type == "Mul" for n in node.input if n != value]
@@ -54,7 +54,7 @@ def _factor_behind(graph: MainGraph, position: int) -> str | None:
             stored: list[str] = [name for name in names if name in graph.initializers]
             if len(stored) == 1:
                 return stored[0]
-        casts = [node for node in readers if node.op_type == "Cast"]
+        casts = [node for node in readers if node.op_type == "Cast" and node.output]
         if not casts:
             return None
         value = casts[0].output[0]

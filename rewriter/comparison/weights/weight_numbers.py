@@ -124,7 +124,7 @@ class WeightReader:
         position = self.graph.producer.get(name)
         while position is not None and self.graph.is_constant[position]:
             node = self.graph.nodes[position]
-            if node.op_type not in {*_MOVING, "DequantizeLinear"}:
+            if node.op_type not in {*_MOVING, "DequantizeLinear"} or not node.input:
                 break
             reader = position if node.op_type == "DequantizeLinear" else reader
             name = node.input[0]

@@ -1,5 +1,7 @@
 """The scales of quantised values, read off the graph."""
 
+import pytest
+
 from modelexport.rewriter.comparison.quantisation_scales import QuantisationScales
 from tests.helpers.handmade import parse
 
@@ -36,3 +38,21 @@ def test_scales_of_what_operators_compute() -> None:
     assert scales.of("b") == ("b_scale", "b_zero")
     assert scales.of("m") == ("m_scale", "m_zero")
     assert scales.of("y") == ("y_scale", "y_zero")
+
+
+@pytest.mark.parametrize("operator", ["QLinearConv", "QLinearConcat", "QLinearMatMul", "QGemm"])
+@pytest.mark.parametrize("inputs", range(2))
+def test_an_operator_with_too_few_inputs_has_no_scale(operator: str, inputs: int) -> None:
+    """A function of the file may have its name."""
+    read = ", ".join(["a"] * inputs)
+    text = f"g (uint8[2] a) => (uint8[2] y) {{ m = {operator} ({read}) y = Identity (m) }}"
+    assert QuantisationScales(parse(text).graph).of("y") is None
+
+
+@pytest.mark.parametrize(
+    "nodes", ["y = Identity ()", "m = Identity (y) y = Identity (m)", "y = Identity (y)"]
+)
+def test_what_moves_nothing_or_itself_has_no_scale(nodes: str) -> None:
+    """A node without an input, and nodes that read each other in a circle."""
+    graph = parse(f"g (uint8[2] a) => (uint8[2] y) {{ {nodes} }}").graph
+    assert QuantisationScales(graph).of("y") is None

@@ -58,3 +58,45 @@ def test_a_function_without_inputs_runs(tmp_path: Path) -> None:
     del model.functions[1:]
     onnx.save(model, file)
     assert open_session(file).inputs == ["x", "on"]
+
+
+TWICE = """<domain: "own", opset_import: ["": 18]>
+{name} ({formals}) => (q) {{ q = Identity (a) }}"""
+
+
+def save_function(name: str, inputs: int, folder: Path) -> Path:
+    """A file that calls a function of this name with some inputs."""
+    formals = ", ".join("abc"[:inputs])
+    function = TWICE.format(name=name, formals=formals)
+    call = f"y = own.{name} ({', '.join(['x'] * inputs)})"
+    text = f"g (float[2] x) => (float[2] y) {{ {call} }} {function}"
+    onnx.save(parser.parse_model(OPSETS + text), folder / "m.onnx")
+    return folder / "m.onnx"
+
+
+@pytest.mark.parametrize("name", ["Add", "Sub", "Mul", "Div", "Gather"])
+def test_a_function_that_is_taken_for_an_operator_is_refused(tmp_path: Path, name: str) -> None:
+    """As many inputs are read as the operator has: the process aborts where there are fewer."""
+    least = onnx.defs.get_schema(name).min_input
+    file = save_function(name, least - 1, tmp_path)
+    with OnnxContainer.open(file) as container:
+        for make in (file_source, lambda file: session_source(file, file.skeleton())):
+            with pytest.raises(RuntimeFailedError, match=f"'{name}'.*another name"):
+                make(container)
+    assert any("another name" in fault.message for fault in validate(file).faults)
+    assert open_session(save_function(name, least, tmp_path)).inputs == ["x"]
+
+
+@pytest.mark.parametrize("name", ["Size", "Squeeze", "Unsqueeze", "Add"])
+def test_every_call_is_looked_at(tmp_path: Path, name: str) -> None:
+    """A call may leave inputs of the function out, and stand in a branch."""
+    branch = "y = If (on) < then_branch = t () => (float[2] p) { p = own.NAME () }, "
+    branch += "else_branch = e () => (float[2] p) { p = Relu (x) } >"
+    function = TWICE.format(name=name, formals="a, b")
+    text = f"g (float[2] x, bool on) => (float[2] y) {{ {branch.replace('NAME', name)} }} "
+    onnx.save(parser.parse_model(OPSETS + text + function), tmp_path / "m.onnx")
+    with (
+        OnnxContainer.open(tmp_path / "m.onnx") as container,
+        pytest.raises(RuntimeFailedError, match="another name"),
+    ):
+        file_source(container)

@@ -264,3 +264,19 @@ def test_a_call_with_others_in_its_middle_is_refused(tmp_path: Path) -> None:
     assert report.folding is not None
     assert set(report.folding.refused) == {"m", "o"}
     assert not result.functions
+
+
+@pytest.mark.parametrize("name", ["Mul", "Block"])
+def test_no_function_is_taken_for_an_operator(name: str, tmp_path: Path) -> None:
+    """A class may have the name of an operator with more inputs, which onnxruntime would read."""
+    text = "g (float[2] x) => (float[2] y) { [a] a = Neg (x) [b] b = Abs (a) "
+    model = parse(text + "[c] c = Neg (b) [d] y = Abs (c) }")
+    classes = {"": "Net", "first": name, "second": name}
+    record = record_of(model, classes, ["first", "first", "second", "second"])
+    _, folded = fold_model(model, record, tmp_path)
+    (function,) = folded.functions
+    assert len(function.input) == 1
+    schema = onnx.defs.get_schema(name) if onnx.defs.has(name) else None
+    is_misread = schema is not None and schema.min_input > len(function.input)
+    assert (function.name == name) == (not is_misread)
+    assert open_session(tmp_path / "f.onnx") is not None
