@@ -18,7 +18,7 @@ from modelexport.cli.step_progress import step_progress
 from modelexport.cli.verbosity import verbosity
 from modelexport.errors import UsageError
 from modelexport.hierarchy.choices import ComparisonFormat
-from modelexport.hierarchy.source_names import is_source
+from modelexport.hierarchy.source_names import is_model_in_torch, is_source, may_be_hub_id
 from modelexport.pipeline.parts.module_search import those_that_have
 from modelexport.support.stdio import STDIO
 
@@ -118,7 +118,9 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
     """
     if not numeric and output_format in _OF_VALUES:
         raise UsageError(f"--output-format {output_format} lists values: it needs --numeric.")
-    in_torch = is_source(a) and not is_folder(Path(a))
+    in_torch = (is_source(a) and not is_folder(Path(a))) or (numeric and may_be_hub_id(a))
+    if is_model_in_torch(b) and not is_folder(b):
+        raise UsageError(f"{b}: a model in torch comes first, and the file second.")
     needs_run = probe is not None or tolerance is not None or bool(custom_ops) or suggest
     _check_options(numeric=numeric, no_run=no_run, needs_run=needs_run)
     _check_side(

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from modelexport.cli import render_model_comparison
-from modelexport.cli.render_errors import Section, error_sections, number, verdict
+from modelexport.cli.render_errors import Section, number, numeric_sections, verdict
 from modelexport.cli.tables import Grid, list_counts, plural, short_count
 from modelexport.rewriter import ModelComparison
 from modelexport.support.visible_text import markdown_text
@@ -63,11 +63,8 @@ def _sections(result: "Comparison", *, every: bool) -> Iterator[Section]:
     yield _files(result)
     yield _modules(result, every=every)
     if result.numeric is not None:
-        yield _values(result.numeric, every=every)
-        numeric = result.numeric
-        yield from error_sections(
-            numeric.weights, numeric.local, numeric.suggestion, numeric.tolerance
-        )
+        values = _values(result.numeric, every=every)
+        yield from numeric_sections(result.numeric, values, "--suggest")
         if result.numeric.unaligned:
             yield _unaligned(result.numeric)
 

@@ -4,10 +4,17 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from modelexport.cli.tables import Grid, plural
+from modelexport.support.error_texts import listed
 
 if TYPE_CHECKING:
-    from modelexport.rewriter import ChangedWeight, ModuleError, Suggestion
+    from modelexport.rewriter import ModelComparison, NumericComparison
+    from modelexport.rewriter.comparison.quantisation.results import ModuleError, Suggestion
+    from modelexport.rewriter.comparison.weights.results import ChangedWeight
 
+    NumericResult = ModelComparison | NumericComparison
+
+_LISTED_NODES = 30
+"""The most nodes to exclude that are listed."""
 _LISTED_MODULES = 20
 """The most modules that are listed in a table of errors."""
 
@@ -49,26 +56,33 @@ def verdict(first: str | None, cause: str | None, tolerance: float) -> str:
     return begins if cause in {first, None} else f"{begins}; look at {cause} first"
 
 
-def error_sections(
-    weights: Sequence["ChangedWeight"],
-    local: Sequence["ModuleError"],
-    suggestion: "Suggestion | None",
-    tolerance: float,
-) -> Iterator[Section]:
-    """The weights that were changed, the errors of modules by themselves, what to leave out.
+def numeric_sections(result: "NumericResult", values: Section, way: str) -> Iterator[Section]:
+    """What a numeric comparison found.
+
+    In a file of fewer bits, the errors that modules add by themselves come before the values of
+    the whole file, in which the errors of all modules before have gathered.
 
     Args:
-        weights: The weights that are not those of the reference.
-        local: The errors.
-        suggestion: What to leave out.
-        tolerance: Relative error up to which a module is not listed.
+        result: The comparison.
+        values: The verdict, and the table of values.
+        way: The options that measure what to leave out of quantisation.
     """
-    if weights:
-        yield _weights(weights)
-    if local:
-        yield _errors(local, tolerance)
-    if suggestion is not None:
-        yield _suggestion(suggestion)
+    if not result.local:
+        yield values
+    else:
+        yield Section(values.title, values.lines)
+    if result.weights:
+        yield _weights(result.weights)
+    if result.local:
+        yield _errors(result.local, result.tolerance)
+        if result.suggestion is None:
+            yield Section(f"{way} measures which modules to leave out of quantisation", [])
+        if values.grid is not None and values.grid.rows:
+            yield Section(
+                "values of the whole file, with the errors of all before", [], values.grid
+            )
+    if result.suggestion is not None:
+        yield _suggestion(result.suggestion)
 
 
 def _weights(weights: Sequence["ChangedWeight"]) -> Section:
@@ -113,8 +127,9 @@ def _suggestion(suggestion: "Suggestion") -> Section:
     if not suggestion.steps:
         title = "leaving out no single module makes the outputs better"
     lines = []
-    if suggestion.nodes_to_exclude:
-        lines.append(f"nodes_to_exclude: {', '.join(suggestion.nodes_to_exclude)}")
+    if names := suggestion.nodes_to_exclude:
+        more = " (--output-format json has all)" if len(names) > _LISTED_NODES else ""
+        lines.append(f"nodes_to_exclude: {listed(names, _LISTED_NODES)}{more}")
     if without_name := sum(step.without_name for step in suggestion.steps):
         lines.append(
             f"{plural(without_name, 'node')} of these modules have no name: `annotate --inject "

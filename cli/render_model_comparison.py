@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from modelexport.cli.render_errors import Section, error_sections, number, verdict
+from modelexport.cli.render_errors import Section, number, numeric_sections, verdict
 from modelexport.cli.tables import Grid, plural
 from modelexport.rewriter import ModelComparison, ModuleComparison, ValueStatus
 
@@ -15,8 +15,8 @@ def sections(result: ModelComparison, *, every: bool) -> Iterator[Section]:
         every: Whether to include modules whose values are equal, or not in the file.
     """
     yield _verdict(result)
-    yield _modules(result, every=every)
-    yield from error_sections(result.weights, result.local, result.suggestion, result.tolerance)
+    values = _modules(result, every=every)
+    yield from numeric_sections(result, values, "--suggest --reference FLOAT.onnx")
 
 
 def _verdict(result: ModelComparison) -> Section:

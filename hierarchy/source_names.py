@@ -41,6 +41,26 @@ def is_source(name: str) -> bool:
     return is_hub_id and not path.is_file()
 
 
+def may_be_hub_id(name: str) -> bool:
+    """Whether a name without an owner may be that of a model on the hub, as `gpt2` is.
+
+    >>> may_be_hub_id("gpt2"), may_be_hub_id("gpt2.onnx"), may_be_hub_id("-")
+    (True, False, False)
+    """
+    path = Path(name)
+    return name != "-" and len(path.parts) == 1 and not path.suffix and not path.exists()
+
+
+def is_model_in_torch(path: Path) -> bool:
+    """Whether a path, in the place of an ONNX file, is the source of a model in torch.
+
+    >>> is_model_in_torch(Path("net.py:build")), is_model_in_torch(Path("net.onnx"))
+    (True, False)
+    """
+    folder = path.is_dir() and ((path / "config.json").is_file() or is_sentence_folder(str(path)))
+    return folder or parse_factory(str(path)) is not None or _has_suffix_of_torch(path)
+
+
 def _has_suffix_of_torch(path: Path) -> bool:
     """Whether a file has, or would have, the name of a script or an exported program."""
     return path.suffix.lower() in {*_SCRIPT_SUFFIXES, _PROGRAM_SUFFIX}

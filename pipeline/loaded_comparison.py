@@ -81,8 +81,7 @@ def compare_loaded(
         is_annotated = file.carried is not None
     if record is None and not is_annotated:
         record = _record(loaded, request.options)
-        name = Path(path).name
-        notes.append(f"{name} is not annotated: {request.source} was recorded, to match it")
+        notes.append(f"no record was given: {request.source} was recorded")
     inputs, inputs_from = _inputs(record, numeric)
     from modelexport import tracer  # noqa: PLC0415 - torch loads when a model is run
 
@@ -152,7 +151,14 @@ def _with_suggestion(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         save_arrays(folder / "inputs.npz", feeds)
         numeric = msgspec.structs.replace(request.numeric, probe=folder / "inputs.npz")
-        compared = compare(reference, path, record=request.record, numeric=numeric).numeric
+        compared = compare(
+            reference,
+            path,
+            record=request.record,
+            numeric=numeric,
+            module=request.module,
+            depth=request.depth,
+        ).numeric
     return msgspec.structs.replace(
         result, suggestion=None if compared is None else compared.suggestion
     )

@@ -1,6 +1,6 @@
 """What two files compute on the same inputs, and where they begin to differ."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -113,7 +113,8 @@ def compare_values(
     examined = Examined({})
     if options.suggest or (first is not None and has_fewer_bits(files[1], files[0])):
         compared = [(pairs[index], deviations[index]) for index in kept]
-        examined = _examine(files, runs, compared, alignment, shown, options)
+        others = {pairs[index].a_name for index in mispaired}
+        examined = _examine(files, runs, compared, others, alignment, shown, options)
     weights = [] if first is None else changed_weights(files, alignment, shown)
     first_tag = None if first is None else alignment.tag(first)
     local = list(examined.errors.values())
@@ -147,18 +148,24 @@ def _examine(
     files: ComparedFiles,
     runs: _Runs,
     compared: Sequence[tuple[Pair, Deviation]],
+    others: Collection[str],
     alignment: ModuleAlignment,
     shown: ShownModules,
     options: Numeric,
 ) -> Examined:
-    """The errors of the second file's modules by themselves, and which modules to leave out."""
+    """The errors of the second file's modules by themselves, and which modules to leave out.
+
+    `others` are values of the first file that differ from those of the second on purpose, such as
+    the number for minus infinity in a mask: half precision has another one. They are not exchanged.
+    """
     libraries = [str(path) for path in options.libraries]
     reference, quantised = (
         ExaminedFile(file, run.runner, run.feeds, partial(group_by_module, file, alignment, shown))
         for file, run in zip(files, runs, strict=True)
     )
     names = [(pair.a.name, pair.b.name) for pair, _ in compared]
-    names += pair_read_values(reference, quantised, names)
+    read = pair_read_values(reference, quantised, names)
+    names += [(a, b) for a, b in read if a not in others]
     quantised = with_keys_of(reference, quantised, names)
     values = reference.runner.values([a for a, _ in names], reference.feeds)
     exact = {b: values[a] for a, b in names if a in values}

@@ -135,6 +135,7 @@ WRONG = {
         "#99",
     ),
     "no such module": ("analyze a.onnx --module layer.7", "'layer.7'"),
+    "a model in torch behind a file": ("compare a.onnx good.py:good --numeric", "comes first"),
     "no such module of either": ("compare a.onnx a.onnx --module layer.7", "'layer.7'"),
     "a module of nothing": ("compare a.onnx a.onnx --module ' '", "' '"),
     # places that cannot be written

@@ -7,12 +7,13 @@ import msgspec
 import numpy as np
 import onnx
 import pytest
+from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.transformers import float16
 
 from agreement.kept import SCRAMBLED
 from agreement.steps import Conversion
 from fixtures_gen.zoo import FIXTURES
-from modelexport import ModelComparison, compare_source
+from modelexport import ModelComparison, Numeric, compare_source
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter import annotate, compare_run
 from modelexport.tracer import run_modules
@@ -164,6 +165,24 @@ def test_inputs_of_a_file_are_taken(traced: TracedModels, run: Run) -> None:
     refused = run(*line, "--numeric", "--inputs", "other.npz")
     assert refused.code == 2
     assert "nothing" in refused.err
+
+
+@in_working_folder
+def test_a_suggestion_is_about_the_modules_that_are_shown(traced: TracedModels) -> None:
+    """As the errors of the modules are: each stands for all modules inside it."""
+    result = traced(SOURCE, EXPORTER)
+    quantize_dynamic(result.onnx_path, "int8.onnx", weight_type=QuantType.QInt8)
+    comparison = compare_source(
+        source(SOURCE),
+        "int8.onnx",
+        record=result.record,
+        reference=result.onnx_path,
+        numeric=Numeric(suggest=True, tolerance=0),
+        depth=1,
+    )
+    assert comparison.suggestion is not None
+    assert comparison.suggestion.measured
+    assert set(comparison.suggestion.measured) <= {row.tag for row in comparison.local}
 
 
 WRONG = {

@@ -48,12 +48,17 @@ class DivergenceStart:
 
     @cached_property
     def beginnings(self) -> list[int]:
-        """The calls that diverge although none of their inputs does; innermost modules only."""
+        """The calls that diverge although none of their inputs does; innermost modules only.
+
+        If the file does not show whether an input diverges, divergence begins there only if no
+        other call diverged before.
+        """
         begins: list[int] = []
-        for index in self.diverging:
-            call = self._calls[index]
+        for position, index in enumerate(self.diverging):
+            call, inputs = self._calls[index], self._inputs_of(index)
             inner = any(is_within(self._calls[other].path, call.path) for other in begins)
-            if not inner and _Input.DIVERGES not in self._inputs_of(index):
+            unsure = position > 0 and _Input.UNKNOWN in inputs
+            if not inner and not unsure and _Input.DIVERGES not in inputs:
                 begins.append(index)
         return begins
 

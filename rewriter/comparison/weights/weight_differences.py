@@ -148,6 +148,7 @@ def _by_owners(reads: Iterable[WeightRead]) -> dict[tuple[str, ...], Sequence[We
     return {paths: list(names.values()) for paths, names in owners.items()}
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a mask holds numbers whose square is infinite
 def _difference(reference: ReferenceWeight, exact: Array, weight: WeightNumbers) -> _Difference:
     """The difference of a weight: number by number, else, in another order, of sorted numbers."""
     if np.array_equal(exact, weight.array):

@@ -203,7 +203,7 @@ def test_a_file_without_tags_is_matched(files: Files, record: Record, kind: str)
 def test_what_nothing_tells_is_refused(tmp_path: Path) -> None:
     """Two plain files have no modules to compare."""
     onnx.save(parse("g (float[2] x) => (float[2] y) { y = Relu (x) }"), tmp_path / "m.onnx")
-    with pytest.raises(UsageError, match="annotate it first"):
+    with pytest.raises(UsageError, match="Annotate it first"):
         compare(tmp_path / "m.onnx", tmp_path / "m.onnx")
 
 

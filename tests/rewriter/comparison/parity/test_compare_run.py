@@ -89,6 +89,21 @@ def test_divergence_begins_in_the_changed_module(
     assert list(statuses(result).values()) == expected
 
 
+def test_a_module_whose_input_the_file_does_not_show_is_no_beginning(
+    values: ModelValues, annotated_file: Path, tmp_path: Path
+) -> None:
+    """When another diverged before: a padding between the two may be merged into a convolution."""
+    changed = perturb_module(annotated_file, tmp_path / "b.onnx", two_layers_record(), "layer.0.fc")
+    padded = np.pad(INPUT, 1)
+    calls = tuple(
+        replace(call, inputs=(padded,), sources=((),)) if call.path.startswith("layer.1") else call
+        for call in values.calls
+    )
+    result = compare_run(replace(values, calls=calls), changed)
+    assert [row.path for row in result.modules if row.begins] == ["layer.0.fc"]
+    assert statuses(result)["layer.1.fc"] is ValueStatus.DIVERGES
+
+
 def test_an_operator_of_the_module_itself_is_not_charged_to_a_child(
     values: ModelValues, annotated_file: Path, tmp_path: Path
 ) -> None:

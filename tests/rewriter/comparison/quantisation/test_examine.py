@@ -13,7 +13,7 @@ from onnxruntime.quantization import quantize_dynamic
 from modelexport.errors import UsageError
 from modelexport.rewriter import Numeric, NumericComparison, annotate, compare
 from tests.helpers.commands import Run
-from tests.helpers.handmade import two_layers, two_layers_record
+from tests.helpers.handmade import parse, record_of, two_layers, two_layers_record
 from tests.helpers.traced import TracedModels, open_session
 
 WEIGHTS = {"/Net/layer.0/fc": "layer.0.fc.weight", "/Net/layer.1/fc": "layer.1.fc.weight"}
@@ -92,6 +92,70 @@ def test_the_local_error_is_that_of_the_module_on_exact_inputs(
     assert row.relative == pytest.approx(relative(exact, expected), rel=1e-4)
     assert row.cumulative == pytest.approx(relative(exact, whole), rel=1e-4)
     assert row.snr_db == pytest.approx(-20 * math.log10(relative(exact, expected)), rel=1e-4)
+
+
+_MASKED = """
+m (float[3,4] x, bool[3,4] hidden) => (float[3,4] y) {
+    m = Where (hidden, low, none)
+    a = MatMul (x, weight)
+    b = Add (a, m)
+    p = Softmax (b)
+    c = MatMul (p, other)
+    y = Add (c, x)
+}
+"""
+
+
+def masked() -> onnx.ModelProto:
+    """A layer that reads a mask, and one behind it. Float's least number stands for infinity."""
+    model = parse(_MASKED)
+    numbers = np.random.default_rng(0).standard_normal((2, 4, 4)).astype(np.float32)
+    arrays = {"weight": numbers[0], "other": numbers[1], "none": np.float32(0)}
+    arrays["low"] = np.finfo(np.float32).min
+    for name, array in arrays.items():
+        model.graph.initializer.append(numpy_helper.from_array(np.asarray(array), name))
+    return model
+
+
+@pytest.mark.usefixtures("working_folder")
+def test_another_number_for_infinity_is_no_error_of_a_module() -> None:
+    """Half precision has -65504 in its masks. What is computed from them agrees."""
+    model = masked()
+    modules = {"": "Net", "mask": "Mask", "layer": "Layer", "head": "Linear"}
+    record = record_of(model, modules, ["mask", "layer", "layer", "layer", "head", ""])
+    onnx.save(model, "plain.onnx")
+    annotate("plain.onnx", record, "float.onnx")
+    half = onnx.load("float.onnx")
+    for tensor in half.graph.initializer:
+        array = np.clip(numpy_helper.to_array(tensor), -65504, 65504)
+        rounded = array.astype(np.float16).astype(np.float32)
+        tensor.CopyFrom(numpy_helper.from_array(rounded, tensor.name))
+    onnx.save(half, "half.onnx")
+    np.savez("inputs.npz", x=INPUT, hidden=np.arange(12).reshape(3, 4) % 4 == 3)
+    result = numeric((Path("float.onnx"), Path("half.onnx")), suggest=True)
+    assert ("/Net/mask", "m") in {(value.tag, value.value) for value in result.unaligned}
+    rows = {row.tag: row for row in result.local}
+    assert "/Net/mask" not in rows
+    assert 0 < (rows["/Net/layer"].relative or 0) < 1e-2
+    assert 0 < (rows["/Net/head"].relative or 0) < 1e-2
+
+
+def test_errors_of_modules_stand_before_those_of_the_whole(
+    files: tuple[Path, Path], run: Run
+) -> None:
+    """And the text says how to find out what to leave out of quantisation."""
+    ran = run("compare", *files, "--numeric", "--probe", "inputs.npz")
+    parts = [
+        "they diverge first",
+        "add more than",
+        "--suggest measures",
+        "values of the whole file",
+    ]
+    places = [ran.out.index(part) for part in parts]
+    assert places == sorted(places)
+    suggesting = run("compare", *files, "--numeric", "--probe", "inputs.npz", "--suggest")
+    assert "leaving these modules out" in suggesting.out
+    assert "--suggest measures" not in suggesting.out
 
 
 def test_modules_stand_in_the_order_of_their_local_errors(files: tuple[Path, Path]) -> None:
