@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from modelexport.errors import ForeignRecordError
-from modelexport.hierarchy.profile_options import ImportedProfile, ProfileFiles, ProfileOptions
+from modelexport.hierarchy.profile_options import ImportedProfile, ProfileOptions
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.container import file_source
 from modelexport.rewriter.execution.profiled_run import optimise
@@ -95,5 +95,5 @@ def _optimised_graph(file: PlacedFile, options: ProfileOptions) -> ProfiledGraph
             provider=options.provider,
             libraries=libraries,
         )
-        model, decisions = match_optimised(file, path, feeds, options, ProfileFiles())
-    return graph_of_optimised(ModelGraph(model), decisions, file, {})
+        optimised = match_optimised(file, path, feeds, options)
+    return graph_of_optimised(ModelGraph(optimised.model), optimised.decisions, file, {})

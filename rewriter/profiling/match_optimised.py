@@ -1,5 +1,6 @@
 """Matching onnxruntime's optimised form of a file with the file."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
@@ -8,8 +9,8 @@ from modelexport.errors import ForeignRecordError
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.annotate_options import MatchOptions
 from modelexport.hierarchy.probe_input import ProbeInput
-from modelexport.hierarchy.profile_options import ProfileFiles, ProfileOptions
-from modelexport.hierarchy.record import Probe
+from modelexport.hierarchy.profile_options import ProfileOptions
+from modelexport.hierarchy.record import Probe, Record
 from modelexport.rewriter.annotation.annotate_file import annotate
 from modelexport.rewriter.annotation.inherited_record import record_of_file, record_of_values
 from modelexport.rewriter.annotation.model_file import ModelFile
@@ -24,9 +25,41 @@ from modelexport.rewriter.profiling.optimised_graph import plain_operator
 from modelexport.rewriter.profiling.profiled_graph import UNSURE
 
 
+@dataclass(frozen=True)
+class OptimisedFile:
+    """The optimised form of a file, in a temporary folder.
+
+    Attributes:
+        model: The model without weights.
+        decisions: A decision for each of its nodes.
+        path: Where it is.
+        record: The record by which it is annotated; None where it is not to be saved.
+        matching: How it is matched.
+    """
+
+    model: onnx.ModelProto
+    decisions: list[Decision]
+    path: Path
+    record: Record | None
+    matching: MatchOptions
+
+    def save(self, target: Path, *, force: bool) -> None:
+        """Write it, annotated and with unique node names.
+
+        Args:
+            target: The file to write.
+            force: Whether it may overwrite a file.
+
+        Raises:
+            FileProblem: It cannot be written.
+        """
+        _keep_names(self.path, self.model)
+        annotate(self.path, self.record, target, matching=self.matching, force=force)
+
+
 def match_optimised(
-    file: PlacedFile, path: Path, feeds: Feeds, options: ProfileOptions, files: ProfileFiles
-) -> tuple[onnx.ModelProto, list[Decision]]:
+    file: PlacedFile, path: Path, feeds: Feeds, options: ProfileOptions, *, saves: bool = False
+) -> OptimisedFile:
     """Match the optimised form of a file with the file.
 
     The names of values suffice for most files. Where they do not, both are run.
@@ -36,23 +69,17 @@ def match_optimised(
         path: The optimised form.
         feeds: Inputs on which the file runs.
         options: The libraries that are loaded.
-        files: Says where the optimised form is written, if at all.
-
-    Returns:
-        The optimised model without weights, and a decision for each of its nodes.
+        saves: Whether the optimised form is to be saved.
     """
     model = onnx.load(path, load_external_data=False)
-    if files.save_optimised is None:
+    matching = MatchOptions(libraries=options.libraries)
+    if not saves:
         decisions = _match_by_names(file, path, feeds)
         if decisions is not None:
-            return model, decisions
-    matching = MatchOptions(libraries=options.libraries)
+            return OptimisedFile(model, decisions, path, None, matching)
     record = record_of_file(file.file, file.hierarchy, feeds, matching)
     report = annotate(path, record, None, matching=matching, rules=file.hierarchy.rules)
-    if files.save_optimised is not None:
-        _keep_names(path, model)
-        annotate(path, record, files.save_optimised, matching=matching, force=True)
-    return model, report.decisions
+    return OptimisedFile(model, report.decisions, path, record if saves else None, matching)
 
 
 def _match_by_names(file: PlacedFile, path: Path, feeds: Feeds) -> list[Decision] | None:

@@ -4,7 +4,6 @@ onnxruntime merges and renames nodes before it runs them. It writes its optimise
 file; that form is matched with the file in memory, as any other file made from it would be.
 """
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import onnx
 
 from modelexport.hierarchy.graph_paths import walk_nodes
-from modelexport.hierarchy.profile_options import ProfileFiles, ProfileOptions
+from modelexport.hierarchy.profile_options import ProfileOptions
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.annotation.inherited_record import own_feeds
 from modelexport.rewriter.annotation.placed_file import PlacedFile
@@ -24,7 +23,7 @@ from modelexport.rewriter.execution.profiled_run import ProfiledRun, RunCounts, 
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.profiling.importers.onnxruntime_events import read_events
 from modelexport.rewriter.profiling.importers.onnxruntime_json import read_onnxruntime
-from modelexport.rewriter.profiling.match_optimised import match_optimised
+from modelexport.rewriter.profiling.match_optimised import OptimisedFile, match_optimised
 from modelexport.rewriter.profiling.optimised_graph import graph_of_optimised
 from modelexport.rewriter.profiling.profiled_graph import ProfiledGraph
 from modelexport.rewriter.profiling.recorded_profile import RecordedProfile
@@ -50,16 +49,18 @@ class Measurement:
         graph: The graph that ran, with the work of its nodes by module.
         feeds: The inputs of the runs.
         notes: What the user should know.
+        optimised: The optimised form, where it is to be saved.
     """
 
     profile: RecordedProfile
     graph: ProfiledGraph
     feeds: Feeds
     notes: tuple[str, ...] = ()
+    optimised: OptimisedFile | None = None
 
 
 def measure(
-    file: PlacedFile, options: ProfileOptions, record: Record | None, files: ProfileFiles
+    file: PlacedFile, options: ProfileOptions, record: Record | None, folder: Path, *, saves: bool
 ) -> Measurement:
     """Run a file in onnxruntime with its profiler on.
 
@@ -67,20 +68,21 @@ def measure(
         file: The file.
         options: How it is run.
         record: A trace record whose inputs are used; None for generated inputs.
-        files: Files to write, of which this writes the optimised file.
+        folder: A temporary folder, for the optimised form among others.
+        saves: Whether the optimised form is to be saved.
 
     Raises:
         RuntimeFailedError: The file does not run.
         UsageError: The inputs do not fit, or there is no such provider.
     """
     feeds, notes = choose_feeds(file, options, record)
-    with tempfile.TemporaryDirectory() as name:
-        path = Path(name, "optimised.onnx")
-        profile = _run_sessions(file, options, feeds, path)
-        report_step("matching")
-        optimised, decisions = match_optimised(file, path, feeds, options, files)
-    graph = graph_of_optimised(ModelGraph(optimised), decisions, file, extents_of(file, feeds))
-    return Measurement(profile, graph, feeds, notes)
+    path = folder / "optimised.onnx"
+    profile = _run_sessions(file, options, feeds, path)
+    report_step("matching")
+    optimised = match_optimised(file, path, feeds, options, saves=saves)
+    extents = extents_of(file, feeds)
+    graph = graph_of_optimised(ModelGraph(optimised.model), optimised.decisions, file, extents)
+    return Measurement(profile, graph, feeds, notes, optimised if saves else None)
 
 
 def _run_sessions(

@@ -1,5 +1,6 @@
 """Profiling: how long a file takes, module by module."""
 
+import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -100,14 +101,16 @@ def profile(
         elif options.runtime is ProfileRuntime.OPENVINO:
             measured = measure_openvino(file, options, record)
         else:
-            measured = measure(file, options, record, files)
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            saves = files.save_optimised is not None
+            measured = measure(file, options, record, folder, saves=saves)
         charges = charge_layers(measured.profile.layers, measured.graph)
         result = _result(file, measured, charges, options, imported=imported is not None)
         listed = select_times(result, module, depth, sort, str(path))
         tags = None if module is None else tags_inside(result.modules, module, str(path))
         lines = line_times(measured.profile.layers, charges, file.tagger, tags)
         layers = charged_layers(measured, charges, file.tagger)
-    write_profile_files(result, layers, files, force=force)
+        write_profile_files(result, layers, files, measured.optimised, force=force)
     return msgspec.structs.replace(listed, lines=lines)
 
 

@@ -17,6 +17,8 @@ from modelexport.support.files import atomic_replacement, attribute_errors_to
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from modelexport.rewriter.profiling.match_optimised import OptimisedFile
+
 _NO_MODULE = "(no module)"
 _COLD, _HOT = "#fff7ec", "#d7301f"
 """Colours of the fastest and the slowest node in Model Explorer."""
@@ -77,7 +79,12 @@ class TimeSpan(NamedTuple):
 
 
 def write_profile_files(
-    profile: Profile, layers: Sequence[ChargedLayer], files: ProfileFiles, *, force: bool
+    profile: Profile,
+    layers: Sequence[ChargedLayer],
+    files: ProfileFiles,
+    optimised: "OptimisedFile | None" = None,
+    *,
+    force: bool,
 ) -> None:
     """Write the files that are requested.
 
@@ -85,6 +92,7 @@ def write_profile_files(
         profile: The profile.
         layers: Its layers, in the order of execution.
         files: The requested files.
+        optimised: The optimised form, where that is one of them.
         force: Overwrite existing files.
 
     Raises:
@@ -102,6 +110,8 @@ def write_profile_files(
                 part = stack.enter_context(atomic_replacement(target, force=force))
                 with attribute_errors_to(part):
                     part.write_text(text())
+        if optimised is not None and files.save_optimised is not None:
+            optimised.save(files.save_optimised, force=force)
 
 
 def nested_spans(layers: Sequence[ChargedLayer]) -> list[TimeSpan]:

@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import onnx
@@ -16,6 +17,7 @@ from modelexport.hierarchy.choices import OptimisationLevel
 from modelexport.hierarchy.graph_paths import walk_nodes
 from modelexport.hierarchy.profile_options import ProfileFiles
 from modelexport.rewriter import Profile, annotate, compare_profiles, profile
+from modelexport.rewriter.profiling import measured_profile
 from modelexport.rewriter.profiling.sessions import LEAST_RUNS, MOST_RUNS
 from tests.helpers.commands import Run
 from tests.helpers.handmade import two_layers, two_layers_record
@@ -163,6 +165,35 @@ def test_node_data_names_the_nodes_of_the_optimised_file(files: ProfileFiles) ->
     assert len(set(names)) == len(names)
     assert set(data["results"]) == set(names)
     assert all(set(value) == {"value"} for value in data["results"].values())
+
+
+def test_a_failed_profile_saves_nothing(folder: Path, tmp_path: Path) -> None:
+    """The optimised file appears with all the others, or not at all."""
+    files = ProfileFiles(
+        trace=tmp_path / "trace.json",
+        node_data=tmp_path / "times.json",
+        save_optimised=tmp_path / "optimised.onnx",
+    )
+    with pytest.raises(UsageError, match="nowhere"):
+        profile(folder / "net.annotated.onnx", runs=1, warmup=0, files=files, module="nowhere")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_appears_meanwhile_is_not_overwritten(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another writer may save its optimised file while this one measures."""
+    files = ProfileFiles(trace=tmp_path / "t.json", save_optimised=tmp_path / "optimised.onnx")
+    choose_feeds = measured_profile.choose_feeds
+
+    def choose_late(*arguments: Any) -> Any:
+        (tmp_path / "optimised.onnx").write_text("another's")
+        return choose_feeds(*arguments)
+
+    monkeypatch.setattr(measured_profile, "choose_feeds", choose_late)
+    with pytest.raises(FileProblem, match="exists already"):
+        profile(folder / "net.annotated.onnx", runs=1, warmup=0, files=files)
+    assert [file.read_text() for file in tmp_path.iterdir()] == ["another's"]
 
 
 def test_two_profiles_are_held_side_by_side(folder: Path) -> None:
