@@ -12,9 +12,11 @@ import re
 import shlex
 import subprocess
 import sys
-from contextlib import ExitStack, chdir
+from collections.abc import Iterator
+from contextlib import ExitStack, chdir, contextmanager
 from pathlib import Path
 from typing import NamedTuple
+from warnings import catch_warnings, simplefilter
 
 import pytest
 
@@ -31,6 +33,9 @@ PROGRAMS = {"modelexport": "modelexport", "dask": "dask"}
 
 _OWN_PROCESS = {"batch"}
 """Commands that handle signals and start processes: each runs in a process of its own."""
+
+_MAIN = "__main__"
+"""So do scripts that start processes: these load the script again, which has to guard its code."""
 
 
 class Block(NamedTuple):
@@ -62,8 +67,10 @@ def run_document(document: str, folder: Path) -> None:
             elif language == "sh":
                 for line in text.splitlines():
                     _command(line, folder, background)
-            elif language == "python":
+            elif language == "python" and _MAIN in text:
                 _run([sys.executable, "-c", text], folder, 0)
+            elif language == "python":
+                _run_code(text, folder)
 
 
 def _command(line: str, folder: Path, background: ExitStack) -> None:
@@ -77,21 +84,36 @@ def _command(line: str, folder: Path, background: ExitStack) -> None:
     elif arguments[0] in _OWN_PROCESS:
         _run([sys.executable, "-m", module, *arguments], folder, expected)
     else:
-        assert _run_in_this_process(arguments, folder) == expected, line
+        assert _run_command(arguments, folder) == expected, line
 
 
-def _run_in_this_process(arguments: list[str], folder: Path) -> object:
-    """Run our command where torch is loaded already; gives its exit code."""
+@contextmanager
+def _in_this_process(folder: Path) -> Iterator[None]:
+    """Run the body in a folder, in this process, where torch is loaded already."""
     paths = sys.path.copy()
     try:
-        with chdir(folder), pytest.raises(SystemExit) as stopped:
-            main(arguments)
+        with chdir(folder):
+            yield
     finally:
         sys.path[:] = paths
         for name, module in list(sys.modules.items()):
             if str(getattr(module, "__file__", None)).startswith(str(folder)):
                 del sys.modules[name]  # another document may have a file of this name
+
+
+def _run_command(arguments: list[str], folder: Path) -> object:
+    """Run our command; gives its exit code."""
+    with _in_this_process(folder), pytest.raises(SystemExit) as stopped:
+        main(arguments)
     return stopped.value.code
+
+
+def _run_code(text: str, folder: Path) -> None:
+    """Run a script. Python would not make errors of warnings, either."""
+    with _in_this_process(folder), catch_warnings():
+        simplefilter("ignore")
+        sys.path.insert(0, str(folder))
+        exec(compile(text, "document", "exec"), {"__name__": "__main__"})  # noqa: S102 - ours
 
 
 def _run(command: list[str], folder: Path, code: int) -> None:
