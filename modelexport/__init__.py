@@ -180,6 +180,12 @@ else:
         },
     )
 
+
+def __dir__() -> list[str]:
+    """The public names, also those that are not loaded yet: editors and notebooks offer them."""
+    return __all__
+
+
 __all__ = [
     "Analysis",
     "AnnotateOptions",

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import msgspec
 import numpy as np
 
 from modelexport.errors import UsageError
 from modelexport.hierarchy.choices import RecordExporter
-from modelexport.hierarchy.export_config import TraceOptions
+from modelexport.hierarchy.export_config import InputSpec, TraceOptions
 from modelexport.hierarchy.fingerprints import Array
 from modelexport.hierarchy.module_values import ModelValues
 from modelexport.hierarchy.record import Record, read_record
@@ -26,22 +26,50 @@ if TYPE_CHECKING:
     from modelexport.tracer import Loaded
 
 
+class ComparisonKeywords(TypedDict, total=False):
+    """The types of `ComparisonOptions` as keyword arguments, for type checkers and editors."""
+
+    numeric: Numeric
+    options: TraceOptions
+    input_specs: Mapping[str, InputSpec] | None
+    module: str | None
+    depth: int | None
+
+
+@dataclass(frozen=True)
+class ComparisonOptions:
+    """How a model in torch is compared with a file, or with each file in a folder of parts.
+
+    Attributes:
+        numeric: How a file is run and compared. `probe` may have the inputs of all parts.
+        options: How the model is loaded.
+        input_specs: Shapes and dtypes of some inputs, which win over the options.
+        module: Path or tag of a module, to compare only it and what is below it; parts that lack
+            it are left out.
+        depth: How many steps below that (or below the root) modules are shown.
+    """
+
+    numeric: Numeric = Numeric()  # noqa: RUF009 - frozen
+    options: TraceOptions = TraceOptions()  # noqa: RUF009 - frozen
+    input_specs: Mapping[str, InputSpec] | None = None
+    module: str | None = None
+    depth: int | None = None
+
+
 @dataclass(frozen=True)
 class ComparisonRequest:
     """What is compared with a model, and how.
 
     Attributes:
         source: What the model is called.
-        record, reference, numeric, options, module, depth: As in `compare_source`.
+        record, reference: As in `compare_source`.
+        how: The options.
     """
 
     source: str
     record: Record | str | Path | None
     reference: str | Path | None
-    numeric: Numeric
-    options: TraceOptions
-    module: str | None
-    depth: int | None
+    how: ComparisonOptions
 
     def recorded(self) -> Record | None:
         """The record, read from its file."""
@@ -57,11 +85,11 @@ def check_request(path: str | Path, request: ComparisonRequest) -> None:
         UsageError: A suggestion is asked for without a float file to measure it.
         FileProblem: A file cannot be read.
     """
-    if request.numeric.suggest and request.reference is None:
+    if request.how.numeric.suggest and request.reference is None:
         raise UsageError(
             "--suggest needs the float file beside a model in torch: give --reference FLOAT.onnx."
         )
-    _inputs(request.recorded(), request.numeric)
+    _inputs(request.recorded(), request.how.numeric)
     with ModelFile.open(path):
         pass
 
@@ -76,11 +104,11 @@ def compare_loaded(
         path: The file.
         request: How they are compared.
     """
-    record, numeric, notes = request.recorded(), request.numeric, []
+    record, numeric, notes = request.recorded(), request.how.numeric, []
     with ModelFile.open(path) as file:
         is_annotated = file.carried is not None
     if record is None and not is_annotated:
-        record = _record(loaded, request.options)
+        record = _record(loaded, request.how.options)
         notes.append(f"no record was given: {request.source} was recorded")
     inputs, inputs_from = _inputs(record, numeric)
     from modelexport import tracer  # noqa: PLC0415 - torch loads when a model is run
@@ -95,8 +123,8 @@ def compare_loaded(
         record=record,
         tolerance=numeric.tolerance,
         libraries=numeric.libraries,
-        module=request.module,
-        depth=request.depth,
+        module=request.how.module,
+        depth=request.how.depth,
     )
     if numeric.suggest and request.reference is not None:
         suggesting = replace(request, record=record)
@@ -150,14 +178,14 @@ def _with_suggestion(
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         save_arrays(folder / "inputs.npz", feeds)
-        numeric = msgspec.structs.replace(request.numeric, probe=folder / "inputs.npz")
+        numeric = msgspec.structs.replace(request.how.numeric, probe=folder / "inputs.npz")
         compared = compare(
             reference,
             path,
             record=request.record,
             numeric=numeric,
-            module=request.module,
-            depth=request.depth,
+            module=request.how.module,
+            depth=request.how.depth,
         ).numeric
     return msgspec.structs.replace(
         result, suggestion=None if compared is None else compared.suggestion

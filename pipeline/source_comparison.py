@@ -1,15 +1,20 @@
 """Comparing a model in torch with an ONNX file: what `modelexport compare SOURCE FILE` does."""
 
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Unpack
 
-from modelexport.hierarchy.export_config import InputSpec, TraceOptions
 from modelexport.hierarchy.part_files import part_of_file
 from modelexport.hierarchy.record import Record
 from modelexport.pipeline.inputs_like_the_file import load_beside_file
-from modelexport.pipeline.loaded_comparison import ComparisonRequest, check_request, compare_loaded
+from modelexport.pipeline.loaded_comparison import (
+    ComparisonKeywords,
+    ComparisonOptions,
+    ComparisonRequest,
+    check_request,
+    compare_loaded,
+)
 from modelexport.pipeline.parts.loaded_parts import load_parts
-from modelexport.rewriter import ModelComparison, Numeric
+from modelexport.rewriter import ModelComparison
 
 
 def compare_source(
@@ -18,11 +23,7 @@ def compare_source(
     *,
     record: Record | str | Path | None = None,
     reference: str | Path | None = None,
-    numeric: Numeric = Numeric(),  # noqa: B008 - frozen
-    options: TraceOptions = TraceOptions(),  # noqa: B008 - frozen
-    input_specs: Mapping[str, InputSpec] | None = None,
-    module: str | None = None,
-    depth: int | None = None,
+    **how: Unpack[ComparisonKeywords],
 ) -> ModelComparison:
     """Run a model in torch, and compare what its modules return with what an ONNX file computes.
 
@@ -35,11 +36,8 @@ def compare_source(
         record: A trace record of the model, or its path. Its inputs are used, unless `numeric`
             names others. A file in a folder of parts has its own by default.
         reference: The float file, for `Numeric.suggest`.
-        numeric: How the file is run and compared.
-        options: How the model is loaded.
-        input_specs: Shapes and dtypes of some inputs, which win over the options.
-        module: Path or tag of a module, to compare only it and what is below it.
-        depth: How many steps below that (or below the root) modules are shown.
+        how: Options by name, see `ComparisonOptions`: `numeric`, `options`, `input_specs`,
+            `module`, `depth`.
 
     Examples:
         >>> from modelexport import compare_source
@@ -54,7 +52,9 @@ def compare_source(
     """
     part = part_of_file(Path(path))
     own = None if part is None else part.existing_record()
-    request = ComparisonRequest(source, record or own, reference, numeric, options, module, depth)
+    comparison = ComparisonOptions(**how)
+    options, input_specs = comparison.options, comparison.input_specs
+    request = ComparisonRequest(source, record or own, reference, comparison)
     check_request(path, request)
     if part is None:
         loaded = load_beside_file(source, options, input_specs, request.recorded(), Path(path))

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+import modelexport
+
 PUBLIC = {
     "modelexport": {
         *(
@@ -87,6 +89,11 @@ def test_the_public_names_are_these(package: str) -> None:
     module = importlib.import_module(package)
     assert list(module.__all__) == sorted(PUBLIC[package])
     assert {name for name in PUBLIC[package] if not hasattr(module, name)} == set()
+
+
+def test_editors_offer_the_public_names() -> None:
+    """Also before a name was first used."""
+    assert dir(modelexport) == sorted(modelexport.__all__)
 
 
 @pytest.mark.parametrize("package", PUBLIC)
