@@ -7,6 +7,7 @@ import msgspec
 
 from modelexport.rewriter.analysis.equal_siblings import ModuleGroup, group_equal_siblings
 from modelexport.rewriter.analysis.row_tree import short_name
+from modelexport.rewriter.matching import OURS
 
 if TYPE_CHECKING:
     from modelexport.rewriter.analysis.results import Analysis, ModuleRow, UnresolvedNode
@@ -73,7 +74,7 @@ class ReportFile(msgspec.Struct, frozen=True):
 
     Attributes:
         file: Base name of the file.
-        source: Where its hierarchy comes from.
+        source: Where its hierarchy comes from; None if from our own tags.
         nodes, tagged: Number of nodes, and of nodes with a module.
         modules: Its modules, each before those below it.
         equal: Runs of equal siblings.
@@ -129,7 +130,7 @@ def report_file(
     positions = {row.tag: position for position, row in enumerate(rows)}
     return ReportFile(
         file=analysis.file,
-        source=analysis.source,
+        source=None if analysis.source == OURS else analysis.source,
         nodes=analysis.nodes,
         tagged=analysis.tagged,
         modules=[_module(row, positions, figures) for row in rows],

@@ -390,7 +390,7 @@ for (const [name, label] of MEASURES) if (usable(name)) { const option = element
 state.measure = byId("measure").value || "nodes";
 byId("title").textContent = files.map((file) => file.file).join("  →  ");
 document.title = byId("title").textContent;
-byId("facts").textContent = files.map((file) => (files.length > 1 ? `${file.file}: ` : "") + `${file.nodes} nodes, ${file.tagged} with a module, ${file.modules.filter((module) => !module.missing).length} modules` + (file.source ? ` (from ${file.source})` : "")).join("; ");
+byId("facts").textContent = files.map((file) => (files.length > 1 ? `${file.file}: ` : "") + `${file.nodes} nodes, ${file.tagged === file.nodes ? "all" : file.tagged} with a module, ${file.modules.filter((module) => !module.missing).length} modules` + (file.source ? ` (from ${file.source})` : "")).join("; ");
 state.open.add("0");
 // The tree is open down to the first level that has something to compare.
 for (let at = tree.modules[0]; at && rows().length < FIRST_ROWS && !runs.has(at.position);) {

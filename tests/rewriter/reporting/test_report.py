@@ -123,6 +123,21 @@ def test_a_page_in_a_browser(large: Path, browser: Browser) -> None:
     assert browser.complaints() == []
 
 
+def test_names_can_be_read_on_a_narrow_screen(large: Path, browser: Browser) -> None:
+    """Figures wrap before a name gets no room."""
+    size = {"height": 800, "deviceScaleFactor": 1, "mobile": False}
+    browser.send("Emulation.setDeviceMetricsOverride", width=390, **size)
+    browser.open(large)
+    widths = browser.run(
+        "[...document.querySelectorAll('#tree .row > :first-child')]"
+        ".map((label) => label.getBoundingClientRect().width)"
+    )
+    wide, screen = browser.run("[document.documentElement.scrollWidth, innerWidth]")
+    browser.send("Emulation.clearDeviceMetricsOverride")
+    assert min(widths) > 90
+    assert wide <= screen
+
+
 def test_both_themes(large: Path, browser: Browser) -> None:
     """The page follows the system, and the button overrules it."""
     background = "getComputedStyle(document.body).backgroundColor"
