@@ -90,26 +90,24 @@ def profile(
     check_files(files, Path(path), optimises=optimises, force=force)
     if isinstance(record, str | Path):
         record = read_record(Path(record))
-    with ExitStack() as stack:
-        file = stack.enter_context(
-            PlacedFile.open(
-                path, record=record, inherit_from=inherit_from, libraries=options.libraries
-            )
-        )
-        if imported is not None:
-            measured = join_imported(file, imported, options)
-        elif options.runtime is ProfileRuntime.OPENVINO:
-            measured = measure_openvino(file, options, record)
-        else:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            saves = files.save_optimised is not None
-            measured = measure(file, options, record, folder, saves=saves)
-        charges = charge_layers(measured.profile.layers, measured.graph)
-        result = _result(file, measured, charges, options, imported=imported is not None)
-        listed = select_times(result, module, depth, sort, str(path))
-        tags = None if module is None else tags_inside(result.modules, module, str(path))
-        lines = line_times(measured.profile.layers, charges, file.tagger, tags)
-        layers = charged_layers(measured, charges, file.tagger)
+    with ExitStack() as unsaved:  # what is written when the input is known not to have changed
+        with PlacedFile.open(
+            path, record=record, inherit_from=inherit_from, libraries=options.libraries
+        ) as file:
+            if imported is not None:
+                measured = join_imported(file, imported, options)
+            elif options.runtime is ProfileRuntime.OPENVINO:
+                measured = measure_openvino(file, options, record)
+            else:
+                folder = Path(unsaved.enter_context(tempfile.TemporaryDirectory()))
+                saves = files.save_optimised is not None
+                measured = measure(file, options, record, folder, saves=saves)
+            charges = charge_layers(measured.profile.layers, measured.graph)
+            result = _result(file, measured, charges, options, imported=imported is not None)
+            listed = select_times(result, module, depth, sort, str(path))
+            tags = None if module is None else tags_inside(result.modules, module, str(path))
+            lines = line_times(measured.profile.layers, charges, file.tagger, tags)
+            layers = charged_layers(measured, charges, file.tagger)
         write_profile_files(result, layers, files, measured.optimised, force=force)
     return msgspec.structs.replace(listed, lines=lines)
 
