@@ -1,9 +1,10 @@
 """Every type of tensor that torch has: traced or refused in a sentence, and recorded always."""
 
 import warnings
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -18,7 +19,7 @@ from modelexport.hierarchy.annotate_options import MatchOptions
 from modelexport.hierarchy.choices import EvidenceKind, RecordExporter
 from modelexport.hierarchy.fingerprints import value_fingerprint, weight_fingerprint
 from modelexport.hierarchy.graph_digest import MIN_WEIGHT_BYTES
-from modelexport.tracer import record, trace
+from modelexport.tracer import TraceResult, record, trace
 from modelexport.tracer.eager.arrays import to_numpy
 from modelexport.tracer.exporters.selection import EXPORTERS
 
@@ -164,19 +165,32 @@ RUN_BY_ONNXRUNTIME = {torch.float16: 17, torch.bfloat16: 17, torch.float8_e4m3fn
 """Types from and to which it converts, each with the opset that has it."""
 
 
-@cache
-def _narrow(dtype: torch.dtype) -> tuple[nn.Module, torch.Tensor]:
-    torch.manual_seed(7)
-    return Narrow(dtype).eval(), torch.randn(3, LARGE).to(dtype)
+class TracedNarrow(NamedTuple):
+    model: nn.Module
+    x: torch.Tensor
+    traced: TraceResult
 
 
-@pytest.mark.parametrize(("dtype", "opset"), RUN_BY_ONNXRUNTIME.items(), ids=str)
+@pytest.fixture(scope="module")
+def narrow(tmp_path_factory: pytest.TempPathFactory) -> Callable[[torch.dtype], TracedNarrow]:
+    """Gives the model of a type, its input, and what it was traced to, once."""
+
+    @cache
+    def traced_narrow(dtype: torch.dtype) -> TracedNarrow:
+        torch.manual_seed(7)
+        model, x = Narrow(dtype).eval(), torch.randn(3, LARGE).to(dtype)
+        file, opset = tmp_path_factory.mktemp("narrow") / "m.onnx", RUN_BY_ONNXRUNTIME[dtype]
+        return TracedNarrow(model, x, trace(model, x, file, exporter="dynamo", opset=opset))
+
+    return traced_narrow
+
+
+@pytest.mark.parametrize("dtype", RUN_BY_ONNXRUNTIME, ids=str)
 def test_values_of_types_that_numpy_lacks_are_recorded(
-    dtype: torch.dtype, opset: int, tmp_path: Path
+    narrow: Callable[[torch.dtype], TracedNarrow], dtype: torch.dtype
 ) -> None:
     """Inputs, inner values and outputs: each has the fingerprint of what torch computes."""
-    model, x = _narrow(dtype)
-    traced = trace(model, x, tmp_path / "m.onnx", exporter="dynamo", opset=opset)
+    model, x, traced = narrow(dtype)
     assert traced.record.probe.missing is None
     last = traced.record.ops[-1].values[0]
     expected = value_fingerprint(to_numpy(model(x)))
@@ -188,18 +202,17 @@ def test_values_of_types_that_numpy_lacks_are_recorded(
     np.testing.assert_array_equal(probe.to_array().astype(np.float32), to_numpy(x))
 
 
-@pytest.mark.parametrize(("dtype", "opset"), RUN_BY_ONNXRUNTIME.items(), ids=str)
+@pytest.mark.parametrize("dtype", RUN_BY_ONNXRUNTIME, ids=str)
 def test_files_with_types_that_numpy_lacks_are_run(
-    dtype: torch.dtype, opset: int, tmp_path: Path
+    narrow: Callable[[torch.dtype], TracedNarrow], dtype: torch.dtype, tmp_path: Path
 ) -> None:
     """Annotate --record, --from and --probe, and compare, read their values."""
-    model, x = _narrow(dtype)
-    traced = trace(model, x, tmp_path / "m.onnx", exporter="dynamo", opset=opset)
-    onnx.save(_without_names(onnx.load(tmp_path / "m.onnx")), tmp_path / "renamed.onnx")
+    _, _, traced = narrow(dtype)
+    onnx.save(_without_names(onnx.load(traced.onnx_path)), tmp_path / "renamed.onnx")
     by_values = MatchOptions(evidence=frozenset({"values", "structure"}))
     report = annotate(tmp_path / "renamed.onnx", traced.record, None, matching=by_values)
     assert (report.resolved, report.notes) == (report.nodes, ())
-    annotate(tmp_path / "m.onnx", traced.record, tmp_path / "a.onnx")
+    annotate(traced.onnx_path, traced.record, tmp_path / "a.onnx")
     (probe,) = traced.record.probe.inputs
     np.savez(tmp_path / "p.npz", **{probe.name: probe.to_array()})
     for given in (None, tmp_path / "p.npz"):
@@ -212,7 +225,7 @@ def test_files_with_types_that_numpy_lacks_are_run(
         )
         assert inherited.resolved == inherited.nodes
         assert inherited.evidence[EvidenceKind.VALUES] > 0
-    compared = compare(tmp_path / "a.onnx", tmp_path / "m.onnx", numeric=Numeric())
+    compared = compare(tmp_path / "a.onnx", traced.onnx_path, numeric=Numeric())
     assert compared.numeric is not None
     assert len(compared.numeric.values) > 1
     assert compared.numeric.same

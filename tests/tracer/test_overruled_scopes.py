@@ -134,6 +134,7 @@ CASES: dict[str, Callable[[], nn.Module]] = {
     "forward decorated": lambda: _replaced(_decorated),
     "forward compiled": lambda: _replaced(torch.compile),
 }
+PLAIN = "plain"
 COMPILED = {name for name in CASES if "compiled" in name}
 OVERRULED = ["compiled", "compiled root", "rewritten by fx"]
 
@@ -166,11 +167,18 @@ def _recorded(model: nn.Module, exporter: str, folder: Path) -> Record:
     return _trace(model, exporter, folder)
 
 
+Records = Callable[[str, str], Record]
+"""Gives the record of a case by an exporter."""
+
+
 @pytest.fixture(scope="module")
-def plain_record(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Record]:
-    """Gives the record of the plain model by an exporter."""
+def records(tmp_path_factory: pytest.TempPathFactory) -> Records:
+    """Makes each record once; that of the plain model is the case `PLAIN`."""
+    builders = {**CASES, PLAIN: _build}
     return functools.cache(
-        lambda exporter: _recorded(_build(), exporter, tmp_path_factory.mktemp("plain"))
+        lambda name, exporter: _recorded(
+            builders[name](), exporter, tmp_path_factory.mktemp("records")
+        )
     )
 
 
@@ -183,21 +191,19 @@ def plain_record(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Re
         if exporter != Exporter.TORCHSCRIPT or name not in COMPILED  # it refuses these
     ],
 )
-def test_the_record_is_that_of_the_plain_model(
-    plain_record: Callable[[str], Record], name: str, exporter: str, tmp_path: Path
-) -> None:
+def test_the_record_is_that_of_the_plain_model(records: Records, name: str, exporter: str) -> None:
     """However a module is called or rewritten: each node has its module and its call."""
-    plain = plain_record(exporter)
+    plain = records(PLAIN, exporter)
     expected = _places(plain.ops)
     assert expected
-    assert _places(_recorded(CASES[name](), exporter, tmp_path).ops) == expected
+    assert _places(records(name, exporter).ops) == expected
     assert [op for op in plain.ops if op.overruled is not None] == []
 
 
 @pytest.mark.parametrize("name", OVERRULED)
-def test_the_record_says_so(name: str, tmp_path: Path) -> None:
+def test_the_record_says_so(records: Records, name: str) -> None:
     """Each such node keeps the module of the exporter, and a note counts them."""
-    result = _trace(CASES[name](), Exporter.DYNAMO, tmp_path)
+    result = records(name, Exporter.DYNAMO)
     overruled = [op for op in result.ops if op.overruled is not None]
     assert overruled
     assert {op.scope_from for op in overruled} == {ScopeOrigin.VALUES}
@@ -209,10 +215,13 @@ def test_the_record_says_so(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("exporter", EXPORTERS)
-def test_past_call_is_the_work_of_the_caller(exporter: str, tmp_path: Path) -> None:
+def test_past_call_is_the_work_of_the_caller(
+    records: Records, exporter: str, tmp_path: Path
+) -> None:
     """Hooks do not see the call, and exporters do not either: there is nothing to overrule."""
-    plain, changed = (_trace(_build(kind), exporter, tmp_path) for kind in (Plain, PastCall))
-    expected = [("" if op.module == "second" else op.module) for op in plain.ops]
+    changed = _trace(_build(PastCall), exporter, tmp_path)
+    plain_ops = records(PLAIN, exporter).ops
+    expected = [("" if op.module == "second" else op.module) for op in plain_ops]
     assert "" in expected
     assert [op.module for op in changed.ops] == expected
     assert [op for op in changed.ops if op.overruled is not None] == []
