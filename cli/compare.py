@@ -10,7 +10,13 @@ import modelexport
 from modelexport.cli.console import console, print_document, print_json
 from modelexport.cli.options import common
 from modelexport.cli.options.groups import expand_groups
-from modelexport.cli.options.matching import CustomOps, NoRun
+from modelexport.cli.options.matching import (
+    DEFAULT_MEMORY_SIZE,
+    CustomOps,
+    Memory,
+    NoRun,
+    memory_bytes,
+)
 from modelexport.cli.options.sources import SourceOptions
 from modelexport.cli.part_folders import counterpart, is_folder, title
 from modelexport.cli.stdio_files import check_one_reader, input_file
@@ -96,6 +102,7 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
     ] = None,
     custom_ops: CustomOps = None,
     no_run: NoRun = False,
+    memory: Memory = DEFAULT_MEMORY_SIZE,
     source: SourceOptions,
     depth: common.ShownDepth = None,
     module: common.ShownModule = None,
@@ -130,7 +137,11 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
     files = {"B.onnx": b, "--record": record} | ({} if in_torch else {"A.onnx": first})
     check_one_reader(**files)
     settings = _numeric_settings(probe, tolerance, custom_ops, suggest=suggest)
-    shown: dict[str, Any] = {"module": module, "depth": depth}
+    shown: dict[str, Any] = {
+        "module": module,
+        "depth": depth,
+        "memory": memory_bytes(memory),
+    }
     if in_torch:
         in_source = {
             **shown,

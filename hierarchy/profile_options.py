@@ -6,6 +6,7 @@ from typing import TypedDict, Unpack
 import msgspec
 
 from modelexport.errors import UsageError
+from modelexport.hierarchy.annotate_options import DEFAULT_MEMORY
 from modelexport.hierarchy.choices import OptimisationLevel, ProfileRuntime
 
 
@@ -20,6 +21,7 @@ class ProfileKeywords(TypedDict, total=False):
     provider: str | None
     probe: Path | str | None
     libraries: tuple[Path, ...]
+    memory: int
     runtime: ProfileRuntime | str
 
 
@@ -40,6 +42,8 @@ class ProfileOptions(msgspec.Struct, frozen=True, kw_only=True):
         probe: An .npz file with an array for each input, by name. None for the inputs of the
             record, or generated ones.
         libraries: Custom operator libraries that onnxruntime loads first.
+        memory: Maximum bytes of values that are in memory at one time, where a file that carries
+            no tags is run to match it.
         runtime: The runtime that runs the file.
     """
 
@@ -51,6 +55,7 @@ class ProfileOptions(msgspec.Struct, frozen=True, kw_only=True):
     provider: str | None = None
     probe: Path | None = None
     libraries: tuple[Path, ...] = ()
+    memory: int = DEFAULT_MEMORY
     runtime: ProfileRuntime = ProfileRuntime.ONNXRUNTIME
 
     def overridden(self, **changes: Unpack[ProfileKeywords]) -> "ProfileOptions":

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from modelexport.errors import UsageError
+from modelexport.hierarchy.annotate_options import DEFAULT_MEMORY
 from modelexport.hierarchy.choices import RecordExporter
 from modelexport.hierarchy.export_config import InputSpec, TraceOptions
 from modelexport.hierarchy.fingerprints import Array
@@ -34,6 +35,7 @@ class ComparisonKeywords(TypedDict, total=False):
     input_specs: Mapping[str, InputSpec] | None
     module: str | None
     depth: int | None
+    memory: int
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class ComparisonOptions:
         module: Path or tag of a module, to compare only it and what is below it; parts that lack
             it are left out.
         depth: How many steps below that (or below the root) modules are shown.
+        memory: Maximum bytes of values in memory at one time, where a file is run to match it.
     """
 
     numeric: Numeric = Numeric()  # noqa: RUF009 - frozen
@@ -54,6 +57,7 @@ class ComparisonOptions:
     input_specs: Mapping[str, InputSpec] | None = None
     module: str | None = None
     depth: int | None = None
+    memory: int = DEFAULT_MEMORY
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,7 @@ def compare_loaded(
         libraries=numeric.libraries,
         module=request.how.module,
         depth=request.how.depth,
+        memory=request.how.memory,
     )
     if numeric.suggest and request.reference is not None:
         suggesting = replace(request, record=record)
@@ -186,6 +191,7 @@ def _with_suggestion(
             numeric=numeric,
             module=request.how.module,
             depth=request.how.depth,
+            memory=request.how.memory,
         ).numeric
     return msgspec.structs.replace(
         result, suggestion=None if compared is None else compared.suggestion

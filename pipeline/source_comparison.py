@@ -37,7 +37,7 @@ def compare_source(
             names others. A file in a folder of parts has its own by default.
         reference: The float file, for `Numeric.suggest`.
         how: Options by name, see `ComparisonOptions`: `numeric`, `options`, `input_specs`,
-            `module`, `depth`.
+            `module`, `depth`, `memory`.
 
     Examples:
         >>> from modelexport import compare_source

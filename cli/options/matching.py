@@ -30,6 +30,16 @@ NoRun = Annotated[
         rich_help_panel=_TOPIC,
     ),
 ]
+Memory = Annotated[
+    str,
+    typer.Option(
+        metavar="SIZE",
+        help="How much memory the values of the file may take at a time (2GB, 512MiB); a file "
+        "that computes more runs several times, for a part of its values each time.",
+        rich_help_panel=_TOPIC,
+    ),
+]
+DEFAULT_MEMORY_SIZE = "1GiB"
 Explain = Annotated[
     list[str] | None,
     typer.Option(
@@ -72,15 +82,7 @@ class MatchingOptions:
         ),
     ] = None
     custom_ops: CustomOps = None
-    memory: Annotated[
-        str,
-        typer.Option(
-            metavar="SIZE",
-            help="How much memory the values of the file may take at a time (2GB, 512MiB); a file "
-            "that computes more runs several times, for a part of its values each time.",
-            rich_help_panel=_TOPIC,
-        ),
-    ] = "1GiB"
+    memory: Memory = DEFAULT_MEMORY_SIZE
 
     def match_options(self) -> MatchOptions:
         """The options as `annotate` takes them."""
@@ -90,16 +92,19 @@ class MatchingOptions:
             probe=self.probe,
             reference=self.reference,
             libraries=tuple(self.custom_ops or ()),
-            memory=self._memory(),
+            memory=memory_bytes(self.memory),
         )
 
-    def _memory(self) -> int:
-        """The bytes of `--memory`.
 
-        Raises:
-            UsageError: It is no size.
-        """
-        size = read_byte_size(self.memory)
-        if size is None:
-            raise UsageError(f"--memory {self.memory}: write a size such as 2GB or 512MiB.")
-        return size
+def memory_bytes(memory: str) -> int:
+    """The bytes of `--memory`.
+
+    Raises:
+        UsageError: It is no size.
+    """
+    size = read_byte_size(memory)
+    if size is None:
+        raise UsageError(f"--memory {memory}: write a size such as 2GB or 512MiB.")
+    if not size:
+        raise UsageError("--memory takes at least one byte.")
+    return size

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated, TypedDict
 import typer
 
 from modelexport.cli.options.common import inherit_from_option
-from modelexport.cli.options.matching import CustomOps, NoRun
+from modelexport.cli.options.matching import (
+    DEFAULT_MEMORY_SIZE,
+    CustomOps,
+    Memory,
+    NoRun,
+    memory_bytes,
+)
 from modelexport.cli.part_folders import hierarchy_source
 
 if TYPE_CHECKING:
@@ -23,6 +29,7 @@ class PlacementKeywords(TypedDict):
     inherit_from: Path | None
     run: bool
     libraries: tuple[Path, ...]
+    memory: int
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,7 @@ class PlacementOptions:
     inherit_from: Annotated[Path | None, inherit_from_option(_TOPIC)] = None
     no_run: NoRun = False
     custom_ops: CustomOps = None
+    memory: Memory = DEFAULT_MEMORY_SIZE
 
     def keywords(self, part: "PartFiles | None" = None) -> PlacementKeywords:
         """The options as the functions of `modelexport` take them.
@@ -56,4 +64,5 @@ class PlacementOptions:
             "inherit_from": inherit_from,
             "run": not self.no_run,
             "libraries": tuple(self.custom_ops or ()),
+            "memory": memory_bytes(self.memory),
         }

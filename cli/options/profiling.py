@@ -8,7 +8,12 @@ from typing import Annotated
 
 import typer
 
-from modelexport.cli.options.matching import CustomOps
+from modelexport.cli.options.matching import (
+    DEFAULT_MEMORY_SIZE,
+    CustomOps,
+    Memory,
+    memory_bytes,
+)
 from modelexport.cli.stdio_files import check_named, check_one_output, input_file, text_output
 from modelexport.errors import UsageError
 from modelexport.hierarchy.choices import OptimisationLevel, ProfileFormat, ProfileRuntime
@@ -82,6 +87,7 @@ class ProfileRunOptions:
         ),
     ] = _DEFAULTS.runtime
     custom_ops: CustomOps = None
+    memory: Memory = DEFAULT_MEMORY_SIZE
 
     def check_import(self) -> None:
         """Refuse options of a run beside a profile that was recorded elsewhere.
@@ -105,6 +111,7 @@ class ProfileRunOptions:
             provider=self.provider,
             probe=self.probe,
             libraries=tuple(self.custom_ops or ()),
+            memory=memory_bytes(self.memory),
             runtime=self.runtime,
         )
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 from modelexport.errors import ForeignRecordError, UsageError
-from modelexport.hierarchy.annotate_options import MatchOptions
+from modelexport.hierarchy.annotate_options import DEFAULT_MEMORY, MatchOptions
 from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.graph_paths import NodeKey
 from modelexport.hierarchy.module_tree import ModuleTree
@@ -25,17 +25,21 @@ class PlacementSources(msgspec.Struct, frozen=True):
         annotated: An opened annotated file of the model.
         run: Whether a file may be run to match it.
         libraries: Custom operator libraries that onnxruntime loads first.
+        memory: Maximum bytes of values that are in memory at one time, where a file is run to
+            match it.
     """
 
     record: Record | None = None
     annotated: ModelFile | None = None
     run: bool = True
     libraries: tuple[Path, ...] = ()
+    memory: int = DEFAULT_MEMORY
 
     @property
     def options(self) -> MatchOptions:
         """How a file is matched."""
-        return MatchOptions(run=self.run, libraries=self.libraries if self.run else ())
+        libraries = self.libraries if self.run else ()
+        return MatchOptions(run=self.run, libraries=libraries, memory=self.memory)
 
 
 class Placement(msgspec.Struct, frozen=True):

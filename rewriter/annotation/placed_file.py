@@ -12,6 +12,7 @@ from pathlib import Path
 import onnx
 
 from modelexport.errors import UsageError
+from modelexport.hierarchy.annotate_options import DEFAULT_MEMORY
 from modelexport.hierarchy.module_tree import ModuleTree, is_within
 from modelexport.hierarchy.record import Record, read_record
 from modelexport.hierarchy.tags import Tagger
@@ -54,6 +55,7 @@ class PlacedFile:
         inherit_from: str | Path | None = None,
         run: bool = True,
         libraries: tuple[Path, ...] = (),
+        memory: int = DEFAULT_MEMORY,
     ) -> Iterator["PlacedFile"]:
         """Open a file and find the module of every node.
 
@@ -64,6 +66,8 @@ class PlacedFile:
             inherit_from: An annotated file of the model, in place of a record.
             run: Whether the file may be run to match it, where it carries no tags.
             libraries: Custom operator libraries that onnxruntime loads first.
+            memory: Maximum bytes of values that are in memory at one time, where the file is run
+                to match it.
 
         Raises:
             FileProblem: A file cannot be read.
@@ -79,7 +83,8 @@ class PlacedFile:
             annotated = None
             if inherit_from is not None:
                 annotated = stack.enter_context(ModelFile.open(inherit_from))
-            placement = place_nodes(file, PlacementSources(record, annotated, run, libraries))
+            sources = PlacementSources(record, annotated, run, libraries, memory)
+            placement = place_nodes(file, sources)
             note = () if placement.note is None else (placement.note,)
             yield cls(file, placement.hierarchy, (*note, *placement.hierarchy.notes))
 

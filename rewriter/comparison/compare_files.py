@@ -3,6 +3,7 @@
 from contextlib import ExitStack
 from pathlib import Path
 
+from modelexport.hierarchy.annotate_options import DEFAULT_MEMORY
 from modelexport.hierarchy.record import Record, read_record
 from modelexport.rewriter.annotation.model_file import ModelFile
 from modelexport.rewriter.comparison.compare_values import Numeric, compare_values
@@ -31,6 +32,7 @@ def compare(
     numeric: Numeric | None = None,
     module: str | None = None,
     depth: int | None = None,
+    memory: int = DEFAULT_MEMORY,
 ) -> Comparison:
     """Compare two files of a model, module by module.
 
@@ -47,6 +49,8 @@ def compare(
         module: Path or tag of a module, to compare only it and what is below it.
         depth: How many steps below that (or below the root) modules are shown; the deepest stand
             for all modules inside them.
+        memory: Maximum bytes of values that are in memory at one time, where a file is run to
+            match it.
 
     Examples:
         >>> from modelexport import Numeric, compare
@@ -77,7 +81,7 @@ def compare(
     with ExitStack() as stack:
         first = stack.enter_context(ModelFile.open(a))
         second = stack.enter_context(ModelFile.open(b, similar=first))
-        files, notes = resolve_hierarchies(first, second, record, run=run)
+        files, notes = resolve_hierarchies(first, second, record, run=run, memory=memory)
         return _compare(files, notes, record, numeric, module, depth)
 
 

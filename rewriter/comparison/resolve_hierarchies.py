@@ -2,13 +2,13 @@
 
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.annotation.model_file import ModelFile
-from modelexport.rewriter.annotation.node_placement import Placement, PlacementSources, place_nodes
+from modelexport.rewriter.annotation.node_placement import PlacementSources, place_nodes
 from modelexport.rewriter.comparison.compared_file import ComparedFile, ComparedFiles
 from modelexport.rewriter.matching import OURS
 
 
 def resolve_hierarchies(
-    first: ModelFile, second: ModelFile, record: Record | None, *, run: bool
+    first: ModelFile, second: ModelFile, record: Record | None, *, run: bool, memory: int
 ) -> tuple[ComparedFiles, list[str]]:
     """Find the hierarchy of each file.
 
@@ -20,6 +20,7 @@ def resolve_hierarchies(
         second: The second.
         record: A trace record of the model.
         run: Whether a file may be run to match it.
+        memory: Maximum bytes of values that are in memory at one time, where one is run.
 
     Returns:
         The files with their modules, and notes on what was done.
@@ -28,13 +29,14 @@ def resolve_hierarchies(
         ForeignRecordError: A file is not one of the model.
         UsageError: There is no way to know the modules of a file.
     """
-    left = _placement(first, second, record, run=run)
-    right = _placement(second, first, record, run=run)
+    left, right = (
+        place_nodes(file, PlacementSources(record, _annotated(other), run, memory=memory))
+        for file, other in ((first, second), (second, first))
+    )
     files = ComparedFile(first, 0, left.hierarchy), ComparedFile(second, 1, right.hierarchy)
     return files, [note for note in (left.note, right.note) if note is not None]
 
 
-def _placement(file: ModelFile, other: ModelFile, record: Record | None, *, run: bool) -> Placement:
-    is_annotated = other.carried is not None and other.carried.scheme == OURS
-    annotated = other if is_annotated else None
-    return place_nodes(file, PlacementSources(record, annotated, run))
+def _annotated(file: ModelFile) -> ModelFile | None:
+    """The file, if it carries tags of ours."""
+    return file if file.carried is not None and file.carried.scheme == OURS else None

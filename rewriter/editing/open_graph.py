@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from modelexport.hierarchy.annotate_options import DEFAULT_MEMORY
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.editing.module_graph import ModuleGraph
@@ -17,6 +18,7 @@ def open_graph(
     inherit_from: str | Path | None = None,
     run: bool = True,
     libraries: tuple[Path, ...] = (),
+    memory: int = DEFAULT_MEMORY,
 ) -> Iterator[ModuleGraph]:
     """Open a file as an onnx-graphsurgeon graph whose nodes can be asked for by module.
 
@@ -27,6 +29,8 @@ def open_graph(
         inherit_from: An annotated file that this file was made from, in place of a record.
         run: Whether the file may be run to match it, where it carries no tags.
         libraries: Custom operator libraries that onnxruntime loads first.
+        memory: Maximum bytes of values that are in memory at one time, where the file is run to
+            match it.
 
     Examples:
         >>> from modelexport import open_graph
@@ -47,6 +51,6 @@ def open_graph(
         UsageError: There is no way to know the modules of the file.
     """
     with PlacedFile.open(
-        path, record=record, inherit_from=inherit_from, run=run, libraries=libraries
+        path, record=record, inherit_from=inherit_from, run=run, libraries=libraries, memory=memory
     ) as file:
         yield ModuleGraph(file)

@@ -33,6 +33,7 @@ from modelexport.rewriter.container import OnnxContainer, SessionSource, session
 from modelexport.rewriter.execution.feeds import Feeds
 from modelexport.rewriter.execution.recorded_value_index import RecordedValueIndex
 from modelexport.rewriter.execution.session import Session
+from modelexport.rewriter.execution.value_parts import value_parts
 from modelexport.support.progress import report_step
 
 Fingerprints = dict[tuple[str, str], ValueFingerprint]
@@ -185,9 +186,7 @@ class Observer:
     @cached_property
     def _parts(self) -> list[list[str]]:
         """Names of the main graph's values, by the pass in which they are fetched."""
-        names = computed_names(self._model.graph)
-        size = -(-max(1, len(names)) // self._passes)
-        return [names[start : start + size] for start in range(0, len(names), size)]
+        return value_parts(self._model.graph, self._passes)
 
     def _exposed(self, model: onnx.ModelProto, names: list[str]) -> SessionSource:
         """A model with some values among its outputs."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import onnx
 
+from modelexport.hierarchy.annotate_options import DEFAULT_MEMORY
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.container import session_source
@@ -42,6 +43,7 @@ def extract(  # noqa: PLR0913 - keyword-only options of an entry point
     inherit_from: str | Path | None = None,
     run: bool = True,
     libraries: tuple[Path, ...] = (),
+    memory: int = DEFAULT_MEMORY,
     force: bool = False,
 ) -> Extraction:
     """Write a module as a runnable file of its own, with its hierarchy.
@@ -62,6 +64,8 @@ def extract(  # noqa: PLR0913 - keyword-only options of an entry point
         inherit_from: An annotated file that this file was made from, in place of a record.
         run: Whether the file may be run to match it, where it carries no tags.
         libraries: Custom operator libraries that onnxruntime loads first.
+        memory: Maximum bytes of values that are in memory at one time, where the file is run to
+            match it.
         force: Whether existing files may be overwritten.
 
     Examples:
@@ -80,7 +84,12 @@ def extract(  # noqa: PLR0913 - keyword-only options of an entry point
     with (
         removed_on_error(written),
         PlacedFile.open(
-            path, record=record, inherit_from=inherit_from, run=run, libraries=libraries
+            path,
+            record=record,
+            inherit_from=inherit_from,
+            run=run,
+            libraries=libraries,
+            memory=memory,
         ) as file,
     ):
         calls, nodes_of = named_calls(file, patterns, partly=partly)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from modelexport.errors import UsageError
+from modelexport.hierarchy.annotate_options import DEFAULT_MEMORY
 from modelexport.hierarchy.profile_options import ProfileOptions
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.profiling.profile_file import profile as measure_profile
@@ -19,6 +20,7 @@ def module_times(
     record: Record | str | Path | None = None,
     inherit_from: str | Path | None = None,
     libraries: tuple[Path, ...] = (),
+    memory: int = DEFAULT_MEMORY,
 ) -> dict[str, float]:
     """The time of the own nodes of each module, by its path.
 
@@ -28,6 +30,8 @@ def module_times(
         record: A trace record of the model, or its path.
         inherit_from: An annotated file of the model, in place of a record.
         libraries: Custom operator libraries that onnxruntime loads first.
+        memory: Maximum bytes of values that are in memory at one time, where the file is run to
+            match it.
 
     Raises:
         FileProblem: The profile cannot be read.
@@ -35,7 +39,7 @@ def module_times(
         UsageError: The profile is of another file, or has no time of a module.
     """
     if stored is None:
-        options = ProfileOptions(runs=_RUNS, libraries=libraries)
+        options = ProfileOptions(runs=_RUNS, libraries=libraries, memory=memory)
         profile = measure_profile(path, record=record, inherit_from=inherit_from, options=options)
     else:
         profiles = read_profiles(Path(stored))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from modelexport.hierarchy.annotate_options import DEFAULT_MEMORY
 from modelexport.hierarchy.choices import SplitBalance
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.annotation.placed_file import PlacedFile
@@ -44,6 +45,7 @@ def split(  # noqa: PLR0913 - a parameter is an option of the command
     inherit_from: str | Path | None = None,
     run: bool = True,
     libraries: tuple[Path, ...] = (),
+    memory: int = DEFAULT_MEMORY,
     force: bool = False,
 ) -> Split:
     """Write parts of a file that run one after the other, and a manifest.
@@ -62,6 +64,8 @@ def split(  # noqa: PLR0913 - a parameter is an option of the command
         inherit_from: An annotated file that this file was made from, in place of a record.
         run: Whether the file may be run to match it, where it carries no tags.
         libraries: Custom operator libraries that onnxruntime loads first.
+        memory: Maximum bytes of values that are in memory at one time, where the file is run to
+            match it.
         force: Whether existing files may be overwritten.
 
     Examples:
@@ -77,14 +81,25 @@ def split(  # noqa: PLR0913 - a parameter is an option of the command
     """
     balance, folder = SplitBalance(balance), Path(out_dir)
     times = partial(
-        module_times, path, profile, record=record, inherit_from=inherit_from, libraries=libraries
+        module_times,
+        path,
+        profile,
+        record=record,
+        inherit_from=inherit_from,
+        libraries=libraries,
+        memory=memory,
     )
     if folder.exists():
         check_target(folder / MANIFEST, force=force)
     with (
         atomic_folder(folder, force=force) as staging,
         PlacedFile.open(
-            path, record=record, inherit_from=inherit_from, run=run, libraries=libraries
+            path,
+            record=record,
+            inherit_from=inherit_from,
+            run=run,
+            libraries=libraries,
+            memory=memory,
         ) as file,
     ):
         division = _divide(file, parts, balance, times)

@@ -92,7 +92,11 @@ def profile(
         record = read_record(Path(record))
     with ExitStack() as unsaved:  # what is written when the input is known not to have changed
         with PlacedFile.open(
-            path, record=record, inherit_from=inherit_from, libraries=options.libraries
+            path,
+            record=record,
+            inherit_from=inherit_from,
+            libraries=options.libraries,
+            memory=options.memory,
         ) as file:
             if imported is not None:
                 measured = join_imported(file, imported, options)

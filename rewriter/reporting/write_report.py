@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from modelexport.errors import UsageError
+from modelexport.hierarchy.annotate_options import DEFAULT_MEMORY
 from modelexport.rewriter.analysis.analyze_file import analyze_model
 from modelexport.rewriter.analysis.results import Analysis
 from modelexport.rewriter.annotation.placed_file import PlacedFile
@@ -30,6 +31,7 @@ def report(  # noqa: PLR0913 - keyword-only options of an entry point
     inherit_from: str | Path | None = None,
     run: bool = True,
     libraries: tuple[Path, ...] = (),
+    memory: int = DEFAULT_MEMORY,
     profile: str | Path | None = None,
     comparison: str | Path | None = None,
     dims: Mapping[str, int] | None = None,
@@ -49,6 +51,8 @@ def report(  # noqa: PLR0913 - keyword-only options of an entry point
         inherit_from: An annotated file of the model, or a folder of such, in place of a record.
         run: Whether a file may be run to match it, where it carries no tags.
         libraries: Custom operator libraries that onnxruntime loads first.
+        memory: Maximum bytes of values that are in memory at one time, where the file is run to
+            match it.
         profile: JSON of `modelexport profile`, for the file of its name, or for the parts.
         comparison: JSON of `modelexport compare --numeric`, for the last file or folder.
         dims: Sizes of dimensions that the files leave open, by their names.
@@ -97,6 +101,7 @@ def report(  # noqa: PLR0913 - keyword-only options of an entry point
                 inherit_from=file.inherit_from,
                 run=run,
                 libraries=libraries,
+                memory=memory,
             ) as placed:
                 analysis, figures = _page_data(placed, figures, dims, code_folder)
             contents.append((msgspec.structs.replace(analysis, file=file.name), figures))

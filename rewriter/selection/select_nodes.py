@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from modelexport.errors import NoSuchModuleError, UsageError
+from modelexport.hierarchy.annotate_options import DEFAULT_MEMORY
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.graph.texts import require_text
@@ -36,6 +37,7 @@ def select_nodes(  # noqa: PLR0913 - keyword-only options of an entry point
     inherit_from: str | Path | None = None,
     run: bool = True,
     libraries: tuple[Path, ...] = (),
+    memory: int = DEFAULT_MEMORY,
 ) -> Selection:
     """Choose the nodes of some modules.
 
@@ -56,6 +58,8 @@ def select_nodes(  # noqa: PLR0913 - keyword-only options of an entry point
         inherit_from: An annotated file that this file was made from, in place of a record.
         run: Whether the file may be run to match it, where it carries no tags.
         libraries: Custom operator libraries that onnxruntime loads first.
+        memory: Maximum bytes of values that are in memory at one time, where the file is run to
+            match it.
 
     Examples:
         >>> from modelexport import select_nodes
@@ -75,7 +79,7 @@ def select_nodes(  # noqa: PLR0913 - keyword-only options of an entry point
     if not (modules or classes or op_types or lines):
         raise UsageError("select needs --module, --class, --op-type or --line.")
     with PlacedFile.open(
-        path, record=record, inherit_from=inherit_from, run=run, libraries=libraries
+        path, record=record, inherit_from=inherit_from, run=run, libraries=libraries, memory=memory
     ) as file:
         calls = [call for pattern in modules for call in match_modules(file, pattern)]
         nodes = set(range(len(file.graph)))

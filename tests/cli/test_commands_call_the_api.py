@@ -2,6 +2,7 @@
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,6 +54,28 @@ def test_a_command_calls_the_public_function(
     assert calls == [function]
     assert (result.code, result.err) == (2, "modelexport: this function was called.\n")
     assert list(working_folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["compare", "compare SOURCE", "profile", "extract", "split", "select", "report"],
+)
+def test_the_limit_of_memory_is_passed_on(
+    run: Run, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Every command that may match a file by its values has the option."""
+    limits: list[int] = []
+
+    def refuse(*_: object, **keywords: Any) -> None:
+        limits.append(keywords["options"].memory if name == "profile" else keywords["memory"])
+        raise UsageError("this function was called.")
+
+    function, line = LINES[name]
+    monkeypatch.setattr(modelexport, function, refuse)
+    run(*shlex.split(line), "--memory", "3KB")
+    assert limits == [3000]
+    assert "write a size" in run(*shlex.split(line), "--memory", "lots").err
+    assert "at least one byte" in run(*shlex.split(line), "--memory", "0").err
 
 
 def test_every_command_has_a_line() -> None:

@@ -87,7 +87,6 @@ EQUAL: dict[str, Edit] = {
     "an equal constant": with_layers(lambda _: ConstantLayer(0.5)),
     "an equal table": with_layers(lambda _: TableLayer(0.5)),
     "one weight for all": share_scale(*range(DEPTH)),
-    "one module for all": share_norm,
     "a hook on each": hook(*range(DEPTH)),
 }
 DIFFERENT: dict[str, Edit] = {
@@ -97,6 +96,7 @@ DIFFERENT: dict[str, Edit] = {
     "another operator": with_layers(lambda n: Layer(torch.sin if n == ODD else torch.tanh)),
     "another epsilon": lambda model: setattr(model.layers[ODD].inner[0], "eps", 2e-5),
     "too few": lambda model: model.layers.__delitem__(slice(7, None)),
+    "one module for all": share_norm,
     "two layers share a weight": share_scale(ODD - 1, ODD),
     "the first and the last share a weight": share_scale(1, DEPTH - 1),
     "a weight of a layer is another module's": share_with_head,

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from modelexport.errors import UsageError
+from modelexport.hierarchy.annotate_options import DEFAULT_MEMORY
 from modelexport.hierarchy.fingerprints import Array
 from modelexport.hierarchy.module_tree import ROOT, is_within
 from modelexport.hierarchy.module_values import ModelValues
@@ -50,6 +51,7 @@ def compare_run(
     libraries: tuple[Path, ...] = (),
     module: str | None = None,
     depth: int | None = None,
+    memory: int = DEFAULT_MEMORY,
 ) -> ModelComparison:
     """Compare what the modules of a model returned with what an ONNX file computes.
 
@@ -62,6 +64,7 @@ def compare_run(
         libraries: Custom operator libraries that onnxruntime loads first.
         module: Path or tag of a module, to compare only it and what is below it.
         depth: How many steps below that (or below the root) modules are shown.
+        memory: Maximum bytes of values in memory at one time, where the file is run to match it.
 
     Raises:
         FileProblem: A file cannot be read.
@@ -71,7 +74,7 @@ def compare_run(
             inputs do not fit.
     """
     with PlacedFile.open(
-        path, record=record, inherit_from=inherit_from, libraries=libraries
+        path, record=record, inherit_from=inherit_from, libraries=libraries, memory=memory
     ) as placed:
         file = ComparedFile(placed.file, 1, placed.hierarchy)
         shown = ShownInFile(file, module, depth)

@@ -1,16 +1,19 @@
 """An opened file with its hierarchy: by its own tags, by a record, or by an annotated file."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import onnx
 import pytest
 
+from modelexport import compare, extract, profile, select_nodes, split
 from modelexport.errors import ForeignRecordError, UsageError
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.graph_paths import walk_nodes
 from modelexport.hierarchy.module_tree import is_within
 from modelexport.rewriter import annotate
 from modelexport.rewriter.annotation.placed_file import PlacedFile
+from modelexport.support.progress import reporting_steps_to
 from tests.helpers.handmade import (
     TWO_LAYERS_MODULES,
     layers,
@@ -48,6 +51,30 @@ def test_an_annotated_file_places_its_descendant(plain: Path, annotated: Path) -
     with PlacedFile.open(annotated) as source, PlacedFile.open(plain, inherit_from=annotated) as f:
         assert f.modules == source.modules
         assert f.notes == ("plain.onnx is not annotated: it was matched with a.onnx",)
+
+
+LIMITED: dict[str, Callable[..., object]] = {
+    "select": lambda path, **options: select_nodes(path, ["layer.1"], **options),
+    "extract": lambda path, **options: extract(path, "layer.1", path.parent / "e.onnx", **options),
+    "split": lambda path, **options: split(path, path.parent / "parts", parts=2, **options),
+    "profile": lambda path, **options: profile(path, runs=1, **options),
+    "compare": lambda path, inherit_from, **options: compare(inherit_from, path, **options),
+}
+
+
+@pytest.mark.parametrize("use", LIMITED.values(), ids=LIMITED)
+def test_matching_keeps_to_a_limit_of_memory(
+    use: Callable[..., object], plain: Path, annotated: Path
+) -> None:
+    """A byte is less than any value takes: the file runs several times."""
+    model = onnx.load(plain)
+    for number, node in enumerate(model.graph.node):
+        node.name = f"n{number}"
+    onnx.save(model, plain)
+    steps: list[str] = []
+    with reporting_steps_to(steps.append):
+        use(plain, inherit_from=annotated, memory=1)
+    assert any("times: its values take more than --memory" in step for step in steps)
 
 
 def test_nodes_without_a_tag_are_matched(annotated: Path) -> None:
