@@ -144,18 +144,18 @@ def test_resuming_does_only_what_changed(resumed: Path) -> None:
     before = _contents(resumed)
     for path in [*resumed.glob("*"), *(resumed / "out").glob("*")]:
         os.utime(path)
-    assert run_batch(resumed, "--resume")[0] == 0
+    assert run_batch(resumed, "--workers", "1", "--resume")[0] == 0
     assert _states(resumed) == {"plain": "kept", "cut": "kept"}
 
     write_plan(resumed, RESUMED.replace("depth = 1", "depth = 2"))
-    assert run_batch(resumed, "--resume")[0] == 0
+    assert run_batch(resumed, "--workers", "1", "--resume")[0] == 0
     assert _states(resumed) == {"plain": "kept", "cut": "done"}
     assert "options" in job_rows(resumed)["cut"]["reason"]
 
     damaged = resumed / "out" / "plain.annotated.onnx"
     damaged.write_bytes(damaged.read_bytes()[:-1])
     (resumed / "out" / "cut.report.json").unlink()
-    assert run_batch(resumed, "--resume")[0] == 0
+    assert run_batch(resumed, "--workers", "1", "--resume")[0] == 0
     assert _states(resumed) == {"plain": "done", "cut": "done"}
     assert job_rows(resumed)["plain"]["reason"].startswith("plain.annotated.onnx")
     assert job_rows(resumed)["cut"]["reason"].startswith("cut.report.json")
@@ -167,17 +167,17 @@ def test_resuming_does_only_what_changed(resumed: Path) -> None:
 
 def test_resuming_sees_inputs_change(resumed: Path) -> None:
     """A record with other content is another input."""
-    assert run_batch(resumed, "--resume")[0] == 0
+    assert run_batch(resumed, "--workers", "1", "--resume")[0] == 0
     record = resumed / "plain.trace.json"
     record.write_bytes(record.read_bytes() + b"\n")
-    assert run_batch(resumed, "--resume")[0] == 0
+    assert run_batch(resumed, "--workers", "1", "--resume")[0] == 0
     assert set(_states(resumed).values()) == {"done"}
     assert "plain.trace.json changed" in job_rows(resumed)["plain"]["reason"]
 
 
 def test_a_finished_plan_resumes_without_heavy_imports(resumed: Path) -> None:
     """Neither torch nor onnx nor Dask is loaded to see that all is done."""
-    assert run_batch(resumed, "--resume")[0] == 0
+    assert run_batch(resumed, "--workers", "1", "--resume")[0] == 0
     result, packages = packages_loaded_by("--quiet", "batch", "plan.toml", "--resume", cwd=resumed)
     assert (result.code, result.err) == (0, "")
     assert set(_states(resumed).values()) == {"kept"}
