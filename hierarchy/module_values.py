@@ -56,3 +56,4 @@ class ModelValues:
     feeds_from: str
     calls: tuple[ModuleValues, ...]
     weights: Mapping[str, Mapping[str, WeightSource]] = field(default_factory=dict)
+    shared_weights: Mapping[tuple[str, str], str] = field(default_factory=dict)

@@ -64,12 +64,27 @@ def run_modules(
             run_model(model, call)
     arrays = {key: to_numpy(tensor) for key, tensor in call.tensors.items()}
     readable = {key: array for key, array in arrays.items() if array is not None}
-    return ModelValues(name, readable, feeds_from, tuple(collector.calls), _weights(model))
+    return ModelValues(
+        *(name, readable, feeds_from, tuple(collector.calls)),
+        _weights(model),
+        _shared_weights(model),
+    )
 
 
 def _weights(model: nn.Module) -> dict[str, dict[str, WeightSource]]:
     """Functions that return the parameters and buffers of each module, under each of its paths."""
     return {path: _own_weights(m) for path, m in model.named_modules(remove_duplicate=False)}
+
+
+def _shared_weights(model: nn.Module) -> dict[tuple[str, str], str]:
+    """The first module that has a weight, for the weights of others that are the same tensor."""
+    first: dict[int, str] = {}
+    shared: dict[tuple[str, str], str] = {}
+    for path, module in model.named_modules():
+        for name, weight in module.named_parameters(recurse=False):
+            if first.setdefault(id(weight), path) != path:
+                shared[path, name] = first[id(weight)]
+    return shared
 
 
 def _own_weights(module: nn.Module) -> dict[str, WeightSource]:

@@ -55,6 +55,10 @@ WEIGHT_SLACK = 1e-5
 """Difference (0 or more), over the largest element of a weight, up to which weights are equal:
 far below any change that matters, above what converters round towards zero or away from it."""
 
+UNRELATED_DISTANCE = 0.9
+"""Distance (0 or more) of two weights from which they are not taken for one where only their
+numbers say so: those that have nothing to do with each other are about 1 apart, or more."""
+
 MOST_CHANGED_MODULES = 0.5
 """Maximum share (0 to 1) of modules with weights beyond rounding, up to which these are changed;
 one module always does."""

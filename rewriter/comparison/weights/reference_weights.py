@@ -4,7 +4,7 @@ The nodes of two files need not work for the same modules: where a norm over bat
 the convolution before it, a node may be known to work for both modules or only for one of them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -25,14 +25,17 @@ class ReferenceWeight:
 
     Attributes:
         name: Its name there.
-        owners: The modules that own it.
+        owners: The modules whose node reads it.
         source: Gives its numbers.
+        parameter: The module whose parameter it is, the first of several, and the name there;
+            None where that is not known.
         norm: The norm over batches that is merged into it here; None where none is.
     """
 
     name: str
     owners: Owners
     source: WeightSource
+    parameter: tuple[str, str] | None = None
     norm: str | None = None
 
     @property
@@ -59,12 +62,12 @@ class ReferenceWeights:
     """The weights of a reference.
 
     Attributes:
-        weights: What gives the weights that some modules own together, by their names.
+        weights: The weights that nodes read which work for the same modules.
         norms: The norms over batches that the reference computes by themselves, by their keys.
         norm_behind: For the key of a module that of the norm that reads what it returns.
     """
 
-    weights: Mapping[Owners, Mapping[str, WeightSource]]
+    weights: Mapping[Owners, Sequence[ReferenceWeight]]
     norms: Mapping[str, BatchNorm]
     norm_behind: Mapping[str, str]
 
@@ -100,6 +103,15 @@ class ReferenceWeights:
         ]
         return [*self._own(plain, separate_norms), *merged]
 
+    def inside(self, keys: Owners, separate_norms: SeparateNorms) -> list[ReferenceWeight]:
+        """The weights of modules, norms over batches aside, that a node around them may read.
+
+        Args:
+            keys: The modules.
+            separate_norms: The norms over batches that the other side merges into nothing.
+        """
+        return list(self._own(keys - self.norms.keys(), separate_norms))
+
     def _norm_of(self, key: str, owners: Owners, inner: Owners) -> str | None:
         """The norm that may be merged into a module."""
         norms = owners - inner
@@ -119,8 +131,7 @@ class ReferenceWeights:
         for group in dict.fromkeys(groups):
             is_merged = len(group) > 1 and bool(group & separate_norms.keys())
             if not is_merged and not group & merged_here:
-                for name, source in self.weights[group].items():
-                    yield ReferenceWeight(name, group, source)
+                yield from self.weights[group]
 
     def _merged(self, key: str, norm_key: str) -> Iterator[ReferenceWeight]:
         """The weights of a module with the norm behind it."""
@@ -128,12 +139,12 @@ class ReferenceWeights:
         scale, shift = norm.scale(), norm.shift()
         if scale is None or shift is None:
             return
-        sources = self.weights.get(frozenset({key}), {})
-        arrays = {name: source() for name, source in sources.items()}
+        weights = self.weights.get(frozenset({key}), ())
+        arrays = {weight.name: weight.source() for weight in weights}
         for name, array in _with_bias(arrays, shift).items():
             for axis in _channel_axes(array, scale):
                 source = partial(_merge, array, scale, shift, axis)
-                yield ReferenceWeight(name, frozenset({key, norm_key}), source, norm_key)
+                yield ReferenceWeight(name, frozenset({key, norm_key}), source, (key, name), norm_key)
 
 
 def _with_bias(arrays: Mapping[str, Array | None], shift: Array) -> dict[str, Array]:

@@ -3,15 +3,18 @@
 from collections.abc import Callable
 from functools import partial
 
-from modelexport.hierarchy.module_values import WeightSource
 from modelexport.rewriter.comparison.compared_file import ComparedFile, ComparedFiles
 from modelexport.rewriter.comparison.module_alignment import ModuleAlignment
 from modelexport.rewriter.comparison.shown_modules import ShownModules
 from modelexport.rewriter.comparison.weights.file_norms import find_norms
-from modelexport.rewriter.comparison.weights.reference_weights import Owners, ReferenceWeights
+from modelexport.rewriter.comparison.weights.reference_weights import (
+    Owners,
+    ReferenceWeight,
+    ReferenceWeights,
+)
 from modelexport.rewriter.comparison.weights.results import ChangedWeight
 from modelexport.rewriter.comparison.weights.weight_differences import find_changed_weights
-from modelexport.rewriter.comparison.weights.weight_numbers import WeightReader
+from modelexport.rewriter.comparison.weights.weight_numbers import WeightRead, WeightReader
 
 
 def changed_weights(
@@ -26,9 +29,9 @@ def changed_weights(
     """
     reference, changed = files
 
-    def tag(path: str) -> str | None:
-        key = shown.shown_as(alignment.key(changed, path))
-        return None if key is None else alignment.tag(key)
+    def tag(key: str) -> str | None:
+        shown_key = shown.shown_as(key)
+        return None if shown_key is None else alignment.tag(shown_key)
 
     return find_changed_weights(
         WeightReader(changed),
@@ -43,18 +46,34 @@ def _reference_weights(file: ComparedFile, alignment: ModuleAlignment) -> Refere
     reader, key = WeightReader(file), partial(alignment.key, file)
     norms = find_norms(reader)
     return ReferenceWeights(
-        _sources(reader, key),
+        _weights(reader, key),
         {key(norm.path): norm.channels for norm in norms},
         {key(path): key(norm.path) for norm in norms for path in norm.before},
     )
 
 
-def _sources(
+def _weights(
     reader: WeightReader, key: Callable[[str], str]
-) -> dict[Owners, dict[str, WeightSource]]:
-    """What gives the weights of a file, by the modules that own them and by name."""
-    weights: dict[Owners, dict[str, WeightSource]] = {}
+) -> dict[Owners, list[ReferenceWeight]]:
+    """The weights of a file by the modules whose nodes read them."""
+    reads: dict[Owners, dict[str, WeightRead]] = {}
     for read in reader.reads:
-        sources = weights.setdefault(frozenset(map(key, read.owners)), {})
-        sources.setdefault(read.name, partial(reader.array, read))
-    return weights
+        reads.setdefault(frozenset(map(key, read.owners)), {}).setdefault(read.name, read)
+    return {
+        owners: [
+            ReferenceWeight(
+                *(name, owners, partial(reader.array, read)),
+                parameter=_parameter(read, key),
+            )
+            for name, read in names.items()
+        ]
+        for owners, names in reads.items()
+    }
+
+
+def _parameter(read: WeightRead, key: Callable[[str], str]) -> tuple[str, str] | None:
+    """Key of the module whose parameter a weight is, and the name there."""
+    if read.parameter is None:
+        return None
+    path, _, name = read.parameter.rpartition(".")
+    return key(path), name

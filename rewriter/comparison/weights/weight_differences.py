@@ -16,6 +16,7 @@ from modelexport.rewriter.comparison.thresholds import (
     MOST_CHANGED_MODULES,
     MOST_PERMUTED_AXES,
     SAME_VALUE_DISTANCE,
+    UNRELATED_DISTANCE,
     WEIGHT_SLACK,
 )
 from modelexport.rewriter.comparison.weights.file_norms import find_norms
@@ -30,6 +31,9 @@ from modelexport.rewriter.comparison.weights.weight_numbers import (
     WeightRead,
     WeightReader,
 )
+
+_ORDERED_OTHERWISE = {"LSTM", "GRU", "RNN"}
+"""Standard operators whose weights are those of torch in another order: that of the gates."""
 
 Key = Callable[[str], str]
 """The key of a module by its path in the file; the reference has the same keys."""
@@ -46,6 +50,7 @@ class _Difference:
         excess: Norm of what is more than rounding, over the norm of the reference's.
         in_order: Whether both have their numbers in the same order, up to that of the axes.
         same_numbers: Whether both have the same numbers in any order.
+        fits: Whether the shape says the order of the numbers, up to that of the axes.
     """
 
     reference: ReferenceWeight
@@ -54,6 +59,10 @@ class _Difference:
     excess: float
     in_order: bool
     same_numbers: bool
+    fits: bool
+
+
+_Pairs = Sequence[tuple[WeightRead, _Difference]]
 
 
 def find_changed_weights(
@@ -68,34 +77,66 @@ def find_changed_weights(
         reader: Reads the weights of the file.
         references: The weights of the reference.
         key: The key of a module by its path.
-        tag: The tag of a module by its path; None for one that is not shown.
+        tag: The tag of a module by its key; None for one that is not shown.
     """
     differences = list(_differences(reader, references, key))
     orders = {read.place for read, difference in differences if difference.in_order}
     changed = [
         (read, difference)
         for read, difference in differences
-        if difference.excess > 0 and (not difference.same_numbers or read.place in orders)
+        if difference.excess > 0
+        and (not difference.same_numbers or difference.fits or read.place in orders)
     ]
     if not _is_rounding(differences, changed):
         changed = [(read, difference) for read, difference in changed if difference.steps is None]
-    changed.sort(key=lambda pair: (-float(f"{pair[1].excess:.2e}"), pair[0].reader))
     return [
         ChangedWeight(
             *(shown_tag, read.name, match.reference.label, match.relative, read.reader, match.steps)
         )
-        for read, match in changed
+        for read, match in _sorted(_once(changed))
         if (shown_tag := tag(_owner(reader, read, match, key))) is not None
     ]
 
 
+def _once(changed: _Pairs) -> list[tuple[WeightRead, _Difference]]:
+    """Each weight once, also if nodes of several modules read it: as the first node reads it."""
+    first: dict[str, tuple[WeightRead, _Difference]] = {}
+    for read, difference in sorted(changed, key=lambda pair: pair[0].reader):
+        first.setdefault(read.name, (read, difference))
+    return list(first.values())
+
+
+def _sorted(changed: _Pairs) -> _Pairs:
+    """The most changed first; copies of one parameter stand together, as the first of them."""
+    excess: dict[object, float] = {}
+    position: dict[object, int] = {}
+    for read, difference in changed:
+        parameter = difference.reference.parameter or read.name
+        excess[parameter] = max(difference.excess, excess.get(parameter, 0.0))
+        position[parameter] = min(read.reader, position.get(parameter, read.reader))
+
+    def order(pair: tuple[WeightRead, _Difference]) -> tuple[float, int, int]:
+        parameter = pair[1].reference.parameter or pair[0].name
+        return -float(f"{excess[parameter]:.2e}"), position[parameter], pair[0].reader
+
+    return sorted(changed, key=order)
+
+
 def _owner(reader: WeightReader, read: WeightRead, difference: _Difference, key: Key) -> str:
-    """Path of the module that owns a weight: of several the one with the largest weight."""
+    """Key of the module that a weight is of.
+
+    That is the one whose parameter it is, but for a copy of a shared parameter the module that
+    reads it. Where that is not known, it is the module with the largest weight of those that read
+    it.
+    """
     owners = [path for path in read.owners if key(path) in difference.reference.owners]
-    return max(owners or read.owners, key=reader.largest_weight)
-
-
-_Pairs = Sequence[tuple[WeightRead, _Difference]]
+    path = max(owners or read.owners, key=reader.largest_weight)
+    parameter = difference.reference.parameter
+    owner = None if parameter is None else parameter[0]
+    if read.parameter is not None:
+        owner = key(read.parameter.rpartition(".")[0])
+    is_copy = reader.has_weight(path, read.name) and reader.is_read_once(read.name)
+    return key(path) if owner is None or is_copy else owner
 
 
 def _is_rounding(differences: _Pairs, changed: _Pairs) -> bool:
@@ -110,19 +151,43 @@ def _is_rounding(differences: _Pairs, changed: _Pairs) -> bool:
 def _differences(
     reader: WeightReader, references: ReferenceWeights, key: Key
 ) -> Iterator[tuple[WeightRead, _Difference]]:
-    """Each weight of a module with the nearest one of the reference's module."""
+    """Each weight of a module with the nearest one of the reference's module.
+
+    A node may read the weight of a module inside its own, or of another one.
+    """
     norms = {key(n.path): frozenset(map(key, n.before)) for n in find_norms(reader)}
     for owners, reads in _by_owners(reader.reads).items():
-        weights = references.of(frozenset(map(key, owners)), norms)
-        arrays = [(weight, array) for weight in weights if (array := weight.source()) is not None]
-        candidates = [
-            (read, _difference(weight, array, numbers))
-            for read in reads
-            if arrays and (numbers := reader.numbers(read)) is not None
-            for weight, array in arrays
-            if 1 < array.size == numbers.array.size
-        ]
-        yield from _nearest(candidates)
+        own = references.of(frozenset(map(key, owners)), norms)
+        pairs = list(_nearest(list(_candidates(reader, reads, own))))
+        yield from pairs
+        known = {read.name for read, _ in pairs}
+        rest = [read for read in reads if read.name not in known]
+        paths = {path for owner in owners for path in reader.inner_modules.get(owner, ())}
+        paths |= {read.parameter.rpartition(".")[0] for read in rest if read.parameter is not None}
+        others = references.inside(frozenset(map(key, paths)), norms)
+        candidates = _candidates(reader, rest, others)
+        yield from _nearest([pair for pair in candidates if _may_be_of_another(*pair, key)])
+
+
+def _candidates(
+    reader: WeightReader, reads: Sequence[WeightRead], weights: Sequence[ReferenceWeight]
+) -> Iterator[tuple[WeightRead, _Difference]]:
+    """Weights with all of the reference that they may be."""
+    arrays = [(weight, array) for weight in weights if (array := weight.source()) is not None]
+    for read in reads if arrays else ():
+        if (numbers := reader.numbers(read)) is None:
+            continue
+        for weight, array in arrays:
+            if 1 < array.size == numbers.array.size:
+                yield read, _difference(weight, array, numbers, read.place[0])
+
+
+def _may_be_of_another(read: WeightRead, difference: _Difference, key: Key) -> bool:
+    """Whether a weight is one of a module for which its node does not work."""
+    if read.parameter is not None:
+        path, _, name = read.parameter.rpartition(".")
+        return difference.reference.parameter == (key(path), name)
+    return difference.same_numbers or difference.relative < UNRELATED_DISTANCE
 
 
 def _nearest(
@@ -149,13 +214,21 @@ def _by_owners(reads: Iterable[WeightRead]) -> dict[tuple[str, ...], Sequence[We
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a mask holds numbers whose square is infinite
-def _difference(reference: ReferenceWeight, exact: Array, weight: WeightNumbers) -> _Difference:
+def _difference(
+    reference: ReferenceWeight, exact: Array, weight: WeightNumbers, operator: str
+) -> _Difference:
     """The difference of a weight: number by number, else, in another order, of sorted numbers."""
     if np.array_equal(exact, weight.array):
-        return _Difference(reference, 0.0, None if weight.step is None else 0.0, 0.0, True, False)
+        steps = None if weight.step is None else 0.0
+        return _Difference(
+            reference, 0.0, steps, 0.0, in_order=True, same_numbers=False, fits=True
+        )
     exact = exact.astype(np.float32)
     norm = float(np.linalg.norm(exact)) or 1.0
-    ordered = min(_orders(exact, weight.array), key=lambda a: _distance(a, weight.array))
+    orders = list(_orders(exact, weight.array))
+    fits = bool(orders) and operator not in _ORDERED_OTHERWISE and "::" not in operator
+    orders = orders or [exact.reshape(weight.array.shape)]
+    ordered = min(orders, key=lambda a: _distance(a, weight.array))
     relative = _distance(ordered, weight.array) / norm
     in_order = relative < SAME_VALUE_DISTANCE or exact.ndim <= 1
     same_numbers = False
@@ -167,7 +240,7 @@ def _difference(reference: ReferenceWeight, exact: Array, weight: WeightNumbers)
     if in_order or same_numbers:
         over, steps = _beyond_rounding(ordered, weight.array, weight.step, weight.at_edge)
     excess = float(np.linalg.norm(over)) / norm
-    return _Difference(reference, relative, steps, excess, in_order, same_numbers)
+    return _Difference(reference, relative, steps, excess, in_order, same_numbers, fits)
 
 
 def _beyond_rounding(
@@ -186,17 +259,16 @@ def _beyond_rounding(
 
 
 def _orders(exact: Array, actual: Array) -> Iterator[Array]:
-    """An array in each order of its axes that has the shape of another one, extents of 1 aside."""
+    """An array in each order of its axes that has the shape of another one, extents of 1 aside.
+
+    There are none if it has no such order, or too many axes.
+    """
     shape = tuple(extent for extent in actual.shape if extent != 1)
     squeezed = exact.reshape([extent for extent in exact.shape if extent != 1])
-    fits = False
     if squeezed.ndim <= MOST_PERMUTED_AXES:
         for axes in itertools.permutations(range(squeezed.ndim)):
             if tuple(squeezed.shape[axis] for axis in axes) == shape:
-                fits = True
                 yield squeezed.transpose(axes).reshape(actual.shape)
-    if not fits:
-        yield exact.reshape(actual.shape)
 
 
 def _distance(exact: Array, actual: Array) -> float:

@@ -9,6 +9,8 @@ import numpy as np
 import onnx
 
 from modelexport.hierarchy.fingerprints import Array
+from modelexport.hierarchy.graph_paths import op_type
+from modelexport.hierarchy.module_tree import ancestors
 from modelexport.rewriter.comparison.compared_file import ComparedFile
 from modelexport.rewriter.comparison.quantisation_scales import QuantisationScales, Scale
 from modelexport.rewriter.comparison.weights.integer_scales import integer_scale
@@ -29,6 +31,9 @@ _FLOATS = {onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, *_MANTISSA_BITS}
 _MOVING = {"Identity", "Cast", "Transpose", "Reshape", "Unsqueeze", "Squeeze", "Flatten"}
 """Operators whose output holds the numbers of their first input."""
 
+_PASSING_ON = {*_MOVING, "DequantizeLinear"}
+"""Operators that give a weight as it is, or as the real numbers that it stands for."""
+
 _ONES = {bits: sum(1 << place for place in range(0, 8, bits)) for bits in (1, 2, 4, 8)}
 """For numbers of so many bits: the byte in which all of them are 1."""
 
@@ -43,6 +48,7 @@ class WeightRead:
         reader: Position of the node of a module that reads it.
         owners: Paths of the modules with weights whose work this node does.
         place: The operator of the reader, and which input the weight is.
+        parameter: Name of the parameter that it is; None where that is not known.
     """
 
     name: str
@@ -50,6 +56,7 @@ class WeightRead:
     reader: int
     owners: tuple[str, ...]
     place: tuple[str, int]
+    parameter: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,13 +102,36 @@ class WeightReader:
         scales = self._scale_names()
         for position, node in enumerate(self.graph.nodes):
             owners = self.owners(position)
-            if not owners or self.graph.is_constant[position]:
+            passes_on = node.op_type in _PASSING_ON and self.graph.is_constant[position]
+            if not owners or passes_on:
                 continue
             for index, name in enumerate(node.input):
                 source, weight = self._source(name, position)
                 if weight in self._tensors and weight not in scales:
-                    place = node.op_type, index
-                    yield WeightRead(weight, source, position, owners, place)
+                    place = op_type(node), index
+                    parameter = self._parameter(weight)
+                    yield WeightRead(weight, source, position, owners, place, parameter)
+
+    def _parameter(self, name: str) -> str | None:
+        """The parameter that an initializer is, as the file says it, of a module that it has."""
+        parameter = self._file.hierarchy.parameters.get(name)
+        is_known = parameter is not None and parameter.rpartition(".")[0] in self._file.tree
+        return parameter if is_known else None
+
+    @cached_property
+    def inner_modules(self) -> dict[str, list[str]]:
+        """For the path of a module whose nodes read weights those inside it whose nodes read none.
+
+        An exporter that computes ahead what an inner module returns leaves its weight to a node
+        of the module around it.
+        """
+        readers = {path for read in self.reads for path in read.owners}
+        inner: dict[str, list[str]] = {}
+        for module in self._file.tree:
+            around = [path for path in ancestors(module.path) if path in readers]
+            if around and around[0] != module.path:
+                inner.setdefault(around[0], []).append(module.path)
+        return inner
 
     def owners(self, position: int) -> tuple[str, ...]:
         """Paths of the module of a node; for a fused one of those that have weights."""
@@ -111,13 +141,29 @@ class WeightReader:
         modules = (self._file.tree[path] for path in claim.covers if path in self._file.tree)
         return tuple(module.path for module in modules if module.parameters or module.buffers)
 
+    def is_read_once(self, name: str) -> bool:
+        """Whether the nodes that read an initializer work for the same modules."""
+        return len(self._owners_by_name[name]) == 1
+
+    @cached_property
+    def _owners_by_name(self) -> dict[str, set[tuple[str, ...]]]:
+        owners: dict[str, set[tuple[str, ...]]] = {}
+        for read in self.reads:
+            owners.setdefault(read.name, set()).add(read.owners)
+        return owners
+
+    def has_weight(self, path: str, name: str) -> bool:
+        """Whether a module has a weight of the size of an initializer."""
+        size = math.prod(self._tensors[name].dims)
+        return path in self._file.tree and size in self._sizes(path)
+
+    def _sizes(self, path: str) -> list[int]:
+        module = self._file.tree[path]
+        return [math.prod(weight.shape) for weight in (*module.parameters, *module.buffers)]
+
     def largest_weight(self, path: str) -> int:
         """Number of elements of the largest weight of a module."""
-        if path not in self._file.tree:
-            return 0
-        module = self._file.tree[path]
-        weights = (*module.parameters, *module.buffers)
-        return max((math.prod(weight.shape) for weight in weights), default=0)
+        return max(self._sizes(path), default=0) if path in self._file.tree else 0
 
     def _source(self, name: str, reader: int) -> tuple[int, str]:
         """The node that reads an initializer, and the initializer, behind what moves numbers."""
