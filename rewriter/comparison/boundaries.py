@@ -123,7 +123,7 @@ class _BoundaryFinder:
         """The nodes that read a value in any type, and the output that it becomes."""
         consumers: list[int] = []
         output: str | None = None
-        pending = [name]
+        pending, visited = [name], {name}
         while pending:
             value = pending.pop()
             if value in self._outputs:
@@ -132,7 +132,8 @@ class _BoundaryFinder:
                 node = self._graph.nodes[consumer]
                 recasts = node.op_type in RECASTING and self._graph.keys[consumer].graph == MAIN
                 if recasts and list(node.input[:1]) == [value]:
-                    pending.extend(node.output[:1])
+                    pending += [output for output in node.output[:1] if output not in visited]
+                    visited.update(node.output)
                 else:
                     consumers.append(consumer)
         return consumers, output

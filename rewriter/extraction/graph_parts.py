@@ -47,7 +47,8 @@ class MainGraph:
     Attributes:
         nodes: The nodes.
         initializers: Names of the initializers.
-        producer: Position of the node that computes each value.
+        producer: Position of the node that computes each value. In a damaged file in which nodes
+            read each other in a circle, a value that closes one has none.
         consumers: Positions of the nodes that read each value.
         is_constant: Whether each node depends on weights and constants alone.
         work: Positions of the nodes that depend on inputs, or whose results the graph returns; each
@@ -71,6 +72,7 @@ class MainGraph:
             for name in dict.fromkeys(names):
                 self.consumers.setdefault(name, []).append(position)
         order = self._in_order()
+        self._open_circles(order)
         self.is_constant = self._find_constants(order)
         self.work = [
             position
@@ -94,6 +96,15 @@ class MainGraph:
                 else:
                     ordered[pending.pop()] = None
         return list(ordered)
+
+    def _open_circles(self, order: list[int]) -> None:
+        """Forget who computes a value that is read before it is computed, whatever the order."""
+        done: set[int] = set()
+        for position in order:
+            for name in self.reads[position]:
+                if self.producer.get(name, NONE) not in done and name in self.producer:
+                    del self.producer[name]
+            done.add(position)
 
     def _find_constants(self, order: list[int]) -> list[bool]:
         """Whether each node depends on weights and constants alone."""

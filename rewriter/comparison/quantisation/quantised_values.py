@@ -55,7 +55,8 @@ class QuantisedValues:
             value
             for position, node in enumerate(graph.nodes)
             for name in node.output
-            if keys[position] is not None and (value := self._quantised(name)) is not None
+            if keys[position] is not None and graph.producer.get(name) == position
+            if (value := self._quantised(name)) is not None
         ]
         self.by_name = {value.name: value for value in real_values}
         self.by_real = {value.real: value for value in real_values}

@@ -61,19 +61,21 @@ def find_norms(reader: WeightReader) -> list[FileNorm]:
 def _owners_before(reader: WeightReader, position: int) -> tuple[str, ...]:
     """Paths of the modules whose node computes what a norm reads."""
     graph = reader.graph
-    before = graph.producer.get(graph.nodes[position].input[0])
-    while before is not None and graph.nodes[before].op_type in _PASSING:
-        before = graph.producer.get(graph.nodes[before].input[0])
+    before: int | None = position
+    while before is not None and (before == position or graph.nodes[before].op_type in _PASSING):
+        names = graph.nodes[before].input
+        before = graph.producer.get(names[0]) if names else None
     return () if before is None else reader.owners(before)
 
 
 def _scale(reader: WeightReader, position: int, reads: dict[int, WeightRead]) -> Array | None:
     """The factors of the channels; None where a weight of the norm is not known."""
     factors, variance = reader.array(reads[1]), reader.array(reads[4])
-    if factors is None or variance is None:
+    if factors is None or variance is None or factors.shape != variance.shape:
         return None
     attributes = {a.name: a.f for a in reader.graph.nodes[position].attribute}
-    scale: Array = factors / np.sqrt(variance + attributes.get("epsilon", _EPSILON))
+    with np.errstate(all="ignore"):  # a damaged file may have negative variances
+        scale: Array = factors / np.sqrt(variance + attributes.get("epsilon", _EPSILON))
     return scale
 
 
@@ -83,5 +85,8 @@ def _shift(reader: WeightReader, position: int, reads: dict[int, WeightRead]) ->
     mean = reader.array(reads[3])
     if scale is None or summands is None or mean is None:
         return None
-    shift: Array = summands - mean * scale
+    if not scale.shape == summands.shape == mean.shape:
+        return None
+    with np.errstate(all="ignore"):
+        shift: Array = summands - mean * scale
     return shift
