@@ -144,7 +144,8 @@ class ReferenceWeights:
         for name, array in _with_bias(arrays, shift).items():
             for axis in _channel_axes(array, scale):
                 source = partial(_merge, array, scale, shift, axis)
-                yield ReferenceWeight(name, frozenset({key, norm_key}), source, (key, name), norm_key)
+                owners = frozenset({key, norm_key})
+                yield ReferenceWeight(name, owners, source, (key, name), norm_key)
 
 
 def _with_bias(arrays: Mapping[str, Array | None], shift: Array) -> dict[str, Array]:

@@ -5,19 +5,11 @@ store. A weight that is further away was changed. If most weights are, the quant
 to the nearest number, and nothing follows from it.
 """
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
-import numpy as np
-
-from modelexport.hierarchy.fingerprints import Array
 from modelexport.rewriter.comparison.thresholds import (
     MOST_CHANGED_MODULES,
-    MOST_PERMUTED_AXES,
-    SAME_VALUE_DISTANCE,
     UNRELATED_DISTANCE,
-    WEIGHT_SLACK,
 )
 from modelexport.rewriter.comparison.weights.file_norms import find_norms
 from modelexport.rewriter.comparison.weights.reference_weights import (
@@ -26,43 +18,17 @@ from modelexport.rewriter.comparison.weights.reference_weights import (
     ReferenceWeights,
 )
 from modelexport.rewriter.comparison.weights.results import ChangedWeight
-from modelexport.rewriter.comparison.weights.weight_numbers import (
-    WeightNumbers,
-    WeightRead,
-    WeightReader,
+from modelexport.rewriter.comparison.weights.weight_difference import (
+    WeightDifference,
+    weight_difference,
 )
-
-_ORDERED_OTHERWISE = {"LSTM", "GRU", "RNN"}
-"""Standard operators whose weights are those of torch in another order: that of the gates."""
+from modelexport.rewriter.comparison.weights.weight_numbers import WeightRead, WeightReader
 
 Key = Callable[[str], str]
 """The key of a module by its path in the file; the reference has the same keys."""
 
 
-@dataclass(frozen=True)
-class _Difference:
-    """The difference of a weight from that of the reference.
-
-    Attributes:
-        reference: The latter.
-        relative: Norm of the difference over the norm of the reference's.
-        steps: Greatest difference in steps; None where it has none.
-        excess: Norm of what is more than rounding, over the norm of the reference's.
-        in_order: Whether both have their numbers in the same order, up to that of the axes.
-        same_numbers: Whether both have the same numbers in any order.
-        fits: Whether the shape says the order of the numbers, up to that of the axes.
-    """
-
-    reference: ReferenceWeight
-    relative: float
-    steps: float | None
-    excess: float
-    in_order: bool
-    same_numbers: bool
-    fits: bool
-
-
-_Pairs = Sequence[tuple[WeightRead, _Difference]]
+_Pairs = Sequence[tuple[WeightRead, WeightDifference]]
 
 
 def find_changed_weights(
@@ -98,9 +64,9 @@ def find_changed_weights(
     ]
 
 
-def _once(changed: _Pairs) -> list[tuple[WeightRead, _Difference]]:
+def _once(changed: _Pairs) -> list[tuple[WeightRead, WeightDifference]]:
     """Each weight once, also if nodes of several modules read it: as the first node reads it."""
-    first: dict[str, tuple[WeightRead, _Difference]] = {}
+    first: dict[str, tuple[WeightRead, WeightDifference]] = {}
     for read, difference in sorted(changed, key=lambda pair: pair[0].reader):
         first.setdefault(read.name, (read, difference))
     return list(first.values())
@@ -115,14 +81,14 @@ def _sorted(changed: _Pairs) -> _Pairs:
         excess[parameter] = max(difference.excess, excess.get(parameter, 0.0))
         position[parameter] = min(read.reader, position.get(parameter, read.reader))
 
-    def order(pair: tuple[WeightRead, _Difference]) -> tuple[float, int, int]:
+    def order(pair: tuple[WeightRead, WeightDifference]) -> tuple[float, int, int]:
         parameter = pair[1].reference.parameter or pair[0].name
         return -float(f"{excess[parameter]:.2e}"), position[parameter], pair[0].reader
 
     return sorted(changed, key=order)
 
 
-def _owner(reader: WeightReader, read: WeightRead, difference: _Difference, key: Key) -> str:
+def _owner(reader: WeightReader, read: WeightRead, difference: WeightDifference, key: Key) -> str:
     """Key of the module that a weight is of.
 
     That is the one whose parameter it is, but for a copy of a shared parameter the module that
@@ -150,7 +116,7 @@ def _is_rounding(differences: _Pairs, changed: _Pairs) -> bool:
 
 def _differences(
     reader: WeightReader, references: ReferenceWeights, key: Key
-) -> Iterator[tuple[WeightRead, _Difference]]:
+) -> Iterator[tuple[WeightRead, WeightDifference]]:
     """Each weight of a module with the nearest one of the reference's module.
 
     A node may read the weight of a module inside its own, or of another one.
@@ -171,7 +137,7 @@ def _differences(
 
 def _candidates(
     reader: WeightReader, reads: Sequence[WeightRead], weights: Sequence[ReferenceWeight]
-) -> Iterator[tuple[WeightRead, _Difference]]:
+) -> Iterator[tuple[WeightRead, WeightDifference]]:
     """Weights with all of the reference that they may be."""
     arrays = [(weight, array) for weight in weights if (array := weight.source()) is not None]
     for read in reads if arrays else ():
@@ -179,10 +145,10 @@ def _candidates(
             continue
         for weight, array in arrays:
             if 1 < array.size == numbers.array.size:
-                yield read, _difference(weight, array, numbers, read.place[0])
+                yield read, weight_difference(weight, array, numbers, read.place[0])
 
 
-def _may_be_of_another(read: WeightRead, difference: _Difference, key: Key) -> bool:
+def _may_be_of_another(read: WeightRead, difference: WeightDifference, key: Key) -> bool:
     """Whether a weight is one of a module for which its node does not work."""
     if read.parameter is not None:
         path, _, name = read.parameter.rpartition(".")
@@ -191,8 +157,8 @@ def _may_be_of_another(read: WeightRead, difference: _Difference, key: Key) -> b
 
 
 def _nearest(
-    candidates: Sequence[tuple[WeightRead, _Difference]],
-) -> Iterator[tuple[WeightRead, _Difference]]:
+    candidates: Sequence[tuple[WeightRead, WeightDifference]],
+) -> Iterator[tuple[WeightRead, WeightDifference]]:
     """Each weight once: those of one name first, then the nearest."""
     read_names: set[str] = set()
     used: set[tuple[Owners, str]] = set()
@@ -211,65 +177,3 @@ def _by_owners(reads: Iterable[WeightRead]) -> dict[tuple[str, ...], Sequence[We
     for read in reads:
         owners.setdefault(read.owners, {}).setdefault(read.name, read)
     return {paths: list(names.values()) for paths, names in owners.items()}
-
-
-@np.errstate(over="ignore", invalid="ignore")  # a mask holds numbers whose square is infinite
-def _difference(
-    reference: ReferenceWeight, exact: Array, weight: WeightNumbers, operator: str
-) -> _Difference:
-    """The difference of a weight: number by number, else, in another order, of sorted numbers."""
-    if np.array_equal(exact, weight.array):
-        steps = None if weight.step is None else 0.0
-        return _Difference(
-            reference, 0.0, steps, 0.0, in_order=True, same_numbers=False, fits=True
-        )
-    exact = exact.astype(np.float32)
-    norm = float(np.linalg.norm(exact)) or 1.0
-    orders = list(_orders(exact, weight.array))
-    fits = bool(orders) and operator not in _ORDERED_OTHERWISE and "::" not in operator
-    orders = orders or [exact.reshape(weight.array.shape)]
-    ordered = min(orders, key=lambda a: _distance(a, weight.array))
-    relative = _distance(ordered, weight.array) / norm
-    in_order = relative < SAME_VALUE_DISTANCE or exact.ndim <= 1
-    same_numbers = False
-    if not in_order:
-        sorted_pair = np.sort(ordered, axis=None), np.sort(weight.array, axis=None)
-        most = None if weight.step is None else np.max(weight.step)
-        over, steps = _beyond_rounding(*sorted_pair, most, None)
-        same_numbers = not over.any()
-    if in_order or same_numbers:
-        over, steps = _beyond_rounding(ordered, weight.array, weight.step, weight.at_edge)
-    excess = float(np.linalg.norm(over)) / norm
-    return _Difference(reference, relative, steps, excess, in_order, same_numbers, fits)
-
-
-def _beyond_rounding(
-    exact: Array, actual: Array, step: Array | None, at_edge: Array | None
-) -> tuple[Array, float | None]:
-    """By how much each element is further away than rounding takes it; and the most steps."""
-    distance = np.abs(actual - exact)
-    slack = WEIGHT_SLACK * float(np.abs(exact).max(initial=0.0)) + WEIGHT_SLACK**2
-    allowed: Array | float = slack
-    steps = None
-    if step is not None:
-        share = 0.5 if at_edge is None else np.where(at_edge, 1.0, 0.5)
-        allowed = slack + share * step
-        steps = float((distance / np.maximum(step, np.finfo(np.float32).tiny)).max(initial=0.0))
-    return np.maximum(distance - allowed, 0.0), steps
-
-
-def _orders(exact: Array, actual: Array) -> Iterator[Array]:
-    """An array in each order of its axes that has the shape of another one, extents of 1 aside.
-
-    There are none if it has no such order, or too many axes.
-    """
-    shape = tuple(extent for extent in actual.shape if extent != 1)
-    squeezed = exact.reshape([extent for extent in exact.shape if extent != 1])
-    if squeezed.ndim <= MOST_PERMUTED_AXES:
-        for axes in itertools.permutations(range(squeezed.ndim)):
-            if tuple(squeezed.shape[axis] for axis in axes) == shape:
-                yield squeezed.transpose(axes).reshape(actual.shape)
-
-
-def _distance(exact: Array, actual: Array) -> float:
-    return float(np.linalg.norm(actual - exact))

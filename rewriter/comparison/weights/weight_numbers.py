@@ -1,4 +1,4 @@
-"""The real numbers that the weights of a file stand for, and how finely the file stores them."""
+"""The weights that the modules of a file read, and the real numbers that they stand for."""
 
 import math
 from collections.abc import Iterator
@@ -14,29 +14,23 @@ from modelexport.hierarchy.module_tree import ancestors
 from modelexport.rewriter.comparison.compared_file import ComparedFile
 from modelexport.rewriter.comparison.quantisation_scales import QuantisationScales, Scale
 from modelexport.rewriter.comparison.weights.integer_scales import integer_scale
+from modelexport.rewriter.comparison.weights.stored_steps import (
+    MANTISSA_BITS,
+    WeightNumbers,
+    edges,
+    float_step,
+    with_step,
+)
 from modelexport.rewriter.extraction.graph_parts import MainGraph
-from modelexport.rewriter.matching.evidence.dequantised_weights import ReadByName, dequantise
+from modelexport.rewriter.matching.evidence.dequantised_weights import dequantise
 
-_MANTISSA_BITS: dict[int, int] = {onnx.TensorProto.FLOAT16: 10, onnx.TensorProto.BFLOAT16: 7}
-"""Bits behind the leading one of numbers that are stored in half precision."""
-
-_SMALLEST_EXPONENT: dict[int, int] = {
-    onnx.TensorProto.FLOAT16: -14,
-    onnx.TensorProto.BFLOAT16: -126,
-}
-"""Exponent of the smallest number that is stored with all of these bits."""
-
-_FLOATS = {onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, *_MANTISSA_BITS}
+_FLOATS = {onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, *MANTISSA_BITS}
 
 _MOVING = {"Identity", "Cast", "Transpose", "Reshape", "Unsqueeze", "Squeeze", "Flatten"}
 """Operators whose output holds the numbers of their first input."""
 
 _PASSING_ON = {*_MOVING, "DequantizeLinear"}
 """Operators that give a weight as it is, or as the real numbers that it stands for."""
-
-_ONES = {bits: sum(1 << place for place in range(0, 8, bits)) for bits in (1, 2, 4, 8)}
-"""For numbers of so many bits: the byte in which all of them are 1."""
-
 
 @dataclass(frozen=True)
 class WeightRead:
@@ -57,23 +51,6 @@ class WeightRead:
     owners: tuple[str, ...]
     place: tuple[str, int]
     parameter: str | None
-
-
-@dataclass(frozen=True, eq=False)
-class WeightNumbers:
-    """The numbers of a weight.
-
-    Attributes:
-        array: The real numbers.
-        step: Distance between numbers that the file can store, for each element or for all; None
-            for numbers in single precision or more.
-        at_edge: Where the stored number is the smallest or the largest of its type: quantisers
-            clip there.
-    """
-
-    array: Array
-    step: Array | None = None
-    at_edge: Array | None = None
 
 
 class WeightReader:
@@ -198,11 +175,11 @@ class WeightReader:
         if stored is None:
             return None
         if tensor.data_type in _FLOATS:
-            return WeightNumbers(stored, _float_step(stored, tensor.data_type))
+            return WeightNumbers(stored, float_step(stored, tensor.data_type))
         node = self.graph.nodes[read.node]
         numbers = dequantise(node, stored, self._array)
         if numbers is not None:
-            return _with_step(numbers, node, stored, self._array)
+            return with_step(numbers, node, stored, self._array)
         scale = self._scale(read.node, read.name)
         return None if scale is None else self._scaled(stored, *scale)
 
@@ -230,35 +207,5 @@ class WeightReader:
                 if zero_point is not None:
                     zero_shape = shape if zero_point.size > 1 else [1] * stored.ndim
                     centred -= zero_point.astype(np.float32).reshape(zero_shape)
-                return WeightNumbers(centred * step, step, _edges(stored))
+                return WeightNumbers(centred * step, step, edges(stored))
         return None
-
-
-def _with_step(
-    numbers: Array, node: onnx.NodeProto, stored: Array, read: ReadByName
-) -> WeightNumbers:
-    """Numbers that a node dequantised, with their steps: what it makes of ones, less of zeros."""
-    bits = next((a.i for a in node.attribute if a.name == "bits"), 8)
-    is_packed = node.op_type != "DequantizeLinear"
-    one = _ONES.get(bits, 1) if is_packed else 1
-    low, high = (dequantise(node, np.full_like(stored, fill), read) for fill in (0, one))
-    if low is None or high is None:
-        return WeightNumbers(numbers)
-    return WeightNumbers(numbers, np.abs(high - low), None if is_packed else _edges(stored))
-
-
-def _edges(stored: Array) -> Array:
-    """Where a stored number is the smallest or the largest of all."""
-    edges: Array = (stored == stored.min()) | (stored == stored.max())
-    return edges
-
-
-def _float_step(stored: Array, data_type: int) -> Array | None:
-    """The distance between neighbours in half precision; None for more than that."""
-    bits = _MANTISSA_BITS.get(data_type)
-    if bits is None:
-        return None
-    _, exponents = np.frexp(np.abs(stored.astype(np.float32)))
-    smallest = _SMALLEST_EXPONENT[data_type]
-    step: Array = np.exp2(np.maximum(exponents - 1, smallest) - bits).astype(np.float32)
-    return step
