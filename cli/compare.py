@@ -156,7 +156,7 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
         of_files = {**shown, "run": not no_run, "numeric": settings if numeric else None}
         results = _compare_files(context, first, b, record, of_files)
     _print_results(results, output_format, every=every, quiet=verbosity(context).quiet)
-    if not all(compared.same for compared in _each(results)):
+    if not all(compared.same for compared in _comparisons(results)):
         raise typer.Exit(1)
 
 
@@ -262,7 +262,7 @@ def _print_results(
             _print(compared, output_format, every=every, quiet=quiet)
 
 
-def _each(results: "Results") -> "list[Comparison | ModelComparison]":
+def _comparisons(results: "Results") -> "list[Comparison | ModelComparison]":
     """The comparison of two files; of two folders, those of all parts."""
     return list(results.values()) if isinstance(results, dict) else [results]
 

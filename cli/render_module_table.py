@@ -42,14 +42,14 @@ def module_table(analyses: Sequence["Analysis"], *, every_module: bool) -> Grid:
         if line.siblings > 1:
             total = [None if row is None else row.times(line.modules) for row in rows]
             cells.append([line.tag, f"all {line.modules}", *_cells(total)])
-        cells.append([line.tag, _each(line), *_cells(rows)])
+        cells.append([line.tag, _share_of_run(line), *_cells(rows)])
     if all(line.modules == 1 for line in lines):
         heads.remove("modules")
         cells = [[tag, *figures] for tag, _, *figures in cells]
     return Grid(heads, cells, optional)
 
 
-def _each(line: "GroupLine") -> str:
+def _share_of_run(line: "GroupLine") -> str:
     return f"1 of {line.modules}" if line.modules > 1 else ""
 
 

@@ -135,14 +135,13 @@ else:
             "errors": [
                 *("ExportFailedError", "FileProblem", "ForeignRecordError", "InputsError"),
                 *("MissingExtraError", "ModelExportError", "NoSuchModuleError", "OnnxFileError"),
-                "PlanError",
-                *("RecordError", "RuntimeFailedError", "SettingsError", "SourceError"),
-                *("SurgeryError", "UsageError"),
+                *("PlanError", "RecordError", "RuntimeFailedError", "SettingsError"),
+                *("SourceError", "SurgeryError", "UsageError"),
             ],
             "hierarchy.annotate_options": ["AnnotateOptions", "FoldRules", "MatchOptions"],
             "hierarchy.choices": [
-                *("EvidenceKind", "Exporter", "FoldMode", "Inject", "MatchEvidence", "TagStyle"),
-                "TorchNN",
+                *("EvidenceKind", "Exporter", "FoldMode", "Inject", "MatchEvidence"),
+                *("TagStyle", "TorchNN"),
             ],
             "hierarchy.export_config": [
                 *("ExportConfig", "InputSpec", "TraceOptions", "read_export_config"),

@@ -85,8 +85,8 @@ class PartCheck:
         self._types, self._libraries = types, libraries
         self._whole = RunnablePart(file.path, file.model, partial(session_source, file.container))
         returned = [value.name for value in file.model.graph.output]
-        given = {value.name for value in graph_inputs(file.model.graph)}
-        computed = [name for name in dict.fromkeys(names) if name not in given]
+        inputs = {value.name for value in graph_inputs(file.model.graph)}
+        computed = [name for name in dict.fromkeys(names) if name not in inputs]
         session = self._session(self._whole, list(dict.fromkeys([*computed, *returned])))
         self._feeds = generate_feeds(session, distinctive=True, outputs=returned)
         values = zip(computed, session.fetch(computed, self._feeds), strict=True)

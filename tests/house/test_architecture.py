@@ -52,6 +52,12 @@ LONG_FILES |= dict.fromkeys(
 LONGEST_FUNCTION = 60
 """Lines of a function's body, its docstring not counted."""
 
+MEANINGLESS = {
+    *("asked", "aside", "beside", "each", "found", "given", "held", "here", "looked", "made"),
+    *("said", "there", "told", "wanted"),
+}
+"""Names that say nothing about what they stand for; see the glossary of docs/architecture.md."""
+
 FORBIDDEN = {
     "support/files.py": "modelexport.hierarchy.keys",
     "hierarchy/keys.py": "modelexport.rewriter.container",
@@ -117,11 +123,13 @@ class Facts(NamedTuple):
         docstring: Whether it opens with a docstring.
         imports: Names of the modules that it imports; relative imports have none.
         lengths: Lines of each function's body, by the function's name and line.
+        names: Names that it gives to variables, parameters, functions and classes.
     """
 
     docstring: bool
     imports: frozenset[str]
     lengths: dict[str, int]
+    names: frozenset[str]
 
 
 @cache
@@ -129,6 +137,7 @@ def facts(path: Path) -> Facts:
     """The facts about a file, which is parsed once for all rules."""
     tree = ast.parse(path.read_text())
     imports: set[str] = set()
+    names: set[str] = set()
     lengths = {}
     for node in ast.walk(tree):
         match node:
@@ -139,7 +148,10 @@ def facts(path: Path) -> Facts:
             case ast.FunctionDef() | ast.AsyncFunctionDef():
                 place = f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
                 lengths[place] = body_length(node)
-    return Facts(bool(ast.get_docstring(tree)), frozenset(imports), lengths)
+                names.add(node.name)
+            case ast.ClassDef(name=name) | ast.arg(arg=name) | ast.Name(id=name, ctx=ast.Store()):
+                names.add(name)
+    return Facts(bool(ast.get_docstring(tree)), frozenset(imports), lengths, frozenset(names))
 
 
 def body_length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
@@ -219,3 +231,14 @@ def test_functions_are_short() -> None:
     lengths = {place: lines for path in files for place, lines in facts(path).lengths.items()}
     assert len(lengths) > len(files)
     assert {place: lines for place, lines in lengths.items() if lines > LONGEST_FUNCTION} == {}
+
+
+def test_names_mean_something() -> None:
+    """What a name stands for is in the name, also of a local variable."""
+    files = {str(path.relative_to(ROOT)): facts(path).names for path in SOURCES}
+    assert len(files) > len(ROOMS)
+    words = {
+        file: {n for n in names if n.lower().strip("_") in MEANINGLESS}
+        for file, names in files.items()
+    }
+    assert {file: names for file, names in words.items() if names} == {}

@@ -22,7 +22,7 @@ from modelexport.rewriter.comparison.quantisation.rewired_nodes import RewiredNo
 from modelexport.rewriter.container import session_source
 from modelexport.rewriter.execution.session import Session
 
-_GIVEN, _EXACT, _EXACT_REAL, _REAL = "given/", "exact/", "exact-real/", "real/"
+_INPUT, _EXACT, _EXACT_REAL, _REAL = "given/", "exact/", "exact-real/", "real/"
 """What stands before the names of values that the rewired file gets: exact ones as they are given,
 in the form of the file, and as real numbers; and what the file computes as real numbers."""
 
@@ -79,7 +79,7 @@ def local_errors(
     del model.graph.node[:], model.graph.output[:], model.graph.value_info[:]
     arrays = dict(quantised.feeds)
     for name in own:
-        array, input_name = exact[name], _GIVEN + name
+        array, input_name = exact[name], _INPUT + name
         form, real = forms[name], ValueForm(onnx.TensorProto.FLOAT, forms[name].shape)
         kind = helper.np_dtype_to_tensor_dtype(array.dtype)
         model.graph.input.append(helper.make_tensor_value_info(input_name, kind, array.shape))

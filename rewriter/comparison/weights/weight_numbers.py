@@ -32,6 +32,7 @@ _MOVING = {"Identity", "Cast", "Transpose", "Reshape", "Unsqueeze", "Squeeze", "
 _PASSING_ON = {*_MOVING, "DequantizeLinear"}
 """Operators that give a weight as it is, or as the real numbers that it stands for."""
 
+
 @dataclass(frozen=True)
 class WeightRead:
     """A weight as a node reads it.

@@ -102,10 +102,10 @@ def axis_words(axis: str) -> frozenset[str]:
     >>> sorted(axis_words("max_seq_len"))
     ['length', 'max', 'sequence']
     """
-    known = (*sorted(LENGTH_WORDS | SIDE_WORDS), *sorted(MEDIA_WORDS), CHANNELS_WORD, FRAMES_WORD)
+    words = (*sorted(LENGTH_WORDS | SIDE_WORDS), *sorted(MEDIA_WORDS), CHANNELS_WORD, FRAMES_WORD)
     return frozenset(
         next(
-            (w for w in known if len(word) >= _SHORTEST_WORD and w.startswith(word)),
+            (w for w in words if len(word) >= _SHORTEST_WORD and w.startswith(word)),
             word,
         )
         for word in re.findall(r"[a-z]+", axis)
