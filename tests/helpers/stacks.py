@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from modelexport.tracer import TraceResult, trace
+from modelexport.tracer.sources.signature import DynamicAxes
 
 WIDTH = 6
 DEPTH = 14
@@ -171,9 +172,11 @@ def inputs_of(model: nn.Module) -> tuple[object, ...]:
     return (*random_inputs(), states) if isinstance(model, PassingStack) else random_inputs()
 
 
-def traced(model: nn.Module, path: Path, exporter: str, *, stamp: bool) -> TraceResult:
+def traced(
+    model: nn.Module, path: Path, exporter: str, *, stamp: bool, dynamic: DynamicAxes = False
+) -> TraceResult:
     torch.manual_seed(1)
-    return trace(model, inputs_of(model), path, exporter=exporter, stamp=stamp)
+    return trace(model, inputs_of(model), path, exporter=exporter, stamp=stamp, dynamic=dynamic)
 
 
 def stamped_note(result: TraceResult) -> str:
@@ -185,8 +188,17 @@ def outputs(path: Path) -> list[np.ndarray]:
     settings.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = ort.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
     random = np.random.default_rng(5)
-    feed = {i.name: random.standard_normal(i.shape, np.float32) for i in session.get_inputs()}
+    shapes = {
+        value.name: [extent if isinstance(extent, int) else 5 for extent in value.shape]
+        for value in session.get_inputs()
+    }
+    feed = {name: random.standard_normal(shape, np.float32) for name, shape in shapes.items()}
     return session.run(None, feed)
+
+
+def value_types(graph: onnx.GraphProto) -> Counter[bytes]:
+    """The types that a graph declares for values, and of how many."""
+    return Counter(value.type.SerializeToString(deterministic=True) for value in graph.value_info)
 
 
 def assert_same(plain: TraceResult, stamped: TraceResult) -> None:
@@ -199,6 +211,7 @@ def assert_same(plain: TraceResult, stamped: TraceResult) -> None:
     graphs = [onnx.load(result.onnx_path).graph for result in (plain, stamped)]
     assert [*graphs[0].input] == [*graphs[1].input]
     assert [*graphs[0].output] == [*graphs[1].output]
+    assert value_types(graphs[0]) == value_types(graphs[1])
     shapes = [sorted(tuple(tensor.dims) for tensor in graph.initializer) for graph in graphs]
     assert shapes[0] == shapes[1]
     assert len({node.name for node in graphs[1].node}) == len(graphs[1].node)

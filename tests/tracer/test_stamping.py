@@ -9,7 +9,7 @@ from torch import nn
 
 from modelexport.tracer.exporters.exported import ExportSettings
 from modelexport.tracer.exporters.torchscript import export
-from modelexport.tracer.sources.signature import bind_inputs
+from modelexport.tracer.sources.signature import DynamicAxes, bind_inputs
 from modelexport.tracer.stamping.equal_runs import equal_runs
 from modelexport.tracer.stamping.layer_nodes import StampingError
 from modelexport.tracer.stamping.short_model import shortened
@@ -30,20 +30,29 @@ from tests.helpers.stacks import (
 
 
 @pytest.mark.parametrize(
-    ("exporter", "depth", "kinds"),
+    ("exporter", "depth", "kinds", "dynamic"),
     [
-        pytest.param("dynamo", 8, (torch.tanh,), id="dynamo"),
-        pytest.param("torchscript", DEPTH, (torch.tanh,), id="torchscript"),
-        pytest.param("torchscript", DEPTH, (torch.tanh, torch.sin), id="two kinds take turns"),
+        pytest.param("dynamo", 8, (torch.tanh,), {"x": {0: "batch"}}, id="dynamo, a dynamic axis"),
+        pytest.param("torchscript", DEPTH, (torch.tanh,), False, id="torchscript"),
+        pytest.param(
+            *("torchscript", DEPTH, (torch.tanh, torch.sin), {"x": {0: "batch"}}),
+            id="two kinds take turns",
+        ),
     ],
 )
 def test_the_file_is_that_of_the_whole_export(
-    tmp_path: Path, exporter: str, depth: int, kinds: Sequence[Callable[..., torch.Tensor]]
+    tmp_path: Path,
+    exporter: str,
+    depth: int,
+    kinds: Sequence[Callable[..., torch.Tensor]],
+    dynamic: DynamicAxes,
 ) -> None:
     torch.manual_seed(0)
     model = Stack(depth, kinds).eval()
-    plain = traced(model, tmp_path / "plain.onnx", exporter, stamp=False)
-    stamped = traced(model, tmp_path / "stamped.onnx", exporter, stamp=True)
+    plain, stamped = (
+        traced(model, tmp_path / f"{is_stamped}.onnx", exporter, stamp=is_stamped, dynamic=dynamic)
+        for is_stamped in (False, True)
+    )
     first = 2 * len(kinds)
     last = depth - depth % len(kinds) - len(kinds) - 1
     assert f"layers.{first} to layers.{last}" in stamped_note(stamped)

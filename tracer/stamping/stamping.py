@@ -166,10 +166,7 @@ class _Stamper:
             item = self._place(position)
             _rename(item.node.input, names)
             for name in item.node.output:
-                if name in self._types:
-                    value = self._model.graph.value_info.add()
-                    value.CopyFrom(self._types[name])
-                    value.name = names[name]
+                self._copy_type(name, names[name] if name else "")
             _rename(item.node.output, names)
             if item.node.name:
                 item.node.name = self._new_name(item.node.name)
@@ -195,6 +192,7 @@ class _Stamper:
             tensor = self._model.graph.initializer.add()
             tensor.CopyFrom(self._initializers[name])
             tensor.name = names[name]
+            self._copy_type(name, names[name])
             if values is None:
                 self._valueless.add(names[name])
             elif name in self._short.weights:
@@ -202,6 +200,13 @@ class _Stamper:
             else:
                 _set_values(tensor, values)
         return names
+
+    def _copy_type(self, name: str, new_name: str) -> None:
+        """Declare that a value has the type of another one, where that is declared."""
+        if name in self._types:
+            value = self._model.graph.value_info.add()
+            value.CopyFrom(self._types[name])
+            value.name = new_name
 
     def _new_name(self, name: str) -> str:
         """A name as an exporter gives it to one more value of a kind."""
