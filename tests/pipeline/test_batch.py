@@ -218,16 +218,16 @@ def _wait_for(path: Path, process: "subprocess.Popen[Any]") -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "exporter", "others"),
+    ("number", "workers", "exporter", "others"),
     [
-        (signal.SIGINT, "auto", []),
-        (signal.SIGTERM, "torchscript", []),
-        (signal.SIGINT, "torchscript", ["again", "more"]),
+        (signal.SIGINT, 1, "auto", []),
+        (signal.SIGTERM, 1, "torchscript", []),
+        (signal.SIGINT, 2, "torchscript", ["again", "more"]),
     ],
     ids=["ctrl-c", "terminated", "while jobs wait for a trace"],
 )
 def test_stopping_leaves_nothing_half_done(
-    tmp_path: Path, number: signal.Signals, exporter: str, others: list[str]
+    tmp_path: Path, number: signal.Signals, workers: int, exporter: str, others: list[str]
 ) -> None:
     """Exit code 130, no process and no part of a file left, and a summary of what was done.
 
@@ -239,7 +239,8 @@ def test_stopping_leaves_nothing_half_done(
     endless += "".join(f'{endless}name = "{name}"\n' for name in others)
     existing = '[[models]]\nonnx = "plain.onnx"\nrecord = "plain.trace.json"\n'
     write_plan(tmp_path, f'[defaults]\ntrace = {{exporter = "{exporter}"}}\n{existing}{endless}')
-    with running_command(tmp_path, "modelexport", "batch", "plan.toml", "--workers", "2") as run:
+    command = ("modelexport", "batch", "plan.toml", "--workers", str(workers))
+    with running_command(tmp_path, *command) as run:
         _wait_for(tmp_path / "begun", run)
         _wait_for(tmp_path / "out" / "plain.annotated.onnx", run)
         assert "another batch run" in run_batch(tmp_path, "--resume")[2]

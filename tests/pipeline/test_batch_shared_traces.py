@@ -96,7 +96,7 @@ def test_one_trace_and_the_files_of_many(together: Path, tmp_path: Path) -> None
     jobs = load_plan(together / "plan.toml").jobs
     assert len(jobs) == len(summary_rows)
     write_plan(alone, "".join(map(apart, jobs, range(len(jobs)))))
-    assert run_batch(alone, "--workers", "2")[0] == 0
+    assert run_batch(alone, "--workers", "1")[0] == 0
     assert calls(alone) == ["tiny"] * len(jobs)
     for job in jobs:
         row, own = summary_rows[job.id], job_rows(alone)[job.id]
@@ -151,7 +151,7 @@ def test_a_trace_that_fails_fails_its_jobs(tmp_path: Path) -> None:
         f'[defaults]\ntrace = {{exporter = "torchscript"}}\n'
         f"[matrix]\ninject = {json.dumps(INJECT)}\n{bad}{good}",
     )
-    code, _, err = run_batch(tmp_path, "--workers", "2")
+    code, _, err = run_batch(tmp_path, "--workers", "1")
     summary_rows = job_rows(tmp_path)
     assert code == 1
     assert sorted(calls(tmp_path)) == sorted([*BAD, "tiny"])
