@@ -1,5 +1,6 @@
 """Functions of a file that have the names of operators, and other inputs and outputs than these."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,3 +84,23 @@ def test_functions_that_read_themselves(
             code, _, err = run(*command, *output)
             assert code in {0, 1, 2}
             assert "unexpected" not in err
+
+
+def test_operators_that_recast_a_value_by_hundreds(
+    run: Run, annotated: Path, tmp_path: Path
+) -> None:
+    """What a module reads is followed through all of them."""
+    chained, whole = tmp_path / "chained.onnx", onnx.load(annotated)
+    name = whole.graph.node[3].output[0]
+    chain = []
+    for place in range(sys.getrecursionlimit() // 3):
+        chain.append(helper.make_node("Identity", [name], [f"recast.{place}"]))
+        name = chain[-1].output[0]
+    whole.graph.node[4].input[0] = name
+    nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in whole.graph.node]
+    del whole.graph.node[:]
+    whole.graph.node.extend([*nodes[:4], *chain, *nodes[4:]])
+    onnx.save(whole, chained)
+    code, out, err = run("compare", chained, annotated, "--numeric", "--suggest")
+    assert code in {0, 1}, err
+    assert "layer.1" in run("compare", chained, annotated, "--numeric", "--all").out, out

@@ -77,12 +77,19 @@ class QuantisedValues:
             name: The value.
             left_out: Keys of these modules.
         """
-        producer, *readers = self._neighbours(name)
-        if producer in self._handled and self._keys[producer] not in left_out:
-            source = self._passed_on(producer)
-            if source is None or self.applies(source, left_out):
+
+        def quantises(position: int) -> bool:
+            return position in self._handled and self._keys[position] not in left_out
+
+        source: str | None = name
+        while source is not None:
+            producer, *readers = self._neighbours(source)
+            if any(map(quantises, readers)):
                 return True
-        return any(r in self._handled and self._keys[r] not in left_out for r in readers)
+            if not quantises(producer):
+                return False
+            source = self._passed_on(producer)
+        return True
 
     def _quantised(self, name: str) -> QuantisedValue | None:
         quantise = self._only_reader(name, "QuantizeLinear")

@@ -60,10 +60,27 @@ class RewiredNodes:
 
     def resolve(self, name: str, group: Group) -> str:
         """What a group reads in place of a value."""
-        key = name, group
-        if key not in self._resolved:
-            self._resolved[key] = self._find(name, group)
-        return self._resolved[key]
+        pending = [name]
+        while pending:  # operators that recast a value may stand behind each other by thousands
+            current = pending[-1]
+            missing = [
+                n for n in self._recast_from(current, group) if (n, group) not in self._resolved
+            ]
+            if missing and (current, group) not in self._resolved:
+                pending += missing
+                continue
+            if (current, group) not in self._resolved:
+                self._resolved[current, group] = self._find(current, group)
+            pending.pop()
+        return self._resolved[name, group]
+
+    def _recast_from(self, name: str, group: Group) -> list[str]:
+        """What an operator reads that recasts a value and is copied for a group."""
+        if self._groups.is_shared(name):
+            return []
+        position = self._graph.producer[name]
+        copied = self._groups.of[position] is None and self._dequantised(position, group) is None
+        return list(self._graph.reads[position]) if copied else []
 
     def _find(self, name: str, group: Group) -> str:
         if self._groups.is_shared(name):
