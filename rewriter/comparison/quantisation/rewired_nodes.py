@@ -60,19 +60,18 @@ class RewiredNodes:
 
     def resolve(self, name: str, group: Group) -> str:
         """What a group reads in place of a value."""
-        pending = [name]
+        resolved = self._resolved
+        pending = [] if (name, group) in resolved else [name]
         while pending:  # operators that recast a value may stand behind each other by thousands
-            current = pending[-1]
-            missing = [
-                n for n in self._recast_from(current, group) if (n, group) not in self._resolved
-            ]
-            if missing and (current, group) not in self._resolved:
+            key = pending[-1], group
+            reads = [] if key in resolved else self._recast_from(*key)
+            if missing := [read for read in reads if (read, group) not in resolved]:
                 pending += missing
                 continue
-            if (current, group) not in self._resolved:
-                self._resolved[current, group] = self._find(current, group)
+            if key not in resolved:
+                resolved[key] = self._find(*key)
             pending.pop()
-        return self._resolved[name, group]
+        return resolved[name, group]
 
     def _recast_from(self, name: str, group: Group) -> list[str]:
         """What an operator reads that recasts a value and is copied for a group."""
