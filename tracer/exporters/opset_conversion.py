@@ -1,15 +1,11 @@
 """Converting an exported graph to a lower opset, node for node, with onnx's version converter.
 
 The converter decides what every operator becomes. It refuses some nodes that need no change at all,
-or that only have to lose an attribute. `_make_compatible` prepares these, and they are hidden from
-the converter behind a domain that it does not know. They are limited to operators whose only change
-is in the exporter's own opset. All changes of opset 18 added inputs, attributes or types: a node
-that the older schema accepts has the same meaning there.
+or that only have to lose an attribute: `unchanged_nodes` prepares these and hides them from it.
 """
 
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 
 import onnx
@@ -21,9 +17,7 @@ from modelexport.hierarchy.opsets import DEFAULT_DOMAINS, default_opset
 from modelexport.hierarchy.subgraphs import names_read
 from modelexport.support.error_texts import first_line
 from modelexport.tracer.exporters.exported import IN_MEMORY, ExportedGraph
-
-_HIDDEN = "unchanged."
-"""Put in front of the domain of nodes that the converter must leave as they are."""
+from modelexport.tracer.exporters.unchanged_nodes import HIDDEN, checker_context, hide_unchanged
 
 
 class NotConvertibleError(ModelExportError):
@@ -76,7 +70,7 @@ def _converted_nodes(original: onnx.ModelProto, opset: int) -> onnx.ModelProto:
             model.graph.input.append(value)
     del model.graph.initializer[:]
     model.graph.initializer.extend(small)
-    for domain in _hide_unchanged(model, opset):
+    for domain in hide_unchanged(model, opset):
         model.opset_import.add(domain=domain, version=1)
     if any(_is_changed(node, opset, default_opset(model)) for _, node in walk_nodes(model)):
         copied = _copy_constants(model, opset)
@@ -86,7 +80,7 @@ def _converted_nodes(original: onnx.ModelProto, opset: int) -> onnx.ModelProto:
             raise NotConvertibleError(_refused_operator(original, error)) from error
         _remove_initializers(model, copied)
     for _, node in walk_nodes(model):
-        node.domain = node.domain.removeprefix(_HIDDEN)
+        node.domain = node.domain.removeprefix(HIDDEN)
     return model
 
 
@@ -133,94 +127,6 @@ def _is_in_memory(tensor: onnx.TensorProto) -> bool:
     return any(e.key == "location" and e.value == IN_MEMORY for e in tensor.external_data)
 
 
-def _hide_unchanged(model: onnx.ModelProto, opset: int) -> set[str]:
-    """Hide the nodes that are the same in the lower opset.
-
-    Returns:
-        The domains in which they are now.
-    """
-    current = default_opset(model)
-    context = _context(model.ir_version, opset)
-    domains = set()
-    for path, graph, _ in walk_graphs(model):
-        extents = _static_extents(graph) if isinstance(graph, onnx.GraphProto) and not path else {}
-        for node in graph.node:
-            if not _changed_last(node, opset, current):
-                continue
-            _make_compatible(node, opset, current, extents)
-            with suppress(checker.ValidationError):  # the converter has to convert such a node
-                checker.check_node(node, context)
-                node.domain = _HIDDEN + node.domain
-                domains.add(node.domain)
-    return domains
-
-
-def _changed_last(node: onnx.NodeProto, opset: int, current: int) -> bool:
-    """Whether the only change of an operator between two opsets is the newest opset's."""
-    if node.domain not in DEFAULT_DOMAINS or has_subgraphs(node):
-        return False
-    if not all(defs.has(node.op_type, version, "") for version in (opset, current)):
-        return False
-    newer = defs.get_schema(node.op_type, current, "").since_version
-    before = defs.get_schema(node.op_type, current - 1, "").since_version
-    older = defs.get_schema(node.op_type, opset, "").since_version
-    return newer == current and before == older
-
-
-def _make_compatible(
-    node: onnx.NodeProto, opset: int, current: int, extents: dict[str, list[int]]
-) -> None:
-    """Remove attributes that the lower opset lacks, where that changes nothing.
-
-    These are attributes with their default value, and the number of parts of an even split.
-
-    Args:
-        node: The node. It is changed.
-        opset: The lower opset.
-        current: The opset of the node.
-        extents: Shape of values of which all extents are known, by name.
-    """
-    older = defs.get_schema(node.op_type, opset, "").attributes
-    newer = defs.get_schema(node.op_type, current, "").attributes
-    remaining = [
-        attribute
-        for attribute in node.attribute
-        if attribute.name in older
-        or not (
-            _is_default(attribute, newer[attribute.name])
-            or (attribute.name == "num_outputs" and _is_even_split(node, attribute.i, extents))
-        )
-    ]
-    del node.attribute[:]
-    node.attribute.extend(remaining)
-
-
-def _is_default(attribute: onnx.AttributeProto, schema: defs.OpSchema.Attribute) -> bool:
-    default = schema.default_value
-    if default.type == onnx.AttributeProto.UNDEFINED:
-        return False
-    return bool(
-        onnx.helper.get_attribute_value(attribute) == onnx.helper.get_attribute_value(default)
-    )
-
-
-def _is_even_split(node: onnx.NodeProto, parts: int, extents: dict[str, list[int]]) -> bool:
-    """Whether a node splits a known extent into equal parts, as it does without their number."""
-    shape = extents.get(node.input[0])
-    axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
-    is_split = node.op_type == "Split" and len(node.output) == parts
-    return bool(is_split and shape and shape[axis] > 0 and shape[axis] % parts == 0)
-
-
-def _static_extents(graph: onnx.GraphProto) -> dict[str, list[int]]:
-    """Shape of each value with a shape, by name; 0 for an extent that is not known."""
-    return {
-        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
-        for value in (*graph.input, *graph.value_info)
-        if value.type.tensor_type.HasField("shape")
-    }
-
-
 def _refused_operator(model: onnx.ModelProto, error: Exception) -> str:
     """What the error of the converter says: the operator where it names one of the model."""
     message = first_line(error)
@@ -241,7 +147,7 @@ def _require_valid(model: onnx.ModelProto, opset: int) -> None:
     Raises:
         NotConvertibleError: A node is not.
     """
-    context = _context(model.ir_version, opset)
+    context = checker_context(model.ir_version, opset)
     for _, node in walk_nodes(model):
         if node.domain not in DEFAULT_DOMAINS or has_subgraphs(node):
             continue  # the nodes of subgraphs are checked one by one
@@ -251,13 +157,6 @@ def _require_valid(model: onnx.ModelProto, opset: int) -> None:
             raise NotConvertibleError(
                 f"{node.op_type} {node.name} has no form there ({first_line(error)})"
             ) from error
-
-
-def _context(ir_version: int, opset: int) -> checker.C.CheckerContext:
-    context = checker.C.CheckerContext()
-    context.ir_version = ir_version
-    context.opset_imports = {"": opset}
-    return context
 
 
 def _unread_initializers(before: onnx.ModelProto, after: onnx.ModelProto) -> set[str]:

@@ -17,10 +17,8 @@ from modelexport.rewriter.comparison.quantisation.results import (
     Suggestion,
 )
 from modelexport.rewriter.comparison.quantisation.suggest import GainMeasurement
-from modelexport.rewriter.comparison.quantisation.switchable_file import (
-    SharedValue,
-    SwitchableFile,
-)
+from modelexport.rewriter.comparison.quantisation.switchable_file import SwitchableFile
+from modelexport.rewriter.comparison.quantisation.switchable_graph import SharedValue
 from modelexport.rewriter.selection.tool_formats import quantiser_names
 
 _SMALL_TYPES = {
