@@ -70,7 +70,7 @@ def run_document(document: str, folder: Path) -> None:
             elif language == "python" and _MAIN in text:
                 _run([sys.executable, "-c", text], folder, 0)
             elif language == "python":
-                _run_code(text, folder)
+                run_code(text, folder)
 
 
 def _command(line: str, folder: Path, background: ExitStack) -> None:
@@ -108,7 +108,7 @@ def _run_command(arguments: list[str], folder: Path) -> object:
     return stopped.value.code
 
 
-def _run_code(text: str, folder: Path) -> None:
+def run_code(text: str, folder: Path = Path()) -> None:
     """Run a script. Python would not make errors of warnings, either."""
     with _in_this_process(folder), catch_warnings():
         simplefilter("ignore")

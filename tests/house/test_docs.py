@@ -9,21 +9,23 @@ from pathlib import Path
 import onnx
 import pytest
 
+from fixtures_gen.outputs import comparable, with_outputs
 from fixtures_gen.site import PACKAGES, pages
 from modelexport.cli.main import COMMANDS
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.graph_paths import walk_nodes
 from modelexport.pipeline.batch import load_plan
 from tests.helpers.batching import job_rows
-from tests.helpers.commands import ROOT, environment
-from tests.helpers.documents import command_lines, fenced_blocks, run_document
+from tests.helpers.commands import ROOT, Run, environment
+from tests.helpers.documents import command_lines, fenced_blocks, run_code, run_document
 
 DOCS = ROOT / "docs"
 GETTING_STARTED = DOCS / "getting-started.md"
+USES = DOCS / "uses.md"
 PAGES = sorted(
     page
     for page in DOCS.rglob("*.md")
-    if page not in {GETTING_STARTED, DOCS / "exporting.md"}  # which test_configured_traces runs
+    if page not in {GETTING_STARTED, USES, DOCS / "exporting.md"}  # test_configured_traces runs it
     and any(b.language in {"sh", "python"} for b in fenced_blocks(page.read_text()))
 )
 
@@ -61,6 +63,19 @@ def test_pages_do_what_they_say(project: Path, tmp_path: Path, page: Path) -> No
     assert {name for name in written if not (folder / name).is_file()} == set()
     if page.stem == "batch":
         assert {row["state"] for row in job_rows(folder).values()} == {"kept"}
+
+
+def test_outputs_are_those_of_the_commands(
+    project: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`python -m fixtures_gen.outputs docs/uses.md` writes them anew."""
+    folder = tmp_path / "page"
+    shutil.copytree(project, folder)
+    monkeypatch.chdir(folder)
+    page = USES.read_text()
+    actual = with_outputs(page, lambda arguments: run(*arguments).out, run_code)
+    assert actual.count("```text") > 5
+    assert comparable(actual) == comparable(page)
 
 
 def test_every_guide_is_carried_out() -> None:
