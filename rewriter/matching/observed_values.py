@@ -7,6 +7,7 @@ at the graph and at the weights.
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
+from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -27,6 +28,7 @@ from modelexport.rewriter.graph.indexed_graph import NONE, IndexedGraph
 from modelexport.rewriter.matching.evidence.comparison_modes import (
     FULL_PRECISION,
     HALF_PRECISION,
+    ROUNDED_TO_HALF_PRECISION,
     ComparisonMode,
 )
 from modelexport.rewriter.matching.evidence.value_side import ValueSide
@@ -90,12 +92,16 @@ class ObservedValues:
         try_half_precision: bool,
         may_be_related: bool = False,
         has_few_digits: bool = False,
+        halved: bool = False,
+        coded: bool = False,
     ) -> ComparedValues:
         """Compare what the file computes with what was recorded, in the mode that fits.
 
         A file with exactly the recorded weights computes exact values. If it still computes few
         recorded values, it is a related model: its values agree up to the place where the models
-        differ.
+        differ. A shallow file in 16 bits computes many values so exactly that it could be taken for
+        one in full precision; its weights tell that it is none. Many values of a file in 8 bits may
+        be near the recorded ones, too. They count for pairs, but others count against none.
 
         Args:
             file: The file.
@@ -103,6 +109,8 @@ class ObservedValues:
             try_half_precision: Whether the file may be one in half precision.
             may_be_related: Whether its weights are recorded ones with all their digits.
             has_few_digits: Whether they were rounded to 16 bits, and are stored in 32.
+            halved: Whether they were rounded to 16 bits, and are stored in these.
+            coded: Whether they are stored as whole numbers of 8 bits or fewer.
         """
         if self._observe is None:
             return ComparedValues(None, self._why_not_run())
@@ -111,17 +119,21 @@ class ObservedValues:
             values = self._match_feeds(self._observe, file, recorded_side, FULL_PRECISION)
         except (InputMismatchError, RuntimeFailedError) as error:
             return ComparedValues(None, (_not_compared(error),))
-        if values.rejects_mismatch and not has_few_digits:
+        is_exact = values.rejects_mismatch and not has_few_digits
+        if is_exact and not halved:
             return ComparedValues(values.as_related() if may_be_related else values, ())
         notes: tuple[str, ...] = ()
         if try_half_precision:
+            mode = ROUNDED_TO_HALF_PRECISION if is_exact else HALF_PRECISION
             try:
-                halved = self._match_feeds(self._observe, file, recorded_side, HALF_PRECISION)
+                half = self._match_feeds(self._observe, file, recorded_side, mode)
             except RuntimeFailedError as error:
                 notes = (_not_compared(error),)
             else:
-                if halved.rejects_mismatch:
-                    return ComparedValues(halved, ())
+                if half.rejects_mismatch:  # what 8 bits do to a value may be more than that
+                    return ComparedValues(replace(half, rejects_mismatch=not coded), ())
+        if is_exact:
+            return ComparedValues(values, notes)
         if may_be_related and values.file_share:
             return ComparedValues(values.as_related(), notes)
         return ComparedValues(values.as_quantised(), notes)

@@ -1,7 +1,7 @@
 """How exactly a file computes what was recorded: full precision, half precision or quantised."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from modelexport.rewriter.matching.thresholds import (
     EXACT_INFINITY,
@@ -66,6 +66,10 @@ HALF_PRECISION = ComparisonMode(
     needs_both_shares=True,
 )
 """The file computes in 16 bits."""
+
+ROUNDED_TO_HALF_PRECISION = replace(HALF_PRECISION, minimum_file_share=MINIMUM_EXACT_SHARE)
+"""The same, where weights in 16 bits tell so: a file whose functions were expanded computes more
+values than were recorded."""
 
 QUANTISED = ComparisonMode(
     EXACT_TOLERANCE,

@@ -119,6 +119,11 @@ def is_rounded(tensor: onnx.TensorProto) -> bool:
     return tensor.data_type not in FULL_PRECISION_TYPES | _WHOLE_TYPES
 
 
+def is_halved(tensor: onnx.TensorProto) -> bool:
+    """Whether a tensor stores real numbers in 16 bits."""
+    return tensor.data_type in {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
+
+
 def holds_codes(tensor: onnx.TensorProto) -> bool:
     """Whether a tensor may store real numbers as whole numbers of 8 bits or fewer."""
     return tensor.data_type in _CODE_TYPES

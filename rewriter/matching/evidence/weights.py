@@ -24,6 +24,7 @@ from modelexport.rewriter.matching.evidence.retraining import (
     FULL_PRECISION_TYPES,
     element_count,
     holds_codes,
+    is_halved,
     is_rounded,
 )
 from modelexport.rewriter.matching.evidence.weight_agreement import (
@@ -40,6 +41,7 @@ from modelexport.rewriter.matching.evidence.weight_contents import (
     match_rounded,
 )
 from modelexport.rewriter.matching.evidence.weight_match import WeightMatch
+from modelexport.rewriter.matching.evidence.weight_owners import find_owners, candidates_of_graph
 from modelexport.rewriter.matching.evidence.weight_tensors import (
     evenly_sampled,
     find_matrices,
@@ -102,9 +104,9 @@ class WeightMatcher:
         by_numbers = (*content.candidates, *merged, *split)
         unmatched = {v: a.size for v, a in arrays.items() if v not in candidates | merged}
         rounded = any(self._is_large(v) and is_rounded(t) for v, t in self._weights.items())
-        owners = self._find_owners(candidates)
+        owners = find_owners(candidates, self._tensors, self._record.tree)
         return WeightMatch(
-            candidates=self._without_absent(candidates),
+            candidates=candidates_of_graph(len(self._recorded.value_names), candidates),
             merged_from=merged,
             owners=owners,
             # a quantised file has scales, and weights that are not recognised
@@ -117,6 +119,8 @@ class WeightMatcher:
             plain=frozenset(v for v, labels in candidates.items() if self._are_plain(labels)),
             rounded=rounded,
             has_few_digits=sample.has_few_digits,
+            halved=self._are_halved(candidates, content.exact),
+            coded=any(self._is_large(v) and holds_codes(t) for v, t in self._weights.items()),
             misnamed=bool(misnamed),
             matched_elements=elements + sum(arrays[value].size for value in by_numbers),
             distinctive_elements=elements + sum(array.size for array in arrays.values()),
@@ -234,6 +238,16 @@ class WeightMatcher:
         ]
         return ComparedSample.of(len(sample), compared)
 
+    def _are_halved(self, candidates: Candidates, exact: Collection[int]) -> bool:
+        """Whether one of a sample of weights in 16 bits holds recorded numbers, rounded."""
+        halves = [v for v in candidates if self._is_large(v) and is_halved(self._weights[v])]
+        return any(
+            self._agreement(value, self._tensors[label]) is Agreement.ROUNDED
+            for value in evenly_sampled(halves)
+            if value not in exact
+            for label in candidates[value]
+        )
+
     def _holds_same_numbers(self, value: int, tensor: Tensor) -> bool:
         """Whether a weight holds the recorded numbers, in the precision in which it is stored."""
         return self._agreement(value, tensor) is not None
@@ -279,22 +293,3 @@ class WeightMatcher:
     def _read_by_name(self, graph: str, name: str) -> Array | None:
         tensor = self._weights.get(self._file.value_of(graph, name))
         return None if tensor is None else self._read(tensor)
-
-    def _find_owners(self, candidates: Candidates) -> dict[int, str]:
-        """The module of each weight whose candidates are all parameters of one."""
-        owners = {}
-        for value, labels in candidates.items():
-            parameters = {self._tensors[label].parameter for label in labels}
-            modules = {None if p is None else self._record.tree.owner(p) for p in parameters}
-            if len(modules) == 1 and (owner := modules.pop()) is not None:
-                owners[value] = owner
-        return owners
-
-    def _without_absent(self, candidates: Candidates) -> Candidates:
-        """Candidates that the recorded graph has; the others only tell the owner."""
-        numbers = len(self._recorded.value_names)
-        present = {
-            value: frozenset(label for label in labels if label < numbers)
-            for value, labels in candidates.items()
-        }
-        return {value: labels for value, labels in present.items() if labels}

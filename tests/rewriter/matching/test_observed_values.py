@@ -18,6 +18,7 @@ from modelexport.rewriter.matching.evidence.comparison_modes import (
     FULL_PRECISION,
     HALF_PRECISION,
     QUANTISED,
+    ROUNDED_TO_HALF_PRECISION,
     ComparisonMode,
 )
 from modelexport.rewriter.matching.match_sources import MatchSources
@@ -64,7 +65,7 @@ def compare(
     text: str = CHAIN,
     *,
     try_half_precision: bool = True,
-    has_few_digits: bool = False,
+    **weights: bool,
 ) -> ComparedValues:
     model = parse(text)
     with ThreadPoolExecutor(1) as executor:
@@ -74,7 +75,7 @@ def compare(
             graph,
             IndexedGraph.from_record(record),
             try_half_precision=try_half_precision,
-            has_few_digits=has_few_digits,
+            **weights,
         )
 
 
@@ -154,6 +155,43 @@ def test_rounded_weights_are_never_compared_in_full_precision(
     )
     assert actual.values is not None
     assert actual.values.mode is mode
+
+
+def test_a_file_of_half_precision_is_not_exact_though_most_values_are() -> None:
+    """Its other values would count against their own ops. Without such a sign it stays exact."""
+
+    def compute(feeds: Arrays) -> Arrays:
+        exact = chain(feeds)
+        return {**exact, "a": exact["a"] * 1.01, "d": np.cos(feeds["x"])}
+
+    text = CHAIN.replace("c = Exp (b)", "c = Exp (b) d = Sin (x)")
+    sources = MatchSources(observe=FakeObserver(compute))
+    rounded, exact = (compare(recorded(), sources, text, halved=h).values for h in (True, False))
+    assert rounded is not None
+    assert exact is not None
+    assert (rounded.mode, exact.mode) == (ROUNDED_TO_HALF_PRECISION, FULL_PRECISION)
+    assert [values.compatible(0, 0) for values in (rounded, exact)] == [True, False]
+
+
+def test_a_file_of_half_precision_that_cannot_run_again_is_compared_as_it_ran() -> None:
+    """What agrees exactly still says more than nothing."""
+
+    def once(feeds: Arrays, threshold: float) -> object:
+        return FakeObserver(chain, failures=int(threshold == HALF))(feeds, threshold)
+
+    actual = compare(recorded(), MatchSources(observe=once), halved=True)
+    assert actual.values is not None
+    assert (actual.values.mode, len(actual.notes)) == (FULL_PRECISION, 1)
+
+
+@pytest.mark.parametrize("coded", [True, False])
+def test_values_that_8_bits_changed_count_against_no_pair(coded: bool) -> None:
+    """Where the others are as near as those of half precision."""
+    sources = MatchSources(observe=FakeObserver(halved))
+    values = compare(recorded(), sources, coded=coded).values
+    assert values is not None
+    assert values.mode is HALF_PRECISION
+    assert [values.compatible(0, op) for op in (0, 1)] == [True, None if coded else False]
 
 
 def test_half_precision_is_tried_only_if_asked() -> None:
