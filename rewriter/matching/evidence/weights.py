@@ -41,7 +41,7 @@ from modelexport.rewriter.matching.evidence.weight_contents import (
     match_rounded,
 )
 from modelexport.rewriter.matching.evidence.weight_match import WeightMatch
-from modelexport.rewriter.matching.evidence.weight_owners import find_owners, candidates_of_graph
+from modelexport.rewriter.matching.evidence.weight_owners import candidates_of_graph, find_owners
 from modelexport.rewriter.matching.evidence.weight_tensors import (
     evenly_sampled,
     find_matrices,
