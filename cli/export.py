@@ -1,12 +1,12 @@
 """`modelexport export`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 import modelexport
-from modelexport.cli.dry_run import print_dry_run, print_parts_dry_run
+from modelexport.cli.dry_run import print_dry_run
 from modelexport.cli.options import common
 from modelexport.cli.options.groups import expand_groups
 from modelexport.cli.options.hierarchy import CleanOnnx, HierarchyOptions
@@ -14,11 +14,16 @@ from modelexport.cli.options.tracing import TracingOptions
 from modelexport.cli.part_folders import check_parts
 from modelexport.cli.render_decisions import exit_if_undecided, print_report, write_reports
 from modelexport.cli.render_export import print_export, print_parts
+from modelexport.cli.source_parts import trace_source_parts
 from modelexport.cli.stdio_files import check_named, check_one_writer, named_file
 from modelexport.cli.step_progress import step_progress
 from modelexport.hierarchy.choices import TextFormat
 from modelexport.support.files import check_target
 from modelexport.support.stdio import STDIO
+
+if TYPE_CHECKING:
+    from modelexport.pipeline.exporting import ExportResult
+    from modelexport.pipeline.parts.trace_parts import PartsResult
 
 
 @expand_groups
@@ -44,28 +49,20 @@ def export(  # noqa: PLR0913 - a parameter is an option of the command
     annotate_options = hierarchy.plain_options() if clean_onnx else hierarchy.annotate_options()
     check_named(**{"OUT.onnx": output, "--record": record})
     check_one_writer(report=report, output_format=output_format)
+    printer = _ResultPrinter(context, output_format, report, strict)
     if tracing.parts:
         folder = check_parts(output, record)
         if (report_file := named_file(report)) is not None:
             check_target(report_file, force=force)
-        if dry_run:
-            print_parts_dry_run(
-                *(context, source, folder, tracing), force=force, output_format=output_format
-            )
-            return
-        with step_progress(context):
-            parts = modelexport.trace_parts(
-                source,
-                folder,
-                options=tracing.trace_options(),
-                input_specs=tracing.input_specs(),
-                annotate_options=annotate_options,
-                force=force,
-            )
-        write_reports(parts.annotations, report, force=force)
-        print_parts(context, parts, output_format, stderr=report == STDIO)
-        for annotation in parts.annotations.values() if strict else ():
-            exit_if_undecided(annotation)
+        parts = trace_source_parts(
+            *(context, source, folder, tracing),
+            annotate_options=annotate_options,
+            dry_run=dry_run,
+            force=force,
+            output_format=output_format,
+        )
+        if parts is not None:
+            printer.print_folder(parts, force=force)
         return
     if dry_run:
         print_dry_run(
@@ -87,8 +84,26 @@ def export(  # noqa: PLR0913 - a parameter is an option of the command
             report=named_file(report),
             force=force,
         )
-    if report == STDIO:
-        print_report(result.annotation)
-    print_export(context, result, output_format, stderr=report == STDIO)
-    if strict:
-        exit_if_undecided(result.annotation)
+    printer.print_file(result)
+
+
+class _ResultPrinter(NamedTuple):
+    """Prints results as the options say."""
+
+    context: typer.Context
+    output_format: TextFormat
+    report: Path | None
+    strict: bool
+
+    def print_file(self, result: "ExportResult") -> None:
+        if self.report == STDIO:
+            print_report(result.annotation)
+        print_export(self.context, result, self.output_format, stderr=self.report == STDIO)
+        if self.strict:
+            exit_if_undecided(result.annotation)
+
+    def print_folder(self, result: "PartsResult", *, force: bool) -> None:
+        write_reports(result.annotations, self.report, force=force)
+        print_parts(self.context, result, self.output_format, stderr=self.report == STDIO)
+        for annotation in result.annotations.values() if self.strict else ():
+            exit_if_undecided(annotation)

@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 import modelexport
-from modelexport.cli.dry_run import print_dry_run, print_parts_dry_run
+from modelexport.cli.dry_run import print_dry_run
 from modelexport.cli.options import common
 from modelexport.cli.options.groups import expand_groups
 from modelexport.cli.options.tracing import TracingOptions
 from modelexport.cli.part_folders import check_parts
 from modelexport.cli.render_export import print_parts, print_trace
+from modelexport.cli.source_parts import trace_source_parts
 from modelexport.cli.stdio_files import check_named
 from modelexport.cli.step_progress import step_progress
 from modelexport.errors import UsageError
@@ -49,20 +50,14 @@ def trace(
     check_named(**{"OUT.onnx": output, "--record": record, "--record-only": record_only})
     if tracing.parts:
         folder = check_parts(output, record or record_only)
-        if dry_run:
-            print_parts_dry_run(
-                *(context, source, folder, tracing), force=force, output_format=output_format
-            )
-            return
-        with step_progress(context):
-            result = modelexport.trace_parts(
-                source,
-                folder,
-                options=tracing.trace_options(),
-                input_specs=tracing.input_specs(),
-                force=force,
-            )
-        print_parts(context, result, output_format)
+        result = trace_source_parts(
+            *(context, source, folder, tracing),
+            dry_run=dry_run,
+            force=force,
+            output_format=output_format,
+        )
+        if result is not None:
+            print_parts(context, result, output_format)
         return
     target = record_only or record
     if dry_run:
