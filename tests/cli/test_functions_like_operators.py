@@ -1,7 +1,6 @@
 """Functions of a file that have the names of operators, and other inputs and outputs than these."""
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -45,10 +44,8 @@ def with_function(model: onnx.ModelProto, name: str, inputs: int, outputs: int) 
     return copy
 
 
-def variants(model: onnx.ModelProto, name: str) -> Iterator[onnx.ModelProto]:
-    """With fewer inputs and outputs than the operator has."""
-    for inputs, outputs in ((0, 1), (1, 0), (1, 1), (2, 1)):
-        yield with_function(model, name, inputs, outputs)
+FEWER = ((0, 1), (1, 0), (1, 1), (2, 1))
+"""Numbers of inputs and outputs: fewer than the operators have."""
 
 
 @pytest.mark.parametrize("name", LOOKED_AT)
@@ -57,7 +54,8 @@ def test_what_an_operator_would_read_is_not_there(
 ) -> None:
     """It is counted as unknown or as far as its shapes go, and files with it are compared."""
     changed, whole = tmp_path / "changed.onnx", onnx.load(annotated)
-    for model in variants(whole, name):
+    for inputs, outputs in FEWER:
+        model = with_function(whole, name, inputs, outputs)
         onnx.save(model, changed)
         assert analyze(changed).nodes == len(whole.graph.node) + 1 + len(model.functions[0].node)
         code, _, err = run("compare", changed, annotated, "--numeric")
