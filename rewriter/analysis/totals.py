@@ -81,6 +81,6 @@ def add_counts(counts: dict[str, int], others: Mapping[str, int]) -> None:
 
 def most_frequent_first(counts: Mapping[str, int]) -> dict[str, int]:
     """The counts in order; equal ones stay in the order in which they were first counted."""
-    if len(counts) <= 1:
+    if len(set(counts.values())) <= 1:
         return dict(counts)
     return dict(sorted(counts.items(), key=itemgetter(1), reverse=True))

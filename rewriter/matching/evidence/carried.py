@@ -129,6 +129,7 @@ def _read_metadata(
         tagger = Tagger(tree_of_tags(distinct))
     path_of = {tag: _path(tag, paths) for tag in (*distinct, *absolute.values())}
     claims = Claims()
+    shared: dict[tuple[str | None, ...], Claim] = {}
     for key, own_tag, entry in zip(graph.keys, tags, entries, strict=True):
         if own_tag is None:
             continue
@@ -136,8 +137,12 @@ def _read_metadata(
         path = path_of[tag]
         if path is None:
             claims.reasons[key] = _unknown_tag(tag)
-        else:
-            claims.by_node[key] = _claim(path, entry, paths)
+            continue
+        facts = (path, entry.get(keys.EVIDENCE), entry.get(keys.CALL), entry.get(keys.COVERS))
+        claim = shared.get(facts)
+        if claim is None:
+            claim = shared[facts] = _claim(path, entry, paths)
+        claims.by_node[key] = claim
     pairs = zip(graph.keys, entries, strict=True)
     lines = {key: node_lines(entry) for key, entry in pairs if keys.SOURCE in entry}
     return CarriedHierarchy(OURS, tagger, claims, parameters, source_lines=lines)
