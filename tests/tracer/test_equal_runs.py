@@ -73,6 +73,24 @@ def read_by_head(model: Stack) -> None:
     model.head.register_forward_hook(lambda *call: call[-1] * scale[:2])
 
 
+class OutsideLayer(Layer):
+    """Reads a parameter of its own that it does not hold."""
+
+    def __init__(self, parameter: nn.Parameter) -> None:
+        super().__init__()
+        self._parameters_elsewhere = [parameter]
+
+    def forward(
+        self, x: torch.Tensor, context: torch.Tensor, factor: float = 1.5
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return super().forward(x * self._parameters_elsewhere[0], context, factor)
+
+
+def with_weights_elsewhere(model: Stack) -> None:
+    model.scales = nn.ParameterList(torch.ones(WIDTH) for _ in range(DEPTH))
+    model.layers = nn.ModuleList(map(OutsideLayer, model.scales))
+
+
 def scaled(*call: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
     x, gate = call[-1]
     return x * 2, gate
@@ -102,6 +120,7 @@ DIFFERENT: dict[str, Edit] = {
     "a weight of a layer is another module's": share_with_head,
     "a weight of a layer is read elsewhere": read_by_head,
     "a hook on one": hook(ODD),
+    "equal weights that are held elsewhere": with_weights_elsewhere,
 }
 
 

@@ -60,6 +60,7 @@ class _SiblingObserver:
         self.calls: list[SiblingCall] = []
         self.ops: list[OpInSiblings] = []
         self._running: list[SiblingCall] = []
+        self._states: set[int] = set()
         self._owners: dict[int, list[str]] = {}
         self._read_elsewhere: set[tuple[str, int]] = set()
         self._not_made: dict[int, torch.Tensor] = {}
@@ -97,7 +98,7 @@ class _SiblingObserver:
             if owners is not None:
                 running = {sibling.path for sibling in self._running}
                 self._read_elsewhere |= {(o, id(tensor)) for o in owners if o not in running}
-            elif id(tensor) not in self._makers:
+            elif id(tensor) not in self._makers and id(tensor) not in self._states:
                 self._not_made[id(tensor)] = tensor
 
     def finish(self, outputs: Mapping[str, torch.Tensor]) -> None:
@@ -138,6 +139,7 @@ class _SiblingObserver:
     @contextmanager
     def watching(self, model: nn.Module, groups: Sequence[Sequence[str]]) -> Iterator[None]:
         """Hear of the calls of some modules, by group of siblings while the body runs."""
+        self._states = {id(state) for state in (*model.parameters(), *model.buffers())}
         with ExitStack() as stack:
             for number, group in enumerate(groups):
                 for path in group:
