@@ -1,5 +1,6 @@
 """`modelexport extract`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -183,8 +184,14 @@ def _boundary(result: "Extraction") -> "Grid":
     rows = []
     for direction, tensors in (("in", result.inputs), ("out", result.outputs)):
         for tensor in tensors:
-            shape = "?" if tensor.shape is None else "x".join(str(e or "?") for e in tensor.shape)
+            shape = "?" if tensor.shape is None else _shape_text(tensor.shape)
             source = " ".join(filter(None, [tensor.source, tensor.op_type]))
             readers = listed(tensor.readers, _MAX_READERS)
             rows.append([direction, tensor.name, tensor.type.lower(), shape, source, readers])
     return Grid(["", "name", "type", "shape", "computed by", "read by"], rows, ["read by"])
+
+
+def _shape_text(shape: Sequence[int | str]) -> str:
+    """A shape; names of dimensions stand apart, so that they can be read."""
+    named = any(isinstance(extent, str) and extent for extent in shape)
+    return (" x " if named else "x").join(str(extent or "?") for extent in shape)

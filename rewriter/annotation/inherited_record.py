@@ -22,7 +22,12 @@ from modelexport.hierarchy.record import Op, Probe, Record, Source, Tensor
 from modelexport.hierarchy.sketches import INFINITY_THRESHOLD
 from modelexport.hierarchy.tags import TagRules
 from modelexport.rewriter.annotation.model_file import ModelFile
-from modelexport.rewriter.execution.feeds import Feeds, fitting_array, graph_inputs
+from modelexport.rewriter.execution.feeds import (
+    Feeds,
+    InputMismatchError,
+    fitting_array,
+    graph_inputs,
+)
 from modelexport.rewriter.execution.generated_feeds import distinctive_feeds
 from modelexport.rewriter.execution.observer import Fingerprints, Observer
 from modelexport.rewriter.graph.texts import require_text
@@ -136,13 +141,16 @@ def own_feeds(graph: onnx.GraphProto, path: Path) -> Feeds:
         path: An .npz file of arrays by input name.
 
     Raises:
-        UsageError: It is no such file, or lacks an input.
+        UsageError: It is no such file, lacks an input, or has one of another shape.
     """
     arrays = dict(read_inputs(path))
     inputs = graph_inputs(graph)
     if absent := [value.name for value in inputs if value.name not in arrays]:
         raise UsageError(f"{path}: it lacks the inputs {', '.join(absent)} that the file needs.")
-    return {value.name: fitting_array(value, arrays[value.name]) for value in inputs}
+    try:
+        return {value.name: fitting_array(value, arrays[value.name]) for value in inputs}
+    except InputMismatchError as error:
+        raise UsageError(f"{path}: {error}.") from error
 
 
 def _ops(

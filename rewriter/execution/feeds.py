@@ -143,8 +143,19 @@ def _fits(value: onnx.ValueInfoProto, array: Array) -> bool:
 
 
 def fitting_array(value: onnx.ValueInfoProto, array: Array) -> Array:
-    """An array in the type of an input where it fits; else as it is."""
-    return _converted(value, array) if _fits(value, array) else array
+    """An array in the type of an input.
+
+    Raises:
+        InputMismatchError: It has another kind of numbers, rank or extent.
+    """
+    if _dtype(value) is None:
+        return array
+    if not _fits(value, array):
+        raise InputMismatchError(
+            f"its {value.name} is {array.dtype}{list(array.shape)}, but the file takes "
+            f"{_expected(value)}"
+        )
+    return _converted(value, array)
 
 
 def _converted(value: onnx.ValueInfoProto, array: Array) -> Array:
@@ -182,10 +193,15 @@ def _is_bytes_of(stored: np.dtype, dtype: np.dtype) -> bool:
     return is_bytes and not is_native(dtype) and stored.itemsize == dtype.itemsize
 
 
-def _mismatch(value: onnx.ValueInfoProto, arrays: NamedArrays) -> str:
+def _expected(value: onnx.ValueInfoProto) -> str:
+    """The type and shape of an input."""
     dims = value.type.tensor_type.shape.dim
     shape = [d.dim_value if d.HasField("dim_value") else d.dim_param or "?" for d in dims]
-    expected = f"{_dtype(value)}[{', '.join(map(str, shape))}]"
+    return f"{_dtype(value)}[{', '.join(map(str, shape))}]"
+
+
+def _mismatch(value: onnx.ValueInfoProto, arrays: NamedArrays) -> str:
+    expected = _expected(value)
     remaining = ", ".join(f"{name} {a.dtype}{list(a.shape)}" for name, a in arrays)
     others = f"the arrays that no other input takes do not fit: {remaining}"
     return (

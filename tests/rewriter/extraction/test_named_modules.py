@@ -64,6 +64,18 @@ def test_a_fused_node_goes_into_the_stage_of_its_module(fused: Path, tmp_path: P
     assert node.name == onnx.load(fused).graph.node[1].name
 
 
+def test_names_of_dimensions_stand_apart(run: Run, fork: Path, tmp_path: Path) -> None:
+    """`batchx4` is no shape."""
+    model = onnx.load(fork)
+    for value in (*model.graph.input, *model.graph.output):
+        dims = value.type.tensor_type.shape.dim
+        dims.add().CopyFrom(dims[0])
+        dims[0].dim_param = "batch"
+    del model.graph.value_info[:]
+    onnx.save(model, fork)
+    assert "batch x 4" in run("extract", fork, "stem", "-o", tmp_path / "p.onnx").out
+
+
 def test_the_table_counts_the_readers_that_it_leaves_out(
     run: Run, fork: Path, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import onnx
 import pytest
 
@@ -260,6 +261,15 @@ def test_openvino_is_an_extra(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(MissingExtraError, match=re.escape("modelexport[openvino]")):
         profile(folder / "net.annotated.onnx", runs=1, runtime="openvino")
+
+
+def test_inputs_of_another_shape_are_refused(folder: Path) -> None:
+    """The sentence has both shapes."""
+    np.savez(folder / "inputs.npz", x=np.zeros((3, 5), np.float32))
+    with pytest.raises(
+        UsageError, match=r"inputs\.npz: its x is float32\[3, 5\], but the file takes"
+    ):
+        profile(folder / "net.annotated.onnx", runs=1, probe=folder / "inputs.npz")
 
 
 def test_wrong_uses_are_refused(folder: Path) -> None:
