@@ -61,8 +61,9 @@ def test_a_file_that_cannot_be_optimised_again_runs_as_it_is(tmp_path: Path) -> 
     )
     onnx.save(model, tmp_path / "m.onnx")
     with OnnxContainer.open(tmp_path / "m.onnx") as container:
-        feeds = distinctive_feeds(tmp_path / "m.onnx", file_source(container), [])
-    session = open_session(tmp_path / "m.onnx", plain=True)
+        source = file_source(container)
+        feeds = distinctive_feeds(tmp_path / "m.onnx", source, [])
+        session = Session(tmp_path / "m.onnx", source=source, plain=True)
     assert session.run(feeds)["y"].shape == (6, 4)
 
 
