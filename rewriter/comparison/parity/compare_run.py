@@ -11,7 +11,7 @@ import msgspec
 from modelexport.errors import UsageError
 from modelexport.hierarchy.annotate_options import DEFAULT_MEMORY
 from modelexport.hierarchy.fingerprints import Array
-from modelexport.hierarchy.module_tree import ROOT, is_within
+from modelexport.hierarchy.module_tree import ROOT
 from modelexport.hierarchy.module_values import ModelValues
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.annotation.placed_file import PlacedFile
@@ -20,6 +20,7 @@ from modelexport.rewriter.comparison.file_runner import FileRunner
 from modelexport.rewriter.comparison.fused_nodes import FusedNodes
 from modelexport.rewriter.comparison.parity.divergence import DivergenceStart
 from modelexport.rewriter.comparison.parity.find_values import Match, Sought, ValueFinder
+from modelexport.rewriter.comparison.parity.lost_orders import find_lost_orders
 from modelexport.rewriter.comparison.parity.module_rows import (
     ModuleRows,
     OutputPair,
@@ -217,39 +218,11 @@ class _RunAgainstFile:
         return dict(_paired((*exact_pairs, *near))) | exact
 
     def _refuse_lost_orders(self) -> None:
-        """Count an output in another order as divergent, unless a later value restores the order.
-
-        Another order of the axes is a layout and no error. Any other order is accepted only if a
-        value that is computed from it, or the module around it, has its numbers in the right places
-        again.
-        """
-        restored: set[int] = set()
-        readers: dict[int, list[int]] = {}
-        for index, call in enumerate(self._calls):
-            for source in {source for sources in call.sources for source in sources}:
-                readers.setdefault(source, []).append(index)
-        for index in reversed(range(len(self._calls))):
-            lost = [
-                (position, array, match)
-                for position, (array, match) in enumerate(self._pairs[index])
-                if match is not None and match.layout == ""
-            ]
-            after = [*readers.get(index, ()), *self._around(index)]
-            has_match = any(match is not None for _, match in self._pairs[index])
-            if has_match and (not lost or restored.intersection(after)):
-                restored.add(index)
-                continue
-            for position, array, match in lost:
-                self._matches.pop(id(array), None)
-                self._pairs[index][position] = array, match.refused()
-
-    def _around(self, index: int) -> Iterator[int]:
-        """The calls, after a call, of the modules around it."""
-        path = self._calls[index].path
-        for later in range(index + 1, len(self._calls)):
-            other = self._calls[later].path
-            if other != path and is_within(path, other):
-                yield later
+        """Count outputs as divergent whose order is lost."""
+        for index, position, match in find_lost_orders(self._calls, self._pairs):
+            array, _ = self._pairs[index][position]
+            self._matches.pop(id(array), None)
+            self._pairs[index][position] = array, match.refused()
 
     def _match_own(self, agreed: set[str]) -> None:
         """Compare outputs that were not found in the file with the values of their modules."""
