@@ -7,7 +7,7 @@ from modelexport.errors import FileProblem
 
 def external_weights_path(model_path: Path) -> Path:
     """Path of a model's file of weights: in the same folder, with `.data` added to its name."""
-    return model_path.with_name(f"{model_path.name}.data")
+    return model_path.parent / f"{model_path.name}.data"
 
 
 def refuse_existing_weights(model_path: Path) -> None:

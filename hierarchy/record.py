@@ -19,6 +19,7 @@ from modelexport.hierarchy.module_tree import MAX_MODULES, Module, ModuleTree
 from modelexport.hierarchy.probe_input import ProbeInput
 from modelexport.support.decode_errors import DECODE_ERRORS, explain_decode_error
 from modelexport.support.files import check_target
+from modelexport.support.real_paths import real_path
 from modelexport.support.stdio import STDIO
 
 FORMAT = "modelexport.trace"
@@ -191,7 +192,7 @@ def record_path(model: Path) -> Path:
     >>> record_path(Path("out/model.onnx")).name
     'model.trace.json'
     """
-    return model.with_name(model.stem + SUFFIX)
+    return model.parent / (model.stem + SUFFIX)
 
 
 def check_targets(onnx_path: Path | None, record: Path | None, *, force: bool) -> None:
@@ -206,7 +207,7 @@ def check_targets(onnx_path: Path | None, record: Path | None, *, force: bool) -
         FileProblem: A file exists or cannot be written, or both paths are the same file.
     """
     default = None if onnx_path is None else record_path(onnx_path)
-    if onnx_path is not None and record is not None and record.resolve() == onnx_path.resolve():
+    if onnx_path is not None and record is not None and real_path(record) == real_path(onnx_path):
         raise FileProblem(f"{record}: the record and the ONNX file are one file.")
     for target in filter(None, (onnx_path, record or default)):
         check_target(target, force=force)

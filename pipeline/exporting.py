@@ -25,6 +25,7 @@ from modelexport.support.files import (
     part_folder,
 )
 from modelexport.support.progress import report_step
+from modelexport.support.real_paths import real_path
 
 if TYPE_CHECKING:
     from torch import nn
@@ -121,7 +122,7 @@ def _check_report(report: Path, target: Path, record: Path, *, force: bool) -> N
     """Refuse a report that cannot be written, or that would overwrite another result."""
     check_target(report, force=force)
     for other, name in ((target, "the ONNX file"), (record, "the record")):
-        if report.resolve() == other.resolve():
+        if real_path(report) == real_path(other):
             raise FileProblem(f"{report}: the report and {name} are one file.")
 
 

@@ -32,6 +32,8 @@ Size = Annotated[
 Name = Annotated[str, Meta(pattern=r"^[\w+-][\w.+-]*$")]
 InjectAxis = Annotated[list[Inject], Meta(min_length=1)] | Inject
 """One value of the axis `inject`: several injections together, or one."""
+FunctionsAxis = Annotated[list[str], Meta(min_length=1)] | str
+"""One value of the axis `functions`: several patterns together, or one."""
 
 _DEFAULTS = AnnotateOptions()
 
@@ -134,7 +136,7 @@ class Matrix(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
     opset: list[Opset] = []
     dynamic: list[bool] = []
     inject: list[InjectAxis] = []
-    functions: list[list[str] | str] = []
+    functions: list[FunctionsAxis] = []
     tag_style: list[TagStyle] = []
     torch_nn: list[TorchNN] = []
     depth: list[Depth] = []

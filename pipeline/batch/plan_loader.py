@@ -23,6 +23,7 @@ from modelexport.hierarchy.source_names import (
 from modelexport.pipeline.batch.jobs import Job, jobs_of
 from modelexport.pipeline.batch.plan import Plan
 from modelexport.support.decode_errors import explain_decode_error
+from modelexport.support.real_paths import real_path
 from modelexport.support.settings import read_settings
 from modelexport.support.stdio import input_name
 
@@ -55,7 +56,7 @@ def load_plan(path: str | Path) -> LoadedPlan:
     """
     path = Path(path)
     plan, raw = _read_plan(path)
-    folder = path.resolve().parent
+    folder = real_path(path).parent
     jobs = jobs_of(plan, raw, input_name(path))
     _check_jobs(jobs, folder, input_name(path))
     return LoadedPlan(path, jobs, folder, path.parent / plan.out, plan.out)

@@ -17,6 +17,7 @@ from modelexport.pipeline.batch.shared_traces import SharedTraces
 from modelexport.pipeline.batch.summary import Row, Summary, row_of, summarize_run, write_summary
 from modelexport.pipeline.batch.task_builder import TaskBuilder
 from modelexport.pipeline.batch.watcher import SilentWatcher, Watcher
+from modelexport.support.real_paths import real_path
 
 
 def run_plan(
@@ -142,7 +143,7 @@ def _run_jobs(
     watcher.begin(len(work.todo), address or f"{count} workers")
     for row in work.kept_rows():
         watcher.end(row)
-    shared = SharedTraces(work.todo, work.kept, plan.out.resolve())
+    shared = SharedTraces(work.todo, work.kept, real_path(plan.out))
     with cluster.connect(count, address) as client:
         builder = TaskBuilder(work.todo, plan.folder, ledger, cluster.threads_by_host(client))
         trace_tasks = {trace.id: builder.build(trace) for trace in shared.traces()}

@@ -9,6 +9,7 @@ from modelexport.pipeline.batch.digests import versions
 from modelexport.pipeline.batch.jobs import Job
 from modelexport.pipeline.batch.ledger import Ledger
 from modelexport.pipeline.batch.messages import Request, Task, TracedFiles
+from modelexport.support.real_paths import real_path
 
 
 class TaskBuilder:
@@ -43,12 +44,12 @@ class TaskBuilder:
             job: The job.
             traced: A trace that it can use; None if it traces itself.
         """
-        logs = self._ledger.logs.resolve()
+        logs = real_path(self._ledger.logs)
         return Task(
             request=Request(
                 job,
                 folder=str(self._folder),
-                scratch=str(self._ledger.make_scratch(job, self.run).resolve()),
+                scratch=str(real_path(self._ledger.make_scratch(job, self.run))),
                 log=str(logs / f"{job.id}.log"),
                 threads=1,  # the worker knows how many
                 traced=traced,

@@ -11,6 +11,7 @@ from modelexport.hierarchy.part_files import PartFiles, part_files
 from modelexport.hierarchy.part_manifest import MANIFEST, encode_part_manifest, read_part_manifest
 from modelexport.support.files import atomic_replacement, check_target
 from modelexport.support.folders import atomic_folder
+from modelexport.support.real_paths import real_path
 
 Result = TypeVar("Result")
 
@@ -49,7 +50,7 @@ def _inside(file: Path) -> Path:
     Raises:
         FileProblem: It is such a link.
     """
-    if not file.resolve().is_relative_to(file.parent.resolve()):
+    if not real_path(file).is_relative_to(real_path(file.parent)):
         raise FileProblem(f"{file}: it is a link that leaves its folder, and is not copied.")
     return file
 

@@ -24,6 +24,7 @@ from modelexport.rewriter.matching import Match, match_carried, match_file, refu
 from modelexport.support.files import atomic_replacement
 from modelexport.support.gc_pause import gc_paused
 from modelexport.support.progress import report_step
+from modelexport.support.real_paths import real_path
 from modelexport.support.threads import one_blas_thread
 
 
@@ -178,7 +179,7 @@ def _refuse_same_file(target: Path | None, inputs: list[Path], report: str | Pat
         return
     if any(path.exists() and target.exists() and path.samefile(target) for path in inputs):
         raise FileProblem(f"{target}: the output is also an input; choose another name.")
-    if report is not None and Path(report).resolve() == target.resolve():
+    if report is not None and real_path(report) == real_path(target):
         raise FileProblem(f"{target}: the report and the output are one file.")
 
 

@@ -19,6 +19,7 @@ from modelexport.rewriter.container.open_file import OpenFile
 from modelexport.rewriter.container.tensor_walk import external_reference
 from modelexport.support.files import atomic_replacement
 from modelexport.support.folders import made_folder
+from modelexport.support.real_paths import real_path
 
 _MAX_DIGITS = 18
 """Maximum number of digits of an offset or length in bytes."""
@@ -57,7 +58,7 @@ def resolve(model: Path, location: str, tensor: str) -> ExternalFile:
     path = model.parent / relative
     if "\0" in relative:
         raise OnnxFileError(f"{model}: the data of tensor {tensor!r} is at no possible place.")
-    if not path.resolve().is_relative_to(model.parent.resolve()):
+    if not real_path(path).is_relative_to(real_path(model.parent)):
         raise OnnxFileError(
             f"{model}: the data of tensor {tensor!r} is at {location!r}, which is a link that "
             "leaves the model's folder."

@@ -207,7 +207,7 @@ class OnnxContainer:
             if tensor.data_location == tensor.EXTERNAL and self._borrowed_span(tensor) is None
         ]
         inputs = [self.path, *(file.path for file in self.external_files())]
-        data = target.with_name(f"{target.name}.data")
+        data = target.parent / f"{target.name}.data"
         home = home or target.parent
         copied = bool(external) and not (home.exists() and home.samefile(self.path.parent))
         with ExitStack() as stack:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from modelexport.hierarchy.source_lines import split_line
 from modelexport.rewriter.reporting.report_data import CodeLines
+from modelexport.support.real_paths import real_path
 
 CONTEXT_LINES = 3
 """Number of lines that are shown before a source line, and after it."""
@@ -17,7 +18,7 @@ def code_around(lines: Iterable[str], folder: Path) -> dict[str, CodeLines]:
         lines: The source lines, as `file:line`.
         folder: The folder of the files. No file outside of it is read, whatever the lines say.
     """
-    root = folder.resolve()
+    root = real_path(folder)
     texts: dict[str, list[str]] = {}
     code = {}
     for line in lines:
@@ -36,7 +37,7 @@ def code_around(lines: Iterable[str], folder: Path) -> dict[str, CodeLines]:
 def _text(root: Path, file: str) -> list[str]:
     """The lines of a Python file of a folder; none where no such file can be read there."""
     try:
-        path = (root / file).resolve()
+        path = real_path(root / file)
         if path.suffix != ".py" or not path.is_relative_to(root) or not path.is_file():
             return []
         return path.read_text("utf-8", errors="replace").splitlines()

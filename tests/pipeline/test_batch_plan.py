@@ -46,6 +46,7 @@ BAD = {
     "a misspelt option": (ONE + "[models.trace]\nopsett = 18", "$.models[0].trace.opsett"),
     "a misspelt default": ("[defaults.annotate]\ninjct = 1\n" + ONE, "$.defaults.annotate.injct"),
     "an empty list in an axis": ("[matrix]\ninject = [[]]\n" + ONE, "$.matrix.inject[0]"),
+    "no pattern in an axis": ("[matrix]\nfunctions = [[]]\n" + ONE, "$.matrix.functions[0]"),
     "a misspelt axis": ("[matrix]\nexporters = []\n" + ONE, "did you mean exporter?"),
     "an unknown step": ("[defaults]\nsteps = ['trac']\n" + ONE, "$.defaults.steps[0]"),
     "a step of another kind": (ONE + "steps = 3", "$.models[0].steps"),

@@ -48,6 +48,7 @@ def sources(working_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (working_folder / "empty").mkdir()
     (working_folder / "exists.onnx").write_bytes(b"mine")
     os.mkfifo(working_folder / "pipe.pt")
+    (working_folder / "circle.onnx").symlink_to("circle.onnx")
     return working_folder
 
 
@@ -71,6 +72,8 @@ BAD = {
     "the output exists": ("factories_here.py:good exists.onnx", "--force"),
     "the record exists": ("factories_here.py:good out.onnx --record exists.onnx", "--force"),
     "no folder for the output": ("factories_here.py:good none/out.onnx", "none"),
+    "a folder for the output": ("factories_here.py:good .", "a folder, not a file"),
+    "a link to itself": ("factories_here.py:good circle.onnx", "circle.onnx"),
     "a pipe": ("pipe.pt out.onnx", "neither a folder nor a regular file"),
     "no such script": ("missing.pt out.onnx", "missing.pt: there is no such file"),
     "an input without end": (

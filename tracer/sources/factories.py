@@ -13,6 +13,7 @@ from torch import nn
 from modelexport.errors import ModelExportError, SourceError
 from modelexport.hierarchy.source_names import check_file
 from modelexport.support.error_texts import first_line
+from modelexport.support.real_paths import real_path
 from modelexport.tracer.sources.signature import Inputs
 
 
@@ -98,7 +99,7 @@ def _import_file(file: str) -> ModuleType:
         raise SourceError(f"{file}: not a Python file.")
     module = importlib.util.module_from_spec(spec)
     sys.modules.setdefault(path.stem, module)
-    if (folder := str(path.resolve().parent)) not in sys.path:
+    if (folder := str(real_path(path).parent)) not in sys.path:
         sys.path.insert(0, folder)
     spec.loader.exec_module(module)
     return module

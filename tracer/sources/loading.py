@@ -19,6 +19,7 @@ from modelexport.hierarchy.source_names import (
 )
 from modelexport.support.error_texts import first_line
 from modelexport.support.progress import report_step
+from modelexport.support.real_paths import real_path
 from modelexport.tracer.sources.adapters import base_of_adapter, load_adapted
 from modelexport.tracer.sources.example_inputs import factory_inputs, folder_inputs
 from modelexport.tracer.sources.exported_programs import load_program
@@ -118,7 +119,7 @@ def _load(
         return Loaded(
             adapted,
             folder_inputs(base, adapted, request, trust_remote_code=trust_remote_code),
-            Origin(Path(source).resolve().name, task),
+            Origin(real_path(source).name, task),
         )
     if base_model is not None:
         raise SourceError(f"{source}: --base-model is for the folder of an adapter.")
@@ -148,12 +149,12 @@ def _load(
         model, inputs = load_embedder(
             source, request, attention, trust_remote_code=trust_remote_code
         )
-        return Loaded(model, inputs, Origin(folder.resolve().name))
+        return Loaded(model, inputs, Origin(real_path(folder).name))
     model = load_pretrained(
         source, task, attention, trust_remote_code=trust_remote_code, weights=weights
     )
     inputs = folder_inputs(source, model, request, trust_remote_code=trust_remote_code)
-    name = folder.resolve().name if folder.is_dir() else source
+    name = real_path(folder).name if folder.is_dir() else source
     return Loaded(model, inputs, Origin(name, task))
 
 

@@ -140,6 +140,18 @@ def test_locations_that_no_file_can_have(tmp_path: Path, location: str) -> None:
         container.array(container.skeleton().graph.initializer[0])
 
 
+def test_data_that_is_a_link_to_itself(tmp_path: Path) -> None:
+    """Nothing is there; Python before 3.13 raises another error than of files."""
+    source = large_model(tmp_path, save_as_external_data=True, location="m.data")
+    (tmp_path / "m.data").unlink()
+    (tmp_path / "m.data").symlink_to("m.data")
+    with (
+        OnnxContainer.open(source) as container,
+        pytest.raises(OnnxFileError, match=r"m\.data"),
+    ):
+        container.array(container.skeleton().graph.initializer[0])
+
+
 def test_pipes_are_refused_and_not_waited_for(tmp_path: Path) -> None:
     """A pipe in the place of a model or of its data has no writer: opening it would never end."""
     os.mkfifo(tmp_path / "pipe.onnx")

@@ -194,3 +194,9 @@ def test_the_command_prints_the_boundary(run: Run, annotated: Path, tmp_path: Pa
     graph = onnx.load(tmp_path / "p.onnx").graph
     assert [row[1] for row in rows if row[0] == "in"] == [value.name for value in graph.input]
     assert [row[1] for row in rows if row[0] == "out"] == [value.name for value in graph.output]
+
+
+def test_a_folder_is_no_file_to_write(run: Run, annotated: Path) -> None:
+    """It has no name to which anything could be appended."""
+    code, _, err = run("extract", annotated, "layer.0", "-o", ".")
+    assert (code, err) == (2, "modelexport: .: a folder, not a file.\n")
