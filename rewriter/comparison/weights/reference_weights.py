@@ -92,7 +92,9 @@ class ReferenceWeights:
         """
         inner = owners - self.norms.keys()
         if not inner:
-            return list(self._own(owners, separate_norms))
+            computed_ahead = sorted(owners - separate_norms.keys())
+            channels = (weight for key in computed_ahead for weight in self._channels(key))
+            return [*self._own(owners, separate_norms), *channels]
         norms = {key: self._norm_of(key, owners, inner) for key in inner}
         plain = frozenset(key for key in inner if norms[key] not in owners)
         merged = [
@@ -132,6 +134,12 @@ class ReferenceWeights:
             is_merged = len(group) > 1 and bool(group & separate_norms.keys())
             if not is_merged and not group & merged_here:
                 yield from self.weights[group]
+
+    def _channels(self, key: str) -> Iterator[ReferenceWeight]:
+        """What a norm does to each channel, which a node may read in place of its weights."""
+        norm = self.norms[key]
+        for name, source in (("scale", norm.scale), ("shift", norm.shift)):
+            yield ReferenceWeight(name, frozenset({key}), source, (key, name))
 
     def _merged(self, key: str, norm_key: str) -> Iterator[ReferenceWeight]:
         """The weights of a module with the norm behind it."""

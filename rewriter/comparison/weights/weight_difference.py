@@ -28,7 +28,7 @@ class WeightDifference:
         relative: Norm of the difference over the norm of the reference's.
         steps: Greatest difference in steps; None where it has none.
         excess: Norm of what is more than rounding, over the norm of the reference's.
-        in_order: Whether both have their numbers in the same order, up to that of the axes.
+        in_order: Whether both are near in one order, up to that of the axes; never for vectors.
         same_numbers: Whether both have the same numbers in any order.
         fits: Whether the shape says the order of the numbers, up to that of the axes.
     """
@@ -54,10 +54,11 @@ def weight_difference(
         weight: Those of the file's weight, as many.
         operator: The operator that reads the latter.
     """
+    is_vector = vector_like(exact)
     if np.array_equal(exact, weight.array):
         steps = None if weight.step is None else 0.0
         return WeightDifference(
-            reference, 0.0, steps, 0.0, in_order=True, same_numbers=False, fits=True
+            reference, 0.0, steps, 0.0, in_order=not is_vector, same_numbers=False, fits=True
         )
     exact = exact.astype(np.float32)
     norm = float(np.linalg.norm(exact)) or 1.0
@@ -66,17 +67,22 @@ def weight_difference(
     orders = orders or [exact.reshape(weight.array.shape)]
     ordered = min(orders, key=lambda a: _distance(a, weight.array))
     relative = _distance(ordered, weight.array) / norm
-    in_order = relative < SAME_VALUE_DISTANCE or exact.ndim <= 1
+    in_order = relative < SAME_VALUE_DISTANCE and not is_vector
     same_numbers = False
-    if not in_order:
+    if not in_order and not is_vector:
         sorted_pair = np.sort(ordered, axis=None), np.sort(weight.array, axis=None)
         most = None if weight.step is None else np.max(weight.step)
         over, steps = _beyond_rounding(*sorted_pair, most, None)
         same_numbers = not over.any()
-    if in_order or same_numbers:
+    if in_order or is_vector or same_numbers:
         over, steps = _beyond_rounding(ordered, weight.array, weight.step, weight.at_edge)
     excess = float(np.linalg.norm(over)) / norm
     return WeightDifference(reference, relative, steps, excess, in_order, same_numbers, fits)
+
+
+def vector_like(array: Array) -> bool:
+    """Whether an array has one axis, those of one element aside: its numbers have one order."""
+    return len([extent for extent in array.shape if extent != 1]) <= 1
 
 
 def _beyond_rounding(

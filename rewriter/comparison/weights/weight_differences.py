@@ -20,6 +20,7 @@ from modelexport.rewriter.comparison.weights.reference_weights import (
 from modelexport.rewriter.comparison.weights.results import ChangedWeight
 from modelexport.rewriter.comparison.weights.weight_difference import (
     WeightDifference,
+    vector_like,
     weight_difference,
 )
 from modelexport.rewriter.comparison.weights.weight_numbers import WeightRead, WeightReader
@@ -144,8 +145,16 @@ def _candidates(
         if (numbers := reader.numbers(read)) is None:
             continue
         for weight, array in arrays:
-            if 1 < array.size == numbers.array.size:
-                yield read, weight_difference(weight, array, numbers, read.place[0])
+            if not 1 < array.size == numbers.array.size:
+                continue
+            difference = weight_difference(weight, array, numbers, read.place[0])
+            if vector_like(array) == vector_like(numbers.array) or _is_related(difference):
+                yield read, difference
+
+
+def _is_related(difference: WeightDifference) -> bool:
+    """Whether the numbers say by themselves that two weights are one, changed perhaps."""
+    return difference.same_numbers or difference.relative < UNRELATED_DISTANCE
 
 
 def _may_be_of_another(read: WeightRead, difference: WeightDifference, key: Key) -> bool:
@@ -153,7 +162,7 @@ def _may_be_of_another(read: WeightRead, difference: WeightDifference, key: Key)
     if read.parameter is not None:
         path, _, name = read.parameter.rpartition(".")
         return difference.reference.parameter == (key(path), name)
-    return difference.same_numbers or difference.relative < UNRELATED_DISTANCE
+    return _is_related(difference)
 
 
 def _nearest(

@@ -24,6 +24,14 @@ MERGED = """g (float[1, 3, 2, 2] x) => (float[1, 3, 2, 2] y) {
     b = Conv (x, c0.weight, c0.bias)
     y = Conv (b, c1.weight, c1.bias)
 }"""
+AHEAD = """g (float[1, 3, 2, 2] x) => (float[1, 3, 2, 2] y) {
+    a = Conv (x, c0.weight, c0.bias)
+    b = Mul (a, n0.scale)
+    c = Add (b, n0.shift)
+    d = Conv (c, c1.weight, c1.bias)
+    e = Mul (d, n1.scale)
+    y = Add (e, n1.shift)
+}"""
 VECTORS = ("weight", "bias", "mean", "var")
 Arrays = dict[str, np.ndarray]
 
@@ -48,6 +56,16 @@ def merged(weights: Arrays) -> Arrays:
     return {name: array.astype(np.float32) for name, array in result.items()}
 
 
+def computed_ahead(weights: Arrays) -> Arrays:
+    """The weights of the convolutions, and the factors and summands of the norms."""
+    result = {name: array for name, array in weights.items() if name.startswith("c")}
+    for i in (0, 1):
+        scale = weights[f"n{i}.weight"] / np.sqrt(weights[f"n{i}.var"] + np.float32(0.001))
+        shift = weights[f"n{i}.bias"] - weights[f"n{i}.mean"] * scale
+        result |= {f"n{i}.scale": scale.reshape(3, 1, 1), f"n{i}.shift": shift.reshape(3, 1, 1)}
+    return result
+
+
 def tree(weights: Arrays) -> EmbeddedTree:
     """The modules, each with its weights."""
     children = (
@@ -66,10 +84,15 @@ def tree(weights: Arrays) -> EmbeddedTree:
 
 
 def network(variant: str, weights: Arrays) -> onnx.ModelProto:
-    """A file in which norms are apart, or merged into nodes that are known to do both, or one."""
-    is_apart = variant == "apart"
-    stored = weights if is_apart else merged(weights)
-    model = parse(APART if is_apart else MERGED, {n: a.shape for n, a in stored.items()})
+    """A file in which norms are apart, or merged into nodes that are known to do both, or one.
+
+    Apart, they may be computed ahead: a factor and a summand for each channel.
+    """
+    text, stored = {
+        "apart": (APART, weights),
+        "ahead": (AHEAD, computed_ahead(weights)),
+    }.get(variant, (MERGED, merged(weights)))
+    model = parse(text, {name: array.shape for name, array in stored.items()})
     for weight in model.graph.initializer:
         weight.CopyFrom(numpy_helper.from_array(stored[weight.name], weight.name))
     for node in model.graph.node:
@@ -157,6 +180,25 @@ def test_the_changed_convolution_is_named(
 def test_rounded_weights_are_not_changed(reference: str, changed: str) -> None:
     """Merging a norm is no change."""
     assert changed_weights(reference, changed, lambda _: None) == []
+
+
+@pytest.mark.usefixtures("working_folder")
+@pytest.mark.parametrize("change", [noise, swap, only_the_bias])
+def test_norms_may_be_computed_ahead(change: Callable[[Arrays], None]) -> None:
+    """Their factors and summands are compared then, and those of convolutions as they are."""
+    assert changed_weights("apart", "ahead", lambda _: None) == []
+    assert {w.tag for w in changed_weights("apart", "ahead", change)} == {"/Net/c1"}
+
+
+def other_mean(weights: Arrays) -> None:
+    weights["n1.mean"] += np.float32(0.2)
+
+
+@pytest.mark.usefixtures("working_folder")
+@pytest.mark.parametrize("changed", ["apart", "ahead"])
+def test_a_changed_norm_is_named(changed: str) -> None:
+    """By itself, however it is computed."""
+    assert {w.tag for w in changed_weights("apart", changed, other_mean)} == {"/Net/n1"}
 
 
 @pytest.mark.usefixtures("working_folder")
