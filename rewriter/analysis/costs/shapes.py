@@ -227,8 +227,10 @@ def _refuse_unknown_names(model: onnx.ModelProto, bound: Mapping[str, int]) -> N
         if dim.dim_param
     }
     if unknown := sorted(set(bound) - names):
-        choices = ", ".join(sorted(names)) or "none"
-        raise UsageError(f"No dimension is called {unknown[0]}; the named dimensions: {choices}.")
+        choices = (
+            f"choose from {', '.join(sorted(names))}" if names else "the file leaves none open"
+        )
+        raise UsageError(f"No dimension is called {unknown[0]}: {choices}.")
 
 
 def _bind_dimensions(model: onnx.ModelProto, bound: Mapping[str, int]) -> None:
