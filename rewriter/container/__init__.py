@@ -1,8 +1,8 @@
 """Reading and writing .onnx files without parsing their weights.
 
-A file is mapped into memory and scanned at the level of protobuf's wire format. Readers get
-its *skeleton*: an ordinary `ModelProto` whose large tensors are references into the file.
-Writing copies the file's own bytes and splices entries into its nodes. So every byte that no
+A file is read without its large weights, and scanned at the level of protobuf's wire format.
+Readers get its *skeleton*: an ordinary `ModelProto` whose large tensors are references into the
+file. Writing copies the file's own bytes and splices entries into its nodes. So every byte that no
 edit changes stays as it is, and memory use stays at the size of the skeleton.
 """
 
