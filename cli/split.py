@@ -64,8 +64,8 @@ def split(  # noqa: PLR0913 - a parameter is an option of the command
         bool,
         typer.Option(
             "--assignments",
-            help="Also write assigned.onnx, the whole with the part of each node as Olive's "
-            "SplitModel reads it.",
+            help="Also write assigned.onnx: the whole file, with the part of each node in the form "
+            "that Olive's SplitModel reads.",
         ),
     ] = False,
     placement: PlacementOptions,

@@ -44,7 +44,7 @@ class ProfileRunOptions:
         int,
         typer.Option(
             min=1,
-            help="Most sessions of onnxruntime that share these runs; fewer where loading and "
+            help="Maximum number of onnxruntime sessions for these runs; fewer if loading and "
             "warming up take long.",
             rich_help_panel=_RUN,
         ),
@@ -52,7 +52,9 @@ class ProfileRunOptions:
     warmup: Annotated[
         int,
         typer.Option(
-            min=0, help="Number of runs before them, in each session.", rich_help_panel=_RUN
+            min=0,
+            help="Number of unmeasured runs at the start of each session.",
+            rich_help_panel=_RUN,
         ),
     ] = _DEFAULTS.warmup
     threads: Annotated[
@@ -134,7 +136,7 @@ class ProfileImportOptions:
         Path | None,
         typer.Option(
             metavar="LAYERS.json",
-            help="For trtexec: what --exportLayerInfo wrote.",
+            help="For trtexec: the file that --exportLayerInfo wrote.",
             rich_help_panel=_IMPORT,
         ),
     ] = None
