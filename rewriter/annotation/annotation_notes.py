@@ -28,6 +28,8 @@ def annotation_notes(
     yield from _about_foreign_keys(model, replaced=options.replace_keys)
     if Inject.ATTRIBUTES in options.inject:
         yield "onnxruntime refuses tag attributes on nodes that it fuses; strip takes them out"
+    if options.source_lines and not any(d.source_lines for d in match.decisions):
+        yield "no source lines are known: a record has them, or a file that was annotated with them"
     contradicted = sum(1 for decision in match.decisions if decision.contradictions)
     if contradicted:
         yield f"on {contradicted} nodes weaker evidence contradicts the tag; the report lists it"

@@ -30,6 +30,14 @@ def _lines_by_module(path: Path) -> dict[str, set[str]]:
     return lines
 
 
+def test_lines_that_nobody_knows_are_told(lined: Path, annotated: Path, run: Run) -> None:
+    """The option would write nothing; where lines are known, there is no such note."""
+    for path, expected in ((annotated, True), (lined, False)):
+        ran = run("annotate", path, "-o", path.with_name(f"out-{path.name}"), "--source-lines")
+        assert ran.code == 0
+        assert ("no source lines are known" in ran.out) == expected
+
+
 def test_analyze_has_the_lines_of_each_module(lined: Path, run: Run) -> None:
     """Those of its own nodes, not of the modules inside it."""
     modules = json.loads(run("analyze", lined, "--output-format", "json").out)["modules"]
