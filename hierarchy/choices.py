@@ -1,6 +1,28 @@
 """The choices that users are given; each stands here and nowhere else."""
 
 from enum import StrEnum, auto
+from typing import TypeVar
+
+from modelexport.errors import UsageError
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+def parse_choice(kind: type[Choice], value: str, name: str) -> Choice:
+    """The choice that a text stands for.
+
+    Args:
+        kind: The choices.
+        value: The text.
+        name: What is chosen, for the error.
+
+    Raises:
+        UsageError: There is no such choice; the message lists all.
+    """
+    try:
+        return kind(value)
+    except ValueError as error:
+        raise UsageError(f"Unknown {name} {value!r}; choose from {', '.join(kind)}.") from error
 
 
 class Exporter(StrEnum):

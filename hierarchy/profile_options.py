@@ -7,7 +7,7 @@ import msgspec
 
 from modelexport.errors import UsageError
 from modelexport.hierarchy.annotate_options import DEFAULT_MEMORY
-from modelexport.hierarchy.choices import OptimisationLevel, ProfileRuntime
+from modelexport.hierarchy.choices import OptimisationLevel, ProfileRuntime, parse_choice
 
 
 class ProfileKeywords(TypedDict, total=False):
@@ -66,10 +66,8 @@ class ProfileOptions(msgspec.Struct, frozen=True, kw_only=True):
             UsageError: A value is not one of the choices, or a number is too small.
         """
         options = msgspec.structs.replace(self, **changes)
-        try:
-            level, runtime = OptimisationLevel(options.level), ProfileRuntime(options.runtime)
-        except ValueError as error:
-            raise UsageError(f"Unknown choice: {error}.") from error
+        level = parse_choice(OptimisationLevel, options.level, "level of optimisation")
+        runtime = parse_choice(ProfileRuntime, options.runtime, "runtime")
         runs = 1 if options.runs is None else options.runs
         if min(runs, options.sessions) < 1 or min(options.warmup, options.threads) < 0:
             raise UsageError(

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from modelexport.errors import UsageError
-from modelexport.hierarchy.choices import ModuleOrder
+from modelexport.hierarchy.choices import ModuleOrder, parse_choice
 from modelexport.rewriter.analysis.results import ModuleRow
 from modelexport.rewriter.annotation.find_module import no_such_module
 
@@ -35,11 +34,7 @@ def select_modules(
     selected = list(rows) if module is None else _rows_of_module(rows, module, file)
     if depth is not None:
         selected = list(_down_to(selected, depth))
-    try:
-        order = ModuleOrder(sort)
-    except ValueError as error:
-        choices = ", ".join(ModuleOrder)
-        raise UsageError(f"Unknown order of modules {sort!r}; choose from {choices}.") from error
+    order = parse_choice(ModuleOrder, sort, "order of modules")
     return selected if order is ModuleOrder.MODEL else sorted(selected, key=_SORT_KEYS[order])
 
 

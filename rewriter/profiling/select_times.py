@@ -7,8 +7,7 @@ from typing import Any
 
 import msgspec
 
-from modelexport.errors import UsageError
-from modelexport.hierarchy.choices import ProfileOrder
+from modelexport.hierarchy.choices import ProfileOrder, parse_choice
 from modelexport.rewriter.annotation.find_module import no_such_module
 from modelexport.rewriter.profiling.results import ModuleTime, Profile
 
@@ -44,11 +43,7 @@ def select_times(
         op_types = _times_by_operator([row for row in rows if row.parent not in tags])
     if depth is not None:
         rows = _down_to(rows, depth)
-    try:
-        order = ProfileOrder(sort)
-    except ValueError as error:
-        choices = ", ".join(ProfileOrder)
-        raise UsageError(f"Unknown order of modules {sort!r}; choose from {choices}.") from error
+    order = parse_choice(ProfileOrder, sort, "order of modules")
     if order is not ProfileOrder.MODEL:
         rows = sorted(rows, key=_SORT_KEYS[order])
     return msgspec.structs.replace(profile, modules=rows, op_types=op_types)

@@ -283,5 +283,5 @@ def test_wrong_uses_are_refused(folder: Path) -> None:
         profile(path, files=ProfileFiles(trace=path.with_name("net.onnx")))
     with pytest.raises(UsageError, match="--provider nothing"):
         profile(path, runs=1, provider="nothing")
-    with pytest.raises(UsageError, match="Unknown choice"):
+    with pytest.raises(UsageError, match="Unknown level of optimisation 'most'"):
         profile(path, level="most")
