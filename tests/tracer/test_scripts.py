@@ -216,3 +216,18 @@ def test_a_script_without_inputs_says_what_it_takes(tmp_path: Path) -> None:
     request = InputRequest(inputs={"input": InputSpec(shape=PICTURE)})
     loaded = load(str(tmp_path / "m.pt"), request=request)
     assert loaded.inputs["input"].shape == PICTURE
+
+
+def test_an_archive_with_damaged_names(run: Run, tmp_path: Path) -> None:
+    """Python reads the names of an archive's files before torch does."""
+    file = tmp_path / "net.pt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.jit.script(nn.Linear(2, 2)).save(file)
+    data = file.read_bytes()
+    directory = data.index(b"PK\x01\x02")
+    file.write_bytes(data[:directory] + data[directory:].replace(b"/code/", b"/\xff\xffde/"))
+    code, _, err = run("trace", file, tmp_path / "new.onnx", "--input-shape", "input=2x2")
+    assert code == 2
+    assert err.count("\n") == 1
+    assert f"{file}: torch cannot load it" in err

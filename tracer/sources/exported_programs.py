@@ -43,9 +43,14 @@ def load_program(source: str, *, trusted: bool) -> tuple[nn.Module, Inputs | Non
             warnings.simplefilter("ignore")  # torch warns about types of its own
             program = torch.export.load(source)
             model: nn.Module = torch.export.unflatten(program)
+        return _as_tree(model, program)
     except Exception as error:
         reason = first_line(logged[0] if logged else error, with_type=True)
         raise SourceError(f"{source}: torch cannot load it ({reason}).") from error
+
+
+def _as_tree(model: nn.Module, program: Any) -> tuple[nn.Module, Inputs | None]:
+    """The modules of a program with their names, and its example inputs."""
     model.eval()
     for module in model.modules():
         _name_class(module)

@@ -2,7 +2,6 @@
 
 import warnings
 import zipfile
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -21,13 +20,8 @@ def load_script(source: str) -> nn.Module:
     Raises:
         SourceError: The file is no script, or torch cannot read it.
     """
-    if not _is_script(Path(source)):
-        raise SourceError(
-            f"{source}: not a TorchScript file (torch.jit.save). Weights alone, or a pickled "
-            "module, hold no code: write a factory that builds the model and loads them, "
-            "FILE.py:FUNCTION."
-        )
     try:
+        _require_script(source)
         _check_tensors(source)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # torch.jit is deprecated
@@ -51,8 +45,17 @@ def _check_tensors(source: str) -> None:
         raise SourceError(f"{source}: {short} is shorter than the tensor that it should hold.")
 
 
-def _is_script(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(_CODE in name for name in archive.namelist())
+def _require_script(source: str) -> None:
+    """Refuse what is no script.
+
+    Raises:
+        SourceError: It is none.
+    """
+    if zipfile.is_zipfile(source):
+        with zipfile.ZipFile(source) as archive:
+            if any(_CODE in name for name in archive.namelist()):
+                return
+    raise SourceError(
+        f"{source}: not a TorchScript file (torch.jit.save). Weights alone, or a pickled module, "
+        "hold no code: write a factory that builds the model and loads them, FILE.py:FUNCTION."
+    )
