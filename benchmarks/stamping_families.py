@@ -54,7 +54,18 @@ TYPES = [
 """Types of transformers' own configurations."""
 
 
-WITH_PAST = ["llama", "qwen2", "qwen3", "mistral", "gpt2", "gpt_neox", "opt", "bloom", "phi3"]
+WITH_PAST = [
+    "llama",
+    "qwen2",
+    "qwen3",
+    "mistral",
+    "gpt2",
+    "gpt_neox",
+    "opt",
+    "bloom",
+    "phi",
+    "phi3",
+]
 """Those of them that are decoders, each also with the cache of the tokens before."""
 
 WITHOUT_WEIGHTS = ["llama", "qwen3", "bert", "vit"]

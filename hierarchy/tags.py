@@ -90,6 +90,7 @@ class Tagger:
         self.rules = rules or TagRules()
         self._tags: dict[str, str] = {}
         self._rolled_up: dict[str, str] = {ROOT: ROOT}
+        self._path_tags: dict[str, str] = {}
         self._class_tags: dict[str, str] = {}
 
     def tag(self, path: str) -> str:
@@ -148,6 +149,17 @@ class Tagger:
             return self._write_classes(path)
         if not path:
             return self._root
+        above, _, name = path.rpartition(".")
+        tag_above = self._path_tags.get(above) if above else self._root
+        if tag_above is None:
+            tag = self._write_whole(path)
+        else:
+            tag = f"{tag_above}{'.' if name.isdigit() else '/'}{escape(name)}"
+        self._path_tags[path] = tag
+        return tag
+
+    def _write_whole(self, path: str) -> str:
+        """The tag of a path in style `path`, without that of the path above."""
         below = (
             _STEP_END.sub("/", path)
             if path.isascii() and is_plain(path)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from functools import cached_property
+from itertools import repeat
 
 import onnx
 
@@ -37,7 +38,7 @@ class ModelGraph:
         for located in self.graphs:
             self._first_node[located.path] = len(self.nodes)
             self.nodes.extend(located.graph.node)
-            self.keys.extend(NodeKey(located.path, i) for i in range(len(located.graph.node)))
+            self.keys.extend(map(NodeKey, repeat(located.path), range(len(located.graph.node))))
 
     def __len__(self) -> int:
         return len(self.nodes)

@@ -7,7 +7,7 @@ nodes that read weights, the names of these (`encoder.layer.0.attention.query.we
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import unquote
 
 import msgspec
@@ -53,6 +53,9 @@ from modelexport.rewriter.matching.evidence.tree_names import (
 )
 from modelexport.rewriter.matching.evidence.weight_names import read_weight_names
 from modelexport.support.decode_errors import DECODE_ERRORS
+
+_ENTRIES = (keys.TAG, keys.EVIDENCE, keys.CALL, keys.COVERS, keys.SOURCE)
+"""The metadata of nodes that matters here."""
 
 _ADDED = re.compile(r"[^A-Za-z0-9]")
 """Characters at which a tool's addition to a name may begin: `_quant`, `__12`, `/Fused`, `:0`."""
@@ -113,39 +116,55 @@ def _read_metadata(
     model: onnx.ModelProto, graph: ModelGraph, tagger: Tagger | None, where: str
 ) -> CarriedHierarchy | None:
     """The tags that annotating wrote into the metadata of nodes."""
-    entries = list(map(metadata_of, graph.nodes))
-    tags = [entry.get(keys.TAG) for entry in entries]
-    distinct = dict.fromkeys(tag for tag in tags if tag is not None)
-    if not distinct:
+    numbers, entries = _read_entries(graph.nodes)
+    tags = dict.fromkeys(entry[keys.TAG] for entry in entries if keys.TAG in entry)
+    if not tags:
         return None
     parameters = embedded_parameters(model, where)
     paths, absolute = None, {}
     if tagger is not None:
         paths = tagger.paths
-        if not all(tag.startswith("/") for tag in distinct):
-            tag_of = {key: t for key, t in zip(graph.keys, tags, strict=True) if t is not None}
+        if not all(tag.startswith("/") for tag in tags):
+            tag_of = {
+                key: entries[number][keys.TAG]
+                for key, number in zip(graph.keys, numbers, strict=True)
+                if keys.TAG in entries[number]
+            }
             absolute = resolve_relative_tags(tag_of, model, graph, tagger.tree, parameters, paths)
     else:
-        tagger = Tagger(tree_of_tags(distinct))
-    path_of = {tag: _path(tag, paths) for tag in (*distinct, *absolute.values())}
+        tagger = Tagger(tree_of_tags(tags))
+    path_of = {tag: _path(tag, paths) for tag in (*tags, *absolute.values())}
+    shared = [_claim(path_of.get(entry.get(keys.TAG, "")), entry, paths) for entry in entries]
     claims = Claims()
-    shared: dict[tuple[str | None, ...], Claim] = {}
-    for key, own_tag, entry in zip(graph.keys, tags, entries, strict=True):
-        if own_tag is None:
-            continue
-        tag = absolute.get(key, own_tag) if absolute else own_tag
-        path = path_of[tag]
-        if path is None:
-            claims.reasons[key] = _unknown_tag(tag)
-            continue
-        facts = (path, entry.get(keys.EVIDENCE), entry.get(keys.CALL), entry.get(keys.COVERS))
-        claim = shared.get(facts)
-        if claim is None:
-            claim = shared[facts] = _claim(path, entry, paths)
-        claims.by_node[key] = claim
-    pairs = zip(graph.keys, entries, strict=True)
-    lines = {key: node_lines(entry) for key, entry in pairs if keys.SOURCE in entry}
-    return CarriedHierarchy(OURS, tagger, claims, parameters, source_lines=lines)
+    for key, number in zip(graph.keys, numbers, strict=True):
+        claim, entry = shared[number], entries[number]
+        if absolute and key in absolute:
+            claim = _claim(path_of[absolute[key]], entry, paths)
+        if claim is not None:
+            claims.by_node[key] = claim
+        elif keys.TAG in entry:
+            claims.reasons[key] = _unknown_tag(entry[keys.TAG])
+    lines = {n: node_lines(entry) for n, entry in enumerate(entries) if keys.SOURCE in entry}
+    pairs = zip(graph.keys, numbers, strict=True) if lines else ()
+    source_lines = {key: lines[number] for key, number in pairs if number in lines}
+    return CarriedHierarchy(OURS, tagger, claims, parameters, source_lines=source_lines)
+
+
+def _read_entries(nodes: Iterable[onnx.NodeProto]) -> tuple[list[int], list[dict[str, str]]]:
+    """The entries of nodes that matter here. Nodes with equal ones share them.
+
+    Returns:
+        For each node, the number of its entries; and the entries by number.
+    """
+    numbers: dict[tuple[str | None, ...], int] = {}
+    of_nodes = []
+    for node in nodes:
+        texts = tuple(map(metadata_of(node).get, _ENTRIES))
+        of_nodes.append(numbers.setdefault(texts, len(numbers)))
+    return of_nodes, [
+        {key: text for key, text in zip(_ENTRIES, texts, strict=True) if text is not None}
+        for texts in numbers
+    ]
 
 
 def _unknown_tag(tag: str) -> str:
@@ -162,7 +181,12 @@ def _path(tag: str, paths: Mapping[str, str] | None) -> str | None:
     return path_of_tag(tag) if paths is None else paths.get(tag)
 
 
-def _claim(path: str, entry: Mapping[str, str], paths: Mapping[str, str] | None) -> Claim:
+def _claim(
+    path: str | None, entry: Mapping[str, str], paths: Mapping[str, str] | None
+) -> Claim | None:
+    """What the entries of a node claim; None for a tag without a module."""
+    if path is None:
+        return None
     kind = entry.get(keys.EVIDENCE, EvidenceKind.CARRIED)
     call, covers = entry.get(keys.CALL), entry.get(keys.COVERS)
     return Claim(
