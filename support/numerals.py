@@ -1,5 +1,9 @@
 """Numbers in texts of others, which may have any length."""
 
+MOST_ELEMENTS = (1 << 63) - 1
+"""Number of elements that no tensor exceeds: runtimes count them in 64 bits, with a sign."""
+
+
 _MAX_DIGITS = 18
 """Maximum number of digits of a number that counts something; Python refuses thousands."""
 

@@ -5,6 +5,7 @@ import math
 import onnx
 
 from modelexport.hierarchy.subgraphs import computed_names
+from modelexport.support.numerals import MOST_ELEMENTS
 
 _OPEN_EXTENT = 8
 """Assumed size of a dimension that the file leaves open."""
@@ -47,5 +48,5 @@ def _declared_elements(graph: onnx.GraphProto) -> dict[str, int]:
                 dim.dim_value if dim.HasField("dim_value") else _OPEN_EXTENT
                 for dim in tensor.shape.dim
             )
-            elements[value.name] = math.prod(extents)
+            elements[value.name] = min(math.prod(extents), MOST_ELEMENTS)
     return elements

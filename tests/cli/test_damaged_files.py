@@ -262,3 +262,24 @@ def test_an_operator_that_is_no_text(run: Run, annotated: Path) -> None:
         assert code in {1, 2}
         assert "unexpected" not in err
         assert "EP Error" not in out + err
+
+
+@pytest.mark.parametrize("dims", [[2**62] * 20, [2**63 - 1, 2**63 - 1], [-5, 4]])
+def test_declared_shapes_that_no_value_has(
+    run: Run, annotated: Path, plain: Path, tmp_path: Path, dims: list[int]
+) -> None:
+    """Their number of elements is beyond what any number format holds; they count as unknown."""
+    model = onnx.load(annotated)
+    for node in model.graph.node:
+        value = onnx.helper.make_tensor_value_info(node.output[0], onnx.TensorProto.FLOAT, dims)
+        model.graph.value_info.append(value)
+    onnx.save(model, annotated)
+    for command in (
+        ["analyze", annotated],
+        ["split", annotated, "--parts", "2", "-o", tmp_path / "new"],
+        ["annotate", plain, "--from", annotated, "-o", tmp_path / "new.onnx"],
+    ):
+        code, out, err = run(*command)
+        assert code in {0, 1, 2}
+        assert "unexpected" not in err
+        assert "e+" not in out

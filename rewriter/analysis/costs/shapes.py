@@ -17,7 +17,7 @@ from modelexport.rewriter.analysis.costs.surrogates import (
 )
 from modelexport.rewriter.graph.onnx_errors import ONNX_ERRORS
 from modelexport.support.error_texts import first_line
-from modelexport.support.numerals import is_numeral
+from modelexport.support.numerals import MOST_ELEMENTS, is_numeral
 
 
 class TensorType(NamedTuple):
@@ -203,15 +203,17 @@ def _declared_types(located: LocatedGraph, bound: Mapping[str, int]) -> TensorTy
 
 
 def _declared_type(info: onnx.ValueInfoProto, bound: Mapping[str, int]) -> TensorType | None:
-    """The type that a value info declares; None where it is no tensor or has no shape."""
+    """The type that a value info declares; None where it is no tensor or has no possible shape."""
     tensor = info.type.tensor_type
     if info.type.WhichOneof("value") != "tensor_type" or not tensor.HasField("shape"):
         return None
-    dims = (
+    dims = tuple(
         dim.dim_value if dim.HasField("dim_value") else bound.get(dim.dim_param)
         for dim in tensor.shape.dim
     )
-    return TensorType(tuple(dims), tensor.elem_type)
+    if math.prod(filter(None, dims)) > MOST_ELEMENTS:
+        return None
+    return TensorType(dims, tensor.elem_type)
 
 
 def _value_infos(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
