@@ -1,8 +1,9 @@
 """Generated inputs for a file without recorded inputs: arrays on which it runs."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,6 +34,9 @@ _DYNAMIC_EXTENTS = (
     (2, 9), (2, 2), (1, 1), (2, 8), (2, 16), (2, 32), (2, 64), (2, 224), (4, 4), (1, 8),
 )  # fmt: skip
 """Extents that are tried for dynamic dimensions: of the first dimension, and of the others."""
+
+_EXTENTS_OF_SUMS = (2, 8)
+"""The same where one dimension is twice as long: the sum of two others."""
 
 _INTEGER_LIMITS = (1 << 15, 1 << 12, 1 << 10, 1 << 8, 1 << 6, 1 << 5, 1 << 4, 1 << 3)
 """Limits for random integers, tried from the widest on. If the file fails with all of them, zeros
@@ -78,8 +82,8 @@ def generate_feeds(
     """
     failure: RuntimeFailedError | None = None
     names = list(outputs) if outputs is not None else session.outputs
-    for first, others in _DYNAMIC_EXTENTS:
-        feeds = _arrays(session, first, others)
+    for extents in _candidate_extents(session):
+        feeds = _arrays(session, extents)
         try:
             results = session.fetch(names, feeds)
         except RuntimeFailedError as error:
@@ -113,21 +117,41 @@ def _widen_integers(
     return feeds
 
 
+class _Extents(NamedTuple):
+    """Extents of dynamic dimensions.
+
+    Attributes:
+        first: Of the first dimension.
+        others: Of all others.
+        doubled: Name of a dimension that is twice as long as the others; None for none.
+    """
+
+    first: int
+    others: int
+    doubled: str | None = None
+
+
+def _candidate_extents(session: Session) -> Iterator[_Extents]:
+    """The extents that are tried; at last one dimension after the other is the sum of two others.
+
+    So the mask of a decoder is as long as its cache and its new tokens together.
+    """
+    yield from (_Extents(*extents) for extents in _DYNAMIC_EXTENTS)
+    dims = (dim for _, _, dims in session.input_types for dim in dims)
+    yield from (
+        _Extents(*_EXTENTS_OF_SUMS, dim) for dim in dict.fromkeys(dims) if isinstance(dim, str)
+    )
+
+
 _MAX_ELEMENTS = 1 << 28
 """Number of elements of an input from which no data is generated for it: 2 GiB of numbers."""
 
 
-def _arrays(session: Session, first: int, others: int) -> Feeds:
-    """An array for each input.
-
-    Args:
-        session: The file.
-        first: Extent of the first dimension, where that is dynamic.
-        others: The same of all other dimensions.
-    """
+def _arrays(session: Session, extents: _Extents) -> Feeds:
+    """An array for each input."""
     random = np.random.default_rng(0)
     feeds: Feeds = {}
-    extents: dict[str, int] = {}
+    named = {} if extents.doubled is None else {extents.doubled: 2 * extents.others}
     for name, kind, dims in session.input_types:
         dtype = _DTYPES.get(kind)
         if dtype is None:
@@ -137,9 +161,9 @@ def _arrays(session: Session, first: int, others: int) -> Feeds:
             )
         shape = []
         for position, dim in enumerate(dims):
-            extent = others if position else first
+            extent = extents.others if position else extents.first
             if isinstance(dim, str):
-                extent = extents.setdefault(dim, extent)  # equal names stand for equal extents
+                extent = named.setdefault(dim, extent)  # equal names stand for equal extents
             shape.append(dim if isinstance(dim, int) else extent)
         if math.prod(shape) > _MAX_ELEMENTS or min(shape, default=0) < 0:
             extents_text = " x ".join(map(str, shape))

@@ -96,3 +96,15 @@ def test_a_type_of_input_that_cannot_be_generated_is_named(tmp_path: Path) -> No
     )
     with pytest.raises(RuntimeFailedError, match=r"input xs is a seq.*--record"):
         generate_feeds(session)
+
+
+def test_one_dimension_may_be_the_sum_of_two_others(tmp_path: Path) -> None:
+    """The mask of a decoder is as long as its cache and its new tokens, whatever they are called."""
+    session = session_of(
+        "agraph (float[B, S] x, float[B, P] past, float[B, T] mask) => (float[C, T] y)"
+        "{ z = Concat <axis = 1> (past, x) y = Concat <axis = 0> (z, mask) }",
+        tmp_path,
+    )
+    shapes = {name: array.shape for name, array in generate_feeds(session).items()}
+    assert shapes["mask"][1] == shapes["x"][1] + shapes["past"][1]
+    assert len({shape[0] for shape in shapes.values()}) == 1
