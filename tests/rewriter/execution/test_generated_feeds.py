@@ -99,7 +99,7 @@ def test_a_type_of_input_that_cannot_be_generated_is_named(tmp_path: Path) -> No
 
 
 def test_one_dimension_may_be_the_sum_of_two_others(tmp_path: Path) -> None:
-    """The mask of a decoder is as long as its cache and its new tokens, whatever they are called."""
+    """The mask of a decoder is as long as its cache and its new tokens, whatever their names."""
     session = session_of(
         "agraph (float[B, S] x, float[B, P] past, float[B, T] mask) => (float[C, T] y)"
         "{ z = Concat <axis = 1> (past, x) y = Concat <axis = 0> (z, mask) }",
