@@ -32,6 +32,7 @@ from modelexport.rewriter.execution.generated_feeds import distinctive_feeds
 from modelexport.rewriter.execution.observer import Fingerprints, Observer
 from modelexport.rewriter.graph.texts import require_text
 from modelexport.rewriter.matching import CarriedHierarchy, read_inputs, refuse_lossy
+from modelexport.support.numerals import MOST_ELEMENTS
 
 INHERITED = "an annotated file"
 """The source of a match whose record was made from an annotated file, see `Match.source`."""
@@ -200,6 +201,8 @@ def _tensors(file: ModelFile, carried: CarriedHierarchy) -> Iterator[Tensor]:
 def _expected_bytes(graph: onnx.GraphProto) -> int:
     """An estimate of the bytes of all values, from the shapes that the file declares."""
     shapes = [value.type.tensor_type.shape.dim for value in graph.value_info]
-    sizes = [math.prod(d.dim_value or _OPEN_EXTENT for d in dims) for dims in shapes]
+    sizes = [
+        min(math.prod(d.dim_value or _OPEN_EXTENT for d in dims), MOST_ELEMENTS) for dims in shapes
+    ]
     values = sum(len(node.output) for node in graph.node)
     return _ELEMENT_BYTES * sum(sizes) * values // max(1, len(sizes))

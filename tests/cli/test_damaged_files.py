@@ -274,10 +274,12 @@ def test_declared_shapes_that_no_value_has(
         value = onnx.helper.make_tensor_value_info(node.output[0], onnx.TensorProto.FLOAT, dims)
         model.graph.value_info.append(value)
     onnx.save(model, annotated)
+    probe = tmp_path / "inputs.npz"
+    np.savez(probe, **{v.name: np.ones((2, 4), np.float32) for v in model.graph.input})
     for command in (
         ["analyze", annotated],
         ["split", annotated, "--parts", "2", "-o", tmp_path / "new"],
-        ["annotate", plain, "--from", annotated, "-o", tmp_path / "new.onnx"],
+        ["annotate", plain, "--from", annotated, "--probe", probe, "-o", tmp_path / "new.onnx"],
     ):
         code, out, err = run(*command)
         assert code in {0, 1, 2}
