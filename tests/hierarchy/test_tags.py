@@ -24,7 +24,9 @@ def test_a_tag_does_not_depend_on_the_tags_before_it(rules: TagRules, seed: int)
     ]
     tree = ModuleTree([Module("", "Net", python_module="net"), *modules])
     tagger = Tagger(tree, rules)
-    for path in random.permutation(sorted(paths)).tolist():
+    order = random.permutation(sorted(paths)).tolist()
+    assert order
+    for path in order:
         assert tagger.tag(path) == Tagger(tree, rules).tag(path)
 
 
