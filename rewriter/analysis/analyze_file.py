@@ -1,10 +1,11 @@
 """Analyzing an ONNX file: what it holds, module by module, and what that costs."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
+import onnx
 
 from modelexport.hierarchy.choices import ModuleOrder
 from modelexport.hierarchy.graph_paths import op_type
@@ -19,6 +20,7 @@ from modelexport.rewriter.annotation.model_file import LoadedModel, ModelFile
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.graph.texts import require_text
 from modelexport.rewriter.matching import CarriedHierarchy, Claims
+from modelexport.support.error_texts import listed
 from modelexport.support.gc_pause import gc_paused
 
 _NO_TAG = "it carries no tag"
@@ -111,8 +113,36 @@ def analyze_model(
         activation_bytes=totals.activation_bytes,
         unknown_activations=totals.unknown_activations,
         unresolved=unresolved,
-        notes=[*([] if carried is None else carried.notes), *filter(None, [shapes.note])],
+        notes=[
+            *([] if carried is None else carried.notes),
+            *filter(None, [shapes.note]),
+            *_about_open_dimensions(model, dims or {}, totals.unknown_macs),
+        ],
     )
+
+
+def _about_open_dimensions(
+    model: onnx.ModelProto, dims: Mapping[str, int], unknown: int
+) -> Iterator[str]:
+    """A note on how to get figures that are unknown because the file leaves dimensions open.
+
+    Args:
+        model: The model.
+        dims: The sizes that the user gave.
+        unknown: Number of nodes with unknown multiply-accumulates.
+    """
+    names = {
+        dim.dim_param
+        for value in model.graph.input
+        for dim in value.type.tensor_type.shape.dim
+        if dim.dim_param and dim.dim_param not in dims
+    }
+    if unknown and names:
+        first, *_ = ordered = sorted(names)
+        yield (
+            f"the multiply-accumulates of {unknown} nodes depend on the open dimensions "
+            f"{listed(ordered)}; --dim {first}=8 gives a size"
+        )
 
 
 def _with_source_lines(

@@ -148,6 +148,7 @@ def test_open_dimensions_are_unknown_until_they_are_bound(size: int) -> None:
     assert (unbound.macs, unbound.unknown_macs) == (0, 1)
     bound = analyze_model(LoadedModel(model, "m"), dims={"N": size})
     assert (bound.macs, bound.unknown_macs) == (size * 4 * 6 * 2, 0)
+    assert ([("--dim N=" in note) for note in unbound.notes], bound.notes) == ([True], [])
     with pytest.raises(UsageError, match="N"):
         analyze_model(LoadedModel(model, "m"), dims={"M": size})
 
