@@ -161,7 +161,7 @@ _TABLE = """
 3 report annotated.onnx int8.onnx -o new.html --profile profile.json
 3 report plain.onnx -o new.html --record record.json --source-root . + net.py
 4 profile annotated.onnx --import trtexec.json --by line
-3 profile annotated.onnx --import ort.json --by line --output-format csv --sort self
+3 profile annotated.onnx --import ort.json --by line --output-format csv
 3 profile annotated.onnx --import openvino.csv --all --depth 1 --output-format table
 3 profile annotated.onnx --import ort.json --speedscope new.json --node-data new2.json
 3 profile plain.onnx --import qnn.csv --record record.json --by line --output-format markdown
