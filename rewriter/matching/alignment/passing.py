@@ -8,7 +8,8 @@ their place: they stand between the same two paired neighbours.
 from collections.abc import Callable, Iterator, Mapping
 
 from modelexport.rewriter.graph.graph_view import GraphView
-from modelexport.rewriter.graph.indexed_graph import NONE
+from modelexport.rewriter.graph.indexed_graph import NONE, IndexedGraph
+from modelexport.rewriter.graph.operators import is_pass_through, is_quantiser
 from modelexport.rewriter.matching.alignment.graph_pair import GraphPair
 
 
@@ -36,6 +37,37 @@ def find_passing_ops(
         if between and None not in readers and all(map(is_free, between)):
             passing[node] = tuple(sorted(between))
     return passing
+
+
+def find_recasts(file: IndexedGraph, record: IndexedGraph) -> set[int]:
+    """Nodes of a quantiser that recast a value behind a node that only passes it on.
+
+    A DequantizeLinear behind a Transpose has the numbers of the op that computed them. But that op
+    stands before the Transpose, perhaps in another module. The node serves those that read it.
+
+    Args:
+        file: The graph of the file.
+        record: The recorded graph. If it has such nodes itself, there are none.
+    """
+    if any(map(is_quantiser, record.op_types)):
+        return set()
+    recasts = set()
+    for node in range(len(file)):
+        if is_quantiser(file.op_types[node]):
+            before = _producer(file, node)
+            if before in recasts or (before != NONE and _passes_on(file.op_types[before])):
+                recasts.add(node)
+    return recasts
+
+
+def _producer(graph: IndexedGraph, node: int) -> int:
+    """The node that computes the first input of a node; `NONE` if no node does."""
+    value = next(iter(graph.input_values(node)), None)
+    return NONE if value is None else graph.producer[value]
+
+
+def _passes_on(op_type: str) -> bool:
+    return is_pass_through(op_type) and not is_quantiser(op_type)
 
 
 def _source(view: GraphView, node: int) -> int:

@@ -16,6 +16,7 @@ from modelexport.rewriter.graph.operators import is_data_movement
 from modelexport.rewriter.matching.alignment.call_order import pair_calls
 from modelexport.rewriter.matching.alignment.graph_pair import GraphPair
 from modelexport.rewriter.matching.alignment.pairs import Pairs
+from modelexport.rewriter.matching.alignment.passing import find_recasts
 from modelexport.rewriter.matching.alignment.spans import Span
 from modelexport.rewriter.matching.thresholds import MOST_SPAN_OPS
 
@@ -66,8 +67,9 @@ class Seeder:
         candidates: dict[int, dict[int, float]] = {}
         if values is None:
             return candidates
+        recasts = find_recasts(self._file.graph, self._record_view.graph)
         for node in range(len(self._file.graph)):
-            if node in self._pairs or node in values.file.passed_values:
+            if node in self._pairs or node in values.file.passed_values or node in recasts:
                 continue
             ops = values.candidate_ops(node)
             if not ops:

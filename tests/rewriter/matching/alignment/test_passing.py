@@ -1,6 +1,6 @@
 """Nodes that pass a value on by other operators than the record, told by their place."""
 
-from modelexport.rewriter.matching.alignment.passing import find_passing_ops
+from modelexport.rewriter.matching.alignment.passing import find_passing_ops, find_recasts
 from tests.helpers.aligned import Aligned
 
 RECORD = """g (float[8,16] x) => (float[8,16] y) {
@@ -66,3 +66,41 @@ def test_the_reader_may_read_something_else_before() -> None:
     assert passing(FILE.replace("Abs (g)", "Add (x, g)"), ENDS, record) == {
         "passing": ["to", "back"]
     }
+
+
+RECASTS = """g (float[8,16] x) => (float[8,16] y) {
+    [first] h = Tanh (x)
+    [before] q, s, z = DynamicQuantizeLinear (h)
+    [real] d = DequantizeLinear (q, s, z)
+    [to] t = Transpose (d)
+    [again] r, u, v = DynamicQuantizeLinear (t)
+    [behind] e = DequantizeLinear (r, u, v)
+    [last] y = Abs (e)
+}"""
+
+
+def recasts(file: str, record: str = RECORD) -> set[str]:
+    case = Aligned(file, record)
+    nodes = find_recasts(case.graphs.file.graph, case.graphs.record.graph)
+    return {case.node_name(node) for node in nodes}
+
+
+def test_quantisers_behind_a_node_that_passes_a_value_on_are_told() -> None:
+    """Those between the op that computes the value and this node are its own."""
+    assert recasts(RECASTS) == {"again", "behind"}
+    assert recasts(RECASTS.replace("Transpose", "Neg")) == set()
+
+
+def test_where_the_record_is_quantised_its_quantisers_are_ops() -> None:
+    """Then a node may be one of them."""
+    assert recasts(RECASTS, RECASTS) == set()
+
+
+def test_a_quantiser_without_inputs_or_behind_an_input_is_its_own() -> None:
+    """Damaged files have nodes without inputs."""
+    lost = RECASTS.replace(
+        "[before] q, s, z = DynamicQuantizeLinear (h)",
+        "[before] q, s, z = DynamicQuantizeLinear ()",
+    )
+    assert recasts(lost) == {"again", "behind"}
+    assert recasts(RECASTS.replace("[to] t = Transpose (d)", "").replace("(t)", "(x)")) == set()
