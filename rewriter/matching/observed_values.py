@@ -7,6 +7,7 @@ at the graph and at the weights.
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
+from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -92,13 +93,15 @@ class ObservedValues:
         may_be_related: bool = False,
         has_few_digits: bool = False,
         halved: bool = False,
+        coded: bool = False,
     ) -> ComparedValues:
         """Compare what the file computes with what was recorded, in the mode that fits.
 
         A file with exactly the recorded weights computes exact values. If it still computes few
         recorded values, it is a related model: its values agree up to the place where the models
         differ. A shallow file in 16 bits computes many values so exactly that it could be taken for
-        one in full precision; its weights tell that it is none.
+        one in full precision; its weights tell that it is none. Many values of a file in 8 bits may
+        be near the recorded ones, too. They count for pairs, but others count against none.
 
         Args:
             file: The file.
@@ -107,6 +110,7 @@ class ObservedValues:
             may_be_related: Whether its weights are recorded ones with all their digits.
             has_few_digits: Whether they were rounded to 16 bits, and are stored in 32.
             halved: Whether they were rounded to 16 bits, and are stored in these.
+            coded: Whether they are stored as whole numbers of 8 bits or fewer.
         """
         if self._observe is None:
             return ComparedValues(None, self._why_not_run())
@@ -126,8 +130,8 @@ class ObservedValues:
             except RuntimeFailedError as error:
                 notes = (_not_compared(error),)
             else:
-                if half.rejects_mismatch:
-                    return ComparedValues(half, ())
+                if half.rejects_mismatch:  # what 8 bits do to a value may be more than that
+                    return ComparedValues(replace(half, rejects_mismatch=not coded), ())
         if is_exact:
             return ComparedValues(values, notes)
         if may_be_related and values.file_share:

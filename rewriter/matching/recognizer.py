@@ -126,6 +126,7 @@ class Recognizer:
             may_be_related=weights.are_recorded_exactly,
             has_few_digits=weights.has_few_digits,
             halved=weights.halved,
+            coded=weights.coded,
         )
         weights, values = _resolve_retraining(weights, compared)
         notes = self.check_same_model(values, weights, len(pairs))

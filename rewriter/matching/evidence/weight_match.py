@@ -25,6 +25,7 @@ class WeightMatch:
         rounded: Whether the file stores weights in fewer than 32 bits.
         has_few_digits: Whether weights in 32 bits hold numbers that were rounded to 16 bits.
         halved: Whether weights in 16 bits hold recorded numbers that were rounded to these.
+        coded: Whether weights are stored as whole numbers of 8 bits or fewer.
         misnamed: Whether weights have the recorded names of other weights: modules were renamed.
         matched_elements: Elements of distinctive weights that are matched.
         distinctive_elements: Elements of all distinctive weights.
@@ -41,6 +42,7 @@ class WeightMatch:
     rounded: bool = False
     has_few_digits: bool = False
     halved: bool = False
+    coded: bool = False
     misnamed: bool = False
     matched_elements: int = 0
     distinctive_elements: int = 0

@@ -120,6 +120,7 @@ class WeightMatcher:
             rounded=rounded,
             has_few_digits=sample.has_few_digits,
             halved=self._are_halved(candidates, content.exact),
+            coded=any(self._is_large(v) and holds_codes(t) for v, t in self._weights.items()),
             misnamed=bool(misnamed),
             matched_elements=elements + sum(arrays[value].size for value in by_numbers),
             distinctive_elements=elements + sum(array.size for array in arrays.values()),

@@ -184,6 +184,16 @@ def test_a_file_of_half_precision_that_cannot_run_again_is_compared_as_it_ran() 
     assert (actual.values.mode, len(actual.notes)) == (FULL_PRECISION, 1)
 
 
+@pytest.mark.parametrize("coded", [True, False])
+def test_values_that_8_bits_changed_count_against_no_pair(coded: bool) -> None:
+    """Where the others are as near as those of half precision."""
+    sources = MatchSources(observe=FakeObserver(halved))
+    values = compare(recorded(), sources, coded=coded).values
+    assert values is not None
+    assert values.mode is HALF_PRECISION
+    assert [values.compatible(0, op) for op in (0, 1)] == [True, None if coded else False]
+
+
 def test_half_precision_is_tried_only_if_asked() -> None:
     """A model that was trained further computes other numbers anyway."""
     observe = FakeObserver(halved)

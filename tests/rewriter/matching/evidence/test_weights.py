@@ -296,12 +296,14 @@ def test_weights_in_32_bits_may_hold_numbers_of_16(name: str, kind: str) -> None
 
 @pytest.mark.parametrize("name", ["a.w", "v"])
 def test_how_weights_are_stored_is_told(name: str) -> None:
-    """In 16 bits and rounded. Numbers that need no more bits were not rounded."""
+    """In 16 bits and rounded, or in codes. Numbers that need no more bits were not rounded."""
     tensors = (recorded(W, "a.w", "a.w"), recorded(OTHER, "b.w", "b.w"))
     short = W.astype(np.float16)
     assert matched({name: short}, *tensors).match.halved
     assert not matched({name: W}, *tensors).match.halved
     assert not matched({name: short}, recorded(short, "a.w", "a.w")).match.halved
+    codes = np.arange(-60, 60, dtype=np.int8).reshape(8, 15)
+    assert [matched({name: w}, *tensors).match.coded for w in (codes, W)] == [True, False]
 
 
 def test_named_weights_are_reported_before_those_found_by_content() -> None:
