@@ -39,15 +39,20 @@ def find_passing_ops(
     return passing
 
 
-def find_recasts(file: IndexedGraph, record: IndexedGraph) -> set[int]:
-    """Nodes of a quantiser that recast a value behind a node that only passes it on.
+def find_recasts(
+    file: IndexedGraph, record: IndexedGraph, is_real: Callable[[int], bool]
+) -> set[int]:
+    """Nodes of a quantiser that recast what another node computes in real numbers, or passes on.
 
     A DequantizeLinear behind a Transpose has the numbers of the op that computed them. But that op
-    stands before the Transpose, perhaps in another module. The node serves those that read it.
+    stands before the Transpose, perhaps in another module. Behind a normalisation, its rounded
+    numbers may be nearer to those of the next one. Where only codes are computed, as by an operator
+    on integers, it is the first node with the real numbers, and may be the op.
 
     Args:
         file: The graph of the file.
         record: The recorded graph. If it has such nodes itself, there are none.
+        is_real: Tells whether a value of the file has real numbers.
     """
     if any(map(is_quantiser, record.op_types)):
         return set()
@@ -55,7 +60,10 @@ def find_recasts(file: IndexedGraph, record: IndexedGraph) -> set[int]:
     for node in range(len(file)):
         if is_quantiser(file.op_types[node]):
             before = _producer(file, node)
-            if before in recasts or (before != NONE and _passes_on(file.op_types[before])):
+            if before in recasts or (
+                before != NONE
+                and (_passes_on(file.op_types[before]) or is_real(file.input_values(node)[0]))
+            ):
                 recasts.add(node)
     return recasts
 

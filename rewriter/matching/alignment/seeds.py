@@ -67,7 +67,8 @@ class Seeder:
         candidates: dict[int, dict[int, float]] = {}
         if values is None:
             return candidates
-        recasts = find_recasts(self._file.graph, self._record_view.graph)
+        graph, recorded = self._file.graph, self._record_view.graph
+        recasts = find_recasts(graph, recorded, values.file.has_real_numbers)
         for node in range(len(self._file.graph)):
             if node in self._pairs or node in values.file.passed_values or node in recasts:
                 continue

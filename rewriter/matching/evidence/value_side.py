@@ -29,6 +29,11 @@ class ValueSide:
         self.classes = ValueClasses(fingerprints)
         self.passed_values = self._find_passed_values()
 
+    def has_real_numbers(self, value: int) -> bool:
+        """Whether a value is known to hold real numbers."""
+        fingerprint = self.fingerprints.get(value)
+        return fingerprint is not None and fingerprint.kind == "f"
+
     def _find_passed_values(self) -> dict[int, int]:
         graph, class_of = self.graph, self.classes.class_of
         distinctive = self.classes.distinctive

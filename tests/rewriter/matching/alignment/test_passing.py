@@ -79,9 +79,16 @@ RECASTS = """g (float[8,16] x) => (float[8,16] y) {
 }"""
 
 
-def recasts(file: str, record: str = RECORD) -> set[str]:
+def recasts(file: str, record: str = RECORD, real: str = "") -> set[str]:
+    """The quantisers that recast, where only the results of the node `real` hold real numbers."""
     case = Aligned(file, record)
-    nodes = find_recasts(case.graphs.file.graph, case.graphs.record.graph)
+    graph = case.graphs.file.graph
+    producer = graph.producer
+
+    def is_real(value: int) -> bool:
+        return producer[value] >= 0 and case.node_name(producer[value]) == real
+
+    nodes = find_recasts(graph, case.graphs.record.graph, is_real)
     return {case.node_name(node) for node in nodes}
 
 
@@ -89,6 +96,13 @@ def test_quantisers_behind_a_node_that_passes_a_value_on_are_told() -> None:
     """Those between the op that computes the value and this node are its own."""
     assert recasts(RECASTS) == {"again", "behind"}
     assert recasts(RECASTS.replace("Transpose", "Neg")) == set()
+
+
+def test_quantisers_of_what_a_node_computes_in_real_numbers_are_told() -> None:
+    """The node itself shows these numbers. Behind codes, the quantiser is the first to do so."""
+    assert recasts(RECASTS, real="first") == {"before", "real", "again", "behind"}
+    codes = RECASTS.replace("[before] q, s, z = DynamicQuantizeLinear (h)", "q = MatMulInteger (h)")
+    assert recasts(codes.replace("(q, s, z)", "(q, q)"), real="first") == {"again", "behind"}
 
 
 def test_where_the_record_is_quantised_its_quantisers_are_ops() -> None:
