@@ -62,13 +62,14 @@ class Running:
         self._errors = folder.with_name(f"{folder.name}.err")
         self._errors.write_bytes(b"")
         started, self._starting = os.pipe()
+        self._code: object = 70  # until the command has ended
         self.pid = os.fork()
         if not self.pid:
             try:
                 os.close(started)
                 self._work(arguments, folder, file_limit, as_nobody)
-            finally:  # a signal at the very end must not run what the parent does behind this
-                os._exit(70)
+            finally:  # a signal behind the end of the command must not run what the parent does
+                os._exit(self._code if isinstance(self._code, int) else 99)
         os.close(self._starting)
         os.read(started, 1)
         os.close(started)
@@ -91,7 +92,6 @@ class Running:
         self, arguments: list[str], folder: Path, file_limit: int | None, as_nobody: bool
     ) -> None:
         """What the process does. It never returns."""
-        code: object = 99
         try:
             os.chdir(folder)
             errors = os.open(self._errors, os.O_WRONLY | os.O_APPEND)
@@ -109,15 +109,13 @@ class Running:
             os.write(self._starting, b".")
             cli.main(arguments)
         except SystemExit as ended:
-            code = ended.code
+            self._code = ended.code
         except BaseException:  # noqa: BLE001 - as Python would end
             traceback.print_exc()
-            code = 1
-        finally:
-            with suppress(BaseException):
-                sys.stdout.flush()
-                sys.stderr.flush()
-            os._exit(code if isinstance(code, int) else 99)
+            self._code = 1
+        with suppress(BaseException):
+            sys.stdout.flush()
+            sys.stderr.flush()
 
 
 def run(arguments: list[str], folder: Path, **limits: bool | int | None) -> Ended:

@@ -54,7 +54,12 @@ class FlatGraphBuilder:
         self._nodes: list[tuple[int | None, onnx.NodeProto]] = []
         self._new_weights: list[tuple[int | None, onnx.TensorProto]] = []
         self._weight_names = {weight.name for weight in graph.initializer}
-        self._constants = {n.output[0]: n for n in graph.node if n.op_type == "Constant"}
+        self._constants = {
+            name: node
+            for node in graph.node
+            if node.op_type == "Constant"
+            for name in node.output[:1]  # a damaged one has no result
+        }
         self._written: set[str] = set()
         self._typed = {value.name for value in graph.value_info}
 
@@ -148,5 +153,5 @@ def _earlier_names(nodes: list[_InlinedNode]) -> dict[str, str]:
             pairs = zip(inlined.node.output, inlined.original.outputs, strict=False)
             names.update((now, earlier) for now, earlier in pairs if now != earlier)
         elif inlined.note is not None:
-            names[inlined.node.output[0]] = inlined.note.name
+            names.update(dict.fromkeys(inlined.node.output[:1], inlined.note.name))
     return names

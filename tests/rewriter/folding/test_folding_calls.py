@@ -13,7 +13,7 @@ from onnx import numpy_helper
 
 from modelexport.errors import UsageError
 from modelexport.hierarchy import keys
-from modelexport.rewriter import FoldRules, annotate
+from modelexport.rewriter import FoldRules, annotate, unfold
 from tests.helpers.folds import FOLD, blocks_record, fold_model
 from tests.helpers.handmade import (
     parse,
@@ -280,3 +280,17 @@ def test_no_function_is_taken_for_an_operator(name: str, tmp_path: Path) -> None
     is_misread = schema is not None and schema.min_input > len(function.input)
     assert (function.name == name) == (not is_misread)
     assert open_session(tmp_path / "f.onnx") is not None
+
+
+def test_a_constant_without_a_result_does_not_hinder_unfolding(tmp_path: Path) -> None:
+    """Damaged files have such nodes."""
+    _, folded = fold_model(two_layers(), blocks_record(), tmp_path)
+    assert folded.functions
+    unfold(save_model(tmp_path, folded), tmp_path / "whole.onnx", force=True)
+    folded.graph.node.insert(0, onnx.helper.make_node("Constant", [], [], value_float=1.0))
+    unfold(save_model(tmp_path, folded), tmp_path / "damaged.onnx", force=True)
+    whole, damaged = (onnx.load(tmp_path / f"{name}.onnx") for name in ("whole", "damaged"))
+    assert not damaged.functions
+    assert [n.output for n in damaged.graph.node if n.output] == [
+        n.output for n in whole.graph.node
+    ]
