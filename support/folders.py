@@ -6,7 +6,7 @@ from pathlib import Path
 
 from modelexport.errors import FileProblem
 from modelexport.support.files import check_target, move_complete, part_folder, write_error
-from modelexport.support.part_folders import removed_on_error
+from modelexport.support.part_folders import WrittenFile, removed_on_error
 
 
 @contextmanager
@@ -90,11 +90,11 @@ def _move_files(source: Path, target: Path, *, force: bool) -> None:
             stack.enter_context(made_folder(folder))
         for place in places.values():
             check_target(place, force=force)
-        moved: list[Path] = []
+        moved: list[WrittenFile] = []
         stack.enter_context(removed_on_error(moved))
         for file, place in places.items():
             try:
                 move_complete(file, place, force=force)
             except OSError as error:
                 raise write_error(place, error) from error
-            moved.append(place)
+            moved.append(WrittenFile.at(place))

@@ -9,8 +9,9 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from modelexport.support.held_signals import held_signals
 
@@ -18,8 +19,33 @@ PREFIX = ".modelexport."
 SUFFIX = ".part"
 _OPEN: set[Path] = set()
 """The folders that this process holds."""
-_WRITTEN: list[Iterable[Path]] = []
-"""Files that have their final names, but are removed if a later step fails."""
+
+
+class WrittenFile(NamedTuple):
+    """A file that has its final name, but is removed if a later step fails.
+
+    Attributes:
+        path: Where it is.
+        identity: Device and number of the file. Another process may put its own file in the place.
+    """
+
+    path: Path
+    identity: tuple[int, int]
+
+    @classmethod
+    def at(cls, path: Path) -> "WrittenFile":
+        """The file that is at a path now."""
+        return cls(path, _identity(path))
+
+    def remove(self) -> None:
+        """Remove it; a file of another process stays."""
+        with suppress(FileNotFoundError):
+            if _identity(self.path) == self.identity:
+                self.path.unlink()
+
+
+_WRITTEN: list[Iterable[WrittenFile]] = []
+"""Files that are removed if the process ends before a later step has succeeded."""
 
 
 @contextmanager
@@ -56,14 +82,14 @@ def make_part_folder(parent: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def removed_on_error(files: Iterable[Path]) -> Iterator[None]:
+def removed_on_error(files: Iterable[WrittenFile]) -> Iterator[None]:
     """If the body raises, remove files that were written before it."""
     _WRITTEN.append(files)
     try:
         yield
     except BaseException:
         for file in files:
-            file.unlink(missing_ok=True)
+            file.remove()
         raise
     finally:
         _WRITTEN.pop()
@@ -75,7 +101,12 @@ def remove_unfinished() -> None:
         shutil.rmtree(folder, ignore_errors=True)
     for files in _WRITTEN:
         for file in files:
-            file.unlink(missing_ok=True)
+            file.remove()
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.lstat()
+    return status.st_dev, status.st_ino
 
 
 def _make_locked(parent: Path) -> tuple[Path, int]:

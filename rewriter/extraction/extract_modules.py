@@ -27,7 +27,7 @@ from modelexport.rewriter.selection.module_calls import (
 )
 from modelexport.support.files import check_target
 from modelexport.support.gc_pause import gc_paused
-from modelexport.support.part_folders import removed_on_error
+from modelexport.support.part_folders import WrittenFile, removed_on_error
 
 
 @gc_paused()
@@ -80,7 +80,7 @@ def extract(  # noqa: PLR0913 - keyword-only options of an entry point
         UsageError: There is no such module, or it cannot be cut out.
     """
     patterns = [modules] if isinstance(modules, str) else list(modules)
-    written: list[Path] = []
+    written: list[WrittenFile] = []
     with (
         removed_on_error(written),
         PlacedFile.open(
@@ -105,7 +105,8 @@ def extract(  # noqa: PLR0913 - keyword-only options of an entry point
         if save_inputs is not None:
             check_target(Path(save_inputs), force=force)
         if out_path is not None:
-            written += file.container.write_part(out_path, model, force=force)
+            files = file.container.write_part(out_path, model, force=force)
+            written += map(WrittenFile.at, files)
             result = msgspec.structs.replace(result, output=Path(out_path).name)
         if not check and save_inputs is None:
             return result
@@ -117,7 +118,7 @@ def extract(  # noqa: PLR0913 - keyword-only options of an entry point
         if save_inputs is not None:
             inputs = {name: border.values[name] for name in part.inputs}
             save_arrays(Path(save_inputs), inputs, force=force)
-            written.append(Path(save_inputs))
+            written.append(WrittenFile.at(Path(save_inputs)))
     return result
 
 

@@ -14,7 +14,7 @@ import mmap, sys
 from pathlib import Path
 from modelexport.support.files import atomic_replacement
 from modelexport.support.lost_memory import add_mapped_files, exit_on_lost_memory
-from modelexport.support.part_folders import removed_on_error
+from modelexport.support.part_folders import WrittenFile, removed_on_error
 
 file, size = Path("weights"), 1 << 20
 file.write_bytes(bytes(size))
@@ -25,7 +25,7 @@ def touch():
     with open(file, "r+b") as stream, mmap.mmap(stream.fileno(), size) as mapped:
         add_mapped_files([file] if noted else [])
         file.write_bytes(b"short")
-        with atomic_replacement(Path("new")), removed_on_error([Path("written")]):
+        with atomic_replacement(Path("new")), removed_on_error([WrittenFile.at(Path("written"))]):
             print(mapped[size // 2])
 
 if handled:
