@@ -31,10 +31,10 @@ class ProfileOptions(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         level: How far onnxruntime optimises the file.
         runs: Number of runs that are measured. If None: 30, or more if a run is short: as many as
-            take a second, at most 120.
+            take a second, at most 120; fewer for files of many nodes.
         sessions: Maximum number of onnxruntime sessions among which these runs are divided. Each
             session loads the file again and warms up. There are fewer sessions if that would take
-            more than a second.
+            more than 0.8 seconds.
         warmup: Number of runs at the beginning of each session that are not measured.
         threads: Number of threads inside an operator; 0 to let the runtime choose.
         provider: Execution provider of onnxruntime (`CPUExecutionProvider`, or only `cpu`), or

@@ -115,7 +115,7 @@ def _run_sessions(
         )
 
     def shares_of(to_make: float, of_run: float) -> list[int]:
-        runs = options.runs or choose_runs(of_run)
+        runs = options.runs or choose_runs(of_run, len(file.graph.nodes))
         sessions = affordable_sessions(to_make + options.warmup * of_run, options.sessions)
         return split_runs(runs, sessions)
 

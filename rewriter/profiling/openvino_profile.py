@@ -45,7 +45,7 @@ def measure_openvino(
         run = run_openvino(
             path,
             feeds,
-            runs=lambda seconds: options.runs or choose_runs(seconds),
+            runs=lambda seconds: options.runs or choose_runs(seconds, len(file.graph.nodes)),
             warmup=options.warmup,
             threads=options.threads,
             device=options.provider,

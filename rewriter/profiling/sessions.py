@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from modelexport.rewriter.profiling.recorded_profile import RecordedLayer, RecordedProfile
 
-MOST_SECONDS = 1.0
+MOST_SECONDS = 0.8
 """Seconds that sessions behind the first may take to load the file and to warm up: a large file is
 not loaded many times over for steadier times."""
 
@@ -14,22 +14,28 @@ LEAST_RUNS, MOST_RUNS = 30, 120
 """Number of runs that are measured where the user names none: the more, the shorter a run is."""
 MEASURED_SECONDS = 1.0
 """Seconds of measured runs that are enough."""
+MEASURED_NODES = 25_000
+"""Measured executions of nodes that are enough: each takes microseconds to write and to read."""
 
 
-def choose_runs(seconds: float) -> int:
+def choose_runs(seconds: float, nodes: int) -> int:
     """The number of runs to measure: those that take a second, within limits.
 
     Other work on the machine slows a few runs down. Among more runs, more are undisturbed.
 
     Args:
         seconds: Time that a run takes.
+        nodes: Number of nodes of the file.
 
-    >>> choose_runs(1.0), choose_runs(0.02), choose_runs(0.001)
+    >>> choose_runs(1.0, 100), choose_runs(0.02, 100), choose_runs(0.001, 100)
     (30, 50, 120)
+    >>> choose_runs(0.001, 500), choose_runs(0.001, 5000)
+    (50, 30)
     """
-    if seconds * MOST_RUNS <= MEASURED_SECONDS:
-        return MOST_RUNS
-    return max(LEAST_RUNS, int(MEASURED_SECONDS / seconds))
+    most = min(MOST_RUNS, MEASURED_NODES // max(1, nodes))
+    if seconds * most > MEASURED_SECONDS:
+        most = int(MEASURED_SECONDS / seconds)
+    return max(LEAST_RUNS, most)
 
 
 def split_runs(runs: int, sessions: int) -> list[int]:
@@ -43,7 +49,7 @@ def split_runs(runs: int, sessions: int) -> list[int]:
 
 
 def affordable_sessions(seconds: float, most: int) -> int:
-    """The number of sessions, of which those behind the first take a second at most to prepare.
+    """The number of sessions, of which those behind the first take 0.8 seconds at most to prepare.
 
     Args:
         seconds: Time that one takes to load the file and to warm up.

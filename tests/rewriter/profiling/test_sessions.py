@@ -8,6 +8,7 @@ import pytest
 from modelexport.rewriter.profiling.recorded_profile import RecordedLayer, RecordedProfile
 from modelexport.rewriter.profiling.sessions import (
     LEAST_RUNS,
+    MEASURED_NODES,
     MEASURED_SECONDS,
     MOST_RUNS,
     MOST_SECONDS,
@@ -28,7 +29,7 @@ def test_runs_are_shared_by_sessions(runs: int, sessions: int) -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1e-3, 0.19, 0.21, 0.5, 0.99, 1.01, 60.0])
-def test_sessions_behind_the_first_take_a_second_at_most_to_make(seconds: float) -> None:
+def test_sessions_behind_the_first_take_little_time_to_prepare(seconds: float) -> None:
     """As many as are wanted and fit, and always the first."""
     number = affordable_sessions(seconds, 6)
     assert (number - 1) * seconds <= MOST_SECONDS
@@ -36,15 +37,18 @@ def test_sessions_behind_the_first_take_a_second_at_most_to_make(seconds: float)
     assert number >= 1
 
 
+@pytest.mark.parametrize("nodes", [0, 5, 208, 209, 400, 20_000])
 @pytest.mark.parametrize("seconds", [0.0, 1e-5, 0.0083, 0.0084, 0.02, 0.033, 0.034, 5.0])
-def test_short_runs_are_measured_more_often(seconds: float) -> None:
+def test_short_runs_of_small_files_are_measured_more_often(seconds: float, nodes: int) -> None:
     """As many as fit into a second, within limits."""
-    runs = choose_runs(seconds)
+    runs = choose_runs(seconds, nodes)
     assert LEAST_RUNS <= runs <= MOST_RUNS
     if runs > LEAST_RUNS:
         assert runs * seconds <= MEASURED_SECONDS
+        assert runs * nodes <= MEASURED_NODES
     if runs < MOST_RUNS:
-        assert (runs + 1) * seconds > MEASURED_SECONDS
+        more = runs + 1
+        assert more * seconds > MEASURED_SECONDS or more * nodes > MEASURED_NODES
 
 
 def _profile(*layers: tuple[str, float], run: float = 9.0) -> RecordedProfile:
