@@ -34,7 +34,7 @@ class ProfileOptions(msgspec.Struct, frozen=True, kw_only=True):
             take a second, at most 120; fewer for files of many nodes.
         sessions: Maximum number of onnxruntime sessions among which these runs are divided. Each
             session loads the file again and warms up. There are fewer sessions if that would take
-            more than 0.8 seconds.
+            more than half a second.
         warmup: Number of runs at the beginning of each session that are not measured.
         threads: Number of threads inside an operator; 0 to let the runtime choose.
         provider: Execution provider of onnxruntime (`CPUExecutionProvider`, or only `cpu`), or

@@ -28,6 +28,7 @@ from modelexport.rewriter.profiling.optimised_graph import graph_of_optimised
 from modelexport.rewriter.profiling.profiled_graph import ProfiledGraph
 from modelexport.rewriter.profiling.recorded_profile import RecordedProfile
 from modelexport.rewriter.profiling.sessions import (
+    SECONDS_OF_EXECUTION,
     affordable_sessions,
     choose_runs,
     join_sessions,
@@ -114,9 +115,12 @@ def _run_sessions(
             libraries=libraries,
         )
 
+    nodes = len(file.graph.nodes)
+
     def shares_of(to_make: float, of_run: float) -> list[int]:
-        runs = options.runs or choose_runs(of_run, len(file.graph.nodes))
-        sessions = affordable_sessions(to_make + options.warmup * of_run, options.sessions)
+        runs = options.runs or choose_runs(of_run, nodes)
+        warming_up = options.warmup * (of_run + nodes * SECONDS_OF_EXECUTION)
+        sessions = affordable_sessions(to_make + warming_up, options.sessions)
         return split_runs(runs, sessions)
 
     first = run_session(0, shares_of)

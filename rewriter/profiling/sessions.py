@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from modelexport.rewriter.profiling.recorded_profile import RecordedLayer, RecordedProfile
 
-MOST_SECONDS = 0.8
+MOST_SECONDS = 0.5
 """Seconds that sessions behind the first may take to load the file and to warm up: a large file is
 not loaded many times over for steadier times."""
 
@@ -14,8 +14,10 @@ LEAST_RUNS, MOST_RUNS = 30, 120
 """Number of runs that are measured where the user names none: the more, the shorter a run is."""
 MEASURED_SECONDS = 1.0
 """Seconds of measured runs that are enough."""
-MEASURED_NODES = 25_000
+MEASURED_NODES = 18_000
 """Measured executions of nodes that are enough: each takes microseconds to write and to read."""
+SECONDS_OF_EXECUTION = 2e-5
+"""Seconds that it takes to write and to read one of them."""
 
 
 def choose_runs(seconds: float, nodes: int) -> int:
@@ -30,7 +32,7 @@ def choose_runs(seconds: float, nodes: int) -> int:
     >>> choose_runs(1.0, 100), choose_runs(0.02, 100), choose_runs(0.001, 100)
     (30, 50, 120)
     >>> choose_runs(0.001, 500), choose_runs(0.001, 5000)
-    (50, 30)
+    (36, 30)
     """
     most = min(MOST_RUNS, MEASURED_NODES // max(1, nodes))
     if seconds * most > MEASURED_SECONDS:
@@ -49,14 +51,15 @@ def split_runs(runs: int, sessions: int) -> list[int]:
 
 
 def affordable_sessions(seconds: float, most: int) -> int:
-    """The number of sessions, of which those behind the first take 0.8 seconds at most to prepare.
+    """The number of sessions: those behind the first take half a second at most to prepare.
 
     Args:
-        seconds: Time that one takes to load the file and to warm up.
+        seconds: Time that one takes to load the file, to warm up, and to write and read what was
+            recorded of that.
         most: Number of sessions that are wanted.
 
     >>> affordable_sessions(0.1, 6), affordable_sessions(0.4, 6), affordable_sessions(1.5, 6)
-    (6, 3, 1)
+    (6, 2, 1)
     """
     return min(most, 1 + int(MOST_SECONDS / seconds)) if seconds > 0 else most
 
