@@ -165,7 +165,8 @@ def _arrays(session: Session, extents: _Extents) -> Feeds:
             if isinstance(dim, str):
                 extent = named.setdefault(dim, extent)  # equal names stand for equal extents
             shape.append(dim if isinstance(dim, int) else extent)
-        if math.prod(shape) > _MAX_ELEMENTS or min(shape, default=0) < 0:
+        # an extent of zero makes no array of any other extents
+        if math.prod(filter(None, shape)) > _MAX_ELEMENTS or min(shape, default=0) < 0:
             extents_text = " x ".join(map(str, shape))
             raise RuntimeFailedError(
                 f"{session.path}: input {name} is {extents_text}, for which no data is "

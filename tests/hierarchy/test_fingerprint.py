@@ -10,11 +10,12 @@ from hypothesis.extra.numpy import arrays
 from modelexport.hierarchy.fingerprints import (
     QUANTILES,
     ValueFingerprint,
+    WeightFingerprint,
     value_fingerprint,
     value_fingerprints,
     weight_fingerprint,
 )
-from modelexport.hierarchy.sketches import weight_sketch
+from modelexport.hierarchy.sketches import PROJECTIONS, weight_sketch
 
 SIZES = (5, 100, 4096, 10_000)
 
@@ -119,9 +120,9 @@ def test_numbers_of_another_length_are_no_fingerprint(change: dict[str, bytes]) 
     """Whoever reads a record learns it there, and not from numpy."""
     known = value_fingerprint(np.ones(3, np.float32))
     assert known is not None
-    with pytest.raises(ValueError, match="quantiles"):
+    with pytest.raises(ValueError, match="quantiles|sketch"):
         msgspec.structs.replace(known, **change)
-    with pytest.raises(msgspec.ValidationError, match="quantiles"):
+    with pytest.raises(msgspec.ValidationError, match="quantiles|sketch"):
         msgspec.convert(msgspec.structs.asdict(known) | change, ValueFingerprint)
 
 
@@ -153,3 +154,15 @@ def test_rounding_hardly_turns_a_weight(shape: tuple[int, int], bits: int) -> No
 
 def cosine(left: np.ndarray, right: np.ndarray) -> float:
     return float(left @ right / np.linalg.norm(left) / np.linalg.norm(right))
+
+
+@pytest.mark.parametrize("length", [1, 4, 4 * PROJECTIONS - 4, 4 * PROJECTIONS + 4])
+def test_a_sketch_has_all_its_numbers_or_none(length: int) -> None:
+    """Damaged records have others."""
+    for fields in ({"sketch": b""}, {"sketch": bytes(4 * PROJECTIONS)}):
+        WeightFingerprint(3, 0.0, 1.0, (1.0, 1.0, 1.0, 1.0), **fields)
+        ValueFingerprint((3,), "f", b"", **fields)
+    with pytest.raises(ValueError, match="sketch"):
+        WeightFingerprint(3, 0.0, 1.0, (1.0, 1.0, 1.0, 1.0), sketch=bytes(length))
+    with pytest.raises(ValueError, match="sketch"):
+        ValueFingerprint((3,), "f", b"", bytes(length))

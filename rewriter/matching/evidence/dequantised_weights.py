@@ -40,7 +40,8 @@ def dequantise(node: onnx.NodeProto, stored: Array, read: ReadByName) -> Array |
         The numbers in float32; None where the node takes the weight as it is stored, or where its
         inputs do not fit each other (the operator would refuse them, too).
     """
-    attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    own = (attribute for attribute in node.attribute if not attribute.ref_attr_name)
+    attributes = {a.name: onnx.helper.get_attribute_value(a) for a in own}
     if attributes.keys() >= _BLOCK_ATTRIBUTES:
         return _dequantise_blocks(node, stored, attributes, read)
     if node.op_type == "DequantizeLinear":

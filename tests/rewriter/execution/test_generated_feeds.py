@@ -108,3 +108,14 @@ def test_one_dimension_may_be_the_sum_of_two_others(tmp_path: Path) -> None:
     shapes = {name: array.shape for name, array in generate_feeds(session).items()}
     assert shapes["mask"][1] == shapes["x"][1] + shapes["past"][1]
     assert len({shape[0] for shape in shapes.values()}) == 1
+
+
+@pytest.mark.parametrize("empty", ["", "0, "])
+def test_inputs_that_no_memory_holds_are_refused(tmp_path: Path, empty: str) -> None:
+    """An extent of zero does not make them small: no array has the other extents."""
+    model = parse(
+        f"agraph (float[{empty}{1 << 40}, {1 << 40}] x) => (float y) {{ y = ReduceSum (x) }}"
+    )
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(RuntimeFailedError, match="for which no data is"):
+        generate_feeds(open_session(tmp_path / "m.onnx"))

@@ -120,3 +120,15 @@ def test_other_operators_say_nothing() -> None:
     """Any other reader leaves the weight as it is stored."""
     node = helper.make_node("MatMulInteger", ["x", "w"], ["y"])
     assert dequantise(node, np.ones((2, 2), np.int8), {}.get) is None
+
+
+def test_an_attribute_that_a_function_hands_on_has_no_value() -> None:
+    """Damaged files have such attributes outside of functions."""
+    node = helper.make_node("DequantizeLinear", ["w", "s"], ["y"], axis=1)
+    stored, scales = np.arange(6, dtype=np.int8).reshape(2, 3), np.float32([1.0, 2.0, 4.0])
+    expected = dequantise(node, stored, {"s": scales}.get)
+    handed_on = node.attribute.add(name="block_size", type=onnx.AttributeProto.INT)
+    handed_on.ref_attr_name = "outer"
+    actual = dequantise(node, stored, {"s": scales}.get)
+    assert expected is not None
+    np.testing.assert_array_equal(actual, expected)
