@@ -20,10 +20,10 @@ import numpy.typing as npt
 
 from modelexport.hierarchy.sketches import (
     INFINITY_THRESHOLD,
-    PROJECTIONS,
     Array,
     Sketch,
     arrays_per_batch,
+    check_sketch,
     sketch_rows,
     weight_sketch,
 )
@@ -82,7 +82,7 @@ class ValueFingerprint(msgspec.Struct, frozen=True, omit_defaults=True):
     def __post_init__(self) -> None:
         if len(self.quantiles) % _FLOAT_BYTES:
             raise ValueError("`quantiles` must be numbers of 4 bytes")
-        _check_sketch(self.sketch)
+        check_sketch(self.sketch)
         if len(self.quantiles) > QUANTILES * _FLOAT_BYTES:
             raise ValueError(f"`quantiles` must be at most {QUANTILES} numbers")
 
@@ -122,17 +122,7 @@ class WeightFingerprint(msgspec.Struct, frozen=True, omit_defaults=True):
     def __post_init__(self) -> None:
         if self.sums[1] < 0:
             raise ValueError("`sums` must have a sum of squares that is not negative")
-        _check_sketch(self.sketch)
-
-
-def _check_sketch(sketch: bytes) -> None:
-    """Refuse a sketch that none can be.
-
-    Raises:
-        ValueError: It is neither empty nor of `PROJECTIONS` numbers.
-    """
-    if sketch and len(sketch) != PROJECTIONS * _FLOAT_BYTES:
-        raise ValueError(f"`sketch` must be {PROJECTIONS} numbers of 4 bytes, or empty")
+        check_sketch(self.sketch)
 
 
 def is_native(dtype: np.dtype[Any]) -> bool:

@@ -44,6 +44,19 @@ def arrays_per_batch(size: int) -> int:
     return max(1, _BATCH_ELEMENTS // max(1, size))
 
 
+def check_sketch(sketch: bytes) -> None:
+    """Refuse stored bytes that are no sketch.
+
+    Args:
+        sketch: Numbers in float32, or nothing where there is none.
+
+    Raises:
+        ValueError: They are not `PROJECTIONS` numbers.
+    """
+    if sketch and len(sketch) != PROJECTIONS * np.dtype(np.float32).itemsize:
+        raise ValueError(f"`sketch` must be {PROJECTIONS} numbers of 4 bytes, or empty")
+
+
 def value_sketches(arrays: Sequence[Array]) -> Sketch:
     """The sketches of real values of one size, one a row.
 
