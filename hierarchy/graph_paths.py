@@ -94,11 +94,17 @@ def walk_graphs(model: onnx.ModelProto) -> Iterator[LocatedGraph]:
     yield from _with_subgraphs(LocatedGraph(MAIN, model.graph, None))
     counts: Counter[str] = Counter()
     for function in model.functions:
-        path = "@" + ":".join([function.domain, function.name, *filter(None, [function.overload])])
+        names = (function.domain, function.name, *filter(None, [function.overload]))
+        path = "@" + ":".join(map(_readable, names))
         counts[path] += 1
         if counts[path] > 1:
             path += f"#{counts[path]}"
         yield from _with_subgraphs(LocatedGraph(path, function, None))
+
+
+def _readable(name: str | bytes) -> str:
+    """A name as text; protobuf gives the bytes of a name that is no UTF-8."""
+    return name if isinstance(name, str) else name.decode(errors="backslashreplace")
 
 
 def walk_nodes(model: onnx.ModelProto) -> Iterator[tuple[NodeKey, onnx.NodeProto]]:

@@ -1,5 +1,6 @@
 """Addresses of graphs and nodes: paths of subgraphs, and what stands around them."""
 
+import onnx
 from onnx import helper, parser
 
 from modelexport.hierarchy.graph_paths import (
@@ -55,3 +56,16 @@ def test_an_operator_is_named_with_its_domain_unless_that_is_the_default() -> No
     """The default domain has two names."""
     kinds = [op_type(helper.make_node("Gelu", [], [], domain=d)) for d in ("", "ai.onnx", "ms")]
     assert kinds == ["Gelu", "Gelu", "ms::Gelu"]
+
+
+def test_a_function_whose_name_is_no_text_has_a_path() -> None:
+    """Damaged files have such names; protobuf gives their bytes."""
+    name = "overload"
+    node = helper.make_node("Identity", ["x"], ["y"])
+    opset = [helper.make_opsetid("", 18)]
+    function = helper.make_function("here", "f", ["x"], ["y"], [node], opset, overload=name)
+    graph = helper.make_graph([], "g", [], [])
+    model = helper.make_model(graph, functions=[function])
+    damaged = model.SerializeToString().replace(name.encode(), b"\xff" * len(name))
+    [_, located] = walk_graphs(onnx.ModelProto.FromString(damaged))
+    assert located.path == "@here:f:" + r"\xff" * len(name)
