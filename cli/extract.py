@@ -10,7 +10,7 @@ import modelexport
 from modelexport.cli.console import console, print_json
 from modelexport.cli.options import common
 from modelexport.cli.options.groups import expand_groups
-from modelexport.cli.options.placement import PlacementKeywords, PlacementOptions
+from modelexport.cli.options.placement import PlacementOptions
 from modelexport.cli.part_folders import (
     is_folder,
     parts_that_have,
@@ -27,6 +27,7 @@ from modelexport.cli.step_progress import step_progress
 from modelexport.cli.verbosity import verbosity
 from modelexport.errors import UsageError
 from modelexport.hierarchy.choices import PartRole, TextFormat
+from modelexport.hierarchy.place_options import PlaceKeywords
 from modelexport.support.error_texts import listed
 from modelexport.support.folders import atomic_folder
 from modelexport.support.stdio import STDIO
@@ -74,7 +75,7 @@ def extract(
     if placement.no_run and (check or save_inputs is not None):
         raise UsageError("--no-run cannot be used with --check or --save-inputs: they run files.")
 
-    def extract_from(path: Path, target: Path | None, keywords: PlacementKeywords) -> "Extraction":
+    def extract_from(path: Path, target: Path | None, keywords: PlaceKeywords) -> "Extraction":
         return modelexport.extract(
             path,
             modules,
@@ -117,7 +118,7 @@ def _extract_from_parts(
     output: Path,
     placement: PlacementOptions,
     save_inputs: Path | None,
-    extract_from: "Callable[[Path, Path | None, PlacementKeywords], Extraction]",
+    extract_from: "Callable[[Path, Path | None, PlaceKeywords], Extraction]",
     *,
     force: bool,
 ) -> "dict[PartRole, Extraction]":
@@ -137,7 +138,7 @@ def _extract_from_parts(
         UsageError: Several parts have them, and there is one file to write.
     """
 
-    def sources(part: "PartFiles") -> PlacementKeywords:
+    def sources(part: "PartFiles") -> PlaceKeywords:
         return placement.keywords(part)
 
     parts = parts_that_have(

@@ -9,7 +9,7 @@ import modelexport
 from modelexport.cli.console import console, print_document, print_json_text
 from modelexport.cli.options import common
 from modelexport.cli.options.groups import expand_groups
-from modelexport.cli.options.placement import PlacementKeywords, PlacementOptions
+from modelexport.cli.options.placement import PlacementOptions
 from modelexport.cli.part_folders import (
     is_folder,
     parts_that_have,
@@ -21,6 +21,7 @@ from modelexport.cli.step_progress import step_progress
 from modelexport.cli.verbosity import verbosity
 from modelexport.errors import UsageError
 from modelexport.hierarchy.choices import PartRole, SelectionFormat
+from modelexport.hierarchy.place_options import PlaceKeywords
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,7 +101,7 @@ def select(  # noqa: PLR0913 - a parameter is an option of the command
         raise UsageError("-o and --device need --format layer-ann.")
     check_named(**{"-o": output})
 
-    def choose(path: Path, keywords: PlacementKeywords) -> "Selection":
+    def choose(path: Path, keywords: PlaceKeywords) -> "Selection":
         return modelexport.select_nodes(
             path,
             module or (),
@@ -137,7 +138,7 @@ def select(  # noqa: PLR0913 - a parameter is an option of the command
 def _select_in_parts(
     folder: Path,
     placement: PlacementOptions,
-    choose: "Callable[[Path, PlacementKeywords], Selection]",
+    choose: "Callable[[Path, PlaceKeywords], Selection]",
     output: Path | None,
     device: str | None,
     *,

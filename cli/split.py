@@ -9,7 +9,7 @@ import modelexport
 from modelexport.cli.console import console, print_document, print_json
 from modelexport.cli.options import common
 from modelexport.cli.options.groups import expand_groups
-from modelexport.cli.options.placement import PlacementKeywords, PlacementOptions
+from modelexport.cli.options.placement import PlacementOptions
 from modelexport.cli.part_folders import (
     is_folder,
     parts_that_have,
@@ -20,6 +20,7 @@ from modelexport.cli.step_progress import step_progress
 from modelexport.cli.verbosity import verbosity
 from modelexport.errors import UsageError
 from modelexport.hierarchy.choices import SplitBalance, TextFormat
+from modelexport.hierarchy.place_options import PlaceKeywords
 from modelexport.support.files import check_target
 from modelexport.support.folders import atomic_folder
 
@@ -82,7 +83,7 @@ def split(  # noqa: PLR0913 - a parameter is an option of the command
     check_named(**{"-o": output})
     division = _division(parts, stages)
 
-    def split_file(path: Path, target: Path, keywords: PlacementKeywords) -> "Split":
+    def split_file(path: Path, target: Path, keywords: PlaceKeywords) -> "Split":
         return modelexport.split(
             path,
             target,

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         TraceOptions,
         read_export_config,
     )
+    from modelexport.hierarchy.place_options import PlaceOptions
     from modelexport.hierarchy.profile_options import (
         ImportedProfile,
         ProfileFiles,
@@ -146,6 +147,7 @@ else:
             "hierarchy.export_config": [
                 *("ExportConfig", "InputSpec", "TraceOptions", "read_export_config"),
             ],
+            "hierarchy.place_options": ["PlaceOptions"],
             "hierarchy.profile_options": ["ImportedProfile", "ProfileFiles", "ProfileOptions"],
             "hierarchy.record": ["Record", "read_record"],
             "hierarchy.tags": ["TagRules"],
@@ -193,9 +195,9 @@ __all__ = [
     "ModelComparison", "ModelExportError", "ModuleChange", "ModuleComparison", "ModuleError",
     "ModuleGraph", "ModuleRow", "ModuleTime", "ModuleTimes", "NoSuchModuleError", "NodeTime",
     "Numeric", "NumericComparison", "OnnxFileError", "PartsPlan", "PartsProfile", "PartsResult",
-    "PlanError", "Profile", "ProfileComparison", "ProfileFiles", "ProfileOptions", "Prototype",
-    "Record", "RecordError", "RecordResult", "RuntimeFailedError", "SelectedNode", "Selection",
-    "SettingsError", "SourceError", "Split", "SplitPart", "Status", "StripResult",
+    "PlaceOptions", "PlanError", "Profile", "ProfileComparison", "ProfileFiles", "ProfileOptions",
+    "Prototype", "Record", "RecordError", "RecordResult", "RuntimeFailedError", "SelectedNode",
+    "Selection", "SettingsError", "SourceError", "Split", "SplitPart", "Status", "StripResult",
     "SuggestedModule", "Suggestion", "SurgeryError", "TagRules", "TagStyle", "TorchNN",
     "TraceOptions", "TracePlan", "TraceResult", "TraceSummary", "Unaligned", "UnfoldReport",
     "UnresolvedNode", "UsageError", "Validation", "ValueStatus", "analyze", "annotate", "compare",

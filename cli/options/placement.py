@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypedDict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,21 +15,12 @@ from modelexport.cli.options.matching import (
     memory_bytes,
 )
 from modelexport.cli.part_folders import hierarchy_source
+from modelexport.hierarchy.place_options import PlaceKeywords
 
 if TYPE_CHECKING:
     from modelexport.hierarchy.part_files import PartFiles
 
 _TOPIC = "Hierarchy of a file that is not annotated"
-
-
-class PlacementKeywords(TypedDict):
-    """The options as the functions of `modelexport` take them."""
-
-    record: Path | None
-    inherit_from: Path | None
-    run: bool
-    libraries: tuple[Path, ...]
-    memory: int
 
 
 @dataclass(frozen=True)
@@ -50,7 +41,7 @@ class PlacementOptions:
     custom_ops: CustomOps = None
     memory: Memory = DEFAULT_MEMORY_SIZE
 
-    def keywords(self, part: "PartFiles | None" = None) -> PlacementKeywords:
+    def keywords(self, part: "PartFiles | None" = None) -> PlaceKeywords:
         """The options as the functions of `modelexport` take them.
 
         Args:

@@ -1,11 +1,9 @@
 """Placing the nodes of a file in modules: by its own tags, by a record, or by an annotated file."""
 
-from pathlib import Path
-
 import msgspec
 
 from modelexport.errors import ForeignRecordError, UsageError
-from modelexport.hierarchy.annotate_options import DEFAULT_MEMORY, MatchOptions
+from modelexport.hierarchy.annotate_options import MatchOptions
 from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.graph_paths import NodeKey
 from modelexport.hierarchy.module_tree import ModuleTree
@@ -23,23 +21,12 @@ class PlacementSources(msgspec.Struct, frozen=True):
     Attributes:
         record: A trace record of the model.
         annotated: An opened annotated file of the model.
-        run: Whether a file may be run to match it.
-        libraries: Custom operator libraries that onnxruntime loads first.
-        memory: Maximum bytes of values that are in memory at one time, where a file is run to
-            match it.
+        matching: How the file is matched with one of them.
     """
 
     record: Record | None = None
     annotated: ModelFile | None = None
-    run: bool = True
-    libraries: tuple[Path, ...] = ()
-    memory: int = DEFAULT_MEMORY
-
-    @property
-    def options(self) -> MatchOptions:
-        """How a file is matched."""
-        libraries = self.libraries if self.run else ()
-        return MatchOptions(run=self.run, libraries=libraries, memory=self.memory)
+    matching: MatchOptions = MatchOptions()
 
 
 class Placement(msgspec.Struct, frozen=True):
@@ -75,10 +62,10 @@ def place_nodes(file: ModelFile, sources: PlacementSources) -> Placement:
         return _completed(own, file, sources)
     if sources.record is not None:
         note = f"{name} is not annotated: it was matched with the record"
-        return Placement(_by_record(file, sources.record, sources.options), note)
+        return Placement(_by_record(file, sources.record, sources.matching), note)
     if sources.annotated is not None:
         note = f"{name} is not annotated: it was matched with {sources.annotated.path.name}"
-        return Placement(_by_annotated_file(file, sources.annotated, sources.options), note)
+        return Placement(_by_annotated_file(file, sources.annotated, sources.matching), note)
     if own is None:
         raise UsageError(
             f"{file.path}: it carries no hierarchy. Annotate it first, or give --record RECORD or "
@@ -125,7 +112,7 @@ def _with_lines(
     if own.source_lines or record is None or not any(op.source for op in record.ops):
         return own
     try:
-        matched = _by_record(file, record, sources.options)
+        matched = _by_record(file, record, sources.matching)
     except ForeignRecordError:
         return own
     return msgspec.structs.replace(own, source_lines=matched.source_lines)
@@ -142,9 +129,9 @@ def _matched_rest(
         ForeignRecordError: The record is of another model.
     """
     if sources.record is not None:
-        matched = _by_record(file, sources.record, sources.options)
+        matched = _by_record(file, sources.record, sources.matching)
     elif sources.annotated is not None and _knows_more(sources.annotated, own, file):
-        matched = _by_annotated_file(file, sources.annotated, sources.options)
+        matched = _by_annotated_file(file, sources.annotated, sources.matching)
     else:
         return None
     claims = Claims({key: c for key, c in matched.claims.by_node.items() if c.module in own.tree})

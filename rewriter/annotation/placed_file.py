@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import Unpack
 
 import onnx
 
-from modelexport.errors import UsageError
-from modelexport.hierarchy.annotate_options import DEFAULT_MEMORY
 from modelexport.hierarchy.module_tree import ModuleTree, is_within
-from modelexport.hierarchy.record import Record, read_record
+from modelexport.hierarchy.place_options import PlaceKeywords, PlaceOptions
+from modelexport.hierarchy.record import read_record
 from modelexport.hierarchy.tags import Tagger
 from modelexport.rewriter.annotation.find_module import find_module
 from modelexport.rewriter.annotation.model_file import ModelFile
@@ -35,58 +35,49 @@ class PlacedFile:
         file: The file, opened.
         hierarchy: Its modules, and the module of each node.
         notes: What the user should know about where the hierarchy comes from.
+        libraries: Custom operator libraries that onnxruntime loads before it runs the file.
 
     Attributes:
-        file, hierarchy, notes: As given.
+        file, hierarchy, notes, libraries: As given.
     """
 
     def __init__(
-        self, file: ModelFile, hierarchy: CarriedHierarchy, notes: tuple[str, ...] = ()
+        self,
+        file: ModelFile,
+        hierarchy: CarriedHierarchy,
+        notes: tuple[str, ...] = (),
+        libraries: tuple[str, ...] = (),
     ) -> None:
         self.file, self.hierarchy, self.notes = file, hierarchy, notes
+        self.libraries = libraries
 
     @classmethod
     @contextmanager
-    def open(
-        cls,
-        path: str | Path,
-        *,
-        record: Record | str | Path | None = None,
-        inherit_from: str | Path | None = None,
-        run: bool = True,
-        libraries: tuple[Path, ...] = (),
-        memory: int = DEFAULT_MEMORY,
-    ) -> Iterator["PlacedFile"]:
+    def open(cls, path: str | Path, **placement: Unpack[PlaceKeywords]) -> Iterator["PlacedFile"]:
         """Open a file and find the module of every node.
 
         Args:
             path: The file.
-            record: A trace record of the model, or its path; for a file without tags, and for
-                nodes without a tag.
-            inherit_from: An annotated file of the model, in place of a record.
-            run: Whether the file may be run to match it, where it carries no tags.
-            libraries: Custom operator libraries that onnxruntime loads first.
-            memory: Maximum bytes of values that are in memory at one time, where the file is run
-                to match it.
+            placement: How the modules are found: `PlaceOptions` by name.
 
         Raises:
             FileProblem: A file cannot be read.
             ForeignRecordError: The record, or the annotated file, is of another model.
             UsageError: There is no way to know the modules of the file.
         """
-        if record is not None and inherit_from is not None:
-            raise UsageError("--from and --record exclude each other: give one of them.")
+        options = PlaceOptions(**placement)
+        record = options.record
         if isinstance(record, str | Path):
             record = read_record(Path(record))
         with ExitStack() as stack:
             file = stack.enter_context(ModelFile.open(path))
             annotated = None
-            if inherit_from is not None:
-                annotated = stack.enter_context(ModelFile.open(inherit_from))
-            sources = PlacementSources(record, annotated, run, libraries, memory)
-            placement = place_nodes(file, sources)
-            note = () if placement.note is None else (placement.note,)
-            yield cls(file, placement.hierarchy, (*note, *placement.hierarchy.notes))
+            if options.inherit_from is not None:
+                annotated = stack.enter_context(ModelFile.open(options.inherit_from))
+            placed = place_nodes(file, PlacementSources(record, annotated, options.matching))
+            note = () if placed.note is None else (placed.note,)
+            notes = (*note, *placed.hierarchy.notes)
+            yield cls(file, placed.hierarchy, notes, tuple(map(str, options.libraries)))
 
     @property
     def path(self) -> Path:

@@ -1,5 +1,6 @@
 """Finding the modules of the two files of a comparison, also where a file carries no tags."""
 
+from modelexport.hierarchy.annotate_options import MatchOptions
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter.annotation.model_file import ModelFile
 from modelexport.rewriter.annotation.node_placement import PlacementSources, place_nodes
@@ -29,8 +30,9 @@ def resolve_hierarchies(
         ForeignRecordError: A file is not one of the model.
         UsageError: There is no way to know the modules of a file.
     """
+    matching = MatchOptions(run=run, memory=memory)
     left, right = (
-        place_nodes(file, PlacementSources(record, _annotated(other), run, memory=memory))
+        place_nodes(file, PlacementSources(record, _annotated(other), matching))
         for file, other in ((first, second), (second, first))
     )
     files = ComparedFile(first, 0, left.hierarchy), ComparedFile(second, 1, right.hierarchy)

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
+from typing import Unpack
 
 import msgspec
 import onnx
 
-from modelexport.hierarchy.annotate_options import DEFAULT_MEMORY
-from modelexport.hierarchy.record import Record
+from modelexport.hierarchy.place_options import PlaceKeywords
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.container import session_source
 from modelexport.rewriter.extraction.graph_parts import GraphPart, MainGraph, weight_bytes
@@ -31,7 +31,7 @@ from modelexport.support.part_folders import WrittenFile, removed_on_error
 
 
 @gc_paused()
-def extract(  # noqa: PLR0913 - keyword-only options of an entry point
+def extract(
     path: str | Path,
     modules: str | Sequence[str],
     out_path: str | Path | None,
@@ -39,12 +39,8 @@ def extract(  # noqa: PLR0913 - keyword-only options of an entry point
     partly: bool = False,
     check: bool = False,
     save_inputs: str | Path | None = None,
-    record: Record | str | Path | None = None,
-    inherit_from: str | Path | None = None,
-    run: bool = True,
-    libraries: tuple[Path, ...] = (),
-    memory: int = DEFAULT_MEMORY,
     force: bool = False,
+    **placement: Unpack[PlaceKeywords],
 ) -> Extraction:
     """Write a module as a runnable file of its own, with its hierarchy.
 
@@ -60,13 +56,9 @@ def extract(  # noqa: PLR0913 - keyword-only options of an entry point
         partly: Whether fused nodes that do only some of a module's work go into the part, too.
         check: Whether to run the whole and the part, without optimisations, and compare them.
         save_inputs: A .npz file for the inputs of the part, as the whole file computes them.
-        record: A trace record of the model, or its path.
-        inherit_from: An annotated file that this file was made from, in place of a record.
-        run: Whether the file may be run to match it, where it carries no tags.
-        libraries: Custom operator libraries that onnxruntime loads first.
-        memory: Maximum bytes of values that are in memory at one time, where the file is run to
-            match it.
         force: Whether existing files may be overwritten.
+        placement: How the modules are found, see `PlaceOptions`: `record`, `inherit_from`, `run`,
+            `libraries`, `memory`.
 
     Examples:
         >>> from modelexport import extract
@@ -83,21 +75,13 @@ def extract(  # noqa: PLR0913 - keyword-only options of an entry point
     written: list[WrittenFile] = []
     with (
         removed_on_error(written),
-        PlacedFile.open(
-            path,
-            record=record,
-            inherit_from=inherit_from,
-            run=run,
-            libraries=libraries,
-            memory=memory,
-        ) as file,
+        PlacedFile.open(path, **placement) as file,
     ):
         calls, nodes_of = named_calls(file, patterns, partly=partly)
         chosen = set().union(*nodes_of.values())
         graph = MainGraph(file)
         part, adopted = module_part(file, graph, calls, chosen)
-        paths = list(map(str, libraries))
-        types = value_types(file, [*part.inputs, *part.outputs], paths)
+        types = value_types(file, [*part.inputs, *part.outputs])
         model = part_model(file, part, types)
         notes = [*file.notes, *notes_about_empty(nodes_of), *adopted]
         boundary = _Boundary(file, graph, part, types)
@@ -110,7 +94,7 @@ def extract(  # noqa: PLR0913 - keyword-only options of an entry point
             result = msgspec.structs.replace(result, output=Path(out_path).name)
         if not check and save_inputs is None:
             return result
-        border = PartCheck(file, [*part.inputs, *part.outputs], types, paths)
+        border = PartCheck(file, [*part.inputs, *part.outputs], types)
         if check:
             with _runnable_part(file, model, out_path) as runnable:
                 different = border.different(runnable, part.inputs, part.outputs)

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from modelexport.errors import UsageError
-from modelexport.hierarchy.annotate_options import DEFAULT_MEMORY
+from modelexport.hierarchy.place_options import PlaceOptions
 from modelexport.hierarchy.profile_options import ProfileOptions
-from modelexport.hierarchy.record import Record
 from modelexport.rewriter.profiling.profile_file import profile as measure_profile
 from modelexport.rewriter.profiling.stored_profile import read_profiles
 
@@ -14,24 +13,14 @@ _RUNS = 10
 
 
 def module_times(
-    path: str | Path,
-    stored: str | Path | None,
-    *,
-    record: Record | str | Path | None = None,
-    inherit_from: str | Path | None = None,
-    libraries: tuple[Path, ...] = (),
-    memory: int = DEFAULT_MEMORY,
+    path: str | Path, stored: str | Path | None, placement: PlaceOptions
 ) -> dict[str, float]:
     """The time of the own nodes of each module, by its path.
 
     Args:
         path: The file.
         stored: JSON of `modelexport profile`; None to profile the file.
-        record: A trace record of the model, or its path.
-        inherit_from: An annotated file of the model, in place of a record.
-        libraries: Custom operator libraries that onnxruntime loads first.
-        memory: Maximum bytes of values that are in memory at one time, where the file is run to
-            match it.
+        placement: How the modules of the file are found.
 
     Raises:
         FileProblem: The profile cannot be read.
@@ -39,8 +28,14 @@ def module_times(
         UsageError: The profile is of another file, or has no time of a module.
     """
     if stored is None:
-        options = ProfileOptions(runs=_RUNS, libraries=libraries, memory=memory)
-        profile = measure_profile(path, record=record, inherit_from=inherit_from, options=options)
+        profile = measure_profile(
+            path,
+            record=placement.record,
+            inherit_from=placement.inherit_from,
+            options=ProfileOptions(
+                runs=_RUNS, libraries=placement.libraries, memory=placement.memory
+            ),
+        )
     else:
         profiles = read_profiles(Path(stored))
         own = [one for one in profiles if one.file == Path(path).name]

@@ -70,7 +70,6 @@ class PartCheck:
         file: The whole file.
         names: The values that enter and leave the parts.
         types: Their value infos.
-        libraries: Custom operator libraries that onnxruntime loads.
 
     Attributes:
         values: These values, when the whole file runs without optimisations.
@@ -79,10 +78,8 @@ class PartCheck:
         RuntimeFailedError: The whole file does not run.
     """
 
-    def __init__(
-        self, file: PlacedFile, names: Iterable[str], types: ValueInfos, libraries: list[str]
-    ) -> None:
-        self._types, self._libraries = types, libraries
+    def __init__(self, file: PlacedFile, names: Iterable[str], types: ValueInfos) -> None:
+        self._types, self._libraries = types, file.libraries
         self._whole = RunnablePart(file.path, file.model, partial(session_source, file.container))
         returned = [value.name for value in file.model.graph.output]
         inputs = {value.name for value in graph_inputs(file.model.graph)}

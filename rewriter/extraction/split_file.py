@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Unpack
 
 import msgspec
 
-from modelexport.hierarchy.annotate_options import DEFAULT_MEMORY
 from modelexport.hierarchy.choices import SplitBalance
-from modelexport.hierarchy.record import Record
+from modelexport.hierarchy.place_options import PlaceKeywords, PlaceOptions
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.extraction.graph_parts import MainGraph
 from modelexport.rewriter.extraction.measured_times import module_times
@@ -32,7 +32,7 @@ ASSIGNED = "assigned.onnx"
 
 
 @gc_paused()
-def split(  # noqa: PLR0913 - a parameter is an option of the command
+def split(
     path: str | Path,
     out_dir: str | Path,
     parts: int | Sequence[Sequence[str]],
@@ -41,12 +41,8 @@ def split(  # noqa: PLR0913 - a parameter is an option of the command
     profile: str | Path | None = None,
     check: bool = False,
     assignments: bool = False,
-    record: Record | str | Path | None = None,
-    inherit_from: str | Path | None = None,
-    run: bool = True,
-    libraries: tuple[Path, ...] = (),
-    memory: int = DEFAULT_MEMORY,
     force: bool = False,
+    **placement: Unpack[PlaceKeywords],
 ) -> Split:
     """Write parts of a file that run one after the other, and a manifest.
 
@@ -60,13 +56,9 @@ def split(  # noqa: PLR0913 - a parameter is an option of the command
         check: Whether to run the whole and the parts, without optimisations, and compare them.
         assignments: Whether to write `assigned.onnx` too: the whole, with the part of each node in
             its metadata as Olive's SplitModel reads it.
-        record: A trace record of the model, or its path.
-        inherit_from: An annotated file that this file was made from, in place of a record.
-        run: Whether the file may be run to match it, where it carries no tags.
-        libraries: Custom operator libraries that onnxruntime loads first.
-        memory: Maximum bytes of values that are in memory at one time, where the file is run to
-            match it.
         force: Whether existing files may be overwritten.
+        placement: How the modules are found, see `PlaceOptions`: `record`, `inherit_from`, `run`,
+            `libraries`, `memory`.
 
     Examples:
         >>> from modelexport import split
@@ -80,30 +72,15 @@ def split(  # noqa: PLR0913 - a parameter is an option of the command
         UsageError: The file cannot be divided into these parts.
     """
     balance, folder = SplitBalance(balance), Path(out_dir)
-    times = partial(
-        module_times,
-        path,
-        profile,
-        record=record,
-        inherit_from=inherit_from,
-        libraries=libraries,
-        memory=memory,
-    )
+    times = partial(module_times, path, profile, PlaceOptions(**placement))
     if folder.exists():
         check_target(folder / MANIFEST, force=force)
     with (
         atomic_folder(folder, force=force) as staging,
-        PlacedFile.open(
-            path,
-            record=record,
-            inherit_from=inherit_from,
-            run=run,
-            libraries=libraries,
-            memory=memory,
-        ) as file,
+        PlacedFile.open(path, **placement) as file,
     ):
         division = _divide(file, parts, balance, times)
-        written, types = _write_parts(file, division, staging, folder, list(map(str, libraries)))
+        written, types = _write_parts(file, division, staging, folder)
         result = Split(
             file.path.name,
             written,
@@ -116,9 +93,8 @@ def split(  # noqa: PLR0913 - a parameter is an option of the command
             file.container.write_part(staging / ASSIGNED, whole, home=folder)
             result = msgspec.structs.replace(result, assignments=text)
         if check:
-            paths = list(map(str, libraries))
             data = folder if _is_beside(file, folder) else staging
-            result = _check(file, result, types, staging, data, paths)
+            result = _check(file, result, types, staging, data)
         with atomic_replacement(staging / MANIFEST) as manifest:
             manifest.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2))
     return result
@@ -164,12 +140,12 @@ def _divide(
 
 
 def _write_parts(
-    file: PlacedFile, division: _Division, staging: Path, folder: Path, libraries: list[str]
+    file: PlacedFile, division: _Division, staging: Path, folder: Path
 ) -> tuple[list[SplitPart], ValueInfos]:
     """Write the parts; returns them, with the types of what they read and compute."""
     parts = [division.graph.convex_part(nodes) for nodes in division.groups]
     names = dict.fromkeys(n for part in parts for n in (*part.inputs, *part.outputs))
-    types = value_types(file, names, libraries)
+    types = value_types(file, names)
     written = []
     for number, part in enumerate(parts):
         target = staging / f"part_{number}.onnx"
@@ -188,9 +164,7 @@ def _write_parts(
     return written, types
 
 
-def _check(
-    file: PlacedFile, result: Split, types: ValueInfos, folder: Path, data: Path, paths: list[str]
-) -> Split:
+def _check(file: PlacedFile, result: Split, types: ValueInfos, folder: Path, data: Path) -> Split:
     """The result with the verdict of its check.
 
     Args:
@@ -199,10 +173,9 @@ def _check(
         types: The value infos of what they read and compute.
         folder: Where the parts are.
         data: The folder of their external data.
-        paths: Custom operator libraries that onnxruntime loads.
     """
     computed = [name for part in result.parts for name in part.outputs]
-    border = PartCheck(file, computed, types, paths)
+    border = PartCheck(file, computed, types)
     different: list[str] = []
     for part in result.parts:
         with written_part(folder / part.file, data) as runnable:

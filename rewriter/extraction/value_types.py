@@ -20,13 +20,12 @@ _ELEMENTS = {
 ValueInfos = dict[str, onnx.ValueInfoProto]
 
 
-def value_types(file: PlacedFile, names: Iterable[str], libraries: list[str]) -> ValueInfos:
+def value_types(file: PlacedFile, names: Iterable[str]) -> ValueInfos:
     """The value infos of some values of the main graph, with their types.
 
     Args:
         file: The file.
         names: The values.
-        libraries: Custom operator libraries that onnxruntime loads.
 
     Raises:
         RuntimeFailedError: onnxruntime is needed for a type, and does not load the file.
@@ -38,7 +37,7 @@ def value_types(file: PlacedFile, names: Iterable[str], libraries: list[str]) ->
         infos = _inferred(file.model) | infos
     missing = [name for name in names if name not in infos]
     if missing:
-        infos |= _by_runtime(file, missing, libraries)
+        infos |= _by_runtime(file, missing)
     return {name: infos[name] for name in names}
 
 
@@ -60,14 +59,14 @@ def _has_type(value: onnx.ValueInfoProto) -> bool:
     return kind is not None and (kind != "tensor_type" or bool(value.type.tensor_type.elem_type))
 
 
-def _by_runtime(file: PlacedFile, names: list[str], libraries: list[str]) -> ValueInfos:
+def _by_runtime(file: PlacedFile, names: list[str]) -> ValueInfos:
     """The types that onnxruntime infers: it knows its own operators."""
     model = onnx.ModelProto()
     model.CopyFrom(file.model)
     del model.graph.output[:]
     expose_values(model.graph, names)
     source = session_source(file.container, model)
-    session = Session(file.path, source=source, plain=True, libraries=libraries)
+    session = Session(file.path, source=source, plain=True, libraries=file.libraries)
     infos = {}
     for name, kind, shape in session.output_types:
         element = _ELEMENTS.get(kind.removeprefix("tensor(").removesuffix(")"))

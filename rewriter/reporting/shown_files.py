@@ -9,12 +9,10 @@ from modelexport.errors import FileProblem, UsageError
 from modelexport.hierarchy.choices import PartRole
 from modelexport.hierarchy.part_files import PartFiles, part_files
 from modelexport.hierarchy.part_manifest import is_part_folder
+from modelexport.hierarchy.place_options import PlaceOptions
 from modelexport.hierarchy.record import Record
 
-RecordSource = Record | str | Path | None
-"""A record, its path, or a folder of parts with a record for each."""
-
-_Source = TypeVar("_Source", Record | str | Path, Path)
+_Source = TypeVar("_Source", Record | str | Path, str | Path)
 
 
 @dataclass(frozen=True)
@@ -31,26 +29,25 @@ class ShownFile:
 
     path: Path
     name: str
-    record: RecordSource = None
-    inherit_from: Path | None = None
+    record: Record | str | Path | None = None
+    inherit_from: str | Path | None = None
     role: PartRole | None = None
 
 
-def shown_files(
-    model: Path, record: RecordSource, inherit_from: Path | None, *, several: bool
-) -> Iterator[ShownFile]:
+def shown_files(model: Path, placement: PlaceOptions, *, several: bool) -> Iterator[ShownFile]:
     """The file itself; of a folder of parts, all of its files, with their own records.
 
     Args:
         model: A file, or a folder of parts.
-        record: A record, or a folder of parts, in place of their own.
-        inherit_from: An annotated file, or a folder of parts.
+        placement: How the modules are found. The record, or the annotated file, may be a folder of
+            parts; it is used in place of the parts' own records.
         several: Whether the page shows other models, too: names then begin with the folder.
 
     Raises:
         FileProblem: A file is missing, or a folder lacks a part.
         UsageError: A folder of parts is given for a file.
     """
+    record, inherit_from = placement.record, placement.inherit_from
     if not is_part_folder(model):
         for source in (record, inherit_from):
             if isinstance(source, str | Path) and is_part_folder(Path(source)):

@@ -4,11 +4,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Unpack
 
 import msgspec
 
 from modelexport.errors import UsageError
-from modelexport.hierarchy.annotate_options import DEFAULT_MEMORY
+from modelexport.hierarchy.place_options import PlaceKeywords, PlaceOptions
 from modelexport.rewriter.analysis.analyze_file import analyze_model
 from modelexport.rewriter.analysis.results import Analysis
 from modelexport.rewriter.annotation.placed_file import PlacedFile
@@ -17,26 +18,22 @@ from modelexport.rewriter.profiling.stored_profile import read_profiles
 from modelexport.rewriter.reporting.measurements import MeasuredErrors, read_errors
 from modelexport.rewriter.reporting.report_data import ModuleFigures, ReportFile, report_file
 from modelexport.rewriter.reporting.report_page import report_page
-from modelexport.rewriter.reporting.shown_files import RecordSource, ShownFile, shown_files
+from modelexport.rewriter.reporting.shown_files import ShownFile, shown_files
 from modelexport.rewriter.reporting.source_code import code_around
 from modelexport.support.files import atomic_replacement
 
 
-def report(  # noqa: PLR0913 - keyword-only options of an entry point
+def report(
     path: str | Path,
     out_path: str | Path,
     other: str | Path | None = None,
     *,
-    record: RecordSource = None,
-    inherit_from: str | Path | None = None,
-    run: bool = True,
-    libraries: tuple[Path, ...] = (),
-    memory: int = DEFAULT_MEMORY,
     profile: str | Path | None = None,
     comparison: str | Path | None = None,
     dims: Mapping[str, int] | None = None,
     source_root: str | Path | None = None,
     force: bool = False,
+    **placement: Unpack[PlaceKeywords],
 ) -> list[ReportFile]:
     """Write a page that shows the modules of one file, or of two side by side.
 
@@ -46,18 +43,14 @@ def report(  # noqa: PLR0913 - keyword-only options of an entry point
         path: The annotated file, or any file of the model with `record`; or a folder of parts.
         out_path: The page to write.
         other: A second file or folder.
-        record: A trace record of the model, its path, or a folder of parts with records. By
-            default that of each part.
-        inherit_from: An annotated file of the model, or a folder of such, in place of a record.
-        run: Whether a file may be run to match it, where it carries no tags.
-        libraries: Custom operator libraries that onnxruntime loads first.
-        memory: Maximum bytes of values that are in memory at one time, where the file is run to
-            match it.
         profile: JSON of `modelexport profile`, for the file of its name, or for the parts.
         comparison: JSON of `modelexport compare --numeric`, for the last file or folder.
         dims: Sizes of dimensions that the files leave open, by their names.
         source_root: Folder of the model's Python files: shows the code around source lines.
         force: Overwrite `out_path` if it exists.
+        placement: How the modules are found, see `PlaceOptions`: `record`, `inherit_from`, `run`,
+            `libraries`, `memory`. For a folder of parts the record, or the annotated file, is a
+            folder too; by default each part has its own record.
 
     Returns:
         The data of the page, one entry for each file.
@@ -67,26 +60,18 @@ def report(  # noqa: PLR0913 - keyword-only options of an entry point
         ForeignRecordError: The record is of another model.
         UsageError: A file has no hierarchy, and there is no record or annotated file to find it.
     """
+    options = PlaceOptions(**placement)
     models = [Path(path), *([] if other is None else [Path(other)])]
-    annotated = None if inherit_from is None else Path(inherit_from)
-    files_of = [
-        list(shown_files(model, record, annotated, several=len(models) > 1)) for model in models
-    ]
+    files_of = [list(shown_files(model, options, several=len(models) > 1)) for model in models]
     shown = [file for files in files_of for file in files]
-    times = [] if profile is None else read_profiles(Path(profile))
-    names = dict.fromkeys(file.path.name for file in shown)
-    for one in times:
-        if one.file not in names:
-            raise UsageError(
-                f"{profile}: it is a profile of {one.file}, not of {', '.join(names)}."
-            )
+    times = [] if profile is None else _read_times(Path(profile), shown)
     errors = {} if comparison is None else read_errors(Path(comparison))
     code_folder = None if source_root is None else Path(source_root)
     if code_folder is not None and not code_folder.is_dir():
         raise UsageError(f"{source_root}: there is no such folder.")
-    sources = (profile, comparison, *chain(*((f.record, f.inherit_from) for f in shown)))
-    inputs = [*(f.path for f in shown), *(Path(s) for s in sources if isinstance(s, str | Path))]
-    with atomic_replacement(Path(out_path), force=force, inputs=inputs) as page:
+    inputs = [source for file in shown for source in (file.path, file.record, file.inherit_from)]
+    paths = [Path(i) for i in (*inputs, profile, comparison) if isinstance(i, str | Path)]
+    with atomic_replacement(Path(out_path), force=force, inputs=paths) as page:
         contents = []
         for file in shown:
             figures = _with_times(file, times)
@@ -95,14 +80,8 @@ def report(  # noqa: PLR0913 - keyword-only options of an entry point
                 figures = msgspec.structs.replace(
                     figures, errors=measured.values, local_errors=measured.local
                 )
-            with PlacedFile.open(
-                file.path,
-                record=file.record,
-                inherit_from=file.inherit_from,
-                run=run,
-                libraries=libraries,
-                memory=memory,
-            ) as placed:
+            sources = PlaceKeywords(record=file.record, inherit_from=file.inherit_from)
+            with PlacedFile.open(file.path, **(placement | sources)) as placed:
                 analysis, figures = _page_data(placed, figures, dims, code_folder)
             contents.append((msgspec.structs.replace(analysis, file=file.name), figures))
         every = [analysis for analysis, _ in contents]
@@ -112,6 +91,23 @@ def report(  # noqa: PLR0913 - keyword-only options of an entry point
         ]
         page.write_bytes(report_page(pages))
     return pages
+
+
+def _read_times(path: Path, shown: Sequence[ShownFile]) -> list[Profile]:
+    """The profiles in a file.
+
+    Raises:
+        FileProblem: The file cannot be read.
+        UsageError: One of them is of a file that the page does not show.
+    """
+    profiles = read_profiles(path)
+    names = dict.fromkeys(file.path.name for file in shown)
+    for profile in profiles:
+        if profile.file not in names:
+            raise UsageError(
+                f"{path}: it is a profile of {profile.file}, not of {', '.join(names)}."
+            )
+    return profiles
 
 
 def _with_times(file: ShownFile, profiles: Sequence[Profile]) -> ModuleFigures:

@@ -3,10 +3,10 @@
 from collections.abc import Collection, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Unpack
 
 from modelexport.errors import NoSuchModuleError, UsageError
-from modelexport.hierarchy.annotate_options import DEFAULT_MEMORY
-from modelexport.hierarchy.record import Record
+from modelexport.hierarchy.place_options import PlaceKeywords
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.graph.texts import require_text
 from modelexport.rewriter.selection.module_calls import (
@@ -24,7 +24,7 @@ _NAMES = "`annotate --inject names` gives every node a name of its own"
 
 
 @gc_paused()
-def select_nodes(  # noqa: PLR0913 - keyword-only options of an entry point
+def select_nodes(
     path: str | Path,
     modules: Collection[str] = (),
     *,
@@ -33,11 +33,7 @@ def select_nodes(  # noqa: PLR0913 - keyword-only options of an entry point
     lines: Collection[str] = (),
     inverted: bool = False,
     partly: bool = False,
-    record: Record | str | Path | None = None,
-    inherit_from: str | Path | None = None,
-    run: bool = True,
-    libraries: tuple[Path, ...] = (),
-    memory: int = DEFAULT_MEMORY,
+    **placement: Unpack[PlaceKeywords],
 ) -> Selection:
     """Choose the nodes of some modules.
 
@@ -54,12 +50,8 @@ def select_nodes(  # noqa: PLR0913 - keyword-only options of an entry point
             one of the lines behind it is among them. FILE may be the end of a path.
         inverted: Choose all other nodes instead.
         partly: Also choose fused nodes outside the modules that do some of their work.
-        record: A trace record of the model, or its path.
-        inherit_from: An annotated file that this file was made from, in place of a record.
-        run: Whether the file may be run to match it, where it carries no tags.
-        libraries: Custom operator libraries that onnxruntime loads first.
-        memory: Maximum bytes of values that are in memory at one time, where the file is run to
-            match it.
+        placement: How the modules are found, see `PlaceOptions`: `record`, `inherit_from`, `run`,
+            `libraries`, `memory`.
 
     Examples:
         >>> from modelexport import select_nodes
@@ -78,9 +70,7 @@ def select_nodes(  # noqa: PLR0913 - keyword-only options of an entry point
     """
     if not (modules or classes or op_types or lines):
         raise UsageError("select needs --module, --class, --op-type or --line.")
-    with PlacedFile.open(
-        path, record=record, inherit_from=inherit_from, run=run, libraries=libraries, memory=memory
-    ) as file:
+    with PlacedFile.open(path, **placement) as file:
         calls = [call for pattern in modules for call in match_modules(file, pattern)]
         nodes = set(range(len(file.graph)))
         notes = list(file.notes)

@@ -33,7 +33,7 @@ PUBLIC = {
         *("SourceError", "Status", "StripResult", "SurgeryError", "TagRules", "TagStyle"),
         *("TorchNN", "TraceOptions", "TracePlan", "TraceResult", "TraceSummary", "Unaligned"),
         *("UnfoldReport", "UnresolvedNode", "UsageError", "Validation", "analyze", "annotate"),
-        *("report", "PartsPlan", "PartsResult", "plan_parts", "trace_parts"),
+        *("report", "PlaceOptions", "PartsPlan", "PartsResult", "plan_parts", "trace_parts"),
         *("ModelComparison", "ModuleComparison", "ModuleError", "SuggestedModule", "Suggestion"),
         *("ValueStatus", "compare_source", "compare_source_parts", "ModuleGraph", "open_graph"),
         *("compare", "diagnose", "export", "find_decisions", "load", "load_plan", "plan_source"),
