@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 
 from modelexport.hierarchy.fingerprints import Array, is_native
+from modelexport.support.limited_call import limited_call
 
 _CONVERTED = re.compile(
     r"tensor\((float|float16|double|bool|string|complex64|complex128|u?int(8|16|32|64))\)"
@@ -51,16 +52,48 @@ def runtime_value(ort_value: Any, array: Array) -> Any:
     return ort_value.ortvalue_from_numpy_with_onnx_type(stored, kind)
 
 
+def run_limited(
+    session: Any,
+    ort: Any,
+    names: Iterable[str],
+    feeds: Mapping[str, Array],
+    *,
+    seconds: float | None = None,
+) -> list[Any]:
+    """The same as `run_session`; a signal ends the run, and so does a limit that is met.
+
+    Args:
+        session: An `onnxruntime.InferenceSession`.
+        ort: The module `onnxruntime`.
+        names: Names of the outputs.
+        feeds: An array for each input.
+        seconds: Most seconds that the run may take; None for no limit.
+
+    Raises:
+        CallLimitError: It took more time, or more memory than the machine can spare.
+    """
+    options = ort.RunOptions()
+
+    def run() -> list[Any]:
+        return run_session(session, ort, names, feeds, options)
+
+    def stop() -> None:
+        options.terminate = True  # onnxruntime looks at it before each node
+
+    return limited_call(run, stop=stop, seconds=seconds)
+
+
 def run_session(
-    session: Any, ort_value: Any, names: Iterable[str], feeds: Mapping[str, Array]
+    session: Any, ort: Any, names: Iterable[str], feeds: Mapping[str, Array], options: Any = None
 ) -> list[Any]:
     """Some outputs of a session, in the order of their names.
 
     Args:
         session: An `onnxruntime.InferenceSession`.
-        ort_value: The class `onnxruntime.OrtValue`.
+        ort: The module `onnxruntime`.
         names: Names of the outputs.
         feeds: An array for each input.
+        options: `onnxruntime.RunOptions` of the run.
 
     Returns:
         An array for each tensor, in its own type. Values that are no tensors are as onnxruntime
@@ -69,9 +102,9 @@ def run_session(
     names = list(names)
     types = {output.name: output.type for output in session.get_outputs()}
     if not any(_needs_bytes(types.get(name, "")) for name in names):
-        return list(session.run(names, runtime_feeds(ort_value, feeds)))
-    values = {name: runtime_value(ort_value, array) for name, array in feeds.items()}
-    return [_array(value) for value in session.run_with_ort_values(names, values)]
+        return list(session.run(names, runtime_feeds(ort.OrtValue, feeds), options))
+    values = {name: runtime_value(ort.OrtValue, array) for name, array in feeds.items()}
+    return [_array(value) for value in session.run_with_ort_values(names, values, options)]
 
 
 def _needs_bytes(kind: str) -> bool:

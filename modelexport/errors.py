@@ -13,6 +13,7 @@
     ├── InputsError             example inputs that cannot be made or do not fit the model
     ├── ExportFailedError       no exporter could write the model
     ├── RuntimeFailedError      onnxruntime could not load or run a file
+    ├── RunLimitError           a run of a file took more time or memory than it may
     ├── SurgeryError            a model that onnx-graphsurgeon cannot represent
     └── MissingExtraError       a command that needs an optional dependency
 
@@ -71,6 +72,10 @@ class ExportFailedError(ModelExportError):
 
 class RuntimeFailedError(ModelExportError):
     """onnxruntime could not load or run a file."""
+
+
+class RunLimitError(ModelExportError):
+    """A run of a file took more time or memory than it may."""
 
 
 class SurgeryError(ModelExportError):

@@ -26,7 +26,10 @@ from fuzzing.judging import (
 )
 from fuzzing.new_lines import NewLines
 from fuzzing.results import Share, Tally
+from modelexport.rewriter.execution import profiled_run, session
 
+RUN_SECONDS = 5
+"""Seconds that onnxruntime may take for one run, in place of the limit that users have."""
 MEMORY = 4 << 30
 """Bytes of address space that a worker may take besides what it starts with."""
 
@@ -77,6 +80,7 @@ def work(share: Share, seeds: Seeds, tally: Tally, answers: int) -> None:
     limit = _address_space() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    session.RUN_SECONDS = profiled_run.RUN_SECONDS = RUN_SECONDS
     try:
         with _folder_of(seeds):
             for number in _numbers(share, tally, answers, seeds):

@@ -12,9 +12,14 @@ from modelexport.hierarchy.choices import OptimisationLevel
 from modelexport.hierarchy.runtime_values import run_session
 from modelexport.rewriter.container import SessionSource
 from modelexport.rewriter.execution.feeds import Feeds
-from modelexport.rewriter.execution.session import EXTERNAL_DATA_FOLDER
+from modelexport.rewriter.execution.session import (
+    EXTERNAL_DATA_FOLDER,
+    RUN_SECONDS,
+    run_limit_error,
+)
 from modelexport.support.error_texts import first_line
 from modelexport.support.gc_pause import gc_paused
+from modelexport.support.limited_call import CallLimitError, limited_call
 from modelexport.support.lost_memory import add_mapped_files
 
 _LEVELS = {
@@ -125,6 +130,7 @@ def run_profiled(
 
     Raises:
         FileProblem: The folder has no room for the optimised file.
+        RunLimitError: It takes too much time or memory.
         RuntimeFailedError: onnxruntime cannot load or run the file.
         UsageError: This onnxruntime has no such provider.
     """
@@ -139,18 +145,29 @@ def run_profiled(
     seconds = time.perf_counter() - start
     names = [value.name for value in session.get_outputs()]
 
+    run_options = ort.RunOptions()
+
     def run_once() -> float:
         """Run it; the seconds that this takes."""
         start = time.perf_counter()
-        run_session(session, ort.OrtValue, names, feeds)
+        run_session(session, ort, names, feeds, run_options)
         return time.perf_counter() - start
+
+    def repeat(count: int, limit: float | None = None) -> list[float]:
+        """Run it some times, one after the other, in one thread; the seconds of each run."""
+        return limited_call(
+            lambda: [run_once() for _ in range(count)],
+            stop=lambda: setattr(run_options, "terminate", True),
+            seconds=limit,
+        )
 
     try:
         with gc_paused():  # nothing is collected during a run
             first = max(1, runs.warmup)
-            seconds_of_run = [run_once() for _ in range(first)][-1]
-            for _ in range(runs.warmup + runs.measured(seconds, seconds_of_run) - first):
-                run_once()
+            seconds_of_run = repeat(first, first * RUN_SECONDS)[-1]
+            repeat(runs.warmup + runs.measured(seconds, seconds_of_run) - first)
+    except CallLimitError as error:
+        raise run_limit_error(path, error) from error
     except Exception as error:  # onnxruntime's errors share no base class
         raise RuntimeFailedError(
             f"{path}: onnxruntime cannot run it ({first_line(error)})."

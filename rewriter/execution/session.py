@@ -4,14 +4,17 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from modelexport.errors import RuntimeFailedError
+from modelexport.errors import RunLimitError, RuntimeFailedError
 from modelexport.hierarchy.fingerprints import Array
-from modelexport.hierarchy.runtime_values import run_session
+from modelexport.hierarchy.runtime_values import run_limited
 from modelexport.rewriter.container import OnnxContainer, SessionSource, file_source
 from modelexport.support.error_texts import first_line
+from modelexport.support.limited_call import CallLimitError
 from modelexport.support.lost_memory import add_mapped_files
 
 EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
+RUN_SECONDS = 1800
+"""Most seconds that one run of a file may take. A loop in a file may have no end."""
 
 
 def load_onnxruntime() -> None:
@@ -44,7 +47,7 @@ class Session:
         self.path = path
         import onnxruntime as ort  # noqa: PLC0415 - heavy, and not every reader of a file runs it
 
-        self._ort_value = ort.OrtValue
+        self._ort = ort
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4  # errors are raised; nothing else is of interest
@@ -95,6 +98,7 @@ class Session:
         """All outputs by name.
 
         Raises:
+            RunLimitError: It takes too much time or memory.
             RuntimeFailedError: It does not run on these inputs.
         """
         names = self.outputs
@@ -104,14 +108,22 @@ class Session:
         """Some outputs, in the order of their names.
 
         Raises:
+            RunLimitError: It takes too much time or memory.
             RuntimeFailedError: It does not run on these inputs.
         """
         try:
-            return run_session(self._session, self._ort_value, names, feeds)
+            return run_limited(self._session, self._ort, names, feeds, seconds=RUN_SECONDS)
+        except CallLimitError as error:
+            raise run_limit_error(self.path, error) from error
         except Exception as error:  # onnxruntime's errors share no base class
             raise RuntimeFailedError(
                 f"{self.path}: onnxruntime cannot run it ({first_line(error)})."
             ) from error
+
+
+def run_limit_error(path: Path, error: CallLimitError) -> RunLimitError:
+    """The error that says which limit a run of a file has met."""
+    return RunLimitError(f"{path}: onnxruntime was stopped, as one run {error}.")
 
 
 def open_session(path: Path, *, libraries: Iterable[str] = ()) -> Session:

@@ -13,7 +13,7 @@ import torch
 from modelexport.errors import RuntimeFailedError
 from modelexport.hierarchy.fingerprints import Array, ValueFingerprint, value_fingerprints
 from modelexport.hierarchy.graph_paths import MAIN, NodeKey, walk_nodes
-from modelexport.hierarchy.runtime_values import run_session
+from modelexport.hierarchy.runtime_values import run_limited
 from modelexport.hierarchy.subgraph_runner import SubgraphRunner
 from modelexport.hierarchy.subgraphs import (
     computed_names,
@@ -181,7 +181,7 @@ def _run_for(
     expose_values(model.graph, names)
     try:
         session = open_exported(model, weights)
-        results = run_session(session, ort.OrtValue, names, feed)
+        results = run_limited(session, ort, names, feed)
     except Exception as error:
         raise RuntimeFailedError(
             f"onnxruntime cannot run the exported graph ({first_line(error)})."

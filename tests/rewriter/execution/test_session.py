@@ -1,16 +1,25 @@
-"""Files that onnxruntime would not survive are refused before it gets them."""
+"""Files that onnxruntime would not survive are refused before it gets them; endless ones end."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from onnx import parser
 
-from modelexport.errors import RuntimeFailedError
+from modelexport.errors import RunLimitError, RuntimeFailedError
+from modelexport.hierarchy.choices import OptimisationLevel
 from modelexport.rewriter import validate
 from modelexport.rewriter.container import OnnxContainer, file_source, session_source
+from modelexport.rewriter.execution import profiled_run, session
+from modelexport.rewriter.execution.profiled_run import RunCounts, run_profiled
 from modelexport.rewriter.execution.session import open_session
-from tests.helpers.commands import Run
+from tests.helpers.commands import Run, environment
 
 OPSETS = '<ir_version: 10, opset_import: ["": 18, "own": 1]>'
 ONES = """<domain: "own", opset_import: ["": 18]>
@@ -100,3 +109,61 @@ def test_every_call_is_looked_at(tmp_path: Path, name: str) -> None:
         pytest.raises(RuntimeFailedError, match="another name"),
     ):
         file_source(container)
+
+
+ENDLESS = """<ir_version: 10, opset_import: ["": 18]>
+g (float[N, 2] x, bool on) => (float[N, 2] y) {
+    y = Loop ("", on, x) <body = b (int64 i, bool go, float[N, 2] v) => (bool more, float[N, 2] w) {
+        w = Relu (v)
+        more = Identity (go)
+    }>
+}"""
+
+
+@pytest.fixture
+def endless(tmp_path: Path) -> Path:
+    """A file with a loop that has no end where its condition holds."""
+    onnx.save(parser.parse_model(ENDLESS), tmp_path / "endless.onnx")
+    np.savez(tmp_path / "on.npz", x=np.ones((1, 2), np.float32), on=np.array(True))
+    return tmp_path / "endless.onnx"
+
+
+def test_a_run_without_end_is_stopped(
+    endless: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By whatever it is run: with generated inputs, with given ones, or measured."""
+    monkeypatch.setattr(session, "RUN_SECONDS", 0.01)
+    monkeypatch.setattr(profiled_run, "RUN_SECONDS", 0.01)
+    feeds = dict(np.load(endless.with_name("on.npz")))
+    assert open_session(endless).run(feeds | {"on": np.array(False)})["y"].any()
+    stopped = pytest.raises(RunLimitError, match=r"endless\.onnx: .* more than 0\.01 s")
+    with stopped:
+        open_session(endless).run(feeds)
+    with stopped:
+        validate(endless)
+    with OnnxContainer.open(endless) as container, stopped:
+        source, counts = file_source(container), RunCounts(0, lambda *_: 1)
+        level = OptimisationLevel.ALL
+        run_profiled(
+            endless, tmp_path / "p", feeds, source=source, level=level, runs=counts, threads=1
+        )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run(endless: Path, number: signal.Signals) -> None:
+    """The command does not wait for onnxruntime."""
+    command = [sys.executable, "-m", "modelexport", "validate", endless]
+    with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True) as process:
+        while not runs_beside(process.pid):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (128 + number, "modelexport: stopped.\n")
+
+
+def runs_beside(process: int) -> bool:
+    """Whether a thread beside the main one has worked for a while."""
+    threads = Path(f"/proc/{process}/task").iterdir()
+    texts = [(thread / "stat").read_text() for thread in threads if thread.name != str(process)]
+    return any(int(text.split()[13]) > os.sysconf("SC_CLK_TCK") // 5 for text in texts)
