@@ -1,5 +1,6 @@
 """Changing the weights of one module at random, and looking which module `compare` names."""
 
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +12,13 @@ from onnx import numpy_helper
 
 from modelexport import Numeric, compare
 from modelexport.hierarchy.record import Record
+from modelexport.hierarchy.tags import Tagger
 from modelexport.rewriter.comparison.parity.compare_run import compare_run
 from weight_changes.stored_weights import StoredWeights, change_arrays
 from weight_changes.subject import Subject
+
+_CALL = re.compile(r"@\d+")
+"""The number of a call in a tag."""
 
 SIDES = ("versions", "fp32 file", "torch")
 """What a changed file is compared with: its version before, the file in fp32, and torch."""
@@ -81,7 +86,8 @@ class ChangeTrials:
                     break
                 discarded += 1
         module = self._subject.record.tree[path].path
-        right = {side: _is_named(cause, module) for side, cause in causes.items()}
+        tag = Tagger(self._subject.record.tree).tag(module)
+        right = {side: _CALL.sub("", cause) == tag for side, cause in causes.items()}
         name = self._subject.name
         return Trial(name, self._form, seed, index, module, how, causes, right, discarded)
 
@@ -117,12 +123,6 @@ def modules_with_weights(record: Record) -> dict[str, list[str]]:
         if tensor.parameter is not None:
             weights.setdefault(tensor.parameter.rpartition(".")[0], []).append(tensor.name)
     return weights
-
-
-def _is_named(tag: str, path: str) -> bool:
-    """Whether a tag is that of a module; `@` and a number may follow it."""
-    steps = tag.split("/")[2:]
-    return ".".join(steps).partition("@")[0] == path
 
 
 def wrong_names(trials: list[Trial]) -> Iterator[str]:
