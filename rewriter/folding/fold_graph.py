@@ -8,6 +8,7 @@ Three kinds of nodes are not nodes of this graph, but values that its nodes read
 """
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
@@ -133,6 +134,18 @@ class FoldGraph:
                 self.outside[node.output[0]] = node, position
             else:
                 self._add(_new_node(node, position, decision_at[position]))
+        self._check_can_run(graph)
+
+    def _check_can_run(self, graph: onnx.GraphProto) -> None:
+        """Refuse a graph in which values have several sources, or nodes read each other."""
+        sources = Counter(name for node in graph.node for name in node.output if name)
+        sources.update(self.inputs | initializer_names(graph))
+        name, times = max(sources.items(), key=lambda item: item[1], default=("", 0))
+        if times > 1:
+            raise UsageError(
+                f"{times} values of the file have the name {name!r}: it cannot run, and no "
+                "functions can be made of it. Export it again."
+            )
         if len(_in_run_order(self.nodes, self.producers_of)) < len(self.nodes):
             raise UsageError(
                 "nodes of the file read each other in a circle: it has no order in which it can "

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 import onnx
 
 from modelexport.hierarchy import keys
-from modelexport.hierarchy.graph_paths import subgraphs
 from modelexport.rewriter.folding.relative_tags import TagRebaser
 from modelexport.rewriter.folding.renamed_copy import renamed_copy
-from modelexport.rewriter.graph.subgraph_names import defined_names
+from modelexport.rewriter.graph.subgraph_names import names_in_use
 from modelexport.support.unique_names import UniqueNames
 
 FunctionKey = tuple[str, str, str]
@@ -38,7 +37,7 @@ class CallInliner:
         functions: The functions.
         rebaser: Makes relative tags absolute.
         graph: The graph. New names of values and nodes are unique in it.
-        taken: More node names that must not be used.
+        taken: More names that new values and nodes must not have.
     """
 
     def __init__(
@@ -50,7 +49,7 @@ class CallInliner:
     ) -> None:
         self._functions = {function_key(function): function for function in functions}
         self._rebaser = rebaser
-        self._value_names = UniqueNames(_all_names(graph))
+        self._value_names = UniqueNames([*names_in_use(graph), *taken])
         self._node_names = UniqueNames([*(node.name for node in graph.node), *taken])
 
     def is_call(self, node: onnx.NodeProto) -> bool:
@@ -113,15 +112,3 @@ def _renamed_types(
 def function_key(function: onnx.FunctionProto) -> FunctionKey:
     """What a call refers to a function by."""
     return function.domain, function.name, function.overload
-
-
-def _all_names(graph: onnx.GraphProto | onnx.FunctionProto) -> set[str]:
-    """Names of all values of a graph and of the subgraphs in it."""
-    if isinstance(graph, onnx.FunctionProto):
-        names = {*graph.input, *(name for node in graph.node for name in node.output)}
-    else:
-        names = defined_names(graph)
-    for node in graph.node:
-        for _, subgraph in subgraphs(node) if node.attribute else ():
-            names |= _all_names(subgraph)
-    return names

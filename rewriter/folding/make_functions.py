@@ -178,7 +178,7 @@ class FunctionMaker:
         """Put a call node in the place of the nodes of a call."""
         call, structure = structured.call, structured.structure
         proto = self._call_node(call, function, actuals, structure.outputs)
-        chain = next((node.chain for node in structure.nodes if call in node.chain), (call,))
+        chain = structure.nodes[0].chain
         node = FoldNode(
             proto,
             max(node.position for node in structure.nodes),

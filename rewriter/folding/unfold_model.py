@@ -9,6 +9,7 @@ import onnx
 from modelexport.hierarchy.graph_paths import walk_graphs
 from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.hierarchy.tags import Tagger
+from modelexport.rewriter.folding.earlier_names import snapshot_names
 from modelexport.rewriter.folding.flat_snapshot import take_snapshot
 from modelexport.rewriter.folding.function_notes import folded_functions, is_folded
 from modelexport.rewriter.folding.inline_calls import CallInliner, function_key
@@ -119,7 +120,8 @@ def _inline_in_main_graph(
         restore: Whether to restore names and order of the flat graph.
     """
     snapshot = take_snapshot(model) if restore else None
-    inliner = CallInliner(functions, rebaser, model.graph, embedded_names(model, label))
+    taken = [*embedded_names(model, label), *(snapshot_names(snapshot) if snapshot else ())]
+    inliner = CallInliner(functions, rebaser, model.graph, taken)
     builder = FlatGraphBuilder(model.graph, snapshot)
     calls = 0
     for node in model.graph.node:

@@ -64,6 +64,9 @@ def names_entry(model: onnx.ModelProto, names: Mapping[NodeKey, str]) -> tuple[s
 def earlier_names(model: onnx.ModelProto, label: str) -> Names:
     """The names from before annotating, for the nodes that still have the name it gave them.
 
+    A node keeps its present name if another node of the file has its earlier one: a tool may have
+    added this node, and onnxruntime refuses two nodes of one name.
+
     Args:
         model: The model.
         label: The path of the file, for error messages.
@@ -71,10 +74,14 @@ def earlier_names(model: onnx.ModelProto, label: str) -> Names:
     earlier_by_name = embedded_names(model, label)
     if not earlier_by_name:
         return {}
+    nodes = list(walk_nodes(model))
+    others = {node.name for _, node in nodes if node.name not in earlier_by_name} - {""}
     return {
-        key: earlier_by_name[node.name]
-        for key, node in walk_nodes(model)
-        if node.name and node.name in earlier_by_name
+        key: name
+        for key, node in nodes
+        if node.name
+        and node.name in earlier_by_name
+        and (name := earlier_by_name[node.name]) not in others
     }
 
 

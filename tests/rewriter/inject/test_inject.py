@@ -6,6 +6,7 @@ from pathlib import Path
 import onnx
 import pytest
 from onnx import ModelProto
+from onnx.helper import make_node
 
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.choices import Inject
@@ -143,6 +144,23 @@ def test_names_come_back_in_a_file_that_lost_nodes(tmp_path: Path) -> None:
     strip(target, tmp_path / "s.onnx")
     plain = [node.name for node in onnx.load(source).graph.node]
     assert [node.name for node in onnx.load(tmp_path / "s.onnx").graph.node] == plain[:-1]
+
+
+def test_no_two_nodes_get_one_name(tmp_path: Path) -> None:
+    """A node that a tool added has an earlier name: the annotated node keeps its present one."""
+    plain = two_layers()
+    target, edited = tmp_path / "named.onnx", tmp_path / "edited.onnx"
+    annotate(save_model(tmp_path, plain), two_layers_record(), target, inject=[Inject.NAMES])
+    named = onnx.load(target)
+    first = next(node for node in plain.graph.node if node.input)
+    named.graph.node.append(make_node("Neg", first.input[:1], ["added"], name=first.name))
+    named.graph.output.add(name="added").type.CopyFrom(named.graph.output[0].type)
+    onnx.save(named, edited)
+    strip(edited, tmp_path / "stripped.onnx")
+    names = [node.name for node in onnx.load(tmp_path / "stripped.onnx").graph.node]
+    assert len(set(names)) == len(names)
+    assert {node.name for node in plain.graph.node} <= set(names)
+    assert open_session(tmp_path / "stripped.onnx")
 
 
 def test_the_command_takes_several_kinds(tmp_path: Path, run: Run) -> None:
