@@ -7,18 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import modelexport
-from modelexport.cli.console import console, print_document, print_json
 from modelexport.cli.options import common
+from modelexport.cli.options.comparing import NumericOptions
 from modelexport.cli.options.groups import expand_groups
-from modelexport.cli.options.matching import (
-    DEFAULT_MEMORY_SIZE,
-    CustomOps,
-    Memory,
-    NoRun,
-    memory_bytes,
-)
 from modelexport.cli.options.sources import SourceOptions
-from modelexport.cli.part_folders import counterpart, is_folder, title
+from modelexport.cli.part_folders import counterpart, is_folder
+from modelexport.cli.print_comparison import VALUE_FORMATS, ComparisonPrinter, comparisons
 from modelexport.cli.stdio_files import check_one_reader, input_file
 from modelexport.cli.step_progress import step_progress
 from modelexport.cli.verbosity import verbosity
@@ -26,25 +20,18 @@ from modelexport.errors import UsageError
 from modelexport.hierarchy.choices import ComparisonFormat
 from modelexport.hierarchy.source_names import is_model_in_torch, is_source, may_be_hub_id
 from modelexport.pipeline.parts.module_search import those_that_have
-from modelexport.support.stdio import STDIO
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from modelexport.cli.print_comparison import Results
     from modelexport.hierarchy.choices import PartRole
     from modelexport.hierarchy.part_files import PartFiles
-    from modelexport.rewriter import Comparison, ModelComparison, Numeric
-
-    Results = (
-        Comparison | ModelComparison | dict[PartRole, Comparison] | dict[PartRole, ModelComparison]
-    )
-
-_OF_VALUES = {ComparisonFormat.TREE, ComparisonFormat.TABLE, ComparisonFormat.CSV}
-"""The formats that list values."""
+    from modelexport.rewriter import Comparison
 
 
 @expand_groups
-def compare(  # noqa: PLR0913 - a parameter is an option of the command
+def compare(
     context: typer.Context,
     a: Annotated[
         str,
@@ -63,46 +50,7 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
     ],
     *,
     record: common.RecordSource = None,
-    numeric: Annotated[
-        bool,
-        typer.Option(
-            "--numeric", help="Run both on the same inputs, and show where values diverge."
-        ),
-    ] = False,
-    probe: Annotated[
-        Path | None,
-        typer.Option(
-            "--probe",
-            "--inputs",
-            metavar="INPUTS.npz",
-            help="Inputs by name for --numeric; by default those of the record, or random ones.",
-        ),
-    ] = None,
-    tolerance: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            help="Relative distance from which values diverge under --numeric; 0.0001 by default.",
-        ),
-    ] = None,
-    suggest: Annotated[
-        bool,
-        typer.Option(
-            "--suggest",
-            help="With --numeric: measure which modules to leave out of quantisation, and in what "
-            "order.",
-        ),
-    ] = False,
-    reference: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FLOAT.onnx",
-            help="The float file for --suggest, where the first side is a model in torch.",
-        ),
-    ] = None,
-    custom_ops: CustomOps = None,
-    no_run: NoRun = False,
-    memory: Memory = DEFAULT_MEMORY_SIZE,
+    running: NumericOptions,
     source: SourceOptions,
     depth: common.ShownDepth = None,
     module: common.ShownModule = None,
@@ -123,41 +71,58 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
     is matched with the record, or with the other file. With --module the answer is about that
     module only. With --depth the deepest modules that are shown stand for all modules inside them.
     """
-    if not numeric and output_format in _OF_VALUES:
+    if not running.numeric and output_format in VALUE_FORMATS:
         raise UsageError(f"--output-format {output_format} lists values: it needs --numeric.")
-    in_torch = (is_source(a) and not is_folder(Path(a))) or (numeric and may_be_hub_id(a))
-    if is_model_in_torch(b) and not is_folder(b):
-        raise UsageError(f"{b}: a model in torch comes first, and the file second.")
-    needs_run = probe is not None or tolerance is not None or bool(custom_ops) or suggest
-    _check_options(numeric=numeric, no_run=no_run, needs_run=needs_run)
-    _check_side(
-        a, in_torch=in_torch, numeric=numeric, has_options=reference is not None or source.any()
-    )
-    first = STDIO if in_torch else Path(a)
-    files = {"B.onnx": b, "--record": record} | ({} if in_torch else {"A.onnx": first})
+    in_torch = _is_in_torch(a, b, numeric=running.numeric)
+    running.check()
+    _check_side(a, running, source, in_torch=in_torch)
+    files = {"B.onnx": b, "--record": record} | ({} if in_torch else {"A.onnx": Path(a)})
     check_one_reader(**files)
-    settings = _numeric_settings(probe, tolerance, custom_ops, suggest=suggest)
-    shown: dict[str, Any] = {
+    keywords: dict[str, Any] = {
         "module": module,
         "depth": depth,
-        "memory": memory_bytes(memory),
+        "memory": running.memory_bytes(),
+        "numeric": running.settings() if running.numeric else None,
     }
     if in_torch:
-        in_source = {
-            **shown,
+        keywords |= {
             "record": record,
-            "reference": reference,
-            "numeric": settings,
+            "reference": running.reference,
             "options": source.trace_options(),
             "input_specs": source.input_specs(),
         }
-        results = _compare_with_model(context, a, b, in_source)
+        results = _compare_with_model(context, a, b, keywords)
     else:
-        of_files = {**shown, "run": not no_run, "numeric": settings if numeric else None}
-        results = _compare_files(context, first, b, record, of_files)
-    _print_results(results, output_format, every=every, quiet=verbosity(context).quiet)
-    if not all(compared.same for compared in _comparisons(results)):
+        keywords["run"] = not running.no_run
+        results = _compare_files(context, Path(a), b, record, keywords)
+    ComparisonPrinter(output_format, every, verbosity(context).quiet).print(results)
+    if not all(compared.same for compared in comparisons(results)):
         raise typer.Exit(1)
+
+
+def _is_in_torch(a: str, b: Path, *, numeric: bool) -> bool:
+    """Whether the first side is a model in torch.
+
+    Raises:
+        UsageError: The second side is one.
+    """
+    if is_model_in_torch(b) and not is_folder(b):
+        raise UsageError(f"{b}: a model in torch comes first, and the file second.")
+    return (is_source(a) and not is_folder(Path(a))) or (numeric and may_be_hub_id(a))
+
+
+def _check_side(a: str, running: NumericOptions, source: SourceOptions, *, in_torch: bool) -> None:
+    """Refuse options that do not fit the first side: a model in torch, or a file.
+
+    Raises:
+        UsageError: A model in torch is not to be run, or a file has options of such a model.
+    """
+    if in_torch and not running.numeric:
+        raise UsageError(f"{a}: a model in torch is compared by its numbers: give --numeric.")
+    if not in_torch and (running.reference is not None or source.any()):
+        raise UsageError(
+            f"{a}: --reference and the options of a model in torch are for a first side in torch."
+        )
 
 
 def _compare_with_model(
@@ -180,91 +145,6 @@ def _compare_files(
             return _compare_parts((a, b), record, partial(modelexport.compare, **keywords))
         with input_file(b) as file_b, input_file(a) as file_a:
             return modelexport.compare(file_a, file_b, record=record, **keywords)
-
-
-def _check_options(*, numeric: bool, no_run: bool, needs_run: bool) -> None:
-    """Refuse options that need a run without one, and a run that is forbidden.
-
-    Raises:
-        UsageError: The options do not go together.
-    """
-    if needs_run and not numeric:
-        raise UsageError("--probe, --tolerance, --suggest and --custom-ops need --numeric.")
-    if numeric and no_run:
-        raise UsageError("--numeric cannot be used with --no-run: it runs both files.")
-
-
-def _numeric_settings(
-    probe: Path | None, tolerance: float | None, custom_ops: list[Path] | None, *, suggest: bool
-) -> "Numeric":
-    defaults = modelexport.Numeric()
-    return modelexport.Numeric(
-        probe=probe,
-        tolerance=defaults.tolerance if tolerance is None else tolerance,
-        libraries=tuple(custom_ops or ()),
-        suggest=suggest,
-    )
-
-
-def _check_side(a: str, *, in_torch: bool, numeric: bool, has_options: bool) -> None:
-    """Refuse options that do not fit the first side: a model in torch, or a file.
-
-    Raises:
-        UsageError: A model in torch is not to be run, or a file has options of such a model.
-    """
-    if in_torch and not numeric:
-        raise UsageError(f"{a}: a model in torch is compared by its numbers: give --numeric.")
-    if not in_torch and has_options:
-        raise UsageError(
-            f"{a}: --reference and the options of a model in torch are for a first side in torch."
-        )
-
-
-def _print(
-    result: "Comparison | ModelComparison",
-    output_format: ComparisonFormat,
-    *,
-    every: bool,
-    quiet: bool,
-) -> None:
-    from modelexport.cli import render_comparison, render_values  # noqa: PLC0415 - loads rich
-
-    if output_format is ComparisonFormat.JSON:
-        print_json(result)
-    elif output_format is ComparisonFormat.CSV:
-        render_values.write_value_csv({"": result})
-    elif output_format in _OF_VALUES and not (result.same and quiet):
-        for part in render_values.value_parts(result, output_format, every=every):
-            console().print(part)
-    elif output_format is ComparisonFormat.MARKDOWN:
-        print_document(render_comparison.markdown(result, every=every))
-    elif not (result.same and quiet):
-        for part in render_comparison.text(result, every=every):
-            console().print(part)
-
-
-def _print_results(
-    results: "Results", output_format: ComparisonFormat, *, every: bool, quiet: bool
-) -> None:
-    """Print the comparison of two sides; of folders, that of each part with its title."""
-    if not isinstance(results, dict):
-        _print(results, output_format, every=every, quiet=quiet)
-    elif output_format is ComparisonFormat.JSON:
-        print_json(results)
-    elif output_format is ComparisonFormat.CSV:
-        from modelexport.cli.render_values import write_value_csv  # noqa: PLC0415 - loads rich
-
-        write_value_csv({str(role): compared for role, compared in results.items()})
-    else:
-        for role, compared in results.items():
-            if not (compared.same and quiet):
-                print_document(f"# {title(role)}")
-            _print(compared, output_format, every=every, quiet=quiet)
-
-
-def _comparisons(results: "Results") -> "list[Comparison | ModelComparison]":
-    """The comparison of two files; of two folders, those of all parts."""
-    return list(results.values()) if isinstance(results, dict) else [results]
 
 
 def _compare_parts(

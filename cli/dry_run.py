@@ -3,11 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 import modelexport
 from modelexport.cli.console import console, print_document, print_json
-from modelexport.cli.options.tracing import TracingOptions
+from modelexport.cli.options.tracing import SourceTask
 from modelexport.cli.part_folders import title
 from modelexport.cli.step_progress import step_progress
 from modelexport.hierarchy.choices import TextFormat
@@ -16,73 +14,34 @@ if TYPE_CHECKING:
     from modelexport.hierarchy.trace_summary import TracePlan
 
 
-def print_dry_run(
-    context: typer.Context,
-    source: str,
-    output: Path | None,
-    tracing: TracingOptions,
-    *,
-    record: Path | None,
-    report: Path | None = None,
-    force: bool,
-    output_format: TextFormat,
-) -> None:
+def print_dry_run(task: SourceTask, *, record: Path | None, report: Path | None = None) -> None:
     """Print what a command would do, and do nothing.
 
     Args:
-        context: Of the command.
-        source: The model's source.
-        output: The ONNX file that would be written; None for a record only.
-        tracing: How the model would be traced.
+        task: What the command is called to do.
         record: The record that would be written; None for the one beside the file.
         report: The report that would be written, if any.
-        force: Whether existing files may be overwritten.
-        output_format: Format of the plan.
     """
-    with step_progress(context):
+    with step_progress(task.context):
         plan = modelexport.plan_source(
-            source,
-            output,
-            record=record,
-            report=report,
-            options=tracing.trace_options(),
-            input_specs=tracing.input_specs(),
-            force=force,
+            task.source, task.output, record=record, report=report, **task.keywords()
         )
-    if output_format is TextFormat.JSON:
+    if task.writing.output_format is TextFormat.JSON:
         print_json(plan)
     else:
         _print_plan(plan)
 
 
-def print_parts_dry_run(
-    context: typer.Context,
-    source: str,
-    folder: Path,
-    tracing: TracingOptions,
-    *,
-    force: bool,
-    output_format: TextFormat,
-) -> None:
+def print_parts_dry_run(task: SourceTask, folder: Path) -> None:
     """Print what a command with --parts would do, and do nothing.
 
     Args:
-        context: Of the command.
-        source: The model's source.
+        task: What the command is called to do.
         folder: The folder that would be made.
-        tracing: How the parts would be traced.
-        force: Whether existing files may be overwritten.
-        output_format: Format of the plan.
     """
-    with step_progress(context):
-        plan = modelexport.plan_parts(
-            source,
-            folder,
-            options=tracing.trace_options(),
-            input_specs=tracing.input_specs(),
-            force=force,
-        )
-    if output_format is TextFormat.JSON:
+    with step_progress(task.context):
+        plan = modelexport.plan_parts(task.source, folder, **task.keywords())
+    if task.writing.output_format is TextFormat.JSON:
         print_json(plan)
         return
     for role, part in plan.parts.items():

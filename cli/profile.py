@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import modelexport
-from modelexport.cli.console import console, print_document, print_json
+from modelexport.cli.console import console
 from modelexport.cli.options import common
 from modelexport.cli.options.groups import expand_groups
 from modelexport.cli.options.profiling import (
@@ -20,18 +20,14 @@ from modelexport.cli.part_folders import (
     is_folder,
     parts_by_role,
 )
+from modelexport.cli.print_profile import ProfilePrinter, print_notes
 from modelexport.cli.stdio_files import check_one_reader, input_file
 from modelexport.cli.step_progress import step_progress
 from modelexport.cli.verbosity import verbosity
 from modelexport.errors import UsageError
-from modelexport.hierarchy.choices import PartRole, ProfileFormat, ProfileOrder, ProfileRows
-from modelexport.support.visible_text import visible_line
+from modelexport.hierarchy.choices import ProfileFormat, ProfileOrder, ProfileRows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from rich.console import Console
-
     from modelexport.rewriter import PartsProfile, Profile
 
 
@@ -41,7 +37,7 @@ def profile(  # noqa: PLR0913 - a parameter is an option of the command
     models: common.OneOrTwoFiles,
     *,
     record: common.RecordSource = None,
-    inherit_from: Annotated[Path | None, common.inherit_from_option()] = None,
+    inherit_from: common.InheritFrom = None,
     running: ProfileRunOptions,
     importing: ProfileImportOptions,
     files: ProfileFileOptions,
@@ -98,14 +94,14 @@ def profile(  # noqa: PLR0913 - a parameter is an option of the command
         shown: dict[str, Any] = {"module": module, "depth": depth, "sort": sort}
         sources = HierarchySource(record, inherit_from)
         profiles = [_profile(model, sources, keywords, shown) for model in models]
-    out = console(stderr=files.uses_stdout())
+    printer = ProfilePrinter(output_format, every_module, console(stderr=files.uses_stdout()))
     if by is ProfileRows.LINE:
-        _print_lines(profiles, output_format, out)
+        printer.print_lines(profiles)
     else:
-        _print(profiles, output_format, out, every_module=every_module)
+        printer.print_modules(profiles)
     if output_format is not ProfileFormat.JSON and not verbosity(context).quiet:
         for result in profiles:
-            _print_notes(result)
+            print_notes(result)
 
 
 def _profile(
@@ -158,120 +154,3 @@ def _check_rows(
         raise UsageError(
             "--all and --sort are for one FILE; of two, the largest difference is first."
         )
-
-
-def _print_notes(result: "Profile | PartsProfile") -> None:
-    for profile in _profiles(result):
-        for note in profile.notes:
-            console(stderr=True).print(f"{profile.file}: note: {note}")
-
-
-def _profiles(result: "Profile | PartsProfile") -> "list[Profile]":
-    """The profile of a file; of a folder, that of each part."""
-    from modelexport.rewriter import PartsProfile  # noqa: PLC0415 - loads onnx
-
-    return list(result.parts.values()) if isinstance(result, PartsProfile) else [result]
-
-
-def _whole(result: "Profile | PartsProfile") -> "Profile":
-    """The profile of a file; of a folder, that of all parts together."""
-    from modelexport.rewriter import PartsProfile  # noqa: PLC0415 - loads onnx
-
-    return result.whole if isinstance(result, PartsProfile) else result
-
-
-def _print_lines(
-    profiles: "list[Profile | PartsProfile]", output_format: ProfileFormat, out: "Console"
-) -> None:
-    """Print times by line of Python.
-
-    Raises:
-        UsageError: No lines are known of a file.
-    """
-    from modelexport.cli import render_line_times  # noqa: PLC0415 - rich loads when it is needed
-    from modelexport.cli.render_profile import (  # noqa: PLC0415 - likewise
-        file_summaries,
-        summary,
-    )
-
-    wholes = list(map(_whole, profiles))
-    for whole in wholes:
-        if not whole.lines:
-            raise UsageError(
-                f"{whole.file}: no source lines are known. Give --record RECORD, or annotate the "
-                "file with --source-lines."
-            )
-    comparison = modelexport.compare_profiles(*wholes) if len(wholes) == 2 else None
-    if output_format is ProfileFormat.JSON:
-        print_json(comparison or profiles[0])
-        return
-    if output_format is ProfileFormat.CSV:
-        render_line_times.write_csv([p for profile in profiles for p in _profiles(profile)])
-        return
-    if comparison is None:
-        grid, texts = render_line_times.table(wholes[0]), [summary(wholes[0])]
-    else:
-        grid, texts = render_line_times.side_by_side(comparison), list(file_summaries(wholes))
-    if output_format is ProfileFormat.MARKDOWN:
-        print_document("\n\n".join([*texts, grid.markdown()]))
-        return
-    for part in (grid, *map(visible_line, texts)):
-        out.print(part)
-
-
-def _print(
-    profiles: "list[Profile | PartsProfile]",
-    output_format: ProfileFormat,
-    out: "Console",
-    *,
-    every_module: bool,
-) -> None:
-    from modelexport.cli import render_profile  # noqa: PLC0415 - rich loads when it is needed
-    from modelexport.rewriter import PartsProfile  # noqa: PLC0415 - loads onnx
-
-    first = profiles[0]
-    if output_format is ProfileFormat.CSV:
-        render_profile.write_csv([p for profile in profiles for p in _profiles(profile)])
-    elif len(profiles) == 2:
-        comparison = modelexport.compare_profiles(*map(_whole, profiles))
-        grid = render_profile.side_by_side(comparison)
-        texts = list(render_profile.file_summaries(map(_whole, profiles)))
-        if output_format is ProfileFormat.JSON:
-            print_json(comparison)
-        elif output_format is ProfileFormat.MARKDOWN:
-            print_document("\n\n".join([*texts, grid.markdown()]))
-        else:
-            for part in (grid, *map(visible_line, texts)):
-                out.print(part)
-    elif output_format is ProfileFormat.JSON:
-        print_json(first)
-    else:
-        parts = first.parts if isinstance(first, PartsProfile) else {}
-        _print_one(_whole(first), parts, output_format, out, every_module=every_module)
-
-
-def _print_one(
-    whole: "Profile",
-    parts: "Mapping[PartRole, Profile]",
-    output_format: ProfileFormat,
-    out: "Console",
-    *,
-    every_module: bool,
-) -> None:
-    """Print the profile of a file, or of a folder with the times of its parts."""
-    from modelexport.cli import render_profile  # noqa: PLC0415 - rich loads when it is needed
-
-    modules = render_profile.by_part(whole, parts) if parts else render_profile.table(whole)
-    if output_format is ProfileFormat.MARKDOWN:
-        grids = [modules, render_profile.operators(whole)]
-        summaries = list(render_profile.summaries(whole, parts))
-        print_document("\n\n".join([*summaries, *(g.markdown() for g in grids)]))
-        return
-    if output_format is ProfileFormat.TABLE:
-        out.print(modules)
-        out.print(render_profile.operators(whole))
-    else:
-        for branch in render_profile.tree(whole, every_module=every_module):
-            out.print(branch)
-    for line in render_profile.summaries(whole, parts):
-        out.print(visible_line(line))

@@ -1,5 +1,6 @@
 """`modelexport split`."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,29 +9,27 @@ import typer
 import modelexport
 from modelexport.cli.console import console, print_document, print_json
 from modelexport.cli.options import common
+from modelexport.cli.options.dividing import DivisionOptions
 from modelexport.cli.options.groups import expand_groups
 from modelexport.cli.options.placement import PlacementOptions
-from modelexport.cli.part_folders import (
-    is_folder,
-    parts_that_have,
-    title,
-)
+from modelexport.cli.part_folders import is_folder, parts_that_have, title
 from modelexport.cli.stdio_files import check_named, check_one_reader, input_file
 from modelexport.cli.step_progress import step_progress
 from modelexport.cli.verbosity import verbosity
 from modelexport.errors import UsageError
-from modelexport.hierarchy.choices import SplitBalance, TextFormat
-from modelexport.hierarchy.place_options import PlaceKeywords
+from modelexport.hierarchy.choices import PartRole, TextFormat
 from modelexport.support.files import check_target
 from modelexport.support.folders import atomic_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from modelexport.hierarchy.part_files import PartFiles
     from modelexport.rewriter.extraction.results import Split
 
 
 @expand_groups
-def split(  # noqa: PLR0913 - a parameter is an option of the command
+def split(
     context: typer.Context,
     model: common.AnyFile,
     *,
@@ -40,26 +39,7 @@ def split(  # noqa: PLR0913 - a parameter is an option of the command
             "--output", "-o", metavar="DIR", help="The folder of the parts; it is created."
         ),
     ],
-    parts: Annotated[
-        int | None, typer.Option(min=1, help="Number of parts, of about equal cost.")
-    ] = None,
-    stages: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODULES;MODULES…",
-            help="The modules of each part: 'embeddings,layer.0-2;layer.3-5'.",
-        ),
-    ] = None,
-    balance: Annotated[
-        SplitBalance, typer.Option(help="The cost that is balanced with --parts.")
-    ] = SplitBalance.MACS,
-    profile: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PROFILE.json",
-            help="For --balance time: JSON of `modelexport profile`. Without it, the file runs.",
-        ),
-    ] = None,
+    dividing: DivisionOptions,
     check: common.CheckParts = False,
     assignments: Annotated[
         bool,
@@ -76,37 +56,22 @@ def split(  # noqa: PLR0913 - a parameter is an option of the command
     """Write parts of a file that run one after the other, and a manifest."""
     if placement.no_run and check:
         raise UsageError("--no-run cannot be used with --check: it runs the files.")
-    _check_profile(model, profile, balance)
-    if placement.no_run and profile is None and balance is SplitBalance.TIME:
-        raise UsageError("--balance time runs the file: give --profile, or leave out --no-run.")
+    dividing.check(model, no_run=placement.no_run)
     check_one_reader(**{"FILE": model, "--record": placement.record})
     check_named(**{"-o": output})
-    division = _division(parts, stages)
-
-    def split_file(path: Path, target: Path, keywords: PlaceKeywords) -> "Split":
-        return modelexport.split(
-            path,
-            target,
-            division,
-            balance=balance,
-            profile=profile,
-            check=check,
-            assignments=assignments,
-            **keywords,
-            force=force,
-        )
-
+    split_file = partial(
+        modelexport.split,
+        parts=dividing.division(),
+        balance=dividing.balance,
+        profile=dividing.profile,
+        check=check,
+        assignments=assignments,
+        force=force,
+    )
     quiet = verbosity(context).quiet
     if is_folder(model):
-        with step_progress(context), atomic_folder(output, force=force) as stage:
-
-            def split_part(part: "PartFiles") -> "Split":
-                target = output / part.role
-                if target.exists():
-                    check_target(target / "manifest.json", force=force)
-                return split_file(part.onnx, stage / part.role, placement.keywords(part))
-
-            results = parts_that_have(model, split_part)
+        with step_progress(context):
+            results = _split_parts(model, output, placement, split_file, force=force)
         for role, part_result in results.items() if output_format is TextFormat.TEXT else ():
             _print_result(part_result, quiet=quiet, heading=f"# {title(role)}")
         if output_format is TextFormat.JSON:
@@ -114,7 +79,7 @@ def split(  # noqa: PLR0913 - a parameter is an option of the command
         _exit_if_different(list(results.values()))
         return
     with step_progress(context), input_file(model) as path:
-        result = split_file(path, output, placement.keywords())
+        result = split_file(path, output, **placement.keywords())
     if output_format is TextFormat.JSON:
         print_json(result)
     else:
@@ -122,24 +87,24 @@ def split(  # noqa: PLR0913 - a parameter is an option of the command
     _exit_if_different([result])
 
 
-def _division(parts: int | None, stages: str | None) -> int | list[list[str]]:
-    """The number of parts, or the modules of each part."""
-    if (parts is None) == (stages is None):
-        raise UsageError("split needs --parts or --stages, and not both.")
-    if stages is None:
-        return parts or 1
-    division = [[name.strip() for name in stage.split(",")] for stage in stages.split(";")]
-    if not all(name for stage in division for name in stage):
-        raise UsageError(f"--stages {stages!r}: the name of a module is missing.")
-    return division
+def _split_parts(
+    folder: Path,
+    output: Path,
+    placement: PlacementOptions,
+    split_file: "Callable[..., Split]",
+    *,
+    force: bool,
+) -> "dict[PartRole, Split]":
+    """Split each file of a folder of parts into a folder of its own, named by its role."""
+    with atomic_folder(output, force=force) as stage:
 
+        def split_part(part: "PartFiles") -> "Split":
+            target = output / part.role
+            if target.exists():
+                check_target(target / "manifest.json", force=force)
+            return split_file(part.onnx, stage / part.role, **placement.keywords(part))
 
-def _check_profile(model: Path, profile: Path | None, balance: SplitBalance) -> None:
-    """Refuse a profile that is of no use."""
-    if profile is not None and balance is not SplitBalance.TIME:
-        raise UsageError("--profile is for --balance time.")
-    if profile is not None and is_folder(model):
-        raise UsageError(f"{model}: --profile is for one file of this folder.")
+        return parts_that_have(folder, split_part)
 
 
 def _exit_if_different(results: "list[Split]") -> None:

@@ -9,14 +9,13 @@ import modelexport
 from modelexport.cli.dry_run import print_dry_run
 from modelexport.cli.options import common
 from modelexport.cli.options.groups import expand_groups
-from modelexport.cli.options.tracing import TracingOptions
+from modelexport.cli.options.tracing import SourceTask, TracingOptions, WritingOptions
 from modelexport.cli.part_folders import check_parts
 from modelexport.cli.render_export import print_parts, print_trace
 from modelexport.cli.source_parts import trace_source_parts
 from modelexport.cli.stdio_files import check_named
 from modelexport.cli.step_progress import step_progress
 from modelexport.errors import UsageError
-from modelexport.hierarchy.choices import TextFormat
 
 
 @expand_groups
@@ -40,41 +39,22 @@ def trace(
         ),
     ] = None,
     tracing: TracingOptions,
-    dry_run: common.DryRun = False,
-    force: common.Force = False,
-    output_format: common.OutputFormat = TextFormat.TEXT,
+    writing: WritingOptions,
 ) -> None:
     """Export a model to plain ONNX, and record which module each node came from."""
     if record_only is not None and (output is not None or record is not None):
         raise UsageError("--record-only writes one file: leave out OUT.onnx and --record.")
     check_named(**{"OUT.onnx": output, "--record": record, "--record-only": record_only})
+    task = SourceTask(context, source, output, tracing, writing)
     if tracing.parts:
-        folder = check_parts(output, record or record_only)
-        result = trace_source_parts(
-            *(context, source, folder, tracing),
-            dry_run=dry_run,
-            force=force,
-            output_format=output_format,
-        )
+        result = trace_source_parts(task, check_parts(output, record or record_only))
         if result is not None:
-            print_parts(context, result, output_format)
+            print_parts(context, result, writing.output_format)
         return
     target = record_only or record
-    if dry_run:
-        print_dry_run(
-            *(context, source, output, tracing),
-            record=target,
-            force=force,
-            output_format=output_format,
-        )
+    if writing.dry_run:
+        print_dry_run(task, record=target)
         return
     with step_progress(context):
-        summary = modelexport.trace_source(
-            source,
-            output,
-            record=target,
-            options=tracing.trace_options(),
-            input_specs=tracing.input_specs(),
-            force=force,
-        )
-    print_trace(context, summary, output_format)
+        summary = modelexport.trace_source(source, output, record=target, **task.keywords())
+    print_trace(context, summary, writing.output_format)

@@ -4,7 +4,7 @@ Each is a type for a command's parameter; the default stands in the command.
 """
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -52,12 +52,8 @@ Strict = Annotated[
 Report = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE",
-        help="Write every decision as JSON to this file; - for standard output.",
+        metavar="FILE", help="Write every decision as JSON to this file; - for standard output."
     ),
-]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Print what would be exported, and export nothing.")
 ]
 RecordTarget = Annotated[
     Path | None,
@@ -83,8 +79,7 @@ CheckParts = Annotated[
     ),
 ]
 Partly = Annotated[
-    bool,
-    typer.Option("--partly", help="Also fused nodes that do only some of the modules' work."),
+    bool, typer.Option("--partly", help="Also fused nodes that do only some of the modules' work.")
 ]
 OpenDimensions = Annotated[
     list[str] | None,
@@ -107,16 +102,11 @@ ShownDepth = Annotated[
     ),
 ]
 
-
-def inherit_from_option(topic: str | None = None) -> Any:
-    """The option that names an annotated file as the source of the hierarchy.
-
-    Args:
-        topic: The topic of the help page under which it stands; None for the general one.
-    """
-    return typer.Option(
+InheritFrom = Annotated[
+    Path | None,
+    typer.Option(
         "--from",
         metavar="ANNOTATED.onnx",
         help="An annotated file that this file was made from; use it in place of a record.",
-        rich_help_panel=topic,
-    )
+    ),
+]

@@ -1,14 +1,16 @@
 """Groups of options: a command takes a dataclass of options as one parameter.
 
 Typer reads options from a function's signature. `expand_groups` shows it a signature in which the
-fields of each dataclass stand in place of the parameter.
+fields of each dataclass stand in place of the parameter. A group with a `topic` has a section in
+the help: all its options stand there, except those that name another topic.
 """
 
 import functools
 import inspect
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import MISSING, fields, is_dataclass
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 
 def expand_groups(command: Callable[..., None]) -> Callable[..., None]:
@@ -43,6 +45,7 @@ def expand_groups(command: Callable[..., None]) -> Callable[..., None]:
 def _parameters(group: Any) -> Iterator[inspect.Parameter]:
     """A keyword parameter for each field of a group."""
     types = get_type_hints(group, include_extras=True)
+    topic = getattr(group, "topic", None)
     for field in fields(group):
         default = field.default
         if field.default_factory is not MISSING:
@@ -51,5 +54,14 @@ def _parameters(group: Any) -> Iterator[inspect.Parameter]:
             field.name,
             inspect.Parameter.KEYWORD_ONLY,
             default=inspect.Parameter.empty if default is MISSING else default,
-            annotation=types[field.name],
+            annotation=_under_topic(types[field.name], topic),
         )
+
+
+def _under_topic(annotation: Any, topic: str | None) -> Any:
+    """The annotation of an option that stands under a topic of the help."""
+    value_type, option = get_args(annotation)
+    if option.rich_help_panel is None:
+        option = copy(option)
+        option.rich_help_panel = topic
+    return Annotated[value_type, option]

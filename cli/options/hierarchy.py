@@ -1,7 +1,7 @@
 """How the hierarchy is written into a file."""
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
@@ -36,11 +36,10 @@ ReplaceKeys = Annotated[
 class HierarchyOptions:
     """The options of writing the hierarchy."""
 
+    topic: ClassVar = _TOPIC
+
     inject: Annotated[
-        list[Inject],
-        typer.Option(
-            help="Where the hierarchy is written; may be repeated.", rich_help_panel=_TOPIC
-        ),
+        list[Inject], typer.Option(help="Where the hierarchy is written; may be repeated.")
     ] = field(default_factory=lambda: list(_DEFAULTS.inject))
     functions: Annotated[
         list[str] | None,
@@ -50,16 +49,10 @@ class HierarchyOptions:
             "repeated calls (the default), these and the repeated calls inside them, all calls, "
             "or the calls of modules whose path ('*.layer.*') or class ('class:*Layer') matches "
             "a pattern; patterns may be repeated.",
-            rich_help_panel=_TOPIC,
         ),
     ] = None
     min_nodes: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            help="Minimum number of nodes of a call that becomes a function.",
-            rich_help_panel=_TOPIC,
-        ),
+        int, typer.Option(min=1, help="Minimum number of nodes of a call that becomes a function.")
     ] = _DEFAULTS.fold_rules.min_nodes
     max_prototypes_per_class: Annotated[
         int | None,
@@ -67,15 +60,12 @@ class HierarchyOptions:
             "--max-prototypes-per-class",
             min=1,
             help="Maximum number of functions for one class: those with the most calls.",
-            rich_help_panel=_TOPIC,
         ),
     ] = _DEFAULTS.fold_rules.max_prototypes
     tag_style: Annotated[
         TagStyle,
         typer.Option(
-            "--tag-style",
-            help="Whether the steps of a tag are module names or class names.",
-            rich_help_panel=_TOPIC,
+            "--tag-style", help="Whether the steps of a tag are module names or class names."
         ),
     ] = _DEFAULTS.rules.style
     torch_nn: Annotated[
@@ -84,32 +74,21 @@ class HierarchyOptions:
             "--torch-nn",
             help="Whether nodes inside torch's own modules keep their tag, or get the tag of the "
             "nearest module above that is not torch's.",
-            rich_help_panel=_TOPIC,
         ),
     ] = _DEFAULTS.rules.torch_nn
     depth: Annotated[
         int | None,
-        typer.Option(
-            "--depth",
-            min=0,
-            help="Cut tags off this many steps below the root.",
-            rich_help_panel=_TOPIC,
-        ),
+        typer.Option("--depth", min=0, help="Cut tags off this many steps below the root."),
     ] = _DEFAULTS.rules.depth
     torch_keys: Annotated[
         bool,
-        typer.Option(
-            "--torch-keys",
-            help="Also write the metadata keys of torch's own exporter.",
-            rich_help_panel=_TOPIC,
-        ),
+        typer.Option("--torch-keys", help="Also write the metadata keys of torch's own exporter."),
     ] = _DEFAULTS.torch_keys
     source_lines: Annotated[
         bool,
         typer.Option(
             "--source-lines",
             help="Also write the lines of Python behind each node, as `file:line`.",
-            rich_help_panel=_TOPIC,
         ),
     ] = _DEFAULTS.source_lines
 

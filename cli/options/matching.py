@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
-from modelexport.cli.options.common import inherit_from_option
+from modelexport.cli.options.common import InheritFrom
 from modelexport.errors import UsageError
 from modelexport.hierarchy.annotate_options import MatchOptions
 from modelexport.hierarchy.choices import MatchEvidence
@@ -55,21 +55,18 @@ Explain = Annotated[
 class MatchingOptions:
     """The options of matching."""
 
-    inherit_from: Annotated[Path | None, inherit_from_option(_TOPIC)] = None
+    topic: ClassVar = _TOPIC
+
+    inherit_from: InheritFrom = None
     evidence: Annotated[
         list[MatchEvidence] | None,
-        typer.Option(
-            help="Use only this kind of evidence; may be repeated. All kinds by default.",
-            rich_help_panel=_TOPIC,
-        ),
+        typer.Option(help="Use only this kind of evidence; may be repeated. All kinds by default."),
     ] = None
     no_run: NoRun = False
     reference: Annotated[
         Path | None,
         typer.Option(
-            metavar="PLAIN.onnx",
-            help="The file that was traced, to run together with this file.",
-            rich_help_panel=_TOPIC,
+            metavar="PLAIN.onnx", help="The file that was traced, to run together with this file."
         ),
     ] = None
     probe: Annotated[
@@ -78,7 +75,6 @@ class MatchingOptions:
             "--probe",
             metavar="INPUTS.npz",
             help="Inputs by name to run both files on; needs --reference or --from.",
-            rich_help_panel=_TOPIC,
         ),
     ] = None
     custom_ops: CustomOps = None

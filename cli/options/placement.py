@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from modelexport.cli.options.common import inherit_from_option
+from modelexport.cli.options.common import InheritFrom
 from modelexport.cli.options.matching import (
     DEFAULT_MEMORY_SIZE,
     CustomOps,
@@ -20,12 +20,12 @@ from modelexport.hierarchy.place_options import PlaceKeywords
 if TYPE_CHECKING:
     from modelexport.hierarchy.part_files import PartFiles
 
-_TOPIC = "Hierarchy of a file that is not annotated"
-
 
 @dataclass(frozen=True)
 class PlacementOptions:
     """The options of finding the hierarchy of a file."""
+
+    topic: ClassVar = "Hierarchy of a file that is not annotated"
 
     record: Annotated[
         Path | None,
@@ -33,10 +33,9 @@ class PlacementOptions:
             "--record",
             metavar="FILE",
             help="The trace record, for a file that is not annotated; - for standard input.",
-            rich_help_panel=_TOPIC,
         ),
     ] = None
-    inherit_from: Annotated[Path | None, inherit_from_option(_TOPIC)] = None
+    inherit_from: InheritFrom = None
     no_run: NoRun = False
     custom_ops: CustomOps = None
     memory: Memory = DEFAULT_MEMORY_SIZE

@@ -4,23 +4,17 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
-from modelexport.cli.options.matching import (
-    DEFAULT_MEMORY_SIZE,
-    CustomOps,
-    Memory,
-    memory_bytes,
-)
+from modelexport.cli.options.matching import DEFAULT_MEMORY_SIZE, CustomOps, Memory, memory_bytes
 from modelexport.cli.stdio_files import check_named, check_one_output, input_file, text_output
 from modelexport.errors import UsageError
 from modelexport.hierarchy.choices import OptimisationLevel, ProfileFormat, ProfileRuntime
 from modelexport.hierarchy.profile_options import ImportedProfile, ProfileFiles, ProfileOptions
 from modelexport.support.stdio import STDIO
 
-_RUN, _IMPORT, _FILES = "Running", "Profiles recorded elsewhere", "Files for other tools"
 _DEFAULTS = ProfileOptions()
 
 
@@ -28,16 +22,16 @@ _DEFAULTS = ProfileOptions()
 class ProfileRunOptions:
     """How the file is run."""
 
+    topic: ClassVar = "Running"
+
     level: Annotated[
-        OptimisationLevel,
-        typer.Option(help="How far onnxruntime optimises the file.", rich_help_panel=_RUN),
+        OptimisationLevel, typer.Option(help="How far onnxruntime optimises the file.")
     ] = _DEFAULTS.level
     runs: Annotated[
         int | None,
         typer.Option(
             min=1,
             help="Number of measured runs; by default 30, or as many as take a second, up to 120.",
-            rich_help_panel=_RUN,
         ),
     ] = _DEFAULTS.runs
     sessions: Annotated[
@@ -46,31 +40,21 @@ class ProfileRunOptions:
             min=1,
             help="Maximum number of onnxruntime sessions for these runs; fewer if loading and "
             "warming up take long.",
-            rich_help_panel=_RUN,
         ),
     ] = _DEFAULTS.sessions
     warmup: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            help="Number of unmeasured runs at the start of each session.",
-            rich_help_panel=_RUN,
-        ),
+        int, typer.Option(min=0, help="Number of unmeasured runs at the start of each session.")
     ] = _DEFAULTS.warmup
     threads: Annotated[
         int,
         typer.Option(
-            min=0,
-            help="Number of threads inside an operator; 0 for onnxruntime's choice.",
-            rich_help_panel=_RUN,
+            min=0, help="Number of threads inside an operator; 0 for onnxruntime's choice."
         ),
     ] = _DEFAULTS.threads
     provider: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME",
-            help="Execution provider, such as cuda; the processor by default.",
-            rich_help_panel=_RUN,
+            metavar="NAME", help="Execution provider, such as cuda; the processor by default."
         ),
     ] = None
     probe: Annotated[
@@ -78,15 +62,11 @@ class ProfileRunOptions:
         typer.Option(
             metavar="INPUTS.npz",
             help="Inputs by name; by default those of the record, or generated ones.",
-            rich_help_panel=_RUN,
         ),
     ] = None
     runtime: Annotated[
         ProfileRuntime,
-        typer.Option(
-            help="What runs the file; openvino needs modelexport[openvino].",
-            rich_help_panel=_RUN,
-        ),
+        typer.Option(help="What runs the file; openvino needs modelexport[openvino]."),
     ] = _DEFAULTS.runtime
     custom_ops: CustomOps = None
     memory: Memory = DEFAULT_MEMORY_SIZE
@@ -122,6 +102,8 @@ class ProfileRunOptions:
 class ProfileImportOptions:
     """A profile that was recorded elsewhere."""
 
+    topic: ClassVar = "Profiles recorded elsewhere"
+
     imported: Annotated[
         Path | None,
         typer.Option(
@@ -129,15 +111,12 @@ class ProfileImportOptions:
             metavar="PROFILE",
             help="Run nothing; read a profile of FILE that onnxruntime, trtexec, openvino or QNN "
             "recorded; - for standard input.",
-            rich_help_panel=_IMPORT,
         ),
     ] = None
     layer_info: Annotated[
         Path | None,
         typer.Option(
-            metavar="LAYERS.json",
-            help="For trtexec: the file that --exportLayerInfo wrote.",
-            rich_help_panel=_IMPORT,
+            metavar="LAYERS.json", help="For trtexec: the file that --exportLayerInfo wrote."
         ),
     ] = None
 
@@ -157,41 +136,33 @@ class ProfileImportOptions:
 class ProfileFileOptions:
     """The files that are written."""
 
+    topic: ClassVar = "Files for other tools"
+
     trace: Annotated[
         Path | None,
         typer.Option(
             metavar="F.json",
             help="Write one run as Chrome trace events, nested by module, for Perfetto; - for "
             "standard output, as for the next three.",
-            rich_help_panel=_FILES,
         ),
     ] = None
     speedscope: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="F.json", help="Write one run for speedscope.", rich_help_panel=_FILES
-        ),
+        Path | None, typer.Option(metavar="F.json", help="Write one run for speedscope.")
     ] = None
     folded_stacks: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="F.txt", help="Write folded stacks, for flame graphs.", rich_help_panel=_FILES
-        ),
+        Path | None, typer.Option(metavar="F.txt", help="Write folded stacks, for flame graphs.")
     ] = None
     node_data: Annotated[
         Path | None,
         typer.Option(
             metavar="F.json",
             help="Write the time of each node for Model Explorer; needs --save-optimised.",
-            rich_help_panel=_FILES,
         ),
     ] = None
     save_optimised: Annotated[
         Path | None,
         typer.Option(
-            metavar="F.onnx",
-            help="Write the file as onnxruntime optimised it, annotated.",
-            rich_help_panel=_FILES,
+            metavar="F.onnx", help="Write the file as onnxruntime optimised it, annotated."
         ),
     ] = None
 

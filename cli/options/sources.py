@@ -1,7 +1,7 @@
 """How a model is loaded whose name is a source."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
@@ -9,61 +9,53 @@ if TYPE_CHECKING:
     from modelexport.hierarchy.export_config import InputSpec, TraceOptions
 
 
-def task_option(topic: str) -> Any:
-    """--task, under a topic of the help."""
-    return typer.Option(
-        help="Task of a Hugging Face model, for example text-classification.",
-        rich_help_panel=topic,
-    )
-
-
-def attention_option(topic: str) -> Any:
-    """--attention, under a topic of the help."""
-    return typer.Option(
+Task = Annotated[
+    str | None, typer.Option(help="Task of a Hugging Face model, for example text-classification.")
+]
+Attention = Annotated[
+    str | None,
+    typer.Option(
         metavar="NAME",
         help="Attention implementation of a transformers model, for example eager or sdpa.",
-        rich_help_panel=topic,
-    )
-
-
-def input_text_option(topic: str) -> Any:
-    """--input-text, under a topic of the help."""
-    return typer.Option(
-        help="Text that the tokenizer of the folder makes the inputs from.",
-        rich_help_panel=topic,
-    )
-
-
-def input_shape_option(topic: str) -> Any:
-    """--input-shape, under a topic of the help."""
-    return typer.Option(
+    ),
+]
+InputText = Annotated[
+    str | None, typer.Option(help="Text that the tokenizer of the folder makes the inputs from.")
+]
+InputShapes = Annotated[
+    list[str] | None,
+    typer.Option(
         metavar="NAME=1x8",
         help="Shape of an input, and after a colon its dtype (NAME=1x8:int64); may be repeated.",
-        rich_help_panel=topic,
-    )
+    ),
+]
+TrustRemoteCode = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Let the Hugging Face folder run its own code.")
+]
 
 
-def trust_remote_code_option(topic: str) -> Any:
-    """--trust-remote-code, under a topic of the help."""
-    return typer.Option(
-        "--trust-remote-code",
-        help="Let the Hugging Face folder run its own code.",
-        rich_help_panel=topic,
-    )
+def read_input_shapes(values: InputShapes) -> "dict[str, InputSpec]":
+    """The shapes and dtypes of --input-shape, by the inputs' names.
 
+    Raises:
+        UsageError: A value is not a shape.
+    """
+    from modelexport.hierarchy.export_config import parse_input  # noqa: PLC0415 - only for models in torch
 
-_TOPIC = "Model in torch"
+    return dict(map(parse_input, values or ()))
 
 
 @dataclass(frozen=True)
 class SourceOptions:
     """The options of loading a model that is not traced."""
 
-    task: Annotated[str | None, task_option(_TOPIC)] = None
-    attention: Annotated[str | None, attention_option(_TOPIC)] = None
-    input_text: Annotated[str | None, input_text_option(_TOPIC)] = None
-    input_shape: Annotated[list[str] | None, input_shape_option(_TOPIC)] = None
-    trust_remote_code: Annotated[bool, trust_remote_code_option(_TOPIC)] = False
+    topic: ClassVar = "Model in torch"
+
+    task: Task = None
+    attention: Attention = None
+    input_text: InputText = None
+    input_shape: InputShapes = None
+    trust_remote_code: TrustRemoteCode = False
 
     def trace_options(self) -> "TraceOptions":
         """The options as `compare_source` takes them."""
@@ -79,14 +71,8 @@ class SourceOptions:
         )
 
     def input_specs(self) -> "dict[str, InputSpec]":
-        """The shapes and dtypes of --input-shape, by the inputs' names.
-
-        Raises:
-            UsageError: A value is not a shape.
-        """
-        from modelexport.hierarchy.export_config import parse_input  # noqa: PLC0415 - as above
-
-        return dict(map(parse_input, self.input_shape or ()))
+        """The shapes and dtypes of --input-shape, see `read_input_shapes`."""
+        return read_input_shapes(self.input_shape)
 
     def any(self) -> bool:
         """Whether an option is given."""

@@ -6,28 +6,30 @@ configuration decides then.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar, TypedDict
 
 import typer
 
+from modelexport.cli.options.common import Force, OutputFormat
 from modelexport.cli.options.sources import (
-    attention_option,
-    input_shape_option,
-    input_text_option,
-    task_option,
-    trust_remote_code_option,
+    Attention,
+    InputShapes,
+    InputText,
+    Task,
+    TrustRemoteCode,
+    read_input_shapes,
 )
-from modelexport.hierarchy.choices import RecordExporter
+from modelexport.hierarchy.choices import RecordExporter, TextFormat
 
 if TYPE_CHECKING:
     from modelexport.hierarchy.export_config import InputSpec, TraceOptions
-
-_TOPIC = "Tracing"
 
 
 @dataclass(frozen=True)
 class TracingOptions:
     """The options of tracing."""
+
+    topic: ClassVar = "Tracing"
 
     config: Annotated[
         Path | None,
@@ -35,7 +37,6 @@ class TracingOptions:
             metavar="FILE",
             help="Export configuration (.json, .toml, .yaml; - for JSON on standard input). "
             "Options of the command win over it.",
-            rich_help_panel=_TOPIC,
         ),
     ] = None
     exporter: Annotated[
@@ -46,25 +47,20 @@ class TracingOptions:
             help="Exporter of the file. auto (the default) uses the first that works; htp is the "
             "earlier name of torchscript; eager, for trace --record-only, uses none and runs the "
             "model.",
-            rich_help_panel=_TOPIC,
         ),
     ] = None
     opset: Annotated[
-        int | None,
-        typer.Option(
-            min=7, help="Opset of the default domain; 17 by default.", rich_help_panel=_TOPIC
-        ),
+        int | None, typer.Option(min=7, help="Opset of the default domain; 17 by default.")
     ] = None
-    task: Annotated[str | None, task_option(_TOPIC)] = None
-    attention: Annotated[str | None, attention_option(_TOPIC)] = None
-    input_text: Annotated[str | None, input_text_option(_TOPIC)] = None
-    input_shape: Annotated[list[str] | None, input_shape_option(_TOPIC)] = None
+    task: Task = None
+    attention: Attention = None
+    input_text: InputText = None
+    input_shape: InputShapes = None
     dynamic: Annotated[
         bool | None,
         typer.Option(
             "--dynamic/--no-dynamic",
             help="Make all axes of all inputs dynamic; by default none is.",
-            rich_help_panel=_TOPIC,
         ),
     ] = None
     with_past: Annotated[
@@ -74,7 +70,6 @@ class TracingOptions:
             help="Give a decoder the keys and values of the tokens before as inputs "
             "(past_key_values.0.key), and the new ones as outputs (present.0.key). A --task "
             "that ends with -with-past says the same.",
-            rich_help_panel=_TOPIC,
         ),
     ] = None
     parts: Annotated[
@@ -83,7 +78,6 @@ class TracingOptions:
             "--parts",
             help="Write the encoder, the decoder and the decoder with past of a generating model "
             "as files of their own into the folder OUT, with a manifest.",
-            rich_help_panel=_TOPIC,
         ),
     ] = False
     base_model: Annotated[
@@ -91,7 +85,6 @@ class TracingOptions:
         typer.Option(
             metavar="FOLDER",
             help="Base model of an adapter (LoRA), in place of the one that the adapter names.",
-            rich_help_panel=_TOPIC,
         ),
     ] = None
     custom_translation: Annotated[
@@ -100,16 +93,10 @@ class TracingOptions:
             metavar="FILE.py:TABLE",
             help="Translations of custom operators for the dynamo exporter: a dictionary of "
             "operators of torch and onnxscript functions.",
-            rich_help_panel=_TOPIC,
         ),
     ] = None
     no_probe: Annotated[
-        bool,
-        typer.Option(
-            "--no-probe",
-            help="Leave fingerprints of values out of the record.",
-            rich_help_panel=_TOPIC,
-        ),
+        bool, typer.Option("--no-probe", help="Leave fingerprints of values out of the record.")
     ] = False
     stamp: Annotated[
         bool,
@@ -117,7 +104,6 @@ class TracingOptions:
             "--stamp/--no-stamp",
             help="Of many equal layers, export three and copy their nodes for the others; the "
             "result is checked against the model. Deep models are exported many times faster.",
-            rich_help_panel=_TOPIC,
         ),
     ] = True
     no_weights: Annotated[
@@ -126,10 +112,9 @@ class TracingOptions:
             "--no-weights",
             help="Build the model on torch's meta device and load no weights: the file has the "
             "structure, and its initializers have no values.",
-            rich_help_panel=_TOPIC,
         ),
     ] = False
-    trust_remote_code: Annotated[bool, trust_remote_code_option(_TOPIC)] = False
+    trust_remote_code: TrustRemoteCode = False
 
     def trace_options(self) -> "TraceOptions":
         """The options as `trace_source` takes them; they win over the configuration.
@@ -160,11 +145,51 @@ class TracingOptions:
         )
 
     def input_specs(self) -> "dict[str, InputSpec]":
-        """The shapes and dtypes of --input-shape, by the inputs' names.
+        """The shapes and dtypes of --input-shape, see `read_input_shapes`."""
+        return read_input_shapes(self.input_shape)
 
-        Raises:
-            UsageError: A value is not a shape.
-        """
-        from modelexport.hierarchy.export_config import parse_input  # noqa: PLC0415 - as above
 
-        return dict(map(parse_input, self.input_shape or ()))
+@dataclass(frozen=True)
+class WritingOptions:
+    """What `trace` and `export` write and print."""
+
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be exported, and export nothing.")
+    ] = False
+    force: Force = False
+    output_format: OutputFormat = TextFormat.TEXT
+
+
+class SourceKeywords(TypedDict):
+    """How a source is traced, as the functions of `modelexport` take it."""
+
+    options: "TraceOptions"
+    input_specs: "dict[str, InputSpec]"
+    force: bool
+
+
+@dataclass(frozen=True)
+class SourceTask:
+    """What `trace` or `export` is called to do.
+
+    Attributes:
+        context: Of the command.
+        source: The model's source.
+        output: The ONNX file, or the folder of the parts; None for a record only.
+        tracing: How the model is traced.
+        writing: What is written and printed.
+    """
+
+    context: typer.Context
+    source: str
+    output: Path | None
+    tracing: TracingOptions
+    writing: WritingOptions
+
+    def keywords(self) -> SourceKeywords:
+        """The options as the functions of `modelexport` take them."""
+        return {
+            "options": self.tracing.trace_options(),
+            "input_specs": self.tracing.input_specs(),
+            "force": self.writing.force,
+        }
