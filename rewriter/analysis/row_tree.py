@@ -1,7 +1,7 @@
 """The tree that rows make: which modules are below which, and what a module is called there."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 
 class NestedRow(Protocol):
@@ -14,6 +14,17 @@ class NestedRow(Protocol):
     @property
     def parent(self) -> str | None:
         """Tag of the row that it is part of; None for the root."""
+
+
+class RowWithDepth(NestedRow, Protocol):
+    """The row of a module with its depth in the model."""
+
+    @property
+    def depth(self) -> int:
+        """Steps below the root."""
+
+
+Row = TypeVar("Row", bound=RowWithDepth)
 
 
 class ListedRow(NestedRow, Protocol):
@@ -39,6 +50,30 @@ def children_by_tag(rows: Iterable[NestedRow]) -> dict[str | None, list[str]]:
     for tag, row in listed.items():
         children.setdefault(row.parent if row.parent in listed else None, []).append(tag)
     return children
+
+
+def rows_down_to(rows: Iterable[Row], depth: int) -> list[Row]:
+    """The rows that are at most so many steps below the topmost ones.
+
+    What is directly below a topmost row is one step below it. Below that, a row is as many steps
+    below its parent as in the model: a number is one step with the name before it.
+
+    Args:
+        rows: The rows, parents before those that are part of them.
+        depth: Maximum number of steps, 0 for the topmost rows alone.
+    """
+    depths: dict[str, int] = {}
+    steps: dict[str, int] = {}
+    selected = []
+    for row in rows:
+        depths[row.tag] = row.depth
+        steps[row.tag] = 0
+        if row.parent in steps:
+            above = steps[row.parent]
+            steps[row.tag] = above + (not above or row.depth > depths[row.parent])
+        if steps[row.tag] <= depth:
+            selected.append(row)
+    return selected
 
 
 def without_plain_lists(

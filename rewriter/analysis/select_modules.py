@@ -1,10 +1,11 @@
 """Which modules of an analysis are shown, and in which order."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from modelexport.hierarchy.choices import ModuleOrder, parse_choice
 from modelexport.rewriter.analysis.results import ModuleRow
+from modelexport.rewriter.analysis.row_tree import rows_down_to
 from modelexport.rewriter.annotation.find_module import no_such_module
 
 _SORT_KEYS: dict[ModuleOrder, Callable[[ModuleRow], Any]] = {
@@ -33,7 +34,7 @@ def select_modules(
     """
     selected = list(rows) if module is None else _rows_of_module(rows, module, file)
     if depth is not None:
-        selected = list(_down_to(selected, depth))
+        selected = rows_down_to(selected, depth)
     order = parse_choice(ModuleOrder, sort, "order of modules")
     return selected if order is ModuleOrder.MODEL else sorted(selected, key=_SORT_KEYS[order])
 
@@ -53,17 +54,3 @@ def _rows_of_module(rows: Sequence[ModuleRow], module: str, file: str) -> list[M
         return selected
     names = [row.path for row in rows if row.path] + [row.tag for row in rows]
     raise no_such_module(module, names, file)
-
-
-def _down_to(rows: Sequence[ModuleRow], depth: int) -> Iterator[ModuleRow]:
-    """The rows that are at most so many steps below the topmost ones."""
-    depths: dict[str, int] = {}
-    steps: dict[str, int] = {}
-    for row in rows:
-        depths[row.tag] = row.depth
-        steps[row.tag] = 0
-        if row.parent in steps:
-            above = steps[row.parent]
-            steps[row.tag] = above + (not above or row.depth > depths[row.parent])
-        if steps[row.tag] <= depth:
-            yield row

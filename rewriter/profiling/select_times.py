@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from modelexport.hierarchy.choices import ProfileOrder, parse_choice
+from modelexport.rewriter.analysis.row_tree import rows_down_to
 from modelexport.rewriter.annotation.find_module import no_such_module
 from modelexport.rewriter.profiling.results import ModuleTime, Profile
 
@@ -42,7 +43,7 @@ def select_times(
         rows = [row for row in rows if row.tag in tags]
         op_types = _times_by_operator([row for row in rows if row.parent not in tags])
     if depth is not None:
-        rows = _down_to(rows, depth)
+        rows = rows_down_to(rows, depth)
     order = parse_choice(ProfileOrder, sort, "order of modules")
     if order is not ProfileOrder.MODEL:
         rows = sorted(rows, key=_SORT_KEYS[order])
@@ -76,18 +77,3 @@ def tags_inside(rows: Sequence[ModuleTime], module: str, file: str) -> set[str]:
 
 def _matches(row: ModuleTime, pattern: str) -> bool:
     return fnmatchcase(row.path, pattern) or fnmatchcase(row.tag, pattern)
-
-
-def _down_to(rows: Sequence[ModuleTime], depth: int) -> list[ModuleTime]:
-    """The rows that are at most so many steps below the topmost ones."""
-    steps: dict[str, tuple[int, int]] = {}  # steps below the topmost, and depth in the model
-    selected = []
-    for row in rows:
-        below = 0
-        if row.parent in steps:
-            above, parent_depth = steps[row.parent]
-            below = above + row.depth - parent_depth
-        steps[row.tag] = below, row.depth
-        if below <= depth:
-            selected.append(row)
-    return selected
