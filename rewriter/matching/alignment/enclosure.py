@@ -9,15 +9,15 @@ stand for no recorded op. Such a node was inserted between two recorded ops, so 
 module that contains both.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from modelexport.rewriter.graph.operators import returns_unscaled_sums
 from modelexport.rewriter.matching.alignment.graph_pair import GraphPair
 from modelexport.rewriter.matching.alignment.narrowing import RegionNarrower
+from modelexport.rewriter.matching.alignment.paired_neighbours import PairedNeighbours
 from modelexport.rewriter.matching.alignment.regions import last_ops, region_between
 from modelexport.rewriter.matching.alignment.spans import Span
-from modelexport.rewriter.matching.thresholds import MOST_NEIGHBOURHOOD_NODES
 
 _NOT_RECORDED = "the recorded model has no such node"
 _NOT_RECORDED_INPUT = "it follows an input of the file that was not recorded"
@@ -64,7 +64,6 @@ class Enclosure:
         self._graphs = graphs
         self._file, self._record = graphs.file, graphs.record
         self._paired = paired
-        self._spans = spans
         values = graphs.values
         self._exact = values is not None and values.rejects_mismatch
         self._anchored = anchored
@@ -72,6 +71,7 @@ class Enclosure:
         self._done = {
             op for node, span in spans.items() for op in span.ops if self._does_all(node, span)
         }
+        self._neighbours = PairedNeighbours(graphs, paired, spans, anchored, self._done)
         self._begun = {op for ops in anchored.values() for op in ops}
         for node, span in spans.items():
             weights = graphs.initializers_of(node)
@@ -124,18 +124,18 @@ class Enclosure:
         scaled = self._scaled_ops(node, enclosed) or self._split_ops(node)
         if scaled:
             return Enclosed(scaled)
-        after = self._nearest_paired(node, self._file.successors)
+        after = self._neighbours.nearest_behind(node)
         if self._is_new(node, enclosed):
             return self._between(after)
-        before = self._nearest_paired(node, self._file.predecessors)
-        starts = {op for other in before for op in self._ops_before(other)}
-        ends = {op for other in after for op in self._ops_behind(other, starts)}
+        before = self._neighbours.nearest_before(node)
+        starts = {op for other in before for op in self._neighbours.ops_before(other)}
+        ends = {op for other in after for op in self._neighbours.ops_behind(other, starts)}
         if not after:
             ends = self._narrower.ops_right_behind(node, starts) or last_ops(self._record, starts)
         if not ends:
             return Enclosed((), "no matched node uses its result")
         region = region_between(self._record, starts, ends)
-        if not starts and self._depends_on_unknown_input(node):
+        if not starts and self._neighbours.follows_unknown_input(node):
             return self._before(node, region or set(), ends)
         if region is None:
             return Enclosed((), "its matched neighbours enclose too much of the model")
@@ -159,27 +159,6 @@ class Enclosure:
         if len(same_type) == 1:
             return Enclosed((same_type[0],))
         return Enclosed((), _NOT_RECORDED_INPUT)
-
-    def _depends_on_unknown_input(self, node: int) -> bool:
-        """Whether a node depends on an input that was not recorded, through open nodes only."""
-        graph = self._file.graph
-        unknown = graph.external_inputs - self._graphs.inputs.keys()
-        pending = [node]
-        visited = {node}
-        for current in pending:
-            if not unknown.isdisjoint(self._file.inputs(current)):
-                return True
-            for other in self._file.predecessors(current):
-                if (
-                    other not in visited
-                    and other not in self._paired
-                    and other not in self._anchored
-                ):
-                    visited.add(other)
-                    pending.append(other)
-            if len(visited) > MOST_NEIGHBOURHOOD_NODES:
-                break
-        return False
 
     def _is_told(self, node: int, region: set[int], ops: Collection[int]) -> bool:
         """Whether weights, values or a unique operator show which ops of a region a node is.
@@ -215,7 +194,7 @@ class Enclosure:
         """
         ops: set[int] = set()
         for other in after:
-            inside = set(self._ops_of(other))
+            inside = set(self._neighbours.ops_of(other))
             done = {self._paired.get(p) for p in self._file.predecessors(other)}
             producers = {p for op in inside for p in self._record.predecessors(op)} - inside
             derived = self._record.graph.derived
@@ -230,7 +209,7 @@ class Enclosure:
             if not returns_unscaled_sums(types[other]):
                 continue
             if other in self._paired or other in self._anchored:
-                ops.update(self._ops_of(other))
+                ops.update(self._neighbours.ops_of(other))
             elif other in enclosed:
                 ops.update(enclosed[other].ops)
         return tuple(sorted(ops))
@@ -245,56 +224,3 @@ class Enclosure:
         before = [other for other in self._file.predecessors(node) if other in self._anchored]
         ops = self._anchored[before[0]] if len(before) == 1 else ()
         return ops if len(ops) > 1 else ()
-
-    def _ops_before(self, node: int) -> Iterable[int]:
-        """Recorded ops that are done when a paired or anchored node has run.
-
-        In a quantised file an op is done in steps. After the step that reads the op's weights,
-        everything that the op reads is done, but the op itself is not.
-        """
-        ops = (self._paired[node],) if node in self._paired else self._anchored[node]
-        if self._exact or (node in self._paired and self._done.issuperset(ops)):
-            return ops
-        return self._read_by(ops)
-
-    def _ops_behind(self, node: int, starts: set[int]) -> Iterable[int]:
-        """Recorded ops that remain to be done after a node, up to a paired or anchored node.
-
-        If that node is the step that reads an op's weights, only what the op reads remains, unless
-        it is done already.
-        """
-        ops = self._ops_of(node)
-        if self._exact or node in self._spans:
-            return ops
-        before = self._read_by(ops) - starts
-        return before or ops
-
-    def _read_by(self, ops: Iterable[int]) -> set[int]:
-        """Recorded ops whose results some ops read."""
-        derived = self._record.graph.derived
-        return {p for op in ops for p in self._record.predecessors(op) if not derived[p]}
-
-    def _ops_of(self, node: int) -> tuple[int, ...]:
-        """The recorded ops of a node that is paired or anchored."""
-        return self._spans[node].ops if node in self._spans else self._anchored[node]
-
-    def _nearest_paired(self, node: int, step: Callable[[int], Iterable[int]]) -> list[int]:
-        """The first paired or anchored nodes on all paths from a node in one direction.
-
-        The search does not pass nodes that depend only on shapes and scales, because no computed
-        value flows through them.
-        """
-        derived = self._file.graph.derived
-        paired: list[int] = []
-        visited = {node}
-        pending = [node]
-        for current in pending:
-            for other in step(current):
-                if other in visited or derived[other]:
-                    continue
-                visited.add(other)
-                is_known = other in self._paired or other in self._anchored
-                (paired if is_known else pending).append(other)
-            if len(visited) > MOST_NEIGHBOURHOOD_NODES:
-                break
-        return paired
