@@ -17,9 +17,8 @@ from modelexport.errors import FileProblem, MissingExtraError, UsageError
 from modelexport.hierarchy.choices import OptimisationLevel
 from modelexport.hierarchy.graph_paths import walk_nodes
 from modelexport.hierarchy.profile_options import ProfileFiles
-from modelexport.rewriter import Profile, analyze, annotate, compare_profiles, profile
+from modelexport.rewriter import Profile, annotate, compare_profiles, profile
 from modelexport.rewriter.profiling import measured_profile
-from modelexport.rewriter.profiling.select_times import select_times
 from modelexport.rewriter.profiling.sessions import LEAST_RUNS, MOST_RUNS
 from tests.helpers.commands import Run
 from tests.helpers.handmade import two_layers, two_layers_record
@@ -244,30 +243,6 @@ def test_a_file_for_another_tool_goes_to_standard_output(
     both = run(*command, option, "-", "--output-format", "json")
     assert (both.code, both.out) == (2, "")
     assert f"{option} - and --output-format json cannot both use standard output" in both.err
-
-
-def test_modules_are_chosen_by_pattern(folder: Path) -> None:
-    """A pattern lists the modules that it matches, and those inside them."""
-    path = folder / "net.annotated.onnx"
-    result = profile(path, level="disable", runs=1, threads=1, module="layer.?")
-    assert {row.path for row in result.modules} == {
-        "layer.0", "layer.0.fc", "layer.1", "layer.1.fc"
-    }  # fmt: skip
-    shallow = profile(path, level="disable", runs=1, threads=1, module="layer.?", depth=0)
-    assert {row.path for row in shallow.modules} == {"layer.0", "layer.1"}
-
-
-@pytest.mark.parametrize("module", [None, "layer", "layer.1"])
-def test_depth_counts_as_in_an_analysis(folder: Path, module: str | None) -> None:
-    """What is directly below the named module is a step below it, also numbers below a list."""
-    path = folder / "net.annotated.onnx"
-    result = profile(path, level="disable", runs=1, threads=1)
-    timed = {row.path for row in result.modules}
-    for depth in range(3):
-        rows = select_times(result, module, depth, "model", path.name).modules
-        analysed = analyze(path, module=module, depth=depth).modules
-        assert [row.path for row in rows] == [row.path for row in analysed if row.path in timed]
-        assert len(rows) > 0
 
 
 def test_openvino_is_an_extra(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
