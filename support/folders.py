@@ -1,12 +1,18 @@
 """Folders of files that belong together: all of them appear, or none."""
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from modelexport.errors import FileProblem
 from modelexport.support.files import check_target, move_complete, part_folder, write_error
-from modelexport.support.part_folders import WrittenFile, removed_on_error
+from modelexport.support.part_folders import (
+    WrittenFile,
+    locked_folder,
+    make_part_folder,
+    removed_on_error,
+)
 
 
 @contextmanager
@@ -52,6 +58,10 @@ def atomic_folder(target: Path, *, force: bool = False) -> Iterator[Path]:
     """
     if target.exists() and not target.is_dir():
         check_target(target / "file")
+    if target.exists():
+        with staged_files(target, force=force) as staging:
+            yield staging
+        return
     with ExitStack() as stack:
         stack.enter_context(made_folder(target.parent))
         staging = stack.enter_context(part_folder(target)) / target.name
@@ -69,14 +79,41 @@ def atomic_folder(target: Path, *, force: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
+def staged_files(folder: Path, *, force: bool = False) -> Iterator[Path]:
+    """Write files into a temporary folder inside a folder; they move up when all are complete.
+
+    Files of two processes with the same names are not mixed: those of the last one are left.
+
+    Args:
+        folder: The folder; it exists.
+        force: Whether existing files may be overwritten.
+
+    Yields:
+        The temporary folder. It is removed when the body raises.
+
+    Raises:
+        FileProblem: A file exists already, or the folder cannot be written.
+    """
+    with ExitStack() as stack:
+        try:
+            staging = stack.enter_context(make_part_folder(folder))
+        except OSError as error:
+            raise write_error(folder, error) from error
+        with _named_as(folder, staging):
+            yield staging
+        _move_files(staging, folder, force=force)
+
+
+@contextmanager
 def _named_as(target: Path, staging: Path) -> Iterator[None]:
     """Name the final place in errors about unfinished files."""
     try:
         yield
     except FileProblem as error:
         text = str(error)
-        if text.startswith(str(staging)):
-            raise type(error)(f"{target}{text[len(str(staging)) :]}") from error
+        if text.startswith(f"{staging}{os.sep}"):
+            folder = f"{target}{os.sep}" if target.name else ""
+            raise type(error)(f"{folder}{text[len(str(staging)) + 1 :]}") from error
         raise
 
 
@@ -88,6 +125,10 @@ def _move_files(source: Path, target: Path, *, force: bool) -> None:
     with ExitStack() as stack:
         for folder in dict.fromkeys(place.parent for place in places.values()):
             stack.enter_context(made_folder(folder))
+        try:
+            stack.enter_context(locked_folder(target))
+        except OSError as error:
+            raise write_error(target, error) from error
         for place in places.values():
             check_target(place, force=force)
         moved: list[WrittenFile] = []

@@ -82,6 +82,26 @@ def make_part_folder(parent: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Let no other process that locks a folder run the body at the same time.
+
+    On file systems without locks the body runs at once.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _lock(descriptor, wait=True)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
 def removed_on_error(files: Iterable[WrittenFile]) -> Iterator[None]:
     """If the body raises, remove files that were written before it."""
     _WRITTEN.append(files)

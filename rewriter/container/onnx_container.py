@@ -1,5 +1,6 @@
 """An ONNX file whose weights are read where they are needed."""
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
@@ -38,7 +39,7 @@ from modelexport.rewriter.container.tensor_walk import external_reference, walk_
 from modelexport.rewriter.container.text_faults import find_broken_text
 from modelexport.support.decode_errors import DECODE_ERRORS, explain_decode_error
 from modelexport.support.error_texts import first_line
-from modelexport.support.files import atomic_replacement
+from modelexport.support.files import atomic_replacement, check_target
 from modelexport.support.protobuf_wire import CutOffError, WireError
 
 _PROTOBUF_LIMIT = 2**31 - 1
@@ -51,14 +52,22 @@ class OnnxContainer:
 
     Args:
         file: The open file.
+        home: The folder in which it will be, with its external data; by default it is there. It
+            has the folder of the file inside.
+
+    Attributes:
+        path: Its path; with a home, the path that it will have.
+        present_path: Where it is now.
 
     Raises:
         OnnxFileError: The file is not an ONNX model, or is cut off.
     """
 
-    def __init__(self, file: ScannedFile) -> None:
-        self.path = file.path
-        self._name = file.path.name
+    def __init__(self, file: ScannedFile, home: Path | None = None) -> None:
+        home = home or file.path.parent
+        self.path = home / file.path.name
+        self.present_path = file.path
+        self._name = os.path.relpath(file.path, home)
         self._file = file
         self._data = file.data
         if not file.size:
@@ -78,15 +87,19 @@ class OnnxContainer:
 
     @classmethod
     @contextmanager
-    def open(cls, path: str | Path) -> Iterator["OnnxContainer"]:
+    def open(cls, path: str | Path, home: Path | None = None) -> Iterator["OnnxContainer"]:
         """Open a file and read its skeleton. The file must not change until the body ends.
+
+        Args:
+            path: The file.
+            home: The folder in which it will be, with its external data; by default it is there.
 
         Raises:
             OnnxFileError: The file cannot be read, is not an ONNX model, is cut off, or is changed
                 meanwhile.
         """
         with ScannedFile.open(Path(path)) as file:
-            container = cls(file)
+            container = cls(file, home)
             try:
                 yield container
             except (*DECODE_ERRORS, TypeError, AttributeError) as error:
@@ -191,7 +204,8 @@ class OnnxContainer:
                 beside it: the target's name with `.data` at its end.
             model: The part. In another folder, the places of its external data are changed.
             home: The folder where the target will be in the end; by default it stays.
-            force: Whether existing files may be overwritten. The file itself never is.
+            force: Whether existing files may be overwritten in that folder. The file itself never
+                is.
 
         Returns:
             The files that were written.
@@ -210,6 +224,9 @@ class OnnxContainer:
         data = target.parent / f"{target.name}.data"
         home = home or target.parent
         copied = bool(external) and not (home.exists() and home.samefile(self.path.parent))
+        for file in (target, data) if copied else (target,):
+            if home.exists():
+                check_target(home / file.name, force=force, inputs=inputs)
         with ExitStack() as stack:
             part = stack.enter_context(atomic_replacement(target, force=force, inputs=inputs))
             if copied:

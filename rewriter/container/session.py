@@ -67,7 +67,7 @@ def session_source(container: OnnxContainer, model: onnx.ModelProto) -> SessionS
 
 
 def _files(container: OnnxContainer) -> tuple[Path, ...]:
-    return (container.path, *(file.path for file in container.external_files()))
+    return (container.present_path, *(file.path for file in container.external_files()))
 
 
 def _refuse_harmful(container: OnnxContainer, model: onnx.ModelProto) -> None:

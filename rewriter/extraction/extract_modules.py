@@ -1,7 +1,7 @@
 """Extracting: one or several modules become a runnable file of their own."""
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Unpack
@@ -26,6 +26,7 @@ from modelexport.rewriter.selection.module_calls import (
     notes_about_empty,
 )
 from modelexport.support.files import check_target
+from modelexport.support.folders import staged_files
 from modelexport.support.gc_pause import gc_paused
 from modelexport.support.part_folders import WrittenFile, removed_on_error
 
@@ -75,6 +76,7 @@ def extract(
     written: list[WrittenFile] = []
     with (
         removed_on_error(written),
+        _staged_output(out_path, Path(path), force=force) as staged,
         PlacedFile.open(path, **placement) as file,
     ):
         calls, nodes_of = named_calls(file, patterns, partly=partly)
@@ -88,15 +90,15 @@ def extract(
         result = _extraction(file, part, boundary, calls, model, notes)
         if save_inputs is not None:
             check_target(Path(save_inputs), force=force)
-        if out_path is not None:
-            files = file.container.write_part(out_path, model, force=force)
-            written += map(WrittenFile.at, files)
-            result = msgspec.structs.replace(result, output=Path(out_path).name)
+        if out_path is not None and staged is not None:
+            folder = Path(out_path).parent
+            file.container.write_part(staged, model, home=folder, force=force)
+            result = msgspec.structs.replace(result, output=staged.name)
         if not check and save_inputs is None:
             return result
         border = PartCheck(file, [*part.inputs, *part.outputs], types)
         if check:
-            with _runnable_part(file, model, out_path) as runnable:
+            with _runnable_part(file, model, staged, out_path) as runnable:
                 different = border.different(runnable, part.inputs, part.outputs)
             result = checked(result, different, border.rounding_note(part.outputs))
         if save_inputs is not None:
@@ -106,12 +108,29 @@ def extract(
     return result
 
 
+@contextmanager
+def _staged_output(
+    target: str | Path | None, source: Path, *, force: bool
+) -> Iterator[Path | None]:
+    """Where to write the part. It gets its name when it is complete and checked.
+
+    So another process that writes a part of this name does not disturb the check.
+    """
+    if target is None:
+        yield None
+        return
+    target = Path(target)
+    check_target(target, force=force, inputs=[source])
+    with staged_files(target.parent, force=force) as folder:
+        yield folder / target.name
+
+
 def _runnable_part(
-    file: PlacedFile, model: onnx.ModelProto, written: str | Path | None
+    file: PlacedFile, model: onnx.ModelProto, staged: Path | None, target: str | Path | None
 ) -> AbstractContextManager[RunnablePart]:
     """The part as it was written; where none was, as it is in memory."""
-    if written is not None:
-        return written_part(Path(written), Path(written).parent)
+    if staged is not None and target is not None:
+        return written_part(file, staged, Path(target).parent)
     source = partial(session_source, file.container)
     return nullcontext(RunnablePart(file.path, model, source))
 

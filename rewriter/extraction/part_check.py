@@ -34,7 +34,7 @@ class RunnablePart:
     """A part that can be run.
 
     Attributes:
-        path: Its file, or that of the whole.
+        path: The file that errors name: its own, or that of the whole.
         model: Its model; large weights are left out.
         source: Turns a changed copy of the model into what onnxruntime loads.
     """
@@ -45,22 +45,21 @@ class RunnablePart:
 
 
 @contextmanager
-def written_part(path: Path, data_folder: Path) -> Iterator[RunnablePart]:
-    """A part that was written.
+def written_part(whole: PlacedFile, path: Path, folder: Path) -> Iterator[RunnablePart]:
+    """A part that was written, and that will be moved into its folder.
 
     Args:
+        whole: The file that it is a part of.
         path: Its file.
-        data_folder: The folder of its external data, if it has any.
+        folder: The folder where it will be. That of the whole has the part's external data already.
 
     Raises:
         OnnxFileError: It is no ONNX model, or its external data cannot be read.
     """
-    if data_folder != path.parent:  # its weights are external, so the file is small
-        model = onnx.ModelProto.FromString(path.read_bytes())
-        yield RunnablePart(path, model, lambda m: SessionSource(m.SerializeToString(), data_folder))
-        return
-    with OnnxContainer.open(path) as container:
-        yield RunnablePart(path, container.skeleton(), partial(session_source, container))
+    is_beside = folder.exists() and folder.samefile(whole.path.parent)
+    with OnnxContainer.open(path, folder if is_beside else None) as container:
+        source = partial(session_source, container)
+        yield RunnablePart(folder / path.name, container.skeleton(), source)
 
 
 class PartCheck:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Unpack
+from typing import NamedTuple, Unpack
 
 import msgspec
 
@@ -80,7 +80,8 @@ def split(
         PlacedFile.open(path, **placement) as file,
     ):
         division = _divide(file, parts, balance, times)
-        written, types = _write_parts(file, division, staging, folder)
+        place = _Place(staging, folder, force)
+        written, types = _write_parts(file, division, place)
         result = Split(
             file.path.name,
             written,
@@ -90,19 +91,27 @@ def split(
         if assignments:
             text = olive_assignments(file, division.graph, division.groups)
             whole = assigned_model(file, text, types)
-            file.container.write_part(staging / ASSIGNED, whole, home=folder)
+            file.container.write_part(staging / ASSIGNED, whole, home=folder, force=force)
             result = msgspec.structs.replace(result, assignments=text)
         if check:
-            data = folder if _is_beside(file, folder) else staging
-            result = _check(file, result, types, staging, data)
+            result = _check(file, result, types, place)
         with atomic_replacement(staging / MANIFEST) as manifest:
             manifest.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2))
     return result
 
 
-def _is_beside(file: PlacedFile, folder: Path) -> bool:
-    """Whether parts in a folder refer to the external data of the whole, which is there, too."""
-    return folder.exists() and folder.samefile(file.path.parent)
+class _Place(NamedTuple):
+    """Where parts are written.
+
+    Attributes:
+        staging: The folder where they are written.
+        folder: The folder where they will be.
+        force: Whether files may be overwritten there.
+    """
+
+    staging: Path
+    folder: Path
+    force: bool
 
 
 @dataclass(frozen=True)
@@ -140,7 +149,7 @@ def _divide(
 
 
 def _write_parts(
-    file: PlacedFile, division: _Division, staging: Path, folder: Path
+    file: PlacedFile, division: _Division, place: _Place
 ) -> tuple[list[SplitPart], ValueInfos]:
     """Write the parts; returns them, with the types of what they read and compute."""
     parts = [division.graph.convex_part(nodes) for nodes in division.groups]
@@ -148,8 +157,9 @@ def _write_parts(
     types = value_types(file, names)
     written = []
     for number, part in enumerate(parts):
-        target = staging / f"part_{number}.onnx"
-        file.container.write_part(target, part_model(file, part, types), home=folder)
+        target = place.staging / f"part_{number}.onnx"
+        model = part_model(file, part, types)
+        file.container.write_part(target, model, home=place.folder, force=place.force)
         tags = dict.fromkeys(filter(None, (file.tag(position) for position in part.nodes)))
         written.append(
             SplitPart(
@@ -164,21 +174,20 @@ def _write_parts(
     return written, types
 
 
-def _check(file: PlacedFile, result: Split, types: ValueInfos, folder: Path, data: Path) -> Split:
+def _check(file: PlacedFile, result: Split, types: ValueInfos, place: _Place) -> Split:
     """The result with the verdict of its check.
 
     Args:
         file: The whole.
         result: The parts.
         types: The value infos of what they read and compute.
-        folder: Where the parts are.
-        data: The folder of their external data.
+        place: Where the parts are.
     """
     computed = [name for part in result.parts for name in part.outputs]
     border = PartCheck(file, computed, types)
     different: list[str] = []
     for part in result.parts:
-        with written_part(folder / part.file, data) as runnable:
+        with written_part(file, place.staging / part.file, place.folder) as runnable:
             different += border.different(runnable, part.inputs, part.outputs)
     returned = {value.name for value in file.model.graph.output}
     return checked(result, different, border.rounding_note([n for n in computed if n in returned]))
