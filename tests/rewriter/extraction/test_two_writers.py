@@ -35,7 +35,7 @@ def during_check(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], obje
 
 @pytest.fixture(params=["inline", "external", "inline beside", "external beside"])
 def whole(request: pytest.FixtureRequest, annotated: Path, tmp_path: Path) -> Path:
-    """The annotated file, in the folder of the parts or elsewhere, with external data or without."""
+    """The annotated file, beside the parts or elsewhere, with external data or without."""
     folder = tmp_path / ("out" if "beside" in request.param else "whole")
     folder.mkdir()
     (tmp_path / "out").mkdir(exist_ok=True)
