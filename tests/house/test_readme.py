@@ -10,7 +10,7 @@ from modelexport.hierarchy import keys
 from modelexport.hierarchy.graph_digest import graph_digest
 from modelexport.hierarchy.graph_paths import walk_nodes
 from tests.helpers.commands import ROOT
-from tests.helpers.documents import run_document
+from tests.helpers.documents import command_lines, run_document
 
 README = (ROOT / "README.md").read_text()
 
@@ -25,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_annotated_file_has_a_tag_on_every_node(folder: Path) -> None:
     """Every file that the README annotates has a tag on every node."""
-    outputs = re.findall(r"-o (\S+\.onnx)", README)
+    outputs = [n for c in command_lines(README) for n in re.findall(r"-o (\S+\.onnx)", c)]
     annotated = [name for name in outputs if name not in {"net.plain.onnx", "folded.onnx"}]
     assert annotated
     for name in annotated:
