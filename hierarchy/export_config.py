@@ -160,14 +160,14 @@ class TraceOptions(ExportConfig, frozen=True, kw_only=True, forbid_unknown_field
         return cls(**fields)
 
 
-def read_export_config(path: Path | None) -> ExportConfig:
+def read_export_config(path: str | Path | None) -> ExportConfig:
     """Read an export configuration; an empty one when there is no file.
 
     Raises:
         SettingsError: The file cannot be read, or does not hold a configuration. The message
             names the key.
     """
-    return ExportConfig() if path is None else read_settings(path, ExportConfig)
+    return ExportConfig() if path is None else read_settings(Path(path), ExportConfig)
 
 
 def parse_input(text: str) -> tuple[str, InputSpec]:

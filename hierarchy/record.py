@@ -219,12 +219,18 @@ def encode_record(record: Record) -> bytes:
     return re.sub(rb'(?<=[\]}"0-9]),(?=\{"(?:graph|name|path)":)', b",\n", text) + b"\n"
 
 
-def read_record(path: Path) -> Record:
+def read_record(path: str | Path) -> Record:
     """Read a record; from standard input when the path is `-`.
+
+    Examples:
+        >>> from modelexport import read_record
+        >>> [module.path for module in read_record("net.trace.json").modules][:3]
+        ['', 'layer', 'layer.0']
 
     Raises:
         RecordError: The file does not exist, is not a record, is damaged, or has a newer version.
     """
+    path = Path(path)
     if path == STDIO:
         return decode_record(sys.stdin.buffer.read(), "standard input")
     try:

@@ -18,6 +18,12 @@ def find_decisions(report: AnnotateReport, node: str) -> list[Decision]:
         node: A node's name; or `#7`, the position in the main graph; or `PATH#7`, the position
             in the graph of this path (see `hierarchy.graph_paths`).
 
+    Examples:
+        >>> from modelexport import annotate, find_decisions
+        >>> report = annotate("net.onnx", "net.trace.json", None)
+        >>> [(decision.name, decision.module) for decision in find_decisions(report, "#1")]
+        [('proj0', 'layer.0.fc')]
+
     Raises:
         UsageError: There is no such node.
     """

@@ -109,6 +109,12 @@ def unfold(
         patterns: Patterns of the names of the functions to inline; none for all functions.
         force: Overwrite existing files.
 
+    Examples:
+        >>> from modelexport import annotate, unfold
+        >>> folded = annotate("net.onnx", "net.trace.json", "folded.onnx", inject=["functions"])
+        >>> unfold("folded.onnx", "flat.onnx").calls
+        2
+
     Raises:
         FileProblem: A file cannot be read or written as asked.
         UsageError: No function of ours has such a name.

@@ -19,6 +19,13 @@ def compare_profiles(a: Profile, b: Profile) -> ProfileComparison:
     Returns:
         The modules of both, those with the largest difference first.
 
+    Examples:
+        >>> from modelexport import compare_profiles, profile
+        >>> as_written = profile("net.annotated.onnx", level="disable", runs=3)
+        >>> optimised = profile("net.annotated.onnx", level="all", runs=3)
+        >>> sorted(row.tag for row in compare_profiles(as_written, optimised).modules)[:3]
+        ['/Net', '/Net/layer', '/Net/layer.0']
+
     Raises:
         UsageError: The profiles count in different units, or no module is in both.
     """

@@ -55,6 +55,11 @@ def report(
     Returns:
         The data of the page, one entry for each file.
 
+    Examples:
+        >>> from modelexport import report
+        >>> [page.file for page in report("net.annotated.onnx", "report.html")]
+        ['net.annotated.onnx']
+
     Raises:
         FileProblem: A file cannot be read or written.
         ForeignRecordError: The record is of another model.

@@ -33,7 +33,15 @@ PUBLIC = {
         *("SourceError", "Status", "StripResult", "SurgeryError", "TagRules", "TagStyle"),
         *("TorchNN", "TraceOptions", "TracePlan", "TraceResult", "TraceSummary", "Unaligned"),
         *("UnfoldReport", "UnresolvedNode", "UsageError", "Validation", "analyze", "annotate"),
-        *("report", "PlaceOptions", "PartsPlan", "PartsResult", "plan_parts", "trace_parts"),
+        *(
+            "report",
+            "PlaceOptions",
+            "RunLimitError",
+            "PartsPlan",
+            "PartsResult",
+            "plan_parts",
+            "trace_parts",
+        ),
         *("ModelComparison", "ModuleComparison", "ModuleError", "SuggestedModule", "Suggestion"),
         *("ValueStatus", "compare_source", "compare_source_parts", "ModuleGraph", "open_graph"),
         *("compare", "diagnose", "export", "find_decisions", "load", "load_plan", "plan_source"),
@@ -81,6 +89,14 @@ PUBLIC = {
     },
     "modelexport.cli": {"app", "main"},
 }
+
+
+def test_every_error_is_public() -> None:
+    """Whoever calls a function can catch what it raises."""
+    module = importlib.import_module("modelexport.errors")
+    errors = {name for name, value in vars(module).items() if isinstance(value, type)}
+    assert errors <= set(importlib.import_module("modelexport").__all__)
+    assert len(errors) > 1
 
 
 @pytest.mark.parametrize("package", PUBLIC)

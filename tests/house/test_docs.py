@@ -9,6 +9,7 @@ from pathlib import Path
 import onnx
 import pytest
 
+import modelexport
 from fixtures_gen.outputs import comparable, with_outputs
 from fixtures_gen.site import PACKAGES, pages
 from modelexport.cli.main import COMMANDS
@@ -110,6 +111,13 @@ def test_the_reference_has_all_commands_and_packages() -> None:
         assert options - set(re.findall(r"--[\w-]+", text)) <= {"--verbose", "--quiet", "--help"}
     for package in PACKAGES:
         assert f"::: {package}." in reference[f"reference/python/{package}.md"]
+
+
+def test_the_page_of_python_has_every_function() -> None:
+    """Each public function stands in its table."""
+    table = re.findall(r"^\| (`.*?) \|", (DOCS / "python.md").read_text(), re.MULTILINE)
+    named = {name for row in table for name in re.findall(r"`(\w+)`", row)}
+    assert named == {name for name in modelexport.__all__ if name[0].islower()}
 
 
 def test_the_site_builds_strictly(tmp_path: Path) -> None:
