@@ -104,7 +104,7 @@ def _modules(result: "Comparison", *, every: bool) -> Section:
         lines.append(f"lost in all: {list_counts(result.lost, None)}")
     changed = sum(1 for _ in result.changes())
     title = f"{changed} of {plural(len(result.modules), 'module')} differ"
-    return Section(title, lines, Grid(heads, rows))
+    return Section(title, lines, Grid(heads, rows, ["done by", ">params", ">bytes", "lost"]))
 
 
 def _change(a: int, b: int) -> str:
@@ -138,7 +138,8 @@ def _values(result: "NumericComparison", *, every: bool) -> Section:
         if value.begins and value.source_lines
     ]
     begins = verdict(result.first, result.cause, result.tolerance)
-    return Section(f"{compared}: {begins}", lines, Grid(heads, rows))
+    optional = ["operators", ">cosine", ">shape", ">max abs"]
+    return Section(f"{compared}: {begins}", lines, Grid(heads, rows, optional))
 
 
 def _unaligned(result: "NumericComparison") -> Section:

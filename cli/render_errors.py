@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from modelexport.cli.tables import Grid, plural
-from modelexport.support.error_texts import listed
 
 if TYPE_CHECKING:
     from modelexport.rewriter import ModelComparison, NumericComparison
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     NumericResult = ModelComparison | NumericComparison
 
 _LISTED_NODES = 30
-"""The most nodes to exclude that are listed."""
+"""The most nodes to exclude that are listed; of more, the command that selects them is enough."""
 _LISTED_MODULES = 20
 """The most modules that are listed in a table of errors."""
 
@@ -127,9 +126,14 @@ def _suggestion(suggestion: "Suggestion") -> Section:
     if not suggestion.steps:
         title = "leaving out no single module makes the outputs better"
     lines = []
-    if names := suggestion.nodes_to_exclude:
-        more = " (--output-format json has all)" if len(names) > _LISTED_NODES else ""
-        lines.append(f"nodes_to_exclude: {listed(names, _LISTED_NODES)}{more}")
+    names = suggestion.nodes_to_exclude
+    if 0 < len(names) <= _LISTED_NODES:
+        lines.append(f"nodes_to_exclude: {', '.join(names)}")
+    if names:
+        lines.append(
+            f"nodes of the first: modelexport select {suggestion.reference} --module "
+            f"{suggestion.steps[0].tag} --format ort (more --module options for the next ones)"
+        )
     if without_name := sum(step.without_name for step in suggestion.steps):
         lines.append(
             f"{plural(without_name, 'node')} of these modules have no name: `annotate --inject "

@@ -42,7 +42,9 @@ def _modules(result: ModelComparison, *, every: bool) -> Section:
         *("module", "", "value", ">shape", ">max abs", ">relative", ">cosine", ">SNR dB"),
         "remark",
     ]
-    return Section(title, [], Grid(heads, rows, ["remark", ">cosine", "value"]))
+    return Section(
+        title, [], Grid(heads, rows, ["remark", ">cosine", "value", ">shape", ">max abs"])
+    )
 
 
 def _row(row: ModuleComparison) -> list[str]:

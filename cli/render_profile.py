@@ -36,17 +36,25 @@ def duration(time: float | None, unit: str) -> str:
 def summary(profile: Profile) -> str:
     """The parts of the time of a run, in one line: in nodes, outside nodes, in no module."""
     total = profile.node_time or 1.0
+    shared = sum(node.time for node in profile.nodes if node.covers)
     runs = plural(profile.runs, "run") if profile.runs else "an unknown number of runs"
     parts = [
         f"{profile.runtime}, {runs}",
         f"{duration(profile.node_time, profile.unit)} in nodes",
-        f"{duration(profile.outside_nodes, profile.unit)} outside nodes",
+        _outside_nodes(profile),
         f"{profile.attributed:.1%} below the root",
         *([f"{profile.root_work:.1%} in the root's own forward"] if profile.root_work else []),
         f"{profile.no_module / total:.1%} in no module",
         f"{profile.unmapped:.1%} not mapped",
+        *([f"{shared / total:.1%} in layers of several modules"] if shared else []),
     ]
     return "; ".join(parts)
+
+
+def _outside_nodes(profile: Profile) -> str:
+    if profile.outside_nodes is None:
+        return "time outside nodes unknown"
+    return f"{duration(profile.outside_nodes, profile.unit)} outside nodes"
 
 
 def file_summaries(profiles: Iterable[Profile]) -> Iterator[str]:

@@ -138,7 +138,7 @@ def value_table(rows: Sequence[ValueRow]) -> Grid:
         ]
         for row in rows
     ]
-    return Grid(heads, cells, ["remark", "operator", ">cosine", "value", ">shape"])
+    return Grid(heads, cells, ["remark", "operator", ">cosine", "value", ">shape", ">max abs"])
 
 
 def value_trees(rows: Sequence[ValueRow]) -> Iterator[Tree]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from modelexport.errors import FileProblem, OnnxFileError, UsageError
+from modelexport.errors import FileProblem, ModelExportError, OnnxFileError, UsageError
 from modelexport.hierarchy.choices import TextFormat
 from modelexport.support.stdio import STDIO
 
@@ -38,7 +38,20 @@ def input_file(path: Path, name: str = "stdin.onnx") -> Iterator[Path]:
             raise FileProblem(f"-: standard input cannot be kept ({error.strerror}).") from error
         if not copy.stat().st_size:
             raise OnnxFileError("-: standard input is empty.")
-        yield copy
+        with _called_standard_input(copy):
+            yield copy
+
+
+@contextmanager
+def _called_standard_input(copy: Path) -> Iterator[None]:
+    """Make errors name standard input in place of its temporary copy."""
+    try:
+        yield
+    except ModelExportError as error:
+        text = str(error)
+        if str(copy) not in text:
+            raise
+        raise type(error)(text.replace(str(copy), "standard input")) from error
 
 
 def _refuse_parts(folder: Path) -> None:

@@ -1,6 +1,6 @@
 """Tables that look the same in a terminal and in markdown, and short texts for their cells."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -18,6 +18,8 @@ _OPERATORS = 4
 """The most operators that are listed in a cell."""
 _GAP = 2
 """Columns of the terminal between two columns of a table."""
+_READABLE = 16
+"""Width to which a column of text may shrink before optional columns are left out."""
 
 
 @dataclass(frozen=True)
@@ -38,19 +40,21 @@ class Grid:
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         """For a terminal or a pipe."""
         rows = [list(map(visible_line, row)) for row in self.rows]  # before columns get a width
-        left_out = self._left_out(rows, options.max_width)
+        widths = self._widths(rows)
+        left_out = self._left_out(widths, options.max_width)
         shown = [number for number in range(len(self.columns)) if number not in left_out]
+        room = options.max_width - _GAP * (len(shown) - 1)
+        widths = self._shrunk({number: widths[number] for number in shown}, room)
         table = Table(box=None, pad_edge=False, header_style="bold")
         for number in shown:
             head = self.columns[number]
             if _is_numeric(head):
                 table.add_column(_title(head), justify="right", no_wrap=True)
-            else:  # a column of text that may wrap shrinks before numbers do; its cells are cut
-                table.add_column(_title(head))
+            else:
+                table.add_column(_title(head), max_width=widths[number])
         for row in rows:
-            table.add_row(
-                *(Text(row[number], no_wrap=True, overflow="ellipsis") for number in shown)
-            )
+            cells = (shorten_path(row[number], widths[number]) for number in shown)
+            table.add_row(*(Text(cell, no_wrap=True, overflow="ellipsis") for cell in cells))
         yield table
         if left_out:
             names = ", ".join(_title(self.columns[number]) for number in sorted(left_out))
@@ -62,19 +66,71 @@ class Grid:
         rules = ["---:" if _is_numeric(head) else "---" for head in self.columns]
         return "\n".join(map(_markdown_line, [list(map(_title, self.columns)), rules, *self.rows]))
 
-    def _left_out(self, rows: Sequence[Sequence[str]], width: int) -> set[int]:
-        """The positions of the columns that have to be left out of a terminal of this width."""
-        texts = zip(map(_title, self.columns), *rows, strict=True)
-        widths = [max(cell_len(text) for text in column) for column in texts]
-        missing = sum(widths) + _GAP * (len(widths) - 1) - width
+    def _widths(self, rows: Sequence[Sequence[str]]) -> dict[int, int]:
+        """The width of each column that shows all of its cells."""
+        columns = enumerate(zip(map(_title, self.columns), *rows, strict=True))
+        return {number: max(map(cell_len, texts)) for number, texts in columns}
+
+    def _texts(self, shown: Iterable[int]) -> list[int]:
+        """The positions of columns of text. The first says what a row is about."""
+        return [number for number in shown if not _is_numeric(self.columns[number])]
+
+    def _left_out(self, widths: Mapping[int, int], width: int) -> set[int]:
+        """The positions of the columns that have to be left out of a terminal of this width.
+
+        Columns of text that are not optional shrink first, except for the first of them.
+        """
+        shrinking = {n for n in self._texts(widths)[1:] if self.columns[n] not in self.optional}
+        least = {n: min(w, _READABLE) if n in shrinking else w for n, w in widths.items()}
+        missing = sum(least.values()) + _GAP * (len(least) - 1) - width
         left_out: set[int] = set()
         for optional in self.optional:
             if missing <= 0:
                 break
             same_head = {n for n, head in enumerate(self.columns) if head == optional} - left_out
-            missing -= sum(widths[number] + _GAP for number in same_head)
+            missing -= sum(least[number] + _GAP for number in same_head)
             left_out |= same_head
         return left_out
+
+    def _shrunk(self, widths: Mapping[int, int], room: int) -> dict[int, int]:
+        """The widths of columns that fit: the widest texts give way, and the first one last."""
+        first, *others = self._texts(widths) or [0]
+        room -= sum(w for n, w in widths.items() if _is_numeric(self.columns[n]))
+        least = [min(widths[number], _READABLE) for number in others]
+        shared = share_out(
+            [widths[number] for number in others], max(room - widths[first], sum(least))
+        )
+        left = max(1, room - sum(shared))
+        shrunk = {first: min(widths[first], left), **dict(zip(others, shared, strict=True))}
+        return {number: shrunk.get(number, width) for number, width in widths.items()}
+
+
+def share_out(widths: Sequence[int], room: int) -> list[int]:
+    """Widths that fit into a room: the widest give way.
+
+    >>> share_out([4, 30, 12], 30), share_out([4, 30, 12], 60)
+    ([4, 14, 12], [4, 30, 12])
+    """
+    most = min(max(widths, default=0), max(room, 1))
+    while most > 1 and sum(min(width, most) for width in widths) > room:
+        most -= 1
+    return [min(width, most) for width in widths]
+
+
+def shorten_path(cell: str, width: int) -> str:
+    """A path that fits a column. Its end is kept: the beginning is alike in many rows.
+
+    A cell that is no path, or a list of several, is not changed.
+
+    >>> shorten_path("/Net/layers.0/attention/query", 18), shorten_path("Add 3, MatMul 2", 8)
+    ('…0/attention/query', 'Add 3, MatMul 2')
+    """
+    if cell_len(cell) <= width or "/" not in cell or ", " in cell:
+        return cell
+    end = cell[-width:]
+    while end and cell_len(end) >= width:
+        end = end[1:]
+    return f"…{end}"
 
 
 def _is_numeric(head: str) -> bool:

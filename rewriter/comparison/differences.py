@@ -63,6 +63,34 @@ def measure_errors(expected: Array, actual: Array) -> Errors:
     )
 
 
+_LOWEST = np.array([np.finfo(kind).min for kind in (np.float16, np.float32, np.float64)])
+"""The numbers that stand for minus infinity in masks of floating-point types."""
+
+
+def without_masked(expected: Array, actual: Array) -> tuple[Array, Array]:
+    """Two arrays of one size without the elements that a mask hides in both.
+
+    One of them is the lowest number of a floating-point type there, or minus infinity, and the
+    exponential of both is zero in single precision: whatever the other number is, it weighs nothing
+    in a softmax. A quantised file has another number there, since its range ends earlier.
+
+    >>> without_masked(np.array([1.0, np.finfo(np.float32).min]), np.array([1.5, -128.0]))
+    (array([1.]), array([1.5]))
+    """
+    left, right = expected.reshape(-1), actual.reshape(-1)
+    if left.dtype.kind != "f" or not left.size or left.min() > _LOWEST.max():
+        return left, right
+    with np.errstate(under="ignore", over="ignore", invalid="ignore"):
+        nothing = np.exp(left.astype(np.float32)) + np.exp(right.astype(np.float32)) == 0
+    hidden = nothing & (_is_lowest(left) | _is_lowest(right))
+    return left[~hidden], right[~hidden]
+
+
+def _is_lowest(array: Array) -> Array:
+    lowest: Array = np.isneginf(array) | np.isin(array, _LOWEST.astype(np.float64))
+    return lowest
+
+
 def _norm(array: Array) -> float:
     return float(np.linalg.norm(array))
 

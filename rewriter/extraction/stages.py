@@ -1,15 +1,20 @@
 """Dividing a main graph into stages that run in order."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from modelexport.errors import NoSuchModuleError, UsageError
 from modelexport.hierarchy.graph_paths import MAIN
+from modelexport.hierarchy.module_tree import ancestors
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.extraction.graph_parts import MainGraph
 from modelexport.rewriter.selection.module_calls import (
     named_calls,
     notes_about_empty,
 )
+from modelexport.support.error_texts import listed
+
+_LISTED_MODULES = 5
+"""The most modules that no stage names which a note lists."""
 
 _WINDOW = 0.25
 """Maximum distance of a cut from the place of equal costs, as a share (0-1) of the cost of a part.
@@ -19,7 +24,7 @@ Within it, the cut goes where the fewest values cross it."""
 def named_stages(
     file: PlacedFile, graph: MainGraph, stages: Sequence[Sequence[str]]
 ) -> tuple[list[list[int]], list[str]]:
-    """The nodes of each stage, and notes about modules without nodes.
+    """The nodes of each stage, and notes about modules without nodes, and about forgotten modules.
 
     A node of two stages goes into the first; a node of a module that no stage names goes into the
     first where it can run. A module inside a branch or a loop takes the node that holds it into its
@@ -39,8 +44,10 @@ def named_stages(
     around: dict[int, int] = {}
     fused: dict[int, int] = {}
     notes: list[str] = []
+    named: set[str] = set()
     for number, patterns in enumerate(stages):
-        _, nodes_of = named_calls(file, patterns)
+        calls, nodes_of = named_calls(file, patterns)
+        named |= {call.path for call in calls}
         _, with_fused = named_calls(file, patterns, partly=True)
         for node in set().union(*with_fused.values()):
             path, position = file.graph.keys[node]
@@ -64,7 +71,29 @@ def named_stages(
                 f"{file.path}: stage {own[position]} cannot run before stage {needed}: its node "
                 f"{graph.describe(position)} reads a value that the later stage computes."
             )
-    return _grouped(stage_of, len(stages), file), notes
+    others = {p: stage for p, stage in stage_of.items() if p not in own and p not in fused}
+    return _grouped(stage_of, len(stages), file), notes + _about_unnamed(file, others, named)
+
+
+def _about_unnamed(file: PlacedFile, others: Mapping[int, int], named: set[str]) -> list[str]:
+    """Notes about the modules that no stage names; those around named ones are no surprise.
+
+    Args:
+        file: The file.
+        others: The stage of each node that no stage names.
+        named: Paths of the modules that the stages name.
+    """
+    around = {path for module in named for path in ancestors(module)}
+    unnamed: dict[int, dict[str, None]] = {}
+    for position, stage in others.items():
+        module = file.modules[position]
+        outermost = [path for path in ancestors(module or "") if path not in around][-1:]
+        unnamed.setdefault(stage, {}).update(dict.fromkeys(map(file.tagger.tag, outermost)))
+    return [
+        f"no stage names {listed(list(tags), _LISTED_MODULES)}: part_{stage}.onnx has their nodes"
+        for stage, tags in sorted(unnamed.items())
+        if tags
+    ]
 
 
 def balanced_stages(

@@ -4,7 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from modelexport.rewriter.profiling.recorded_profile import RecordedLayer, RecordedProfile
+from modelexport.rewriter.profiling.recorded_profile import (
+    RecordedLayer,
+    RecordedProfile,
+    typical_position,
+)
 
 MOST_SECONDS = 0.5
 """Seconds that sessions behind the first may take to load the file and to warm up: a large file is
@@ -67,7 +71,7 @@ def affordable_sessions(seconds: float, most: int) -> int:
 def join_sessions(profiles: Sequence[RecordedProfile]) -> RecordedProfile:
     """One profile that has the runs of all sessions.
 
-    The starting times are those of the first session.
+    The starting times are those of a session whose shown run took a typical time.
 
     Args:
         profiles: A profile of each session, of the same file in the same runtime. A session that
@@ -76,8 +80,14 @@ def join_sessions(profiles: Sequence[RecordedProfile]) -> RecordedProfile:
     first, *_ = profiles
     by_session = [_layers_by_key(profile) for profile in profiles]
     same = [n for n, layers in enumerate(by_session) if layers.keys() == by_session[0].keys()]
+    sliced = [sum(layer.sliced_time for layer in profiles[n].layers) for n in same]
+    shown = by_session[same[typical_position(sliced)]]
     layers = tuple(
-        replace(layer, times=tuple(time for n in same for time in by_session[n][key].times))
+        replace(
+            layer,
+            times=tuple(time for n in same for time in by_session[n][key].times),
+            slices=shown[key].slices,
+        )
         for key, layer in by_session[0].items()
     )
     notes = dict.fromkeys(note for number in same for note in profiles[number].notes)

@@ -151,6 +151,15 @@ def test_a_record_from_standard_input(folder: Path) -> None:
     assert "standard input" in ran.err
 
 
+@pytest.mark.parametrize("command", ["analyze", "profile", "extract"])
+def test_errors_name_standard_input(folder: Path, command: str) -> None:
+    """Never the temporary file that holds it."""
+    options = ["layer.0", "-o", "part.onnx"] if command == "extract" else []
+    ran = modelexport(command, "-", *options, cwd=folder, stdin=b"no model")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert ran.err.startswith("modelexport: standard input: not an ONNX model")
+
+
 def test_a_report_to_standard_output(folder: Path) -> None:
     """`-` writes only the report there; the rest goes to standard error, where --quiet stops it."""
     ran = annotated(folder, "--record", "plain.trace.json", "--report", "-")

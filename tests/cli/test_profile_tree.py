@@ -5,8 +5,9 @@ import re
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from modelexport.cli.render_profile import tree
+from modelexport.cli.render_profile import summary, tree
 from modelexport.rewriter import Profile, profile
 from tests.helpers.commands import Run
 from tests.helpers.printed import RUNS, printed, save_layers
@@ -53,6 +54,20 @@ def test_all_shows_every_module(profiled: Profile) -> None:
     text = _text(profiled, every_module=True)
     assert len(re.findall(r"layer\.\d+ ", text)) == LAYERS
     assert " x " not in text
+
+
+def test_the_summary_says_what_is_unknown_and_what_several_modules_share(
+    profiled: Profile,
+) -> None:
+    """An imported profile has no time outside nodes; a fused layer is work of several modules."""
+    outside = f"{profiled.outside_nodes:,.0f} us outside nodes"
+    assert outside in summary(profiled)
+    assert "several modules" not in summary(profiled)
+    first, *others = profiled.nodes
+    first = replace(first, covers=("/Net/layer.0", "/Net/layer.1"))
+    text = summary(replace(profiled, outside_nodes=None, nodes=[first, *others]))
+    assert "time outside nodes unknown" in text
+    assert f"{first.time / profiled.node_time:.1%} in layers of several modules" in text
 
 
 def test_rows_of_json_are_not_folded(tmp_path: Path, run: Run) -> None:

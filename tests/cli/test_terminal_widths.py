@@ -64,3 +64,31 @@ def test_columns_with_the_same_head_are_left_out_together() -> None:
     grid = Grid(["module", ">a: bytes", ">a: bytes"], [["m", "1" * 9, "2" * 9]], [">a: bytes"])
     assert printed(grid, 25).splitlines()[1].split() == ["m"]
     assert printed(grid, 40).splitlines()[1].split() == ["m", "1" * 9, "2" * 9]
+
+
+PATHS = [f"/Net/encoder/layer.{number}/attention/output/dense/norm" for number in range(12)]
+"""Paths that begin alike, as those of modules do."""
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_rows_stay_different(width: int) -> None:
+    """The end of a path is kept, and other texts give way to it."""
+    rows = [[path, "Add 3, MatMul 2, Reshape 4, Transpose 5, 10 more", "1.5"] for path in PATHS]
+    grid = Grid(["module", "gained", ">error"], rows)
+    _, *lines = printed(grid, width).splitlines()
+    assert max(map(cell_len, lines)) <= width
+    cells = [line.split()[0] for line in lines]
+    for path, cell, line in zip(PATHS, cells, lines, strict=True):
+        assert path.endswith(cell.removeprefix("…"))
+        assert line.split()[-1] == "1.5"
+        assert line.split()[1].startswith("Add")
+    if width >= 60:
+        assert len(set(cells)) == len(PATHS)
+    if width == 80:
+        assert cells == PATHS
+
+
+def test_a_list_of_paths_keeps_its_beginning() -> None:
+    """Its first path is whole, where there is room for it."""
+    grid = Grid([">nodes", "inputs"], [["1", ", ".join(PATHS)]])
+    assert f"{PATHS[0]}, " in printed(grid, 80)

@@ -8,7 +8,7 @@ import onnx
 from modelexport.errors import UsageError
 from modelexport.hierarchy.fingerprints import Array
 from modelexport.rewriter.comparison.compared_file import ComparedFile
-from modelexport.rewriter.comparison.differences import measure_errors
+from modelexport.rewriter.comparison.differences import measure_errors, without_masked
 from modelexport.rewriter.comparison.quantisation.examined_file import ExaminedFile
 from modelexport.rewriter.comparison.quantisation.local_errors import LocalError, local_errors
 from modelexport.rewriter.comparison.quantisation.results import (
@@ -100,7 +100,7 @@ def module_errors(
 def _row(
     tag: str, nodes: int, local: LocalError, exact: Mapping[str, Array], values: Mapping[str, Array]
 ) -> ModuleError:
-    cumulative = measure_errors(exact[local.name], values[local.name])
+    cumulative = measure_errors(*without_masked(exact[local.name], values[local.name]))
     return ModuleError(
         tag=tag,
         value=local.name,

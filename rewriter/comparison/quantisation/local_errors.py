@@ -13,7 +13,7 @@ from onnx import helper
 
 from modelexport.hierarchy.fingerprints import Array, standard_type
 from modelexport.hierarchy.subgraphs import expose_values
-from modelexport.rewriter.comparison.differences import Errors, measure_errors
+from modelexport.rewriter.comparison.differences import Errors, measure_errors, without_masked
 from modelexport.rewriter.comparison.quantisation.examined_file import ExaminedFile
 from modelexport.rewriter.comparison.quantisation.exchanged_values import ValueForm, converted
 from modelexport.rewriter.comparison.quantisation.module_groups import Group
@@ -104,7 +104,8 @@ def _worst_of_modules(
 ) -> dict[str, LocalError]:
     by_module: dict[str, list[LocalError]] = defaultdict(list)
     for name, group in own.items():
-        errors = measure_errors(exact[name], standard_type(values[_REAL + name]))
+        computed = standard_type(values[_REAL + name])
+        errors = measure_errors(*without_masked(exact[name], computed))
         by_module[group.key].append(LocalError(name, group, errors))
     return {
         key: max(locals_, key=lambda local: local.errors.distance)

@@ -9,7 +9,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from modelexport.rewriter.profiling.importers.onnxruntime_events import Event
-from modelexport.rewriter.profiling.recorded_profile import RecordedLayer, RecordedProfile, Slice
+from modelexport.rewriter.profiling.recorded_profile import (
+    RecordedLayer,
+    RecordedProfile,
+    Slice,
+    typical_position,
+)
 
 _CONTROL_FLOW = frozenset({"If", "Loop", "Scan"})
 """Operators of ONNX with subgraphs."""
@@ -40,10 +45,10 @@ def read_onnxruntime(events: Sequence[Event], warmup: int = 0) -> RecordedProfil
     executions = _leaves([event for event in events if event.ts >= start and event.is_kernel])
     # a profile without runs was cut off: all of it counts as one run
     by_run = _split_by_run(executions, measured) if measured else [executions]
-    median_run = _median_run([run.dur for run in measured]) if measured else 0
+    shown_run = typical_position([run.dur for run in measured]) if measured else 0
     slices: dict[_Kernel, list[Slice]] = {}
     providers: dict[_Kernel, str] = {}
-    for execution in by_run[median_run]:
+    for execution in by_run[shown_run]:
         kernel = _kernel(execution)
         times = Slice(execution.ts, execution.dur, execution.tid)
         slices.setdefault(kernel, []).append(times)
@@ -112,8 +117,3 @@ def _times_by_kernel(by_run: list[list[Event]]) -> dict[_Kernel, tuple[float, ..
                 times[kernel] = [0.0] * len(by_run)
             times[kernel][number] += execution.dur
     return {kernel: tuple(values) for kernel, values in times.items()}
-
-
-def _median_run(times: list[float]) -> int:
-    """Position of the run whose time is the median."""
-    return sorted(range(len(times)), key=times.__getitem__)[len(times) // 2]

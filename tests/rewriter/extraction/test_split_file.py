@@ -34,6 +34,20 @@ def test_stages_are_the_modules(run: Run, annotated: Path, tmp_path: Path) -> No
     assert [any("layer.1" in tag for tag in part["tags"]) for part in parts] == [False, True]
 
 
+def test_modules_that_no_stage_names_are_told(tmp_path: Path) -> None:
+    """A forgotten module is in some part; a module around named ones is not forgotten."""
+    model, record = layers("Relu", "Relu", "Relu", "Relu")
+    onnx.save(model, tmp_path / "plain.onnx")
+    stages = [["layer.0"], ["layer.1"]]
+    result = split(tmp_path / "plain.onnx", tmp_path / "s", stages, record=record)
+    notes = [note for note in result.notes if "no stage names" in note]
+    assert notes == ["no stage names /Net/layer.2, /Net/layer.3: part_1.onnx has their nodes"]
+    whole = split(
+        tmp_path / "plain.onnx", tmp_path / "t", [["layer.0-1"], ["layer.2-3"]], record=record
+    )
+    assert not any("no stage names" in note for note in whole.notes)
+
+
 def test_a_stage_without_a_name_is_refused(run: Run, annotated: Path, tmp_path: Path) -> None:
     """The empty path is the root, which nobody means here."""
     for stages in ("layer.0;", "layer.0,;layer.1"):

@@ -5,7 +5,12 @@ from statistics import fmean, median
 
 import pytest
 
-from modelexport.rewriter.profiling.recorded_profile import RecordedLayer, RecordedProfile
+from modelexport.rewriter.profiling.recorded_profile import (
+    RecordedLayer,
+    RecordedProfile,
+    Slice,
+    typical_position,
+)
 from modelexport.rewriter.profiling.sessions import (
     LEAST_RUNS,
     MEASURED_NODES,
@@ -68,6 +73,20 @@ def test_nodes_of_one_name_are_counted() -> None:
     """Two nodes of one name stay two."""
     profile = _profile(("a", 1.0), ("a", 7.0))
     assert [layer.times for layer in join_sessions([profile, profile]).layers] == [(1, 1), (7, 7)]
+
+
+@pytest.mark.parametrize("slow", [0, 1, 2])
+def test_the_run_that_is_shown_is_no_slow_one(slow: int) -> None:
+    """The executions are those of one session; a run that was disturbed does not stand for all."""
+    times = [90.0 if number == slow else 5.0 + number for number in range(3)]
+    profiles = [_profile(("a", time)) for time in times]
+    profiles = [
+        replace(p, layers=tuple(replace(a, slices=(Slice(0, time, 1),)) for a in p.layers))
+        for p, time in zip(profiles, times, strict=True)
+    ]
+    (layer,) = join_sessions(profiles).layers
+    assert layer.sliced_time == min(times)
+    assert times[typical_position(times)] == layer.sliced_time
 
 
 def test_a_session_of_other_nodes_does_not_count() -> None:

@@ -230,6 +230,11 @@ def test_the_command_gives_what_the_quantiser_takes(
     text = run(*line)
     assert suggestion["steps"][0]["tag"] in text.out
     assert f"nodes_to_exclude: {', '.join(excluded)}" in text.out
+    first, *_ = suggestion["steps"]
+    options = f"--module {first['tag']} --format ort"
+    assert f"modelexport select {plain.name} {options} " in text.out
+    selected = run("select", plain, *options.split(), "--record", record.record_path)
+    assert set(first["nodes"]) <= set(json.loads(selected.out)["nodes_to_exclude"])
 
 
 def test_files_without_a_common_output_are_refused(
