@@ -27,7 +27,11 @@ from modelexport.rewriter.comparison.quantisation.examine import (
     suggest,
 )
 from modelexport.rewriter.comparison.quantisation.examined_file import ExaminedFile
-from modelexport.rewriter.comparison.quantisation.module_groups import ModuleGroups, group_by_module
+from modelexport.rewriter.comparison.quantisation.module_groups import (
+    ModuleGroups,
+    group_by_module,
+    settled_values,
+)
 from modelexport.rewriter.comparison.quantisation.read_values import (
     pair_read_values,
     with_keys_of,
@@ -189,7 +193,7 @@ def _examine(
 def _read_names(file: ComparedFile, alignment: ModuleAlignment, shown: ShownModules) -> list[str]:
     """The values that modules read from others, those around them included."""
     groups = ModuleGroups(file, partial(group_by_module, file, alignment, shown))
-    return [*chain.from_iterable(groups.read_values().values()), *groups.settled.values()]
+    return list(chain.from_iterable(groups.read_values().values()))
 
 
 def _run(
@@ -204,7 +208,10 @@ def _run(
     boundaries = [find_boundaries(file, alignment) for file in files]
     names = [_value_names(*pair) for pair in zip(files, boundaries, strict=True)]
     runners = [
-        FileRunner(file, [*own, *_read_names(file, alignment, shown)], libraries)
+        FileRunner(
+            *(file, [*own, *_read_names(file, alignment, shown)], libraries),
+            settled=settled_values(file),
+        )
         for file, own in zip(files, names, strict=True)
     ]
     arrays, inputs = _inputs(files[0], options, record, libraries)

@@ -36,16 +36,23 @@ class FileRunner:
         file: The file.
         names: The values.
         libraries: Custom operator libraries to load.
+        settled: Values in whose place others are given: see `ModuleGroups.settled`.
 
     Raises:
         RuntimeFailedError: onnxruntime does not load the file.
     """
 
     def __init__(
-        self, file: ComparedFile, names: Iterable[str], libraries: Sequence[str] = ()
+        self,
+        file: ComparedFile,
+        names: Iterable[str],
+        libraries: Sequence[str] = (),
+        settled: Mapping[str, str] | None = None,
     ) -> None:
         self._file = file
-        names = list(dict.fromkeys(names))
+        names = list(names)
+        self._settled = {name: settled[name] for name in names if name in settled} if settled else {}
+        names = list(dict.fromkeys([*names, *self._settled.values()]))
         scales = QuantisationScales(file.model.graph)
         self._scales: dict[str, Scale] = {
             name: scale for name in names if (scale := scales.of(name)) is not None
@@ -108,11 +115,12 @@ class FileRunner:
 
     def values(self, names: Sequence[str], feeds: Feeds) -> dict[str, Array]:
         """The values; quantised ones as the real numbers that they stand for."""
-        fetched = list(names)
-        for name in names:
+        ends = {name: self._settled.get(name, name) for name in names}
+        fetched = list(ends.values())
+        for name in ends.values():
             fetched += self._computed(self._scales.get(name, ()))
         arrays = {n: standard_type(a) for n, a in self.stored_values(fetched, feeds).items()}
-        return {name: self._real(name, arrays) for name in names if name in arrays}
+        return {name: self._real(end, arrays) for name, end in ends.items() if end in arrays}
 
     def stored_values(self, names: Sequence[str], feeds: Feeds) -> dict[str, Array]:
         """The tensors among the values, in the types in which the file holds them."""

@@ -32,7 +32,10 @@ from modelexport.rewriter.comparison.parity.results import ModelComparison
 from modelexport.rewriter.comparison.parity.shown_in_file import ShownInFile
 from modelexport.rewriter.comparison.quantisation.examine import has_fewer_bits, module_errors
 from modelexport.rewriter.comparison.quantisation.examined_file import ExaminedFile
-from modelexport.rewriter.comparison.quantisation.module_groups import group_by_module
+from modelexport.rewriter.comparison.quantisation.module_groups import (
+    group_by_module,
+    settled_values,
+)
 from modelexport.rewriter.comparison.quantisation.results import ModuleError
 from modelexport.rewriter.comparison.thresholds import SAME_VALUE_DISTANCE
 from modelexport.rewriter.comparison.value_status import ValueStatus
@@ -105,7 +108,7 @@ class _RunAgainstFile:
             )
         self._own = OwnValues(file, {call.path: i for i, call in enumerate(self._calls)})
         self._rows = ModuleRows(file, self._own, self._calls)
-        self._runner = FileRunner(file, self._own.names, libraries)
+        self._runner = FileRunner(file, self._own.names, libraries, settled_values(file))
         self._feeds = self._runner.find_feeds(list(values.feeds.items()))
         stored = self._stored()
         self._finder = ValueFinder(self._runner, self._own.names, self._feeds, stored, tolerance)

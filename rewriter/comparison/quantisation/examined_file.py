@@ -50,9 +50,7 @@ class ExaminedFile:
 
     def values(self, names: Sequence[str]) -> dict[str, Array]:
         """What modules compute in the end for some values, as real numbers."""
-        ends = {name: self.groups.settled.get(name, name) for name in names}
-        computed = self.runner.values(list(ends.values()), self.feeds)
-        return {name: computed[end] for name, end in ends.items() if end in computed}
+        return self.runner.values(names, self.feeds)
 
     def forms(self, names: Sequence[str]) -> dict[str, ValueForm]:
         """How the file holds some values; those that are no tensors are left out."""

@@ -113,6 +113,13 @@ class ModuleGroups:
         return Counter(group.key for group in self.of if group is not None)
 
 
+def settled_values(file: ComparedFile) -> dict[str, str]:
+    """The values of a file that are what a quantiser makes of them: see `ModuleGroups.settled`."""
+    if all(node.op_type != "QuantizeLinear" for node in file.model.graph.node):
+        return {}
+    return ModuleGroups(file, lambda _: NO_MODULE).settled
+
+
 def group_by_module(
     file: ComparedFile, alignment: ModuleAlignment, shown: ShownModules, claim: Claim
 ) -> Group:

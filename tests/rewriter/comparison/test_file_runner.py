@@ -14,6 +14,7 @@ from modelexport.rewriter.annotation.model_file import ModelFile
 from modelexport.rewriter.comparison import file_runner
 from modelexport.rewriter.comparison.compared_file import ComparedFile
 from modelexport.rewriter.comparison.file_runner import FileRunner, memory_chunks
+from modelexport.rewriter.comparison.quantisation.module_groups import settled_values
 from modelexport.rewriter.comparison.thresholds import MEMORY_BUDGET, MOST_VALUES_AT_ONCE
 from tests.helpers.handmade import parse, record_of
 
@@ -26,12 +27,27 @@ g (float[4] x) => (float[4] y)
 }
 """
 
+CLIPPED = """
+g (float[4, 4] x) => (float[4, 4] y)
+<float scale = {0.25}, uint8 zero = {0}, int8 centre = {0},
+ int8[4, 4] w = {-3, 1, 2, 0, 1, 5, -2, 1, 4, -1, 1, 2, 0, 3, -5, 1}>
+{
+    v = DequantizeLinear (w, scale, centre)
+    a = MatMul (x, v)
+    q = QuantizeLinear (a, scale, zero)
+    d = DequantizeLinear (q, scale, zero)
+    y = Neg (d)
+}
+"""
+"""The quantiser does what a Relu did: its smallest number is zero."""
+
 
 @contextmanager
-def opened(folder: Path) -> Iterator[ComparedFile]:
-    model = parse(QUANTISED)
+def opened(folder: Path, text: str = QUANTISED) -> Iterator[ComparedFile]:
+    model = parse(text)
     onnx.save(model, folder / "plain.onnx")
-    annotate(folder / "plain.onnx", record_of(model, {"": "Net"}, ["", ""]), folder / "a.onnx")
+    record = record_of(model, {"": "Net"}, [""] * len(model.graph.node))
+    annotate(folder / "plain.onnx", record, folder / "a.onnx")
     with ModelFile.open(folder / "a.onnx") as file:
         assert file.carried is not None
         yield ComparedFile(file, 0, file.carried)
@@ -46,6 +62,17 @@ def test_quantised_values_are_given_as_real_numbers(tmp_path: Path) -> None:
         summaries = runner.summaries(["q", "y"], feeds)
     assert values["q"].tolist() == values["y"].tolist() == [1, 2, 3, 4.5]
     assert {name: summary.is_real for name, summary in summaries.items()} == {"q": True, "y": True}
+
+
+def test_a_value_is_what_its_quantiser_makes_of_it(tmp_path: Path) -> None:
+    """Also where only the value itself was asked for."""
+    with opened(tmp_path, CLIPPED) as file:
+        runner = FileRunner(file, ["a"], settled=settled_values(file))
+        feeds = runner.find_feeds([("x", np.eye(4, dtype=np.float32))])
+        values = runner.values(["a"], feeds) | FileRunner(file, ["y"]).values(["y"], feeds)
+        raw = runner.stored_values(["a"], feeds)["a"]
+    assert values["a"].tolist() == (-values["y"]).tolist() == np.maximum(raw, 0).tolist()
+    assert raw.min() < 0
 
 
 def test_inputs_that_do_not_fit_name_the_file(tmp_path: Path) -> None:
