@@ -11,6 +11,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, numpy_helper
 from onnxconverter_common import float16 as common_float16
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from onnxruntime.quantization import (
     CalibrationDataReader,
     QuantFormat,
@@ -26,6 +27,7 @@ from tests.helpers.handmade import layers
 
 WIDTH = 4
 MODULE = "layer.1"
+CPU, AZURE = "CPUExecutionProvider", "AzureExecutionProvider"
 
 
 @pytest.fixture
@@ -204,3 +206,44 @@ def test_onnxruntime_reads_layer_annotations(run: Run, network: Path) -> None:
     placed = ort.InferenceSession(out, options, providers=["CPUExecutionProvider"])
     plain = ort.InferenceSession(network, providers=["CPUExecutionProvider"])
     np.testing.assert_array_equal(placed.run(None, x)[0], plain.run(None, x)[0])
+
+
+def _given_up(file: Path, setting: str) -> list[str]:
+    """The nodes that the processor does not get, by name.
+
+    The Azure provider comes with onnxruntime and runs no operators of ONNX. So a session in which
+    it has a node is refused, and the refusal names the node. Without the annotation of that node,
+    the next one is named.
+    """
+    model, names = onnx.load(file), list[str]()
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.add_session_config_entry("session.layer_assignment_settings", setting)
+    while len(names) <= len(model.graph.node):
+        try:
+            ort.InferenceSession(model.SerializeToString(), options, providers=[CPU, AZURE])
+        except ort_errors.NotImplemented as refusal:
+            names += re.findall(r"node with name '(.*)'", str(refusal))
+        else:
+            break
+        (node,) = (node for node in model.graph.node if node.name == names[-1])
+        kept = [entry for entry in node.metadata_props if entry.key != "layer_ann"]
+        del node.metadata_props[:]
+        node.metadata_props.extend(kept)
+    return names
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+def test_onnxruntime_takes_the_selection_from_the_processor(
+    run: Run, network: Path, inverted: bool
+) -> None:
+    """The provider that is named as the device gets the selected nodes, and no others."""
+    assert {AZURE, CPU} <= set(ort.get_available_providers())
+    out = network.with_name("placed.onnx")
+    command = ["select", network, "--module", MODULE, *(["--not"] if inverted else [])]
+    ran = run(*command, "--format", "layer-ann", "--device", AZURE, "-o", out)
+    assert (ran.code, ran.err) == (0, "")
+    selected = select_nodes(network, [MODULE], inverted=inverted)
+    assert 0 < len(selected.names) < selected.total
+    assert _given_up(out, ran.out.strip()) == selected.names
+    assert _given_up(network, ran.out.strip()) == []
