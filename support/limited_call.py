@@ -48,13 +48,18 @@ def limited_call(
         future = executor.submit(call)
         try:
             while not wait([future], timeout=STEP_SECONDS).done:
-                if end is not None and monotonic() > end:
-                    raise CallLimitError(f"took more than {seconds:g} s")
+                _check_time(end, seconds)
                 _check_memory(resident)
         except BaseException:
             stop()
             raise
     return future.result()
+
+
+def _check_time(end: float | None, seconds: float | None) -> None:
+    """Raise if this time has come, after so many seconds."""
+    if end is not None and monotonic() > end:
+        raise CallLimitError(f"took more than {seconds:g} s")
 
 
 def _check_memory(resident: int) -> None:

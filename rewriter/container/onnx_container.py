@@ -2,13 +2,12 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
 import msgspec
-import numpy as np
 import numpy.typing as npt
 import onnx
 from google.protobuf.message import DecodeError
@@ -25,7 +24,7 @@ from modelexport.rewriter.container.external_data import (
     resolve,
     write_beside,
 )
-from modelexport.rewriter.container.part_writing import move_external_data
+from modelexport.rewriter.container.part_writing import PartFiles, move_external_data
 from modelexport.rewriter.container.scanned_file import ScannedFile
 from modelexport.rewriter.container.skeleton_scan import SkeletonScan
 from modelexport.rewriter.container.skeleton_writing import skeleton_segments
@@ -39,7 +38,6 @@ from modelexport.rewriter.container.tensor_walk import external_reference, walk_
 from modelexport.rewriter.container.text_faults import find_broken_text
 from modelexport.support.decode_errors import DECODE_ERRORS, explain_decode_error
 from modelexport.support.error_texts import first_line
-from modelexport.support.files import atomic_replacement, check_target
 from modelexport.support.protobuf_wire import CutOffError, WireError
 
 _PROTOBUF_LIMIT = 2**31 - 1
@@ -118,7 +116,7 @@ class OnnxContainer:
         if tensor.data_location != tensor.EXTERNAL:
             return None
         span = self._borrowed_span(tensor)
-        return None if span is None else self._values(span).tobytes()
+        return None if span is None else self._file.read(*span).tobytes()
 
     def array(self, tensor: onnx.TensorProto) -> npt.NDArray[Any] | None:
         """The values of an initializer; None if numpy cannot hold them.
@@ -140,7 +138,7 @@ class OnnxContainer:
         span = self._borrowed_span(tensor)
         if span is None:
             return array_in_bytes(tensor, external_bytes(self.path, tensor), self.path)
-        return array_in_bytes(tensor, self._values(span).data, self.path)
+        return array_in_bytes(tensor, self._file.read(*span).data, self.path)
 
     def external_files(self) -> list[ExternalFile]:
         """The external data files that the model refers to, each once.
@@ -221,21 +219,15 @@ class OnnxContainer:
             if tensor.data_location == tensor.EXTERNAL and self._borrowed_span(tensor) is None
         ]
         inputs = [self.path, *(file.path for file in self.external_files())]
-        data = target.parent / f"{target.name}.data"
-        home = home or target.parent
-        copied = bool(external) and not (home.exists() and home.samefile(self.path.parent))
-        for file in (target, data) if copied else (target,):
-            if home.exists():
-                check_target(home / file.name, force=force, inputs=inputs)
-        with ExitStack() as stack:
-            part = stack.enter_context(atomic_replacement(target, force=force, inputs=inputs))
-            if copied:
-                copy = stack.enter_context(atomic_replacement(data, force=force, inputs=inputs))
-                move_external_data(external, self.path, copy, data.name)
+        files = PartFiles.of(target, home or target.parent, self.path, external=bool(external))
+        files.check(inputs, force=force)
+        with files.open(inputs, force=force) as (part, data):
+            if data is not None:
+                move_external_data(external, self.path, data, files.data_name)
             segments = skeleton_segments(model.SerializeToString(), self._borrowed_span)
             with part.open("wb", buffering=0) as sink:
                 self._write_to(sink.fileno(), segments)
-        return [target, data] if copied else [target]
+        return files.paths
 
     def _write_segments(
         self, target: str | Path, segments: Iterable[Segment], *, force: bool
@@ -255,9 +247,6 @@ class OnnxContainer:
         except EOFError:
             self._file.refuse_shorter()
         self._file.check_unchanged()
-
-    def _values(self, span: ByteSpan) -> npt.NDArray[np.uint8]:
-        return self._file.read(span.start, span.length)
 
     def _parse(self, skeleton: bytes) -> onnx.ModelProto:
         if len(skeleton) > _PROTOBUF_LIMIT:

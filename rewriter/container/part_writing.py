@@ -7,8 +7,10 @@ memory page, so that the kernel copies it, or shares its disk blocks where the f
 
 import mmap
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import onnx
 
@@ -17,6 +19,69 @@ from modelexport.rewriter.container.copying import copy_range
 from modelexport.rewriter.container.external_data import is_number, resolve
 from modelexport.rewriter.container.open_file import OpenFile
 from modelexport.rewriter.container.tensor_walk import external_reference
+from modelexport.support.files import atomic_replacement, check_target
+
+
+class PartFiles(NamedTuple):
+    """The files of one part.
+
+    Attributes:
+        target: The part itself.
+        home: The folder where it will be in the end.
+        data: The file of its external data; None where it refers to that of the whole, or has none.
+    """
+
+    target: Path
+    home: Path
+    data: Path | None
+
+    @classmethod
+    def of(cls, target: Path, home: Path, whole: Path, *, external: bool) -> "PartFiles":
+        """The files of a part.
+
+        Args:
+            target: The part itself.
+            home: The folder where it will be in the end.
+            whole: The file that it is a part of.
+            external: Whether it has external data.
+        """
+        is_beside = home.exists() and home.samefile(whole.parent)
+        copied = external and not is_beside
+        return cls(target, home, target.parent / f"{target.name}.data" if copied else None)
+
+    @property
+    def paths(self) -> list[Path]:
+        """All of them."""
+        return [self.target] if self.data is None else [self.target, self.data]
+
+    @property
+    def data_name(self) -> str:
+        """What the part calls the file of its data; empty without one."""
+        return "" if self.data is None else self.data.name
+
+    def check(self, inputs: Iterable[Path], *, force: bool) -> None:
+        """Refuse files that exist in the home, or are inputs.
+
+        Raises:
+            FileProblem: There is one.
+        """
+        if self.home.exists():
+            for path in self.paths:
+                check_target(self.home / path.name, force=force, inputs=inputs)
+
+    @contextmanager
+    def open(self, inputs: Iterable[Path], *, force: bool) -> Iterator[tuple[Path, Path | None]]:
+        """Unfinished files for the part and its data, which get their names when the body ends.
+
+        Raises:
+            FileProblem: A file exists already, is an input or cannot be written.
+        """
+        with ExitStack() as stack:
+            part, *data = [
+                stack.enter_context(atomic_replacement(path, force=force, inputs=inputs))
+                for path in self.paths
+            ]
+            yield part, data[0] if data else None
 
 
 def move_external_data(
