@@ -1,8 +1,9 @@
 """The quantised values of a file, and the nodes that need them quantised.
 
 A quantiser writes one QuantizeLinear and one DequantizeLinear for a value, however many nodes
-need it quantised: the node that computes it, or nodes that read it. Other nodes read the result,
-too. If all nodes that need it are left out of quantisation, both operators are removed.
+need it quantised: the node that computes it, or nodes that read it. (If it is told to, it writes
+equal ones for each reader.) Other nodes read the result, too. If all nodes that need the value
+quantised are left out of quantisation, both operators are removed.
 """
 
 from collections import Counter
@@ -18,19 +19,24 @@ _MERGED = {"Relu", "Clip"}
 
 
 class QuantisedValue(NamedTuple):
-    """A value that only one quantiser reads.
+    """A value that only quantisers read, all with the same scale and zero point.
 
     Attributes:
         name: The value.
-        quantise: Position of its QuantizeLinear.
-        dequantise: Position of its DequantizeLinear.
-        real: The output of that DequantizeLinear: real numbers.
+        quantise: Position of its first QuantizeLinear.
+        dequantise: Position of its first DequantizeLinear.
+        reals: The outputs of its DequantizeLinears: the same real numbers.
     """
 
     name: str
     quantise: int
     dequantise: int
-    real: str
+    reals: tuple[str, ...]
+
+    @property
+    def real(self) -> str:
+        """The first of these outputs."""
+        return self.reals[0]
 
 
 class QuantisedValues:
@@ -59,7 +65,7 @@ class QuantisedValues:
             if (value := self._quantised(name)) is not None
         ]
         self.by_name = {value.name: value for value in real_values}
-        self.by_real = {value.real: value for value in real_values}
+        self.by_real = {real: value for value in real_values for real in value.reals}
         self._handled = self._find_quantised_nodes()
 
     def needed_by_producer(self, name: str) -> bool:
@@ -92,25 +98,36 @@ class QuantisedValues:
         return True
 
     def _quantised(self, name: str) -> QuantisedValue | None:
-        quantise = self._only_reader(name, "QuantizeLinear")
-        if quantise is None:
+        nodes = self._graph.nodes
+        quantisers = self._only_readers(name, "QuantizeLinear")
+        dequantisers = [
+            readers[0]
+            for quantiser in quantisers
+            if len(readers := self._only_readers(nodes[quantiser].output[0], "DequantizeLinear"))
+            == 1
+        ]
+        scales = {tuple(nodes[position].input[1:]) for position in quantisers}
+        if len(dequantisers) != len(quantisers) or len(scales) != 1:
             return None
-        dequantise = self._only_reader(self._graph.nodes[quantise].output[0], "DequantizeLinear")
-        if dequantise is None:
-            return None
-        return QuantisedValue(name, quantise, dequantise, self._graph.nodes[dequantise].output[0])
+        reals = tuple(nodes[position].output[0] for position in dequantisers)
+        return QuantisedValue(name, quantisers[0], dequantisers[0], reals)
 
-    def _only_reader(self, name: str, operator: str) -> int | None:
-        """Position of the operator that reads a value; None if something else does.
+    def _only_readers(self, name: str, operator: str) -> Sequence[int]:
+        """Positions of the operators that read a value; empty if something else reads it, too.
 
         One without a scale or an output is damaged.
         """
         consumers = self._graph.consumers.get(name, ())
-        if len(consumers) != 1 or name in self._graph.returned:
-            return None
-        node = self._graph.nodes[consumers[0]]
-        reads_it = node.op_type == operator and list(node.input[:1]) == [name]
-        return consumers[0] if reads_it and len(node.input) > 1 and node.output else None
+        if name in self._graph.returned:
+            return ()
+        nodes = (self._graph.nodes[position] for position in consumers)
+        expected = all(
+            (node.op_type, list(node.input[:1])) == (operator, [name])
+            and len(node.input) > 1
+            and node.output
+            for node in nodes
+        )
+        return consumers if expected else ()
 
     def _find_quantised_nodes(self) -> set[int]:
         """The nodes that the quantiser handled, so that their inputs and outputs are quantised.
@@ -170,9 +187,10 @@ class QuantisedValues:
     def _neighbours(self, name: str) -> Iterator[int]:
         """The node that computes a quantised value, and the nodes that need it quantised."""
         yield self._graph.producer[name]
-        for reader in self._graph.consumers.get(self.by_name[name].real, ()):
-            if self._passed_on(reader) != name:
-                yield reader
+        for real in self.by_name[name].reals:
+            for reader in self._graph.consumers.get(real, ()):
+                if self._passed_on(reader) != name:
+                    yield reader
 
     def _dequantised_inputs(self, node: onnx.NodeProto) -> Iterator[int | None]:
         """The DequantizeLinear of each input of a node; None for other inputs."""

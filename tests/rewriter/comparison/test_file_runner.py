@@ -40,6 +40,18 @@ g (float[4, 4] x) => (float[4, 4] y)
 }
 """
 """The quantiser does what a Relu did: its smallest number is zero."""
+TWICE = CLIPPED.replace(
+    "y = Neg (d)",
+    """
+    r = QuantizeLinear (a, scale, zero)
+    e = DequantizeLinear (r, scale, zero)
+    f = Identity (d)
+    h = Sub (e, f)
+    n = Neg (d)
+    y = Sub (n, h)
+""",
+)
+"""Each reader has a quantiser of its own."""
 
 
 @contextmanager
@@ -64,9 +76,10 @@ def test_quantised_values_are_given_as_real_numbers(tmp_path: Path) -> None:
     assert {name: summary.is_real for name, summary in summaries.items()} == {"q": True, "y": True}
 
 
-def test_a_value_is_what_its_quantiser_makes_of_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", [CLIPPED, TWICE], ids=["one", "one for each reader"])
+def test_a_value_is_what_its_quantiser_makes_of_it(tmp_path: Path, text: str) -> None:
     """Also where only the value itself was asked for."""
-    with opened(tmp_path, CLIPPED) as file:
+    with opened(tmp_path, text) as file:
         runner = FileRunner(file, ["a"], settled=settled_values(file))
         feeds = runner.find_feeds([("x", np.eye(4, dtype=np.float32))])
         values = runner.values(["a"], feeds) | FileRunner(file, ["y"]).values(["y"], feeds)
