@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import huggingface_hub
 import msgspec
 
 from fuzzing.cases import KINDS
@@ -57,7 +58,7 @@ class SourceCase(NamedTuple):
 def main() -> None:
     """Run the cases that the arguments ask for; exits with 1 for findings."""
     options = _arguments()
-    os.environ["HF_HUB_OFFLINE"] = "1"
+    huggingface_hub.constants.HF_HUB_OFFLINE = True  # its variable was read at the import
     findings = options.out / "findings"
     findings.mkdir(parents=True, exist_ok=True)
     kinds, endings, cases = dict[str, list[str]](), set[str](), 0

@@ -25,6 +25,7 @@ from modelexport.tracer.sources.example_inputs import factory_inputs, folder_inp
 from modelexport.tracer.sources.exported_programs import load_program
 from modelexport.tracer.sources.factories import call_factory, find_factory
 from modelexport.tracer.sources.generation.model_parts import step_with_past
+from modelexport.tracer.sources.hub_models import reachable_source
 from modelexport.tracer.sources.hugging_face import load_pretrained
 from modelexport.tracer.sources.origin import Origin
 from modelexport.tracer.sources.scripts import interpret, load_script
@@ -115,6 +116,9 @@ def _load(
             raise SourceError(f"{source}: --no-weights is not for adapters, which are weights.")
         base = base_of_adapter(source, base_model)
         check_folder(base)
+        base = reachable_source(
+            base, f"{source}: its base model {base}", "Give its folder with --base-model FOLDER."
+        )
         adapted = load_adapted(source, base, task, attention, trust_remote_code=trust_remote_code)
         return Loaded(
             adapted,
@@ -150,10 +154,11 @@ def _load(
             source, request, attention, trust_remote_code=trust_remote_code
         )
         return Loaded(model, inputs, Origin(real_path(folder).name))
+    location = reachable_source(source, f"{source}: it", "Give the folder of a model.")
     model = load_pretrained(
-        source, task, attention, trust_remote_code=trust_remote_code, weights=weights
+        location, task, attention, trust_remote_code=trust_remote_code, weights=weights
     )
-    inputs = folder_inputs(source, model, request, trust_remote_code=trust_remote_code)
+    inputs = folder_inputs(location, model, request, trust_remote_code=trust_remote_code)
     name = real_path(folder).name if folder.is_dir() else source
     return Loaded(model, inputs, Origin(name, task))
 
