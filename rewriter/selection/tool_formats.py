@@ -160,7 +160,11 @@ _WRITERS: dict[SelectionFormat, Callable[[Selection], str]] = {
     SelectionFormat.MODELOPT: lambda selection: _as_json(
         nodes_to_exclude=list(map(exact_pattern, selection.names))
     ),
-    SelectionFormat.QUARK: lambda selection: _as_json(exclude=selection.names),
+    SelectionFormat.QUARK: lambda selection: _as_json(
+        exclude=selection.names,
+        OptimizeModel=False,  # Quark fuses nodes before it reads names, and gives others
+        SimplifyModel=False,
+    ),
     SelectionFormat.INC: lambda selection: _as_json(
         set_local=list(map(exact_pattern, selection.names))
     ),

@@ -160,9 +160,13 @@ def test_patterns_match_the_selection_only(run: Run, network: Path, form: str) -
 
 
 def test_quark_takes_exact_names(run: Run, network: Path) -> None:
-    """It reads a name as a pattern only when that is anchored and has a wildcard."""
-    names = _arguments(run, network, "quark")["exclude"]
-    assert names == select_nodes(network, [MODULE]).names
+    """It reads a name as a pattern only when that is anchored and has a wildcard.
+
+    It fuses nodes before it reads names, unless it is told not to.
+    """
+    arguments = _arguments(run, network, "quark")
+    assert arguments.pop("exclude") == select_nodes(network, [MODULE]).names
+    assert arguments == {"OptimizeModel": False, "SimplifyModel": False}
 
 
 def test_olive_reads_modules_from_names(run: Run, network: Path) -> None:
