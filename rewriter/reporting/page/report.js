@@ -13,7 +13,7 @@ const MEASURES = [
   ["local_error", "Error by itself", (value) => value.toPrecision(3)],
   ["error", "Error", (value) => value.toPrecision(3)],
 ];
-const ERRORS = ["error", "local_error"];
+const ERRORS = ["local_error", "error"];
 const ROW_HEIGHT = 26;
 const NAMED_WIDTH = 34;
 const LETTER_WIDTH = 7;
@@ -387,6 +387,7 @@ document.addEventListener("keydown", (event) => {
 addEventListener("resize", drawIcicles);
 
 for (const [name, label] of MEASURES) if (usable(name)) { const option = element("option", label); option.value = name; byId("measure").append(option); }
+byId("measure").value = ["time", ...ERRORS].find(usable) || byId("measure").value;  // what was asked for
 state.measure = byId("measure").value || "nodes";
 byId("title").textContent = files.map((file) => file.file).join("  →  ");
 document.title = byId("title").textContent;

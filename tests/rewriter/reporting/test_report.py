@@ -220,6 +220,7 @@ def test_errors_of_modules_reach_those_around_them(
     (tmp_path / "c.json").write_bytes(msgspec.json.encode(result))
     report(annotated, tmp_path / "r.html", comparison=tmp_path / "c.json")
     browser.open(tmp_path / "r.html")
+    assert browser.run("document.getElementById('measure').value") == "local_error"
     figure = "document.querySelector('#tree .figure').textContent"
     for measure, error in (("error", 0.5), ("local_error", 0.125)):
         browser.run(f"state.measure = '{measure}'; drawTree(); drawIcicles()")
@@ -239,7 +240,9 @@ def test_a_run_shows_the_sum_of_its_times(tmp_path: Path, browser: Browser, run:
     times = [m["time"] for m in json.loads(ran.out)["modules"] if m["path"].count(".") == 1]
     assert len(times) == 4
     browser.open(tmp_path / "r.html")
-    browser.run("state.measure = 'time'; state.open.add('0'); state.open.add('1'); drawTree()")
+    shown = "[state.measure, document.getElementById('measure').value]"
+    assert browser.run(shown) == ["time", "time"]  # the page opens with what was given to it
+    browser.run("state.open.add('0'); state.open.add('1'); drawTree()")
     rows = browser.run("[...document.querySelectorAll('#tree .row')].map(e => e.textContent)")
     (line,) = [row for row in rows if "4 x " in row]
     assert f"{sum(times):.1f} µs" in line
