@@ -140,7 +140,8 @@ def _by_neighbours(
         nearest = [_nearest(position, edges, charges) for edges in (reads, readers)]
         modules = sorted({module for module in nearest if module is not None})
         if modules:
-            module = graph.tree.common_ancestor(modules) or modules[-1]
+            around = graph.tree.common_ancestor(modules)
+            module = around or nearest[1] or modules[-1]  # the root tells less than the reader
             result[position] = Charge(module, nodes=(), reason=None)
     return result
 

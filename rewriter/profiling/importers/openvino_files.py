@@ -1,11 +1,12 @@
 """The profiles of openvino's benchmark_app: its CSV, its JSON and its execution graph.
 
 Layers have the names of ONNX nodes. The execution graph also lists all nodes that a layer runs,
-and the layers that it reads.
+and the layers that it reads. In the others, the name of a change of type or layout has the names of
+the layers on both sides: `a_f32_bf16_b` stands between `a` and `b`.
 """
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 from xml.etree.ElementTree import Element
 
@@ -16,6 +17,8 @@ from modelexport.rewriter.profiling.recorded_profile import (
 )
 
 CSV_HEAD = "layerName;execStatus;layerType;execType;realTime (ms)"
+_REORDER = "Reorder"
+"""The kind of a layer that changes the type or the layout of a value."""
 _SPLIT_OFF = "/WithoutBiases"
 """What openvino adds to the name of an operator from which it split the bias."""
 
@@ -51,16 +54,43 @@ def _profile(entries: Iterable[tuple[str, str, str, str]], runs: int) -> Recorde
     """A profile of rows with name, kind, status and milliseconds."""
     kinds: dict[str, str] = {}
     times: dict[str, list[float]] = {}
+    names: set[str] = set()
     for name, kind, status, milliseconds in entries:
+        names.add(name)
         if status.rpartition(".")[2] == "EXECUTED":
             kinds[name] = kind
             times.setdefault(name, []).append(1000 * float(milliseconds))
     complete = min(map(len, times.values()), default=0)
+    reads: dict[str, list[str]] = {}
+    for name, kind in kinds.items():
+        if kind == _REORDER and (sides := _sides(name, names)) is not None:
+            reads.setdefault(name, []).append(sides[0])
+            reads.setdefault(sides[1], []).append(name)
     layers = tuple(
-        RecordedLayer(name, kind, tuple(times[name][:complete]), sources=source_names(name))
+        RecordedLayer(
+            name,
+            kind,
+            tuple(times[name][:complete]),
+            sources=source_names(name),
+            predecessors=tuple(reads.get(name, ())),
+        )
         for name, kind in kinds.items()
     )
     return RecordedProfile("openvino", layers, runs)
+
+
+def _sides(name: str, names: Collection[str]) -> tuple[str, str] | None:
+    """The layers between which a change of type or layout stands; None where its name has none.
+
+    The longest names count: `a_1_f32_bf16_b` is behind `a_1`, not behind `a`.
+    """
+    steps = name.split("_")
+    befores = (n for n in range(len(steps) - 1, 0, -1) if "_".join(steps[:n]) in names)
+    afters = (n for n in range(1, len(steps)) if "_".join(steps[n:]) in names)
+    before, after = next(befores, None), next(afters, None)
+    if before is None or after is None or before >= after:
+        return None
+    return "_".join(steps[:before]), "_".join(steps[after:])
 
 
 def source_names(name: str, originals: str = "") -> tuple[str, ...]:
