@@ -36,7 +36,7 @@ def _json(layers: Sequence[Layer]) -> str:
 def test_they_are_charged_to_the_module_around_both_sides(
     tmp_path: Path, write: Callable[[Sequence[Layer]], str]
 ) -> None:
-    """Or of the layer that reads it, where that is the root. One between unknown layers has none."""
+    """Or of the layer that reads it, where that is the root. Unknown sides give no module."""
     record = two_layers_record()
     onnx.save(two_layers(), tmp_path / "net.onnx")
     annotate(tmp_path / "net.onnx", record, tmp_path / "a.onnx")
