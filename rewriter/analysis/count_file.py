@@ -3,11 +3,12 @@
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from functools import cached_property
 
 import onnx
 
 from modelexport.hierarchy.module_tree import ROOT, ModuleTree
-from modelexport.rewriter.analysis.costs import MacCounter, Shapes, stored_weights
+from modelexport.rewriter.analysis.costs import MacCounter, Shapes, WorkCounter, stored_weights
 from modelexport.rewriter.analysis.module_rows import subtree_parameters
 from modelexport.rewriter.analysis.totals import Totals, add_counts
 from modelexport.rewriter.graph.initializer_parameters import initializer_shapes
@@ -40,7 +41,7 @@ class FileCounter:
         shapes: Shapes,
         op_types: Collection[str] = (),
     ) -> None:
-        self._graph, self._shapes = graph, shapes
+        self._model, self._graph, self._shapes = model, graph, shapes
         self._macs = MacCounter(shapes)
         self._op_types = frozenset(op_types)
         self._tree = ModuleTree(()) if carried is None else carried.tree
@@ -52,7 +53,7 @@ class FileCounter:
         self._totals_by_path: dict[str, Totals] = {}
         self.parameters: dict[str, int] = {}
         modules = [None if claim is None else claim.module for claim in self._claims]
-        parameters = {} if carried is None else carried.parameters
+        self._named = parameters = {} if carried is None else carried.parameters
         weights = stored_weights(model, graph, self._tree, modules, parameters)
         self._count_parameters({weight.name: weight.module for weight in weights})
         self._count_nodes()
@@ -96,6 +97,20 @@ class FileCounter:
         self.parameters = subtree_parameters(own, self.tagger)
         self.file_totals.parameters = self.parameters.get(self.tagger.tag(ROOT), 0)
 
+    @cached_property
+    def _work(self) -> WorkCounter:
+        """Says which module a node is charged to that does the work of several."""
+        return WorkCounter(self._model, self._tree, self._named, self._macs, self._graph.graphs)
+
+    def _count_macs(self, number: int, totals: Totals) -> None:
+        """Count the multiply-accumulates of a node for the module that it is charged to."""
+        key, proto = self._graph.keys[number], self._graph.nodes[number]
+        claim = self._claims[number]
+        macs = self._macs.count(key, proto)
+        if claim is not None and claim.covers and macs != 0:
+            totals = self._totals_of(self._work.charged_module(claim, key, proto))
+        totals.add_macs(macs)
+
     def _count_nodes(self) -> None:
         """Count each node for its module; then the file's figures are the sum."""
         outside, derived = Totals(), self._graph.derived
@@ -114,11 +129,10 @@ class FileCounter:
                 totals.evidence[kind] = totals.evidence.get(kind, 0) + 1
             if op_type not in is_free:
                 is_free[op_type] = self._macs.is_free(graph.nodes[number])
-            macs: int | None = 0
             if not is_free[op_type]:
-                macs = self._macs.count(graph.keys[number], graph.nodes[number])
+                self._count_macs(number, totals)
             values = () if derived[number] else indexed.output_values(number)
-            totals.add_node(op_type, macs, [value_bytes[value] for value in values])
+            totals.add_node(op_type, [value_bytes[value] for value in values])
             counted.append(op_type)
         self._add_to_file(counted, [outside, *self.own_totals.values()])
 

@@ -23,7 +23,7 @@ def module_rows(
         own: The figures of each module itself by tag, without those of the modules below it.
         parameters: Elements of the parameters of each module by tag, with those below it.
         tagger: Writes the tags.
-        with_nodes: Whether modules without nodes are left out, too.
+        with_nodes: Whether modules whose work no node does are left out, too.
 
     Returns:
         The rows in the model's order, each module followed by those below it.
@@ -41,7 +41,7 @@ def module_rows(
             joined = tag in nesting.joined and not _works(own.get(parent))
             depths[tag] = depths[parent] + (not joined)
         totals, size = sums[tag], parameters.get(tag, 0)
-        left_out = not totals.op_types if with_nodes else totals.empty and not size
+        left_out = not totals.has_work if with_nodes else totals.empty and not size
         if parent is None or not left_out:
             module, share = nesting.modules[tag], size / size_of_model
             figures = own.get(tag) or nothing, totals, size, share

@@ -36,22 +36,29 @@ class Totals:
 
     @property
     def empty(self) -> bool:
-        """Whether there are no nodes and no weights."""
-        return not (self.op_types or self.parameters or self.weight_bytes)
+        """Whether there are no nodes, no work and no weights."""
+        return not (self.has_work or self.parameters or self.weight_bytes)
 
-    def add_node(self, op_type: str, macs: int | None, sizes: Sequence[int | None]) -> None:
-        """Add the figures of a node.
+    @property
+    def has_work(self) -> bool:
+        """Whether there are nodes, or multiply-accumulates of nodes that have another tag."""
+        return bool(self.op_types or self.macs or self.unknown_macs)
 
-        Args:
-            op_type: Its operator.
-            macs: Its multiply-accumulates; None when unknown.
-            sizes: Bytes of each value that it computes; None for an unknown size.
-        """
-        self.op_types[op_type] = self.op_types.get(op_type, 0) + 1
+    def add_macs(self, macs: int | None) -> None:
+        """Add the multiply-accumulates of a node; None when they are unknown."""
         if macs is None:
             self.unknown_macs += 1
         else:
             self.macs += macs
+
+    def add_node(self, op_type: str, sizes: Sequence[int | None]) -> None:
+        """Add a node and the values that it computes.
+
+        Args:
+            op_type: Its operator.
+            sizes: Bytes of each value that it computes; None for an unknown size.
+        """
+        self.op_types[op_type] = self.op_types.get(op_type, 0) + 1
         for size in sizes:
             if size is None:
                 self.unknown_activations += 1

@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 
 from modelexport.hierarchy.choices import SplitBalance
-from modelexport.rewriter.analysis.costs import MacCounter, Shapes
+from modelexport.hierarchy.module_tree import ROOT
+from modelexport.rewriter.analysis.costs import MacCounter, Shapes, WorkCounter
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.extraction.graph_parts import MainGraph, weight_bytes
 
@@ -42,6 +43,19 @@ def _macs(file: PlacedFile, graph: MainGraph) -> list[float]:
     return [float(counter.count(keys[p], graph.nodes[p]) or 0) for p in graph.work]
 
 
+def _charged_modules(file: PlacedFile, graph: MainGraph) -> list[str]:
+    """The module to which a profile charges each working node."""
+    macs = MacCounter(Shapes(file.model))
+    counter = WorkCounter(file.model, file.tree, file.hierarchy.parameters, macs)
+    claims, keys = file.claims, file.graph.keys
+    return [
+        ROOT
+        if (claim := claims[position]) is None
+        else counter.charged_module(claim, keys[position], graph.nodes[position])
+        for position in graph.work
+    ]
+
+
 def _bytes(file: PlacedFile, graph: MainGraph) -> list[float]:
     sizes = {w.name: weight_bytes(w) for w in file.model.graph.initializer}
     return [  # a weight is counted where it is first read
@@ -55,7 +69,7 @@ def _times(
     """The time of each module, divided among its nodes by their multiply-accumulates."""
     least = _LEAST_COST * max(1.0, sum(macs))
     shares = [count + least for count in macs]  # so that modules without any have shares, too
-    modules = [file.modules[position] or "" for position in graph.work]
+    modules = _charged_modules(file, graph)
     sums = defaultdict[str, float](float)
     for module, share in zip(modules, shares, strict=True):
         sums[module] += share

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from modelexport.errors import ForeignRecordError
 from modelexport.hierarchy.profile_options import ImportedProfile, ProfileOptions
+from modelexport.rewriter.analysis.costs import Work
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.container import file_source
 from modelexport.rewriter.execution.profiled_run import optimise
@@ -18,7 +19,6 @@ from modelexport.rewriter.profiling.measured_profile import Measurement, choose_
 from modelexport.rewriter.profiling.optimised_graph import graph_of_optimised
 from modelexport.rewriter.profiling.profiled_graph import ProfiledGraph, graph_of_file
 from modelexport.rewriter.profiling.recorded_profile import RecordedProfile
-from modelexport.rewriter.profiling.work_by_module import Work
 
 _ONNXRUNTIME = "onnxruntime"
 _UNKNOWN = "unknown"

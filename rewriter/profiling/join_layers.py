@@ -4,9 +4,10 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from modelexport.hierarchy.module_tree import ROOT
+from modelexport.rewriter.analysis.costs import add_works, choose_module
+from modelexport.rewriter.profiling.file_work import choose_line
 from modelexport.rewriter.profiling.profiled_graph import ProfiledGraph
 from modelexport.rewriter.profiling.recorded_profile import RecordedLayer
-from modelexport.rewriter.profiling.work_by_module import add_works, choose_line, choose_module
 
 _NO_NODE = "no node of the file was found for it"
 

@@ -13,23 +13,17 @@ from itertools import chain
 from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.graph_paths import op_type
 from modelexport.hierarchy.module_tree import ROOT, ModuleTree
+from modelexport.rewriter.analysis.costs import Work, WorkByModule, add_works, choose_module
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.graph.operators import real_operator
 from modelexport.rewriter.matching import Decision
+from modelexport.rewriter.profiling.file_work import FileWork, WorkByLine
 from modelexport.rewriter.profiling.profiled_graph import (
     UNSURE,
     ProfiledGraph,
     ProfiledNode,
     is_root_op,
-)
-from modelexport.rewriter.profiling.work_by_module import (
-    Work,
-    WorkByLine,
-    WorkByModule,
-    WorkCounter,
-    add_works,
-    choose_module,
 )
 
 _BY_NAME = frozenset({EvidenceKind.IDENTITY, EvidenceKind.NAMES})
@@ -83,7 +77,7 @@ class _OriginalNodes:
         self, file: PlacedFile, dims: Mapping[str, int], decisions: Sequence[Decision]
     ) -> None:
         self._file = file
-        self._counter = WorkCounter(file, dims)
+        self._work = FileWork(file, dims)
         self._by_origin: dict[str, list[int]] = {}
         for number, (key, proto) in enumerate(zip(file.graph.keys, file.graph.nodes, strict=True)):
             output = next(filter(None, proto.output), f"{key.graph}#{key.position}")
@@ -100,23 +94,23 @@ class _OriginalNodes:
         covers = decision.covers or (() if decision.module is None else (decision.module,))
         kept = self._kept.get((name, plain_operator(kind)))
         if kept is not None and self._file.modules[kept] is not None:
-            own = self._counter.count(kept)
+            own = self._work.by_module(kept)
             fused = self._file.modules[kept] in covers and any(map(any, own.values()))
             return dict.fromkeys(covers if fused else (), Work()) | own
         numbers = self._origins(decision)
         absorbed = self._absorbed(numbers, kind)
-        works = [self._counter.count(number) for number in absorbed]
+        works = [self._work.by_module(number) for number in absorbed]
         covers = tuple(dict.fromkeys([*covers, *chain.from_iterable(works)]))
         if len(covers) == 1:
             return {covers[0]: Work()}
-        total = add_works(*map(self._counter.count, numbers), *works)
+        total = add_works(*map(self._work.by_module, numbers), *works)
         return {module: total.get(module, Work()) for module in covers}
 
     def line_works(self, decision: Decision, name: str, kind: str) -> WorkByLine:
         """The work of an optimised node by source line."""
         kept = self._kept.get((name, plain_operator(kind)))
         numbers = self._origins(decision) if kept is None else [kept]
-        works = add_works(*map(self._counter.count_by_line, numbers))
+        works = add_works(*map(self._work.by_line, numbers))
         return works or dict.fromkeys(decision.source_lines, Work())
 
     def is_root_op(self, decision: Decision, name: str, kind: str) -> bool:

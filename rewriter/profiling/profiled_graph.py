@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 
 from modelexport.hierarchy.choices import EvidenceKind
 from modelexport.hierarchy.module_tree import ROOT, ModuleTree
+from modelexport.rewriter.analysis.costs import WorkByModule
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.graph.operators import is_quantiser
 from modelexport.rewriter.matching import Claim
-from modelexport.rewriter.profiling.work_by_module import WorkByLine, WorkByModule, WorkCounter
+from modelexport.rewriter.profiling.file_work import FileWork, WorkByLine
 
 UNSURE = frozenset({None, EvidenceKind.STRUCTURE, EvidenceKind.PROPAGATION})
 """Evidence of decisions that go by the neighbours alone."""
@@ -92,15 +93,15 @@ def graph_of_file(file: PlacedFile, dims: Mapping[str, int]) -> ProfiledGraph:
         file: The file, with the modules of its nodes.
         dims: Sizes of open dimensions by their names.
     """
-    counter = WorkCounter(file, dims)
+    work = FileWork(file, dims)
     reasons = file.hierarchy.claims.reasons
     nodes = tuple(
         ProfiledNode(
             proto.name,
             kind,
-            counter.count(number),
+            work.by_module(number),
             reasons.get(file.graph.keys[number], "the node has no module"),
-            counter.count_by_line(number),
+            work.by_line(number),
             is_root_op(file.claims[number], kind),
         )
         for number, (proto, kind) in enumerate(zip(file.graph.nodes, file.op_types, strict=True))

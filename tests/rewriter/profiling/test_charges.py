@@ -3,16 +3,11 @@
 import pytest
 
 from modelexport.hierarchy.module_tree import Module, ModuleTree
+from modelexport.rewriter.analysis.costs import Work, WorkByModule, add_works, choose_module
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.profiling.join_layers import charge_layers
 from modelexport.rewriter.profiling.profiled_graph import ProfiledGraph, ProfiledNode
 from modelexport.rewriter.profiling.recorded_profile import RecordedLayer, executed_predecessors
-from modelexport.rewriter.profiling.work_by_module import (
-    Work,
-    WorkByModule,
-    add_works,
-    choose_module,
-)
 from tests.helpers.handmade import TWO_LAYERS_MODULES, two_layers
 
 TREE = ModuleTree([Module(path, name) for path, name in TWO_LAYERS_MODULES.items()])

@@ -10,7 +10,8 @@ import pytest
 
 from modelexport.hierarchy.record import encode_record
 from modelexport.rewriter import annotate, profile
-from modelexport.rewriter.profiling.work_by_module import Work, choose_line
+from modelexport.rewriter.analysis.costs import Work
+from modelexport.rewriter.profiling.file_work import choose_line
 from tests.helpers.commands import Run
 from tests.helpers.handmade import two_layers, two_layers_record, with_source_lines
 

@@ -8,12 +8,12 @@ import pytest
 
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.choices import EvidenceKind
+from modelexport.rewriter.analysis.costs import choose_module
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.graph.model_graph import ModelGraph
 from modelexport.rewriter.matching import Claim, Decision
 from modelexport.rewriter.profiling.optimised_graph import graph_of_optimised
 from modelexport.rewriter.profiling.profiled_graph import ProfiledGraph, is_root_op
-from modelexport.rewriter.profiling.work_by_module import choose_module
 from tests.helpers.handmade import TWO_LAYERS_SCOPES, two_layers
 
 NAMES = [node.name for node in two_layers().graph.node]

@@ -1,13 +1,16 @@
-"""The work of each node by module and by source line. It decides what the node is charged to."""
+"""The work of each node by module. It decides which module a node is charged to."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+import onnx
+
+from modelexport.hierarchy.graph_paths import LocatedGraph, NodeKey
 from modelexport.hierarchy.module_tree import ROOT, ModuleTree
-from modelexport.rewriter.analysis.costs import MacCounter, Shapes
-from modelexport.rewriter.annotation.placed_file import PlacedFile
+from modelexport.rewriter.analysis.costs.macs import MacCounter
 from modelexport.rewriter.graph.initializer_parameters import InitializerParameters
+from modelexport.rewriter.matching import Claim
 
 
 class Work(NamedTuple):
@@ -19,9 +22,6 @@ class Work(NamedTuple):
 
 WorkByModule = dict[str, Work]
 """Paths of modules to the work that is done for them."""
-
-WorkByLine = dict[str, Work]
-"""Source lines (`file:line`) to the work that is done for them."""
 
 
 def add_works(*all_works: Mapping[str, Work]) -> WorkByModule:
@@ -35,26 +35,33 @@ def add_works(*all_works: Mapping[str, Work]) -> WorkByModule:
 
 
 class WorkCounter:
-    """Counts the work of the nodes of a file by module.
+    """Counts the work of nodes by module.
 
     Args:
-        file: The file, with the modules of its nodes.
-        dims: Sizes of open dimensions by their names.
+        model: The model; its weights may be left out.
+        tree: Its modules.
+        claimed: Initializer name to the parameter that it holds, as the file or a record says.
+        macs: Counts the multiply-accumulates of its nodes.
+        graphs: The graphs of the model, as `walk_graphs` gives them, where they are known.
     """
 
-    def __init__(self, file: PlacedFile, dims: Mapping[str, int]) -> None:
-        self._file = file
-        self._macs = MacCounter(Shapes(file.model, dims))
-        self._parameters = InitializerParameters(file.model, file.tree, file.hierarchy.parameters)
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        tree: ModuleTree,
+        claimed: Mapping[str, str],
+        macs: MacCounter,
+        graphs: Iterable[LocatedGraph] | None = None,
+    ) -> None:
+        self._tree, self._macs = tree, macs
+        self._parameters = InitializerParameters(model, tree, claimed, graphs)
         sizes = self._parameters.shapes
         self._sizes = {name: math.prod(shape) for name, shape in sizes.items()}
 
-    def count(self, node: int) -> WorkByModule:
+    def count(self, claim: Claim | None, key: NodeKey, proto: onnx.NodeProto) -> WorkByModule:
         """The work of a node by module; empty for a node without a module."""
-        claim = self._file.claims[node]
         if claim is None:
             return {}
-        key, proto = self._file.graph.keys[node], self._file.graph.nodes[node]
         macs = self._macs.count(key, proto) or 0
         sizes = {name: self._sizes[name] for name in proto.input if name in self._sizes}
         if not claim.covers:
@@ -74,30 +81,21 @@ class WorkCounter:
             works[heaviest] = Work(macs, works[heaviest].weights)
         return works
 
-    def count_by_line(self, node: int) -> WorkByLine:
-        """The work of a node by source line, the first of its lines; empty without a line."""
-        works = self.count(node).values()
-        total = Work(sum(work.macs for work in works), sum(work.weights for work in works))
-        lines = self._file.source_lines[node]
-        return {line: Work() if number else total for number, line in enumerate(lines)}
+    def charged_module(self, claim: Claim, key: NodeKey, proto: onnx.NodeProto) -> str:
+        """The module to which a node's cost is charged: its own, if it does no other's work."""
+        if not claim.covers:
+            return claim.module
+        return choose_module(self.count(claim, key, proto), self._tree)
 
     def _size_of_module(self, path: str) -> int:
         """Elements of the own parameters of a module."""
-        if path not in self._file.tree:
+        if path not in self._tree:
             return 0
-        return sum(parameter.size for parameter in self._file.tree[path].parameters)
-
-
-def choose_line(works: Mapping[str, Work]) -> str | None:
-    """The source line to which a layer is charged: the one with the most work; of equals the first.
-
-    None where there is no line.
-    """
-    return max(works, key=lambda line: works[line], default=None)
+        return sum(parameter.size for parameter in self._tree[path].parameters)
 
 
 def choose_module(works: Mapping[str, Work], tree: ModuleTree) -> str:
-    """The module to which a layer is charged: the one with the most work.
+    """The module to which a node or a layer is charged: the one with the most work.
 
     Of modules with equal work it is their common ancestor, but for the root: then the first.
     """
