@@ -103,7 +103,7 @@ def _modules(result: "Comparison", *, every: bool) -> Section:
     if result.lost:
         lines.append(f"lost in all: {list_counts(result.lost, None)}")
     changed = sum(1 for _ in result.changes())
-    title = f"{changed} of {plural(len(result.modules), 'module')} differ"
+    title = f"{changed} of {plural(len(result.modules), 'module')} differ in operators or sizes"
     return Section(title, lines, Grid(heads, rows, ["done by", ">params", ">bytes", "lost"]))
 
 
