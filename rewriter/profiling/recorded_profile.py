@@ -22,13 +22,13 @@ def faster_half_mean(times: Sequence[float]) -> float:
     return fmean(sorted(times)[: (len(times) + 1) // 2])
 
 
-def typical_position(times: Sequence[float]) -> int:
-    """The position of the time in the middle of the faster half: nearest to what is reported.
+def nearest_position(times: Sequence[float], reported: float) -> int:
+    """The position of the run that is nearest to the reported time.
 
-    >>> typical_position([4, 2, 90, 3, 8])
+    >>> nearest_position([4, 2, 90, 3, 8], 3.4)
     3
     """
-    return sorted(range(len(times)), key=times.__getitem__)[(len(times) - 1) // 4]
+    return min(range(len(times)), key=lambda position: abs(times[position] - reported))
 
 
 class Slice(NamedTuple):

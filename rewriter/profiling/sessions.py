@@ -7,7 +7,8 @@ from dataclasses import replace
 from modelexport.rewriter.profiling.recorded_profile import (
     RecordedLayer,
     RecordedProfile,
-    typical_position,
+    faster_half_mean,
+    nearest_position,
 )
 
 MOST_SECONDS = 0.5
@@ -71,7 +72,7 @@ def affordable_sessions(seconds: float, most: int) -> int:
 def join_sessions(profiles: Sequence[RecordedProfile]) -> RecordedProfile:
     """One profile that has the runs of all sessions.
 
-    The starting times are those of a session whose shown run took a typical time.
+    The starting times are those of the session whose shown run is nearest to the reported time.
 
     Args:
         profiles: A profile of each session, of the same file in the same runtime. A session that
@@ -80,14 +81,14 @@ def join_sessions(profiles: Sequence[RecordedProfile]) -> RecordedProfile:
     first, *_ = profiles
     by_session = [_layers_by_key(profile) for profile in profiles]
     same = [n for n, layers in enumerate(by_session) if layers.keys() == by_session[0].keys()]
+    times = {
+        key: tuple(time for n in same for time in by_session[n][key].times) for key in by_session[0]
+    }
     sliced = [sum(layer.sliced_time for layer in profiles[n].layers) for n in same]
-    shown = by_session[same[typical_position(sliced)]]
+    reported = sum(map(faster_half_mean, times.values()))
+    shown = by_session[same[nearest_position(sliced, reported)]]
     layers = tuple(
-        replace(
-            layer,
-            times=tuple(time for n in same for time in by_session[n][key].times),
-            slices=shown[key].slices,
-        )
+        replace(layer, times=times[key], slices=shown[key].slices)
         for key, layer in by_session[0].items()
     )
     notes = dict.fromkeys(note for number in same for note in profiles[number].notes)

@@ -13,7 +13,8 @@ from modelexport.rewriter.profiling.recorded_profile import (
     RecordedLayer,
     RecordedProfile,
     Slice,
-    typical_position,
+    faster_half_mean,
+    nearest_position,
 )
 
 _CONTROL_FLOW = frozenset({"If", "Loop", "Scan"})
@@ -45,13 +46,15 @@ def read_onnxruntime(events: Sequence[Event], warmup: int = 0) -> RecordedProfil
     executions = _leaves([event for event in events if event.ts >= start and event.is_kernel])
     # a profile without runs was cut off: all of it counts as one run
     by_run = _split_by_run(executions, measured) if measured else [executions]
-    shown_run = typical_position([run.dur for run in measured]) if measured else 0
+    times_of = _times_by_kernel(by_run)
+    reported = sum(map(faster_half_mean, times_of.values()))
+    shown_run = nearest_position([sum(e.dur for e in run) for run in by_run], reported)
     slices: dict[_Kernel, list[Slice]] = {}
     providers: dict[_Kernel, str] = {}
     for execution in by_run[shown_run]:
         kernel = _kernel(execution)
-        times = Slice(execution.ts, execution.dur, execution.tid)
-        slices.setdefault(kernel, []).append(times)
+        slice_ = Slice(execution.ts, execution.dur, execution.tid)
+        slices.setdefault(kernel, []).append(slice_)
         providers[kernel] = execution.args.provider
     layers = tuple(
         RecordedLayer(
@@ -61,7 +64,7 @@ def read_onnxruntime(events: Sequence[Event], warmup: int = 0) -> RecordedProfil
             slices=tuple(slices.get(kernel, ())),
             provider=providers.get(kernel, ""),
         )
-        for kernel, times in _times_by_kernel(by_run).items()
+        for kernel, times in times_of.items()
     )
     notes: tuple[str, ...] = ()
     if len(events) >= _MOST_EVENTS:

@@ -4,7 +4,7 @@ from typing import Any
 
 from modelexport.rewriter.profiling.importers.onnxruntime_events import events_of, is_onnxruntime
 from modelexport.rewriter.profiling.importers.onnxruntime_json import read_onnxruntime
-from modelexport.rewriter.profiling.recorded_profile import typical_position
+from modelexport.rewriter.profiling.recorded_profile import nearest_position
 
 
 def _run(start: int, duration: int) -> dict[str, Any]:
@@ -34,7 +34,8 @@ def test_runs_are_told_apart_and_warmup_is_left_out() -> None:
         "a": (11.0, 12.0, 13.0),
         "b": (5.0, 5.0, 5.0),
     }
-    start = 100.0 * (1 + typical_position(profile.run_times))
+    totals = [sum(layer.times[run] for layer in profile.layers) for run in range(3)]
+    start = 100.0 * (1 + nearest_position(totals, sum(layer.time for layer in profile.layers)))
     assert [layer.slices[0].start for layer in profile.layers] == [start, start + 20]
 
 
