@@ -11,7 +11,7 @@ from modelexport.cli.options import common
 from modelexport.cli.options.groups import expand_groups
 from modelexport.cli.options.hierarchy import HierarchyOptions, ReplaceKeys
 from modelexport.cli.options.matching import Explain, MatchingOptions
-from modelexport.cli.part_folders import counterpart, is_folder, title, with_each_part
+from modelexport.cli.part_folders import counterpart, is_folder, with_each_part
 from modelexport.cli.render_decisions import (
     exit_if_undecided,
     print_annotation,
@@ -162,6 +162,6 @@ def _print_parts(
     elif not verbosity(context).quiet:
         out = console(stderr=report == STDIO)
         for role, result in results.items():
-            print_annotation(result, f"{output or result.file} ({title(role)})", out)
+            print_annotation(result, f"{output or result.file} ({role.words})", out)
             for decision in decisions[role]:
                 print_explanation(decision, out)

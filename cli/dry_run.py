@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import modelexport
 from modelexport.cli.console import console, print_document, print_json
 from modelexport.cli.options.tracing import SourceTask
-from modelexport.cli.part_folders import title
 from modelexport.cli.step_progress import step_progress
 from modelexport.hierarchy.choices import TextFormat
 
@@ -45,7 +44,7 @@ def print_parts_dry_run(task: SourceTask, folder: Path) -> None:
         print_json(plan)
         return
     for role, part in plan.parts.items():
-        print_document(f"# {title(role)}")
+        print_document(f"# {role.words}")
         _print_plan(part)
     console().print(f"  would write {plan.files[-1]}")
 

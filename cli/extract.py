@@ -14,7 +14,6 @@ from modelexport.cli.options.placement import PlacementOptions
 from modelexport.cli.part_folders import (
     is_folder,
     parts_that_have,
-    title,
 )
 from modelexport.cli.stdio_files import (
     check_named,
@@ -97,7 +96,7 @@ def extract(
             print_json(results)
         elif not verbosity(context).quiet:
             for role, part_result in results.items():
-                _print_result(part_result, f"{output} ({title(role)})", console())
+                _print_result(part_result, f"{output} ({role.words})", console())
         if any(part_result.equal is False for part_result in results.values()):
             raise typer.Exit(1)
         return
@@ -144,7 +143,7 @@ def _extract_from_parts(
     parts = parts_that_have(
         folder, lambda part: (part, extract_from(part.onnx, None, sources(part)))
     )
-    names = ", ".join(map(title, parts))
+    names = ", ".join(role.words for role in parts)
     is_file = output.suffix == ".onnx"
     if len(parts) > 1 and (is_file or save_inputs is not None):
         option = f"-o {output}" if is_file else "--save-inputs"

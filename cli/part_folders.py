@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from modelexport.errors import UsageError
 from modelexport.hierarchy.choices import PartRole
@@ -77,43 +77,6 @@ def parts_that_have(
     return {part.role: result for part, result in those_that_have(parts, work)}
 
 
-class HierarchySource(NamedTuple):
-    """Where the hierarchy of a file comes from, if the file itself does not have it.
-
-    Attributes:
-        record: A record.
-        inherit_from: An annotated file.
-    """
-
-    record: Path | None
-    inherit_from: Path | None
-
-
-def hierarchy_source(
-    part: "PartFiles", record: Path | None, inherit_from: Path | None
-) -> HierarchySource:
-    """Where the hierarchy of a part comes from: its own record, unless another source is given.
-
-    Args:
-        part: The part.
-        record: A record, or a folder of parts; None for neither.
-        inherit_from: An annotated file, or a folder of parts; None for neither.
-
-    Raises:
-        FileProblem: A folder has no such part.
-    """
-    own = part.existing_record() if inherit_from is None else None
-    return HierarchySource(
-        counterpart(record, part.role, record=True) or own,
-        counterpart(inherit_from, part.role),
-    )
-
-
-def title(role: PartRole) -> str:
-    """A part's role as it is printed."""
-    return role.replace("_", " ")
-
-
 def with_each_part(
     folder: Path,
     output: Path | None,
@@ -143,18 +106,7 @@ def with_each_part(
 
 
 def counterpart(path: Path | None, role: PartRole, *, record: bool = False) -> Path | None:
-    """The file to use for a part: of a folder of parts, that of the same role.
+    """The file to use for a part, see `part_files.counterpart`."""
+    from modelexport.hierarchy import part_files  # noqa: PLC0415 - only folders
 
-    Args:
-        path: A file or a folder of parts; None for neither.
-        role: The role of the part.
-        record: Whether the record is wanted, not the ONNX file.
-
-    Raises:
-        FileProblem: The folder has no such part.
-    """
-    if path is None or not is_folder(path):
-        return path
-    from modelexport.hierarchy.part_files import file_of_role  # noqa: PLC0415 - only folders
-
-    return file_of_role(path, role, record=record)
+    return part_files.counterpart(path, role, record=record)

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, NamedTuple
 
 from modelexport.cli.console import console, print_document, print_json
-from modelexport.cli.part_folders import title
 from modelexport.hierarchy.choices import ComparisonFormat
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ class ComparisonPrinter(NamedTuple):
         else:
             for role, compared in results.items():
                 if not (compared.same and self.quiet):
-                    print_document(f"# {title(role)}")
+                    print_document(f"# {role.words}")
                 self._print_one(compared)
 
     def _print_one(self, result: "AnyComparison") -> None:

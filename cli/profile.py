@@ -14,12 +14,7 @@ from modelexport.cli.options.profiling import (
     ProfileImportOptions,
     ProfileRunOptions,
 )
-from modelexport.cli.part_folders import (
-    HierarchySource,
-    hierarchy_source,
-    is_folder,
-    parts_by_role,
-)
+from modelexport.cli.part_folders import is_folder, parts_by_role
 from modelexport.cli.print_profile import ProfilePrinter, print_notes
 from modelexport.cli.stdio_files import check_one_reader, input_file
 from modelexport.cli.step_progress import step_progress
@@ -92,7 +87,7 @@ def profile(  # noqa: PLR0913 - a parameter is an option of the command
             "force": force,
         }
         shown: dict[str, Any] = {"module": module, "depth": depth, "sort": sort}
-        sources = HierarchySource(record, inherit_from)
+        sources: dict[str, Any] = {"record": record, "inherit_from": inherit_from}
         profiles = [_profile(model, sources, keywords, shown) for model in models]
     printer = ProfilePrinter(output_format, every_module, console(stderr=files.uses_stdout()))
     if by is ProfileRows.LINE:
@@ -105,19 +100,21 @@ def profile(  # noqa: PLR0913 - a parameter is an option of the command
 
 
 def _profile(
-    model: Path, sources: HierarchySource, keywords: dict[str, Any], shown: dict[str, Any]
+    model: Path, sources: dict[str, Any], keywords: dict[str, Any], shown: dict[str, Any]
 ) -> "Profile | PartsProfile":
     """Profile a file, or each file in a folder of parts."""
     if is_folder(model):
+        from modelexport.hierarchy.part_files import sources_of_part  # noqa: PLC0415 - only folders
+
         profiles = {
             role: modelexport.profile(
-                part.onnx, **hierarchy_source(part, *sources)._asdict(), **keywords
+                part.onnx, **sources_of_part(part, **sources)._asdict(), **keywords
             )
             for role, part in parts_by_role(model).items()
         }
         return modelexport.sum_profiles(profiles, model.name, **shown)
     with input_file(model) as path:
-        return modelexport.profile(path, **sources._asdict(), **keywords, **shown)
+        return modelexport.profile(path, **sources, **keywords, **shown)
 
 
 def _check_models(models: list[Path], *, for_one_file: bool) -> None:

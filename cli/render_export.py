@@ -66,7 +66,7 @@ def print_parts(
         for role, summary in result.traces.items():
             _trace_lines(summary, out)
             if (report := result.annotations.get(role)) is not None:
-                print_annotation(report, f"hierarchy of the {role.replace('_', ' ')}", out)
+                print_annotation(report, f"hierarchy of the {role.words}", out)
         count, wires = len(result.manifest.parts), len(result.manifest.connections)
         out.print(f"{result.folder}: {count} parts, {wires} connections between them")
 

@@ -9,7 +9,6 @@ from rich.console import RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
-from modelexport.cli.part_folders import title
 from modelexport.cli.tables import Grid, plural
 from modelexport.hierarchy.choices import PartRole
 from modelexport.rewriter import ModuleTime, Profile, ProfileComparison
@@ -68,13 +67,13 @@ def summaries(whole: Profile, parts: Mapping[PartRole, Profile]) -> Iterator[str
     if not parts:
         yield summary(whole)
     for role, profile in parts.items():
-        yield f"{title(role)}: {summary(profile)}"
+        yield f"{role.words}: {summary(profile)}"
 
 
 def by_part(whole: Profile, parts: Mapping[PartRole, Profile]) -> Grid:
     """A line for each module of the whole model, with its time in each part."""
     times = [{row.tag: row.time for row in profile.modules} for profile in parts.values()]
-    roles = [f">{title(role)}" for role in parts]
+    roles = [f">{role.words}" for role in parts]
     rows = [
         [
             row.tag,

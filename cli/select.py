@@ -11,7 +11,7 @@ from modelexport.cli.options import common
 from modelexport.cli.options.groups import expand_groups
 from modelexport.cli.options.placement import PlacementOptions
 from modelexport.cli.options.selecting import NodeOptions, ToolOptions
-from modelexport.cli.part_folders import is_folder, parts_that_have, title, with_each_part
+from modelexport.cli.part_folders import is_folder, parts_that_have, with_each_part
 from modelexport.cli.stdio_files import check_named, check_one_reader, input_file
 from modelexport.cli.step_progress import step_progress
 from modelexport.cli.verbosity import verbosity
@@ -98,10 +98,10 @@ def _print_parts(
         print_json_text(tool_formats.joined_json(texts) + "\n")
     else:
         for role, text in texts.items():
-            print_document(f"# {title(role)}\n{text}")
+            print_document(f"# {role.words}\n{text}")
     if tool.output_format is not SelectionFormat.JSON and not quiet:
         for role, selection in selections.items():
-            _print_notes(selection, f"{selection.file} ({title(role)})")
+            _print_notes(selection, f"{selection.file} ({role.words})")
 
 
 def _print_notes(selection: "Selection", name: str) -> None:

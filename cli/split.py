@@ -12,7 +12,7 @@ from modelexport.cli.options import common
 from modelexport.cli.options.dividing import DivisionOptions
 from modelexport.cli.options.groups import expand_groups
 from modelexport.cli.options.placement import PlacementOptions
-from modelexport.cli.part_folders import is_folder, parts_that_have, title
+from modelexport.cli.part_folders import is_folder, parts_that_have
 from modelexport.cli.stdio_files import check_named, check_one_reader, input_file
 from modelexport.cli.step_progress import step_progress
 from modelexport.cli.verbosity import verbosity
@@ -73,7 +73,7 @@ def split(
         with step_progress(context):
             results = _split_parts(model, output, placement, split_file, force=force)
         for role, part_result in results.items() if output_format is TextFormat.TEXT else ():
-            _print_result(part_result, quiet=quiet, heading=f"# {title(role)}")
+            _print_result(part_result, quiet=quiet, heading=f"# {role.words}")
         if output_format is TextFormat.JSON:
             print_json(results)
         _exit_if_different(list(results.values()))

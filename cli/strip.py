@@ -8,7 +8,7 @@ import typer
 import modelexport
 from modelexport.cli.console import console, print_json
 from modelexport.cli.options import common
-from modelexport.cli.part_folders import is_folder, title, with_each_part
+from modelexport.cli.part_folders import is_folder, with_each_part
 from modelexport.cli.stdio_files import check_one_writer, input_file, output_file
 from modelexport.cli.step_progress import step_progress
 from modelexport.cli.verbosity import verbosity
@@ -68,7 +68,7 @@ def strip(
             print_json(results)
         elif not verbosity(context).quiet:
             for role, part_result in results.items():
-                _print_result(part_result, f"{output} ({title(role)})", console())
+                _print_result(part_result, f"{output} ({role.words})", console())
         return
     with output_file(output) as target, step_progress(context), input_file(model) as path:
         assert target is not None

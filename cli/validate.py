@@ -10,7 +10,7 @@ import modelexport
 from modelexport.cli.console import console, print_json
 from modelexport.cli.options import common
 from modelexport.cli.options.matching import CustomOps
-from modelexport.cli.part_folders import counterpart, is_folder, title, with_each_part
+from modelexport.cli.part_folders import counterpart, is_folder, with_each_part
 from modelexport.cli.stdio_files import check_one_reader, input_file
 from modelexport.cli.step_progress import step_progress
 from modelexport.cli.verbosity import verbosity
@@ -67,7 +67,7 @@ def validate(
         if output_format is TextFormat.JSON:
             print_json(results)
         for role, part_result in results.items() if output_format is TextFormat.TEXT else ():
-            _print_result(part_result, f"{model} ({title(role)})", quiet=quiet)
+            _print_result(part_result, f"{model} ({role.words})", quiet=quiet)
         good = all(part_result.good for part_result in results.values())
     else:
         with step_progress(context), input_file(model) as path:

@@ -197,6 +197,15 @@ class PartRole(StrEnum):
     DECODER_WITH_PAST = auto()
     """Reads further tokens, and the cache of those before."""
 
+    @property
+    def words(self) -> str:
+        """The role as it is printed.
+
+        >>> PartRole.DECODER_WITH_PAST.words
+        'decoder with past'
+        """
+        return self.replace("_", " ")
+
 
 class ProfileRuntime(StrEnum):
     """Runtimes in which `profile` runs a file."""

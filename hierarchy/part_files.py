@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from modelexport.errors import FileProblem
 from modelexport.hierarchy.choices import PartRole
 from modelexport.hierarchy.part_manifest import MANIFEST, is_part_folder, read_part_manifest
+from modelexport.hierarchy.record import Record
 
 
 @dataclass(frozen=True)
@@ -71,5 +73,51 @@ def file_of_role(folder: Path, role: PartRole, *, record: bool = False) -> Path:
     """
     part = next((part for part in part_files(folder) if part.role is role), None)
     if part is None:
-        raise FileProblem(f"{folder}: it has no {role.replace('_', ' ')}.")
+        raise FileProblem(f"{folder}: it has no {role.words}.")
     return part.record if record else part.onnx
+
+
+class HierarchySources(NamedTuple):
+    """Where the hierarchy of a file comes from, if the file itself does not have it.
+
+    Attributes:
+        record: A record, or its path.
+        inherit_from: An annotated file.
+    """
+
+    record: Record | Path | None
+    inherit_from: Path | None
+
+
+def sources_of_part(
+    part: PartFiles, record: Record | str | Path | None, inherit_from: str | Path | None
+) -> HierarchySources:
+    """Where the hierarchy of a part comes from: its own record, unless another source is given.
+
+    Args:
+        part: The part.
+        record: A record, its path, or a folder of parts; None for none of these.
+        inherit_from: An annotated file, or a folder of parts; None for neither.
+
+    Raises:
+        FileProblem: A folder has no such part.
+    """
+    if not isinstance(record, Record):
+        own = part.existing_record() if inherit_from is None else None
+        record = counterpart(record, part.role, record=True) or own
+    return HierarchySources(record, counterpart(inherit_from, part.role))
+
+
+def counterpart(source: str | Path | None, role: PartRole, *, record: bool = False) -> Path | None:
+    """The file to use for a part: of a folder of parts, that of the same role.
+
+    Args:
+        source: A file or a folder of parts; None for neither.
+        role: The role of the part.
+        record: Whether the record is wanted, not the ONNX file.
+
+    Raises:
+        FileProblem: The folder has no such part.
+    """
+    path = None if source is None else Path(source)
+    return file_of_role(path, role, record=record) if path and is_part_folder(path) else path

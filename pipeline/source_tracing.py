@@ -52,14 +52,18 @@ def trace_source(
     traced: tracer.RecordResult | tracer.TraceResult
     if onnx_target is None:
         traced = tracer.record(
-            *(loaded.model, loaded.inputs, record_target),
+            loaded.model,
+            loaded.inputs,
+            record_target,
             **arguments,
             force=force,
             origin=loaded.origin,
         )
     else:
         traced = tracer.trace(
-            *(loaded.model, loaded.inputs, onnx_target),
+            loaded.model,
+            loaded.inputs,
+            onnx_target,
             **arguments,
             record=record_target,
             force=force,

@@ -85,7 +85,8 @@ def make_part_folder(parent: Path) -> Iterator[Path]:
 def locked_folder(folder: Path) -> Iterator[None]:
     """Let no other process that locks a folder run the body at the same time.
 
-    On file systems without locks the body runs at once.
+    On file systems without locks the body runs at once, and so it does in a folder for unfinished
+    files that this process holds: it has the lock.
 
     Args:
         folder: The folder.
@@ -93,6 +94,9 @@ def locked_folder(folder: Path) -> Iterator[None]:
     Raises:
         OSError: It cannot be read.
     """
+    if folder in _OPEN:
+        yield
+        return
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         _lock(descriptor, wait=True)

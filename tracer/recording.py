@@ -132,7 +132,7 @@ def _record_by_export(
     run, call, siblings = run_once(model, call, stamp=stamp)
     try:
         exported = export_equal_layers_once(
-            *(model, call, exporter, settings), refuse_constant_inputs, siblings
+            model, call, exporter, settings, refuse_constant_inputs, siblings
         )
     except ExportFailedError as error:
         if exporter is not Exporter.AUTO:

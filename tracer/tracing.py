@@ -129,7 +129,7 @@ def trace(  # noqa: PLR0913 - keyword-only options of an entry point
             run, call, siblings = run_once(model, call, stamp=stamp)
             try:
                 exported = export_equal_layers_once(
-                    *(model, call, chosen, settings), refuse_constant_inputs, siblings
+                    model, call, chosen, settings, refuse_constant_inputs, siblings
                 )
             except ExportFailedError as error:
                 raise ExportFailedError(
@@ -145,9 +145,8 @@ def trace(  # noqa: PLR0913 - keyword-only options of an entry point
             content = build_exported_record(model, run, probed, weights, origin)
         with attribute_errors_to(record_file):
             record_file.write_bytes(encode_record(content))
-    return TraceResult(
-        *(target, record_target, content, content.source.why), has_values=not exported.valueless
-    )
+    has_values = not exported.valueless
+    return TraceResult(target, record_target, content, content.source.why, has_values)
 
 
 def _write_and_probe(

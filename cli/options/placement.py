@@ -14,7 +14,6 @@ from modelexport.cli.options.matching import (
     NoRun,
     memory_bytes,
 )
-from modelexport.cli.part_folders import hierarchy_source
 from modelexport.hierarchy.place_options import PlaceKeywords
 
 if TYPE_CHECKING:
@@ -46,13 +45,18 @@ class PlacementOptions:
         Args:
             part: The part of a folder that they are for; None for a file.
         """
-        record, inherit_from = self.record, self.inherit_from
-        if part is not None:
-            record, inherit_from = hierarchy_source(part, record, inherit_from)
-        return {
-            "record": record,
-            "inherit_from": inherit_from,
+        keywords: PlaceKeywords = {
+            "record": self.record,
+            "inherit_from": self.inherit_from,
             "run": not self.no_run,
             "libraries": tuple(self.custom_ops or ()),
             "memory": memory_bytes(self.memory),
         }
+        if part is not None:
+            from modelexport.hierarchy.part_files import (  # noqa: PLC0415 - only folders
+                sources_of_part,
+            )
+
+            sources = sources_of_part(part, self.record, self.inherit_from)
+            keywords |= {"record": sources.record, "inherit_from": sources.inherit_from}
+        return keywords

@@ -99,4 +99,4 @@ class PartsRun(JobRun):
 
 
 def _name(role: PartRole) -> str:
-    return f"{role.replace('_', ' ')}: "
+    return f"{role.words}: "

@@ -49,9 +49,9 @@ class LoadedParts:
         """
         part = next((part for part in self.parts if part.role == file.role), None)
         if part is None:
-            roles = ", ".join(part.role.replace("_", " ") for part in self.parts)
+            roles = ", ".join(part.role.words for part in self.parts)
             raise FileProblem(
-                f"{file.onnx}: it is the {file.role.replace('_', ' ')}, and "
+                f"{file.onnx}: it is the {file.role.words}, and "
                 f"{self.loaded.origin.name} has no such part; its parts are {roles}."
             )
         with self.as_part(part) as loaded:

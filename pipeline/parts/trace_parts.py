@@ -241,7 +241,7 @@ def _make_part(
                 origin=loaded.origin,
             )
         except ExportFailedError as error:
-            raise ExportFailedError(f"The {part.role.replace('_', ' ')}: {error}") from error
+            raise ExportFailedError(f"The {part.role.words}: {error}") from error
     report = None
     if annotate_options is not None and annotate_options.inject:
         report_step("annotating")

@@ -8,7 +8,7 @@ from typing import NamedTuple, Unpack
 
 import msgspec
 
-from modelexport.hierarchy.choices import SplitBalance
+from modelexport.hierarchy.choices import SplitBalance, parse_choice
 from modelexport.hierarchy.place_options import PlaceKeywords, PlaceOptions
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.extraction.graph_parts import MainGraph
@@ -71,7 +71,7 @@ def split(
         RuntimeFailedError: onnxruntime does not run one of the files.
         UsageError: The file cannot be divided into these parts.
     """
-    balance, folder = SplitBalance(balance), Path(out_dir)
+    balance, folder = parse_choice(SplitBalance, balance, "balance"), Path(out_dir)
     times = partial(module_times, path, profile, PlaceOptions(**placement))
     if folder.exists():
         check_target(folder / MANIFEST, force=force)

@@ -3,16 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
-from modelexport.errors import FileProblem, UsageError
+from modelexport.errors import UsageError
 from modelexport.hierarchy.choices import PartRole
-from modelexport.hierarchy.part_files import PartFiles, part_files
+from modelexport.hierarchy.part_files import part_files, sources_of_part
 from modelexport.hierarchy.part_manifest import is_part_folder
 from modelexport.hierarchy.place_options import PlaceOptions
 from modelexport.hierarchy.record import Record
-
-_Source = TypeVar("_Source", Record | str | Path, str | Path)
 
 
 @dataclass(frozen=True)
@@ -55,27 +52,11 @@ def shown_files(model: Path, placement: PlaceOptions, *, several: bool) -> Itera
         yield ShownFile(model, model.name, record, inherit_from)
         return
     for part in part_files(model):
-        own = part.existing_record() if inherit_from is None else None
+        sources = sources_of_part(part, record, inherit_from)
         yield ShownFile(
             path=part.onnx,
             name=f"{model.name}/{part.onnx.name}" if several else part.onnx.name,
-            record=own if record is None else _of_part(record, part, record=True),
-            inherit_from=None if inherit_from is None else _of_part(inherit_from, part),
+            record=sources.record,
+            inherit_from=sources.inherit_from,
             role=part.role,
         )
-
-
-def _of_part(source: _Source, part: PartFiles, *, record: bool = False) -> "_Source | Path":
-    """The source for one part: of a folder of parts, the file of the same role.
-
-    Args:
-        source: What is given for all parts.
-        part: The part.
-        record: Whether its record is wanted, not its ONNX file.
-    """
-    if isinstance(source, Record) or not is_part_folder(Path(source)):
-        return source
-    for other in part_files(Path(source)):
-        if other.role == part.role:
-            return other.record if record else other.onnx
-    raise FileProblem(f"{source}: it has no part {part.role}.")

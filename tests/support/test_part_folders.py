@@ -4,7 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from modelexport.support.part_folders import WrittenFile, removed_on_error
+from modelexport.support.part_folders import (
+    WrittenFile,
+    locked_folder,
+    make_part_folder,
+    removed_on_error,
+)
 
 
 def _fail(*files: WrittenFile) -> None:
@@ -41,3 +46,11 @@ def test_files_stay_when_nothing_fails(tmp_path: Path) -> None:
     with removed_on_error([WrittenFile.at(path)]):
         pass
     assert path.read_text() == "mine"
+
+
+def test_a_folder_that_this_process_holds_is_not_locked_twice(tmp_path: Path) -> None:
+    """The body runs at once; a second lock would be waited for without end."""
+    with make_part_folder(tmp_path) as folder:
+        with locked_folder(folder):
+            (folder / "new").write_text("a file inside")
+        assert (folder / "new").exists()

@@ -111,20 +111,12 @@ def _load(
     weights: bool,
     base_model: str | None,
 ) -> Loaded:
+    """Load a source of any kind; the arguments are those of `load`."""
     if is_adapter_folder(source):
         if not weights:
             raise SourceError(f"{source}: --no-weights is not for adapters, which are weights.")
         base = base_of_adapter(source, base_model)
-        check_folder(base)
-        base = reachable_source(
-            base, f"{source}: its base model {base}", "Give its folder with --base-model FOLDER."
-        )
-        adapted = load_adapted(source, base, task, attention, trust_remote_code=trust_remote_code)
-        return Loaded(
-            adapted,
-            folder_inputs(base, adapted, request, trust_remote_code=trust_remote_code),
-            Origin(real_path(source).name, task),
-        )
+        return _load_adapter(source, base, task, request, attention, trusted=trust_remote_code)
     if base_model is not None:
         raise SourceError(f"{source}: --base-model is for the folder of an adapter.")
     report_step(f"loading {source}")
@@ -143,7 +135,6 @@ def _load(
             raise SourceError(f"{source}: --no-weights is for models that are built, not files.")
         return _load_from_file(source, request, trusted=trust_remote_code)
     check_folder(source)
-    folder = Path(source)
     if task is None and is_sentence_folder(source):
         if not weights:
             raise SourceError(
@@ -153,14 +144,36 @@ def _load(
         model, inputs = load_embedder(
             source, request, attention, trust_remote_code=trust_remote_code
         )
-        return Loaded(model, inputs, Origin(real_path(folder).name))
+        return Loaded(model, inputs, Origin(_name(source)))
     location = reachable_source(source, f"{source}: it", "Give the folder of a model.")
     model = load_pretrained(
         location, task, attention, trust_remote_code=trust_remote_code, weights=weights
     )
     inputs = folder_inputs(location, model, request, trust_remote_code=trust_remote_code)
-    name = real_path(folder).name if folder.is_dir() else source
-    return Loaded(model, inputs, Origin(name, task))
+    return Loaded(model, inputs, Origin(_name(source), task))
+
+
+def _name(source: str) -> str:
+    """The name of a folder; a hub id as it is."""
+    return real_path(Path(source)).name if Path(source).is_dir() else source
+
+
+def _load_adapter(
+    source: str,
+    base: str,
+    task: str | None,
+    request: InputRequest,
+    attention: str | None,
+    *,
+    trusted: bool,
+) -> Loaded:
+    check_folder(base)
+    base = reachable_source(
+        base, f"{source}: its base model {base}", "Give its folder with --base-model FOLDER."
+    )
+    model = load_adapted(source, base, task, attention, trust_remote_code=trusted)
+    inputs = folder_inputs(base, model, request, trust_remote_code=trusted)
+    return Loaded(model, inputs, Origin(_name(source), task))
 
 
 def _load_from_factory(
