@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 from onnxconverter_common import float16 as common_float16
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from onnxruntime.quantization import (
@@ -138,6 +138,22 @@ def test_a_converter_leaves_the_selection_alone(run: Run, network: Path, convert
     assert kept == {name for name in every if name.startswith(f"{MODULE}.")}
     for weight in model.graph.initializer:
         numpy_helper.to_array(weight)
+
+
+def test_onnxruntimes_converter_leaves_weights_alone_whose_types_are_listed(
+    run: Run, network: Path
+) -> None:
+    """Files of the dynamo exporter list them. onnxconverter-common rounds such weights."""
+    model = onnx.load(network)
+    for weight in model.graph.initializer:
+        kind, shape = weight.data_type, list(weight.dims)
+        model.graph.value_info.append(helper.make_tensor_value_info(weight.name, kind, shape))
+    onnx.save(model, network)
+    names = _arguments(run, network, "fp16")["node_block_list"]
+    half = ort_float16.convert_float_to_float16(onnx.load(network), node_block_list=names)
+    kept = {w.name for w in half.graph.initializer if w.data_type == TensorProto.FLOAT}
+    every = {w.name for w in model.graph.initializer}
+    assert kept == {name for name in every if name.startswith(f"{MODULE}.")}
 
 
 @pytest.mark.parametrize("form", ["regex", "modelopt", "inc"])
