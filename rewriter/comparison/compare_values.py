@@ -1,24 +1,20 @@
 """What two files compute on the same inputs, and where they begin to differ."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
 import msgspec
 
 from modelexport.hierarchy.record import Record
-from modelexport.rewriter.comparison.boundaries import Boundaries, BoundaryValue, find_boundaries
-from modelexport.rewriter.comparison.compared_file import ComparedFile, ComparedFiles
+from modelexport.rewriter.comparison.boundaries import BoundaryValue
+from modelexport.rewriter.comparison.compared_file import ComparedFiles
 from modelexport.rewriter.comparison.deviations import deviation_of
 from modelexport.rewriter.comparison.divergence_finder import DivergenceFinder
 from modelexport.rewriter.comparison.file_runner import (
-    FileRunner,
-    NamedArrays,
-    generate_inputs,
     memory_chunks,
 )
+from modelexport.rewriter.comparison.file_runs import FileRuns, run_files
 from modelexport.rewriter.comparison.module_alignment import ModuleAlignment
 from modelexport.rewriter.comparison.quantisation.examine import (
     Examined,
@@ -28,9 +24,7 @@ from modelexport.rewriter.comparison.quantisation.examine import (
 )
 from modelexport.rewriter.comparison.quantisation.examined_file import ExaminedFile
 from modelexport.rewriter.comparison.quantisation.module_groups import (
-    ModuleGroups,
     group_by_module,
-    settled_values,
 )
 from modelexport.rewriter.comparison.quantisation.read_values import (
     pair_read_values,
@@ -38,11 +32,10 @@ from modelexport.rewriter.comparison.quantisation.read_values import (
 )
 from modelexport.rewriter.comparison.results import Deviation, NumericComparison, Unaligned
 from modelexport.rewriter.comparison.shown_modules import ShownModules
-from modelexport.rewriter.comparison.value_pairing import ComparedValues, Pair, ValuePairing
+from modelexport.rewriter.comparison.value_pairing import Pair, ValuePairing
+from modelexport.rewriter.comparison.value_sketches import ValueSketches, is_blocked
 from modelexport.rewriter.comparison.weights.likely_cause import likely_cause
 from modelexport.rewriter.comparison.weights.two_files import changed_weights
-from modelexport.rewriter.execution.feeds import Feeds
-from modelexport.rewriter.matching import read_inputs
 
 
 class Numeric(msgspec.Struct, frozen=True):
@@ -60,24 +53,6 @@ class Numeric(msgspec.Struct, frozen=True):
     tolerance: float = 1e-4
     libraries: tuple[Path, ...] = ()
     suggest: bool = False
-
-
-@dataclass(frozen=True)
-class _FileRun:
-    """One file, ready to give its values.
-
-    Attributes:
-        runner: Runs the file.
-        feeds: What it is fed.
-        values: The values that can be compared.
-    """
-
-    runner: FileRunner
-    feeds: Feeds
-    values: ComparedValues
-
-
-_Runs = tuple[_FileRun, _FileRun]
 
 
 def compare_values(
@@ -103,12 +78,13 @@ def compare_values(
         RuntimeFailedError: onnxruntime does not load or run one of the files.
         UsageError: The inputs do not fit.
     """
-    runs, inputs = _run(files, alignment, options, record, shown)
+    given = options.probe, record
+    runs, inputs = run_files(files, alignment, shown, given, list(map(str, options.libraries)))
     pairing = ValuePairing(runs[0].values, runs[1].values)
     pairs = pairing.pairs
     deviations = _measure(files, runs, pairs, alignment, options.tolerance)
     finder = DivergenceFinder(files[0].graph, pairs, deviations)
-    mispaired = finder.mispairings()
+    mispaired = finder.mispairings() | _values_of_others(runs, pairs, deviations)
     kept = [index for index in range(len(pairs)) if index not in mispaired]
     hidden = {index for index in kept if shown.hides(pairs[index].keys)}
     beginnings = finder.beginnings(mispaired | hidden)
@@ -150,7 +126,7 @@ def compare_values(
 
 def _examine(
     files: ComparedFiles,
-    runs: _Runs,
+    runs: FileRuns,
     compared: Sequence[tuple[Pair, Deviation]],
     others: Collection[str],
     alignment: ModuleAlignment,
@@ -173,6 +149,10 @@ def _examine(
     quantised = with_keys_of(reference, quantised, names)
     values = reference.runner.values([a for a, _ in names], reference.feeds)
     exact = {b: values[a] for a, b in names if a in values}
+    layouts = {pair.b.name: deviation.layout for pair, deviation in compared if deviation.layout}
+    for b in exact.keys() & layouts.keys():
+        exact[b] = exact[b].transpose(tuple(map(int, layouts[b].split(","))))
+    names = [(a, b) for a, b in names if b not in layouts]  # such values are not exchanged
     errors = module_errors(quantised, exact, alignment.tag, libraries)
     errors = {key: error for key, error in errors.items() if shown.contains(key)}
     if not options.suggest:
@@ -190,67 +170,9 @@ def _examine(
     )
 
 
-def _read_names(file: ComparedFile, alignment: ModuleAlignment, shown: ShownModules) -> list[str]:
-    """The values that modules read from others, those around them included."""
-    groups = ModuleGroups(file, partial(group_by_module, file, alignment, shown))
-    return list(chain.from_iterable(groups.read_values().values()))
-
-
-def _run(
-    files: ComparedFiles,
-    alignment: ModuleAlignment,
-    options: Numeric,
-    record: Record | None,
-    shown: ShownModules,
-) -> tuple[_Runs, str]:
-    """Run both files on the same inputs; and say where the inputs come from."""
-    libraries = [str(path) for path in options.libraries]
-    boundaries = [find_boundaries(file, alignment) for file in files]
-    names = [_value_names(*pair) for pair in zip(files, boundaries, strict=True)]
-    runners = [
-        FileRunner(
-            *(file, [*own, *_read_names(file, alignment, shown)], libraries),
-            settled=settled_values(file),
-        )
-        for file, own in zip(files, names, strict=True)
-    ]
-    arrays, inputs = _inputs(files[0], options, record, libraries)
-    feeds = runners[0].find_feeds(arrays)
-    other_feeds = runners[1].find_feeds(list(feeds.items()))
-    left, right = (
-        _FileRun(
-            runners[index],
-            fed,
-            ComparedValues(
-                boundaries[index],
-                runners[index].summaries(names[index], fed),
-                files[index].output_names,
-            ),
-        )
-        for index, fed in enumerate((feeds, other_feeds))
-    )
-    return (left, right), inputs
-
-
-def _value_names(file: ComparedFile, boundaries: Boundaries) -> list[str]:
-    names = (value.name for value in boundaries.values)
-    return list(dict.fromkeys([*names, *file.output_names]))
-
-
-def _inputs(
-    file: ComparedFile, options: Numeric, record: Record | None, libraries: list[str]
-) -> tuple[NamedArrays, str]:
-    """The inputs of a comparison, and where they come from."""
-    if options.probe is not None:
-        return list(read_inputs(options.probe)), options.probe.name
-    if record is not None and record.probe.inputs:
-        return [(entry.name, entry.to_array()) for entry in record.probe.inputs], "the record's"
-    return generate_inputs(file, libraries), "generated"
-
-
 def _measure(
     files: ComparedFiles,
-    runs: _Runs,
+    runs: FileRuns,
     pairs: Sequence[Pair],
     alignment: ModuleAlignment,
     tolerance: float,
@@ -278,6 +200,20 @@ def _measure(
     return deviations
 
 
+def _values_of_others(
+    runs: FileRuns, pairs: Sequence[Pair], deviations: Sequence[Deviation]
+) -> set[int]:
+    """Numbers of the pairs whose second value is none of the first file, or another one of it."""
+    left, right = (run.values.summaries for run in runs)
+    sketches = ValueSketches(left)
+    return {
+        index
+        for index, (pair, deviation) in enumerate(zip(pairs, deviations, strict=True))
+        if deviation.diverges and deviation.layout is None and deviation.paired_by != "output"
+        if is_blocked(pair.b.op) or sketches.is_other(pair.a_name, right[pair.b_name])
+    }
+
+
 def _left_out(
     pairing: ValuePairing, mispaired: set[int]
 ) -> Iterator[tuple[int, BoundaryValue, tuple[str, ...], str]]:
@@ -285,7 +221,8 @@ def _left_out(
     for index in sorted(mispaired):
         pair = pairing.pairs[index]
         reason = (
-            f"differs from {pair.b_name}, but what is computed from it agrees: not the same value"
+            f"differs from {pair.b_name}, but what is computed from it agrees, or another value is "
+            "much nearer: not the same value"
         )
         yield 0, pair.a, pair.keys, reason
     for file_index in (0, 1):

@@ -4,7 +4,12 @@ from modelexport.hierarchy.fingerprints import Array
 from modelexport.rewriter.comparison.differences import measure_errors
 from modelexport.rewriter.comparison.results import Deviation
 from modelexport.rewriter.comparison.value_pairing import Pair
-from modelexport.rewriter.comparison.value_status import ValueStatus, find_axes, has_same_numbers
+from modelexport.rewriter.comparison.value_status import (
+    ValueStatus,
+    find_axes,
+    has_same_numbers,
+    nearest_axes,
+)
 
 
 def deviation_of(
@@ -29,6 +34,8 @@ def deviation_of(
     is_output = pair.paired_by == "output"
     if errors.diverges(tolerance) and not is_output and has_same_numbers(*arrays, tolerance):
         layout, errors = find_axes(*arrays, tolerance) or (None, errors)
+    if errors.diverges(tolerance) and not is_output:
+        layout, errors = nearest_axes(*arrays, errors) or (layout, errors)
     diverges = errors.diverges(tolerance)
     status = ValueStatus.DIVERGES if diverges else ValueStatus.EQUAL
     return Deviation(
@@ -41,7 +48,7 @@ def deviation_of(
         paired_by=pair.paired_by,
         **errors._asdict(),
         diverges=diverges,
-        status=status if layout is None else ValueStatus.PERMUTED,
+        status=status if layout is None or diverges else ValueStatus.PERMUTED,
         layout=layout,
         source_lines=source_lines,
     )

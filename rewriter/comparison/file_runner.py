@@ -50,10 +50,7 @@ class FileRunner:
         settled: Mapping[str, str] | None = None,
     ) -> None:
         self._file = file
-        names = list(names)
-        self._settled = (
-            {name: settled[name] for name in names if name in settled} if settled else {}
-        )
+        self._settled = settled or {}
         names = list(dict.fromkeys([*names, *self._settled.values()]))
         scales = QuantisationScales(file.model.graph)
         self._scales: dict[str, Scale] = {

@@ -10,6 +10,10 @@ SAME_VALUE_DISTANCE = 0.5
 A quantised value stays far below it; a value of another layer is far above it.
 """
 
+OTHER_VALUE_RATIO = 4.0
+"""How many times as far as another array, or as in another order of its axes, an array must be from
+a value, so that the value is not this array, or has this order: rounding changes less."""
+
 AGREEMENT_DISTANCE = 0.1
 """Distance (0 or more) below which two values agree.
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from modelexport.hierarchy.fingerprints import Array
 from modelexport.rewriter.comparison.differences import Errors, measure_errors
-from modelexport.rewriter.comparison.thresholds import MOST_PERMUTED_AXES
+from modelexport.rewriter.comparison.thresholds import AGREEMENT_DISTANCE, MOST_PERMUTED_AXES
+from modelexport.rewriter.comparison.value_sketches import is_further
 
 
 class ValueStatus(StrEnum):
@@ -19,6 +20,24 @@ class ValueStatus(StrEnum):
     NO_NODE = "no node"
     """The file has no such value: it exists only inside fused nodes, or nothing computes it."""
     DIVERGES = "diverges"
+
+
+def nearest_axes(expected: Array, actual: Array, in_place: Errors) -> tuple[str, Errors] | None:
+    """The order of axes in which two arrays are much nearer than in their own; None without one.
+
+    Args:
+        expected: The array.
+        actual: The other, of the same size.
+        in_place: Their errors in their own order.
+    """
+    if in_place.distance < AGREEMENT_DISTANCE or not 1 < expected.ndim <= MOST_PERMUTED_AXES:
+        return None
+    orders = itertools.permutations(range(expected.ndim))
+    errors = ((axes, measure_errors(expected.transpose(axes), actual)) for axes in orders)
+    axes, nearest = min(errors, key=lambda pair: pair[1].distance)
+    if not is_further(in_place.distance, nearest.distance):
+        return None
+    return ",".join(map(str, axes)), nearest
 
 
 def find_axes(expected: Array, actual: Array, tolerance: float) -> tuple[str, Errors] | None:

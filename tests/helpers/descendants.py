@@ -23,7 +23,9 @@ def _slimmed(source: Path, target: Path) -> None:
     onnx.save(onnxslim.slim(onnx.load(source)), target)
 
 
-def _optimised(level: ort.GraphOptimizationLevel) -> Callable[[Path, Path], None]:
+def optimised(level: ort.GraphOptimizationLevel) -> Callable[[Path, Path], None]:
+    """What saves a file as onnxruntime optimises it at a level."""
+
     def apply(source: Path, target: Path) -> None:
         options = ort.SessionOptions()
         options.graph_optimization_level = level
@@ -36,8 +38,8 @@ def _optimised(level: ort.GraphOptimizationLevel) -> Callable[[Path, Path], None
 
 TOOLS: dict[str, Callable[[Path, Path], None]] = {
     "renamed": _saved,
-    "onnxruntime-basic": _optimised(ort.GraphOptimizationLevel.ORT_ENABLE_BASIC),
-    "onnxruntime-extended": _optimised(ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED),
+    "onnxruntime-basic": optimised(ort.GraphOptimizationLevel.ORT_ENABLE_BASIC),
+    "onnxruntime-extended": optimised(ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED),
     "onnxslim": _slimmed,
 }
 """What is done to a file before all its names are scrambled."""

@@ -7,17 +7,21 @@ import msgspec
 import numpy as np
 import onnx
 import pytest
+from onnxruntime import GraphOptimizationLevel
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.transformers import float16
 
 from agreement.kept import SCRAMBLED
 from agreement.steps import Conversion
+from attribution.forms import FORMS
 from fixtures_gen.zoo import FIXTURES
-from modelexport import ModelComparison, Numeric, compare_source
+from modelexport import ModelComparison, Numeric, compare, compare_source
 from modelexport.hierarchy.record import Record
 from modelexport.rewriter import annotate, compare_run
+from modelexport.rewriter.comparison.thresholds import AGREEMENT_DISTANCE
 from modelexport.tracer import run_modules
 from tests.helpers.commands import Run
+from tests.helpers.descendants import optimised
 from tests.helpers.traced import TracedModels
 from tests.helpers.versions import perturb_module
 
@@ -183,6 +187,34 @@ def test_a_suggestion_is_about_the_modules_that_are_shown(traced: TracedModels) 
     assert comparison.suggestion is not None
     assert comparison.suggestion.measured
     assert set(comparison.suggestion.measured) <= {row.tag for row in comparison.local}
+
+
+@in_working_folder
+@pytest.mark.parametrize("level", [None, "ORT_ENABLE_EXTENDED", "ORT_ENABLE_ALL"])
+def test_the_errors_of_a_quantised_file_are_those_of_rounding(
+    traced: TracedModels, level: str | None
+) -> None:
+    """No value is taken for another one, from which it is much further than rounding is.
+
+    Others are those inside a fused node, before they are clipped, or in another order of axes.
+    """
+    name = "resnet"
+    result = traced(name, "dynamo")
+    feeds = {entry.name: entry.to_array() for entry in result.record.probe.inputs}
+    FORMS["int8 static"](result.onnx_path, Path("int8.onnx"), feeds)
+    if level is not None:
+        optimised(getattr(GraphOptimizationLevel, level))(Path("int8.onnx"), Path("fast.onnx"))
+    file = Path("int8.onnx" if level is None else "fast.onnx")
+    comparison = compare_source(source(name), file, record=result.record, numeric=Numeric())
+    errors = [row.relative for row in comparison.modules if row.relative is not None]
+    assert len(errors) > len(comparison.modules) / 3
+    assert 0 < max(errors) < AGREEMENT_DISTANCE
+    assert comparison.local
+    assert 0 < max(row.relative or 0 for row in comparison.local) < AGREEMENT_DISTANCE
+    numeric = compare(result.onnx_path, file, record=result.record, numeric=Numeric()).numeric
+    assert numeric is not None
+    assert 0 < max(value.relative or 0 for value in numeric.values) < AGREEMENT_DISTANCE
+    assert 0 < max(row.relative or 0 for row in numeric.local) < AGREEMENT_DISTANCE
 
 
 WRONG = {

@@ -1,9 +1,9 @@
 """Comparing a run in torch with an ONNX file, module by module."""
 
-import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -19,7 +19,12 @@ from modelexport.rewriter.comparison.compared_file import ComparedFile
 from modelexport.rewriter.comparison.file_runner import FileRunner
 from modelexport.rewriter.comparison.fused_nodes import FusedNodes
 from modelexport.rewriter.comparison.parity.divergence import DivergenceStart
-from modelexport.rewriter.comparison.parity.find_values import Match, Sought, ValueFinder
+from modelexport.rewriter.comparison.parity.find_values import (
+    Match,
+    Sought,
+    ValueFinder,
+    smallest_distances,
+)
 from modelexport.rewriter.comparison.parity.lost_orders import find_lost_orders
 from modelexport.rewriter.comparison.parity.module_rows import (
     ModuleRows,
@@ -29,6 +34,7 @@ from modelexport.rewriter.comparison.parity.module_rows import (
 )
 from modelexport.rewriter.comparison.parity.own_values import OwnValues
 from modelexport.rewriter.comparison.parity.results import ModelComparison
+from modelexport.rewriter.comparison.parity.run_arrays import RunArrays, small_weights
 from modelexport.rewriter.comparison.parity.shown_in_file import ShownInFile
 from modelexport.rewriter.comparison.quantisation.examine import has_fewer_bits, module_errors
 from modelexport.rewriter.comparison.quantisation.examined_file import ExaminedFile
@@ -38,6 +44,7 @@ from modelexport.rewriter.comparison.quantisation.module_groups import (
 )
 from modelexport.rewriter.comparison.quantisation.results import ModuleError
 from modelexport.rewriter.comparison.thresholds import SAME_VALUE_DISTANCE
+from modelexport.rewriter.comparison.value_sketches import is_blocked, is_further
 from modelexport.rewriter.comparison.value_status import ValueStatus
 from modelexport.rewriter.comparison.weights.likely_cause import likely_cause
 from modelexport.rewriter.comparison.weights.model_and_file import changed_from_model
@@ -110,29 +117,17 @@ class _RunAgainstFile:
         self._rows = ModuleRows(file, self._own, self._calls)
         self._runner = FileRunner(file, self._own.names, libraries, settled_values(file))
         self._feeds = self._runner.find_feeds(list(values.feeds.items()))
-        stored = self._stored()
+        self._arrays = RunArrays(self._calls)
+        stored = small_weights(file, self._arrays.sizes)
         self._finder = ValueFinder(self._runner, self._own.names, self._feeds, stored, tolerance)
-        self._arrays = {id(array): array for array in self._all_arrays()}
         self._matches = self._find_all()
         self._pairs = [self._compare_outputs(index) for index in range(len(self._calls))]
 
-    def _all_arrays(self) -> Iterator[Array]:
-        for call in self._calls:
-            yield from call.inputs
-            yield from call.outputs
-
-    def _stored(self) -> dict[str, Array]:
-        """The weights that have the size of something that a module reads or returns."""
-        sizes = {array.size for array in self._all_arrays()}
-        weights = self._file.model.graph.initializer
-        small = [weight for weight in weights if math.prod(weight.dims) in sizes]
-        arrays = ((weight.name, self._file.container.array(weight)) for weight in small)
-        return {name: array for name, array in arrays if array is not None}
-
     def _find_all(self) -> dict[int, Match]:
         """The matching value of the file for each array, by the identity of the array."""
-        matches = self._finder.find([Sought(array) for array in self._arrays.values()])
-        return {key: m for key, m in zip(self._arrays, matches, strict=True) if m is not None}
+        arrays = self._arrays.by_id
+        matches = self._finder.find([Sought(array) for array in arrays.values()])
+        return {key: match for key, match in zip(arrays, matches, strict=True) if match is not None}
 
     def _compare_outputs(self, index: int) -> list[OutputPair]:
         return [(array, self._matches.get(id(array))) for array in self._calls[index].outputs]
@@ -143,7 +138,7 @@ class _RunAgainstFile:
         agreed = {match.name for match in self._matches.values()}
         self._match_own(agreed)
         statuses = [status_of(pairs) for pairs in self._pairs]
-        has_value = {key: key in self._matches for key in self._arrays}
+        has_value = {key: key in self._matches for key in self._arrays.by_id}
         start = DivergenceStart(
             self._calls, statuses, has_value, self._unmatched(agreed), self._own
         )
@@ -204,7 +199,8 @@ class _RunAgainstFile:
 
     def _exact(self) -> dict[str, Array]:
         """The torch arrays of values of the file, by name: outputs and inputs of modules."""
-        exact = dict(_paired(pair for pairs in self._pairs for pair in pairs))
+        pairs = chain.from_iterable(self._pairs)
+        exact = dict(_paired((a, m) for a, m in pairs if m and self._is_nearest(a, m)))
         missing = [
             Sought(array, tuple(n for n in self._own.reads(call.path) if n not in exact))
             for call in self._calls
@@ -216,9 +212,16 @@ class _RunAgainstFile:
             (sought.array, match)
             for sought, match in zip(missing, matches, strict=True)
             if match is not None and match.errors.distance < SAME_VALUE_DISTANCE
+            if self._is_nearest(sought.array, match)
         )
-        exact_pairs = ((self._arrays[key], match) for key, match in self._matches.items())
+        exact_pairs = ((self._arrays.by_id[key], m) for key, m in self._matches.items())
         return dict(_paired((*exact_pairs, *near))) | exact
+
+    def _is_nearest(self, array: Array, match: Match) -> bool:
+        """Whether the value of a match is this array, rather than another one of the run."""
+        if match.agrees or match.layout is not None:
+            return True
+        return self._arrays.is_nearest(array, self._finder.summaries[match.name])
 
     def _refuse_lost_orders(self) -> None:
         """Count outputs as divergent whose order is lost."""
@@ -237,8 +240,26 @@ class _RunAgainstFile:
             if self._pairs[index][position][1] is None
         ]
         matches = self._finder.find([sought for _, _, sought in missing])
+        nearest = smallest_distances(matches)
         for (index, position, sought), match in zip(missing, matches, strict=True):
-            self._pairs[index][position] = sought.array, match
+            is_output = self._calls[index].path == ROOT  # always compared
+            kept = is_output or (match is not None and self._may_be(sought.array, match, nearest))
+            self._pairs[index][position] = sought.array, match if kept else None
+
+    def _may_be(self, array: Array, match: Match, nearest: Mapping[str, float]) -> bool:
+        """Whether the value of a match may be this array, which a module returned.
+
+        Args:
+            array: The array.
+            match: The match.
+            nearest: The smallest distance of an array from each value, in any order of axes.
+        """
+        if is_blocked(self._own.op_type(match.name)):
+            return False
+        if is_further(match.errors.distance, nearest[match.name]):
+            return False
+        in_order = match.layout is None
+        return not (in_order and self._arrays.is_other(array, self._finder.summaries[match.name]))
 
     def _leaving(self, index: int, agreed: set[str]) -> list[str]:
         """The values that leave a module and were not matched with another array.
@@ -260,7 +281,7 @@ class _RunAgainstFile:
             path: {
                 summary.size
                 for name in self._own.reads(path, alone=True)
-                if name not in agreed and (summary := self._finder.summary(name)) is not None
+                if name not in agreed and (summary := self._finder.summaries.get(name)) is not None
             }
             for path in {call.path for call in self._calls}
         }

@@ -19,7 +19,7 @@ from modelexport.rewriter.comparison.thresholds import (
     MOST_NEAR_VALUES,
     SKETCH_SLACK,
 )
-from modelexport.rewriter.comparison.value_status import find_axes
+from modelexport.rewriter.comparison.value_status import find_axes, nearest_axes
 from modelexport.rewriter.comparison.value_summary import SummaryTable, ValueSummary
 from modelexport.rewriter.execution.feeds import Feeds
 
@@ -76,6 +76,9 @@ class ValueFinder:
         feeds: What it is fed.
         stored: Small weights by name, and constants: values that need no run.
         tolerance: Relative distance (0 or more) up to which values are the same.
+
+    Attributes:
+        summaries: The summaries of all these values, by name.
     """
 
     def __init__(
@@ -88,10 +91,10 @@ class ValueFinder:
     ) -> None:
         self._runner, self._feeds, self._tolerance = runner, feeds, tolerance
         self._known = {**stored, **feeds}
-        self._summaries = runner.summaries(names, feeds)
-        self._summaries |= {n: ValueSummary.of(a) for n, a in self._known.items()}
+        self.summaries = runner.summaries(names, feeds)
+        self.summaries |= {n: ValueSummary.of(a) for n, a in self._known.items()}
         by_size: dict[int, dict[str, ValueSummary]] = defaultdict(dict)
-        for name, summary in self._summaries.items():
+        for name, summary in self.summaries.items():
             by_size[summary.size][name] = summary
         self._by_size = {size: SummaryTable(values) for size, values in by_size.items()}
 
@@ -110,6 +113,8 @@ class ValueFinder:
                 if not match.agrees and self._same_norm(item, name):
                     ordered = np.sort(value, axis=None) if ordered is None else ordered
                     match = self._compare_orders(item.array, name, value, ordered) or match
+                if not match.agrees and name in item.own:
+                    match = _in_nearest_order(match, item.array, value)
                 if (match.agrees or name in item.own) and _is_better(match, matches[index], item):
                     matches[index] = match
         return matches
@@ -119,13 +124,9 @@ class ValueFinder:
         names = list(names)
         yield from ((name, self._known[name]) for name in names if name in self._known)
         computed = [name for name in names if name not in self._known]
-        for chunk in memory_chunks([self._summaries[name].bytes for name in computed]):
+        for chunk in memory_chunks([self.summaries[name].bytes for name in computed]):
             part = computed[chunk.start : chunk.stop]
             yield from self._runner.values(part, self._feeds).items()
-
-    def summary(self, name: str) -> ValueSummary | None:
-        """The summary of a value."""
-        return self._summaries.get(name)
 
     def _candidates(self, item: Sought) -> list[str]:
         summary = item.summary
@@ -147,7 +148,7 @@ class ValueFinder:
 
     def _same_norm(self, item: Sought, name: str) -> bool:
         """Whether a value may hold the same numbers in any order."""
-        norm, other = item.summary.norm, self._summaries[name].norm
+        norm, other = item.summary.norm, self.summaries[name].norm
         return abs(norm - other) <= max(LEAST_SKETCH_SLACK, self._tolerance) * max(norm, other)
 
     def _compare(self, array: Array, name: str, value: Array) -> Match:
@@ -168,6 +169,23 @@ class ValueFinder:
         return Match(name, errors, agrees=True, layout="", in_place=in_place)
 
 
+def smallest_distances(matches: Iterable[Match | None]) -> dict[str, float]:
+    """The distance of the nearest array from each value."""
+    smallest: dict[str, float] = {}
+    for match in (match for match in matches if match is not None):
+        distance = match.errors.distance
+        smallest[match.name] = min(distance, smallest.get(match.name, distance))
+    return smallest
+
+
+def _in_nearest_order(match: Match, array: Array, value: Array) -> Match:
+    """The match in another order of the axes, if the value is much nearer to the array in that."""
+    nearest = nearest_axes(array, value, match.errors)
+    if nearest is None:
+        return match
+    return Match(match.name, nearest[1], agrees=False, layout=nearest[0])
+
+
 def _is_better(match: Match, other: Match | None, item: Sought) -> bool:
     """Whether a match is better: it agrees, in the same order, and is a value of the module."""
     return other is None or _rank(match, item) < _rank(other, item)
@@ -175,4 +193,5 @@ def _is_better(match: Match, other: Match | None, item: Sought) -> bool:
 
 def _rank(match: Match, item: Sought) -> tuple[bool, bool, bool, float]:
     own = match.name in item.own
-    return not match.agrees, match.layout is not None, not own, match.errors.distance
+    in_another_order = match.agrees and match.layout is not None
+    return not match.agrees, in_another_order, not own, match.errors.distance

@@ -46,7 +46,14 @@ class ExaminedFile:
         settled = self.groups.settled.get(name)
         if settled is None:
             return name, form
-        return settled, ValueForm(onnx.TensorProto.FLOAT, form.shape)
+        real = ValueForm(onnx.TensorProto.FLOAT, form.shape)
+        return settled, self._integer_ends.get(settled, real)
+
+    @cached_property
+    def _integer_ends(self) -> dict[str, ValueForm]:
+        """The forms of the values in `settled` that are integers."""
+        reals = self.groups.quantised.by_real
+        return self.forms([end for end in self.groups.settled.values() if end not in reals])
 
     def values(self, names: Sequence[str]) -> dict[str, Array]:
         """What modules compute in the end for some values, as real numbers."""

@@ -100,13 +100,12 @@ class ModuleGroups:
 
     @cached_property
     def settled(self) -> dict[str, str]:
-        """Quantised values whose producer is quantised, each with the output of its quantiser.
+        """Values whose producer is quantised, each with what its quantiser makes of it.
 
         The quantiser is part of what computes such a value: it may clip, in place of a Relu.
         Where only readers need the value quantised, the quantiser is part of these.
         """
-        values = self.quantised.by_name.values()
-        return {v.name: v.real for v in values if self.quantised.needed_by_producer(v.name)}
+        return dict(self.quantised.ends())
 
     def counts(self) -> Counter[str]:
         """Number of nodes of each module, by its key."""

@@ -2,12 +2,13 @@
 
 A quantiser writes one QuantizeLinear and one DequantizeLinear for a value, however many nodes
 need it quantised: the node that computes it, or nodes that read it. (If it is told to, it writes
-equal ones for each reader.) Other nodes read the result, too. If all nodes that need the value
-quantised are left out of quantisation, both operators are removed.
+equal ones for each reader; and onnxruntime copies them.) Other nodes read the result, too. If all
+nodes that need the value quantised are left out of quantisation, both operators are removed.
 """
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import onnx
@@ -68,9 +69,18 @@ class QuantisedValues:
         self.by_real = {real: value for value in real_values for real in value.reals}
         self._handled = self._find_quantised_nodes()
 
-    def needed_by_producer(self, name: str) -> bool:
-        """Whether the node that computes a value is quantised itself."""
-        return self._graph.producer[name] in self._handled
+    def ends(self) -> Iterator[tuple[str, str]]:
+        """The values that quantised nodes compute and quantisers alone read, each with its end.
+
+        The end is what a quantiser makes of the value: the real numbers that a DequantizeLinear
+        gives back, or the integers, where other operators read these.
+        """
+        for position in sorted(self._handled):
+            for name in self._graph.nodes[position].output:
+                if name in self.by_name:
+                    yield name, self.by_name[name].reals[0]
+                elif quantisers := self._quantisers(name):
+                    yield name, self._graph.nodes[quantisers[0]].output[0]
 
     def is_passed_on(self, name: str) -> bool:
         """Whether a value is quantised because the value that it is computed from is quantised."""
@@ -98,19 +108,19 @@ class QuantisedValues:
         return True
 
     def _quantised(self, name: str) -> QuantisedValue | None:
-        nodes = self._graph.nodes
-        quantisers = self._only_readers(name, "QuantizeLinear")
-        dequantisers = [
-            readers[0]
-            for quantiser in quantisers
-            if len(readers := self._only_readers(nodes[quantiser].output[0], "DequantizeLinear"))
-            == 1
-        ]
-        scales = {tuple(nodes[position].input[1:]) for position in quantisers}
-        if len(dequantisers) != len(quantisers) or len(scales) != 1:
+        nodes, quantisers = self._graph.nodes, self._quantisers(name)
+        readers = [self._only_readers(nodes[q].output[0], "DequantizeLinear") for q in quantisers]
+        if not readers or not all(readers):
             return None
+        dequantisers = list(chain.from_iterable(readers))
         reals = tuple(nodes[position].output[0] for position in dequantisers)
         return QuantisedValue(name, quantisers[0], dequantisers[0], reals)
+
+    def _quantisers(self, name: str) -> Sequence[int]:
+        """Positions of the quantisers of a value, if they are equal and nothing else reads it."""
+        quantisers = self._only_readers(name, "QuantizeLinear")
+        scales = {tuple(self._graph.nodes[position].input[1:]) for position in quantisers}
+        return quantisers if len(scales) == 1 else ()
 
     def _only_readers(self, name: str, operator: str) -> Sequence[int]:
         """Positions of the operators that read a value; empty if something else reads it, too.

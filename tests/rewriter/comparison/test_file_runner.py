@@ -52,6 +52,40 @@ TWICE = CLIPPED.replace(
 """,
 )
 """Each reader has a quantiser of its own."""
+COPIED = CLIPPED.replace(
+    "y = Neg (d)",
+    """
+    e = DequantizeLinear (q, scale, zero)
+    f = Sub (e, d)
+    n = Neg (d)
+    y = Sub (n, f)
+""",
+)
+"""Each reader has a copy of what gives the real numbers back."""
+INTEGERS = (
+    CLIPPED.replace(
+        "d = DequantizeLinear (q, scale, zero)",
+        """
+    r = MaxPool <kernel_shape = [1]> (p)
+    d = DequantizeLinear (s, scale, zero)
+""",
+    )
+    .replace(
+        "q = QuantizeLinear (a, scale, zero)",
+        """
+    q = QuantizeLinear (a, scale, zero)
+    axes = Constant <value_ints = [0]> ()
+    p = Unsqueeze (q, axes)
+""",
+    )
+    .replace(
+        "d = DequantizeLinear (s,",
+        """
+    s = Squeeze (r, axes)
+    d = DequantizeLinear (s,""",
+    )
+)
+"""An operator reads the integers."""
 
 
 @contextmanager
@@ -76,7 +110,11 @@ def test_quantised_values_are_given_as_real_numbers(tmp_path: Path) -> None:
     assert {name: summary.is_real for name, summary in summaries.items()} == {"q": True, "y": True}
 
 
-@pytest.mark.parametrize("text", [CLIPPED, TWICE], ids=["one", "one for each reader"])
+@pytest.mark.parametrize(
+    "text",
+    [CLIPPED, TWICE, COPIED, INTEGERS],
+    ids=["one", "one for each reader", "copies", "integers"],
+)
 def test_a_value_is_what_its_quantiser_makes_of_it(tmp_path: Path, text: str) -> None:
     """Also where only the value itself was asked for."""
     with opened(tmp_path, text) as file:
