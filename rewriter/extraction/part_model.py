@@ -2,6 +2,7 @@
 
 import onnx
 
+from modelexport.hierarchy import keys
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.annotation.tagged_model import tagged_model
 from modelexport.rewriter.extraction.graph_parts import GraphPart
@@ -21,6 +22,8 @@ def part_model(file: PlacedFile, part: GraphPart, types: ValueInfos) -> onnx.Mod
     for field, value in whole.ListFields():
         if field.name not in {"graph", "training_info"}:
             _copy_field(model, field.name, value)
+    if not any(entry.key == keys.PART for entry in model.metadata_props):
+        model.metadata_props.add(key=keys.PART, value=file.path.name)
     graph = model.graph
     for field, value in whole.graph.ListFields():
         if field.name in {"name", "doc_string", "metadata_props"}:

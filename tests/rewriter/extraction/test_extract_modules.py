@@ -1,5 +1,6 @@
 """A module becomes a file of its own that computes what the whole file computes there."""
 
+import math
 from pathlib import Path
 
 import msgspec
@@ -11,7 +12,8 @@ from onnx import TensorProto, helper
 
 from modelexport.errors import FileProblem, UsageError
 from modelexport.hierarchy.graph_paths import walk_nodes
-from modelexport.rewriter import annotate, extract
+from modelexport.hierarchy.module_tree import is_within
+from modelexport.rewriter import analyze, annotate, extract, split
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from tests.helpers.commands import Run
 from tests.helpers.handmade import TWO_LAYERS_MODULES, parse, record_of, two_layers
@@ -31,6 +33,27 @@ def test_a_module_equals_the_whole(annotated: Path, tmp_path: Path, module: str)
         assert [file.graph.nodes[number] for number in file.nodes_of(module)] == own
         assert list(file.tree) == list(whole.tree)
     assert [value.name for value in model.graph.input] == [t.name for t in result.inputs]
+
+
+@pytest.mark.parametrize("module", [path for path in TWO_LAYERS_MODULES if path])
+def test_a_part_has_the_parameters_of_its_modules(
+    annotated: Path, tmp_path: Path, module: str
+) -> None:
+    """Although it keeps the module tree of the whole."""
+    extract(annotated, module, tmp_path / "part.onnx")
+    weights = {w.name: w.dims for w in onnx.load(tmp_path / "part.onnx").graph.initializer}
+    rows = {row.path: row.parameters for row in analyze(tmp_path / "part.onnx").modules}
+    inside = sum(math.prod(dims) for name, dims in weights.items() if is_within(name, module))
+    assert rows[module] == inside
+    assert rows[""] == inside == sum(map(math.prod, weights.values()))
+
+
+def test_parts_have_the_parameters_of_the_whole(annotated: Path, tmp_path: Path) -> None:
+    """Each in one part, where no two parts share a weight."""
+    parts = split(annotated, tmp_path / "s", [["layer.0"], ["layer.1"]]).parts
+    counts = [analyze(tmp_path / "s" / part.file).parameters for part in parts]
+    assert sum(counts) == analyze(annotated).parameters
+    assert min(counts) > 0
 
 
 def test_several_modules_and_ranges_are_one_part(annotated: Path, tmp_path: Path) -> None:
