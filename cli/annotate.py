@@ -1,7 +1,7 @@
 """`modelexport annotate`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -35,8 +35,10 @@ from modelexport.hierarchy.choices import PartRole, TextFormat
 from modelexport.support.stdio import STDIO
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from modelexport.hierarchy.part_files import PartFiles
-    from modelexport.rewriter import AnnotateReport
+    from modelexport.rewriter import AnnotateReport, Decision
 
 
 @expand_groups
@@ -77,38 +79,30 @@ def annotate(  # noqa: PLR0913 - a parameter is an option of the command
     options = hierarchy.annotate_options().overridden(
         matching=matching.match_options(), replace_keys=replace_keys
     )
+    printer = _DecisionPrinter(context, explain, report, output_format)
     if is_folder(model):
         check_named(**{"--record": record})
         check_one_writer(report=report, output_format=output_format)
         results = _annotate_parts(context, model, output, record, matching, options, force=force)
-        _print_parts(context, results, output, explain, report, output_format, force=force)
-        for result in results.values() if strict else ():
-            exit_if_undecided(result)
-        return
-    check_one_reader(**{"IN.onnx": model, "--record": record})
-    check_one_writer(output, report, output_format)
-    with output_file(output) as target, step_progress(context), input_file(model) as path:
-        result = modelexport.annotate(
-            path,
-            record,
-            target,
-            inherit_from=matching.inherit_from,
-            options=options,
-            force=force,
-            report=named_file(report),
-        )
-    decisions = [d for name in explain or () for d in modelexport.find_decisions(result, name)]
-    if report == STDIO:
-        print_report(result)
-    if output_format is TextFormat.JSON:
-        print_json(decisions if explain else result)
-    elif not verbosity(context).quiet:
-        out = console(stderr=STDIO in {output, report})
-        print_annotation(result, str(output or model), out)
-        for decision in decisions:
-            print_explanation(decision, out)
-    if strict:
-        exit_if_undecided(result)
+        printer.print_parts(results, output, force=force)
+        annotations = list(results.values())
+    else:
+        check_one_reader(**{"IN.onnx": model, "--record": record})
+        check_one_writer(output, report, output_format)
+        with output_file(output) as target, step_progress(context), input_file(model) as path:
+            result = modelexport.annotate(
+                path,
+                record,
+                target,
+                inherit_from=matching.inherit_from,
+                options=options,
+                force=force,
+                report=named_file(report),
+            )
+        printer.print_file(result, str(output or model), output_is_stdout=output == STDIO)
+        annotations = [result]
+    for annotation in annotations if strict else ():
+        exit_if_undecided(annotation)
 
 
 def _annotate_parts(
@@ -137,31 +131,54 @@ def _annotate_parts(
         return with_each_part(folder, output, annotate_part, force=force)
 
 
-def _print_parts(
-    context: typer.Context,
-    results: "dict[PartRole, AnnotateReport]",
-    output: Path | None,
-    explain: list[str] | None,
-    report: Path | None,
-    output_format: TextFormat,
-    *,
-    force: bool,
-) -> None:
-    """Print what was decided in each part."""
-    decisions = {
-        role: [
-            decision
-            for name in explain or ()
-            for decision in modelexport.find_decisions(result, name)
-        ]
-        for role, result in results.items()
-    }
-    write_reports(results, report, force=force)
-    if output_format is TextFormat.JSON:
-        print_json(decisions if explain else results)
-    elif not verbosity(context).quiet:
-        out = console(stderr=report == STDIO)
-        for role, result in results.items():
-            print_annotation(result, f"{output or result.file} ({role.words})", out)
-            for decision in decisions[role]:
-                print_explanation(decision, out)
+class _DecisionPrinter(NamedTuple):
+    """Prints what was decided as the options say.
+
+    Attributes:
+        context: Of the command.
+        explain: The nodes whose decisions are explained.
+        report: Where all decisions go, if anywhere.
+        output_format: The format of the result.
+    """
+
+    context: typer.Context
+    explain: list[str] | None
+    report: Path | None
+    output_format: TextFormat
+
+    def print_file(self, result: "AnnotateReport", name: str, *, output_is_stdout: bool) -> None:
+        """Print what was decided in one file."""
+        decisions = self._decisions(result)
+        if self.report == STDIO:
+            print_report(result)
+        if self.output_format is TextFormat.JSON:
+            print_json(decisions if self.explain else result)
+        elif not verbosity(self.context).quiet:
+            out = console(stderr=output_is_stdout or self.report == STDIO)
+            self._print(result, decisions, name, out)
+
+    def print_parts(
+        self, results: "dict[PartRole, AnnotateReport]", output: Path | None, *, force: bool
+    ) -> None:
+        """Print what was decided in each part, and write the reports."""
+        decisions = {role: self._decisions(result) for role, result in results.items()}
+        write_reports(results, self.report, force=force)
+        if self.output_format is TextFormat.JSON:
+            print_json(decisions if self.explain else results)
+        elif not verbosity(self.context).quiet:
+            out = console(stderr=self.report == STDIO)
+            for role, result in results.items():
+                name = f"{output or result.file} ({role.words})"
+                self._print(result, decisions[role], name, out)
+
+    def _decisions(self, result: "AnnotateReport") -> "list[Decision]":
+        """The decisions that are explained."""
+        names = self.explain or ()
+        return [d for name in names for d in modelexport.find_decisions(result, name)]
+
+    def _print(
+        self, result: "AnnotateReport", decisions: "list[Decision]", name: str, out: "Console"
+    ) -> None:
+        print_annotation(result, name, out)
+        for decision in decisions:
+            print_explanation(decision, out)
