@@ -26,48 +26,56 @@ def transformers_exporter(model: nn.Module) -> TransformersExport | None:
     if not is_transformers_model(model):
         return None
     try:
-        from transformers.exporters import exporter_dynamo, utils  # noqa: PLC0415
-        from transformers.exporters.exporter_onnx import OnnxConfig, OnnxExporter  # noqa: PLC0415
+        from transformers.exporters import exporter_dynamo, exporter_onnx, utils  # noqa: PLC0415
     except ImportError:
         return None
 
-    def by_name(arguments: Arguments) -> dict[str, Any]:
-        args, kwargs = arguments
-        return dict(inspect.signature(model.forward).bind(*args, **kwargs).arguments)
-
     def export(call: ModelCall, settings: ExportSettings) -> Any:
-        inputs = by_name(call.arguments())
-        programs: list[Any] = []
-        torch_export = torch.onnx.export
-
-        def keep_program(*args: Any, **kwargs: Any) -> Any:
-            table = {
-                **(kwargs.pop("custom_translation_table", None) or {}),
-                **settings.translations,
-            }
-            options = {**kwargs, "custom_translation_table": table, "verbose": False}
-            programs.append(torch_export(*args, **options))
-            return programs[-1]
-
-        flags = utils._OUTPUT_FLAGS
+        inputs = _by_name(model, call.arguments())
         has_names = any(name is not None for axes in call.axes.values() for name in axes.values())
         exporter_dynamo.register_cache_pytrees_for_model(model)
-        config = OnnxConfig(
+        config = exporter_onnx.OnnxConfig(
             dynamic=bool(call.axes),
-            dynamic_shapes=_dynamic_shapes(inputs, call, flags) if has_names else None,
+            dynamic_shapes=_dynamic_shapes(inputs, call, utils._OUTPUT_FLAGS)
+            if has_names
+            else None,
             opset_version=settings.opset,
         )
-        with (
-            mock.patch.object(torch.onnx, "export", keep_program),
-            _named_outputs(model, call),
-        ):
-            exporter = OnnxExporter()
+        with _kept_programs(settings) as programs, _named_outputs(model, call):
+            exporter = exporter_onnx.OnnxExporter()
             # in earlier releases of transformers (5.17), `export` does it
             getattr(exporter, "export_program", exporter.export)(model, inputs, config)
-        _name_inputs(programs[-1].model.graph.inputs, by_name(call.arguments()), call)
+        _name_inputs(programs[-1].model.graph.inputs, _by_name(model, call.arguments()), call)
         return programs[-1]
 
     return export
+
+
+def _by_name(model: nn.Module, arguments: Arguments) -> dict[str, Any]:
+    """Arguments of a model's forward by the names of its parameters."""
+    args, kwargs = arguments
+    return dict(inspect.signature(model.forward).bind(*args, **kwargs).arguments)
+
+
+@contextmanager
+def _kept_programs(settings: ExportSettings) -> Iterator[list[Any]]:
+    """Let torch's exporter use the translations of the settings while the body runs.
+
+    Yields:
+        The `ONNXProgram` of each export so far.
+    """
+    programs: list[Any] = []
+    torch_export = torch.onnx.export
+
+    def keep_program(*args: Any, **kwargs: Any) -> Any:
+        translations = kwargs.pop("custom_translation_table", None) or {}
+        table = {**translations, **settings.translations}
+        options = {**kwargs, "custom_translation_table": table, "verbose": False}
+        programs.append(torch_export(*args, **options))
+        return programs[-1]
+
+    with mock.patch.object(torch.onnx, "export", keep_program):
+        yield programs
 
 
 def _dynamic_shapes(inputs: Mapping[str, Any], call: ModelCall, flags: Collection[str]) -> Any:
