@@ -78,8 +78,8 @@ def compare_values(
         RuntimeFailedError: onnxruntime does not load or run one of the files.
         UsageError: The inputs do not fit.
     """
-    given = options.probe, record
-    runs, inputs = run_files(files, alignment, shown, given, list(map(str, options.libraries)))
+    sources = options.probe, record
+    runs, inputs = run_files(files, alignment, shown, sources, list(map(str, options.libraries)))
     pairing = ValuePairing(runs[0].values, runs[1].values)
     pairs = pairing.pairs
     deviations = _measure(files, runs, pairs, alignment, options.tolerance)

@@ -44,7 +44,7 @@ def run_files(
     files: ComparedFiles,
     alignment: ModuleAlignment,
     shown: ShownModules,
-    given: tuple[Path | None, Record | None],
+    sources: tuple[Path | None, Record | None],
     libraries: list[str],
 ) -> tuple[FileRuns, str]:
     """Run both files on the same inputs; and say where the inputs come from.
@@ -53,7 +53,7 @@ def run_files(
         files: The files.
         alignment: Which of their modules are the same.
         shown: The modules that are shown.
-        given: An .npz file of inputs, or else a record that may have some; else they are generated.
+        sources: An .npz file of inputs, or else a record that may have some; else they are made up.
         libraries: Custom operator libraries that onnxruntime loads first.
 
     Raises:
@@ -62,8 +62,8 @@ def run_files(
     """
     boundaries = [find_boundaries(file, alignment) for file in files]
     names = [
-        list(dict.fromkeys([*(value.name for value in found.values), *file.output_names]))
-        for file, found in zip(files, boundaries, strict=True)
+        list(dict.fromkeys([*(value.name for value in edges.values), *file.output_names]))
+        for file, edges in zip(files, boundaries, strict=True)
     ]
     runners = [
         FileRunner(
@@ -72,7 +72,7 @@ def run_files(
         )
         for file, own in zip(files, names, strict=True)
     ]
-    arrays, inputs = _inputs(files[0], *given, libraries)
+    arrays, inputs = _inputs(files[0], *sources, libraries)
     feeds = runners[0].find_feeds(arrays)
     other_feeds = runners[1].find_feeds(list(feeds.items()))
     left, right = (
