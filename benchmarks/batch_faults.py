@@ -164,7 +164,7 @@ def _killed_run(folder: Path, source: random.Random, *, fresh: bool) -> tuple[in
 
 
 def _problems(folder: Path, expected: Mapping[str, str], code: int) -> Iterator[str]:
-    """What is not as it should be behind the last run."""
+    """What is not as it should be after the last run."""
     if code != 1:
         yield f"exit code {code}, though jobs failed"
     rows: dict[str, dict[str, Any]] = {

@@ -109,7 +109,7 @@ def main(arguments: list[str] | None = None) -> None:
             signals_as_errors() as request,
         ):
             code = _run(arguments, Verbosity(), request)
-    except (KeyboardInterrupt, StoppedBySignal) as error:  # just before the command, or behind it
+    except (KeyboardInterrupt, StoppedBySignal) as error:  # just before the command, or after it
         code = _stopped(error.number if isinstance(error, StoppedBySignal) else signal.SIGINT)
     sys.exit(code)
 

@@ -39,7 +39,7 @@ class _Problem(NamedTuple):
 
 
 def explain_decode_error(error: Exception, *, type_: Any = None, data: object = None) -> str:
-    """What msgspec found wrong, behind the path of the key that it is about.
+    """What msgspec found wrong, after the path of the key that it is about.
 
     >>> try:
     ...     msgspec.json.decode(b'{"a": {"b": "x"}}', type=dict[str, dict[str, int]])

@@ -72,7 +72,7 @@ def make_part_folder(parent: Path) -> Iterator[Path]:
             try:
                 shutil.rmtree(left[0], ignore_errors=True)
                 left = None
-            except BaseException as error:  # noqa: BLE001 - a signal, which is raised behind
+            except BaseException as error:  # noqa: BLE001 - a signal, which is raised below
                 stopped = error
         if locked is not None:
             _OPEN.discard(locked[0])

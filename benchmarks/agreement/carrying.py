@@ -2,7 +2,7 @@
 
 A node of the lossy file computes what a node of the file before it computed when its output
 has the same name, or the name that the tool makes of it. A tool that puts a cast or a
-(de)quantisation behind a node gives that the name: it is handed back to the node before. A
+(de)quantisation after a node gives that the name: it is handed back to the node before. A
 Relu or Clip that a quantiser takes away lives on in the node before it, which has both origins.
 """
 

@@ -314,7 +314,7 @@ def mobilenet_v2(_: int, width: int) -> Built:
 
 
 def wav2vec2(depth: int, width: int) -> Built:
-    """Convolutions on sound, and a transformer behind them."""
+    """Convolutions on sound, and a transformer after them."""
     convolutions = {"conv_dim": [16, 16], "conv_kernel": [10, 3], "conv_stride": [5, 2]}
     positions = {"num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4}
     settings = {**_encoder(depth, width), **convolutions, **positions}

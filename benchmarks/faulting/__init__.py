@@ -1,1 +1,1 @@
-"""Faults while a command runs: how they are made, and what must hold behind them."""
+"""Faults while a command runs: how they are made, and what must hold after them."""

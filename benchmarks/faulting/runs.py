@@ -68,7 +68,7 @@ class Running:
             try:
                 os.close(started)
                 self._work(arguments, folder, file_limit, as_nobody)
-            finally:  # a signal behind the end of the command must not run what the parent does
+            finally:  # a signal after the end of the command must not run what the parent does
                 os._exit(self._code if isinstance(self._code, int) else 99)
         os.close(self._starting)
         os.read(started, 1)

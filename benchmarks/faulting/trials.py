@@ -1,4 +1,4 @@
-"""One trial: a command, a fault at a random moment, and what was wrong behind it."""
+"""One trial: a command, a fault at a random moment, and what was wrong after it."""
 
 import os
 import random
@@ -120,7 +120,7 @@ def _next_run(bench: Bench, *, exists: bool) -> str | None:
         return f"the next run ended with {ended.code}: {ended.err!r}"
     left = bench.new_files()
     if left != bench.scene.reference:
-        return f"behind the next run there is {sorted(left)}"
+        return f"after the next run there is {sorted(left)}"
     return None
 
 

@@ -10,7 +10,7 @@ from fuzzing.commands import COMMANDS, CUMULATIVE_WEIGHTS, Command
 from fuzzing.mutations import mutate
 
 CaseId = tuple[int, ...]
-"""The number of a case; behind it, for a case that damages the file of another one further, the
+"""The number of a case; after it, for a case that damages the file of another one further, the
 numbers of these steps."""
 
 KINDS = {

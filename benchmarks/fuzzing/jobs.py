@@ -1,6 +1,6 @@
 """A job: it forks one worker after the other, and knows which case one of them died of.
 
-A worker runs some hundred cases and writes two lines for each: one before, one behind. The case
+A worker runs some hundred cases and writes two lines for each: one before, one after. The case
 whose second line is missing ended the worker.
 """
 

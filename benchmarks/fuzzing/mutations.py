@@ -83,7 +83,7 @@ def _mutate_bytes(data: bytes, source: random.Random) -> bytes:
 
 
 def _mutate_lines(data: bytes, source: random.Random) -> bytes:
-    """Remove, repeat and mix up lines, or write something else behind a key."""
+    """Remove, repeat and mix up lines, or write something else after a key."""
     lines = data.splitlines(keepends=True) or [b""]
     for _ in range(source.choice((1, 1, 2, 4))):
         place = source.randrange(len(lines))

@@ -25,7 +25,7 @@ _MOST_INPUTS = 8
 
 
 def change_operator(graph: onnx.GraphProto, model: onnx.ModelProto, source: random.Random) -> None:
-    """Turn a node into one of another operator, or add such a node behind all others.
+    """Turn a node into one of another operator, or add such a node after all others.
 
     Args:
         graph: A graph of the model.

@@ -94,7 +94,7 @@ def work(share: Share, seeds: Seeds, tally: Tally, answers: int) -> None:
 
 
 def _numbers(share: Share, tally: Tally, answers: int, seeds: Seeds) -> Iterator[CaseId]:
-    """Run each case behind its number was taken; what tells something new is damaged further."""
+    """Run each case after its number was taken; what tells something new is damaged further."""
     folder = {entry.name: entry.stat() for entry in os.scandir()}
     _NEW_LINES.lines |= tally.lines
     for number in share.numbers:

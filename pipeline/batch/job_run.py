@@ -146,7 +146,7 @@ def check_valid(validation: "Validation", part: str = "") -> None:
 
     Args:
         validation: What was found.
-        part: What the file is called, if the job has several; with a space behind it.
+        part: What the file is called, if the job has several; with a space after it.
 
     Raises:
         FoundFaultsError: It has faults; the error tells the first.
@@ -164,7 +164,7 @@ def check_strict(report: "AnnotateReport", part: str = "") -> None:
 
     Args:
         report: What was decided.
-        part: What the file is called, if the job has several; with a space behind it.
+        part: What the file is called, if the job has several; with a space after it.
 
     Raises:
         FoundFaultsError: There are such.

@@ -52,7 +52,7 @@ class MainGraph:
         consumers: Positions of the nodes that read each value.
         is_constant: Whether each node depends on weights and constants alone.
         work: Positions of the nodes that depend on inputs, or whose results the graph returns; each
-            behind those that it reads from, which some tools do not write in this order.
+            after those that it reads from, which some tools do not write in this order.
         reads: The values that each node reads, with what its subgraphs read.
         returned: The outputs of the graph.
     """
@@ -82,7 +82,7 @@ class MainGraph:
         ]
 
     def _in_order(self) -> list[int]:
-        """The positions of the nodes, each behind those that it reads from."""
+        """The positions of the nodes, each after those that it reads from."""
         ordered: dict[int, None] = {}
         opened: set[int] = set()  # a damaged file may have circles
         for start in range(len(self.nodes)):

@@ -1,7 +1,7 @@
 """Values that onnxruntime rounds to their own type, also where it would compute on without that.
 
 Most operators have no float16 kernel on a CPU. onnxruntime computes them in float32, with a Cast
-before and one behind, and removes such a pair of Casts where two of these nodes follow each other:
+before and one after, and removes such a pair of Casts where two of these nodes follow each other:
 the value between them is never rounded. It stays float32 even where the value is an output, too.
 A node that reads and gives the same type, and whose result is an output, keeps the pair apart:
 onnxruntime runs it as it is.

@@ -12,7 +12,7 @@ from modelexport.rewriter.profiling.recorded_profile import (
 )
 
 MOST_SECONDS = 0.5
-"""Seconds that sessions behind the first may take to load the file and to warm up: a large file is
+"""Seconds that sessions after the first may take to load the file and to warm up: a large file is
 not loaded many times over for steadier times."""
 
 LEAST_RUNS, MOST_RUNS = 30, 120
@@ -56,7 +56,7 @@ def split_runs(runs: int, sessions: int) -> list[int]:
 
 
 def affordable_sessions(seconds: float, most: int) -> int:
-    """The number of sessions: those behind the first take half a second at most to prepare.
+    """The number of sessions: those after the first take half a second at most to prepare.
 
     Args:
         seconds: Time that one takes to load the file, to warm up, and to write and read what was

@@ -43,7 +43,7 @@ def architectures_for_task(task: str, source: str) -> list[Any]:
     if name not in classes:
         names = ", ".join(sorted({*classes, *_EARLIER}))
         raise SourceError(
-            f"{source}: unknown task {task}; choose from {names}. {WITH_PAST} behind one that "
+            f"{source}: unknown task {task}; choose from {names}. {WITH_PAST} after one that "
             "generates text asks for the cache, too."
         )
     return classes[name]

@@ -150,7 +150,7 @@ def _links(before: SiblingCall, call: SiblingCall) -> Links | None:
 
 
 def _runs_of_chain(calls: Sequence[SiblingCall], links: Links) -> Iterator[EqualRun]:
-    """The runs in a chain: the one that leaves out most, and those before and behind it."""
+    """The runs in a chain: the one that leaves out most, and those before and after it."""
     best: tuple[int, int, int] | None = None  # calls left out, -period, first call
     for period in range(1, _MAX_PERIOD + 1):
         if best is not None and best[0] >= len(calls) - _EXPORTED_BLOCKS * period:

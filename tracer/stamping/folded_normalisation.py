@@ -1,6 +1,6 @@
 """Weights of convolutions into which an exporter has folded a batch normalisation.
 
-In evaluation, a normalisation behind a convolution multiplies each channel by a number and adds
+In evaluation, a normalisation after a convolution multiplies each channel by a number and adds
 another. Exporters compute new weights of the convolution once. The same is computed here for a
 layer that was not exported; it is used where it gives the very bits of the layers that were.
 """
@@ -26,7 +26,7 @@ _EPSILONS = ("eps", "epsilon")
 
 
 def folded_weights(call: SiblingCall) -> dict[Origin, Array]:
-    """The weights and biases of convolutions with the normalisations behind them.
+    """The weights and biases of convolutions with the normalisations after them.
 
     Args:
         call: A call of a layer.

@@ -76,7 +76,7 @@ def _folded_weight_of(name: str, pair: tuple[Array, Array], run: EqualRun) -> We
 
 
 def _folded_values_of(name: str, position: int, origin: Origin, path: str) -> WeightOf:
-    """The weight of a convolution in each block, with the normalisation behind it.
+    """The weight of a convolution in each block, with the normalisation after it.
 
     Args:
         name: Its name in the template.

@@ -26,13 +26,13 @@ def verify(
     outputs: Mapping[str, torch.Tensor],
     stamped: Iterable[tuple[EqualRun, Boundaries]],
 ) -> None:
-    """Check that a graph has the values of an eager run behind each stamped block, and at its end.
+    """Check that a graph has the values of an eager run after each stamped block, and at its end.
 
     Args:
         exported: The graph.
         call: The call on the example inputs.
         outputs: What the eager run returned.
-        stamped: The runs of layers, each with the values behind its stamped blocks.
+        stamped: The runs of layers, each with the values after its stamped blocks.
 
     Raises:
         StampingError: It does not.
@@ -48,7 +48,7 @@ def verify(
             for position in run.passed_on:
                 expected = block[-1].outputs[position]
                 if not any(_agree(values.get(name), expected) for name in own):
-                    raise StampingError(f"behind {block[-1].path} the values are not the model's")
+                    raise StampingError(f"after {block[-1].path} the values are not the model's")
     for value, tensor in zip(graph.output, outputs.values(), strict=True):
         if not _agree(values.get(value.name), tensor):
             raise StampingError(f"the values of the output {value.name} are not the model's")

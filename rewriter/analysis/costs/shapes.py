@@ -248,7 +248,7 @@ def _remove_open_declarations(model: onnx.ModelProto, others: Collection[str]) -
 
     Args:
         model: The model. It is changed.
-        others: Values behind operators of other domains: onnx cannot infer what these compute, so
+        others: Values after operators of other domains: onnx cannot infer what these compute, so
             their declarations stay.
     """
     entries = [

@@ -1,9 +1,9 @@
 """Surrogates: operators of ONNX that have the same shapes as contrib operators.
 
-onnx infers no shapes behind an operator that it does not know. The contrib operators that
+onnx infers no shapes after an operator that it does not know. The contrib operators that
 optimisers and quantisers write are defined, though: a fused normalisation has the shape of its
 input, a fused matrix product that of the product. So shapes are inferred on a copy of the model in
-which surrogates replace them. An operator without a surrogate stays, and shapes behind it are
+which surrogates replace them. An operator without a surrogate stays, and shapes after it are
 unknown.
 """
 

@@ -20,7 +20,7 @@ class CycleError(Exception):
 
 
 def needed_nodes(nodes: Sequence[onnx.NodeProto], names: Iterable[str]) -> list[onnx.NodeProto]:
-    """The nodes that some values need, each behind those that it reads from.
+    """The nodes that some values need, each after those that it reads from.
 
     Args:
         nodes: All nodes of a graph, in any order.

@@ -62,7 +62,7 @@ class RewiredNodes:
         """What a group reads in place of a value."""
         resolved = self._resolved
         pending = [] if (name, group) in resolved else [name]
-        while pending:  # operators that recast a value may stand behind each other by thousands
+        while pending:  # operators that recast a value may follow each other by thousands
             key = pending[-1], group
             reads = [] if key in resolved else self._recast_from(*key)
             if missing := [read for read in reads if (read, group) not in resolved]:

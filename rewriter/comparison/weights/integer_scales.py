@@ -1,6 +1,6 @@
 """The scale of a weight of integers where the operator that reads it does not tell it by itself.
 
-Products of integers give integers: what they stand for is told by a factor behind them. Operators
+Products of integers give integers: what they stand for is told by a factor after them. Operators
 of onnxruntime that take a scale for each weight have it at a place of their own.
 """
 

@@ -142,7 +142,7 @@ class ReferenceWeights:
             yield ReferenceWeight(name, frozenset({key}), source, (key, name))
 
     def _merged(self, key: str, norm_key: str) -> Iterator[ReferenceWeight]:
-        """The weights of a module with the norm behind it."""
+        """The weights of a module with the norm after it."""
         norm = self.norms[norm_key]
         scale, shift = norm.scale(), norm.shift()
         if scale is None or shift is None:
@@ -169,7 +169,7 @@ def _channel_axes(array: Array, scale: Array) -> list[int]:
 
 
 def _merge(array: Array, scale: Array, shift: Array, axis: int) -> Array:
-    """A weight or a bias with the norm behind it."""
+    """A weight or a bias with the norm after it."""
     shape = [1] * array.ndim
     shape[axis] = scale.size
     merged: Array = array * scale.reshape(shape)

@@ -9,7 +9,7 @@ from modelexport.hierarchy.fingerprints import Array
 from modelexport.rewriter.matching.evidence.dequantised_weights import ReadByName, dequantise
 
 MANTISSA_BITS: dict[int, int] = {onnx.TensorProto.FLOAT16: 10, onnx.TensorProto.BFLOAT16: 7}
-"""Bits behind the leading one of numbers that are stored in half precision."""
+"""Bits after the leading one of numbers that are stored in half precision."""
 
 _SMALLEST_EXPONENT: dict[int, int] = {
     onnx.TensorProto.FLOAT16: -14,

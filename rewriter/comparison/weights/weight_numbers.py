@@ -144,7 +144,7 @@ class WeightReader:
         return max(self._sizes(path), default=0) if path in self._file.tree else 0
 
     def _source(self, name: str, reader: int) -> tuple[int, str]:
-        """The node that reads an initializer, and the initializer, behind what moves numbers."""
+        """The node that reads an initializer, and the initializer, after what moves numbers."""
         position = self.graph.producer.get(name)
         while position is not None and self.graph.is_constant[position]:
             node = self.graph.nodes[position]

@@ -99,7 +99,7 @@ class NodeWork:
         ops = self._walk_back(node, tuple(dict.fromkeys((self._last[node], *ends))))
         if ops is None:
             return grown
-        # steps of one op may stand one behind the other: in a quantised file, or an expanded one
+        # steps of one op may stand one after the other: in a quantised file, or an expanded one
         does_all = self._has_exact_values() and not self._others_do(node, op)
         return grown._replace(ops=ops, closed=does_all or grown.closed)
 

@@ -44,8 +44,8 @@ def find_recasts(
 ) -> set[int]:
     """Nodes of a quantiser that recast what another node computes in real numbers, or passes on.
 
-    A DequantizeLinear behind a Transpose has the numbers of the op that computed them. But that op
-    stands before the Transpose, perhaps in another module. Behind a normalisation, its rounded
+    A DequantizeLinear after a Transpose has the numbers of the op that computed them. But that op
+    stands before the Transpose, perhaps in another module. After a normalisation, its rounded
     numbers may be nearer to those of the next one. Where only codes are computed, as by an operator
     on integers, it is the first node with the real numbers, and may be the op.
 
@@ -85,7 +85,7 @@ def _source(view: GraphView, node: int) -> int:
 
 
 def _readers(view: GraphView, node: int) -> list[int]:
-    """The first nodes behind a node that do not only pass its value on."""
+    """The first nodes after a node that do not only pass its value on."""
     readers: list[int] = []
     pending, visited = [node], {node}
     for current in pending:

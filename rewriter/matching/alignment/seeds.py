@@ -218,7 +218,7 @@ class Seeder:
         return exact and self._graphs.compatible(node, op) is False
 
     def _agreeing_op_behind(self, node: int, op: int) -> int | None:
-        """The first op behind another that computes what a node computes, if there is one.
+        """The first op after another that computes what a node computes, if there is one.
 
         A fused node reads the weights of its first op and returns the result of its last. Between
         them is no op that reads weights of its own.

@@ -1,6 +1,6 @@
 """Scopes that stand for a further call of a module: `relu_1` beside `relu`.
 
-Exporters that name nodes by scope put a number behind the name of a module that is called again.
+Exporters that name nodes by scope put a number after the name of a module that is called again.
 A module may have such a name of its own. What tells them apart:
 
 - parameters are named after the module itself, whichever call reads them;
@@ -82,7 +82,7 @@ def merge_calls(
 
 
 def _is_numbered(scope: str, path: str) -> bool:
-    """Whether a scope is a path with a number behind its last name."""
+    """Whether a scope is a path with a number after its last name."""
     match = _NUMBERED.fullmatch(scope)
     return match is not None and match[1] == path
 

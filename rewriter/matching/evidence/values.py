@@ -148,7 +148,7 @@ class ValueMatch:
     def _same_inputs(self) -> bool:
         """Whether file and record read the same inputs.
 
-        If not, lengths may differ: for example, positions begin behind a cache in only one of them.
+        If not, lengths may differ: for example, positions begin after a cache in only one of them.
         Then values that depend only on shapes differ, too.
         """
         inputs = self.file.graph.external_inputs, self.record.graph.external_inputs

@@ -166,7 +166,7 @@ class WeightMatcher:
     def _find_misnamed(self, own_names: Sequence[int], by_size: WeightsBySize) -> list[int]:
         """Weights with the name of a parameter, where names do not tell which parameter they are.
 
-        A layer that was removed or added renames those behind it. That is the case when a weight
+        A layer that was removed or added renames those after it. That is the case when a weight
         holds the recorded numbers of another. Then a name counts only with its own numbers. All
         are compared only where recorded names are missing or a sample shows it, so that other files
         are read no further.

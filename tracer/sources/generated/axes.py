@@ -47,7 +47,7 @@ def with_other_axes(message: str, values: Values, extents: Extents) -> Iterator[
 
 
 def _with_more_axes(values: Values, match: re.Match[str], extents: Extents) -> Iterator[Values]:
-    """The input that has too few axes with one more behind its rows: of frames, images or one."""
+    """The input that has too few axes with one more after its rows: of frames, images or one."""
     expected = int(match[1] or match[3] or int(match[5]) + 1)
     present = next((int(n) for n in (match[2], match[4]) if n), expected - 1)
     if expected - present != 1:

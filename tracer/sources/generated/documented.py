@@ -15,7 +15,7 @@ _WHOLE = re.compile(r"(long|int)tensor|\bint\b")
 
 _AXES = re.compile(r"[`'][(\[](.*?)[)\]]?\)?[`']")
 _PLAIN_AXES = re.compile(r"shape\s+`?[(\[]([\w\s,]+)[)\]]")
-"""A shape in quotation marks; one without, behind the word."""
+"""A shape in quotation marks; one without, after the word."""
 
 
 @dataclass(frozen=True)

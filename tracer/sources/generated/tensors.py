@@ -46,7 +46,7 @@ def with_axis(tensor: torch.Tensor, axis: int, extent: int) -> torch.Tensor:
 
 
 def with_axes_of(tensors: dict[str, torch.Tensor], got: int, want: int) -> Values:
-    """The tensors that have an extent behind their rows, with another one in its place."""
+    """The tensors that have an extent after their rows, with another one in its place."""
     changed: Values = {}
     for name, tensor in tensors.items():
         for axis in range(1, tensor.dim()):

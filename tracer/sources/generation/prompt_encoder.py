@@ -38,7 +38,7 @@ class PromptEncoder:
         signals: The arguments that only this run gets: an image or a sound, and what describes it.
         others: Its other arguments.
         calls: The calls of the modules that only this run needs.
-        later_calls: The calls behind them of modules that only run there.
+        later_calls: The calls after them of modules that only run there.
         name: What the result of the last call is called among the inputs of the decoder.
     """
 
@@ -168,7 +168,7 @@ def _modules_of_calls(model: nn.Module, arguments: Values) -> set[nn.Module]:
 def _divided_calls(
     model: nn.Module, first: Values, in_steps: set[nn.Module]
 ) -> tuple[Calls, Calls]:
-    """The outermost calls of modules that no step needs, and the outermost calls behind them.
+    """The outermost calls of modules that no step needs, and the outermost calls after them.
 
     Args:
         model: The model.

@@ -1,6 +1,6 @@
 """The tensors of a TorchScript archive: whether each has all its bytes.
 
-torch's reader believes the size that the archive states, and reads what lies behind a shorter
+torch's reader believes the size that the archive states, and reads what lies after a shorter
 entry in memory. So the pickles of an archive are looked through first. They are not run: all
 classes and functions that they name become one that does nothing.
 """
