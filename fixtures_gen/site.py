@@ -21,12 +21,10 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = (
     "modelexport",
-    *(
-        "modelexport.hierarchy",
-        "modelexport.tracer",
-        "modelexport.rewriter",
-        "modelexport.pipeline",
-    ),
+    "modelexport.hierarchy",
+    "modelexport.tracer",
+    "modelexport.rewriter",
+    "modelexport.pipeline",
     "modelexport.pipeline.batch",
 )
 _LEVELS = {"--verbose", "--quiet", "--help"}

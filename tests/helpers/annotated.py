@@ -21,13 +21,13 @@ def with_entries(
     nodes: Sequence[Mapping[str, str]] = (), model: Mapping[str, str] | None = None
 ) -> onnx.ModelProto:
     """A chain of three nodes with metadata on its nodes and on the model."""
-    made = parse(CHAIN)
-    for node, entries in zip(made.graph.node, nodes, strict=False):
+    file = parse(CHAIN)
+    for node, entries in zip(file.graph.node, nodes, strict=False):
         for key, value in entries.items():
             node.metadata_props.add(key=key, value=value)
     for key, value in (model or {}).items():
-        made.metadata_props.add(key=key, value=value)
-    return made
+        file.metadata_props.add(key=key, value=value)
+    return file
 
 
 def with_tree(

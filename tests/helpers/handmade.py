@@ -52,9 +52,8 @@ def parse(text: str, weights: Mapping[str, Sequence[int]] | None = None) -> onnx
     for name in weights or {}:
         plain = plain.replace(name, name.replace(".", "__dot__"))
     model = parser.parse_model(HEADER + plain)
-    for graph in [model.graph]:
-        for node in graph.node:
-            node.input[:] = [name.replace("__dot__", ".") for name in node.input]
+    for node in model.graph.node:
+        node.input[:] = [name.replace("__dot__", ".") for name in node.input]
     random = np.random.default_rng(0)
     for name, shape in (weights or {}).items():
         values = random.standard_normal(tuple(shape)).astype(np.float32)

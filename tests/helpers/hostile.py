@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+import numpy as np
 import onnx
 from onnx import numpy_helper
 
@@ -53,7 +54,7 @@ def hostile_model(tags: list[str], *, operators: bool) -> onnx.ModelProto:
         operators: Whether operators and their domains are hostile, too.
     """
     model = parse(_CHAIN)
-    model.graph.initializer.append(numpy_helper.from_array(_numbers(), "w"))
+    model.graph.initializer.append(numpy_helper.from_array(np.ones((2, 1), np.float32), "w"))
     model.producer_name, model.producer_version, model.domain = "p", "v", "d"
     model.doc_string = model.graph.doc_string = "doc"
     model.graph.node[0].attribute.append(onnx.helper.make_attribute("note", "text"))
@@ -74,12 +75,6 @@ def with_tree(model: onnx.ModelProto, modules: tuple[Module, ...]) -> onnx.Model
     parameters = msgspec.json.encode({f"w{HOSTILE}": f"a{HOSTILE}.w"}).decode()
     model.metadata_props.add(key=keys.PARAMETERS, value=parameters)
     return model
-
-
-def _numbers() -> Any:
-    import numpy as np  # noqa: PLC0415 - for this only
-
-    return np.ones((2, 1), np.float32)
 
 
 def _make_hostile(message: Any, spared: set[str]) -> None:
