@@ -8,6 +8,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,10 @@ from modelexport.support.held_signals import held_signals
 
 PREFIX = ".modelexport."
 SUFFIX = ".part"
+LONGEST_WAIT = 2.0
+"""Seconds after which files are moved into a folder that somebody else has locked."""
+_STEP = 0.01
+"""Seconds between two attempts."""
 _OPEN: set[Path] = set()
 """The folders that this process holds."""
 
@@ -85,24 +90,38 @@ def make_part_folder(parent: Path) -> Iterator[Path]:
 def locked_folder(folder: Path) -> Iterator[None]:
     """Let no other process that locks a folder run the body at the same time.
 
-    On file systems without locks the body runs at once, and so it does in a folder for unfinished
-    files that this process holds: it has the lock.
+    The body runs in any case: without the lock on file systems that have none, and where somebody
+    holds it for long, such as a script that locked the folder and then started this process.
 
     Args:
-        folder: The folder.
+        folder: The folder. One for unfinished files is this process's own already.
 
     Raises:
         OSError: It cannot be read.
     """
-    if folder in _OPEN:
+    if any(_identity(own) == _identity(folder) for own in _OPEN if own.exists()):
         yield
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        _lock(descriptor, wait=True)
+        _wait_for_lock(descriptor)
         yield
     finally:
         os.close(descriptor)
+
+
+def _wait_for_lock(descriptor: int) -> None:
+    """Lock a folder, if nobody else holds its lock for long."""
+    end = time.monotonic() + LONGEST_WAIT
+    while time.monotonic() < end:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_STEP)
+        except OSError:
+            return  # a file system without locks
+        else:
+            return
 
 
 @contextmanager

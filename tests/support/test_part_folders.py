@@ -1,9 +1,13 @@
-"""Files that are removed if a later step fails."""
+"""Files that are removed if a later step fails, and folders that are locked meanwhile."""
 
+import fcntl
+import os
 from pathlib import Path
 
 import pytest
 
+from modelexport.support import part_folders
+from modelexport.support.folders import atomic_folder, staged_files
 from modelexport.support.part_folders import (
     WrittenFile,
     locked_folder,
@@ -54,3 +58,27 @@ def test_a_folder_that_this_process_holds_is_not_locked_twice(tmp_path: Path) ->
         with locked_folder(folder):
             (folder / "new").write_text("a file inside")
         assert (folder / "new").exists()
+
+
+def test_a_folder_that_somebody_locked_does_not_stop_anyone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script may lock the output's folder before it starts the process that writes into it."""
+    monkeypatch.setattr(part_folders, "LONGEST_WAIT", 0.05)
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with staged_files(tmp_path) as stage:
+        (stage / "new").write_text("whole")
+    os.close(descriptor)
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
+def test_files_are_staged_inside_what_is_staged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder for unfinished files is locked by this process itself, which waits for nobody."""
+    monkeypatch.setattr(part_folders.time, "sleep", lambda _: pytest.fail("it waits for itself"))
+    for target in (tmp_path, tmp_path / "new"):
+        with atomic_folder(target) as outer, staged_files(outer) as inner:
+            (inner / "file").write_text("whole")
+        assert (target / "file").read_text() == "whole"
