@@ -44,10 +44,6 @@ PARAMETERS = "hierarchy.parameters"
 """On the model: JSON object from the name of an initializer to the qualified name of its parameter.
 Initializers that have the name of their parameter are left out."""
 
-PART = "hierarchy.part"
-"""On a model that `extract` or `split` wrote: name of the whole file. The module tree is that of
-the whole; the parameters that count are those of modules in the part."""
-
 NAMES = "hierarchy.names"
 """On the model: JSON object from the new name of a node to the name that it had before; null for a
 node that had none."""

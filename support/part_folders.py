@@ -99,7 +99,7 @@ def locked_folder(folder: Path) -> Iterator[None]:
     Raises:
         OSError: It cannot be read.
     """
-    if any(_identity(own) == _identity(folder) for own in _OPEN if own.exists()):
+    if _is_own(folder):
         yield
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
@@ -108,6 +108,15 @@ def locked_folder(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _is_own(folder: Path) -> bool:
+    """Whether a folder is one for unfinished files that this process holds."""
+    for own in list(_OPEN):
+        with suppress(FileNotFoundError):  # another thread may have removed it
+            if _identity(own) == _identity(folder):
+                return True
+    return False
 
 
 def _wait_for_lock(descriptor: int) -> None:

@@ -7,7 +7,6 @@ from functools import cached_property
 
 import onnx
 
-from modelexport.hierarchy import keys
 from modelexport.hierarchy.module_tree import ROOT, ModuleTree
 from modelexport.rewriter.analysis.costs import MacCounter, Shapes, WorkCounter, stored_weights
 from modelexport.rewriter.analysis.module_rows import subtree_parameters
@@ -85,9 +84,6 @@ class FileCounter:
             self.file_totals.parameters = sum(sizes.values())
             return
         own = _listed_parameters(self._tree)
-        if any(entry.key == keys.PART for entry in self._model.metadata_props):
-            present = self._modules_in_file(sizes)
-            own = {p: ps for p, ps in own.items() if self._tree.canonical(p) in present}
         traced = any(module.calls is not None for module in self._tree)
         if not traced and not any(own.values()):
             for name, size in sizes.items():  # no list of parameters: initializers stand for them
@@ -100,12 +96,6 @@ class FileCounter:
                 self._totals_of(path).parameters += sum(of_module.values())
         self.parameters = subtree_parameters(own, self.tagger)
         self.file_totals.parameters = self.parameters.get(self.tagger.tag(ROOT), 0)
-
-    def _modules_in_file(self, weights: Iterable[str]) -> set[str]:
-        """Paths of the modules that have nodes in the file, or one of these weights."""
-        claims = [claim for claim in self._claims if claim is not None]
-        names = (self._named.get(weight, weight).rpartition(".")[0] for weight in weights)
-        return {*names, *(path for claim in claims for path in (claim.module, *claim.covers))}
 
     @cached_property
     def _work(self) -> WorkCounter:

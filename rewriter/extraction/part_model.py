@@ -1,12 +1,14 @@
-"""The model of a part: its nodes, weights and types, with the metadata of the whole."""
+"""The model of a part: its nodes, weights, types and functions, with its part of the metadata."""
 
 import onnx
 
-from modelexport.hierarchy import keys
+from modelexport.hierarchy.graph_paths import subgraphs
 from modelexport.rewriter.annotation.placed_file import PlacedFile
 from modelexport.rewriter.annotation.tagged_model import tagged_model
 from modelexport.rewriter.extraction.graph_parts import GraphPart
+from modelexport.rewriter.extraction.part_hierarchy import trim_hierarchy
 from modelexport.rewriter.extraction.value_types import ValueInfos
+from modelexport.support.repeated_fields import replace_messages
 
 
 def part_model(file: PlacedFile, part: GraphPart, types: ValueInfos) -> onnx.ModelProto:
@@ -22,8 +24,6 @@ def part_model(file: PlacedFile, part: GraphPart, types: ValueInfos) -> onnx.Mod
     for field, value in whole.ListFields():
         if field.name not in {"graph", "training_info"}:
             _copy_field(model, field.name, value)
-    if not any(entry.key == keys.PART for entry in model.metadata_props):
-        model.metadata_props.add(key=keys.PART, value=file.path.name)
     graph = model.graph
     for field, value in whole.graph.ListFields():
         if field.name in {"name", "doc_string", "metadata_props"}:
@@ -42,7 +42,27 @@ def part_model(file: PlacedFile, part: GraphPart, types: ValueInfos) -> onnx.Mod
     graph.quantization_annotation.extend(
         a for a in whole.graph.quantization_annotation if a.tensor_name in names
     )
+    _remove_uncalled_functions(model)
+    trim_hierarchy(model, file)
     return model
+
+
+def _remove_uncalled_functions(model: onnx.ModelProto) -> None:
+    """Leave out the functions of the whole that no node of the part calls."""
+    functions = {(f.domain, f.name, f.overload): f for f in model.functions}
+    called: set[tuple[str, str, str]] = set()
+    waiting: list[onnx.GraphProto | onnx.FunctionProto] = [model.graph] if functions else []
+    while waiting:
+        current = waiting.pop()
+        for node in current.node:
+            waiting += [subgraph for _, subgraph in subgraphs(node)]
+            key = node.domain, node.op_type, node.overload
+            if key in functions and key not in called:
+                called.add(key)
+                waiting.append(functions[key])
+    kept = [f for f in model.functions if (f.domain, f.name, f.overload) in called]
+    if len(kept) < len(model.functions):
+        replace_messages(model.functions, kept)
 
 
 def _copy_field(message: onnx.ModelProto | onnx.GraphProto, name: str, value: object) -> None:

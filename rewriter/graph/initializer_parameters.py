@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 
 import onnx
 
@@ -81,12 +82,19 @@ class InitializerParameters:
         These were folded into other initializers, or are not used. A parameter that is tied to
         one that is held is not among them.
         """
-        in_initializers = {self._canonical(parameter) for parameter in self.parameters.values()}
         return {
             parameter: shape
             for parameter, shape in self._parameter_shapes.items()
-            if self._canonical(parameter) not in in_initializers
+            if not self.is_held(parameter)
         }
+
+    def is_held(self, parameter: str) -> bool:
+        """Whether an initializer holds a parameter, under any path of its module."""
+        return self._canonical(parameter) in self._held
+
+    @cached_property
+    def _held(self) -> set[tuple[str, str]]:
+        return {self._canonical(parameter) for parameter in self.parameters.values()}
 
     def _canonical(self, parameter: str) -> tuple[str, str]:
         """First path of the parameter's module, and the parameter's name in it."""
