@@ -46,10 +46,12 @@ def main() -> None:
         trials[job.row] += future.result()
     print("| fault | command | trials | outcomes | problems |")
     print("|---|---|---:|---|---:|")
-    for row, made in trials.items():
-        print("\n".join(row_lines(row, made)))
+    for row, row_trials in trials.items():
+        print("\n".join(row_lines(row, row_trials)))
     print("\n".join(_summary(trials)))
-    sys.exit(any(trial.problem is not None for made in trials.values() for trial in made))
+    sys.exit(
+        any(trial.problem is not None for row_trials in trials.values() for trial in row_trials)
+    )
 
 
 def _arguments() -> argparse.Namespace:
@@ -80,10 +82,10 @@ def _memory() -> str | None:
 def _summary(trials: Mapping[RowId, Sequence[Trial]]) -> Iterator[str]:
     """All commands together, by fault."""
     commands, counts, problems = Counter[str](), Counter[str](), Counter[str]()
-    for row, made in trials.items():
+    for row, row_trials in trials.items():
         commands[row.fault] += 1
-        counts[row.fault] += len(made)
-        problems[row.fault] += sum(trial.problem is not None for trial in made)
+        counts[row.fault] += len(row_trials)
+        problems[row.fault] += sum(trial.problem is not None for trial in row_trials)
     yield from ("", "| fault | commands | trials | problems |", "|---|---:|---:|---:|")
     for fault, count in counts.items():
         yield f"| {fault} | {commands[fault]} | {count} | {problems[fault]} |"

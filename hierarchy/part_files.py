@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from modelexport.errors import FileProblem
 from modelexport.hierarchy.choices import PartRole
 from modelexport.hierarchy.part_manifest import MANIFEST, is_part_folder, read_part_manifest
-from modelexport.hierarchy.record import Record
+
+if TYPE_CHECKING:
+    from modelexport.hierarchy.record import Record
 
 
 @dataclass(frozen=True)
@@ -85,12 +87,12 @@ class HierarchySources(NamedTuple):
         inherit_from: An annotated file.
     """
 
-    record: Record | Path | None
+    record: "Record | Path | None"
     inherit_from: Path | None
 
 
 def sources_of_part(
-    part: PartFiles, record: Record | str | Path | None, inherit_from: str | Path | None
+    part: PartFiles, record: "Record | str | Path | None", inherit_from: str | Path | None
 ) -> HierarchySources:
     """Where the hierarchy of a part comes from: its own record, unless another source is given.
 
@@ -102,7 +104,7 @@ def sources_of_part(
     Raises:
         FileProblem: A folder has no such part.
     """
-    if not isinstance(record, Record):
+    if record is None or isinstance(record, str | Path):
         own = part.existing_record() if inherit_from is None else None
         record = counterpart(record, part.role, record=True) or own
     return HierarchySources(record, counterpart(inherit_from, part.role))

@@ -138,10 +138,10 @@ def nodes_of_calls(file: PlacedFile, calls: list[ModuleCall]) -> set[int]:
         inside = file.nodes_of(module.path, module.call)
         if module.call is not None and not inside and file.nodes_of(module.path):
             numbers = sorted(set(_call_numbers(file, module.path)))
-            listed = ", ".join(f"@{number}" for number in numbers)
+            choices = ", ".join(f"@{number}" for number in numbers)
             raise NoSuchModuleError(
                 f"{file.path}: no node ran in call {module.call} of {module.path}; its calls are "
-                f"{listed}."
+                f"{choices}."
             )
         nodes.update(inside)
     return nodes
