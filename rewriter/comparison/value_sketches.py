@@ -3,7 +3,11 @@
 from collections import defaultdict
 from collections.abc import Mapping
 
-from modelexport.rewriter.comparison.thresholds import AGREEMENT_DISTANCE, OTHER_VALUE_RATIO
+from modelexport.rewriter.comparison.thresholds import (
+    AGREEMENT_DISTANCE,
+    OTHER_VALUE_RATIO,
+    SAME_VALUE_DISTANCE,
+)
 from modelexport.rewriter.comparison.value_summary import SummaryTable, ValueSummary
 
 _BLOCKED_DOMAIN, _PLAIN_OPERATOR = "com.microsoft.nchwc", "ReorderOutput"
@@ -37,9 +41,13 @@ class ValueSketches:
         return name in distances and is_further(distances[name], min(distances.values()))
 
     def is_nearest(self, name: str, value: ValueSummary) -> bool:
-        """Whether no other value is nearer to a value of the file; see `is_other`."""
+        """Whether no other value is near to a value of the file, and nearer; see `is_other`.
+
+        A value that rounding has destroyed is near to none.
+        """
         distances = self._distances(value)
-        return name not in distances or distances[name] <= min(distances.values())
+        nearest = min(distances.values(), default=0.0)
+        return nearest >= SAME_VALUE_DISTANCE or distances.get(name, 0.0) <= nearest
 
     def _distances(self, value: ValueSummary) -> dict[str, float]:
         table = self._tables.get(value.size)
