@@ -30,7 +30,7 @@ from modelexport.support.real_paths import real_path
 if TYPE_CHECKING:
     from torch import nn
 
-    from modelexport.tracer import Loaded, TraceResult
+    from modelexport.tracer import Loaded
 
 _ANNOTATED = ".annotated"
 """Name of the annotated file in the staging folder."""
@@ -93,13 +93,15 @@ def export(
     if report_target is not None:
         _check_report(report_target, target, record_target, force=force)
     loaded = _load(source, inputs, trace_options, input_specs)
+    from modelexport import tracer  # noqa: PLC0415 - torch loads when a model is traced
+
     with _staging_folder(target) as stage, ExitStack() as files:
         parts = {
             path: files.enter_context(atomic_replacement(path, force=force))
             for path in (target, record_target, report_target)
             if path is not None
         }
-        traced = _trace(loaded, stage / target.name, trace_options)
+        traced = tracer.trace_loaded(loaded, stage / target.name, trace_options)
         annotation = _annotate(stage, target, traced.record, annotate_options)
         with attribute_errors_to(parts[record_target]):
             parts[record_target].write_bytes(traced.record_path.read_bytes())
@@ -149,18 +151,6 @@ def _staging_folder(target: Path) -> Iterator[Path]:
         except ModelExportError as error:
             message = str(error).replace(str(stage / _ANNOTATED), str(target))
             raise type(error)(message.replace(str(stage / target.name), str(target))) from error
-
-
-def _trace(loaded: "Loaded", plain: Path, options: TraceOptions) -> "TraceResult":
-    from modelexport import tracer  # noqa: PLC0415 - torch loads when a model is traced
-
-    return tracer.trace(
-        loaded.model,
-        loaded.inputs,
-        plain,
-        **tracer.trace_arguments(options, loaded.axes),
-        origin=loaded.origin,
-    )
 
 
 def _annotate(

@@ -12,7 +12,6 @@ import numpy as np
 
 from modelexport.errors import UsageError
 from modelexport.hierarchy.annotate_options import DEFAULT_MEMORY
-from modelexport.hierarchy.choices import RecordExporter
 from modelexport.hierarchy.export_config import InputSpec, TraceOptions
 from modelexport.hierarchy.fingerprints import Array
 from modelexport.hierarchy.module_values import ModelValues
@@ -167,9 +166,7 @@ def _record(loaded: "Loaded", options: TraceOptions) -> Record:
 
     report_step("recording the model")
     with tempfile.TemporaryDirectory() as folder:
-        arguments = tracer.trace_arguments(options, loaded.axes)
-        path = Path(folder, f"record.{RecordExporter.AUTO}.json")
-        return tracer.record(loaded.model, loaded.inputs, path, **arguments).record
+        return tracer.record_loaded(loaded, Path(folder, "record.json"), options).record
 
 
 def _with_suggestion(

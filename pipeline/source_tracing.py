@@ -48,26 +48,12 @@ def trace_source(
     loaded = load_source(source, options, input_specs)
     from modelexport import tracer  # noqa: PLC0415 - torch loads when a model is traced
 
-    arguments = tracer.trace_arguments(options, loaded.axes)
     traced: tracer.RecordResult | tracer.TraceResult
     if onnx_target is None:
-        traced = tracer.record(
-            loaded.model,
-            loaded.inputs,
-            record_target,
-            **arguments,
-            force=force,
-            origin=loaded.origin,
-        )
+        traced = tracer.record_loaded(loaded, record_target, options, force=force)
     else:
-        traced = tracer.trace(
-            loaded.model,
-            loaded.inputs,
-            onnx_target,
-            **arguments,
-            record=record_target,
-            force=force,
-            origin=loaded.origin,
+        traced = tracer.trace_loaded(
+            loaded, onnx_target, options, record_path=record_target, force=force
         )
     return summarize(traced.record, onnx_target, record_target)
 

@@ -1,6 +1,11 @@
 """A torch model in, plain ONNX and a trace record out."""
 
-from modelexport.tracer.from_config import load_from_config, plan_trace, trace_arguments
+from modelexport.tracer.from_config import (
+    load_from_config,
+    plan_trace,
+    record_loaded,
+    trace_loaded,
+)
 from modelexport.tracer.module_run import run_modules
 from modelexport.tracer.recording import RecordResult, record
 from modelexport.tracer.sources.generation.model_parts import model_parts
@@ -20,7 +25,8 @@ __all__ = [
     "part_connections",
     "plan_trace",
     "record",
+    "record_loaded",
     "run_modules",
     "trace",
-    "trace_arguments",
+    "trace_loaded",
 ]

@@ -8,10 +8,11 @@ from modelexport.hierarchy.choices import Exporter, RecordExporter
 from modelexport.hierarchy.export_config import InputSpec, TraceOptions
 from modelexport.hierarchy.trace_summary import PlannedExporter, PlannedInput, TracePlan
 from modelexport.tracer.exporters.selection import planned_exporters, resolve_exporter
+from modelexport.tracer.recording import RecordResult, record
 from modelexport.tracer.sources.loading import Loaded, load
 from modelexport.tracer.sources.signature import Axes, DynamicAxes, ModelCall, bind_inputs
 from modelexport.tracer.sources.translations import Translations, load_translations
-from modelexport.tracer.tracing import DEFAULT_OPSET
+from modelexport.tracer.tracing import DEFAULT_OPSET, TraceResult, trace
 
 
 class TraceArguments(TypedDict):
@@ -75,6 +76,61 @@ def load_from_config(
         weights=options.weights,
         with_past=options.has_past,
         base_model=options.base_model,
+    )
+
+
+def trace_loaded(
+    loaded: Loaded,
+    onnx_path: Path,
+    options: TraceOptions,
+    *,
+    record_path: Path | None = None,
+    force: bool = False,
+) -> TraceResult:
+    """Trace a model that was loaded, as `trace` does.
+
+    Args:
+        loaded: The model.
+        onnx_path: Where the plain file goes.
+        options: How it is traced.
+        record_path: Where the record goes; beside the plain file by default.
+        force: Overwrite existing files.
+
+    Raises:
+        ModelExportError: As `trace` does.
+    """
+    return trace(
+        loaded.model,
+        loaded.inputs,
+        onnx_path,
+        record=record_path,
+        **trace_arguments(options, loaded.axes),
+        force=force,
+        origin=loaded.origin,
+    )
+
+
+def record_loaded(
+    loaded: Loaded, record_path: Path, options: TraceOptions, *, force: bool = False
+) -> RecordResult:
+    """Record a model that was loaded, as `record` does.
+
+    Args:
+        loaded: The model.
+        record_path: Where the record goes.
+        options: How it is recorded.
+        force: Overwrite an existing file.
+
+    Raises:
+        ModelExportError: As `record` does.
+    """
+    return record(
+        loaded.model,
+        loaded.inputs,
+        record_path,
+        **trace_arguments(options, loaded.axes),
+        force=force,
+        origin=loaded.origin,
     )
 
 

@@ -90,14 +90,7 @@ class JobRun:
         from modelexport import tracer  # noqa: PLC0415 - torch loads only where a model is traced
 
         loaded = self._load()
-        return tracer.trace(
-            loaded.model,
-            loaded.inputs,
-            target,
-            record=record,
-            **tracer.trace_arguments(self.job.trace, loaded.axes),
-            origin=loaded.origin,
-        ).record
+        return tracer.trace_loaded(loaded, target, self.job.trace, record_path=record).record
 
     def _load(self) -> "Loaded":
         """The model of the job's source."""

@@ -233,13 +233,7 @@ def _make_part(
     path = stage / _file_name(part.role)
     with parts.as_part(part) as loaded:
         try:
-            traced = tracer.trace(
-                loaded.model,
-                loaded.inputs,
-                path,
-                **tracer.trace_arguments(options, loaded.axes),
-                origin=loaded.origin,
-            )
+            traced = tracer.trace_loaded(loaded, path, options)
         except ExportFailedError as error:
             raise ExportFailedError(f"The {part.role.words}: {error}") from error
     report = None

@@ -80,7 +80,7 @@ PUBLIC = {
     "modelexport.tracer": {
         *("Loaded", "Origin", "RecordResult", "TraceResult", "load", "load_from_config"),
         *("model_parts", "part_connections", "plan_trace", "record", "run_modules", "trace"),
-        "trace_arguments",
+        *("record_loaded", "trace_loaded"),
     },
     "modelexport.pipeline": {
         *("Diagnosis", "ExportResult", "PackageState", "diagnose", "export"),

@@ -21,7 +21,7 @@ from modelexport.hierarchy.export_config import (
     read_export_config,
 )
 from modelexport.hierarchy.record import read_record
-from modelexport.tracer import load_from_config, trace, trace_arguments
+from modelexport.tracer import load_from_config, trace, trace_loaded
 from modelexport.tracer.exporters.selection import EXPORTERS
 from tests.helpers.commands import CommandResult, Run
 from tests.helpers.configured import CONFIG, FIXED, PAIR, WIDTH, pair
@@ -223,7 +223,7 @@ def test_the_attention_implementation_arrives(
         )
         loaded = load_from_config(str(folder), options)
         target = tmp_path / f"{name}.onnx"
-        done = trace(loaded.model, loaded.inputs, target, **trace_arguments(options))
+        done = trace_loaded(loaded, target, options)
         operators[name] = [op.op_type for op in done.record.ops]
     assert set(operators["marked"]) - set(operators["sdpa"]) == {torch.atan.__name__.capitalize()}
     assert operators["eager"] != operators["sdpa"]

@@ -16,10 +16,11 @@ from fixtures_gen.zoo import FIXTURES
 from modelexport.errors import ExportFailedError, SourceError, UsageError
 from modelexport.hierarchy.choices import Exporter, RecordExporter
 from modelexport.hierarchy.export_config import TraceOptions
-from modelexport.tracer import record, recording, trace, trace_arguments
+from modelexport.tracer import record, recording, trace
 from modelexport.tracer.exporters import selection
 from modelexport.tracer.exporters.exported import ExportedGraph
 from modelexport.tracer.exporters.selection import EXPORTERS
+from modelexport.tracer.from_config import trace_arguments
 from tests.helpers.commands import CommandResult, Run, modelexport
 
 LIBRARY = "modelexport_tests"

@@ -167,7 +167,7 @@ class ValueMatch:
     def candidate_ops(self, node: int) -> dict[int, float]:
         """The recorded ops that compute what a node computes, with the distance.
 
-        None for a node whose outputs are not distinctive, or that passes an input through.
+        There are none for a node whose outputs are not distinctive, or that passes an input on.
         """
         classes = self.file.classes
         inputs = {
