@@ -90,10 +90,10 @@ class InitializerParameters:
 
     def is_held(self, parameter: str) -> bool:
         """Whether an initializer holds a parameter, under any path of its module."""
-        return self._canonical(parameter) in self._held
+        return self._canonical(parameter) in self._parameters_in_file
 
     @cached_property
-    def _held(self) -> set[tuple[str, str]]:
+    def _parameters_in_file(self) -> set[tuple[str, str]]:
         return {self._canonical(parameter) for parameter in self.parameters.values()}
 
     def _canonical(self, parameter: str) -> tuple[str, str]:
