@@ -91,9 +91,11 @@ class _PartParameters:
     def _has(self, module: Module, parameter: Parameter, works: bool) -> bool:
         own = f"{module.path}.{parameter.name}" if module.path else parameter.name
         name = parameter.tied_to or own
-        if self.of_part.is_held(name) or self.of_part.is_held(own):
+        if self.of_part.has_initializer(name) or self.of_part.has_initializer(own):
             return True
-        return works and not (self.of_whole.is_held(name) or self.of_whole.is_held(own))
+        return works and not (
+            self.of_whole.has_initializer(name) or self.of_whole.has_initializer(own)
+        )
 
 
 def _tags(model: onnx.ModelProto) -> set[str]:

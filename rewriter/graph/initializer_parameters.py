@@ -85,10 +85,10 @@ class InitializerParameters:
         return {
             parameter: shape
             for parameter, shape in self._parameter_shapes.items()
-            if not self.is_held(parameter)
+            if not self.has_initializer(parameter)
         }
 
-    def is_held(self, parameter: str) -> bool:
+    def has_initializer(self, parameter: str) -> bool:
         """Whether an initializer holds a parameter, under any path of its module."""
         return self._canonical(parameter) in self._parameters_in_file
 
