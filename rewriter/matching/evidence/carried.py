@@ -134,7 +134,8 @@ def _read_metadata(
     else:
         tagger = Tagger(tree_of_tags(tags))
     path_of = {tag: _path(tag, paths) for tag in (*tags, *absolute.values())}
-    shared = [_claim(path_of.get(entry.get(keys.TAG, "")), entry, paths) for entry in entries]
+    own_paths = [path_of[e[keys.TAG]] if keys.TAG in e else None for e in entries]
+    shared = [_claim(path, e, paths) for path, e in zip(own_paths, entries, strict=True)]
     claims = Claims()
     for key, number in zip(graph.keys, numbers, strict=True):
         claim, entry = shared[number], entries[number]

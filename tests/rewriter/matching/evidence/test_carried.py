@@ -9,7 +9,7 @@ from onnx import helper, numpy_helper
 from modelexport.errors import FileProblem, UsageError
 from modelexport.hierarchy import keys
 from modelexport.hierarchy.choices import TagStyle, TorchNN
-from modelexport.hierarchy.graph_paths import NodeKey
+from modelexport.hierarchy.graph_paths import MAIN, NodeKey
 from modelexport.hierarchy.module_tree import ModuleTree
 from modelexport.hierarchy.tags import Tagger, TagRules
 from modelexport.rewriter.graph.model_graph import ModelGraph
@@ -151,16 +151,28 @@ def test_a_tree_without_tags_is_read_with_names_of_weights() -> None:
 def test_relative_tags_are_those_of_their_call() -> None:
     """The weights of a node that was taken out of a function tell the call."""
     relative = tags("b", "c")
+    relative[0][keys.COVERS] = '["/Net/a", "/Net/unknown"]'
     model = with_tree([*relative, *tags("/Net")], parameters={"v": "a.b.w"})
     model.graph.initializer.append(numpy_helper.from_array(np.ones(2, np.float32), "v"))
     model.graph.node[0].input.append("v")
     actual = carried(model)
     assert modules(actual) == {0: "a.b", 2: ""}
+    assert actual.claims.by_node[NodeKey(MAIN, 0)].covers == ("a",)
     [reason] = actual.claims.reasons.values()
     assert reason.startswith("its tag c is that of a node in a function")
     for node in model.graph.node[1:]:
         del node.metadata_props[:]
     assert modules(carried(model)) == {0: "a.b"}
+
+
+def test_the_tagger_of_an_equal_tree_is_used_again() -> None:
+    """Most of its tags are written already; with other rules it would write other ones."""
+    model, shorter = with_tree(tags("/Net/a")), with_tree(tags("/Net/a"), depth=1)
+    first = carried(model).tagger
+    for file, is_used in ((model, True), (shorter, False)):
+        again = read_carried_hierarchy(file, ModelGraph(file), "f.onnx", first)
+        assert again is not None
+        assert (again.tagger is first) is is_used
 
 
 def test_escaped_names_of_ours_are_unescaped() -> None:
