@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import modelexport
-from modelexport.cli.console import console, print_document, print_json
+from modelexport.cli.console import console, print_document, print_json, print_notes
 from modelexport.cli.options import common
 from modelexport.cli.part_folders import files_of, is_folder
 from modelexport.cli.stdio_files import input_file
@@ -84,8 +84,7 @@ def analyze(
     _print_text(analyses, output_format, every_module=every_module, unresolved=unresolved)
     if not verbosity(context).quiet:
         for analysis in analyses:
-            for note in analysis.notes:
-                console(stderr=True).print(f"{analysis.file}: note: {note}")
+            print_notes(analysis.file, analysis.notes)
 
 
 def _print_text(

@@ -1,6 +1,7 @@
 """Writing to standard output and standard error."""
 
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -41,6 +42,18 @@ def print_json(result: object) -> None:
 def print_json_text(text: str) -> None:
     """Print a text that is JSON on standard output."""
     sys.stdout.write(visible_json(text))
+
+
+def print_notes(name: str, notes: Iterable[str]) -> None:
+    """Print notes as lines on standard error, after what was printed on standard output.
+
+    Args:
+        name: What they are about, as a file.
+        notes: The notes.
+    """
+    sys.stdout.flush()  # if it cannot be written, nothing else is said
+    for note in notes:
+        console(stderr=True).print(f"{name}: note: {note}")
 
 
 def print_error(message: str) -> None:

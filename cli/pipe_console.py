@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
+from modelexport.cli.visible_output import output_errors
 from modelexport.support.visible_text import visible_line, visible_lines
 
 
@@ -22,7 +23,8 @@ class PipeConsole(Console):
     def print(self, *objects: Any, **options: Any) -> None:
         """Print a line; texts within it have no line feeds of their own."""
         lines = (visible_line(o) if isinstance(o, str) else o for o in objects)
-        super().print(*lines, **options)
+        with output_errors():
+            super().print(*lines, **options)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None

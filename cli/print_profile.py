@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, NamedTuple
 
 import modelexport
-from modelexport.cli.console import console, print_document, print_json
+from modelexport.cli.console import print_document, print_json, print_notes
 from modelexport.errors import UsageError
 from modelexport.hierarchy.choices import PartRole, ProfileFormat
 from modelexport.support.visible_text import visible_line
@@ -115,11 +115,10 @@ class ProfilePrinter(NamedTuple):
             self.out.print(visible_line(line))
 
 
-def print_notes(result: "AnyProfile") -> None:
+def print_profile_notes(result: "AnyProfile") -> None:
     """Print the notes about each profiled file on standard error."""
     for profile in _profiles(result):
-        for note in profile.notes:
-            console(stderr=True).print(f"{profile.file}: note: {note}")
+        print_notes(profile.file, profile.notes)
 
 
 def _profiles(result: "AnyProfile") -> "list[Profile]":

@@ -15,7 +15,7 @@ from modelexport.cli.options.profiling import (
     ProfileRunOptions,
 )
 from modelexport.cli.part_folders import is_folder, parts_by_role
-from modelexport.cli.print_profile import ProfilePrinter, print_notes
+from modelexport.cli.print_profile import ProfilePrinter, print_profile_notes
 from modelexport.cli.stdio_files import check_one_reader, input_file
 from modelexport.cli.step_progress import step_progress
 from modelexport.cli.verbosity import verbosity
@@ -96,7 +96,7 @@ def profile(  # noqa: PLR0913 - a parameter is an option of the command
         printer.print_modules(profiles)
     if output_format is not ProfileFormat.JSON and not verbosity(context).quiet:
         for result in profiles:
-            print_notes(result)
+            print_profile_notes(result)
 
 
 def _profile(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 import modelexport
-from modelexport.cli.console import console, print_document, print_json_text
+from modelexport.cli.console import print_document, print_json_text, print_notes
 from modelexport.cli.options import common
 from modelexport.cli.options.groups import expand_groups
 from modelexport.cli.options.placement import PlacementOptions
@@ -60,7 +60,7 @@ def select(
         return
     print_document(text)
     if not quiet:
-        _print_notes(selection, selection.file)
+        print_notes(selection.file, selection.notes)
 
 
 def _select_in_parts(
@@ -101,9 +101,4 @@ def _print_parts(
             print_document(f"# {role.words}\n{text}")
     if tool.output_format is not SelectionFormat.JSON and not quiet:
         for role, selection in selections.items():
-            _print_notes(selection, f"{selection.file} ({role.words})")
-
-
-def _print_notes(selection: "Selection", name: str) -> None:
-    for note in selection.notes:
-        console(stderr=True).print(f"{name}: note: {note}")
+            print_notes(f"{selection.file} ({role.words})", selection.notes)

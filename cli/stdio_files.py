@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from modelexport.cli.visible_output import output_errors
 from modelexport.errors import FileProblem, ModelExportError, OnnxFileError, UsageError
 from modelexport.hierarchy.choices import TextFormat
 from modelexport.support.stdio import STDIO
@@ -87,9 +88,9 @@ def output_file(path: Path | None) -> Iterator[Path | None]:
         yield copy
         if len(list(Path(folder).iterdir())) > 1:
             raise UsageError("-o -: the weights are in a separate file; give OUT.onnx a name.")
-        with copy.open("rb") as file:
+        with copy.open("rb") as file, output_errors():
             shutil.copyfileobj(file, sys.stdout.buffer)
-        sys.stdout.buffer.flush()
+            sys.stdout.buffer.flush()
 
 
 @contextmanager

@@ -27,13 +27,13 @@ class VisibleStream:
 
     def write(self, text: str) -> int:
         """Write a text, with escapes for characters that a terminal would obey or hide."""
-        with _named_errors():
+        with output_errors():
             self.raw.write(visible_lines(text))
         return len(text)
 
     def flush(self) -> None:
         """Write buffered text."""
-        with _named_errors():
+        with output_errors():
             self.raw.flush()
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -46,7 +46,7 @@ class VisibleStream:
 
 
 @contextmanager
-def _named_errors() -> Iterator[None]:
+def output_errors() -> Iterator[None]:
     """Turn errors of writing into a sentence, except that of a pipe without a reader."""
     try:
         yield

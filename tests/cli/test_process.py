@@ -12,6 +12,7 @@ import pytest
 from modelexport.rewriter import analyze
 from tests.helpers.commands import Run, environment
 
+FULL = "standard output cannot be written (no space"
 STOPPED = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 WRITING = """
@@ -105,11 +106,13 @@ def test_a_stopped_command_says_so(tmp_path: Path, number: signal.Signals, arriv
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ("modelexport analyze a.onnx >/dev/full", "space"),
-        ("modelexport analyze a.onnx --output-format csv >/dev/full", "space"),
+        ("modelexport analyze a.onnx >/dev/full", FULL),
+        ("modelexport analyze a.onnx --output-format csv >/dev/full", FULL),
+        ("modelexport select a.onnx --module layer >/dev/full", FULL),
+        ("modelexport report a.onnx -o - >/dev/full", FULL),
         ("modelexport analyze a.onnx --output-format json >&-", "standard output"),
         ("modelexport analyze - <&-", "standard input"),
-        ("modelexport strip a.onnx -o - >/dev/full", "space"),
+        ("modelexport strip a.onnx -o - >/dev/full", FULL),
         ("TMPDIR=/nowhere/at/all modelexport analyze - </dev/null", "empty"),
     ],
 )

@@ -24,8 +24,12 @@ Run = Callable[..., CommandResult]
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Environment variables for a process that runs this checkout's code."""
-    return {**os.environ, "PYTHONPATH": str(ROOT), **more}
+    """Environment variables for a process that runs this checkout's code.
+
+    Its output is buffered, as that of users is.
+    """
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return {**own, "PYTHONPATH": str(ROOT), **more}
 
 
 def modelexport(
