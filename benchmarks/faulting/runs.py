@@ -8,15 +8,16 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from faulting.scenes import copy_folder
 from fuzzing.commands import Command
 from fuzzing.judging import build_commands_once, run_command
 
+_STOPPING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 _NOBODY = 65534
 """User without rights, for faults of permissions when the tests run as root."""
 
@@ -106,6 +107,8 @@ class Running:
                 os.setgid(_NOBODY)
                 os.setuid(_NOBODY)
             cli = importlib.import_module("modelexport.cli.main")
+            cli._run = _with_signals(cli._run)  # noqa: SLF001 - where the command begins
+            signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
             os.write(self._starting, b".")
             cli.main(arguments)
         except SystemExit as ended:
@@ -116,6 +119,16 @@ class Running:
         with suppress(BaseException):
             sys.stdout.flush()
             sys.stderr.flush()
+
+
+def _with_signals(function: Callable[..., int]) -> Callable[..., int]:
+    """The function that lets signals in: one that came before was for the benchmark's own code."""
+
+    def call(*arguments: Any) -> int:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+        return function(*arguments)
+
+    return call
 
 
 def run(arguments: list[str], folder: Path, **limits: bool | int | None) -> Ended:
