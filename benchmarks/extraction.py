@@ -55,6 +55,7 @@ def main() -> int:
         own = [] if options.report else list(_new_rows(options, options.folder or Path(folder)))
     rows = _sorted(own if options.rows is None else read_rows(options.rows))
     if options.out is not None:
+        options.out.mkdir(parents=True, exist_ok=True)
         (options.out / "extraction.md").write_text(page(rows), encoding="utf-8")
     return int(not all(row.good for row in rows))
 
