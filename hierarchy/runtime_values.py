@@ -7,14 +7,16 @@ bytes, with the type beside them; in between they have the types of `ml_dtypes`,
 
 import ctypes
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 import onnx
 
 from modelexport.hierarchy.fingerprints import Array, is_native
 from modelexport.support.limited_call import limited_call
+
+_Result = TypeVar("_Result")
 
 _CONVERTED = re.compile(
     r"tensor\((float|float16|double|bool|string|complex64|complex128|u?int(8|16|32|64))\)"
@@ -72,15 +74,30 @@ def run_limited(
     Raises:
         CallLimitError: It took more time, or more memory than the machine can spare.
     """
-    options = ort.RunOptions()
+    return with_limits(
+        ort, lambda options: run_session(session, ort, names, feeds, options), seconds=seconds
+    )
 
-    def run() -> list[Any]:
-        return run_session(session, ort, names, feeds, options)
+
+def with_limits(
+    ort: Any, call: Callable[[Any], _Result], *, seconds: float | None = None
+) -> _Result:
+    """The result of a call that runs sessions, which a signal ends, or a limit that is met.
+
+    Args:
+        ort: The module `onnxruntime`.
+        call: Gets the `onnxruntime.RunOptions` of its runs.
+        seconds: Most seconds that it may take; None for no limit.
+
+    Raises:
+        CallLimitError: It took more time, or more memory than the machine can spare.
+    """
+    options = ort.RunOptions()
 
     def stop() -> None:
         options.terminate = True  # onnxruntime looks at it before each node
 
-    return limited_call(run, stop=stop, seconds=seconds)
+    return limited_call(lambda: call(options), stop=stop, seconds=seconds)
 
 
 def run_session(

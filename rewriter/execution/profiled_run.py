@@ -4,12 +4,13 @@ import shutil
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from modelexport.errors import FileProblem, RuntimeFailedError, UsageError
 from modelexport.hierarchy.choices import OptimisationLevel
-from modelexport.hierarchy.runtime_values import run_session
+from modelexport.hierarchy.runtime_values import run_session, with_limits
 from modelexport.rewriter.container import SessionSource
 from modelexport.rewriter.execution.feeds import Feeds
 from modelexport.rewriter.execution.session import (
@@ -19,7 +20,7 @@ from modelexport.rewriter.execution.session import (
 )
 from modelexport.support.error_texts import first_line
 from modelexport.support.gc_pause import gc_paused
-from modelexport.support.limited_call import CallLimitError, limited_call
+from modelexport.support.limited_call import CallLimitError
 from modelexport.support.lost_memory import add_mapped_files
 
 _LEVELS = {
@@ -145,27 +146,21 @@ def run_profiled(
     seconds = time.perf_counter() - start
     names = [value.name for value in session.get_outputs()]
 
-    run_options = ort.RunOptions()
-
-    def run_once() -> float:
-        """Run it; the seconds that this takes."""
+    def run_often(count: int, run_options: Any) -> float:
+        """Run it some times, one after the other; the seconds of the last run."""
         start = time.perf_counter()
-        run_session(session, ort, names, feeds, run_options)
+        for _ in range(count):
+            start = time.perf_counter()
+            run_session(session, ort, names, feeds, run_options)
         return time.perf_counter() - start
 
-    def repeat(count: int, limit: float | None = None) -> list[float]:
-        """Run it some times, one after the other, in one thread; the seconds of each run."""
-        return limited_call(
-            lambda: [run_once() for _ in range(count)],
-            stop=lambda: setattr(run_options, "terminate", True),
-            seconds=limit,
-        )
-
+    first = max(1, runs.warmup)
     try:
         with gc_paused():  # nothing is collected during a run
-            first = max(1, runs.warmup)
-            seconds_of_run = repeat(first, first * RUN_SECONDS)[-1]
-            repeat(runs.warmup + runs.measured(seconds, seconds_of_run) - first)
+            warm_up = partial(run_often, first)
+            seconds_of_run = with_limits(ort, warm_up, seconds=first * RUN_SECONDS)
+            count = runs.warmup + runs.measured(seconds, seconds_of_run) - first
+            with_limits(ort, partial(run_often, count))
     except CallLimitError as error:
         raise run_limit_error(path, error) from error
     except Exception as error:  # onnxruntime's errors share no base class
